@@ -1,0 +1,114 @@
+//! From the command line to the exit code.
+
+use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::interrupt::Interrupted;
+use crate::log::Level;
+use crate::{ClosedPipe, Common, Session, generate};
+
+/// How a filter that did not fail has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked is done: exit code 0.
+    Done,
+    /// The answer is no, or records were skipped: exit code 1.
+    Incomplete,
+}
+
+/// The flags of a filter.
+pub trait Filter: Parser {
+    /// The flags that every filter has.
+    fn common(&self) -> &Common;
+}
+
+/// Runs a filter: parses its flags, calls `body`, reports, and says the exit code.
+pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
+    let filter = match parse::<F>() {
+        Ok(filter) => filter,
+        Err(answer) => {
+            // Help and version go to stdout, usage errors to stderr; a closed pipe is not an error here either.
+            let code = if answer.use_stderr() { 2 } else { 0 };
+            return match answer.print() {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
+                _ => ExitCode::from(code),
+            };
+        }
+    };
+    if filter.common().generate.is_some() {
+        return match generate::man(&F::command(), &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(2),
+        };
+    }
+    let session = match Session::new(F::command().get_name(), filter.common()) {
+        Ok(session) => session,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{}: {error}", F::command().get_name());
+            return ExitCode::from(2);
+        }
+    };
+    report_panics_as_errors(&session);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| body(filter, &session)));
+    finish(&session, result.unwrap_or_else(|_| Err(anyhow::Error::new(Reported))))
+}
+
+/// Every flag must have a help text; `debug_assert` in each filter's tests checks the rest.
+fn parse<F: Filter>() -> Result<F, clap::Error> {
+    let mut matches = F::command().help_expected(true).try_get_matches()?;
+    F::from_arg_matches_mut(&mut matches)
+}
+
+fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
+    if let Some(signal) = session.interrupt().signal() {
+        if let Err(error) = &result
+            && !error.is::<Reported>()
+            && !chain_has::<Interrupted>(error)
+        {
+            session.log(Level::Error, &format!("{error:#}"));
+        }
+        // Die of the same signal, so that the shell and make see what happened.
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        return ExitCode::from(128 + signal as u8);
+    }
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(1),
+        Err(error) if chain_has::<ClosedPipe>(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is::<Reported>() {
+                session.log(Level::Error, &format!("{error:#}"));
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether an error of this type caused `error`, also from inside an [`io::Error`].
+fn chain_has<E: std::error::Error + 'static>(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<E>()
+            || cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<E>())
+    })
+}
+
+/// An error whose message is already on stderr.
+#[derive(Debug, thiserror::Error)]
+#[error("already reported")]
+struct Reported;
+
+fn report_panics_as_errors(session: &Session) {
+    let log = session.logger().clone();
+    panic::set_hook(Box::new(move |info| {
+        let place = info.location().map_or_else(|| "unknown place".into(), ToString::to_string);
+        let what = info.payload_as_str().unwrap_or("no message");
+        log.write(
+            Level::Error,
+            &format!("internal error at {place}: {what}\nhint: this is a bug in the program; please report it with the command and its input"),
+        );
+    }));
+}

@@ -1,0 +1,77 @@
+//! Operands and stdin.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::Interrupt;
+
+/// Large enough that a system call's cost vanishes next to parsing.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// An open operand, or stdin.
+///
+/// A signal ends it with [`crate::Interrupted`], also while it waits for more of a pipe.
+pub struct Input {
+    /// How messages call it: the path as it was given, or `<stdin>`.
+    pub name: String,
+    reader: Box<dyn BufRead + Send>,
+}
+
+impl Input {
+    pub(crate) fn open_all(files: &[PathBuf], interrupt: &Interrupt) -> anyhow::Result<Vec<Self>> {
+        if files.is_empty() {
+            return Ok(vec![Self::open(Path::new("-"), interrupt, io::stdin().is_terminal())?]);
+        }
+        files.iter().map(|file| Self::open(file, interrupt, false)).collect()
+    }
+
+    fn open(path: &Path, interrupt: &Interrupt, refuse_terminal: bool) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            anyhow::ensure!(
+                !refuse_terminal,
+                "no input: stdin is a terminal\nhint: name a file, pipe data in, or give `-` to type it"
+            );
+            let source = Interruptible { source: io::stdin(), interrupt: interrupt.clone() };
+            return Ok(Self {
+                name: "<stdin>".into(),
+                reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)),
+            });
+        }
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| name.clone())?;
+        anyhow::ensure!(!file.metadata().with_context(|| name.clone())?.is_dir(), "{name}: is a directory");
+        let source = Interruptible { source: file, interrupt: interrupt.clone() };
+        Ok(Self { name, reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)) })
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+impl BufRead for Input {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}
+
+struct Interruptible<R> {
+    source: R,
+    interrupt: Interrupt,
+}
+
+impl<R: Read + std::os::fd::AsFd> Read for Interruptible<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupt.wait_readable(&self.source)?;
+        self.source.read(buffer)
+    }
+}

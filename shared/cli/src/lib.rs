@@ -1,0 +1,36 @@
+//! Process manners, the same for every filter.
+//!
+//! A filter's `main` is one call of [`main`]: it parses the flags, answers `--generate`, runs the filter's body and
+//! turns what comes back into an exit code and, where there is something to say, one message on stderr.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | all that was asked is done; also when the reader of stdout went away |
+//! | 1 | finished, but the answer is no or records were skipped ([`Outcome::Incomplete`]) |
+//! | 2 | usage, input or output, model or device error |
+//! | 130, 143 | ended by SIGINT, SIGTERM |
+//!
+//! Messages are `prog: source:line: what`; a remedy follows on a line of its own that begins with `hint: `, which is
+//! part of the error's text (so libraries can give one without knowing how it is shown).
+
+mod args;
+mod device;
+mod entry;
+mod generate;
+mod input;
+mod interrupt;
+mod log;
+mod output;
+mod progress;
+mod session;
+mod skip;
+
+pub use args::{Common, LogFormat, RecordArgs, parse_bytes};
+pub use device::Device;
+pub use entry::{Filter, Outcome, main};
+pub use input::Input;
+pub use interrupt::{Interrupt, Interrupted};
+pub use output::{AtomicFile, ClosedPipe, Output};
+pub use progress::Progress;
+pub use session::Session;
+pub use skip::{OnError, Skipper};

@@ -1,0 +1,90 @@
+//! What a running filter needs of its process.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use indicatif::MultiProgress;
+
+use crate::log::{Level, Log};
+use crate::{Common, Input, Interrupt, LogFormat, Output, Progress};
+
+/// The process around a filter's body: messages, progress, signals, inputs and outputs.
+pub struct Session {
+    log: Log,
+    bars: MultiProgress,
+    interrupt: Interrupt,
+}
+
+impl Session {
+    pub(crate) fn new(prog: &str, common: &Common) -> io::Result<Self> {
+        let most = match (common.quiet, common.verbose) {
+            (true, _) => Level::Error,
+            (false, 0) => Level::Notice,
+            (false, 1) => Level::Info,
+            (false, _) => Level::Debug,
+        };
+        let bars = MultiProgress::new();
+        let log = Log::new(prog, common.log_format, most, bars.clone());
+        Ok(Self { log, bars, interrupt: Interrupt::install()? })
+    }
+
+    /// The signals that came.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Says something that the user should look at.
+    pub fn warn(&self, message: impl AsRef<str>) {
+        self.log(Level::Warning, message.as_ref());
+    }
+
+    /// Says what is done, for `-v`.
+    pub fn info(&self, message: impl AsRef<str>) {
+        self.log(Level::Info, message.as_ref());
+    }
+
+    /// Says a detail, for `-vv`.
+    pub fn debug(&self, message: impl AsRef<str>) {
+        self.log(Level::Debug, message.as_ref());
+    }
+
+    /// Says what a user waits for, such as the counts at the end; silent with `-q`.
+    pub fn notice(&self, message: impl AsRef<str>) {
+        self.log(Level::Notice, message.as_ref());
+    }
+
+    /// A progress bar; hidden with `-q`, with `--log-format json` and when stderr is not a terminal.
+    pub fn progress(&self, total: Option<u64>, unit: &str) -> Progress {
+        let visible = self.log.shows(Level::Warning) && !self.log.json() && io::stderr().is_terminal();
+        Progress::new(&self.bars, total, unit, visible)
+    }
+
+    /// Opens the operands; none, or `-`, is stdin.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, or no operand while stdin is a terminal.
+    pub fn inputs(&self, files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+        Input::open_all(files, &self.interrupt)
+    }
+
+    /// Opens the output; none, or `-`, is stdout.
+    ///
+    /// # Errors
+    /// A file that cannot be created.
+    pub fn output(&self, path: Option<&Path>) -> io::Result<Output> {
+        Output::open(path)
+    }
+
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        self.log.write(level, message);
+    }
+
+    pub(crate) fn logger(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether messages are JSON objects.
+    pub fn log_format(&self) -> LogFormat {
+        if self.log.json() { LogFormat::Json } else { LogFormat::Text }
+    }
+}

@@ -1,0 +1,1 @@
+//! Texts to vectors: tokenise, batch by token budget, run, pool.

@@ -1,0 +1,1 @@
+//! Ranking metrics and significance tests: pure functions over slices.

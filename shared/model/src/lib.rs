@@ -1,0 +1,1 @@
+//! Model directories in the sentence-transformers layout: configuration, weight names, atomic save.

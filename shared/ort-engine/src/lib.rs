@@ -1,0 +1,1 @@
+//! ONNX Runtime: find the library, choose the device, run sessions.

@@ -1,0 +1,84 @@
+//! Records as JSON Lines.
+
+use std::io::{self, BufRead, Write};
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use crate::object::kind;
+use crate::{FieldError, Lines, Object, ReadError};
+
+/// What can be read from, and written to, one line of JSON.
+pub trait Record: Sized {
+    /// Takes the record out of an object.
+    ///
+    /// # Errors
+    /// A missing field or one of the wrong type, by name.
+    fn from_object(object: Object) -> Result<Self, FieldError>;
+}
+
+impl Record for Object {
+    fn from_object(object: Object) -> Result<Self, FieldError> {
+        Ok(object)
+    }
+}
+
+/// The records of an input, in order; blank lines are passed over.
+pub struct Records<T, R> {
+    lines: Lines<R>,
+    record: PhantomData<T>,
+}
+
+impl<T: Record, R: BufRead> Records<T, R> {
+    /// Records of `reader`, which messages call `name`.
+    pub fn new(name: impl Into<String>, reader: R, max_record_bytes: usize) -> Self {
+        Self { lines: Lines::new(name, reader, max_record_bytes), record: PhantomData }
+    }
+
+    /// An error about the record that was read last.
+    pub fn error(&self, what: impl Into<String>) -> ReadError {
+        self.lines.error(what)
+    }
+
+    /// Number of the line of the record that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.lines.number()
+    }
+}
+
+impl<T: Record, R: BufRead> Iterator for Records<T, R> {
+    type Item = Result<T, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let parsed = match self.lines.next_line()? {
+                Err(error) => return Some(Err(error)),
+                Ok(line) if line.trim().is_empty() => continue,
+                Ok(line) => parse(line),
+            };
+            return Some(parsed.map_err(|what| self.lines.error(what)));
+        }
+    }
+}
+
+fn parse<T: Record>(line: &str) -> Result<T, String> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(Value::Object(object)) => T::from_object(object).map_err(|error| error.to_string()),
+        Ok(other) => Err(format!("expected a JSON object, found {}", kind(&other))),
+        Err(error) => {
+            // serde_json counts lines inside the record, which has one: the column is what helps.
+            let reason = error.to_string();
+            let reason = reason.split(" at line ").next().unwrap_or_default();
+            Err(format!("not JSON: {reason} (column {})", error.column()))
+        }
+    }
+}
+
+/// Writes a record and a line feed.
+///
+/// # Errors
+/// The writer's own.
+pub fn write_json_line(object: &Object, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,24 @@
+//! The text formats: documents, queries and training pairs as JSON Lines, relevance judgments and runs as TSV.
+//!
+//! Every reader takes any [`std::io::BufRead`] and the name that messages give it, caps the length of a line, and
+//! fails with [`ReadError`], which says `source:line: what`. A [`ReadError::Record`] concerns one line only: the
+//! reader can go on behind it. Unknown fields pass through untouched.
+
+mod document;
+mod error;
+mod jsonl;
+mod lines;
+mod object;
+mod pair;
+mod qrels;
+mod run;
+mod tsv;
+
+pub use document::Document;
+pub use error::ReadError;
+pub use jsonl::{Record, Records, write_json_line};
+pub use lines::{DEFAULT_MAX_RECORD_BYTES, Lines};
+pub use object::{FieldError, Object};
+pub use pair::Pair;
+pub use qrels::Qrels;
+pub use run::{Run, RunEntry, write_run};

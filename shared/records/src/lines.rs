@@ -1,0 +1,114 @@
+//! Lines of UTF-8 with a cap on their length.
+
+use std::io::{BufRead, Read as _};
+
+use crate::ReadError;
+
+/// Longest line that is accepted unless the caller says otherwise: 16 MiB.
+pub const DEFAULT_MAX_RECORD_BYTES: usize = 16 << 20;
+
+/// Reads lines; memory stays under the cap whatever the input holds.
+pub struct Lines<R> {
+    name: String,
+    reader: R,
+    max_bytes: usize,
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Lines of `reader`, which messages call `name`.
+    pub fn new(name: impl Into<String>, reader: R, max_bytes: usize) -> Self {
+        Self { name: name.into(), reader, max_bytes, number: 0, buffer: Vec::new() }
+    }
+
+    /// Number of the line that was read last, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line without its end, or `None` at the end of the input.
+    ///
+    /// # Errors
+    /// A line that is too long or not UTF-8 is a [`ReadError::Record`]: it has been consumed.
+    pub fn next_line(&mut self) -> Option<Result<&str, ReadError>> {
+        self.buffer.clear();
+        self.number += 1;
+        // One byte more than allowed tells a line that fits from one that does not; two more are its end.
+        let limit = self.max_bytes as u64 + 2;
+        match self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(self.io_error(error))),
+        }
+        let ended = self.buffer.pop_if(|byte| *byte == b'\n').is_some();
+        if ended {
+            self.buffer.pop_if(|byte| *byte == b'\r');
+        }
+        if self.buffer.len() > self.max_bytes {
+            if !ended && let Err(error) = self.reader.skip_until(b'\n') {
+                return Some(Err(self.io_error(error)));
+            }
+            let what = format!("longer than {} bytes\nhint: raise the limit with --max-record-bytes", self.max_bytes);
+            return Some(Err(self.error(what)));
+        }
+        match std::str::from_utf8(&self.buffer) {
+            Ok(line) => {
+                // A byte order mark is Windows' way of saying UTF-8; it belongs to no record.
+                Some(Ok(if self.number == 1 { line.trim_start_matches('\u{feff}') } else { line }))
+            }
+            Err(error) => {
+                let what = format!("not UTF-8 at byte {}", error.valid_up_to() + 1);
+                Some(Err(self.error(what)))
+            }
+        }
+    }
+
+    /// An error about the line that was read last.
+    pub fn error(&self, what: impl Into<String>) -> ReadError {
+        ReadError::Record { source_name: self.name.clone(), line: self.number, what: what.into() }
+    }
+
+    fn io_error(&self, error: std::io::Error) -> ReadError {
+        ReadError::Io { source_name: self.name.clone(), error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], max_bytes: usize) -> Vec<Result<String, String>> {
+        let mut lines = Lines::new("in", bytes, max_bytes);
+        let mut all = Vec::new();
+        while let Some(line) = lines.next_line() {
+            all.push(line.map(str::to_owned).map_err(|error| error.to_string()));
+        }
+        all
+    }
+
+    #[test]
+    fn every_line_end_and_none() {
+        let expected: Vec<Result<String, String>> = vec![Ok("a".into()), Ok(String::new()), Ok("b".into())];
+        assert_eq!(read(b"a\n\nb", 10), expected);
+        assert_eq!(read(b"a\r\n\r\nb\r\n", 10), expected);
+        assert_eq!(read(b"\xef\xbb\xbfa\n\nb\n", 10), expected);
+        assert!(read(b"", 10).is_empty());
+    }
+
+    #[test]
+    fn a_long_line_costs_itself_only() {
+        let lines = read(b"abcd\nabcde\nabcdefghijklmnop\nab\r\n", 4);
+        assert_eq!(lines[0], Ok("abcd".into()));
+        assert!(lines[1].as_ref().unwrap_err().starts_with("in:2: longer than 4 bytes"));
+        assert!(lines[2].as_ref().unwrap_err().starts_with("in:3: longer than 4 bytes"));
+        assert_eq!(lines[3], Ok("ab".into()));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_placed() {
+        let lines = read(b"ok\nab\xffcd\nok\n", 10);
+        assert_eq!(lines[1], Err("in:2: not UTF-8 at byte 3".into()));
+        assert_eq!(lines[2], Ok("ok".into()));
+    }
+}

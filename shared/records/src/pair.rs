@@ -1,0 +1,186 @@
+//! Training pairs, in the column names of sentence-transformers.
+
+use serde_json::Value;
+
+use crate::object::{list, optional_id, text};
+use crate::{FieldError, Object, Record};
+
+/// A query with a text that answers it and, optionally, texts that do not.
+///
+/// Also read: `query` for `anchor`; `pos` for `positive`, the first of a list (FlagEmbedding); `negative`,
+/// `negative_1`, `negative_2`… and `neg` for `negatives`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pair {
+    /// The query.
+    pub anchor: String,
+    /// A text that answers it.
+    pub positive: String,
+    /// Texts that do not answer it.
+    pub negatives: Vec<String>,
+    /// Id of the query.
+    pub anchor_id: Option<String>,
+    /// Id of the document that the positive comes from.
+    pub positive_id: Option<String>,
+    /// Ids of the documents that the negatives come from, as many as there are negatives.
+    pub negative_ids: Option<Vec<String>>,
+    /// Score of the positive, then of each negative.
+    pub scores: Option<Vec<f64>>,
+    /// The parent document: splits and in-batch masking go by it.
+    pub group: Option<String>,
+    /// All other fields.
+    pub rest: Object,
+}
+
+/// The fields that [`Pair`] names, and those that stand for them.
+const KNOWN: [&str; 13] = [
+    "anchor",
+    "query",
+    "positive",
+    "pos",
+    "negatives",
+    "negative",
+    "neg",
+    "anchor_id",
+    "positive_id",
+    "negative_ids",
+    "scores",
+    "group",
+    "query_id",
+];
+
+impl Pair {
+    /// The record to write: canonical names first, then the other fields as they were read.
+    pub fn to_object(&self) -> Object {
+        let mut object = Object::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                object.insert(name.into(), value);
+            }
+        };
+        put("anchor", Some(self.anchor.as_str().into()));
+        put("positive", Some(self.positive.as_str().into()));
+        put("negatives", (!self.negatives.is_empty()).then(|| self.negatives.clone().into()));
+        put("anchor_id", self.anchor_id.clone().map(Value::from));
+        put("positive_id", self.positive_id.clone().map(Value::from));
+        put("negative_ids", self.negative_ids.clone().map(Value::from));
+        put("scores", self.scores.clone().map(Value::from));
+        put("group", self.group.clone().map(Value::from));
+        object.extend(self.rest.clone());
+        object
+    }
+
+    /// What splits and masks go by: the group, else the positive's id.
+    pub fn group_or_positive_id(&self) -> Option<&str> {
+        self.group.as_deref().or(self.positive_id.as_deref())
+    }
+}
+
+impl Record for Pair {
+    fn from_object(object: Object) -> Result<Self, FieldError> {
+        let as_text = |value: &Value| value.as_str().map(str::to_owned);
+        let positive = match object.get("pos") {
+            Some(Value::Array(items)) if !object.contains_key("positive") => items
+                .first()
+                .and_then(as_text)
+                .ok_or_else(|| FieldError("field \"pos\" must be a list of one string or more".into()))?,
+            _ => text(&object, &["positive", "pos"])?.to_owned(),
+        };
+        let mut negatives = Vec::new();
+        for name in ["negatives", "neg", "negative"] {
+            negatives.extend(list(&object, name, "a list of strings", as_text)?.unwrap_or_default());
+        }
+        let numbered: Vec<String> =
+            (1..).map(|n| format!("negative_{n}")).take_while(|n| object.contains_key(n)).collect();
+        for name in &numbered {
+            negatives.extend(list(&object, name, "a string", as_text)?.unwrap_or_default());
+        }
+        let as_id = |value: &Value| match value {
+            Value::String(id) => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        };
+        let negative_ids = list(&object, "negative_ids", "a list of ids", as_id)?;
+        if let Some(ids) = &negative_ids
+            && ids.len() != negatives.len()
+        {
+            return Err(FieldError(format!("{} negatives but {} negative_ids", negatives.len(), ids.len())));
+        }
+        let scores = list(&object, "scores", "a list of numbers", Value::as_f64)?;
+        if let Some(scores) = &scores
+            && scores.len() != 1 + negatives.len()
+        {
+            let expected = 1 + negatives.len();
+            return Err(FieldError(format!(
+                "expected {expected} scores (positive, then negatives), found {}",
+                scores.len()
+            )));
+        }
+        Ok(Self {
+            anchor: text(&object, &["anchor", "query"])?.to_owned(),
+            positive,
+            negatives,
+            anchor_id: optional_id(&object, &["anchor_id", "query_id"])?,
+            positive_id: optional_id(&object, &["positive_id"])?,
+            negative_ids,
+            scores,
+            group: optional_id(&object, &["group"])?,
+            rest: object
+                .into_iter()
+                .filter(|(name, _)| !KNOWN.contains(&name.as_str()) && !numbered.contains(name))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Pair, String> {
+        Pair::from_object(value.as_object().unwrap().clone()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn other_tools_columns_are_read() {
+        let flag = read(json!({"query": "q", "pos": ["p", "p2"], "neg": ["n1", "n2"]})).unwrap();
+        let st = read(json!({"anchor": "q", "positive": "p", "negative_1": "n1", "negative_2": "n2"})).unwrap();
+        assert_eq!(flag, st);
+        assert_eq!(flag.negatives, ["n1", "n2"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(read(json!({"positive": "p"})).unwrap_err(), "no field \"anchor\" or \"query\"");
+        assert_eq!(read(json!({"anchor": "q"})).unwrap_err(), "no field \"positive\" or \"pos\"");
+        assert!(read(json!({"anchor": "q", "pos": []})).is_err());
+        assert!(read(json!({"anchor": "q", "positive": "p", "negatives": [1]})).is_err());
+        assert_eq!(
+            read(json!({"anchor": "q", "positive": "p", "negatives": ["n"], "negative_ids": []})).unwrap_err(),
+            "1 negatives but 0 negative_ids"
+        );
+        assert!(read(json!({"anchor": "q", "positive": "p", "scores": [1, 2]})).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            anchor in ".*", positive in ".*", negatives in prop::collection::vec(".*", 0..4),
+            id in "[a-z]{1,5}", extra in ".*",
+        ) {
+            let pair = Pair {
+                anchor, positive,
+                negative_ids: Some(vec![id.clone(); negatives.len()]),
+                scores: Some(vec![0.5; negatives.len() + 1]),
+                negatives, anchor_id: Some(id.clone()), positive_id: None, group: Some(id),
+                rest: json!({"extra": extra}).as_object().unwrap().clone(),
+            };
+            let mut line = Vec::new();
+            crate::write_json_line(&pair.to_object(), &mut line).unwrap();
+            let back = crate::Records::<Pair, _>::new("x", line.as_slice(), 1 << 20).next().unwrap().unwrap();
+            prop_assert_eq!(back, pair);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Relevance judgments.
+
+use std::io::{self, BufRead, Write};
+
+use indexmap::IndexMap;
+
+use crate::tsv::{is_silent, number};
+use crate::{Lines, ReadError};
+
+/// Which documents are relevant to which queries, and how much; queries in the order of their first line.
+///
+/// Read from BEIR's three columns (`query-id corpus-id score`, with or without that header) or from TREC's four
+/// (`query-id iteration document-id relevance`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Qrels {
+    queries: IndexMap<String, IndexMap<String, i64>>,
+}
+
+impl Qrels {
+    /// Reads judgments from `reader`, which messages call `name`.
+    ///
+    /// # Errors
+    /// A line with another number of columns, a relevance that is not a whole number, a pair that is judged twice.
+    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
+        let mut lines = Lines::new(name, reader, crate::DEFAULT_MAX_RECORD_BYTES);
+        let mut qrels = Self::default();
+        while let Some(line) = lines.next_line() {
+            let line = line?.to_owned();
+            if is_silent(&line) || (lines.number() == 1 && is_header(&line)) {
+                continue;
+            }
+            // Ids with blanks are told apart by tabs; TREC's files use either.
+            let columns: Vec<&str> =
+                if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
+            let (query, document, relevance) = match columns[..] {
+                [query, document, relevance] => (query, document, relevance),
+                [query, _, document, relevance] => (query, document, relevance),
+                _ => return Err(lines.error(format!("expected 3 columns (BEIR) or 4 (TREC), found {}", columns.len()))),
+            };
+            let relevance = number(&lines, "relevance", relevance.trim(), "a whole number")?;
+            if qrels.insert(query.trim(), document.trim(), relevance).is_some() {
+                return Err(lines.error(format!("query {query} and document {document} are judged twice")));
+            }
+        }
+        Ok(qrels)
+    }
+
+    /// Adds a judgment; the one that it replaces is given back.
+    pub fn insert(&mut self, query: &str, document: &str, relevance: i64) -> Option<i64> {
+        let documents = match self.queries.get_mut(query) {
+            Some(documents) => documents,
+            None => self.queries.entry(query.to_owned()).or_default(),
+        };
+        documents.insert(document.to_owned(), relevance)
+    }
+
+    /// Every query with its judged documents.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &IndexMap<String, i64>)> {
+        self.queries.iter().map(|(query, documents)| (query.as_str(), documents))
+    }
+
+    /// The judged documents of a query.
+    pub fn get(&self, query: &str) -> Option<&IndexMap<String, i64>> {
+        self.queries.get(query)
+    }
+
+    /// Number of queries.
+    pub fn len(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// Whether nothing is judged.
+    pub fn is_empty(&self) -> bool {
+        self.queries.is_empty()
+    }
+
+    /// Writes BEIR's three columns with their header.
+    ///
+    /// # Errors
+    /// The writer's own.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "query-id\tcorpus-id\tscore")?;
+        for (query, documents) in &self.queries {
+            for (document, relevance) in documents {
+                writeln!(out, "{query}\t{document}\t{relevance}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A first line whose last column is no number is BEIR's header.
+fn is_header(line: &str) -> bool {
+    line.split_whitespace().next_back().is_some_and(|last| last.parse::<f64>().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Qrels, String> {
+        Qrels::read("qrels", text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let mut expected = Qrels::default();
+        expected.insert("q1", "d1", 1);
+        expected.insert("q1", "d2", 0);
+        expected.insert("q2", "d1", 2);
+        assert_eq!(read("query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t2\n").unwrap(), expected);
+        assert_eq!(read("q1\td1\t1\nq1\td2\t0\nq2\td1\t2").unwrap(), expected);
+        assert_eq!(read("# c\nq1 0 d1 1\nq1 0 d2 0\n\nq2 Q0 d1 2\n").unwrap(), expected);
+        let mut written = Vec::new();
+        expected.write(&mut written).unwrap();
+        assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
+    }
+
+    #[test]
+    fn nothing_is_guessed() {
+        assert!(read("q1\td1\t0.9\n").unwrap_err().contains("qrels:1: column relevance must be a whole number"));
+        assert_eq!(read("q d 1\nq d 1\n").unwrap_err(), "qrels:2: query q and document d are judged twice");
+        assert!(read("q d 1\nq d\n").unwrap_err().contains("found 2"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Retrieval runs in TREC's six columns: `query-id Q0 document-id rank score tag`.
+
+use std::io::{self, BufRead, Write};
+
+use indexmap::IndexMap;
+
+use crate::tsv::{is_silent, number};
+use crate::{Lines, ReadError};
+
+/// A retrieved document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEntry {
+    /// The document's id.
+    pub document: String,
+    /// The system's score; the rank column is ignored, as trec_eval does.
+    pub score: f64,
+}
+
+/// What a system retrieved for each query, in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Run {
+    /// Query id to its documents.
+    pub queries: IndexMap<String, Vec<RunEntry>>,
+}
+
+impl Run {
+    /// Reads a run from `reader`, which messages call `name`.
+    ///
+    /// # Errors
+    /// A line with another number of columns, a score that is no finite number, a document that is listed twice.
+    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
+        let mut lines = Lines::new(name, reader, crate::DEFAULT_MAX_RECORD_BYTES);
+        let mut run = Self::default();
+        let mut seen = std::collections::HashSet::new();
+        while let Some(line) = lines.next_line() {
+            let line = line?.to_owned();
+            if is_silent(&line) {
+                continue;
+            }
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [query, _, document, _, score, _] = columns[..] else {
+                return Err(lines.error(format!("expected the 6 columns of a TREC run, found {}", columns.len())));
+            };
+            let score: f64 = number(&lines, "score", score, "a number")?;
+            if !score.is_finite() {
+                return Err(lines.error(format!("score of document {document} is not finite")));
+            }
+            if !seen.insert((query.to_owned(), document.to_owned())) {
+                return Err(lines.error(format!("document {document} is listed twice for query {query}")));
+            }
+            run.queries.entry(query.to_owned()).or_default().push(RunEntry { document: document.to_owned(), score });
+        }
+        Ok(run)
+    }
+}
+
+/// Writes one query's documents, best first; the rank is their position.
+///
+/// # Errors
+/// The writer's own.
+pub fn write_run(query: &str, documents: &[RunEntry], tag: &str, out: &mut impl Write) -> io::Result<()> {
+    for (index, entry) in documents.iter().enumerate() {
+        writeln!(out, "{query} Q0 {} {} {} {tag}", entry.document, index + 1, entry.score)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let entries =
+            vec![RunEntry { document: "b".into(), score: 0.1 + 0.2 }, RunEntry { document: "a".into(), score: -1e-9 }];
+        let mut text = Vec::new();
+        write_run("q", &entries, "t", &mut text).unwrap();
+        assert_eq!(Run::read("run", text.as_slice()).unwrap().queries["q"], entries);
+    }
+
+    #[test]
+    fn bad_lines_are_refused() {
+        let read = |text: &str| Run::read("run", text.as_bytes()).unwrap_err().to_string();
+        assert!(read("q Q0 d 1 NaN t").contains("run:1: score of document d is not finite"));
+        assert!(read("q Q0 d 1 x t").contains("must be a number"));
+        assert!(read("q Q0 d 1 1 t\nq Q0 d 2 1 t").contains("run:2: document d is listed twice"));
+        assert!(read("q d 1").contains("6 columns"));
+    }
+}

@@ -1,0 +1,1 @@
+//! Exact top-k of query vectors against corpus vectors, streamed.

@@ -1,0 +1,1 @@
+//! Safetensors files: embeddings, training shards, weights.

@@ -1,0 +1,1 @@
+//! libtorch: CUDA on demand, and the operations that tch lacks.
