@@ -1,1 +1,27 @@
-//! Safetensors files: embeddings, training shards, weights.
+//! Safetensors files: any file, embeddings, training shards.
+//!
+//! Files are mapped into memory and treated as hostile: sizes are checked before anything is read, and a broken file
+//! is an error that names it. What is written has one metadata key at most, because the format stores metadata as
+//! an unordered map and the same input must give the same bytes.
+//!
+//! The mapping is the only unsafe code: a file that another process truncates while it is mapped ends the program
+//! with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
+
+mod embeddings;
+mod embeddings_writer;
+mod error;
+mod file;
+mod numbers;
+mod shard;
+mod shard_writer;
+mod spool;
+mod write;
+
+pub use embeddings::{Embeddings, EmbeddingsMeta};
+pub use embeddings_writer::EmbeddingsWriter;
+pub use error::TensorsError;
+pub use file::{Tensor, TensorFile};
+pub use safetensors::Dtype;
+pub use shard::{Column, Hashes, Shard, ShardMeta};
+pub use shard_writer::ShardWriter;
+pub use write::write_tensors;

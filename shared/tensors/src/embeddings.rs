@@ -1,0 +1,161 @@
+//! Vectors with their ids.
+//!
+//! | tensor | type | shape | |
+//! |---|---|---|---|
+//! | `embeddings` | f32, f16 or bf16 | `[N, D]` | one row a text |
+//! | `ids.offsets` | i64 | `[N + 1]` | where each id begins in `ids.bytes` |
+//! | `ids.bytes` | u8 | `[…]` | the ids, UTF-8, one behind the other |
+//!
+//! The metadata key `embtune` holds [`EmbeddingsMeta`] as JSON.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::Path;
+
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::numbers::{check_offsets, i64_at, to_f32};
+use crate::{TensorFile, TensorsError};
+
+/// Version of the layout; files of another one are refused.
+pub(crate) const VERSION: u32 = 1;
+
+/// How the vectors were made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingsMeta {
+    /// Version of the layout.
+    #[serde(default)]
+    pub version: u32,
+    /// Fingerprint of the model directory.
+    pub model: String,
+    /// How token vectors become one vector.
+    pub pooling: String,
+    /// `query`, `document` or nothing.
+    pub role: Option<String>,
+    /// The text that was put before each text.
+    pub prompt: String,
+    /// Whether the vectors have length 1.
+    pub normalized: bool,
+    /// What the model computed in.
+    pub precision: String,
+    /// Tokens at which a text was cut.
+    pub max_seq_length: usize,
+    /// Texts that were cut.
+    pub truncated: u64,
+}
+
+/// A mapped file of vectors.
+pub struct Embeddings {
+    file: TensorFile,
+    meta: Option<EmbeddingsMeta>,
+    dtype: Dtype,
+    len: usize,
+    dim: usize,
+}
+
+impl Embeddings {
+    /// Opens a file and checks its layout and ids.
+    ///
+    /// Any safetensors file with these tensors is taken; the metadata may be missing (vectors made elsewhere).
+    ///
+    /// # Errors
+    /// A damaged file, an unknown version, ids that are not UTF-8, empty or double.
+    pub fn open(path: &Path) -> Result<Self, TensorsError> {
+        let file = TensorFile::open(path)?;
+        let refuse = |what: String| TensorsError::content(file.name(), what);
+        let vectors = file.require("embeddings")?;
+        let (&[len, dim], Dtype::F32 | Dtype::F16 | Dtype::BF16) = (vectors.shape, vectors.dtype) else {
+            let found = format!("{:?} {:?}", vectors.dtype, vectors.shape);
+            return Err(refuse(format!("tensor \"embeddings\" must be F32, F16 or BF16 [N, D], found {found}")));
+        };
+        let dtype = vectors.dtype;
+        let offsets = file.typed("ids.offsets", Dtype::I64, 1)?;
+        let bytes = file.typed("ids.bytes", Dtype::U8, 1)?;
+        if offsets.shape[0] != len + 1 {
+            return Err(refuse(format!("{len} vectors but {} ids", offsets.shape[0].saturating_sub(1))));
+        }
+        check_offsets("ids.offsets", offsets.bytes, bytes.bytes.len()).map_err(refuse)?;
+        let meta: Option<EmbeddingsMeta> = match file.metadata("embtune") {
+            None => None,
+            Some(json) => Some(serde_json::from_str(json).map_err(|error| refuse(format!("metadata: {error}")))?),
+        };
+        if let Some(meta) = &meta
+            && meta.version != VERSION
+        {
+            return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
+        }
+        let embeddings = Self { meta, dtype, len, dim, file };
+        embeddings.check_ids()?;
+        Ok(embeddings)
+    }
+
+    fn check_ids(&self) -> Result<(), TensorsError> {
+        let mut seen = HashSet::with_capacity(self.len);
+        for index in 0..self.len {
+            let refuse = |what: &str| TensorsError::content(self.file.name(), format!("id of vector {index} {what}"));
+            let id = std::str::from_utf8(self.id_bytes(index)).map_err(|_| refuse("is not UTF-8"))?;
+            if id.is_empty() {
+                return Err(refuse("is empty"));
+            }
+            if !seen.insert(id) {
+                return Err(refuse(&format!("is not the first \"{id}\": ids must differ")));
+            }
+        }
+        Ok(())
+    }
+
+    fn id_bytes(&self, index: usize) -> &[u8] {
+        let (Some(offsets), Some(bytes)) = (self.file.get("ids.offsets"), self.file.get("ids.bytes")) else {
+            return &[];
+        };
+        let range = i64_at(offsets.bytes, index) as usize..i64_at(offsets.bytes, index + 1) as usize;
+        bytes.bytes.get(range).unwrap_or_default()
+    }
+
+    /// The file's name, for messages.
+    pub fn name(&self) -> &str {
+        self.file.name()
+    }
+
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no vectors.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Elements of a vector.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How the vectors were made; absent in files from elsewhere.
+    pub fn meta(&self) -> Option<&EmbeddingsMeta> {
+        self.meta.as_ref()
+    }
+
+    /// Id of a vector; empty when `index` is out of range.
+    pub fn id(&self, index: usize) -> &str {
+        std::str::from_utf8(self.id_bytes(index)).unwrap_or_default()
+    }
+
+    /// The ids in order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        (0..self.len).map(|index| self.id(index))
+    }
+
+    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so.
+    ///
+    /// # Panics
+    /// When the range goes past the last vector.
+    pub fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
+        let row_bytes = self.dim * self.dtype.bitsize() / 8;
+        let bytes = self.file.get("embeddings").map_or(&[][..], |tensor| tensor.bytes);
+        to_f32(self.dtype, &bytes[rows.start * row_bytes..rows.end * row_bytes]).unwrap_or_default()
+    }
+}

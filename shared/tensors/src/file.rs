@@ -1,0 +1,130 @@
+//! A mapped safetensors file.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::TensorsError;
+use crate::numbers;
+
+/// The header's length stands in the first eight bytes.
+const LENGTH_BYTES: usize = 8;
+
+/// A safetensors file whose header has been checked against its size.
+pub struct TensorFile {
+    name: String,
+    map: Mmap,
+    metadata: Metadata,
+    data_start: usize,
+}
+
+/// A tensor inside a mapped file.
+#[derive(Debug, Clone, Copy)]
+pub struct Tensor<'a> {
+    /// Type of an element.
+    pub dtype: Dtype,
+    /// Sizes, outermost first.
+    pub shape: &'a [usize],
+    /// Elements, little-endian, row-major.
+    pub bytes: &'a [u8],
+}
+
+impl TensorFile {
+    /// Maps a file and checks its header: every tensor lies inside the file, and together they cover it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not safetensors.
+    #[allow(unsafe_code)]
+    pub fn open(path: &Path) -> Result<Self, TensorsError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
+        let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
+        if !metadata.is_file() {
+            return Err(TensorsError::content(&name, "not a regular file (vectors are mapped, they cannot be piped in)"));
+        }
+        // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS;
+        // the crate's documentation says so, and embtune itself replaces files by renaming.
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(&name, error))?;
+        let (header_bytes, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| TensorsError::Format { file: name.clone(), what: error.to_string() })?;
+        Ok(Self { name, map, metadata, data_start: LENGTH_BYTES + header_bytes })
+    }
+
+    /// The file's name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Names of the tensors, in the order of their data.
+    pub fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    /// A value of the file's metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// A tensor by name.
+    pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
+        let info = self.metadata.info(name)?;
+        Some(Tensor { dtype: info.dtype, shape: &info.shape, bytes: &self.map[self.range(info)] })
+    }
+
+    /// A tensor that must be there.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn require(&self, name: &str) -> Result<Tensor<'_>, TensorsError> {
+        self.get(name).ok_or_else(|| TensorsError::content(&self.name, format!("no tensor \"{name}\"")))
+    }
+
+    /// A tensor that must have this type and number of dimensions.
+    pub(crate) fn typed(&self, name: &str, dtype: Dtype, dimensions: usize) -> Result<Tensor<'_>, TensorsError> {
+        let tensor = self.require(name)?;
+        if tensor.dtype != dtype || tensor.shape.len() != dimensions {
+            let found = format!("{:?} {:?}", tensor.dtype, tensor.shape);
+            let what = format!("tensor \"{name}\" must be {dtype:?} with {dimensions} dimension(s), found {found}");
+            return Err(TensorsError::content(&self.name, what));
+        }
+        Ok(tensor)
+    }
+
+    /// Where a tensor's data begins in the file, in bytes.
+    pub fn offset(&self, name: &str) -> Option<usize> {
+        self.metadata.info(name).map(|info| self.range(info).start)
+    }
+
+    fn range(&self, info: &TensorInfo) -> std::ops::Range<usize> {
+        self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as f32, borrowed where they are stored so.
+    ///
+    /// # Errors
+    /// The type's name, when it is not F32, F16, BF16 or F64.
+    pub fn to_f32(&self) -> Result<Cow<'a, [f32]>, String> {
+        numbers::to_f32(self.dtype, self.bytes)
+    }
+}

@@ -1,0 +1,59 @@
+//! Little-endian numbers in byte slices, aligned or not.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+/// Reads floats as f32; borrows when they are f32 and aligned already.
+pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, String> {
+    Ok(match dtype {
+        Dtype::F32 => cast_f32(bytes).map_or_else(|| map(bytes, f32::from_le_bytes).into(), Cow::Borrowed),
+        Dtype::F16 => map(bytes, |b| f16::from_le_bytes(b).to_f32()).into(),
+        Dtype::BF16 => map(bytes, |b| bf16::from_le_bytes(b).to_f32()).into(),
+        Dtype::F64 => map(bytes, |b| f64::from_le_bytes(b) as f32).into(),
+        other => return Err(format!("{other:?}")),
+    })
+}
+
+/// The bytes as f32 without a copy, when the machine's order and their alignment allow.
+#[allow(unsafe_code)]
+fn cast_f32(bytes: &[u8]) -> Option<&[f32]> {
+    if cfg!(target_endian = "big") {
+        return None;
+    }
+    // SAFETY: every bit pattern is an f32, and `align_to` splits at the alignment; only a whole middle is taken.
+    let (head, middle, tail) = unsafe { bytes.align_to::<f32>() };
+    (head.is_empty() && tail.is_empty()).then_some(middle)
+}
+
+/// Numbers of N bytes each.
+pub(crate) fn map<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+}
+
+/// The number at `index` of a slice of i64.
+pub(crate) fn i64_at(bytes: &[u8], index: usize) -> i64 {
+    bytes.as_chunks::<8>().0.get(index).map_or(0, |chunk| i64::from_le_bytes(*chunk))
+}
+
+/// The number at `index` of a slice of u64.
+pub(crate) fn u64_at(bytes: &[u8], index: usize) -> u64 {
+    bytes.as_chunks::<8>().0.get(index).map_or(0, |chunk| u64::from_le_bytes(*chunk))
+}
+
+/// Checks that `offsets` rise from 0 to `end`, so that every later slice is inside its data.
+pub(crate) fn check_offsets(name: &str, offsets: &[u8], end: usize) -> Result<(), String> {
+    let mut last = 0;
+    for (index, chunk) in offsets.as_chunks::<8>().0.iter().enumerate() {
+        let offset = i64::from_le_bytes(*chunk);
+        if (index == 0 && offset != 0) || offset < last {
+            return Err(format!("\"{name}\" does not rise from 0 (entry {index} is {offset})"));
+        }
+        last = offset;
+    }
+    if offsets.is_empty() || usize::try_from(last) != Ok(end) {
+        return Err(format!("\"{name}\" ends at {last}, its data at {end}"));
+    }
+    Ok(())
+}
