@@ -28,7 +28,14 @@ pub trait Filter: Parser {
 /// Runs a filter: parses its flags, calls `body`, reports, and says the exit code.
 pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
     let filter = match parse::<F>() {
-        Ok(filter) => filter,
+        Ok(Some(filter)) => filter,
+        Ok(None) => {
+            return match generate::man(&F::command(), &mut io::stdout().lock()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+                Err(_) => ExitCode::from(2),
+            };
+        }
         Err(answer) => {
             // Help and version go to stdout, usage errors to stderr; a closed pipe is not an error here either.
             let code = if answer.use_stderr() { 2 } else { 0 };
@@ -38,13 +45,6 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             };
         }
     };
-    if filter.common().generate.is_some() {
-        return match generate::man(&F::command(), &mut io::stdout().lock()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(_) => ExitCode::from(2),
-        };
-    }
     let session = match Session::new(F::command().get_name(), filter.common()) {
         Ok(session) => session,
         Err(error) => {
@@ -57,10 +57,15 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
     finish(&session, result.unwrap_or_else(|_| Err(anyhow::Error::new(Reported))))
 }
 
+/// The flags, or `None` when the man page is asked for: the operands that a filter requires are then not there.
+///
 /// Every flag must have a help text; `debug_assert` in each filter's tests checks the rest.
-fn parse<F: Filter>() -> Result<F, clap::Error> {
+fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     let mut matches = F::command().help_expected(true).try_get_matches()?;
-    F::from_arg_matches_mut(&mut matches)
+    if matches.contains_id("generate") {
+        return Ok(None);
+    }
+    F::from_arg_matches_mut(&mut matches).map(Some)
 }
 
 fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {

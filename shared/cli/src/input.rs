@@ -28,7 +28,7 @@ impl Input {
         files.iter().map(|file| Self::open(file, interrupt, false)).collect()
     }
 
-    fn open(path: &Path, interrupt: &Interrupt, refuse_terminal: bool) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path, interrupt: &Interrupt, refuse_terminal: bool) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             anyhow::ensure!(
                 !refuse_terminal,

@@ -14,6 +14,7 @@
 //! part of the error's text (so libraries can give one without knowing how it is shown).
 
 mod args;
+mod compute;
 mod device;
 mod entry;
 mod generate;
@@ -26,6 +27,7 @@ mod session;
 mod skip;
 
 pub use args::{Common, LogFormat, RecordArgs, parse_bytes};
+pub use compute::{ComputeArgs, OrtArgs};
 pub use device::Device;
 pub use entry::{Filter, Outcome, main};
 pub use input::Input;

@@ -67,6 +67,14 @@ impl Session {
         Input::open_all(files, &self.interrupt)
     }
 
+    /// Opens one named file; `-` is stdin.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn input(&self, file: &Path) -> anyhow::Result<Input> {
+        Input::open(file, &self.interrupt, io::stdin().is_terminal())
+    }
+
     /// Opens the output; none, or `-`, is stdout.
     ///
     /// # Errors

@@ -1,1 +1,11 @@
-//! Texts to vectors: tokenise, batch by token budget, run, pool.
+//! Texts to vectors.
+//!
+//! [`Encoder::load`] takes a model directory; [`Encoder::encode`] takes texts and gives their vectors in the same
+//! order. In between, texts are tokenised in parallel, sorted by length and packed into batches of a token budget, and
+//! the batches run on as many single-threaded sessions as there are threads (measured faster on a CPU than one wide
+//! session), or on the one GPU.
+
+mod encoder;
+mod padded;
+
+pub use encoder::{EncodeError, Encoded, Encoder, Options};

@@ -1,1 +1,20 @@
-//! ONNX graphs of the encoders, as protobuf.
+//! ONNX graphs, written by embtune itself.
+//!
+//! - [`portable`]: the encoder alone, as other programs expect a `model.onnx`;
+//! - [`sentence_encoder`]: encoder, pooling and normalisation, for embtune's own inference;
+//! - [`top_k`]: the search of the nearest vectors.
+//!
+//! Weights are not copied into the graphs: they are external data that points into the model's own safetensors file,
+//! so a graph is kilobytes and never meets protobuf's limit of 2 GB.
+
+mod encoder;
+mod graph;
+mod model_file;
+mod proto;
+mod search;
+mod sentence;
+mod weights;
+
+pub use model_file::{PORTABLE_FILE, portable};
+pub use search::top_k;
+pub use sentence::sentence_encoder;

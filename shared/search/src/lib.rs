@@ -1,1 +1,11 @@
-//! Exact top-k of query vectors against corpus vectors, streamed.
+//! Exact search: the nearest corpus vectors of every query.
+//!
+//! Corpus blocks stream from the mapped file through one small graph (product, then top-k) on ONNX Runtime; the
+//! whole score matrix never exists. Memory: one block of corpus vectors, one block of scores, and `k` hits a query.
+
+mod hits;
+mod matrix;
+mod searcher;
+
+pub use hits::Hit;
+pub use searcher::{SearchError, Searcher, Similarity};

@@ -44,7 +44,10 @@ impl TensorFile {
         let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
         let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
         if !metadata.is_file() {
-            return Err(TensorsError::content(&name, "not a regular file (vectors are mapped, they cannot be piped in)"));
+            return Err(TensorsError::content(
+                &name,
+                "not a regular file (vectors are mapped, they cannot be piped in)",
+            ));
         }
         // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS;
         // the crate's documentation says so, and embtune itself replaces files by renaming.

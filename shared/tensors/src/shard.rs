@@ -99,7 +99,8 @@ impl Shard {
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
         let file = TensorFile::open(path)?;
         let refuse = |what: String| TensorsError::content(file.name(), what);
-        let meta = file.metadata("embtune").ok_or_else(|| refuse("not a training shard (no \"embtune\" metadata)".into()))?;
+        let meta =
+            file.metadata("embtune").ok_or_else(|| refuse("not a training shard (no \"embtune\" metadata)".into()))?;
         let meta: ShardMeta =
             serde_json::from_str(meta).map_err(|error| refuse(format!("not a training shard: metadata: {error}")))?;
         if meta.version != VERSION {

@@ -1,1 +1,7 @@
-//! Text to token ids: batches, truncation, length order.
+//! Text to token ids, and rows of tokens to batches.
+
+mod batch;
+mod tokenizer;
+
+pub use batch::{longest_first, pack};
+pub use tokenizer::{TokenizeError, Tokenizer, Tokens};

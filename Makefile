@@ -1,0 +1,89 @@
+# embtune: build, check, install, and the reproducible run. `make` alone lists the targets.
+#
+# Settings are set on the command line (make run EPOCHS=1): what the environment happens to hold changes no result.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN    = target/release
+PREFIX = /usr/local
+MODEL  = $(demo_model)
+
+filters    := $(sort $(notdir $(wildcard bins/*)))
+demo_model := .deps/models/all-MiniLM-L6-v2
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: deps
+deps: ## Fetch libtorch, ONNX Runtime and the demo's model into .deps (CUDA=1: for GPUs)
+	@make/deps.sh
+
+# make/deps.sh makes this last.
+$(demo_model):
+	@echo 'make: the native libraries are missing: run `make deps` first' >&2; exit 2
+
+.PHONY: build
+build: $(demo_model) ## Build the filters into target/release
+	cargo build --release
+
+.PHONY: demo
+demo: ## Fine-tune a model on the Rust compiler's error index and measure it
+
+.PHONY: run
+run: ## Fine-tune a model on your corpus and measure it (NAME=law CORPUS=corpus.jsonl; see make/run.mk)
+
+ifneq ($(filter demo run runs/%,$(MAKECMDGOALS)),)
+include make/run.mk
+endif
+
+.PHONY: test
+test: build ## Run all tests
+	cargo test --release --workspace
+
+.PHONY: check
+check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rules, man pages
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps --workspace
+	cargo test --release -p embtune-tests --test layering
+	cargo build --release
+	@for filter in $(filters); do \
+	  $(BIN)/$$filter --generate man | cmp -s - man/$$filter.1 || \
+	    { echo "make: man/$$filter.1 is not what $$filter --generate man says: run \`make man\`" >&2; exit 1; }; \
+	done
+
+.PHONY: man
+man: build ## Write man/*.1 from the filters' flags
+	@for filter in $(filters); do \
+	  $(BIN)/$$filter --generate man > man/$$filter.1.new && mv man/$$filter.1.new man/$$filter.1; \
+	done
+
+# Builds nothing, because it often runs as root. The programs go on using this checkout's .deps.
+.PHONY: install
+install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
+	@test -x $(BIN)/embed || { echo 'make: nothing is built yet: run `make build` first' >&2; exit 2; }
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install $(filters:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin"
+	for page in man/*.[1-9]; do \
+	  install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}"; \
+	done
+
+.PHONY: parity
+parity: build .deps/parity/ready ## Compare embed with sentence-transformers (MODEL=DIR; fetches 3 GB once)
+	.deps/parity/bin/python tests/fixtures/parity/check.py $(MODEL) $(BIN)/embed
+
+.deps/parity/ready: tests/fixtures/parity/requirements.txt
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# .deps took minutes to fetch, and runs/ may have cost money: both stay.
+.PHONY: clean
+clean: ## Remove what was built
+	cargo clean

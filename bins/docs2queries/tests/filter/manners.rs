@@ -1,0 +1,162 @@
+//! What the filter does about bad input, closed pipes, full disks and signals.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::{Answer, Server, ok};
+use crate::support::{client, corpus, feed, filter, full_disk, run, scratch, until};
+
+/// Both generators, which must behave alike.
+fn both(server: &Server) -> [Command; 2] {
+    [client(server, &[]), filter(&["--generator", "extractive"])]
+}
+
+#[test]
+fn nothing_in_nothing_out() {
+    let server = Server::start(ok);
+    for mut command in both(&server) {
+        let ran = run(&mut command, "");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_bad_line_is_named() {
+    let server = Server::start(ok);
+    let good = "{\"_id\": \"a\", \"text\": \"It is a text of some words.\"}\n";
+    for (bad, expected) in [
+        (&b"{\"_id\": \"b\", \"text\"\n"[..], "<stdin>:2: not JSON"),
+        (b"{\"_id\": \"b\"}\n", "<stdin>:2: no field \"text\""),
+        (b"{\"_id\": \"b\", \"text\": 3}\n", "<stdin>:2: field \"text\" must be a string"),
+        (b"{\"_id\": \"b\", \"text\": \"t\", \"group\": []}\n", "<stdin>:2: field \"group\" must be"),
+        (b"{\"_id\": \"b\", \"text\": \"\xff\"}\n", "<stdin>:2: not UTF-8"),
+    ] {
+        let input = [good.as_bytes(), bad, good.as_bytes()].concat();
+        for (mut command, mut skipping) in both(&server).into_iter().zip(both(&server)) {
+            let ran = run(&mut command, input.clone());
+            assert_eq!(ran.code, Some(2), "{ran:?}");
+            assert!(ran.stderr.contains(&format!("docs2queries: {expected}")), "{ran:?}");
+            let ran = run(skipping.args(["--on-error", "skip"]), input.clone());
+            assert_eq!(ran.code, Some(1), "{ran:?}");
+            assert!(ran.stderr.contains("1 records skipped") && ran.ids().len() >= 2, "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_is_refused() {
+    let input = format!("{{\"_id\": \"a\", \"text\": \"{}\"}}\n", "x".repeat(2000));
+    let ran = run(&mut filter(&["--generator", "extractive", "--max-record-bytes", "1K"]), input);
+    assert!(ran.code == Some(2) && ran.stderr.contains("<stdin>:1: longer than 1024 bytes"), "{ran:?}");
+}
+
+#[test]
+fn a_document_without_text_is_counted() {
+    let server = Server::start(ok);
+    for mut command in both(&server) {
+        let ran = run(&mut command, "{\"_id\": \"a\", \"title\": \"T\", \"text\": \" \\n\"}\n");
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+        assert!(ran.stderr.contains("documents without text: 1"), "{ran:?}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let server = Server::start(ok);
+    for mut command in both(&server) {
+        let ran = run(command.stdout(full_disk()), corpus(20));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("<stdout>: No space left"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let server = Server::start(ok);
+    for mut command in both(&server) {
+        let mut child = command.spawn().unwrap();
+        feed(&mut child, corpus(5000).into_bytes());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+    assert!(server.requests().len() < 100, "nobody waits for the rest: nothing more is asked");
+}
+
+#[test]
+fn a_signal_lets_what_is_in_flight_finish() {
+    let released = Arc::new(AtomicBool::new(false));
+    let server = Server::start({
+        let released = Arc::clone(&released);
+        move |request| {
+            until(|| released.load(Ordering::SeqCst));
+            ok(request)
+        }
+    });
+    let mut child = client(&server, &["--concurrency", "2"]).spawn().unwrap();
+    feed(&mut child, corpus(9).into_bytes());
+    until(|| server.requests().len() == 2);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    // Long enough for the filter to notice.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    released.store(true, Ordering::SeqCst);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(2), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 4);
+    assert_eq!(server.requests().len(), 2, "nothing new is asked");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_input() {
+    let server = Server::start(ok);
+    for mut command in both(&server) {
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(15), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        drop(stdin);
+    }
+}
+
+#[test]
+fn a_named_output_is_whole_or_not_there() {
+    let (directory, path) = scratch("pairs.jsonl");
+    let name = path.to_str().unwrap();
+    let server = Server::start(|request| match request.document() {
+        "text 2" => Answer::Http(403, "", String::new()),
+        _ => ok(request),
+    });
+    assert_eq!(run(&mut client(&server, &["-o", name]), corpus(2)).code, Some(2));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    let ran = run(&mut client(&server, &["-o", name]), corpus(1));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn usage_errors_are_explained() {
+    let ran = run(&mut filter(&[]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("hint: --llm NAME, or --generator extractive"), "{ran:?}");
+    for args in [&["--llm", "m", "-n", "0"][..], &["--llm", "m", "--temperature", "3"], &["--key", KEY_FLAG]] {
+        assert_eq!(run(&mut filter(args), "").code, Some(2), "{args:?}");
+    }
+    let ran = run(&mut filter(&["--llm", "m", "--base-url", "localhost:8000"]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("hint: an address looks like"), "{ran:?}");
+    let ran = run(&mut filter(&["--generator", "extractive", "no-such-file"]), "");
+    assert!(ran.code == Some(2) && ran.stderr.contains("no-such-file: "), "{ran:?}");
+}
+
+/// There is no flag for the key: it would stand in the process list.
+const KEY_FLAG: &str = "sk-flag";

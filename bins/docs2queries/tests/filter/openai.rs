@@ -1,0 +1,216 @@
+//! The generator that asks a server, and what servers do.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::server::{Answer, Server, completion, good, ok};
+use crate::support::{KEY, client, corpus, filter, run};
+
+/// Runs one document against a server whose first answer is `first`, and expects that it is asked again.
+fn is_retried(first: impl Fn() -> Answer + Send + Sync + 'static, args: &[&str]) {
+    let server = Server::start(move |request| if request.attempt == 1 { first() } else { ok(request) });
+    let ran = run(&mut client(&server, args), corpus(1));
+    assert_eq!((ran.code, ran.ids().len()), (Some(0), 2), "{ran:?}");
+    assert_eq!(server.asked("text 1"), 2);
+}
+
+/// Runs three documents of which the second gets `answer`; it is an error in both policies, and asked about once.
+fn is_a_bad_record(answer: impl Fn() -> Answer + Send + Sync + 'static, expected: &str) {
+    let server = Server::start(move |request| if request.document() == "text 2" { answer() } else { ok(request) });
+    let ran = run(&mut client(&server, &["--concurrency", "1"]), corpus(3));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("docs2queries: <stdin>:2: document d2: {expected}")), "{ran:?}");
+    assert_eq!(ran.ids(), ["d1-q1", "d1-q2"]);
+    assert_eq!(server.asked("text 2"), 1);
+
+    let ran = run(&mut client(&server, &["--on-error", "skip"]), corpus(3));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("1 records skipped"), "{ran:?}");
+    assert_eq!(ran.ids(), ["d1-q1", "d1-q2", "d3-q1", "d3-q2"]);
+}
+
+/// Runs three documents against a server that answers `answer` to all; the first request is the last.
+fn ends_the_run(status: u16, body: &'static str, expected: &[&str]) {
+    let server = Server::start(move |_| Answer::Http(status, "", body.into()));
+    let ran = run(&mut client(&server, &["--concurrency", "1", "--on-error", "skip", "-vv"]), corpus(3));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    assert!(expected.iter().all(|words| ran.stderr.contains(words)), "{ran:?}");
+    assert!(!ran.stderr.contains(KEY), "{ran:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn pairs_come_in_the_order_of_the_input() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let server = Server::start({
+        let most = Arc::clone(&most);
+        move |request| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let number: u64 = request.document().trim_start_matches("text ").parse().unwrap();
+            std::thread::sleep(Duration::from_millis(40 * (13 - number)));
+            now.fetch_sub(1, Ordering::SeqCst);
+            ok(request)
+        }
+    });
+    let ran = run(&mut client(&server, &["--concurrency", "4"]), corpus(12));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let expected: Vec<String> = (1..=12).flat_map(|n| [format!("d{n}-q1"), format!("d{n}-q2")]).collect();
+    assert_eq!(ran.ids(), expected);
+    assert_eq!(server.requests().len(), 12);
+    assert_eq!(most.load(Ordering::SeqCst), 4, "as many at once as --concurrency says, and no more");
+    let counts = "documents: 12, pairs: 24, requests: 12, tokens in: 1200, tokens out: 240\n";
+    assert!(ran.stderr.contains(counts), "{ran:?}");
+}
+
+#[test]
+fn request_and_pair_hold_what_they_must() {
+    let server = Server::start(ok);
+    let document = json!({"id": 7, "title": "T", "text": "x", "group": "parent", "secret": "field"});
+    let ran = run(&mut client(&server, &["-n", "2", "--temperature", "0.5"]), format!("{document}\n"));
+    let request = &server.requests()[0];
+    assert!(request.head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{}", request.head);
+    assert!(request.head.contains(&format!("authorization: Bearer {KEY}\r\n")), "{}", request.head);
+    assert_eq!(request.document(), "Title: T\n\nx");
+    assert_eq!((&request.body["model"], &request.body["temperature"]), (&json!("test-model"), &json!(0.5)));
+    assert_eq!(
+        ran.pairs()[0],
+        json!({
+            "anchor": "what is Title: T x?", "positive": "T x", "anchor_id": "7-q1", "positive_id": "7", "group": "parent",
+        })
+    );
+}
+
+#[test]
+fn what_may_pass_is_asked_again() {
+    for status in [408, 409, 429, 500, 503] {
+        is_retried(move || Answer::Http(status, "", r#"{"error": {"message": "later", "code": 1}}"#.into()), &[]);
+    }
+    is_retried(|| Answer::Http(502, "content-type: text/html\r\n", "<html><h1>Bad gateway</h1></html>".into()), &[]);
+    is_retried(|| Answer::Reset, &[]);
+    is_retried(|| Answer::Cut(completion("[\"a\"]")), &[]);
+    is_retried(|| Answer::Http(200, "", r#"{"error": {"message": "upstream", "code": 503}}"#.into()), &[]);
+}
+
+#[test]
+fn a_silent_server_is_asked_again() {
+    is_retried(|| Answer::Hang, &["--timeout-secs", "1"]);
+}
+
+#[test]
+fn the_pause_that_the_server_asks_for_is_made() {
+    let start = Instant::now();
+    is_retried(|| Answer::Http(429, "retry-after: 1.5\r\n", String::new()), &[]);
+    assert!(start.elapsed() >= Duration::from_millis(1500));
+}
+
+#[test]
+fn retries_end() {
+    let server = Server::start(|_| Answer::Http(429, "retry-after: 0\r\n", "busy".into()));
+    let ran = run(&mut client(&server, &["--max-retries", "2", "-v"]), corpus(1));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let expected = "<stdin>:1: document d1: the server answered 429 Too Many Requests: busy (attempt 3, the last)";
+    assert!(ran.stderr.contains(expected), "{ran:?}");
+    assert!(ran.stderr.contains("retry 2 of 2 in 0.0 s"), "{ran:?}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn what_cannot_pass_ends_the_run() {
+    let body = r#"{"error": {"message": "Incorrect API key provided: sk-test-0123456789.", "code": 401}}"#;
+    ends_the_run(401, body, &["401 Unauthorized: Incorrect API key provided: [key].", "hint: set OPENAI_API_KEY"]);
+    ends_the_run(
+        400,
+        r#"{"object": "error", "message": "unknown parameter"}"#,
+        &["400 Bad Request: unknown parameter"],
+    );
+    ends_the_run(403, "", &["403 Forbidden"]);
+    ends_the_run(404, "not found", &["404 Not Found: not found", "--base-url"]);
+    let quota = r#"{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}"#;
+    ends_the_run(429, quota, &["You exceeded your current quota", "hint: the account has no credit left"]);
+}
+
+#[test]
+fn answers_without_a_query_are_bad_records() {
+    is_a_bad_record(|| Answer::Http(200, "", completion("I'd rather not.")), "no query in the model's answer");
+    is_a_bad_record(|| Answer::Http(200, "", completion("")), "the model's answer is empty (finish reason: stop)");
+    let refusal = json!({"choices": [{"message": {"refusal": "I can't help with that."}}]});
+    is_a_bad_record(move || Answer::Http(200, "", refusal.to_string()), "the model refused: I can't help with that.");
+    is_a_bad_record(|| Answer::Http(200, "", "<html>Welcome</html>".into()), "the server's answer is not JSON");
+    let too_long = r#"{"error": {"message": "too long", "type": "exceed_context_size_error", "code": 400}}"#;
+    is_a_bad_record(|| Answer::Http(400, "", too_long.into()), "the server answered 400 Bad Request: too long");
+}
+
+#[test]
+fn broken_forms_are_read() {
+    for content in [
+        "```json\n{\"queries\": [\"one\", \"two\"]}\n```",
+        "<think>Hm, \"three\"?</think>[\"one\", \"two\"]",
+        "{\"queries\": [\"one\", \"two\", \"thr",
+        "1. one\n2. two",
+    ] {
+        let server = Server::start(move |_| Answer::Http(200, "", completion(content)));
+        let ran = run(&mut client(&server, &[]), corpus(1));
+        let queries: Vec<_> = ran.pairs().iter().map(|pair| pair["anchor"].clone()).collect();
+        assert_eq!(queries, ["one", "two"], "{ran:?}");
+    }
+}
+
+#[test]
+fn usage_may_be_missing() {
+    let server = Server::start(|request| {
+        let mut reply: serde_json::Value = serde_json::from_str(&good(request)).unwrap();
+        if request.document() == "text 1" {
+            reply.as_object_mut().unwrap().remove("usage");
+        }
+        Answer::Http(200, "", reply.to_string())
+    });
+    let ran = run(&mut client(&server, &[]), corpus(2));
+    let counts = "documents: 2, pairs: 4, requests: 2, tokens in: 100, tokens out: 20, replies without usage: 1\n";
+    assert!(ran.stderr.contains(counts), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = run(&mut filter(&["--llm", "m", "--base-url", &format!("http://{address}/v1")]), corpus(3));
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("cannot connect to the server"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: is the server running"), "{ran:?}");
+}
+
+#[test]
+fn a_server_of_ones_own_needs_no_key() {
+    let server = Server::start(ok);
+    let ran = run(client(&server, &[]).env_remove("OPENAI_API_KEY"), corpus(1));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!server.requests()[0].head.contains("authorization"));
+}
+
+#[test]
+fn the_address_may_come_from_the_environment() {
+    let server = Server::start(ok);
+    let ran = run(filter(&["--llm", "m"]).env("OPENAI_BASE_URL", server.base_url() + "/"), corpus(1));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = run(filter(&["--llm", "m"]).env("OPENAI_BASE_URL", ""), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("no key"), "OpenAI itself is not asked without a key: {ran:?}");
+}
+
+#[test]
+fn the_key_is_never_shown() {
+    let server = Server::start(|request| match request.attempt {
+        1 => Answer::Http(500, "retry-after: 0\r\n", format!("you sent {KEY}")),
+        _ => ok(request),
+    });
+    for form in ["text", "json"] {
+        let ran = run(&mut client(&server, &["-vv", "--log-format", form]), corpus(2));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(!ran.stdout.contains(KEY) && !ran.stderr.contains(KEY), "{ran:?}");
+    }
+    let broken = run(client(&server, &["-vv"]).env("OPENAI_API_KEY", format!("{KEY}\nx")), corpus(1));
+    assert_eq!(broken.code, Some(2));
+    assert!(broken.stderr.contains("OPENAI_API_KEY holds") && !broken.stderr.contains(KEY), "{broken:?}");
+}

@@ -1,0 +1,145 @@
+//! A server that fails in the ways servers fail.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Request line and headers.
+    pub(crate) head: String,
+    pub(crate) body: Value,
+    /// How many requests for the same document came, this one included.
+    pub(crate) attempt: usize,
+}
+
+impl Request {
+    /// The document that is asked about, as the prompt holds it.
+    pub(crate) fn document(&self) -> &str {
+        let prompt = self.body["messages"][1]["content"].as_str().expect("a prompt");
+        prompt.split("<document>\n").nth(1).and_then(|rest| rest.split("\n</document>").next()).expect("a document")
+    }
+}
+
+/// What the server does with a request.
+pub(crate) enum Answer {
+    /// Status, further headers, body.
+    Http(u16, &'static str, String),
+    /// The same with status 200 after a while.
+    Late(Duration, String),
+    /// The beginning of a body, and the end of the connection.
+    Cut(String),
+    /// The connection is reset.
+    Reset,
+    /// Nothing ever comes.
+    Hang,
+}
+
+/// A server on a port of its own, for as long as the test runs.
+pub(crate) struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    /// Starts a server that answers with what `behave` returns.
+    pub(crate) fn start(behave: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let behave = Arc::new(behave);
+        thread::spawn({
+            let requests = Arc::clone(&requests);
+            move || {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    let (requests, behave) = (Arc::clone(&requests), Arc::clone(&behave));
+                    thread::spawn(move || {
+                        let request = receive(&stream, &requests);
+                        send(stream, behave(&request));
+                    });
+                }
+            }
+        });
+        Self { address, requests }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// All requests so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// How many requests came for a document.
+    pub(crate) fn asked(&self, document: &str) -> usize {
+        self.requests().iter().filter(|request| request.document() == document).count()
+    }
+}
+
+fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).expect("a header"), 0, "the request ends early");
+    }
+    let length =
+        head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.expect("a length")];
+    reader.read_exact(&mut body).expect("a body");
+    let mut request = Request { head, body: serde_json::from_slice(&body).expect("JSON"), attempt: 1 };
+    let mut requests = requests.lock().unwrap();
+    request.attempt += requests.iter().filter(|earlier| earlier.document() == request.document()).count();
+    requests.push(request.clone());
+    request
+}
+
+fn send(mut stream: TcpStream, answer: Answer) {
+    let head = |status: u16, headers: &str, length: usize| {
+        format!("HTTP/1.1 {status} Status\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n")
+    };
+    let bytes = match answer {
+        Answer::Http(status, headers, body) => head(status, headers, body.len()) + &body,
+        Answer::Late(delay, body) => {
+            thread::sleep(delay);
+            head(200, "", body.len()) + &body
+        }
+        Answer::Cut(body) => head(200, "", body.len() + 1000) + &body,
+        Answer::Reset => {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket option");
+            return;
+        }
+        Answer::Hang => loop {
+            thread::park();
+        },
+    };
+    // The client may be gone: that is what some tests are about.
+    let _ = stream.write_all(bytes.as_bytes());
+}
+
+/// A reply with this content, as OpenAI forms it.
+pub(crate) fn completion(content: &str) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "test-model",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+    })
+    .to_string()
+}
+
+/// The reply that all is well with: two queries about the document.
+pub(crate) fn good(request: &Request) -> String {
+    let document = request.document();
+    completion(&json!({"queries": [format!("what is {document}?"), format!("about {document}")]}).to_string())
+}
+
+/// All is well.
+pub(crate) fn ok(request: &Request) -> Answer {
+    Answer::Http(200, "", good(request))
+}

@@ -1,0 +1,105 @@
+//! What is refused, and how it is said.
+
+use crate::support::{Folder, text};
+
+const RUN: &str = "q1 Q0 d1 1 1.0 t\n";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("qrels", "q1\td1\t1\n");
+    folder.write("run", RUN);
+    folder.write_vectors("q", "query", &[("q1", &[1.0, 0.0])]);
+    folder.write_vectors("c", "document", &[("d1", &[1.0, 0.0]), ("d2", &[0.0, 1.0])]);
+    folder
+}
+
+#[track_caller]
+fn assert_says(message: &str, expected: &str) {
+    assert!(message.starts_with("ir-eval: ") && message.contains(expected), "{message}");
+}
+
+#[test]
+fn judgments() {
+    let folder = folder();
+    for (qrels, expected) in [
+        ("", "bad: no judgments"),
+        ("query-id\tcorpus-id\tscore\n", "bad: no judgments"),
+        ("q1\td1\t0\n", "bad: no query has a relevant document"),
+        ("q1\td1\t0.9\n", "bad:1: column relevance must be a whole number"),
+        ("q1\td1\t1\nq1\td1\t1\n", "bad:2: query q1 and document d1 are judged twice"),
+        ("q1\td1\t1\nq1\td1\n", "bad:2: expected 3 columns"),
+    ] {
+        folder.write("bad", qrels);
+        assert_says(&folder.refusal("-q --qrels bad s=run"), expected);
+    }
+    assert_says(&folder.refusal("--qrels none s=run"), "none: No such file");
+}
+
+#[test]
+fn runs() {
+    let folder = folder();
+    for (run, expected) in [
+        (RUN.repeat(2), "bad:2: document d1 is listed twice for query q1"),
+        ("q1 Q0 d1 1 NaN t\n".into(), "bad:1: score of document d1 is not finite"),
+        ("q1 d1 1\n".into(), "bad:1: expected the 6 columns"),
+        (String::new(), "bad: holds no query of the judgments"),
+        (RUN.replace("q1", "1"), "bad: holds no query of the judgments"),
+    ] {
+        folder.write("bad", &run);
+        assert_says(&folder.refusal("-q --qrels qrels s=bad"), expected);
+    }
+}
+
+#[test]
+fn vectors() {
+    let folder = folder();
+    folder.write_vectors("wide", "document", &[("d1", &[1.0, 0.0, 0.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=q,wide"), "q has vectors of 2 elements, wide of 3");
+    folder.write_vectors("nan", "document", &[("d1", &[1.0, 0.0]), ("d2", &[f32::NAN, 0.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=q,nan"), "nan: the vector of \"d2\" holds NaN or infinity");
+    folder.write_vectors("inf", "query", &[("q1", &[1.0, f32::INFINITY])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=inf,c"), "inf: the vector of \"q1\" holds NaN or infinity");
+    folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=q,twice"), "twice: id of vector 1 is not the first \"d1\"");
+    let whole = std::fs::read(folder.path("c")).unwrap();
+    for length in [0, 7, 100, whole.len() - 1] {
+        std::fs::write(folder.path("cut"), &whole[..length]).unwrap();
+        assert_says(&folder.refusal("-q --qrels qrels s=q,cut"), "cut: ");
+    }
+}
+
+#[test]
+fn files_that_do_not_belong_together() {
+    let folder = folder();
+    let swapped = folder.refusal("-q --qrels qrels s=c,q");
+    assert_says(&swapped, "c: its vectors were made with --role document");
+    assert!(swapped.contains("hint: a system is NAME=QUERIES,CORPUS"), "{swapped}");
+    folder.write_vectors("other", "query", &[("1", &[1.0, 0.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=other,c"), "other: holds no query of the judgments");
+    folder.write_vectors("elsewhere", "document", &[("x1", &[1.0, 0.0])]);
+    let none = folder.refusal("-q --qrels qrels s=q,elsewhere");
+    assert_says(
+        &none,
+        "holds none of the 1 relevant documents of the judgments (first: \"d1\", relevant to query \"q1\")",
+    );
+}
+
+#[test]
+fn flags() {
+    let folder = folder();
+    let usage = |arguments: &str| text(&folder.run(arguments).stderr);
+    assert!(usage("--qrels qrels").contains("SYSTEM"));
+    assert!(usage("--qrels qrels run").contains("expected NAME=QUERIES,CORPUS or NAME=RUN"));
+    assert!(usage("--qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));
+    assert!(usage("--qrels qrels -k 1 --metrics ndcg@10 s=run").contains("cannot be used with"));
+    assert_says(&folder.refusal("--qrels qrels s=run s=run"), "two systems are called \"s\"");
+    assert_says(&folder.refusal("--qrels qrels --run out a=run b=run"), "--run out: would be written once for each");
+}
+
+#[test]
+fn ids_that_a_run_cannot_hold() {
+    let folder = folder();
+    folder.write_vectors("blank", "document", &[("d1", &[1.0, 0.0]), ("d 2", &[0.0, 1.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels --run out s=q,blank"), "id \"d 2\" has a blank");
+    assert!(!folder.path("out").exists());
+}

@@ -1,0 +1,71 @@
+//! Search with vectors.
+
+use crate::support::{Folder, text};
+
+/// Three queries and four documents in the plane; d4 is d3 again, so that they tie.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("qrels", "q1\td1\t1\nq2\td2\t1\nq3\td3\t1\n");
+    folder.write_vectors(
+        "q",
+        "query",
+        &[("q2", &[0.1, 1.0]), ("q1", &[1.0, 0.1]), ("unjudged", &[9.0, 9.0]), ("q3", &[1.0, 1.0])],
+    );
+    let corpus: [(&str, &[f32]); 4] =
+        [("d1", &[5.0, 0.0]), ("d2", &[0.0, 0.5]), ("d3", &[1.0, 1.0]), ("d4", &[1.0, 1.0])];
+    folder.write_vectors("c", "document", &corpus);
+    folder
+}
+
+#[test]
+fn the_best_documents_are_found() {
+    let folder = folder();
+    let report = folder.json("--qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out");
+    // d3 stands behind d4: equal scores, greater id first.
+    assert_eq!(report["systems"][0]["metrics"]["mrr@1"], 2.0 / 3.0);
+    assert_eq!(report["systems"][0]["metrics"]["mrr@4"], 2.5 / 3.0);
+    let run = folder.read("out");
+    let order: Vec<&str> = run.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    assert_eq!(order, ["d1", "d4", "d3", "d2", "d2", "d4", "d3", "d1", "d4", "d3", "d2", "d1"]);
+    assert!(!run.contains("unjudged"), "only judged queries are searched");
+    // Lengths count in the inner product.
+    let dot = folder.json("--qrels qrels s=q,c --metrics mrr@1 --similarity dot");
+    assert_eq!(dot["systems"][0]["metrics"]["mrr@1"], 1.0 / 3.0);
+}
+
+#[test]
+fn the_run_has_the_figures_of_the_vectors() {
+    let folder = folder();
+    let vectors = folder.stdout("--qrels qrels s=q,c --run {}.run --format tsv");
+    assert_eq!(vectors, folder.stdout("--qrels qrels s=s.run --format tsv"));
+}
+
+#[test]
+fn depth_is_what_is_kept_and_never_less_than_k() {
+    let folder = folder();
+    folder.stdout("--qrels qrels s=q,c -k 1 --depth 2 --run two");
+    assert_eq!(folder.read("two").lines().count(), 6);
+    folder.stdout("--qrels qrels s=q,c -k 3 --depth 1 --run three");
+    assert_eq!(folder.read("three").lines().count(), 9);
+}
+
+#[test]
+fn relevant_documents_that_the_corpus_lacks_are_counted() {
+    let folder = folder();
+    folder.write("qrels", "q1\td1\t1\nq1\tgone\t1\nq2\td2\t1\nq9\tlost\t2\n");
+    let output = folder.run("--qrels qrels s=q,c --metrics recall@4 --format json");
+    let messages = text(&output.stderr);
+    let expected = "s: 2 of 4 relevant documents are not in the corpus (first: \"gone\", relevant to query \"q1\")";
+    assert!(messages.contains(expected), "{messages}");
+    assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q9\")"), "{messages}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["systems"][0]["metrics"]["recall@4"], 0.5, "(1/2 + 1 + 0) / 3");
+}
+
+#[test]
+fn threads_do_not_change_the_bytes() {
+    let folder = folder();
+    folder.stdout("--qrels qrels s=q,c --threads 1 --run one");
+    folder.stdout("--qrels qrels s=q,c --threads 4 --run four");
+    assert_eq!(folder.read("one"), folder.read("four"));
+}

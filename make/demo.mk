@@ -1,0 +1,17 @@
+# `make demo` is a run (make/run.mk) on text that is there anyway: the error index of the Rust toolchain.
+
+NAME    = demo
+CORPUS  = runs/demo/data/corpus.jsonl
+QUERIES = runs/demo/data/queries.jsonl
+QRELS   = runs/demo/data/qrels.tsv
+
+# Some 500 documents are 80 steps: fewer epochs, larger steps and a shorter warm-up than for a real corpus.
+EPOCHS        = 2
+BATCH_SIZE    = 64
+LEARNING_RATE = 5e-5
+WARMUP_STEPS  = 10
+
+demo_stages  = data
+data.outputs = $(CORPUS) $(QUERIES) $(QRELS)
+data.command = make/error-index.py runs/demo/data
+data.version = $${RUSTC:-rustc} --version # another toolchain, another corpus

@@ -1,0 +1,149 @@
+# The reproducible run: documents in, a fine-tuned model and a before/after report out.
+#
+#   make run NAME=law CORPUS=corpus.jsonl QUERIES=queries.jsonl QRELS=test.tsv MODEL=DIR
+#
+# Everything is in runs/NAME: the model in model/, the report in report.txt, report.json and per-query.tsv, and in
+# provenance.json what ran on what. A stage runs again when its command, its program or a file that it reads has changed
+# since, and then so does what follows from it.
+
+# ---- settings, for the command line -------------------------------------------------------------------------------
+
+# CORPUS, QUERIES and QRELS are in BEIR's form. Without QUERIES and QRELS, the share HOLDOUT of the documents' training
+# pairs is kept for the measurement. MODEL is a sentence-transformers directory or a Hugging Face name.
+NAME    =
+CORPUS  =
+QUERIES =
+QRELS   =
+HOLDOUT = 0.1
+
+# LLM names the language model that writes the queries, if OPENAI_API_KEY or OPENAI_BASE_URL is in the environment.
+LLM                  =
+QUERIES_PER_DOCUMENT = 5
+
+# MINE=1 gives each pair so many hard negatives.
+MINE      =
+NEGATIVES = 4
+
+EPOCHS        = 3
+BATCH_SIZE    = 32
+LEARNING_RATE = 2e-5
+WARMUP_STEPS  = 100
+SEED          = 42
+DEVICE        = auto
+
+# Any other flags of the two.
+TRAIN_FLAGS =
+EMBED_FLAGS =
+
+ifneq ($(filter demo runs/demo/%,$(MAKECMDGOALS)),)
+include make/demo.mk
+endif
+
+ifeq ($(and $(NAME),$(CORPUS)),)
+$(error usage: make run NAME=law CORPUS=corpus.jsonl [QUERIES=queries.jsonl QRELS=test.tsv] [MODEL=DIR])
+endif
+ifneq ($(if $(QUERIES),given),$(if $(QRELS),given))
+$(error QUERIES and QRELS go together)
+endif
+
+# ---- stages: NAME.command, what it reads (NAME.inputs) and writes (NAME.outputs) ----------------------------------
+
+run   := runs/$(NAME)
+tuned := $(run)/model
+base  := $(wildcard $(MODEL))# nothing, if it is a Hugging Face name
+
+stages := $(demo_stages) pairs $(if $(MINE),base.corpus anchors base.anchors mined) shards train \
+  base.queries $(if $(MINE),,base.corpus) tuned.queries tuned.corpus report report-json
+
+# The key stays in the environment. Replies are paid for: the journal is nobody's output, so nothing here deletes it.
+ask_llm := $(and $(LLM),$(OPENAI_API_KEY)$(OPENAI_BASE_URL))
+generator := $(if $(ask_llm),--generator openai --llm $(LLM) --journal $(run)/replies.jsonl,--generator extractive)
+
+pairs.inputs  = $(CORPUS)
+pairs.outputs = $(run)/pairs.jsonl
+pairs.command = $(BIN)/docs2queries $(generator) -n $(QUERIES_PER_DOCUMENT) --seed $(SEED) $(CORPUS) -o $(pairs.outputs)
+
+anchors.inputs  = $(pairs.outputs)
+anchors.outputs = $(run)/anchors.jsonl
+anchors.stdout  = $(anchors.outputs)
+anchors.command = make/anchors.py $(pairs.outputs)
+
+mined.inputs  = $(pairs.outputs) $(base.anchors.outputs) $(base.corpus.outputs) $(CORPUS)
+mined.outputs = $(run)/mined.jsonl
+mined.command = $(BIN)/mine-negatives --queries $(base.anchors.outputs) --corpus $(base.corpus.outputs) \
+  --texts $(CORPUS) -n $(NEGATIVES) $(pairs.outputs) -o $(mined.outputs)
+
+training_pairs := $(if $(MINE),$(mined.outputs),$(pairs.outputs))
+holdout := $(if $(QUERIES),,--holdout $(HOLDOUT) --holdout-dir $(run)/heldout)
+queries := $(or $(QUERIES),$(run)/heldout/queries.jsonl)
+qrels   := $(or $(QRELS),$(run)/heldout/qrels.tsv)
+
+shards.inputs  = $(base) $(training_pairs)
+shards.outputs = $(run)/train.safetensors $(if $(holdout),$(queries) $(qrels))
+shards.command = $(BIN)/pairs2shards --model $(MODEL) $(holdout) --seed $(SEED) $(training_pairs) \
+  -o $(run)/train.safetensors
+
+train.inputs  = $(base) $(run)/train.safetensors
+train.outputs = $(tuned) $(run)/log.jsonl
+train.stdout  = $(run)/log.jsonl
+train.command = $(BIN)/mnrl-train --model $(MODEL) --out $(tuned) --overwrite --epochs $(EPOCHS) \
+  --batch-size $(BATCH_SIZE) --learning-rate $(LEARNING_RATE) --warmup-steps $(WARMUP_STEPS) --seed $(SEED) \
+  --device $(DEVICE) $(TRAIN_FLAGS) $(run)/train.safetensors
+
+# $(call embedding,STAGE,FILES OF THE MODEL,MODEL,ROLE,TEXTS)
+define embedding
+$1.inputs  = $2 $5
+$1.outputs = $(run)/$1.safetensors
+$1.command = $(BIN)/embed --model $3 --role $4 --device $(DEVICE) $(EMBED_FLAGS) $5 -o $(run)/$1.safetensors
+endef
+$(eval $(call embedding,base.anchors,$(base),$(MODEL),query,$(anchors.outputs)))
+$(eval $(call embedding,base.queries,$(base),$(MODEL),query,$(queries)))
+$(eval $(call embedding,base.corpus,$(base),$(MODEL),document,$(CORPUS)))
+$(eval $(call embedding,tuned.queries,$(tuned),$(tuned),query,$(queries)))
+$(eval $(call embedding,tuned.corpus,$(tuned),$(tuned),document,$(CORPUS)))
+
+vectors := base.queries base.corpus tuned.queries tuned.corpus
+compare = $(BIN)/ir-eval --qrels $(qrels) --seed $(SEED) \
+  base=$(base.queries.outputs),$(base.corpus.outputs) tuned=$(tuned.queries.outputs),$(tuned.corpus.outputs)
+
+report.inputs  = $(qrels) $(vectors:%=$(run)/%.safetensors)
+report.outputs = $(run)/report.txt $(run)/per-query.tsv
+report.command = $(compare) --per-query $(run)/per-query.tsv -o $(run)/report.txt
+
+report-json.inputs  = $(report.inputs)
+report-json.outputs = $(run)/report.json
+report-json.command = $(compare) --format json -o $(run)/report.json
+
+# ---- rules --------------------------------------------------------------------------------------------------------
+
+# The programs behind the stages: built here first, unless BIN names others.
+.PHONY: programs
+programs: $(if $(filter target/release,$(BIN)),build)
+
+# Make compares the times of files, so a directory stands for the files in it; and the tuned model, which comes into
+# being while make runs, for its weights.
+files = $(foreach path,$1,$(if $(filter $(tuned),$(path)),$(tuned)/model.safetensors,$\
+  $(if $(wildcard $(path)/.),$(shell find -L $(path) -type f),$(path))))
+
+define stage_rule
+$(call files,$($1.outputs)) &: $(call files,$($1.inputs)) $(run)/.flags/$1
+	@make/stage.py $(run)/provenance/$1.json --inputs $($1.inputs) --outputs $($1.outputs) \
+	  $(if $($1.stdout),--stdout $($1.stdout)) -- $($1.command)
+endef
+$(foreach stage,$(stages),$(eval $(call stage_rule,$(stage))))
+
+# Command and program of a stage, rewritten only when they have changed. The program by its content: a new build must
+# not leave old results standing, and a build that changes nothing must not cost a training.
+quote = '$(subst ','\'',$1)'
+$(run)/.flags/%: programs
+	@mkdir -p $(@D); \
+	{ printf '%s\n' $(call quote,$($*.command)); $(if $($*.version),$($*.version);) \
+	  sha256sum < $(firstword $($*.command)); } > $@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(run)/provenance.json: $(call files,$(foreach stage,$(stages),$($(stage).outputs)))
+	@make/stage.py $@ --assemble $(stages:%=$(run)/provenance/%.json)
+
+run demo: $(run)/provenance.json
+	@cat $(run)/report.txt
+	@echo 'model: $(tuned)   provenance: $(run)/provenance.json' >&2

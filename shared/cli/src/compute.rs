@@ -1,0 +1,45 @@
+//! Flags of filters that run a model.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Args;
+
+use crate::Device;
+
+/// Where and how wide a model runs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Compute")]
+pub struct ComputeArgs {
+    /// Where the model runs: auto, cpu, cuda or cuda:N
+    ///
+    /// `auto` takes CUDA when its driver and libraries load, else the CPU, and says which. `cuda` that cannot run is
+    /// an error.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: Device,
+
+    /// Number of CPU threads [default: all cores]
+    #[arg(long, value_name = "NUM")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl ComputeArgs {
+    /// Number of CPU threads.
+    pub fn threads(&self) -> usize {
+        self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
+/// [`ComputeArgs`] of a filter that uses ONNX Runtime.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Compute")]
+pub struct OrtArgs {
+    /// Where and how wide.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    /// ONNX Runtime's library [default: beside the program, then where make deps put it]
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    pub ort_library: Option<PathBuf>,
+}

@@ -1,0 +1,41 @@
+//! Names for content: two directories with the same files have the same name.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::ModelError;
+
+/// XXH3, 128 bits, over the names, lengths and bytes of the files; one that is missing counts as such.
+///
+/// It tells contents apart, it does not protect against a forger; being memory-bound it costs a large model
+/// a fraction of the time that loading it does.
+pub(crate) fn of_files(root: &Path, names: &[&str]) -> Result<String, ModelError> {
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 20];
+    for name in names {
+        let path = root.join(name);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(ModelError::io(&path, error)),
+        };
+        hash.update(name.as_bytes());
+        let mut length = 0;
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    hash.update(&buffer[..read]);
+                    length += read;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ModelError::io(&path, error)),
+            }
+        }
+        hash.update(&(length as u64).to_le_bytes());
+    }
+    Ok(format!("xxh3:{:032x}", hash.digest128()))
+}

@@ -1,0 +1,183 @@
+//! Writing a model directory.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use embtune_tensors::{Dtype, write_tensors};
+use rustix::fs::{RenameFlags, renameat_with};
+use serde_json::{Value, json};
+
+use crate::{ModelDir, ModelError, json as json_file};
+
+/// Files that describe the tokenizer and the model; copied as they are, when they are there.
+const COPIED: [&str; 10] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "added_tokens.json",
+    "config_sentence_transformers.json",
+];
+
+/// New values of the encoder's tensors, f32, by their names in [`crate::EncoderConfig::parameters`].
+pub type NewWeights = BTreeMap<String, Vec<f32>>;
+
+/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout.
+///
+/// Tensors that `weights` does not name (a pooler) are copied. `finish` may add files to the directory before it
+/// appears: it is given the folder. The directory appears whole, replacing an older one in one step, or not at all.
+///
+/// # Errors
+/// `target` exists and `overwrite` is false, or the disk refuses.
+pub fn save<E: From<ModelError>>(
+    base: &ModelDir,
+    weights: &NewWeights,
+    target: &Path,
+    overwrite: bool,
+    finish: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = Folder::create(target, overwrite)?;
+    write_files(base, weights, folder.path())?;
+    finish(folder.path())?;
+    folder.commit().map_err(|error| ModelError::io(target, error))?;
+    Ok(())
+}
+
+fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
+    for name in COPIED {
+        let from = base.root().join(name);
+        match fs::copy(&from, folder.join(name)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ModelError::io(&from, error)),
+        }
+    }
+    mark_float32(&folder.join("config.json"))?;
+    write_json(
+        &folder.join("sentence_bert_config.json"),
+        &json!({"max_seq_length": base.max_seq_length(), "do_lower_case": base.lower_cases()}),
+    )?;
+    let pooling = folder.join("1_Pooling");
+    fs::create_dir(&pooling).map_err(|error| ModelError::io(&pooling, error))?;
+    write_json(&pooling.join("config.json"), &base.pooling().legacy_config(base.config().hidden_size))?;
+    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+    if base.normalizes() {
+        let path = folder.join("2_Normalize");
+        fs::create_dir(&path).map_err(|error| ModelError::io(&path, error))?;
+        modules.push(module(2, "2_Normalize", "Normalize"));
+    }
+    write_json(&folder.join("modules.json"), &Value::Array(modules))?;
+    write_weights(base, weights, &folder.join("model.safetensors"))
+}
+
+fn module(index: usize, path: &str, class: &str) -> Value {
+    json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{class}")})
+}
+
+/// The weights are written as f32 whatever the base had; transformers loads in the type that the config names.
+fn mark_float32(config: &Path) -> Result<(), ModelError> {
+    let mut object: serde_json::Map<String, Value> = json_file::read(config)?;
+    for name in ["torch_dtype", "dtype"] {
+        if let Some(dtype) = object.get_mut(name) {
+            *dtype = "float32".into();
+        }
+    }
+    write_json(config, &Value::Object(object))
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+    let mut text = format!("{value:#}");
+    text.push('\n');
+    fs::write(path, text).map_err(|error| ModelError::io(path, error))
+}
+
+fn write_weights(base: &ModelDir, weights: &NewWeights, path: &Path) -> Result<(), ModelError> {
+    let old = base.weights()?;
+    let file = old.file();
+    let new: BTreeMap<String, &Vec<f32>> =
+        weights.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
+    let mut tensors = Vec::new();
+    let names = file.names();
+    let converted: BTreeMap<&str, Vec<u8>> = names
+        .iter()
+        .filter_map(|name| {
+            new.get(name).map(|values| (name.as_str(), values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        })
+        .collect();
+    for name in &names {
+        let tensor = file.require(name)?;
+        match converted.get(name.as_str()) {
+            Some(bytes) => tensors.push((name.as_str(), Dtype::F32, tensor.shape.to_vec(), bytes.as_slice())),
+            None => tensors.push((name.as_str(), tensor.dtype, tensor.shape.to_vec(), tensor.bytes)),
+        }
+    }
+    let write = || {
+        let mut out = BufWriter::new(File::create(path)?);
+        write_tensors(&tensors, Some(("format", "pt")), &mut out)?;
+        out.flush()
+    };
+    write().map_err(|error| ModelError::io(path, error))
+}
+
+/// A directory that is being filled beside its target.
+struct Folder {
+    /// Removed when it is dropped; after [`Folder::commit`] it holds the older directory, if there was one.
+    temporary: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl Folder {
+    fn create(target: &Path, overwrite: bool) -> Result<Self, ModelError> {
+        if target.exists() {
+            // Replacing a directory that is no model would be somebody's lost data.
+            if !target.join("modules.json").exists()
+                && fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some())
+            {
+                return Err(ModelError::content(target, "exists and is not a model directory; it is left alone"));
+            }
+            if !overwrite {
+                return Err(ModelError::content(target, "exists already\nhint: --overwrite replaces it"));
+            }
+        }
+        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|error| ModelError::io(parent, error))?;
+        let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
+        let temporary = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".tmp")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)) // less the umask
+            .tempdir_in(parent)
+            .map_err(|error| ModelError::io(parent, error))?;
+        Ok(Self { temporary, target: target.to_owned() })
+    }
+
+    fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    fn commit(self) -> io::Result<()> {
+        sync(self.path())?;
+        if !self.target.exists() {
+            return fs::rename(self.temporary.keep(), &self.target);
+        }
+        // In one step the new directory takes the name and the old one goes where the new one was, to be removed.
+        let here = rustix::fs::CWD;
+        renameat_with(here, self.path(), here, &self.target, RenameFlags::EXCHANGE)?;
+        self.temporary.close()
+    }
+}
+
+/// Puts every file of a folder on disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync(&path)? } else { File::open(&path)?.sync_all()? }
+    }
+    File::open(folder)?.sync_all()
+}

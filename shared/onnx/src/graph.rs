@@ -1,0 +1,178 @@
+//! Putting a graph together, node by node.
+
+use prost::Message as _;
+
+use crate::proto::{
+    AttributeProto, AttributeType, DataLocation, DataType, Dimension, DimensionProto, GraphProto, ModelProto,
+    NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto,
+};
+
+/// The oldest operator set with LayerNormalization: what every reader of a portable file has.
+const OPSET: i64 = 17;
+/// The format version that came with it.
+const IR_VERSION: i64 = 8;
+
+/// Name of a value that flows through the graph.
+pub(crate) type Value = String;
+
+/// Where a tensor's data lies outside the graph.
+pub(crate) struct External<'a> {
+    /// File, relative to the graph's folder.
+    pub(crate) location: &'a str,
+    pub(crate) offset: usize,
+    pub(crate) length: usize,
+}
+
+/// A graph under construction. Nodes are named after their first output.
+pub(crate) struct Graph {
+    proto: GraphProto,
+    counter: usize,
+}
+
+impl Graph {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { proto: GraphProto { name: name.into(), ..GraphProto::default() }, counter: 0 }
+    }
+
+    /// An input of the graph; a dimension that varies has a name, one that does not is a number.
+    pub(crate) fn input(&mut self, name: &str, data_type: DataType, dimensions: &[&str]) -> Value {
+        self.proto.input.push(value_info(name, data_type, dimensions));
+        name.into()
+    }
+
+    /// Names `value` as an output of the graph.
+    pub(crate) fn output(&mut self, name: &str, value: Value, data_type: DataType, dimensions: &[&str]) {
+        self.proto.node.push(NodeProto {
+            input: vec![value],
+            output: vec![name.into()],
+            name: name.into(),
+            op_type: "Identity".into(),
+            attribute: Vec::new(),
+        });
+        self.proto.output.push(value_info(name, data_type, dimensions));
+    }
+
+    /// A tensor whose data lies in another file.
+    pub(crate) fn external(&mut self, name: &str, data_type: DataType, shape: &[usize], data: &External<'_>) -> Value {
+        let entry = |key: &str, value: String| StringStringEntryProto { key: key.into(), value };
+        self.proto.initializer.push(TensorProto {
+            dims: shape.iter().map(|size| *size as i64).collect(),
+            data_type: data_type.into(),
+            name: name.into(),
+            raw_data: None,
+            external_data: vec![
+                entry("location", data.location.into()),
+                entry("offset", data.offset.to_string()),
+                entry("length", data.length.to_string()),
+            ],
+            data_location: Some(DataLocation::External.into()),
+        });
+        name.into()
+    }
+
+    /// Constant integers `[n]`, or a scalar for a single one with `scalar`.
+    pub(crate) fn integers(&mut self, values: &[i64]) -> Value {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(DataType::Int64, vec![values.len() as i64], bytes)
+    }
+
+    /// A constant integer without dimensions.
+    pub(crate) fn integer(&mut self, value: i64) -> Value {
+        self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
+    }
+
+    /// A constant float without dimensions.
+    pub(crate) fn float(&mut self, value: f32) -> Value {
+        self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
+    }
+
+    fn constant(&mut self, data_type: DataType, dims: Vec<i64>, bytes: Vec<u8>) -> Value {
+        let name = self.fresh("constant");
+        self.proto.initializer.push(TensorProto {
+            dims,
+            data_type: data_type.into(),
+            name: name.clone(),
+            raw_data: Some(bytes),
+            external_data: Vec::new(),
+            data_location: None,
+        });
+        name
+    }
+
+    /// Appends a node with one output.
+    pub(crate) fn node(&mut self, op_type: &str, inputs: &[&Value], attributes: &[AttributeProto]) -> Value {
+        let [output] = self.node_with(op_type, inputs, attributes);
+        output
+    }
+
+    /// Appends a node with N outputs.
+    pub(crate) fn node_with<const N: usize>(
+        &mut self,
+        op_type: &str,
+        inputs: &[&Value],
+        attributes: &[AttributeProto],
+    ) -> [Value; N] {
+        let outputs = std::array::from_fn(|_| self.fresh(op_type));
+        self.proto.node.push(NodeProto {
+            input: inputs.iter().map(|value| (*value).clone()).collect(),
+            output: outputs.to_vec(),
+            name: outputs.first().cloned().unwrap_or_default(),
+            op_type: op_type.into(),
+            attribute: attributes.to_vec(),
+        });
+        outputs
+    }
+
+    fn fresh(&mut self, stem: &str) -> Value {
+        self.counter += 1;
+        format!("{stem}_{}", self.counter)
+    }
+
+    /// The model as protobuf bytes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let model = ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "embtune".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(self.proto),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        };
+        model.encode_to_vec()
+    }
+}
+
+fn value_info(name: &str, data_type: DataType, dimensions: &[&str]) -> ValueInfoProto {
+    let dim = dimensions
+        .iter()
+        .map(|size| DimensionProto {
+            value: Some(size.parse().map_or_else(|_| Dimension::Param((*size).into()), Dimension::Value)),
+        })
+        .collect();
+    let tensor = TensorTypeProto { elem_type: data_type.into(), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+}
+
+/// An integer attribute.
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
+    attribute(name, AttributeType::Int, AttributeProto { i: value, ..AttributeProto::default() })
+}
+
+/// An attribute of several integers.
+pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    attribute(name, AttributeType::Ints, AttributeProto { ints: values.to_vec(), ..AttributeProto::default() })
+}
+
+/// A float attribute.
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+    attribute(name, AttributeType::Float, AttributeProto { f: value, ..AttributeProto::default() })
+}
+
+/// The type that Cast casts to.
+pub(crate) fn to(data_type: DataType) -> AttributeProto {
+    int("to", i32::from(data_type).into())
+}
+
+fn attribute(name: &str, kind: AttributeType, value: AttributeProto) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: kind.into(), ..value }
+}

@@ -1,0 +1,35 @@
+//! `model.onnx`: the encoder as other programs expect it.
+
+use embtune_model::{Architecture, ModelDir, ModelError};
+
+use crate::encoder::{self, Inputs};
+use crate::graph::Graph;
+use crate::proto::DataType;
+use crate::weights::WeightSource;
+
+/// Name of the file, at the root of the model directory, beside the weights that it points into.
+pub const PORTABLE_FILE: &str = "model.onnx";
+
+/// The encoder alone, operator set 17, f32.
+///
+/// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT, `token_type_ids`. Output,
+/// f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the reader, as
+/// sentence-transformers, fastembed and text-embeddings-inference expect; weights lie in `model.safetensors`.
+///
+/// # Errors
+/// A model whose weights cannot be read.
+pub fn portable(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
+    let weights = WeightSource::sibling(model)?;
+    let mut graph = Graph::new("encoder");
+    let axes = ["batch_size", "sequence_length"];
+    let mut input = |name: &str| graph.input(name, DataType::Int64, &axes);
+    let inputs = Inputs {
+        input_ids: input("input_ids"),
+        attention_mask: input("attention_mask"),
+        token_type_ids: (model.config().architecture == Architecture::Bert).then(|| input("token_type_ids")),
+    };
+    let hidden = encoder::append(&mut graph, &weights, model.config(), &inputs)?;
+    let size = model.config().hidden_size.to_string();
+    graph.output("last_hidden_state", hidden, DataType::Float, &["batch_size", "sequence_length", &size]);
+    Ok(graph.into_bytes())
+}

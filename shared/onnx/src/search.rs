@@ -1,0 +1,22 @@
+//! The graph of exact search.
+
+use crate::graph::{Graph, int};
+use crate::proto::DataType;
+
+/// The `k` largest dot products of every query with a block of corpus vectors.
+///
+/// Inputs: `queries` f32 `[queries, dim]`, `corpus` f32 `[rows, dim]`, `k` i64 `[1]`. Outputs: `scores` f32 and
+/// `indices` i64, both `[queries, k]`, falling by score.
+pub fn top_k(dim: usize) -> Vec<u8> {
+    let mut graph = Graph::new("top_k");
+    let dim = dim.to_string();
+    let queries = graph.input("queries", DataType::Float, &["queries", &dim]);
+    let corpus = graph.input("corpus", DataType::Float, &["rows", &dim]);
+    let k = graph.input("k", DataType::Int64, &["1"]);
+    let scores = graph.node("Gemm", &[&queries, &corpus], &[int("transB", 1)]);
+    let [values, indices] =
+        graph.node_with("TopK", &[&scores, &k], &[int("axis", 1), int("largest", 1), int("sorted", 1)]);
+    graph.output("scores", values, DataType::Float, &["queries", "hits"]);
+    graph.output("indices", indices, DataType::Int64, &["queries", "hits"]);
+    graph.into_bytes()
+}

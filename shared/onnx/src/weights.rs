@@ -1,0 +1,52 @@
+//! Weights as external data inside the model's own safetensors file.
+
+use std::path::{Path, PathBuf};
+
+use embtune_model::{ModelDir, ModelError, Weights};
+use embtune_tensors::Dtype;
+
+use crate::graph::{External, Graph, Value, to};
+use crate::proto::DataType;
+
+/// A model's weights, and the file that a graph names for them.
+pub(crate) struct WeightSource {
+    weights: Weights,
+    location: String,
+    /// Folder that `location` is relative to.
+    pub(crate) folder: PathBuf,
+}
+
+impl WeightSource {
+    /// The file's real place: ONNX Runtime refuses external data behind a link that leads out of the folder, as the
+    /// Hugging Face cache has them.
+    pub(crate) fn resolved(model: &ModelDir) -> Result<Self, ModelError> {
+        let path = model.weights_file();
+        let real = path.canonicalize().map_err(|error| ModelError::Io { file: path.display().to_string(), error })?;
+        let folder = real.parent().unwrap_or(Path::new("/")).to_owned();
+        let location = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { weights: model.weights()?, location, folder })
+    }
+
+    /// The file beside which the graph will stand.
+    pub(crate) fn sibling(model: &ModelDir) -> Result<Self, ModelError> {
+        Ok(Self { weights: model.weights()?, location: "model.safetensors".into(), folder: model.root().to_owned() })
+    }
+
+    /// A tensor of the model as an f32 value of the graph.
+    pub(crate) fn tensor(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
+        let tensor = self.weights.require(name)?;
+        let data_type = match tensor.dtype {
+            Dtype::F16 => DataType::Float16,
+            Dtype::BF16 => DataType::Bfloat16,
+            _ => DataType::Float,
+        };
+        let external = External {
+            location: &self.location,
+            offset: self.weights.offset(name).unwrap_or_default(),
+            length: tensor.bytes.len(),
+        };
+        let value = graph.external(name, data_type, tensor.shape, &external);
+        // Folded into a constant when the graph is loaded.
+        Ok(if data_type == DataType::Float { value } else { graph.node("Cast", &[&value], &[to(DataType::Float)]) })
+    }
+}

@@ -1,0 +1,197 @@
+//! The loop over blocks.
+
+use std::ops::Range;
+use std::path::Path;
+
+use embtune_cli::Device;
+use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
+use embtune_tensors::Embeddings;
+
+use crate::hits::{Hit, merge};
+use crate::matrix::{first_not_finite, normalize};
+
+/// Corpus vectors in one product: enough that reading them is hidden behind it.
+const CORPUS_BLOCK: usize = 16_384;
+/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
+const QUERY_BLOCK: usize = 512;
+
+/// How near two vectors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Similarity {
+    /// The cosine of their angle.
+    Cosine,
+    /// Their dot product.
+    Dot,
+}
+
+/// Why a search cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// ONNX Runtime refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The two files do not belong together.
+    #[error("{corpus}: vectors have {found} elements, those of the queries have {expected}")]
+    Dimension {
+        /// The corpus file.
+        corpus: String,
+        /// Elements of a query.
+        expected: usize,
+        /// Elements of a corpus vector.
+        found: usize,
+    },
+    /// A vector holds NaN or infinity.
+    #[error("{file}: the vector of \"{id}\" holds NaN or infinity")]
+    NotFinite {
+        /// The file.
+        file: String,
+        /// The vector's id.
+        id: String,
+    },
+}
+
+/// Finds nearest vectors on one device.
+pub struct Searcher {
+    engine: Engine,
+    threads: usize,
+    similarity: Similarity,
+    /// The graph's session, made for the vectors' size when that is first known.
+    session: Option<(usize, Session)>,
+}
+
+impl Searcher {
+    /// Loads ONNX Runtime.
+    ///
+    /// # Errors
+    /// No library, or a device that cannot run.
+    pub fn new(
+        device: Device,
+        threads: usize,
+        similarity: Similarity,
+        ort_library: Option<&Path>,
+    ) -> Result<Self, SearchError> {
+        Ok(Self { engine: Engine::start(device, ort_library)?, threads, similarity, session: None })
+    }
+
+    /// The device that runs the products.
+    pub fn device(&self) -> Device {
+        self.engine.device()
+    }
+
+    /// The `k` nearest corpus vectors of every query, falling by score, ties by falling id.
+    ///
+    /// # Errors
+    /// Vectors of different sizes or that are not finite, a device that fails.
+    pub fn top_k(&mut self, queries: &Embeddings, corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        check_dimension(queries.dim(), corpus)?;
+        let rows = queries.rows_f32(0..queries.len());
+        check_finite(queries, &rows, 0)?;
+        self.top_k_rows(&rows, corpus, k)
+    }
+
+    /// [`Searcher::top_k`] for query vectors in memory, `[queries, dim]`, which must be finite.
+    ///
+    /// # Errors
+    /// Corpus vectors that are not finite, a device that fails.
+    ///
+    /// # Panics
+    /// When the queries are no whole number of vectors of the corpus' size.
+    pub fn top_k_rows(&mut self, queries: &[f32], corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
+        let dim = corpus.dim();
+        if dim == 0 || queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        assert!(queries.len().is_multiple_of(dim), "queries are no whole number of vectors");
+        let mut queries = queries.to_vec();
+        if self.similarity == Similarity::Cosine {
+            normalize(&mut queries, dim);
+        }
+        let mut best: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
+        for start in (0..corpus.len()).step_by(CORPUS_BLOCK) {
+            let block = start..corpus.len().min(start + CORPUS_BLOCK);
+            let mut rows = corpus.rows_f32(block.clone());
+            check_finite(corpus, &rows, start)?;
+            if self.similarity == Similarity::Cosine {
+                normalize(rows.to_mut(), dim);
+            }
+            for (queries, best) in queries.chunks(QUERY_BLOCK * dim).zip(best.chunks_mut(QUERY_BLOCK)) {
+                self.search_block(queries, &rows, dim, k, &block, best, corpus)?;
+            }
+        }
+        Ok(best)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one private caller; a struct would only rename the loop's variables")]
+    fn search_block(
+        &mut self,
+        queries: &[f32],
+        rows: &[f32],
+        dim: usize,
+        k: usize,
+        block: &Range<usize>,
+        best: &mut [Vec<Hit>],
+        corpus: &Embeddings,
+    ) -> Result<(), SearchError> {
+        // One hit more than asked for shows whether a tie crosses the border, where ids decide and not rows.
+        let mut fetch = (k + 1).min(block.len());
+        loop {
+            let (scores, indices) = self.run(queries, rows, dim, fetch)?;
+            let tied = |row: &[f32]| fetch > k && k > 0 && row[k - 1] == row[fetch - 1];
+            if fetch < block.len() && scores.chunks_exact(fetch).any(tied) {
+                fetch = (2 * fetch).min(block.len());
+                continue;
+            }
+            for ((scores, indices), best) in scores.chunks_exact(fetch).zip(indices.chunks_exact(fetch)).zip(best) {
+                let hits = scores.iter().zip(indices);
+                let hits = hits.map(|(score, index)| Hit { index: block.start + *index as usize, score: *score });
+                merge(best, hits, k, corpus);
+            }
+            return Ok(());
+        }
+    }
+
+    /// Runs the graph: scores and row indices, `[queries, k]`, falling by score.
+    fn run(
+        &mut self,
+        queries: &[f32],
+        rows: &[f32],
+        dim: usize,
+        k: usize,
+    ) -> Result<(Vec<f32>, Vec<i64>), SearchError> {
+        let session = match &mut self.session {
+            Some((size, session)) if *size == dim => session,
+            slot => {
+                let onnx = embtune_onnx::top_k(dim);
+                let graph = Graph { onnx: &onnx, weights_folder: None };
+                let session = self.engine.sessions(graph, 1, self.threads)?.remove(0);
+                &mut slot.insert((dim, session)).1
+            }
+        };
+        let outputs = session.run(&[
+            ("queries", Tensor::F32(queries, &[queries.len() / dim, dim])),
+            ("corpus", Tensor::F32(rows, &[rows.len() / dim, dim])),
+            ("k", Tensor::I64(&[k as i64], &[1])),
+        ])?;
+        match <[Output; 2]>::try_from(outputs) {
+            Ok([Output::F32(scores, _), Output::I64(indices, _)]) => Ok((scores, indices)),
+            _ => Err(EngineError::Run("the search graph gave other outputs than it declares".into()).into()),
+        }
+    }
+}
+
+fn check_dimension(expected: usize, corpus: &Embeddings) -> Result<(), SearchError> {
+    if corpus.is_empty() || corpus.dim() == expected {
+        return Ok(());
+    }
+    Err(SearchError::Dimension { corpus: corpus.name().into(), expected, found: corpus.dim() })
+}
+
+fn check_finite(file: &Embeddings, rows: &[f32], start: usize) -> Result<(), SearchError> {
+    match first_not_finite(rows, file.dim().max(1)) {
+        None => Ok(()),
+        Some(row) => Err(SearchError::NotFinite { file: file.name().into(), id: file.id(start + row).into() }),
+    }
+}

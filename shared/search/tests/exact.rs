@@ -1,0 +1,84 @@
+//! Search against a plain loop.
+
+use std::fs::File;
+use std::path::Path;
+
+use embtune_cli::Device;
+use embtune_search::{SearchError, Searcher, Similarity};
+use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter};
+
+fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
+    let mut writer = EmbeddingsWriter::new(directory, rows[0].len(), Dtype::F32).unwrap();
+    for (index, row) in rows.iter().enumerate() {
+        writer.push(&format!("{name}{index:05}"), row).unwrap();
+    }
+    let meta = EmbeddingsMeta {
+        version: 0,
+        model: String::new(),
+        pooling: "mean".into(),
+        role: None,
+        prompt: String::new(),
+        normalized: false,
+        precision: "fp32".into(),
+        max_seq_length: 1,
+        truncated: 0,
+    };
+    let path = directory.join(name);
+    writer.finish(meta, &mut File::create(&path).unwrap()).unwrap();
+    Embeddings::open(&path).unwrap()
+}
+
+/// A small generator is enough: the numbers only have to differ.
+fn random(rows: usize, dim: usize, mut state: u64) -> Vec<Vec<f32>> {
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..rows).map(|_| (0..dim).map(|_| next()).collect()).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn the_nearest_are_found_over_several_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queries, corpus) = (random(7, 16, 1), random(40_000, 16, 2));
+    let mut searcher = Searcher::new(Device::Cpu, 2, Similarity::Cosine, None).unwrap();
+    let (q, c) = (write(directory.path(), "q", &queries), write(directory.path(), "c", &corpus));
+    let found = searcher.top_k(&q, &c, 10).unwrap();
+    for (query, hits) in queries.iter().zip(found) {
+        let mut expected: Vec<(usize, f32)> = corpus.iter().map(|row| cosine(query, row)).enumerate().collect();
+        expected.sort_by(|a, b| b.1.total_cmp(&a.1));
+        assert_eq!(hits.len(), 10);
+        for (hit, (_, score)) in hits.iter().zip(&expected) {
+            assert!((hit.score - score).abs() < 1e-5 && (cosine(query, &corpus[hit.index]) - score).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn ties_are_broken_by_id_also_at_the_border() {
+    let directory = tempfile::tempdir().unwrap();
+    let corpus = vec![vec![1.0, 0.0]; 300];
+    let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
+    let c = write(directory.path(), "c", &corpus);
+    let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Dot, None).unwrap();
+    let hits = searcher.top_k(&q, &c, 3).unwrap().remove(0);
+    assert_eq!(hits.iter().map(|hit| hit.index).collect::<Vec<_>>(), [299, 298, 297]);
+    assert_eq!(searcher.top_k(&q, &c, 1000).unwrap()[0].len(), 300, "more than there are");
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Cosine, None).unwrap();
+    let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
+    let other = write(directory.path(), "c", &[vec![1.0, 0.0, 0.0]]);
+    assert!(matches!(searcher.top_k(&q, &other, 1), Err(SearchError::Dimension { expected: 2, found: 3, .. })));
+    let nan = write(directory.path(), "n", &[vec![1.0, 0.0], vec![f32::NAN, 0.0]]);
+    let error = searcher.top_k(&q, &nan, 1).unwrap_err().to_string();
+    assert!(error.ends_with("the vector of \"n00001\" holds NaN or infinity"), "{error}");
+}
