@@ -1,1 +1,13 @@
-fn main() {}
+//! embed: turn texts into vectors.
+
+mod cli;
+mod format;
+mod records;
+mod run;
+mod sink;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    embtune_cli::main(run::run)
+}

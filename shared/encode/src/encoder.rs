@@ -33,7 +33,7 @@ pub enum EncodeError {
         most: usize,
     },
     /// A vector came out as NaN or infinity.
-    #[error("the model gave a vector with NaN or infinity for text {0} of this batch of input")]
+    #[error("the vector of text {0} (counted from 0) holds NaN or infinity")]
     NotFinite(usize),
 }
 
@@ -44,8 +44,8 @@ pub struct Options<'a> {
     pub prompt: &'a str,
     /// Tokens at which a text is cut; the model's own number when absent.
     pub max_seq_length: Option<usize>,
-    /// Tokens in a batch, padding included.
-    pub batch_tokens: usize,
+    /// Tokens in a batch, padding included; when absent, what suits the device.
+    pub batch_tokens: Option<usize>,
     /// Where to run.
     pub device: Device,
     /// CPU threads.
@@ -110,7 +110,7 @@ impl Encoder {
             fallback: engine.fallback().map(str::to_owned),
             prompt: options.prompt.to_owned(),
             max_seq_length,
-            batch_tokens: options.batch_tokens,
+            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(engine.device())),
             pad_token_id: model.config().pad_token_id,
             dim: model.config().hidden_size,
         })
@@ -150,7 +150,7 @@ impl Encoder {
         for (batch, result) in batches.into_iter().zip(results) {
             for (row, vector) in order[batch].iter().zip(result.chunks_exact(self.dim)) {
                 if vector.iter().any(|x| !x.is_finite()) {
-                    return Err(EncodeError::NotFinite(row + 1));
+                    return Err(EncodeError::NotFinite(*row));
                 }
                 vectors[row * self.dim..(row + 1) * self.dim].copy_from_slice(vector);
             }
@@ -189,6 +189,12 @@ impl Encoder {
         }
         Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// On a CPU thread small batches stay in the cache (measured best around 1,024 tokens with all-MiniLM-L6-v2); a GPU
+/// wants enough work to hide the launches.
+fn default_batch_tokens(device: Device) -> usize {
+    if device == Device::Cpu { 1024 } else { 32_768 }
 }
 
 fn run_batch(session: &mut Session, batch: &Padded) -> Result<Vec<f32>, EngineError> {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::object::{optional_id, optional_text, text};
 use crate::{FieldError, Object, Record};
 
@@ -50,6 +52,15 @@ impl Document {
         }
     }
 
+    /// What the document is a part of: the field `group`, else the document itself.
+    pub fn group_or_id(&self) -> Cow<'_, str> {
+        match self.object.get("group") {
+            Some(Value::String(group)) if !group.is_empty() => group.into(),
+            Some(Value::Number(group)) => group.to_string().into(),
+            _ => self.id.as_str().into(),
+        }
+    }
+
     /// The whole record as it was read.
     pub fn into_object(self) -> Object {
         self.object
@@ -81,6 +92,15 @@ mod tests {
         assert_eq!((document.id(), &*document.full_text()), ("17", "T x"));
         assert_eq!(document.into_object()["lang"], "de");
         assert_eq!(&*read(json!({"_id": "a", "title": "", "text": "x"})).unwrap().full_text(), "x");
+    }
+
+    #[test]
+    fn a_document_without_a_group_is_its_own() {
+        let group = |value| read(value).unwrap().group_or_id().into_owned();
+        assert_eq!(group(json!({"_id": "a", "text": "", "group": "g"})), "g");
+        assert_eq!(group(json!({"_id": "a", "text": "", "group": 7})), "7");
+        assert_eq!(group(json!({"_id": "a", "text": "", "group": null})), "a");
+        assert_eq!(group(json!({"_id": "a", "text": "", "group": ""})), "a");
     }
 
     #[test]
