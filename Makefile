@@ -8,11 +8,12 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-BIN    = target/release
+BIN    = $(built)
 PREFIX = /usr/local
 MODEL  = $(demo_model)
 
 filters    := $(sort $(notdir $(wildcard bins/*)))
+built      := $(or $(CARGO_TARGET_DIR),target)/release
 demo_model := .deps/models/all-MiniLM-L6-v2
 
 .PHONY: help
@@ -21,7 +22,7 @@ help: ## List the targets
 
 .PHONY: deps
 deps: ## Fetch libtorch, ONNX Runtime and the demo's model into .deps (CUDA=1: for GPUs)
-	@make/deps.sh
+	@bash make/deps.sh
 
 # make/deps.sh makes this last.
 $(demo_model):

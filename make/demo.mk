@@ -5,7 +5,7 @@ CORPUS  = runs/demo/data/corpus.jsonl
 QUERIES = runs/demo/data/queries.jsonl
 QRELS   = runs/demo/data/qrels.tsv
 
-# Some 500 documents are 80 steps: fewer epochs, larger steps and a shorter warm-up than for a real corpus.
+# Some 500 documents make fewer than 100 steps of training: larger steps and a shorter warm-up than for a real corpus.
 EPOCHS        = 2
 BATCH_SIZE    = 64
 LEARNING_RATE = 5e-5

@@ -73,8 +73,8 @@ def words(text):
 def held_out(found, documents):
     """The messages that stand in no document.
 
-    About a quarter of the messages do (of 415 with rustc 1.95, 105; 57 of them letter by letter), mostly in a
-    comment of the example that causes them. They would make the measurement dishonest: training queries are made of these
+    About a quarter of the messages do (of 415 with rustc 1.95, 105; 57 of them letter by letter), mostly in a comment
+    of the example that causes them. They would make the measurement dishonest: training queries are made from these
     documents, so what a document quotes can become a training query with its answer, by a generator that copies or by
     a language model that reads. They are also the easy ones: all-MiniLM-L6-v2 finds them with an NDCG@10 of 0.84, the
     others with 0.71. What stays is not independent of the documents: a message names what its example names (`Foo`),

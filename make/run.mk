@@ -3,8 +3,8 @@
 #   make run NAME=law CORPUS=corpus.jsonl QUERIES=queries.jsonl QRELS=test.tsv MODEL=DIR
 #
 # Everything is in runs/NAME: the model in model/, the report in report.txt, report.json and per-query.tsv, and in
-# provenance.json what ran on what. A stage runs again when its command, its program or a file that it reads has changed
-# since, and then so does what follows from it.
+# provenance.json what ran on what. A stage runs again when its command or its program has changed, or a file that it
+# reads is newer; and then so does what follows from it.
 
 # ---- settings, for the command line -------------------------------------------------------------------------------
 
@@ -20,7 +20,7 @@ HOLDOUT = 0.1
 LLM                  =
 QUERIES_PER_DOCUMENT = 5
 
-# MINE=1 gives each pair so many hard negatives.
+# MINE=1 gives each training pair NEGATIVES hard negatives.
 MINE      =
 NEGATIVES = 4
 
@@ -31,7 +31,7 @@ WARMUP_STEPS  = 100
 SEED          = 42
 DEVICE        = auto
 
-# Any other flags of the two.
+# Any other flags of mnrl-train and embed.
 TRAIN_FLAGS =
 EMBED_FLAGS =
 
@@ -71,7 +71,7 @@ anchors.command = make/anchors.py $(pairs.outputs)
 mined.inputs  = $(pairs.outputs) $(base.anchors.outputs) $(base.corpus.outputs) $(CORPUS)
 mined.outputs = $(run)/mined.jsonl
 mined.command = $(BIN)/mine-negatives --queries $(base.anchors.outputs) --corpus $(base.corpus.outputs) \
-  --texts $(CORPUS) -n $(NEGATIVES) $(pairs.outputs) -o $(mined.outputs)
+  --texts $(CORPUS) -n $(NEGATIVES) --seed $(SEED) --device $(DEVICE) $(pairs.outputs) -o $(mined.outputs)
 
 training_pairs := $(if $(MINE),$(mined.outputs),$(pairs.outputs))
 holdout := $(if $(QUERIES),,--holdout $(HOLDOUT) --holdout-dir $(run)/heldout)
@@ -103,7 +103,7 @@ $(eval $(call embedding,tuned.queries,$(tuned),$(tuned),query,$(queries)))
 $(eval $(call embedding,tuned.corpus,$(tuned),$(tuned),document,$(CORPUS)))
 
 vectors := base.queries base.corpus tuned.queries tuned.corpus
-compare = $(BIN)/ir-eval --qrels $(qrels) --seed $(SEED) \
+compare = $(BIN)/ir-eval --qrels $(qrels) --seed $(SEED) --device $(DEVICE) \
   base=$(base.queries.outputs),$(base.corpus.outputs) tuned=$(tuned.queries.outputs),$(tuned.corpus.outputs)
 
 report.inputs  = $(qrels) $(vectors:%=$(run)/%.safetensors)
@@ -118,12 +118,12 @@ report-json.command = $(compare) --format json -o $(run)/report.json
 
 # The programs behind the stages: built here first, unless BIN names others.
 .PHONY: programs
-programs: $(if $(filter target/release,$(BIN)),build)
+programs: $(if $(filter $(built),$(BIN)),build)
 
 # Make compares the times of files, so a directory stands for the files in it; and the tuned model, which comes into
 # being while make runs, for its weights.
-files = $(foreach path,$1,$(if $(filter $(tuned),$(path)),$(tuned)/model.safetensors,$\
-  $(if $(wildcard $(path)/.),$(shell find -L $(path) -type f),$(path))))
+files = $(foreach path,$1,$(if $(filter $(tuned),$(path)),$(path)/model.safetensors,$(call files_in,$(path))))
+files_in = $(if $(wildcard $1/.),$(shell find -L $1 -type f),$1)
 
 define stage_rule
 $(call files,$($1.outputs)) &: $(call files,$($1.inputs)) $(run)/.flags/$1

@@ -23,7 +23,7 @@ Examples:
 
 /// Turn texts into vectors
 ///
-/// Reads documents or queries as JSON Lines ({\"_id\", \"title\"?, \"text\"}, as BEIR has them) or lines of text, and
+/// Reads documents or queries as JSON Lines ({"_id", "title"?, "text"}, as BEIR has them) or lines of text, and
 /// writes one vector for each, in the same order. Pooling, normalisation, prompts and the length at which texts are
 /// cut come from the model directory. A document's title is put before its text.
 #[derive(Debug, Parser)]

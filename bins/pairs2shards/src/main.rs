@@ -1,1 +1,13 @@
-fn main() {}
+//! pairs2shards: tokenise training pairs into safetensors shards.
+
+mod cli;
+mod columns;
+mod holdout;
+mod run;
+mod shards;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    embtune_cli::main(run::run)
+}

@@ -1,6 +1,7 @@
 //! A confidence interval by resampling.
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
+use rand::distr::{Distribution as _, Uniform};
 use rand_chacha::ChaCha8Rng;
 
 /// A range of plausible values.
@@ -22,8 +23,10 @@ pub fn bootstrap_interval(differences: &[f64], confidence: f64, samples: usize, 
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> =
-        (0..samples).map(|_| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64).collect();
+    // Four bytes a draw: this loop is most of a comparison's time.
+    let places = Uniform::new(0, u32::try_from(n).ok()?).ok()?;
+    let mut resampled = || (0..n).map(|_| differences[places.sample(&mut rng) as usize]).sum::<f64>() / n as f64;
+    let mut means: Vec<f64> = (0..samples).map(|_| resampled()).collect();
     means.sort_by(f64::total_cmp);
     Some(Interval { low: quantile(&means, (1.0 - confidence) / 2.0), high: quantile(&means, (1.0 + confidence) / 2.0) })
 }

@@ -1,0 +1,101 @@
+//! The flags of pairs2shards.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Parser;
+use embtune_cli::{Common, Filter, ModelArgs, RecordArgs};
+
+const SECTIONS: &str = "\
+Dropped pairs:
+  Pairs with a blank anchor or positive, and pairs whose anchor and positive were both seen before,
+  are dropped and counted. With --holdout, the pairs of the documents that are held out go to
+  DIR/queries.jsonl and DIR/qrels.tsv instead of the shard, so no document is on both sides. A
+  document is told by the pair's group, else by its positive_id.
+
+Memory:
+  A window of 4,096 pairs, and 8 bytes a pair to find double ones. Token ids wait in an unnamed
+  temporary file beside the output (in TMPDIR for stdout). Held-out ids are kept in memory.
+
+Examples:
+  One shard, with a tenth of the documents held out:
+      pairs2shards --model BASE --holdout 0.1 --holdout-dir heldout pairs.jsonl -o train.safetensors
+  Shards of 100,000 pairs:
+      pairs2shards --model BASE --out shards --shard-pairs 100000 < pairs.jsonl";
+
+/// Tokenise training pairs into safetensors shards
+///
+/// Reads pairs as JSON Lines ({"anchor", "positive", "negatives"?, ...}, and the column names of sentence-transformers
+/// and FlagEmbedding) and writes token ids that mnrl-train maps into memory, so that training never waits for a
+/// tokenizer. Prompts and lengths come from the model directory.
+#[derive(Debug, Parser)]
+#[command(name = "pairs2shards", version, after_long_help = SECTIONS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Tokens at which an anchor is cut [default: the model's]
+    #[arg(long, value_name = "NUM", help_heading = "Model")]
+    pub(crate) query_max_length: Option<usize>,
+
+    /// Tokens at which a positive or negative is cut [default: the model's]
+    #[arg(long, value_name = "NUM", help_heading = "Model")]
+    pub(crate) document_max_length: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) records: RecordArgs,
+
+    /// Output file: one shard; - is stdout
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", conflicts_with = "out")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Output directory: shards of --shard-pairs pairs each
+    #[arg(long, value_name = "DIR", help_heading = "Output", requires = "shard_pairs")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Pairs in a shard of --out
+    #[arg(long, value_name = "NUM", help_heading = "Output", requires = "out")]
+    pub(crate) shard_pairs: Option<NonZeroUsize>,
+
+    /// Share of the documents to hold out for evaluation, below 1
+    #[arg(long, value_name = "SHARE", help_heading = "Held-out split", requires = "holdout_dir", value_parser = parse_share)]
+    pub(crate) holdout: Option<f64>,
+
+    /// Directory for the held-out queries.jsonl and qrels.tsv
+    #[arg(long, value_name = "DIR", help_heading = "Held-out split", requires = "holdout")]
+    pub(crate) holdout_dir: Option<PathBuf>,
+
+    /// Seed of every random choice
+    #[arg(long, value_name = "NUM", default_value_t = 42, help_heading = "Held-out split")]
+    pub(crate) seed: u64,
+
+    /// Number of CPU threads [default: all cores]
+    #[arg(long, value_name = "NUM", help_heading = "Compute")]
+    pub(crate) threads: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to less than 1".into()),
+    }
+}
+
+impl Filter for Cli {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

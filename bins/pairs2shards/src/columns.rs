@@ -1,0 +1,96 @@
+//! Pairs as token ids.
+
+use embtune_model::{ModelDir, Role};
+use embtune_records::Pair;
+use embtune_tensors::{Hashes, ShardMeta};
+use embtune_tokenize::{Tokenizer, Tokens};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The tokenizers of the two sides: they differ in prompt and length.
+pub(crate) struct Columns {
+    query: Side,
+    document: Side,
+    fingerprint: String,
+    vocab_size: usize,
+}
+
+struct Side {
+    tokenizer: Tokenizer,
+    prompt: String,
+    max_length: usize,
+    truncated: u64,
+}
+
+/// The token ids of a window of pairs.
+pub(crate) struct Window {
+    pub(crate) anchors: Vec<Tokens>,
+    pub(crate) positives: Vec<Tokens>,
+    /// Of all pairs, one behind the other.
+    pub(crate) negatives: Vec<Tokens>,
+}
+
+impl Columns {
+    pub(crate) fn new(
+        model: &ModelDir,
+        query_max_length: Option<usize>,
+        document_max_length: Option<usize>,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let side = |role, asked: Option<usize>| -> anyhow::Result<Side> {
+            let most = model.config().max_length();
+            let max_length = asked.unwrap_or(model.max_seq_length());
+            anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
+            let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
+            Ok(Side { tokenizer, prompt: model.prompt(Some(role)).to_owned(), max_length, truncated: 0 })
+        };
+        Ok(Self {
+            query: side(Role::Query, query_max_length)?,
+            document: side(Role::Document, document_max_length)?,
+            fingerprint: model.tokenizer_fingerprint()?,
+            vocab_size: model.config().vocab_size,
+        })
+    }
+
+    pub(crate) fn tokenize(&mut self, pairs: &[Pair]) -> anyhow::Result<Window> {
+        let column = |text: fn(&Pair) -> &String| pairs.iter().map(text).collect::<Vec<_>>();
+        let negatives: Vec<_> = pairs.iter().flat_map(|pair| &pair.negatives).collect();
+        Ok(Window {
+            anchors: self.query.tokenize(&column(|pair| &pair.anchor))?,
+            positives: self.document.tokenize(&column(|pair| &pair.positive))?,
+            negatives: self.document.tokenize(&negatives)?,
+        })
+    }
+
+    /// What a shard says of itself.
+    pub(crate) fn meta(&self) -> ShardMeta {
+        ShardMeta {
+            version: 0, // set by the writer
+            tokenizer: self.fingerprint.clone(),
+            vocab_size: self.vocab_size,
+            query_prompt: self.query.prompt.clone(),
+            document_prompt: self.document.prompt.clone(),
+            query_max_length: self.query.max_length,
+            document_max_length: self.document.max_length,
+            truncated: self.truncated(),
+        }
+    }
+
+    /// Texts that were cut so far.
+    pub(crate) fn truncated(&self) -> u64 {
+        self.query.truncated + self.document.truncated
+    }
+}
+
+impl Side {
+    fn tokenize(&mut self, texts: &[&String]) -> anyhow::Result<Vec<Tokens>> {
+        let rows = self.tokenizer.encode(texts, &self.prompt)?;
+        self.truncated += rows.iter().filter(|row| row.truncated).count() as u64;
+        Ok(rows)
+    }
+}
+
+/// Hashes of a text; an id that is not there hashes to 0, which equals nothing.
+pub(crate) fn hashes(text: &str, document: Option<&str>, group: Option<&str>) -> Hashes {
+    let id = |id: Option<&str>| id.map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
+    Hashes { text: xxh3_64(text.as_bytes()).max(1), document: id(document), group: id(group) }
+}

@@ -1,0 +1,104 @@
+//! What pairs2shards does.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use embtune_cli::{Outcome, Session, Skipper};
+use embtune_model::{ModelDir, locate};
+use embtune_records::{Pair, Records};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::cli::Cli;
+use crate::columns::Columns;
+use crate::holdout::Holdout;
+use crate::shards::Shards;
+
+/// Pairs that are tokenised together.
+const WINDOW_PAIRS: usize = 4096;
+
+#[derive(Default)]
+struct Counts {
+    read: u64,
+    written: u64,
+    blank: u64,
+    double: u64,
+}
+
+pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    let inputs = session.inputs(&cli.records.files)?;
+    let mut shards = match (&cli.out, cli.shard_pairs) {
+        (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), session)?,
+        _ => Shards::one(cli.output.as_deref(), session)?,
+    };
+    let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    let threads = cli.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let mut columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, threads)?;
+    let mut holdout = match (cli.holdout, cli.holdout_dir) {
+        (Some(share), Some(directory)) => Some(Holdout::create(share, cli.seed, directory, session)?),
+        _ => None,
+    };
+
+    let mut skipper = Skipper::new(cli.records.on_error, session);
+    let mut counts = Counts::default();
+    let mut seen = HashSet::new();
+    let mut window = Vec::new();
+    let progress = session.progress(None, "pairs");
+    for input in inputs {
+        let mut records = Records::<Pair, _>::new(input.name.clone(), input, cli.records.max_record_bytes);
+        while let Some(record) = records.next() {
+            let pair = match record {
+                Ok(pair) => pair,
+                Err(error) if error.is_record() => {
+                    skipper.bad(error)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            counts.read += 1;
+            if pair.anchor.trim().is_empty() || pair.positive.trim().is_empty() {
+                counts.blank += 1;
+                continue;
+            }
+            if !seen.insert(xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes())) {
+                counts.double += 1;
+                continue;
+            }
+            match holdout.as_mut().map_or_else(|| Ok(Ok(Some(pair.clone()))), |holdout| holdout.take(pair.clone())) {
+                Ok(kept) => window.extend(kept?),
+                Err(what) => skipper.bad(records.error(what))?,
+            }
+            if window.len() == WINDOW_PAIRS {
+                flush(&mut window, &mut columns, &mut shards, &mut counts)?;
+                progress.add(WINDOW_PAIRS as u64);
+            }
+        }
+    }
+    flush(&mut window, &mut columns, &mut shards, &mut counts)?;
+    drop(progress);
+    session.interrupt().check()?;
+    let held_out = holdout.as_ref().map_or(0, Holdout::pairs);
+    if let Some(holdout) = holdout {
+        holdout.finish(session)?;
+    }
+    let truncated = columns.truncated();
+    let shards = shards.finish(columns.meta())?;
+    let Counts { read, written, blank, double } = counts;
+    session.notice(format!(
+        "{read} pairs read, {written} written to {shards} shard(s), {held_out} held out, {blank} blank, {double} double; {truncated} texts cut"
+    ));
+    Ok(skipper.outcome())
+}
+
+fn flush(
+    window: &mut Vec<Pair>,
+    columns: &mut Columns,
+    shards: &mut Shards<'_>,
+    counts: &mut Counts,
+) -> anyhow::Result<()> {
+    let tokens = columns.tokenize(window)?;
+    shards.push(window, &tokens, &columns.meta())?;
+    counts.written += window.len() as u64;
+    window.clear();
+    Ok(())
+}

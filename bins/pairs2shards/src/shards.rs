@@ -1,0 +1,101 @@
+//! One shard, or a directory of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use embtune_cli::{Output, Session};
+use embtune_records::Pair;
+use embtune_tensors::{ShardMeta, ShardWriter};
+
+use crate::columns::{Window, hashes};
+
+/// Where tokenised pairs go.
+pub(crate) struct Shards<'a> {
+    session: &'a Session,
+    target: Target,
+    spool: PathBuf,
+    writer: ShardWriter,
+}
+
+enum Target {
+    One(Output),
+    Many { directory: PathBuf, pairs_each: usize, written: usize },
+}
+
+impl<'a> Shards<'a> {
+    /// One shard in a file or on stdout.
+    pub(crate) fn one(output: Option<&Path>, session: &'a Session) -> anyhow::Result<Self> {
+        let out = session.output(output)?;
+        anyhow::ensure!(
+            !out.is_terminal(),
+            "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
+        );
+        let spool = match output.and_then(Path::parent) {
+            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+            Some(parent) if parent.is_dir() && !parent.starts_with("/dev") => parent.to_owned(),
+            _ => std::env::temp_dir(),
+        };
+        Ok(Self { session, target: Target::One(out), writer: ShardWriter::new(&spool)?, spool })
+    }
+
+    /// Shards of a number of pairs in a directory: `train-00000.safetensors` and so on.
+    pub(crate) fn many(directory: &Path, pairs_each: usize, session: &'a Session) -> anyhow::Result<Self> {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        let target = Target::Many { directory: directory.to_owned(), pairs_each, written: 0 };
+        Ok(Self { session, target, writer: ShardWriter::new(directory)?, spool: directory.to_owned() })
+    }
+
+    pub(crate) fn push(&mut self, pairs: &[Pair], tokens: &Window, meta: &ShardMeta) -> anyhow::Result<()> {
+        let mut negatives = tokens.negatives.iter();
+        for ((pair, anchor), positive) in pairs.iter().zip(&tokens.anchors).zip(&tokens.positives) {
+            let group = pair.group_or_positive_id();
+            let rows: Vec<_> = (0..)
+                .zip(&pair.negatives)
+                .zip(negatives.by_ref())
+                .map(|((index, text), tokens): ((usize, &String), _)| {
+                    let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
+                    // A negative's parent is not in the record; its own id is the best that is known.
+                    (tokens.ids.as_slice(), hashes(text, document, document))
+                })
+                .collect();
+            self.writer.push(
+                (&anchor.ids, hashes(&pair.anchor, None, None)),
+                (&positive.ids, hashes(&pair.positive, pair.positive_id.as_deref(), group)),
+                rows,
+            )?;
+            if let Target::Many { pairs_each, .. } = self.target
+                && self.writer.pairs() == pairs_each
+            {
+                self.write_numbered(meta.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left; gives the number of shards.
+    pub(crate) fn finish(mut self, meta: ShardMeta) -> anyhow::Result<usize> {
+        if let Target::Many { written, .. } = self.target {
+            if self.writer.pairs() > 0 || written == 0 {
+                self.write_numbered(meta)?;
+            }
+            return Ok(match self.target {
+                Target::Many { written, .. } => written,
+                Target::One(_) => 1,
+            });
+        }
+        if let Target::One(mut out) = self.target {
+            self.writer.finish(meta, &mut out)?;
+            out.finish()?;
+        }
+        Ok(1)
+    }
+
+    fn write_numbered(&mut self, meta: ShardMeta) -> anyhow::Result<()> {
+        let Target::Many { directory, written, .. } = &mut self.target else { return Ok(()) };
+        let mut out = self.session.output(Some(&directory.join(format!("train-{written:05}.safetensors"))))?;
+        *written += 1;
+        std::mem::replace(&mut self.writer, ShardWriter::new(&self.spool)?).finish(meta, &mut out)?;
+        Ok(out.finish()?)
+    }
+}
