@@ -63,14 +63,14 @@ impl Failure {
         if error.is_timeout() {
             return Self::new("the server did not answer in time", Some("raise --timeout-secs"), Verdict::Retry(None));
         }
-        let causes = causes(&error);
+        let cause = root_cause(&error);
         if error.is_connect() {
             let hint = Some("is the server running, and is its address right (--base-url)?");
             let verdict = if reached { Verdict::Reconnect } else { Verdict::Run };
-            return Self::new(format!("cannot connect to the server: {causes}"), hint, verdict);
+            return Self::new(format!("cannot connect to the server: {cause}"), hint, verdict);
         }
         let verdict = if error.is_builder() { Verdict::Run } else { Verdict::Retry(None) };
-        Self::new(format!("the connection failed: {causes}"), None, verdict)
+        Self::new(format!("the connection failed: {cause}"), None, verdict)
     }
 
     /// The failure after which no further attempt is made.
@@ -124,15 +124,9 @@ fn without_tags(html: &str) -> String {
     crate::pairs::one_line(&text)
 }
 
-/// An error with all that caused it: the outermost alone says next to nothing.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+/// What is at the bottom of an error: the layers above it say only that they failed too.
+pub(crate) fn root_cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 #[cfg(test)]

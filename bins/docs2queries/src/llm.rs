@@ -171,9 +171,7 @@ impl Flow<'_> {
         let mut open = true;
         let mut failure = None;
         while open || !self.in_flight.is_empty() {
-            while let Ok(note) = self.notes.try_recv() {
-                self.session.info(note);
-            }
+            self.say_notes();
             if self.session.interrupt().signal().is_some() {
                 open = false;
                 self.asker.stop.send_replace(true);
@@ -183,6 +181,7 @@ impl Flow<'_> {
                 answered = async { (&mut self.in_flight[0]).await }, if !self.in_flight.is_empty() => {
                     self.in_flight.pop_front();
                     let (document, answer) = answered?;
+                    self.say_notes();
                     self.write(&document, answer)?;
                 }
                 document = documents.next(), if open && self.in_flight.len() < self.concurrency => {
@@ -200,6 +199,12 @@ impl Flow<'_> {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    fn say_notes(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            self.session.info(note);
+        }
     }
 
     fn write(&mut self, document: &Source, answer: Result<Answer, Failure>) -> anyhow::Result<()> {

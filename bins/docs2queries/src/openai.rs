@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
@@ -15,7 +15,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tower::service_fn;
 
-use crate::failure::{Failure, Verdict};
+use crate::failure::{Failure, Verdict, root_cause};
 use crate::reply::shown;
 
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -50,7 +50,10 @@ impl OpenAi {
             // Without TLS, a machine without certificates will do.
             http = http.tls_certs_only([]);
         }
-        let http = http.build().context("cannot set up HTTPS\nhint: are the system's CA certificates installed?")?;
+        let http = http.build().map_err(|error| {
+            let cause = root_cause(&error);
+            anyhow!("cannot set up HTTPS: {cause}\nhint: are the system's CA certificates installed?")
+        })?;
         let config = OpenAIConfig::new()
             .with_api_base(base_url)
             .with_api_key(&key)
@@ -88,11 +91,7 @@ impl OpenAi {
                 Err(other) => Failure::new(other.to_string(), None, Verdict::Run),
             },
             OpenAIError::Reqwest(error) => Failure::of_transport(error, self.reached.load(Ordering::Relaxed)),
-            OpenAIError::JSONDeserialize(_, body) => Failure::new(
-                format!("the server's answer is not JSON: {}", shown(&body)),
-                Some("does the address end in /v1 (--base-url)?"),
-                Verdict::Document,
-            ),
+            OpenAIError::JSONDeserialize(_, body) => no_completion(&body),
             other => Failure::new(other.to_string(), None, Verdict::Run),
         }
     }
@@ -120,14 +119,22 @@ async fn send(
     Err(boxed(Failure::of_status(status, &headers, &body)))
 }
 
-/// Some proxies report their upstream's error under status 200.
+/// A body without choices is no reply; some proxies report their upstream's error that way, under status 200.
 fn with_choices(body: Value) -> Result<Value, Failure> {
-    if body["choices"].is_array() || body["error"].is_null() {
+    if body["choices"].is_array() {
         return Ok(body);
+    }
+    if body["error"].is_null() {
+        return Err(no_completion(&body.to_string()));
     }
     let code = body["error"]["code"].as_u64().and_then(|code| StatusCode::from_u16(code.try_into().ok()?).ok());
     let status = code.filter(|status| !status.is_success()).unwrap_or(StatusCode::BAD_GATEWAY);
     Err(Failure::of_status(status, &Default::default(), body.to_string().as_bytes()))
+}
+
+fn no_completion(body: &str) -> Failure {
+    let hint = "does the address end in /v1 (--base-url)?";
+    Failure::new(format!("the server's answer is no chat completion: {}", shown(body)), Some(hint), Verdict::Document)
 }
 
 /// The address in the form that the client appends `/chat/completions` to.
@@ -137,7 +144,7 @@ fn normalised(base_url: &str) -> anyhow::Result<String> {
         return Ok(OPENAI.into());
     }
     let hint = "hint: an address looks like http://localhost:8000/v1 (--base-url, OPENAI_BASE_URL)";
-    let url = Url::parse(base_url).map_err(|error| anyhow::anyhow!("the server's address: {error}\n{hint}"))?;
+    let url = Url::parse(base_url).map_err(|error| anyhow!("the server's address: {error}\n{hint}"))?;
     ensure!(matches!(url.scheme(), "http" | "https"), "the server's address must begin with http or https\n{hint}");
     let bare = url.username().is_empty() && url.password().is_none();
     ensure!(bare, "the server's address holds a user or a password\nhint: give the key in OPENAI_API_KEY");
@@ -170,9 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn errors_under_status_200_are_errors() {
+    fn a_reply_has_choices() {
         assert!(with_choices(json!({"choices": []})).is_ok());
-        assert!(with_choices(json!({})).is_ok());
+        assert_eq!(with_choices(json!({})).unwrap_err().verdict, Verdict::Document);
         let verdict = |body: Value| with_choices(body).unwrap_err().verdict;
         assert_eq!(verdict(json!({"error": {"code": 429, "message": "slow"}})), Verdict::Retry(None));
         assert_eq!(verdict(json!({"error": {"code": 401}})), Verdict::Run);

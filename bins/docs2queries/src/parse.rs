@@ -65,9 +65,10 @@ fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-/// The complete strings of a JSON text that ends too early.
+/// The complete strings of a JSON text that is broken, or ends too early.
 fn from_cut_json(answer: &str) -> Vec<String> {
-    let Some(start) = answer.find(['{', '[']) else { return Vec::new() };
+    let opens = |(at, _): &(usize, &str)| answer[at + 1..].trim_start().starts_with(['"', '{', '[']);
+    let Some((start, _)) = answer.match_indices(['{', '[']).find(opens) else { return Vec::new() };
     let mut rest = &answer[start..];
     let mut found = Vec::new();
     while let Some(quote) = rest.find('"') {

@@ -44,7 +44,8 @@ impl Retry {
             if retries == self.most || *stop.borrow() {
                 return Err(failure.given_up(retries + 1));
             }
-            let pause = asked.unwrap_or_else(|| jittered(retries)).min(LONGEST);
+            // Those who were asked for the same pause do not all come back at its end.
+            let pause = asked.map_or_else(|| jittered(retries), |asked| asked.saturating_add(jittered(0))).min(LONGEST);
             retries += 1;
             let most = self.most;
             note(format!("retry {retries} of {most} in {:.1} s: {failure}", pause.as_secs_f64()));

@@ -89,23 +89,24 @@ fn list_marker(line: &str) -> usize {
 
 /// The sentences of one paragraph.
 fn split(paragraph: &str) -> Vec<Range<usize>> {
-    let masked = mask(paragraph);
+    // Some collections are in lower case throughout: there, letters say nothing about where a sentence begins.
+    let is_cased = paragraph.chars().any(char::is_uppercase);
+    let masked = mask(paragraph, is_cased);
     let mut sentences: Vec<Range<usize>> = Vec::new();
-    let mut joins = false;
     for (start, piece) in masked.split_sentence_bound_indices() {
         let end = start + piece.trim_end().len();
+        let is_continued = is_cased && piece.starts_with(char::is_lowercase);
         match sentences.last_mut() {
-            Some(sentence) if joins => sentence.end = end,
+            Some(last) if is_continued || goes_on(&paragraph[last.clone()]) => last.end = end,
             _ => sentences.push(start..end),
         }
-        joins = sentences.last().is_some_and(|sentence| goes_on(&masked[sentence.clone()]));
     }
     sentences
 }
 
-/// The paragraph, byte for byte, without the marks that Unicode's rules would take for a sentence's end: line breaks,
-/// punctuation in `code spans`, and stops inside of words (`a.b`, `?x=1`).
-fn mask(paragraph: &str) -> String {
+/// The paragraph, byte for byte, with the marks of sentence ends and without those that Unicode's rules would take for
+/// one: line breaks, punctuation in `code spans`, and stops inside of words (`a.b`, `?x=1`).
+fn mask(paragraph: &str, is_cased: bool) -> String {
     let mut masked = String::with_capacity(paragraph.len());
     let mut in_code = false;
     for (index, c) in paragraph.char_indices() {
@@ -116,6 +117,8 @@ fn mask(paragraph: &str) -> String {
         masked.push(match c {
             '\n' | '\r' => ' ',
             '.' | '?' | '!' if in_code || is_inside_word(rest) => '_',
+            // Unicode's rules let a sentence go on after a full stop and a small letter, but not after this.
+            '.' if !is_cased => '!',
             _ => c,
         });
     }
@@ -132,12 +135,10 @@ fn goes_on(piece: &str) -> bool {
     let Some(stem) = word.trim_start_matches(['(', '[', '"', '“', '‘', '\'']).strip_suffix('.') else {
         return false;
     };
-    let is_number = !stem.is_empty() && stem.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '_');
+    let is_number = !stem.is_empty() && stem.chars().all(|c| c.is_ascii_digit() || c == '.');
     if is_number {
         return word == piece;
     }
-    // The full stops inside of "e.g." are masked.
-    let stem = stem.replace('_', ".");
     let mut letters = stem.split('.');
     let initials = letters.all(|part| part.chars().count() == 1 && part.chars().all(char::is_uppercase));
     initials || ABBREVIATIONS.contains(&stem.to_lowercase().as_str())
@@ -212,6 +213,15 @@ mod tests {
         assert!(read("Too short it. Erroneous code example:").is_empty());
         assert!(read(&"word ".repeat(61)).is_empty());
         assert_eq!(read(&"word ".repeat(60)).len(), 1);
+    }
+
+    #[test]
+    fn text_without_capitals_is_split_too() {
+        let text = "the flow is laminar at first . it is turbulent, e.g. behind the edge. the wing was tested .";
+        assert_eq!(
+            read(text),
+            ["the flow is laminar at first .", "it is turbulent, e.g. behind the edge.", "the wing was tested ."]
+        );
     }
 
     #[test]

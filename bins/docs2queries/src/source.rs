@@ -36,9 +36,13 @@ impl Source {
         let group = match document.into_object().remove("group") {
             None | Some(Value::Null) => id.clone(),
             Some(Value::String(group)) if group.is_empty() => id.clone(),
-            Some(Value::String(group)) => group,
+            Some(Value::String(group)) if !group.contains(char::is_control) => group,
             Some(Value::Number(group)) => group.to_string(),
-            Some(_) => return Err(place.error("field \"group\" must be a string or a number".into())),
+            Some(_) => {
+                return Err(
+                    place.error("field \"group\" must be a number or a string without control characters".into())
+                );
+            }
         };
         Ok(Self { place, id, title, text, group })
     }

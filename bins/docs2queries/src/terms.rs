@@ -7,6 +7,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes of the shortest term: "of" is none, a single Chinese character is one.
 const MIN_TERM_BYTES: usize = 3;
+/// A term of more than one document in so many is no rare one,
+const COMMON_ONE_IN: u32 = 10;
+/// once there are enough documents to tell.
+const ENOUGH_DOCUMENTS: u32 = 20;
 
 /// In how many documents each term occurs.
 #[derive(Debug, Default)]
@@ -29,9 +33,16 @@ impl Terms {
     }
 
     /// Inverse document frequency: 0 for a term of every document, more for a rarer one.
-    pub(crate) fn idf(&self, term: &str) -> f64 {
-        let count = self.counts.get(&key(term)).copied().unwrap_or_default();
-        ((1.0 + f64::from(self.documents)) / (1.0 + f64::from(count))).ln()
+    fn idf(&self, term: &str) -> f64 {
+        ((1.0 + f64::from(self.documents)) / (1.0 + f64::from(self.count(term)))).ln()
+    }
+
+    fn count(&self, term: &str) -> u32 {
+        self.counts.get(&key(term)).copied().unwrap_or_default()
+    }
+
+    fn is_common(&self, term: &str) -> bool {
+        self.documents >= ENOUGH_DOCUMENTS && self.count(term) > self.documents / COMMON_ONE_IN
     }
 
     /// Mean inverse document frequency of a text's terms; 0 for a text without terms.
@@ -40,7 +51,7 @@ impl Terms {
         if count == 0.0 { 0.0 } else { sum / count }
     }
 
-    /// The `most` terms that tell these texts from the rest of the corpus, each as it first occurs, in the order in
+    /// The `most` terms, or fewer, that tell these texts from the rest of the corpus, each as it first occurs, in the order in
     /// which they do.
     ///
     /// A term weighs by its rarity and, slowly growing, by how often the texts use it, so that a single slip of the
@@ -48,7 +59,7 @@ impl Terms {
     pub(crate) fn rarest<'a>(&self, texts: impl Iterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
         let mut found: Vec<(&str, u32)> = Vec::new();
         let mut places: HashMap<u64, usize> = HashMap::new();
-        for term in texts.flat_map(terms) {
+        for term in texts.flat_map(terms).filter(|term| !self.is_common(term)) {
             let place = *places.entry(key(term)).or_insert_with(|| {
                 found.push((term, 0));
                 found.len() - 1
@@ -105,5 +116,14 @@ mod tests {
     fn the_rarest_terms_stand_in_their_order() {
         let text = "the Gas lease: gas, royalty, the well of 12";
         assert_eq!(corpus().rarest(std::iter::once(text), 3), ["Gas", "royalty", "well"]);
+    }
+
+    #[test]
+    fn common_terms_are_not_rare() {
+        let mut terms = Terms::default();
+        for n in 0..30 {
+            terms.add(std::iter::once(format!("common rare{n}").as_str()));
+        }
+        assert_eq!(terms.rarest(std::iter::once("common rare7"), 3), ["rare7"]);
     }
 }

@@ -11,39 +11,48 @@ use crate::system::System;
 
 const SECTIONS: &str = "\
 Formulas:
-  Of each query, k ranks are looked at. A document is relevant when its relevance is above 0; R is the number of
-  relevant documents in the judgments, whether or not the corpus holds them. All figures equal trec_eval's.
+  Of each query, the first k ranks are looked at. A document is relevant when its relevance is
+  above 0; R is the number of relevant documents in the judgments, whether or not the corpus
+  holds them. Every figure equals that of trec_eval's measure in parentheses.
 
-  ndcg@k       DCG / DCG of the best order; DCG = sum of relevance / log2(rank + 1)   (ndcg_cut; linear gain)
-  recall@k     relevant documents found / R                                           (recall)
-  mrr@k        1 / rank of the first relevant document, 0 without one                 (recip_rank of a run cut at k)
-  precision@k  relevant documents found / k                                           (P)
-  map@k        sum of the precisions at the ranks of relevant documents / R           (map_cut)
-  accuracy@k   1 if a relevant document is found, else 0                              (success)
+  ndcg@k       DCG / DCG of the best order, with linear gain:
+               DCG = sum of relevance / log2(rank + 1)               (ndcg_cut)
+  recall@k     relevant documents found / R                          (recall)
+  mrr@k        1 / rank of the first relevant document, 0 without    (recip_rank, run cut at k)
+  precision@k  relevant documents found / k                          (P)
+  map@k        precision at each rank of a relevant document,
+               summed, / R                                           (map_cut)
+  accuracy@k   1 if a relevant document is found, else 0             (success)
 
-  A system's figure is the mean over the queries that have a relevant document. Queries without one are left out
-  and counted (trec_eval -c counts them as 0). Queries that a system did not answer count as 0. Documents of equal
-  score stand in descending order of their ids, byte by byte, as in trec_eval.
+  A system's figure is the mean over the queries that have a relevant document. Queries without
+  one are left out and counted (trec_eval -c counts them as 0). Queries that a system did not
+  answer count as 0. Documents of equal score stand in descending order of their ids, byte by
+  byte, as in trec_eval.
 
 Comparison:
-  Every system is compared with the first, query by query. p is that of Fisher's randomisation test, two-sided: the
-  share of all ways to swap the two systems' results that give a mean difference as large as the one observed; all
-  ways are tried when at most 20 queries differ, else 10,000 drawn from --seed. The 95 % confidence interval of the
-  mean difference is the percentile bootstrap's, of 10,000 samples. The p-values of several metrics are not corrected
+  Every system is compared with the first, query by query. p is that of Fisher's randomisation
+  test, two-sided: the share of all ways to swap the two systems' results that give a mean
+  difference as large as the one observed. All ways are tried when at most 20 queries differ,
+  else 10,000 are drawn from --seed. The 95 % confidence interval of the mean difference is the
+  percentile bootstrap's, of 10,000 samples. The p-values of several metrics are not corrected
   for their number: decide on one metric, the primary one, before you look.
 
 Memory:
-  The vectors are mapped, not loaded. Held in memory: the judgments, --depth hits for every judged query of one
-  system at a time, and one number for each query, metric and system.
+  The vectors are mapped, not loaded. Held in memory: the judgments, the hits of every judged
+  query (--depth) of one system at a time, and one number for each query, metric and system.
+  A TREC run is read whole.
 
 Examples:
   Did fine-tuning help?
-    ir-eval --qrels qrels.tsv base=base.q.safetensors,base.c.safetensors tuned=tuned.q.safetensors,tuned.c.safetensors
+    ir-eval --qrels qrels.tsv base=base.q.safetensors,base.c.safetensors \\
+      tuned=tuned.q.safetensors,tuned.c.safetensors
   Other metrics, for a program:
-    ir-eval --qrels qrels.tsv --metrics recall@100,ndcg@10 --format json bm25=bm25.run | jq .systems
+    ir-eval --qrels qrels.tsv --metrics recall@100,ndcg@10 --format json bm25=bm25.run |
+      jq .systems
   The same figures from trec_eval:
     ir-eval --qrels qrels.txt --run '{}.run' tuned=q.safetensors,c.safetensors
-    trec_eval -m ndcg_cut.10 qrels.txt tuned.run";
+    trec_eval -m ndcg_cut.10 qrels.txt tuned.run
+";
 
 /// Measure retrieval and compare systems
 ///

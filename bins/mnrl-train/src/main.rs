@@ -1,1 +1,24 @@
-fn main() {}
+//! mnrl-train: fine-tune an embedding model with in-batch negatives.
+
+mod attention;
+mod batch;
+mod card;
+mod cli;
+mod encoder;
+mod loss;
+mod metrics;
+mod packed;
+mod parameters;
+#[cfg(test)]
+mod parity;
+mod run;
+mod sampler;
+mod schedule;
+mod shards;
+mod trainer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    embtune_cli::main(run::run)
+}

@@ -23,7 +23,6 @@ pub fn bootstrap_interval(differences: &[f64], confidence: f64, samples: usize, 
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // Four bytes a draw: this loop is most of a comparison's time.
     let places = Uniform::new(0, u32::try_from(n).ok()?).ok()?;
     let mut resampled = || (0..n).map(|_| differences[places.sample(&mut rng) as usize]).sum::<f64>() / n as f64;
     let mut means: Vec<f64> = (0..samples).map(|_| resampled()).collect();

@@ -23,5 +23,5 @@ pub use directory::{ModelDir, Role};
 pub use error::ModelError;
 pub use hub::locate;
 pub use modules::Pooling;
-pub use save::{NewWeights, save};
+pub use save::{NewWeights, check_target, save};
 pub use weights::Weights;

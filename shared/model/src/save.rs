@@ -49,6 +49,25 @@ pub fn save<E: From<ModelError>>(
     Ok(())
 }
 
+/// Says before the work begins whether [`save`] may write to `target`.
+///
+/// # Errors
+/// Something is there that must not be replaced.
+pub fn check_target(target: &Path, overwrite: bool) -> Result<(), ModelError> {
+    let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    if !target.exists() || is_empty {
+        return Ok(());
+    }
+    // Replacing a directory that is no model would be somebody's lost data.
+    if !target.join("modules.json").exists() {
+        return Err(ModelError::content(target, "exists and is not a model directory; it is left alone"));
+    }
+    if !overwrite {
+        return Err(ModelError::content(target, "exists already\nhint: --overwrite replaces it"));
+    }
+    Ok(())
+}
+
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
     for name in COPIED {
         let from = base.root().join(name);
@@ -134,17 +153,7 @@ struct Folder {
 
 impl Folder {
     fn create(target: &Path, overwrite: bool) -> Result<Self, ModelError> {
-        if target.exists() {
-            // Replacing a directory that is no model would be somebody's lost data.
-            if !target.join("modules.json").exists()
-                && fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some())
-            {
-                return Err(ModelError::content(target, "exists and is not a model directory; it is left alone"));
-            }
-            if !overwrite {
-                return Err(ModelError::content(target, "exists already\nhint: --overwrite replaces it"));
-            }
-        }
+        check_target(target, overwrite)?;
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(|error| ModelError::io(parent, error))?;
         let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());

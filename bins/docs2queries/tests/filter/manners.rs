@@ -6,11 +6,13 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::server::{Answer, Server, ok};
-use crate::support::{client, corpus, feed, filter, full_disk, run, scratch, until};
+use crate::support::{client, corpus, feed, filter, full_disk, run, scratch, sentences, until};
 
 /// Both generators, which must behave alike.
 fn both(server: &Server) -> [Command; 2] {
@@ -71,7 +73,7 @@ fn a_document_without_text_is_counted() {
 fn a_full_disk_is_an_error() {
     let server = Server::start(ok);
     for mut command in both(&server) {
-        let ran = run(command.stdout(full_disk()), corpus(20));
+        let ran = run(command.stdout(full_disk()), sentences(20));
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(ran.stderr.contains("<stdout>: No space left"), "{ran:?}");
     }
@@ -82,7 +84,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let mut child = command.spawn().unwrap();
-        feed(&mut child, corpus(5000).into_bytes());
+        feed(&mut child, sentences(5000).into_bytes());
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -107,7 +109,7 @@ fn a_signal_lets_what_is_in_flight_finish() {
     until(|| server.requests().len() == 2);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     // Long enough for the filter to notice.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    sleep(Duration::from_millis(500));
     released.store(true, Ordering::SeqCst);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(2), "{output:?}");
@@ -116,12 +118,24 @@ fn a_signal_lets_what_is_in_flight_finish() {
 }
 
 #[test]
+fn a_signal_ends_the_pause_before_a_retry() {
+    let server = Server::start(|_| Answer::Http(429, "retry-after: 3600\r\n", String::new()));
+    let mut child = client(&server, &[]).spawn().unwrap();
+    feed(&mut child, corpus(2).into_bytes());
+    until(|| server.requests().len() == 2);
+    let start = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    assert!(start.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
 fn a_signal_ends_the_wait_for_input() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        sleep(Duration::from_millis(300));
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(15), "{output:?}");

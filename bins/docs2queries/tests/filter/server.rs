@@ -30,8 +30,6 @@ impl Request {
 pub(crate) enum Answer {
     /// Status, further headers, body.
     Http(u16, &'static str, String),
-    /// The same with status 200 after a while.
-    Late(Duration, String),
     /// The beginning of a body, and the end of the connection.
     Cut(String),
     /// The connection is reset.
@@ -59,8 +57,9 @@ impl Server {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let (requests, behave) = (Arc::clone(&requests), Arc::clone(&behave));
                     thread::spawn(move || {
-                        let request = receive(&stream, &requests);
-                        send(stream, behave(&request));
+                        if let Some(request) = receive(&stream, &requests) {
+                            send(stream, behave(&request));
+                        }
                     });
                 }
             }
@@ -83,21 +82,24 @@ impl Server {
     }
 }
 
-fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Request {
+/// Reads a request; none when the client goes away before its end.
+fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        assert_ne!(reader.read_line(&mut head).expect("a header"), 0, "the request ends early");
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
     }
     let length =
         head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
     let mut body = vec![0; length.expect("a length")];
-    reader.read_exact(&mut body).expect("a body");
+    reader.read_exact(&mut body).ok()?;
     let mut request = Request { head, body: serde_json::from_slice(&body).expect("JSON"), attempt: 1 };
     let mut requests = requests.lock().unwrap();
     request.attempt += requests.iter().filter(|earlier| earlier.document() == request.document()).count();
     requests.push(request.clone());
-    request
+    Some(request)
 }
 
 fn send(mut stream: TcpStream, answer: Answer) {
@@ -106,10 +108,6 @@ fn send(mut stream: TcpStream, answer: Answer) {
     };
     let bytes = match answer {
         Answer::Http(status, headers, body) => head(status, headers, body.len()) + &body,
-        Answer::Late(delay, body) => {
-            thread::sleep(delay);
-            head(200, "", body.len()) + &body
-        }
         Answer::Cut(body) => head(200, "", body.len() + 1000) + &body,
         Answer::Reset => {
             rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket option");

@@ -72,6 +72,12 @@ pub(crate) fn corpus(count: usize) -> String {
     (1..=count).map(|n| format!("{}\n", json!({"_id": format!("d{n}"), "text": format!("text {n}")}))).collect()
 }
 
+/// Documents with a sentence each, which both generators find queries in.
+pub(crate) fn sentences(count: usize) -> String {
+    let text = |n| format!("The sentence number {n} speaks of nothing but itself.");
+    (1..=count).map(|n| format!("{}\n", json!({"_id": format!("d{n}"), "text": text(n)}))).collect()
+}
+
 /// A directory of this test, and a path in it.
 pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");

@@ -74,6 +74,12 @@ fn files_that_do_not_belong_together() {
     let swapped = folder.refusal("-q --qrels qrels s=c,q");
     assert_says(&swapped, "c: its vectors were made with --role document");
     assert!(swapped.contains("hint: a system is NAME=QUERIES,CORPUS"), "{swapped}");
+    folder.write_vectors("queries", "", &[("q1", &[1.0, 0.0])]);
+    folder.write_vectors("corpus", "", &[("d1", &[1.0, 0.0])]);
+    let swapped = folder.refusal("-q --qrels qrels s=corpus,queries");
+    assert_says(&swapped, "corpus: holds no query of the judgments\nhint: a system is NAME=QUERIES,CORPUS");
+    folder.write_vectors_of("tuned", "tuned", "query", &[("q1", &[1.0, 0.0])]);
+    assert_says(&folder.refusal("-q --qrels qrels s=tuned,c"), "tuned and c were made by different models");
     folder.write_vectors("other", "query", &[("1", &[1.0, 0.0])]);
     assert_says(&folder.refusal("-q --qrels qrels s=other,c"), "other: holds no query of the judgments");
     folder.write_vectors("elsewhere", "document", &[("x1", &[1.0, 0.0])]);

@@ -30,13 +30,18 @@ impl Folder {
 
     /// Writes a file of vectors, made with this role.
     pub(crate) fn write_vectors(&self, name: &str, role: &str, rows: &[(&str, &[f32])]) {
+        self.write_vectors_of("model", name, role, rows);
+    }
+
+    /// Writes a file of vectors, made by this model with this role.
+    pub(crate) fn write_vectors_of(&self, model: &str, name: &str, role: &str, rows: &[(&str, &[f32])]) {
         let mut writer = EmbeddingsWriter::new(self.0.path(), rows[0].1.len(), Dtype::F32).unwrap();
         for (id, vector) in rows {
             writer.push(id, vector).unwrap();
         }
         let meta = EmbeddingsMeta {
             version: 0,
-            model: "model".into(),
+            model: model.into(),
             pooling: "mean".into(),
             role: Some(role.into()),
             prompt: String::new(),

@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use embtune_cli::{Common, Filter, OrtArgs, RecordArgs};
+
+const SECTIONS: &str = "\
+Vectors:
+  A pair names its query with anchor_id and its document with positive_id; both need a vector:
+    jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl |
+      embed --model DIR --role query -o queries.safetensors
+    embed --model DIR --role document corpus.jsonl -o corpus.safetensors
+  A pair that lacks an id or a vector is a bad record (--on-error).
+
+Rules:
+  The corpus is searched exactly, and the documents are looked at from the best on. Passed over
+  are
+    - the documents of the query's positives, in all pairs of the input with the same anchor,
+    - documents of the same group: the field group of these pairs and of the documents,
+    - documents whose text is that of a positive, or of a document that ranks higher.
+  Of the others, the first --range-max are candidates. The limits on scores drop some; equality
+  keeps. The first --range-min of what is left are skipped, and of the rest the best
+  --num-negatives are taken (--sampling top), or as many at random. A pair may get fewer than
+  that, or none: nothing is made up.
+
+  These are the rules of sentence-transformers' mine_hard_negatives. --relative-margin 0.05 is
+  the 95 % of the positive's score that NV-Retriever found best. Where a query has several
+  positives, the lowest of their scores counts.
+
+Fields:
+  The pairs come out in their order, with these fields in place of older ones:
+    negatives       texts, title first where there is one, the hardest first
+    negative_ids    their documents
+    scores          of the positive, then of each negative
+    positive_rank   of the positive's document among all documents, from 1; null when it is
+                    below those looked at
+    negative_ranks  likewise of each negative
+
+Memory:
+  The vectors are mapped, not loaded. Held in memory: the texts of the corpus, about 100 bytes
+  for each query, and 1,024 pairs with their hits. The input is read twice, first to know all
+  positives: a pipe is copied to an unnamed file in TMPDIR.
+
+Examples:
+  mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
+    -n 4 pairs.jsonl -o hard.jsonl
+  Without documents that are probably answers too:
+    mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
+      --relative-margin 0.05 pairs.jsonl
+";
+
+/// Add hard negatives to training pairs
+///
+/// A hard negative is a document that stands near a query without answering it. This filter searches the corpus for
+/// each pair's query and adds documents that rank high but are not the pair's own.
+#[derive(Debug, Parser)]
+#[command(name = "mine-negatives", version, after_long_help = SECTIONS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) records: RecordArgs,
+
+    /// Vectors of the queries, by anchor_id
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(crate) queries: PathBuf,
+
+    /// Vectors of the documents, by positive_id
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(crate) corpus: PathBuf,
+
+    /// The documents themselves: JSON Lines
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(crate) texts: PathBuf,
+
+    /// Write the pairs to this file, which appears whole or not at all
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    /// Seed of every random choice
+    #[arg(long, value_name = "NUM", default_value_t = 42, help_heading = "Choice")]
+    pub(crate) seed: u64,
+
+    /// How query and document vectors are compared
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine, help_heading = "Search")]
+    pub(crate) similarity: Similarity,
+
+    #[command(flatten)]
+    pub(crate) ort: OrtArgs,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Which documents are taken.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Choice")]
+pub(crate) struct ChoiceArgs {
+    /// Most negatives of a pair
+    #[arg(short, long, value_name = "NUM", default_value = "3")]
+    pub(crate) num_negatives: NonZeroUsize,
+
+    /// Skip this many of the best candidates
+    #[arg(long, value_name = "NUM", default_value_t = 0)]
+    pub(crate) range_min: usize,
+
+    /// Candidates that are looked at
+    ///
+    /// Without it, --range-min plus --num-negatives; 10 times --num-negatives with a limit that drops the best
+    /// candidates (--max-score, --absolute-margin, --relative-margin).
+    #[arg(long, value_name = "NUM")]
+    pub(crate) range_max: Option<usize>,
+
+    /// Drop candidates with a higher score than this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) max_score: Option<f32>,
+
+    /// Drop candidates with a lower score than this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) min_score: Option<f32>,
+
+    /// Drop candidates that are not this much below the positive's score
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) absolute_margin: Option<f32>,
+
+    /// Drop candidates that are not this share below the positive's score
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub(crate) relative_margin: Option<f32>,
+
+    /// Which of the candidates that are left are taken
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top)]
+    pub(crate) sampling: Sampling,
+}
+
+/// Which of the candidates that are left are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sampling {
+    /// The best
+    Top,
+    /// Any, each with the same chance
+    Random,
+}
+
+/// How query and document vectors are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Similarity {
+    /// The cosine of the angle between them
+    Cosine,
+    /// Their inner product
+    Dot,
+}
+
+impl Filter for Cli {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_is_sound() {
+        super::Cli::command().help_expected(true).debug_assert();
+    }
+}

@@ -1,0 +1,90 @@
+//! All positives of every query.
+
+use std::collections::HashMap;
+
+use embtune_cli::Session;
+use embtune_records::Pair;
+
+use crate::corpus::{Corpus, hash};
+use crate::source::Source;
+
+/// A document that answers a query, as a pair says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Positive {
+    /// Where the document stands in the corpus, if it does.
+    pub(crate) row: Option<usize>,
+    /// The group that the pair names.
+    group_hash: Option<u64>,
+    text_hash: u64,
+}
+
+impl Positive {
+    fn new(pair: &Pair, corpus: &Corpus) -> Self {
+        Self {
+            row: pair.positive_id.as_deref().and_then(|id| corpus.row(id)),
+            group_hash: pair.group_or_positive_id().map(hash),
+            text_hash: hash(&pair.positive),
+        }
+    }
+
+    /// Whether the document of this row is the positive's own, or of its group.
+    pub(crate) fn shares_document(&self, row: usize, corpus: &Corpus) -> bool {
+        let group = Some(corpus.entry(row).group_hash);
+        self.row == Some(row) || self.group_hash == group || self.row.map(|own| corpus.entry(own).group_hash) == group
+    }
+
+    /// Whether the document of this row has the positive's text.
+    pub(crate) fn shares_text(&self, row: usize, corpus: &Corpus) -> bool {
+        let entry = corpus.entry(row);
+        [entry.text_hash, entry.body_hash].contains(&self.text_hash)
+    }
+}
+
+/// The positives of every query of the input, by the query's text: a query may stand in several pairs.
+#[derive(Default)]
+pub(crate) struct Known {
+    positives: HashMap<u64, Vec<Positive>>,
+}
+
+impl Known {
+    /// Reads all sources once. What is wrong with a record is said when it is read for the second time.
+    ///
+    /// # Errors
+    /// An input that cannot be read.
+    pub(crate) fn read(
+        sources: &[Source],
+        corpus: &Corpus,
+        max_record_bytes: usize,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        let mut known = Self::default();
+        for source in sources {
+            for pair in source.pairs(max_record_bytes, session)? {
+                match pair {
+                    Ok(pair) => known.insert(&pair, corpus),
+                    Err(error) if error.is_record() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    fn insert(&mut self, pair: &Pair, corpus: &Corpus) {
+        let positives = self.positives.entry(hash(&pair.anchor)).or_default();
+        let positive = Positive::new(pair, corpus);
+        if !positives.contains(&positive) {
+            positives.push(positive);
+        }
+    }
+
+    /// The positives of a query.
+    pub(crate) fn of(&self, anchor: &str) -> &[Positive] {
+        self.positives.get(&hash(anchor)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The most positives that a query has.
+    pub(crate) fn most(&self) -> usize {
+        self.positives.values().map(Vec::len).max().unwrap_or(0)
+    }
+}

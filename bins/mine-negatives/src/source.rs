@@ -1,0 +1,64 @@
+//! Inputs that can be read twice.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Seek as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use embtune_cli::Session;
+use embtune_records::{Pair, Records};
+
+/// The pairs of one input.
+pub(crate) type Pairs = Records<Pair, Box<dyn BufRead>>;
+
+/// An input that can be read from the beginning again.
+pub(crate) struct Source {
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    File(PathBuf),
+    /// What came through a pipe, copied to an unnamed file.
+    Copy(File),
+}
+
+impl Source {
+    /// Prepares the operands; none, or `-`, is stdin.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, a pipe that cannot be copied.
+    pub(crate) fn open_all(files: &[PathBuf], session: &Session) -> anyhow::Result<Vec<Self>> {
+        let stdin = [PathBuf::from("-")];
+        let files = if files.is_empty() { &stdin } else { files };
+        files.iter().map(|file| Self::open(file, session)).collect()
+    }
+
+    fn open(file: &Path, session: &Session) -> anyhow::Result<Self> {
+        let mut input = session.input(file)?;
+        let name = input.name.clone();
+        if fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(Self { name, kind: Kind::File(file.to_owned()) });
+        }
+        let copy = || format!("copying {name} to a temporary file");
+        let mut file = tempfile::tempfile().with_context(copy)?;
+        io::copy(&mut input, &mut file).with_context(copy)?;
+        Ok(Self { name, kind: Kind::Copy(file) })
+    }
+
+    /// The pairs, from the first on.
+    ///
+    /// # Errors
+    /// A file that cannot be opened again.
+    pub(crate) fn pairs(&self, max_record_bytes: usize, session: &Session) -> anyhow::Result<Pairs> {
+        let reader: Box<dyn BufRead> = match &self.kind {
+            Kind::File(path) => Box::new(session.input(path)?),
+            Kind::Copy(file) => {
+                let mut file = file.try_clone().with_context(|| self.name.clone())?;
+                file.rewind().with_context(|| self.name.clone())?;
+                Box::new(BufReader::new(file))
+            }
+        };
+        Ok(Records::new(&self.name, reader, max_record_bytes))
+    }
+}

@@ -1,0 +1,70 @@
+//! The limits on ranks and scores. The query at 0° has the scores cos 0°, cos 10°, …:
+//! 1, .985, .940, .866, .766, .643, .5, .342, .174, 0.
+
+use crate::support::{FILES, pair, plane, text};
+
+/// The last digits of the ids of the negatives that q0 with the positive `positive` gets.
+fn mined(positive: &str, flags: &str) -> String {
+    let folder = plane();
+    folder.write("pairs.jsonl", &pair("q0", positive));
+    let record = folder.records(&format!("{FILES} {flags} pairs.jsonl")).remove(0);
+    record["negative_ids"].as_array().unwrap().iter().map(|id| &id.as_str().unwrap()[1..]).collect()
+}
+
+#[test]
+fn the_range_skips_the_best() {
+    assert_eq!(mined("d0", ""), "123", "3 negatives");
+    assert_eq!(mined("d0", "--range-min 2"), "345");
+    assert_eq!(mined("d0", "--range-min 2 --range-max 4 -n 2"), "34");
+}
+
+#[test]
+fn scores_have_limits() {
+    assert_eq!(mined("d0", "--max-score 0.9"), "345");
+    assert_eq!(mined("d0", "--min-score 0.9"), "12", "fewer, never padded");
+    assert_eq!(mined("d0", "--max-score 0.5 --min-score 0.4"), "6");
+    assert_eq!(mined("d0", "--max-score -1"), "");
+}
+
+#[test]
+fn margins_are_measured_from_the_positive() {
+    assert_eq!(mined("d0", "--absolute-margin 0.2"), "456");
+    assert_eq!(mined("d2", "--absolute-margin 0.2"), "567");
+    assert_eq!(mined("d2", "--relative-margin 0.5"), "789");
+    assert_eq!(mined("d2", "--absolute-margin 0"), "345", "only what is farther than the positive");
+    // The range counts what the margin left.
+    assert_eq!(mined("d0", "--absolute-margin 0.2 --range-min 2"), "678");
+    // At most --range-max documents are looked at.
+    assert_eq!(mined("d0", "--absolute-margin 0.2 --range-max 5"), "45");
+}
+
+#[test]
+fn with_several_positives_the_lowest_score_counts() {
+    let folder = plane();
+    folder.write("pairs.jsonl", &(pair("q0", "d0") + &pair("q0", "d4")));
+    let records = folder.records(&format!("{FILES} -n 2 --absolute-margin 0 pairs.jsonl"));
+    assert_eq!(records[0]["negative_ids"], serde_json::json!(["d5", "d6"]));
+    assert_eq!(records[0]["negative_ids"], records[1]["negative_ids"]);
+    assert_ne!(records[0]["scores"][0], records[1]["scores"][0], "each pair has its own positive's score");
+}
+
+#[test]
+fn random_negatives_depend_on_the_seed_only() {
+    let drawn = |flags: &str| mined("d0", &format!("--range-max 9 --sampling random {flags}"));
+    let seeds: Vec<String> = (0..20).map(|seed| drawn(&format!("--seed {seed}"))).collect();
+    assert!(seeds.iter().any(|ids| *ids != seeds[0]), "{seeds:?}");
+    for ids in &seeds {
+        assert!(ids.len() == 3 && ids.bytes().is_sorted() && !ids.contains('0'), "the hardest first: {ids}");
+    }
+    assert_eq!(drawn("--seed 3"), seeds[3]);
+    assert_eq!(mined("d0", "--range-max 9 --sampling random --min-score 0.9"), "12");
+}
+
+#[test]
+fn the_notice_counts_what_was_dropped() {
+    let folder = plane();
+    let output = folder.run("--queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl");
+    let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; candidates dropped: \
+                    1 of a positive's document or group, 2 by --max-score, 5 by --min-score\n";
+    assert!(text(&output.stderr).ends_with(expected), "{}", text(&output.stderr));
+}

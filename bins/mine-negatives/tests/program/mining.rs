@@ -1,0 +1,109 @@
+//! Which documents become negatives.
+
+use serde_json::{Value, json};
+
+use crate::support::{FILES, Folder, pair, plane};
+
+fn ids(record: &Value) -> Vec<&str> {
+    record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
+}
+
+/// The ids of the only pair's negatives.
+fn mined(folder: &Folder, flags: &str) -> Vec<String> {
+    let records = folder.records(&format!("{FILES} {flags} pairs.jsonl"));
+    assert_eq!(records.len(), 1);
+    ids(&records[0]).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
+    let folder = plane();
+    folder.write(
+        "pairs.jsonl",
+        "{\"lang\":\"de\",\"query\":\"a\",\"positive\":\"p\",\"anchor_id\":\"q14\",\"positive_id\":\"d0\",\
+         \"negatives\":[\"old\"],\"scores\":[1,2],\"negative_ranks\":[7]}\n",
+    );
+    let record = folder.records(&format!("{FILES} -n 2 pairs.jsonl")).remove(0);
+    assert_eq!(record["negatives"], json!(["T1 text 1", "T2 text 2"]));
+    assert_eq!(record["negative_ids"], json!(["d1", "d2"]));
+    assert_eq!((&record["positive_rank"], &record["negative_ranks"]), (&json!(3), &json!([1, 2])));
+    let scores: Vec<f64> = record["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+    for (score, degrees) in scores.iter().zip([14.0_f64, 4.0, 6.0]) {
+        assert!((score - degrees.to_radians().cos()).abs() < 1e-6, "{scores:?}");
+    }
+    assert_eq!((&record["lang"], &record["anchor"]), (&json!("de"), &json!("a")));
+}
+
+#[test]
+fn a_positive_below_the_hits_has_a_score_but_no_rank() {
+    let folder = plane();
+    folder.write("pairs.jsonl", &pair("q0", "d6"));
+    let record = folder.records(&format!("{FILES} -n 2 pairs.jsonl")).remove(0);
+    assert_eq!(record["positive_rank"], Value::Null);
+    assert!((record["scores"][0].as_f64().unwrap() - 0.5).abs() < 1e-6);
+    assert_eq!(ids(&record), ["d0", "d1"]);
+}
+
+#[test]
+fn a_positive_of_another_pair_with_the_same_query_is_no_negative() {
+    let folder = plane();
+    // Far apart, so that they are mined in different batches; the second one comes through another operand.
+    let between = pair("q90", "d9").repeat(2000);
+    folder.write("pairs.jsonl", &(pair("q0", "d0") + &between));
+    folder.write("more.jsonl", &pair("q0", "d1"));
+    let records = folder.records(&format!("{FILES} -n 2 pairs.jsonl more.jsonl"));
+    assert_eq!(records.len(), 2002);
+    assert_eq!((ids(&records[0]), ids(&records[2001])), (vec!["d2", "d3"], vec!["d2", "d3"]));
+}
+
+#[test]
+fn documents_of_the_positives_group_are_no_negatives() {
+    let folder = plane();
+    let document = |n: u8, group: &str| format!("{{\"_id\":\"d{n}\",\"text\":\"text {n}\"{group}}}\n");
+    // d0 to d6 are parts of one document: more than the first search brings.
+    let texts = (0..10).map(|n| document(n, if n < 7 { ",\"group\":\"g\"" } else { "" }));
+    folder.write("corpus.jsonl", &texts.collect::<String>());
+    assert_eq!(mined(&folder, "-n 2"), ["d7", "d8"], "by the group of the positive's document");
+    folder.write("corpus.jsonl", &(0..10).map(|n| document(n, "")).collect::<String>());
+    folder.write("pairs.jsonl", &pair("q0", "d0").replace("}\n", ",\"group\":\"d1\"}\n"));
+    assert_eq!(mined(&folder, "-n 2"), ["d2", "d3"], "by the group of the pair, which is a document's id");
+}
+
+#[test]
+fn a_text_that_was_there_is_no_negative() {
+    let folder = plane();
+    let text = |n: u8| match n {
+        1 => "the positive",
+        2 | 4 => "the same",
+        3 => "three",
+        _ => "other",
+    };
+    let texts = (0..10).map(|n| format!("{{\"_id\":\"d{n}\",\"title\":\"\",\"text\":\"{}\"}}\n", text(n)));
+    folder.write("corpus.jsonl", &texts.collect::<String>());
+    folder.write("pairs.jsonl", &pair("q0", "d0").replace("a part of d0", "the positive"));
+    assert_eq!(mined(&folder, "-n 3"), ["d2", "d3", "d5"]);
+    let titled = |n: u8| format!("{{\"_id\":\"d{n}\",\"title\":\"T{n}\",\"text\":\"{} {n}\"}}\n", text(n));
+    folder.write("corpus.jsonl", &(0..10).map(titled).collect::<String>());
+    folder.write("pairs.jsonl", &pair("q0", "d0").replace("a part of d0", "the positive 1"));
+    assert_eq!(mined(&folder, "-n 3"), ["d2", "d3", "d4"], "the positive is the text without its title");
+}
+
+#[test]
+fn batches_do_not_change_the_result() {
+    let folder = plane();
+    let some = |from: u32, to: u32| -> String {
+        (from..to)
+            .map(|n| {
+                pair(["q0", "q14", "q90"][n as usize % 3], &format!("d{}", n % 10))
+                    .replace("anchor of", &format!("anchor {n} of"))
+            })
+            .collect()
+    };
+    folder.write("all", &some(0, 1100));
+    folder.write("first", &some(0, 500));
+    folder.write("second", &some(500, 1100));
+    let flags = format!("{FILES} --relative-margin 0.1");
+    let all = folder.stdout(&format!("{flags} all"));
+    assert_eq!(all, folder.stdout(&format!("{flags} first")) + &folder.stdout(&format!("{flags} second")));
+    assert_eq!(all.lines().count(), 1100);
+}

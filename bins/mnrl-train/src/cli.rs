@@ -1,0 +1,134 @@
+//! The flags of mnrl-train.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use embtune_cli::{Common, ComputeArgs, Filter, ModelArgs};
+
+const SECTIONS: &str = "\
+Loss:
+  MultipleNegativesRankingLoss, as sentence-transformers computes it: each anchor is compared with
+  every positive and negative of the batch by cosine, times --scale, and a cross entropy asks for
+  its own positive. Two rows with the same text, document or group are never each other's negatives:
+  such pairs are left out of the sum and counted in the log as masked.
+
+Metrics:
+  Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
+  clipping), tokens, tokens_per_sec, masked. A reader that goes away does not end the training.
+
+Output directory:
+  A sentence-transformers directory with fp32 weights, model.onnx and a model card. It appears when
+  the training is done, whole or not at all.
+
+Memory:
+  Weights, gradients and two moments (16 bytes a parameter), and the activations of one batch: with
+  all-MiniLM-L6-v2 about 0.25 MB a token, so 32 pairs of 200 tokens take 1.6 GB. Shards are mapped.
+
+Examples:
+  Three epochs, the log in a file:
+      mnrl-train --model BASE --out TUNED train.safetensors > log.jsonl
+  As the end of a pipe:
+      pairs2shards --model BASE pairs.jsonl | mnrl-train --model BASE --out TUNED > log.jsonl";
+
+/// Fine-tune an embedding model with in-batch negatives
+///
+/// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa or XLM-RoBERTa encoder, and
+/// writes a model directory that replaces the base model everywhere: same shape, same vector size, new weights.
+#[derive(Debug, Parser)]
+#[command(name = "mnrl-train", version, after_long_help = SECTIONS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    /// Training shards; none, or -, is stdin
+    #[arg(value_name = "SHARD", help_heading = "Input")]
+    pub(crate) shards: Vec<PathBuf>,
+
+    /// Directory for the fine-tuned model
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+
+    /// Replace a model that is there already
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What decides the result of a training.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct TrainingArgs {
+    /// Passes over all pairs
+    #[arg(long, value_name = "NUM", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) epochs: u32,
+
+    /// Pairs in a batch: each is a negative of all others
+    #[arg(long, value_name = "NUM", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+
+    /// Highest learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 2e-5, value_parser = not_negative)]
+    pub(crate) learning_rate: f64,
+
+    /// Steps in which the learning rate rises from 0; then it falls to 0 in a line
+    #[arg(long, value_name = "NUM", default_value_t = 100)]
+    pub(crate) warmup_steps: u64,
+
+    /// Weight decay, on all but biases and layer norms
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) weight_decay: f64,
+
+    /// Largest norm of the gradient; a longer one is shortened to it
+    #[arg(long, value_name = "NORM", default_value_t = 1.0, value_parser = not_negative)]
+    pub(crate) max_grad_norm: f64,
+
+    /// Dropout on hidden states and attention, below 1 [default: the model's]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub(crate) dropout: Option<f64>,
+
+    /// Factor on the cosines: the inverse of the temperature
+    #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = not_negative)]
+    pub(crate) scale: f64,
+
+    /// Seed of every random choice
+    #[arg(long, value_name = "NUM", default_value_t = 42)]
+    pub(crate) seed: u64,
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number that is not negative".into()),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to less than 1".into()),
+    }
+}
+
+impl Filter for Cli {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

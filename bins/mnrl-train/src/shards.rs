@@ -1,0 +1,71 @@
+//! All training pairs.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use embtune_cli::Session;
+use embtune_model::ModelDir;
+use embtune_tensors::Shard;
+use tempfile::NamedTempFile;
+
+/// Mapped shards, whose pairs are numbered through.
+pub(crate) struct Shards {
+    shards: Vec<Shard>,
+    /// Number of the first pair of each shard.
+    starts: Vec<usize>,
+    pairs: usize,
+}
+
+impl Shards {
+    /// Opens the operands; none, or `-`, is stdin, which is spooled because a shard has to be mapped.
+    pub(crate) fn open(files: &[PathBuf], model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
+        let stdin = [PathBuf::from("-")];
+        let files = if files.is_empty() { &stdin } else { files };
+        let tokenizer = model.tokenizer_fingerprint()?;
+        let mut all = Self { shards: Vec::new(), starts: Vec::new(), pairs: 0 };
+        for file in files {
+            let shard = if file == Path::new("-") { open_stdin(session)? } else { Shard::open(file)? };
+            anyhow::ensure!(
+                shard.meta().tokenizer == tokenizer,
+                "{}: was made with another tokenizer than the model's\nhint: run pairs2shards with --model {}",
+                file.display(),
+                model.root().display()
+            );
+            let longest = shard.meta().query_max_length.max(shard.meta().document_max_length);
+            let most = model.config().max_length();
+            anyhow::ensure!(
+                longest <= most,
+                "{}: has texts of {longest} tokens, the model takes {most}",
+                file.display()
+            );
+            all.starts.push(all.pairs);
+            all.pairs += shard.pairs();
+            all.shards.push(shard);
+        }
+        anyhow::ensure!(all.pairs > 0, "{}: no training pairs", files[0].display());
+        Ok(all)
+    }
+
+    /// Number of pairs.
+    pub(crate) fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// The shard of a pair, and the pair's number inside it.
+    pub(crate) fn find(&self, pair: usize) -> (&Shard, usize) {
+        let shard = self.starts.partition_point(|start| *start <= pair) - 1;
+        (&self.shards[shard], pair - self.starts[shard])
+    }
+}
+
+/// Copies stdin to a temporary file, which stays mapped after it is removed.
+fn open_stdin(session: &Session) -> anyhow::Result<Shard> {
+    let mut spool = NamedTempFile::new().context("temporary file for stdin")?;
+    for mut input in session.inputs(&[PathBuf::from("-")])? {
+        io::copy(&mut input, spool.as_file_mut()).context("<stdin>")?;
+    }
+    File::sync_data(spool.as_file()).context("temporary file for stdin")?;
+    Ok(Shard::open(spool.path()).map_err(|error| anyhow::anyhow!("<stdin>: {error}"))?)
+}

@@ -1,0 +1,27 @@
+//! Compiles the C++ shim against the libtorch that tch links, and says where that library is at run time.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=csrc");
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
+    let include = Path::new(&lib).with_file_name("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(2)
+        .warnings(false) // libtorch's own headers warn
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .files(["csrc/parameters.cpp", "csrc/dropout.cpp"])
+        .compile("embtune_torch");
+    // The folder that is linked against holds links; the libraries beside the real file are found from there.
+    let real = PathBuf::from(&lib).join("libtorch_cpu.so").canonicalize().expect("libtorch_cpu.so (run `make deps`)");
+    let rpath = real.parent().expect("a file has a folder").display().to_string();
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{rpath}"); // this crate's tests
+    println!("cargo:rpath={rpath}"); // DEP_EMBTUNE_TORCH_RPATH of the program that uses it
+    println!("cargo:rustc-env=EMBTUNE_TORCH_LIB={rpath}");
+}

@@ -1,0 +1,35 @@
+// Calls from Rust: tensors are at::Tensor pointers as tch holds them, exceptions become a message.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include <exception>
+#include <string>
+
+namespace embtune {
+
+using Handle = at::Tensor*;
+
+// Message of the last failure on this thread.
+extern thread_local std::string last_error;
+
+// Runs `body`; 0 when it returned, -1 when it threw.
+template <class Body>
+int guard(Body&& body) noexcept {
+  try {
+    body();
+    return 0;
+  } catch (const c10::Error& error) {
+    last_error = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  } catch (...) {
+    last_error = "unknown C++ exception";
+  }
+  return -1;
+}
+
+// Hands a tensor to Rust, where dropping tch's Tensor deletes it.
+inline Handle give(at::Tensor tensor) { return new at::Tensor(std::move(tensor)); }
+
+}  // namespace embtune

@@ -1,0 +1,71 @@
+// Parameters and gradients as views of flat buffers, and the optimizer over those buffers.
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linalg_vector_norm.h>
+
+#include <vector>
+
+#include "guard.h"
+
+namespace embtune {
+
+thread_local std::string last_error;
+
+// A norm over tens of millions of floats in one fp32 sum has a relative error of 1e-3. Rows of this
+// many elements are summed first, their norms then in double: 3e-9, the same for any thread count.
+constexpr int64_t kRow = 4096;
+
+static at::Tensor flat_norm(const at::Tensor& flat) {
+  const int64_t whole = flat.numel() / kRow * kRow;
+  std::vector<at::Tensor> norms;
+  norms.push_back(at::linalg_vector_norm(flat.narrow(0, 0, whole).view({-1, kRow}), 2, 1));
+  if (whole < flat.numel()) {
+    norms.push_back(at::linalg_vector_norm(flat.narrow(0, whole, flat.numel() - whole), 2).view({1}));
+  }
+  return at::linalg_vector_norm(at::cat(norms).to(at::kDouble), 2).to(at::kFloat);
+}
+
+}  // namespace embtune
+
+extern "C" {
+
+const char* embtune_last_error() { return embtune::last_error.c_str(); }
+
+// A leaf that shares the storage of `data` and accumulates its gradient in `grad`.
+int embtune_leaf(embtune::Handle data, embtune::Handle grad, embtune::Handle* out) {
+  return embtune::guard([&] {
+    TORCH_CHECK(data->sizes() == grad->sizes(), "leaf: gradient of ", grad->sizes(), " for data of ", data->sizes());
+    at::Tensor leaf = data->detach();
+    leaf.set_requires_grad(true);
+    leaf.mutable_grad() = *grad;
+    *out = embtune::give(leaf);
+  });
+}
+
+// The L2 norm of a flat gradient, and what the gradient has to be divided by so that the norm is at most `max_norm`.
+int embtune_clip(embtune::Handle grad, double max_norm, embtune::Handle* norm, embtune::Handle* divisor) {
+  return embtune::guard([&] {
+    at::NoGradGuard no_grad;
+    at::Tensor total = embtune::flat_norm(grad->view({-1}));
+    *divisor = embtune::give(total.add(1e-6).div_(max_norm).clamp_min_(1.0));
+    *norm = embtune::give(total);
+  });
+}
+
+struct EmbtuneAdamW {
+  double learning_rate, beta1, beta2, weight_decay, epsilon;
+};
+
+// One AdamW step over a segment of the flat buffers; the gradient is divided by `divisor` on the way.
+int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Handle moment1, embtune::Handle moment2,
+                  embtune::Handle step, const EmbtuneAdamW* options, embtune::Handle divisor) {
+  return embtune::guard([&] {
+    at::NoGradGuard no_grad;
+    step->add_(1);  // the kernel only reads it
+    std::vector<at::Tensor> p{*parameter}, g{*grad}, m{*moment1}, v{*moment2}, s{*step};
+    at::_fused_adamw_(p, g, m, v, {}, s, options->learning_rate, options->beta1, options->beta2, options->weight_decay,
+                      options->epsilon, /*amsgrad=*/false, /*maximize=*/false, *divisor, std::nullopt);
+  });
+}
+}

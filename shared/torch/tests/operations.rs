@@ -1,0 +1,67 @@
+//! The shim's operations against plain formulas in tch.
+
+use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::{AdamW, clip, leaf};
+
+fn randn(size: &[i64]) -> Tensor {
+    Tensor::randn(size, (Kind::Float, Device::Cpu))
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn a_leaf_shares_data_and_gradient() {
+    let (flat, grad) = (randn(&[12]), Tensor::zeros([12], (Kind::Float, Device::Cpu)));
+    let weight = leaf(&flat.narrow(0, 2, 6).view([2, 3]), &grad.narrow(0, 2, 6).view([2, 3])).unwrap();
+    for times in 1..=2 {
+        (&weight * &weight).sum(Kind::Float).backward();
+        let expected = flat.narrow(0, 2, 6) * (2.0 * f64::from(times));
+        assert!(distance(&grad.narrow(0, 2, 6), &expected) < 1e-6);
+    }
+    assert_eq!(grad.narrow(0, 0, 2).abs().sum(Kind::Float).double_value(&[]), 0.0);
+    assert!(leaf(&flat, &grad.narrow(0, 0, 3)).is_err(), "another shape is refused");
+}
+
+#[test]
+fn the_norm_is_exact_over_millions_of_elements() {
+    let grad = randn(&[5_000_001]);
+    let exact = grad.to_kind(Kind::Double).norm().double_value(&[]);
+    let (norm, divisor) = clip(&grad, 1.0).unwrap();
+    assert!((norm.double_value(&[]) / exact - 1.0).abs() < 1e-6);
+    assert!((divisor.double_value(&[]) / exact - 1.0).abs() < 1e-6);
+    assert_eq!(clip(&grad, 1e9).unwrap().1.double_value(&[]), 1.0, "a small gradient is left alone");
+}
+
+#[test]
+fn adamw_follows_its_formula() {
+    let (rate, decay, n) = (1e-2, 0.1, 40);
+    let parameters = randn(&[n]);
+    let mut optimizer = AdamW::new(&parameters, 25, decay);
+    let mut expected = parameters.to_kind(Kind::Double);
+    let (mut m, mut v) = (expected.zeros_like(), expected.zeros_like());
+    let decays = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double) * (rate * decay);
+    for t in 1..=5 {
+        let grad = randn(&[n]) * 3.0;
+        let (_, divisor) = clip(&grad, 1.0).unwrap();
+        let g = grad.to_kind(Kind::Double) / &divisor;
+        m = m * 0.9 + &g * 0.1;
+        v = v * 0.999 + &g * &g * 0.001;
+        let (first, second) = (1.0 - 0.9_f64.powi(t), 1.0 - 0.999_f64.powi(t));
+        expected = &expected * (1.0 - &decays) - &m * (rate / first) / ((&v / second).sqrt() + 1e-8);
+        optimizer.step(&parameters, &grad, rate, &divisor).unwrap();
+    }
+    assert!(distance(&parameters.to_kind(Kind::Double), &expected) < 1e-6);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    if std::path::Path::new("/proc/driver/nvidia/version").exists() {
+        return; // a machine with a GPU has its own checks
+    }
+    let error = embtune_torch::open_device("cuda".parse().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("device cuda:0 cannot run") && error.contains("hint: "), "{error}");
+    let opened = embtune_torch::open_device(embtune_cli::Device::Auto).unwrap();
+    assert_eq!((opened.device, opened.fallback), (Device::Cpu, None));
+}
