@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use embtune_cli::{Common, Filter, RecordArgs};
+use embtune_cli::{Common, RecordArgs};
 
 const SECTIONS: &str = "\
 Generators:
@@ -98,7 +98,7 @@ pub(crate) struct LlmArgs {
 
     /// Address of the server, to the part before /chat/completions
     ///
-    /// Without it, OpenAI's: https://api.openai.com/v1.
+    /// Without it, OpenAI's own: `https://api.openai.com/v1`.
     #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
@@ -137,11 +137,7 @@ pub(crate) enum Generator {
     Extractive,
 }
 
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
+embtune_cli::filter!(Cli);
 
 fn parse_temperature(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|value| (0.0..=2.0).contains(value)).ok_or_else(|| "expected a number from 0 to 2".into())
@@ -149,14 +145,7 @@ fn parse_temperature(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
-
-    #[test]
-    fn the_command_is_sound() {
-        Cli::command().help_expected(true).debug_assert();
-    }
 
     #[test]
     fn temperatures_are_bounded() {

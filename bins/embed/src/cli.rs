@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use embtune_cli::{Common, Filter, ModelArgs, OrtArgs, RecordArgs};
+use embtune_cli::{Common, ModelArgs, OrtArgs, RecordArgs};
 
 use crate::format::{Dtype, Format};
 
@@ -101,18 +101,4 @@ impl From<Role> for embtune_model::Role {
     }
 }
 
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn flags_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

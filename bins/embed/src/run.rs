@@ -88,7 +88,7 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
         max_seq_length: cli.max_seq_length,
         batch_tokens: cli.batch_tokens,
         device: cli.compute.compute.device,
-        threads: cli.compute.compute.threads(),
+        threads: cli.compute.compute.threads.count(),
         ort_library: cli.compute.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;

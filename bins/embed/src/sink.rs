@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
 
-use embtune_cli::Output;
+use embtune_cli::{Output, spool_directory};
 use embtune_records::{Document, Object};
 use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter};
 use half::f16;
@@ -17,7 +17,7 @@ use crate::format::{Dtype, Format};
 /// Vectors on their way out.
 pub(crate) enum Sink {
     Jsonl,
-    Safetensors { writer: EmbeddingsWriter, seen: HashSet<u64>, hasher: RandomState },
+    Safetensors { writer: Box<EmbeddingsWriter>, seen: HashSet<u64>, hasher: RandomState },
     Npy { vectors: BufWriter<File>, rows: usize, dim: usize, dtype: Dtype },
 }
 
@@ -31,16 +31,11 @@ struct Line<'a> {
 
 impl Sink {
     pub(crate) fn new(format: Format, dtype: Dtype, dim: usize, output: Option<&Path>) -> anyhow::Result<Self> {
-        // The spool lies on the output's own disk, which has to hold the vectors anyway.
-        let directory = match output.and_then(Path::parent) {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new(".").to_owned(),
-            Some(parent) if parent.is_dir() && !parent.starts_with("/dev") => parent.to_owned(),
-            _ => std::env::temp_dir(),
-        };
+        let directory = spool_directory(output);
         Ok(match format {
             Format::Jsonl => Self::Jsonl,
             Format::Safetensors => Self::Safetensors {
-                writer: EmbeddingsWriter::new(&directory, dim, dtype.of_tensors())?,
+                writer: Box::new(EmbeddingsWriter::new(&directory, dim, dtype.of_tensors())?),
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
             },

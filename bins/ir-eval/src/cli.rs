@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use embtune_cli::{Common, Filter, OrtArgs};
+use embtune_cli::{Common, OrtArgs};
 use embtune_metrics::Metric;
+use embtune_search::Similarity;
 
 use crate::system::System;
 
@@ -103,7 +104,7 @@ pub(crate) struct Cli {
     pub(crate) seed: u64,
 
     /// How query and document vectors are compared
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine, help_heading = "Search")]
+    #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
     pub(crate) similarity: Similarity,
 
     /// Hits kept of each query; never fewer than the largest k
@@ -135,15 +136,6 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-/// How query and document vectors are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Similarity {
-    /// The cosine of the angle between them
-    Cosine,
-    /// Their inner product
-    Dot,
-}
-
 /// Form of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -155,18 +147,4 @@ pub(crate) enum Format {
     Tsv,
 }
 
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn flags_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

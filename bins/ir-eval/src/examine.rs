@@ -8,35 +8,6 @@ use embtune_tensors::Embeddings;
 
 use crate::judgments::Judgments;
 
-const SWAPPED: &str = "hint: a system is NAME=QUERIES,CORPUS: the queries' file comes first";
-
-/// Refuses two files whose vectors cannot be compared.
-pub(crate) fn same_space(queries: &Embeddings, corpus: &Embeddings) -> anyhow::Result<()> {
-    for (file, foreign) in [(queries, "document"), (corpus, "query")] {
-        if file.meta().is_some_and(|meta| meta.role.as_deref() == Some(foreign)) {
-            bail!("{}: its vectors were made with --role {foreign}\n{SWAPPED}", file.name());
-        }
-    }
-    ensure!(!corpus.is_empty(), "{}: no vectors", corpus.name());
-    ensure!(
-        queries.dim() == corpus.dim(),
-        "{} has vectors of {} elements, {} of {}",
-        queries.name(),
-        queries.dim(),
-        corpus.name(),
-        corpus.dim()
-    );
-    if let (Some(a), Some(b)) = (queries.meta(), corpus.meta()) {
-        ensure!(
-            a.model == b.model && a.pooling == b.pooling,
-            "{} and {} were made by different models",
-            queries.name(),
-            corpus.name()
-        );
-    }
-    Ok(())
-}
-
 /// Every query of the judgments that has a vector, with the vector's index.
 pub(crate) fn judged_rows<'a>(
     queries: &Embeddings,

@@ -8,7 +8,7 @@ use embtune_cli::{Outcome, Session};
 use embtune_metrics::{Kind, Metric};
 use embtune_records::Run;
 
-use crate::cli::{Cli, Format, Similarity};
+use crate::cli::{Cli, Format};
 use crate::compare::compare;
 use crate::evaluate::Evaluation;
 use crate::judgments::Judgments;
@@ -26,12 +26,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let mut search = VectorSearch::new(
         SearchSettings {
             device: cli.ort.compute.device,
-            threads: cli.ort.compute.threads(),
+            threads: cli.ort.compute.threads.count(),
             ort_library: cli.ort.ort_library.clone(),
-            similarity: match cli.similarity {
-                Similarity::Cosine => embtune_search::Similarity::Cosine,
-                Similarity::Dot => embtune_search::Similarity::Dot,
-            },
+            similarity: cli.similarity,
             depth: metrics.iter().map(|metric| metric.k).fold(cli.depth, NonZeroUsize::max).get(),
         },
         session,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use embtune_cli::{Device, Session};
 use embtune_records::{Run, RunEntry, decimal};
-use embtune_search::{Hit, Searcher, Similarity};
+use embtune_search::{Hit, Searcher, Similarity, check_same_space, gather};
 use embtune_tensors::Embeddings;
 
 use crate::examine;
@@ -51,7 +51,8 @@ impl<'a> VectorSearch<'a> {
         judgments: &Judgments,
     ) -> anyhow::Result<Run> {
         let (queries, corpus) = (Embeddings::open(queries)?, Embeddings::open(corpus)?);
-        examine::same_space(&queries, &corpus)?;
+        check_same_space(&queries, &corpus)?;
+        ensure!(!corpus.is_empty(), "{}: no vectors", corpus.name());
         let rows = examine::judged_rows(&queries, &corpus, judgments)?;
         examine::relevant_documents(system, &corpus, judgments, self.session)?;
 
@@ -61,7 +62,7 @@ impl<'a> VectorSearch<'a> {
         let mut run = Run::default();
         for batch in rows.chunks(BATCH) {
             session.interrupt().check()?;
-            let hits = searcher.top_k_rows(&gather(&queries, batch)?, &corpus, depth)?;
+            let hits = searcher.top_k(&gather(&queries, batch.iter().map(|(_, row)| *row))?, &corpus, depth)?;
             let entry = |hit: &Hit| RunEntry { document: corpus.id(hit.index).into(), score: decimal(hit.score) };
             for ((id, _), hits) in batch.iter().zip(hits) {
                 run.queries.insert((*id).to_owned(), hits.iter().map(entry).collect());
@@ -83,19 +84,4 @@ impl<'a> VectorSearch<'a> {
         };
         Ok(self.searcher.insert(searcher))
     }
-}
-
-/// The vectors of these queries, one behind the other.
-fn gather(queries: &Embeddings, batch: &[(&str, usize)]) -> anyhow::Result<Vec<f32>> {
-    let mut vectors = Vec::with_capacity(batch.len() * queries.dim());
-    for (id, index) in batch {
-        let row = queries.rows_f32(*index..*index + 1);
-        ensure!(
-            row.iter().all(|element| element.is_finite()),
-            "{}: the vector of \"{id}\" holds NaN or infinity",
-            queries.name()
-        );
-        vectors.extend_from_slice(&row);
-    }
-    Ok(vectors)
 }

@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, Filter, OrtArgs, RecordArgs};
+use embtune_cli::{Common, OrtArgs, RecordArgs};
+use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
 Vectors:
@@ -85,7 +86,7 @@ pub(crate) struct Cli {
     pub(crate) seed: u64,
 
     /// How query and document vectors are compared
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine, help_heading = "Search")]
+    #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
     pub(crate) similarity: Similarity,
 
     #[command(flatten)]
@@ -144,27 +145,4 @@ pub(crate) enum Sampling {
     Random,
 }
 
-/// How query and document vectors are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Similarity {
-    /// The cosine of the angle between them
-    Cosine,
-    /// Their inner product
-    Dot,
-}
-
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_is_sound() {
-        super::Cli::command().help_expected(true).debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

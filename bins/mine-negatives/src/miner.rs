@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use embtune_cli::Session;
 use embtune_records::{Pair, decimal};
-use embtune_search::{Hit, Searcher, Similarity};
+use embtune_search::{Hit, Searcher, Similarity, gather};
 use serde_json::Value;
 
 use crate::choose::{Candidate, Candidates, Chooser};
@@ -56,8 +56,8 @@ impl Miner<'_> {
                 break;
             }
             for part in open.chunks((MAX_HITS / depth.max(1)).max(1)) {
-                let vectors = self.gather(part.iter().map(|index| jobs[*index].rows.query))?;
-                let hits = self.searcher.top_k_rows(&vectors, self.corpus.vectors, depth)?;
+                let vectors = gather(self.queries.vectors, part.iter().map(|index| jobs[*index].rows.query))?;
+                let hits = self.searcher.top_k(&vectors, self.corpus.vectors, depth)?;
                 for (index, hits) in part.iter().zip(hits) {
                     found[*index] = self.look(&jobs[*index], &hits);
                 }
@@ -65,23 +65,6 @@ impl Miner<'_> {
             depth = depth.saturating_mul(2);
         }
         Ok(jobs.into_iter().zip(found.into_iter().flatten()).map(|(job, found)| self.finish(job.pair, found)).collect())
-    }
-
-    /// The query vectors of these rows, one behind the other.
-    fn gather(&self, rows: impl Iterator<Item = usize>) -> anyhow::Result<Vec<f32>> {
-        let file = self.queries.vectors;
-        let mut vectors = Vec::new();
-        for row in rows {
-            let vector = file.rows_f32(row..row + 1);
-            ensure!(
-                vector.iter().all(|element| element.is_finite()),
-                "{}: the vector of \"{}\" holds NaN or infinity",
-                file.name(),
-                file.id(row)
-            );
-            vectors.extend_from_slice(&vector);
-        }
-        Ok(vectors)
     }
 
     /// What these hits say, or nothing when more of them are needed.

@@ -3,13 +3,13 @@
 use anyhow::ensure;
 use embtune_cli::{Outcome, Output, Session, Skipper};
 use embtune_records::{ReadError, write_json_line};
-use embtune_search::Searcher;
+use embtune_search::{Searcher, check_same_space};
 use embtune_tensors::Embeddings;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::choose::Chooser;
-use crate::cli::{Cli, Similarity};
+use crate::cli::Cli;
 use crate::corpus::Corpus;
 use crate::counts::Counts;
 use crate::known::Known;
@@ -26,23 +26,20 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let wanted = cli.choice.num_negatives.get();
     let max_record_bytes = cli.records.max_record_bytes;
     let (queries, vectors) = (Embeddings::open(&cli.queries)?, Embeddings::open(&cli.corpus)?);
-    same_space(&queries, &vectors)?;
+    check_same_space(&queries, &vectors)?;
     let corpus = Corpus::read(&vectors, &cli.texts, max_record_bytes, session)?;
     let sources = Source::open_all(&cli.records.files, session)?;
     let known = Known::read(&sources, &corpus, max_record_bytes, session)?;
-    let similarity = match cli.similarity {
-        Similarity::Cosine => embtune_search::Similarity::Cosine,
-        Similarity::Dot => embtune_search::Similarity::Dot,
-    };
     let compute = &cli.ort.compute;
-    let searcher = Searcher::new(compute.device, compute.threads(), similarity, cli.ort.ort_library.as_deref())?;
+    let searcher =
+        Searcher::new(compute.device, compute.threads.count(), cli.similarity, cli.ort.ort_library.as_deref())?;
     session.notice(format!("searching on {}", searcher.device()));
     let mut miner = Miner {
         queries: Queries::new(&queries),
         corpus: &corpus,
         known,
         searcher,
-        similarity,
+        similarity: cli.similarity,
         chooser: Chooser { limits, wanted, sampling: cli.choice.sampling, rng: ChaCha8Rng::seed_from_u64(cli.seed) },
         counts: Counts::default(),
         session,
@@ -89,31 +86,6 @@ fn mine(
 fn write(miner: &mut Miner, jobs: Vec<Job>, out: &mut Output) -> anyhow::Result<()> {
     for pair in miner.mine(jobs)? {
         write_json_line(&pair.to_object(), out)?;
-    }
-    Ok(())
-}
-
-/// Refuses two files whose vectors cannot be compared.
-fn same_space(queries: &Embeddings, corpus: &Embeddings) -> anyhow::Result<()> {
-    for (flag, file, foreign) in [("queries", queries, "document"), ("corpus", corpus, "query")] {
-        let role = file.meta().and_then(|meta| meta.role.as_deref());
-        ensure!(role != Some(foreign), "--{flag} {}: its vectors were made with --role {foreign}", file.name());
-    }
-    ensure!(
-        queries.dim() == corpus.dim(),
-        "{} has vectors of {} elements, {} of {}",
-        queries.name(),
-        queries.dim(),
-        corpus.name(),
-        corpus.dim()
-    );
-    if let (Some(a), Some(b)) = (queries.meta(), corpus.meta()) {
-        ensure!(
-            a.model == b.model && a.pooling == b.pooling,
-            "{} and {} were made by different models",
-            queries.name(),
-            corpus.name()
-        );
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::{Common, ComputeArgs, Filter, ModelArgs};
+use embtune_cli::{Common, ComputeArgs, ModelArgs, parse_not_negative, parse_share};
 
 const SECTIONS: &str = "\
 Loss:
@@ -75,7 +75,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) batch_size: u32,
 
     /// Highest learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 2e-5, value_parser = not_negative)]
+    #[arg(long, value_name = "RATE", default_value_t = 2e-5, value_parser = parse_not_negative)]
     pub(crate) learning_rate: f64,
 
     /// Steps in which the learning rate rises from 0; then it falls to 0 in a line
@@ -83,11 +83,11 @@ pub(crate) struct TrainingArgs {
     pub(crate) warmup_steps: u64,
 
     /// Weight decay, on all but biases and layer norms
-    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = parse_not_negative)]
     pub(crate) weight_decay: f64,
 
     /// Largest norm of the gradient; a longer one is shortened to it
-    #[arg(long, value_name = "NORM", default_value_t = 1.0, value_parser = not_negative)]
+    #[arg(long, value_name = "NORM", default_value_t = 1.0, value_parser = parse_not_negative)]
     pub(crate) max_grad_norm: f64,
 
     /// Dropout on hidden states and attention, below 1 [default: the model's]
@@ -95,7 +95,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) dropout: Option<f64>,
 
     /// Factor on the cosines: the inverse of the temperature
-    #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = not_negative)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = parse_not_negative)]
     pub(crate) scale: f64,
 
     /// Seed of every random choice
@@ -103,32 +103,4 @@ pub(crate) struct TrainingArgs {
     pub(crate) seed: u64,
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number that is not negative".into()),
-    }
-}
-
-fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("expected a number from 0 to less than 1".into()),
-    }
-}
-
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn flags_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

@@ -26,7 +26,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     if cli.compute.device == Device::Auto && opened.device.is_cuda() {
         session.notice("running on cuda:0");
     }
-    tch::set_num_threads(cli.compute.threads() as i32);
+    tch::set_num_threads(cli.compute.threads.count() as i32);
 
     let mut trainer = Trainer::new(&model, &cli.training, opened.device)?;
     let mut metrics = Metrics::new(session.output(None)?);

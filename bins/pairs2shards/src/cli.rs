@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::{Common, Filter, ModelArgs, RecordArgs};
+use embtune_cli::{Common, ModelArgs, RecordArgs, ThreadArgs, parse_share};
 
 const SECTIONS: &str = "\
 Dropped pairs:
@@ -69,33 +69,11 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUM", default_value_t = 42, help_heading = "Held-out split")]
     pub(crate) seed: u64,
 
-    /// Number of CPU threads [default: all cores]
-    #[arg(long, value_name = "NUM", help_heading = "Compute")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("expected a number from 0 to less than 1".into()),
-    }
-}
-
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn flags_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

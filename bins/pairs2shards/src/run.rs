@@ -1,8 +1,6 @@
 //! What pairs2shards does.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
-use std::thread;
 
 use embtune_cli::{Outcome, Session, Skipper};
 use embtune_model::{ModelDir, locate};
@@ -32,8 +30,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         _ => Shards::one(cli.output.as_deref(), session)?,
     };
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
-    let threads = cli.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let mut columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, threads)?;
+    let mut columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, cli.threads.count())?;
     let mut holdout = match (cli.holdout, cli.holdout_dir) {
         (Some(share), Some(directory)) => Some(Holdout::create(share, cli.seed, directory, session)?),
         _ => None,

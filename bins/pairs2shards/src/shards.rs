@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use embtune_cli::{Output, Session};
+use embtune_cli::{Output, Session, spool_directory};
 use embtune_records::Pair;
 use embtune_tensors::{ShardMeta, ShardWriter};
 
@@ -31,11 +31,7 @@ impl<'a> Shards<'a> {
             !out.is_terminal(),
             "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
         );
-        let spool = match output.and_then(Path::parent) {
-            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-            Some(parent) if parent.is_dir() && !parent.starts_with("/dev") => parent.to_owned(),
-            _ => std::env::temp_dir(),
-        };
+        let spool = spool_directory(output);
         Ok(Self { session, target: Target::One(out), writer: ShardWriter::new(&spool)?, spool })
     }
 

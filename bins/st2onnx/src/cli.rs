@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::{Common, Filter};
+use embtune_cli::Common;
 
 const SECTIONS: &str = "\
 Output file:
@@ -35,18 +35,4 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-impl Filter for Cli {
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn flags_are_consistent() {
-        super::Cli::command().debug_assert();
-    }
-}
+embtune_cli::filter!(Cli);

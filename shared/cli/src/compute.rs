@@ -19,14 +19,23 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: Device,
 
+    /// How wide.
+    #[command(flatten)]
+    pub threads: ThreadArgs,
+}
+
+/// How wide a filter runs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Compute")]
+pub struct ThreadArgs {
     /// Number of CPU threads [default: all cores]
     #[arg(long, value_name = "NUM")]
     threads: Option<NonZeroUsize>,
 }
 
-impl ComputeArgs {
+impl ThreadArgs {
     /// Number of CPU threads.
-    pub fn threads(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
     }
 }

@@ -25,6 +25,24 @@ pub trait Filter: Parser {
     fn common(&self) -> &Common;
 }
 
+/// Implements [`Filter`] for a parser whose field `common` is [`Common`], and tests that its flags are consistent.
+#[macro_export]
+macro_rules! filter {
+    ($cli:ident) => {
+        impl $crate::Filter for $cli {
+            fn common(&self) -> &$crate::Common {
+                &self.common
+            }
+        }
+
+        #[cfg(test)]
+        #[test]
+        fn flags_are_consistent() {
+            <$cli as clap::CommandFactory>::command().help_expected(true).debug_assert();
+        }
+    };
+}
+
 /// Runs a filter: parses its flags, calls `body`, reports, and says the exit code.
 pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
     let filter = match parse::<F>() {

@@ -100,6 +100,16 @@ fn named_error(name: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
+/// A directory for temporary data on the way to `output`: the output's own, whose disk has to hold the data anyway,
+/// or the system's for stdout and devices.
+pub fn spool_directory(output: Option<&Path>) -> PathBuf {
+    match output.and_then(Path::parent) {
+        Some(parent) if parent.as_os_str().is_empty() && output != Some(Path::new("-")) => PathBuf::from("."),
+        Some(parent) if parent.is_dir() && !parent.starts_with("/dev") => parent.to_owned(),
+        _ => std::env::temp_dir(),
+    }
+}
+
 /// A file that appears under its name, complete and on disk, when [`AtomicFile::commit`] succeeds, and not before.
 ///
 /// Until then it is a temporary file beside its target, removed when this is dropped.

@@ -122,7 +122,7 @@ impl EncoderConfig {
         if raw.is_decoder {
             return Err("is_decoder is not supported: only encoders are".into());
         }
-        if raw.num_attention_heads == 0 || raw.hidden_size % raw.num_attention_heads != 0 {
+        if raw.num_attention_heads == 0 || !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
             let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
             return Err(format!("hidden_size {hidden} does not divide into {heads} attention heads"));
         }

@@ -1,7 +1,10 @@
 //! The loop over blocks.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::str::FromStr;
 
 use embtune_cli::Device;
 use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
@@ -24,6 +27,27 @@ pub enum Similarity {
     Dot,
 }
 
+impl FromStr for Similarity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cosine" => Ok(Self::Cosine),
+            "dot" => Ok(Self::Dot),
+            _ => Err("expected cosine or dot".into()),
+        }
+    }
+}
+
+impl fmt::Display for Similarity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cosine => "cosine",
+            Self::Dot => "dot",
+        })
+    }
+}
+
 /// Why a search cannot be done.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
@@ -31,15 +55,8 @@ pub enum SearchError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The two files do not belong together.
-    #[error("{corpus}: vectors have {found} elements, those of the queries have {expected}")]
-    Dimension {
-        /// The corpus file.
-        corpus: String,
-        /// Elements of a query.
-        expected: usize,
-        /// Elements of a corpus vector.
-        found: usize,
-    },
+    #[error("{0}")]
+    Space(String),
     /// A vector holds NaN or infinity.
     #[error("{file}: the vector of \"{id}\" holds NaN or infinity")]
     NotFinite {
@@ -80,26 +97,15 @@ impl Searcher {
 
     /// The `k` nearest corpus vectors of every query, falling by score, ties by falling id.
     ///
-    /// # Errors
-    /// Vectors of different sizes or that are not finite, a device that fails.
-    pub fn top_k(&mut self, queries: &Embeddings, corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
-        if queries.is_empty() {
-            return Ok(Vec::new());
-        }
-        check_dimension(queries.dim(), corpus)?;
-        let rows = queries.rows_f32(0..queries.len());
-        check_finite(queries, &rows, 0)?;
-        self.top_k_rows(&rows, corpus, k)
-    }
-
-    /// [`Searcher::top_k`] for query vectors in memory, `[queries, dim]`, which must be finite.
+    /// # Shapes
+    /// - `queries`: `[queries, dim]`, finite (see [`gather`])
     ///
     /// # Errors
     /// Corpus vectors that are not finite, a device that fails.
     ///
     /// # Panics
     /// When the queries are no whole number of vectors of the corpus' size.
-    pub fn top_k_rows(&mut self, queries: &[f32], corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
+    pub fn top_k(&mut self, queries: &[f32], corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
         let dim = corpus.dim();
         if dim == 0 || queries.is_empty() {
             return Ok(Vec::new());
@@ -112,8 +118,7 @@ impl Searcher {
         let mut best: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
         for start in (0..corpus.len()).step_by(CORPUS_BLOCK) {
             let block = start..corpus.len().min(start + CORPUS_BLOCK);
-            let mut rows = corpus.rows_f32(block.clone());
-            check_finite(corpus, &rows, start)?;
+            let mut rows = read_finite(corpus, block.clone())?;
             if self.similarity == Similarity::Cosine {
                 normalize(rows.to_mut(), dim);
             }
@@ -182,16 +187,23 @@ impl Searcher {
     }
 }
 
-fn check_dimension(expected: usize, corpus: &Embeddings) -> Result<(), SearchError> {
-    if corpus.is_empty() || corpus.dim() == expected {
-        return Ok(());
+/// Some vectors of a file, one behind the other, as [`Searcher::top_k`] takes queries.
+///
+/// # Errors
+/// [`SearchError::NotFinite`], which names the first vector that holds NaN or infinity.
+pub fn gather(file: &Embeddings, rows: impl Iterator<Item = usize>) -> Result<Vec<f32>, SearchError> {
+    let mut vectors = Vec::with_capacity(rows.size_hint().0 * file.dim());
+    for row in rows {
+        vectors.extend_from_slice(&read_finite(file, row..row + 1)?);
     }
-    Err(SearchError::Dimension { corpus: corpus.name().into(), expected, found: corpus.dim() })
+    Ok(vectors)
 }
 
-fn check_finite(file: &Embeddings, rows: &[f32], start: usize) -> Result<(), SearchError> {
-    match first_not_finite(rows, file.dim().max(1)) {
-        None => Ok(()),
+fn read_finite(file: &Embeddings, rows: Range<usize>) -> Result<Cow<'_, [f32]>, SearchError> {
+    let start = rows.start;
+    let vectors = file.rows_f32(rows);
+    match first_not_finite(&vectors, file.dim().max(1)) {
+        None => Ok(vectors),
         Some(row) => Err(SearchError::NotFinite { file: file.name().into(), id: file.id(start + row).into() }),
     }
 }

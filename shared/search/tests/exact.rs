@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use embtune_cli::Device;
-use embtune_search::{SearchError, Searcher, Similarity};
+use embtune_search::{Hit, Searcher, Similarity, check_same_space, gather};
 use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter};
 
 fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
@@ -42,13 +42,18 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
+fn search(searcher: &mut Searcher, queries: &Embeddings, corpus: &Embeddings, k: usize) -> Vec<Vec<Hit>> {
+    let rows = gather(queries, 0..queries.len()).unwrap();
+    searcher.top_k(&rows, corpus, k).unwrap()
+}
+
 #[test]
 fn the_nearest_are_found_over_several_blocks() {
     let directory = tempfile::tempdir().unwrap();
     let (queries, corpus) = (random(7, 16, 1), random(40_000, 16, 2));
     let mut searcher = Searcher::new(Device::Cpu, 2, Similarity::Cosine, None).unwrap();
     let (q, c) = (write(directory.path(), "q", &queries), write(directory.path(), "c", &corpus));
-    let found = searcher.top_k(&q, &c, 10).unwrap();
+    let found = search(&mut searcher, &q, &c, 10);
     for (query, hits) in queries.iter().zip(found) {
         let mut expected: Vec<(usize, f32)> = corpus.iter().map(|row| cosine(query, row)).enumerate().collect();
         expected.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -66,9 +71,9 @@ fn ties_are_broken_by_id_also_at_the_border() {
     let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
     let c = write(directory.path(), "c", &corpus);
     let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Dot, None).unwrap();
-    let hits = searcher.top_k(&q, &c, 3).unwrap().remove(0);
+    let hits = search(&mut searcher, &q, &c, 3).remove(0);
     assert_eq!(hits.iter().map(|hit| hit.index).collect::<Vec<_>>(), [299, 298, 297]);
-    assert_eq!(searcher.top_k(&q, &c, 1000).unwrap()[0].len(), 300, "more than there are");
+    assert_eq!(search(&mut searcher, &q, &c, 1000)[0].len(), 300, "more than there are");
 }
 
 #[test]
@@ -77,8 +82,9 @@ fn what_cannot_be_compared_is_refused() {
     let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Cosine, None).unwrap();
     let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
     let other = write(directory.path(), "c", &[vec![1.0, 0.0, 0.0]]);
-    assert!(matches!(searcher.top_k(&q, &other, 1), Err(SearchError::Dimension { expected: 2, found: 3, .. })));
+    let error = check_same_space(&q, &other).unwrap_err().to_string();
+    assert!(error.contains("has vectors of 2 elements") && error.ends_with("of 3"), "{error}");
     let nan = write(directory.path(), "n", &[vec![1.0, 0.0], vec![f32::NAN, 0.0]]);
-    let error = searcher.top_k(&q, &nan, 1).unwrap_err().to_string();
+    let error = searcher.top_k(&[1.0, 0.0], &nan, 1).unwrap_err().to_string();
     assert!(error.ends_with("the vector of \"n00001\" holds NaN or infinity"), "{error}");
 }

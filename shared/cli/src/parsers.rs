@@ -1,0 +1,65 @@
+//! Values of flags.
+
+/// Parses a number of bytes with an optional binary suffix K, M or G.
+///
+/// # Errors
+/// When the text is not a positive whole number with such a suffix, or the product does not fit.
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: usize = digits.parse().map_err(|_| "expected a number of bytes such as 65536, 64K or 16M")?;
+    match number.checked_mul(1 << shift) {
+        Some(0) => Err("must be more than 0".into()),
+        Some(bytes) => Ok(bytes),
+        None => Err("too large".into()),
+    }
+}
+
+/// Parses a share of a whole: from 0 to less than 1.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to less than 1".into()),
+    }
+}
+
+/// Parses a finite number that is not negative.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number that is not negative".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_binary_suffixes() {
+        assert_eq!(parse_bytes("16M"), Ok(16 << 20));
+        assert_eq!(parse_bytes("7"), Ok(7));
+        for bad in ["", "M", "0", "-1", "1.5K", "99999999999999999999", "18446744073709551615K"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!((parse_share("0.1"), parse_not_negative("2e-5")), (Ok(0.1), Ok(2e-5)));
+        for bad in ["", "x", "-0.1", "NaN", "inf"] {
+            assert!(parse_share(bad).is_err() && parse_not_negative(bad).is_err(), "{bad}");
+        }
+        assert!(parse_share("1").is_err());
+    }
+}
