@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 BIN    = $(built)
 PREFIX = /usr/local
 MODEL  = $(demo_model)
+CUDA_CORPUS = tests/fixtures/pipeline/corpus.jsonl
 
 filters    := $(sort $(notdir $(wildcard bins/*)))
 built      := $(or $(CARGO_TARGET_DIR),target)/release
@@ -18,7 +19,7 @@ demo_model := .deps/models/all-MiniLM-L6-v2
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: deps
 deps: ## Fetch libtorch, ONNX Runtime and the demo's model into .deps (CUDA=1: for GPUs)
@@ -77,6 +78,16 @@ install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
 .PHONY: parity
 parity: build .deps/parity/ready ## Compare embed with sentence-transformers (MODEL=DIR; fetches 3 GB once)
 	.deps/parity/bin/python tests/fixtures/parity/check.py $(MODEL) $(BIN)/embed
+
+.PHONY: bench
+bench: build .deps/parity/ready ## Time embed and mnrl-train beside sentence-transformers (after make demo)
+	@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
+	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) \
+	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
+
+.PHONY: check-cuda bench-cuda
+check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU's (on a machine with a GPU)
+	make/cuda.py $(@:%-cuda=%) --bin $(BIN) --model $(MODEL) --corpus $(CUDA_CORPUS)
 
 .deps/parity/ready: tests/fixtures/parity/requirements.txt
 	rm -rf $(@D)

@@ -35,7 +35,7 @@ fetch() {
   [ -e "$stamp" ] && return
   say "fetching ${stamp##*/}"
   local platforms=(--platform any) glibc
-  for glibc in 2_28 2_27 2_26 2_25 2_24 2_17; do platforms+=(--platform "manylinux_${glibc}_$(uname -m)"); done
+  for glibc in {28..17}; do platforms+=(--platform "manylinux_2_${glibc}_$(uname -m)"); done
   rm -rf "$dir"
   python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: --dest "$dir" \
     --implementation cp --python-version 3.12 "${platforms[@]}" --platform "manylinux2014_$(uname -m)" "$@"

@@ -19,7 +19,7 @@ pub(crate) fn judged_rows<'a>(
     if rows.is_empty() {
         let wanted: HashSet<&str> = judgments.ids().collect();
         let hint = match corpus.ids().any(|id| wanted.contains(id)) {
-            true => SWAPPED,
+            true => "hint: a system is NAME=QUERIES,CORPUS: the queries' file comes first",
             false => "hint: the ids of both files must be the same texts",
         };
         bail!("{}: holds no query of the judgments\n{hint}", queries.name());

@@ -1,6 +1,5 @@
 //! Mining many pairs in one pass over the corpus.
 
-use anyhow::ensure;
 use embtune_cli::Session;
 use embtune_records::{Pair, decimal};
 use embtune_search::{Hit, Searcher, Similarity, gather};

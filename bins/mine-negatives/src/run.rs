@@ -1,6 +1,5 @@
 //! From the flags to the pairs.
 
-use anyhow::ensure;
 use embtune_cli::{Outcome, Output, Session, Skipper};
 use embtune_records::{ReadError, write_json_line};
 use embtune_search::{Searcher, check_same_space};

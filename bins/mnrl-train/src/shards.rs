@@ -67,5 +67,5 @@ fn open_stdin(session: &Session) -> anyhow::Result<Shard> {
         io::copy(&mut input, spool.as_file_mut()).context("<stdin>")?;
     }
     File::sync_data(spool.as_file()).context("temporary file for stdin")?;
-    Ok(Shard::open(spool.path()).map_err(|error| anyhow::anyhow!("<stdin>: {error}"))?)
+    Shard::open(spool.path()).map_err(|error| anyhow::anyhow!("<stdin>: {error}"))
 }

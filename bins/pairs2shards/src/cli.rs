@@ -50,6 +50,8 @@ pub(crate) struct Cli {
     pub(crate) output: Option<PathBuf>,
 
     /// Output directory: shards of --shard-pairs pairs each
+    ///
+    /// It appears when all shards are written, and must not be there before, unless it is empty.
     #[arg(long, value_name = "DIR", help_heading = "Output", requires = "shard_pairs")]
     pub(crate) out: Option<PathBuf>,
 

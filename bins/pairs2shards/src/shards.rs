@@ -20,7 +20,7 @@ pub(crate) struct Shards<'a> {
 
 enum Target {
     One(Output),
-    Many { directory: PathBuf, pairs_each: usize, written: usize },
+    Many { directory: AtomicDir, name: PathBuf, pairs_each: usize, written: usize },
 }
 
 impl<'a> Shards<'a> {
@@ -35,11 +35,15 @@ impl<'a> Shards<'a> {
         Ok(Self { session, target: Target::One(out), writer: ShardWriter::new(&spool)?, spool })
     }
 
-    /// Shards of a number of pairs in a directory: `train-00000.safetensors` and so on.
-    pub(crate) fn many(directory: &Path, pairs_each: usize, session: &'a Session) -> anyhow::Result<Self> {
-        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-        let target = Target::Many { directory: directory.to_owned(), pairs_each, written: 0 };
-        Ok(Self { session, target, writer: ShardWriter::new(directory)?, spool: directory.to_owned() })
+    /// Shards of a number of pairs in a directory, which appears when all are there: `train-00000.safetensors` and so on.
+    pub(crate) fn many(name: &Path, pairs_each: usize, session: &'a Session) -> anyhow::Result<Self> {
+        // Shards of an older run would be trained on together with the new ones.
+        let is_free = !name.exists() || fs::read_dir(name).is_ok_and(|mut entries| entries.next().is_none());
+        anyhow::ensure!(is_free, "{}: exists already\nhint: remove it, or name another directory", name.display());
+        let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
+        let (spool, name) = (directory.path().to_owned(), name.to_owned());
+        let target = Target::Many { directory, name, pairs_each, written: 0 };
+        Ok(Self { session, target, writer: ShardWriter::new(&spool)?, spool })
     }
 
     pub(crate) fn push(&mut self, pairs: &[Pair], tokens: &Window, meta: &ShardMeta) -> anyhow::Result<()> {
@@ -71,26 +75,29 @@ impl<'a> Shards<'a> {
 
     /// Writes what is left; gives the number of shards.
     pub(crate) fn finish(mut self, meta: ShardMeta) -> anyhow::Result<usize> {
-        if let Target::Many { written, .. } = self.target {
-            if self.writer.pairs() > 0 || written == 0 {
-                self.write_numbered(meta)?;
+        if let Target::Many { written, .. } = self.target
+            && (self.writer.pairs() > 0 || written == 0)
+        {
+            self.write_numbered(meta.clone())?;
+        }
+        match self.target {
+            Target::One(mut out) => {
+                self.writer.finish(meta, &mut out)?;
+                out.finish()?;
+                Ok(1)
             }
-            return Ok(match self.target {
-                Target::Many { written, .. } => written,
-                Target::One(_) => 1,
-            });
+            Target::Many { directory, name, written, .. } => {
+                directory.commit().with_context(|| name.display().to_string())?;
+                Ok(written)
+            }
         }
-        if let Target::One(mut out) = self.target {
-            self.writer.finish(meta, &mut out)?;
-            out.finish()?;
-        }
-        Ok(1)
     }
 
     fn write_numbered(&mut self, meta: ShardMeta) -> anyhow::Result<()> {
         let Target::Many { directory, written, .. } = &mut self.target else { return Ok(()) };
-        let mut out = self.session.output(Some(&directory.join(format!("train-{written:05}.safetensors"))))?;
+        let file = directory.path().join(format!("train-{written:05}.safetensors"));
         *written += 1;
+        let mut out = self.session.output(Some(&file))?;
         std::mem::replace(&mut self.writer, ShardWriter::new(&self.spool)?).finish(meta, &mut out)?;
         Ok(out.finish()?)
     }

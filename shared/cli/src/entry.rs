@@ -47,21 +47,9 @@ macro_rules! filter {
 pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
     let filter = match parse::<F>() {
         Ok(Some(filter)) => filter,
-        Ok(None) => {
-            return match generate::man(&F::command(), &mut io::stdout().lock()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-                Err(_) => ExitCode::from(2),
-            };
-        }
-        Err(answer) => {
-            // Help and version go to stdout, usage errors to stderr; a closed pipe is not an error here either.
-            let code = if answer.use_stderr() { 2 } else { 0 };
-            return match answer.print() {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
-                _ => ExitCode::from(code),
-            };
-        }
+        Ok(None) => return answered::<F>(generate::man(&F::command(), &mut io::stdout().lock()), 0),
+        // Help and version go to stdout, usage errors to stderr.
+        Err(answer) => return answered::<F>(answer.print(), if answer.use_stderr() { 2 } else { 0 }),
     };
     let session = match Session::new(F::command().get_name(), filter.common()) {
         Ok(session) => session,
@@ -84,6 +72,17 @@ fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
         return Ok(None);
     }
     F::from_arg_matches_mut(&mut matches).map(Some)
+}
+
+/// The exit code after an answer that needed no run; a closed pipe is not an error here either.
+fn answered<F: Filter>(written: io::Result<()>, code: u8) -> ExitCode {
+    match written.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "{}: <stdout>: {error}", F::command().get_name());
+            ExitCode::from(2)
+        }
+        _ => ExitCode::from(code),
+    }
 }
 
 fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {

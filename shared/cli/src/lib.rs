@@ -14,6 +14,7 @@
 //! part of the error's text (so libraries can give one without knowing how it is shown).
 
 mod args;
+mod atomic_dir;
 mod compute;
 mod device;
 mod entry;
@@ -29,6 +30,7 @@ mod session;
 mod skip;
 
 pub use args::{Common, LogFormat, RecordArgs};
+pub use atomic_dir::AtomicDir;
 pub use compute::{ComputeArgs, OrtArgs, ThreadArgs};
 pub use device::Device;
 pub use entry::{Filter, Outcome, main};

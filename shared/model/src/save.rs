@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, write_tensors};
-use rustix::fs::{RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 use crate::{ModelDir, ModelError, json as json_file};
@@ -42,7 +42,8 @@ pub fn save<E: From<ModelError>>(
     overwrite: bool,
     finish: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let folder = Folder::create(target, overwrite)?;
+    check_target(target, overwrite)?;
+    let folder = AtomicDir::create(target).map_err(|error| ModelError::io(target, error))?;
     write_files(base, weights, folder.path())?;
     finish(folder.path())?;
     folder.commit().map_err(|error| ModelError::io(target, error))?;
@@ -142,51 +143,4 @@ fn write_weights(base: &ModelDir, weights: &NewWeights, path: &Path) -> Result<(
         out.flush()
     };
     write().map_err(|error| ModelError::io(path, error))
-}
-
-/// A directory that is being filled beside its target.
-struct Folder {
-    /// Removed when it is dropped; after [`Folder::commit`] it holds the older directory, if there was one.
-    temporary: tempfile::TempDir,
-    target: PathBuf,
-}
-
-impl Folder {
-    fn create(target: &Path, overwrite: bool) -> Result<Self, ModelError> {
-        check_target(target, overwrite)?;
-        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|error| ModelError::io(parent, error))?;
-        let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
-        let temporary = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".tmp")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)) // less the umask
-            .tempdir_in(parent)
-            .map_err(|error| ModelError::io(parent, error))?;
-        Ok(Self { temporary, target: target.to_owned() })
-    }
-
-    fn path(&self) -> &Path {
-        self.temporary.path()
-    }
-
-    fn commit(self) -> io::Result<()> {
-        sync(self.path())?;
-        if !self.target.exists() {
-            return fs::rename(self.temporary.keep(), &self.target);
-        }
-        // In one step the new directory takes the name and the old one goes where the new one was, to be removed.
-        let here = rustix::fs::CWD;
-        renameat_with(here, self.path(), here, &self.target, RenameFlags::EXCHANGE)?;
-        self.temporary.close()
-    }
-}
-
-/// Puts every file of a folder on disk.
-fn sync(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { sync(&path)? } else { File::open(&path)?.sync_all()? }
-    }
-    File::open(folder)?.sync_all()
 }

@@ -89,9 +89,11 @@ impl Qrels {
     }
 }
 
-/// A first line whose last column is no number is BEIR's header.
+/// BEIR's header, also as other writers spell it; anything else is data, so that no judgment is dropped in silence.
 fn is_header(line: &str) -> bool {
-    line.split_whitespace().next_back().is_some_and(|last| last.parse::<f64>().is_err())
+    let mut columns = line.split('\t').map(|column| column.trim().to_ascii_lowercase().replace('_', "-"));
+    matches!(columns.next().as_deref(), Some("query-id" | "queryid" | "qid" | "query"))
+        && columns.next_back().is_some_and(|last| last.parse::<f64>().is_err())
 }
 
 #[cfg(test)]
@@ -121,5 +123,6 @@ mod tests {
         assert!(read("q1\td1\t0.9\n").unwrap_err().contains("qrels:1: column relevance must be a whole number"));
         assert_eq!(read("q d 1\nq d 1\n").unwrap_err(), "qrels:2: query q and document d are judged twice");
         assert!(read("q d 1\nq d\n").unwrap_err().contains("found 2"));
+        assert!(read("q1\td1\tyes\n").unwrap_err().contains("qrels:1: column relevance"), "no header");
     }
 }

@@ -1,6 +1,7 @@
 //! The device, and CUDA as a plug-in.
 #![allow(unsafe_code)]
 
+use std::error::Error as _;
 use std::path::Path;
 
 use embtune_cli::Device;
@@ -32,7 +33,7 @@ pub fn open_device(device: Device) -> Result<OpenedDevice, TorchError> {
             Ok(device) => Ok(OpenedDevice { device, fallback: None }),
             Err(error) => {
                 // Nobody expects a GPU of a machine that has no driver for one.
-                let fallback = has_driver().then(|| error.0);
+                let fallback = has_driver().then_some(error.0);
                 Ok(OpenedDevice { device: tch::Device::Cpu, fallback })
             }
         },
@@ -53,7 +54,10 @@ fn open_cuda(index: usize) -> Result<tch::Device, TorchError> {
     // SAFETY: libtorch_cuda registers its kernels with the libtorch that is loaded already; it is of the same build.
     let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
     // It stays for the life of the process: kernels are registered in it.
-    std::mem::forget(loaded.map_err(|error| fail(error.to_string()))?);
+    std::mem::forget(loaded.map_err(|error| {
+        // libloading's own text only says that it failed; the linker's says why.
+        fail(error.source().map_or_else(|| error.to_string(), ToString::to_string))
+    })?);
     let count = tch::Cuda::device_count();
     if !tch::Cuda::is_available() || index as i64 >= count {
         return Err(fail(format!("{count} CUDA devices are there")));

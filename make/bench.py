@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Times embtune beside sentence-transformers: the same texts, model, threads and length, in turns; medians and ratios.
+
+The machine may be busy, so the two run one after the other in every round and only their ratio is to be trusted.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def run(command):
+    """Runs a command; gives what it printed, its wall seconds and its peak memory in MB."""
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
+        process = subprocess.Popen(command, stdout=out, stderr=error)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        out.seek(0), error.seek(0)
+        if status:
+            sys.exit(f"bench: {' '.join(command)} failed:\n{error.read()}")
+        return out.read(), error.read(), seconds, usage.ru_maxrss / 1024
+
+
+def ours_embed(options, path):
+    command = [f"{options.bin}/embed", "--model", options.model, "--device", "cpu", "--threads", str(options.threads), "-v"]
+    _, error, wall, memory = run([*command, path, "-o", "/dev/null", "--format", "safetensors"])
+    found = re.search(r"(\d+) tokens in ([\d.]+) s", error)
+    return int(found[1]) / float(found[2]), wall, memory
+
+
+def ours_train(options, path):
+    with tempfile.TemporaryDirectory() as folder:
+        shard = f"{folder}/shard.safetensors"
+        run([f"{options.bin}/pairs2shards", "--model", options.model, path, "-o", shard])
+        command = [f"{options.bin}/mnrl-train", "--model", options.model, "--out", f"{folder}/model", "--epochs", "1"]
+        command += ["--warmup-steps", "0", "--device", "cpu", "--threads", str(options.threads), shard]
+        out, _, wall, memory = run(command)
+    steps = [json.loads(line) for line in out.splitlines()]
+    seconds = sum(step["tokens"] / step["tokens_per_sec"] for step in steps)
+    return sum(step["tokens"] for step in steps) / seconds, wall, memory
+
+
+def reference(options, work, path):
+    script = str(pathlib.Path(__file__).with_name("bench_reference.py"))
+    command = [options.python, script, work, options.model, path, "--threads", str(options.threads)]
+    out, _, wall, memory = run(command)
+    measured = json.loads(out.splitlines()[-1])
+    return measured["tokens"] / measured["seconds"], wall, memory
+
+
+def head(source, target, lines):
+    with open(source, encoding="utf-8") as records:
+        target.write_text("".join(record for record, _ in zip(records, range(lines))), encoding="utf-8")
+    return str(target)
+
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--bin", required=True, help="folder of the filters")
+parser.add_argument("--python", required=True, help="Python that has sentence-transformers")
+parser.add_argument("--model", required=True)
+parser.add_argument("--texts", required=True, help="documents JSONL for embed")
+parser.add_argument("--pairs", required=True, help="pairs JSONL for mnrl-train")
+parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--threads", type=int, default=os.cpu_count())
+options = parser.parse_args()
+
+with tempfile.TemporaryDirectory() as folder:
+    texts = head(options.texts, pathlib.Path(folder, "texts.jsonl"), 300)
+    pairs = head(options.pairs, pathlib.Path(folder, "pairs.jsonl"), 96)
+    rows = []
+    for work, ours, path in (("embed", ours_embed, texts), ("train", ours_train, pairs)):
+        results = [(ours(options, path), reference(options, work, path)) for _ in range(options.rounds)]
+        speed = [statistics.median(side[0] for side in sides) for sides in zip(*results)]
+        ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in results)
+        wall = statistics.median(theirs[1] / mine[1] for mine, theirs in results)
+        rows.append((work, speed, ratio, wall, [max(side[2] for side in sides) for sides in zip(*results)]))
+
+print(f"{options.threads} threads, fp32, median of {options.rounds} rounds; sentence-transformers on the right")
+print(f"{'':8}{'tokens/s':>20}{'ratio':>8}{'whole process':>15}{'peak memory, MB':>18}")
+for work, (mine, theirs), ratio, wall, (mine_mb, theirs_mb) in rows:
+    print(f"{work:8}{mine:>10,.0f} {theirs:>9,.0f}{ratio:>7.2f}x{wall:>14.2f}x{mine_mb:>10,.0f} {theirs_mb:>7,.0f}")

@@ -1,0 +1,45 @@
+//! Where the programs are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The filters, in the order of the pipeline.
+pub const FILTERS: [&str; 7] =
+    ["docs2queries", "mine-negatives", "pairs2shards", "mnrl-train", "st2onnx", "embed", "ir-eval"];
+
+/// The folder of the programs: that of the running test's profile, such as `target/release`.
+///
+/// # Panics
+/// When the programs cannot be built.
+pub fn programs() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = env::current_exe().expect("the test's own path");
+        let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
+        // Cargo has just built a filter for the filter's own tests. For the tests of this package it builds none,
+        // and old programs would be tested without a word.
+        if env::var("CARGO_PKG_NAME").as_deref() == Ok(env!("CARGO_PKG_NAME")) {
+            build(folder);
+        }
+        folder.to_owned()
+    })
+}
+
+/// Builds all programs into `folder`; takes half a second when they are there.
+fn build(folder: &Path) {
+    let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile");
+    let profile = if profile == "debug" { "dev" } else { profile };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--workspace", "--bins", "--profile", profile, "--target-dir"]);
+    cargo.arg(folder.parent().expect("a target folder")).current_dir(crate::workspace());
+    // What cargo says to a test is not meant for another cargo: build scripts that look at it would run again.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_") && !name.starts_with("CARGO_HOME")) {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo.status().expect("cargo runs");
+    assert!(status.success(), "the programs cannot be built: {cargo:?}");
+}

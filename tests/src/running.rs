@@ -1,0 +1,83 @@
+//! A program that is running.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Ran;
+
+/// A running program; its stdin stays open until the end.
+pub struct Running {
+    child: Child,
+    line: String,
+    folder: PathBuf,
+}
+
+impl Running {
+    pub(crate) fn new(child: Child, line: String, folder: PathBuf) -> Self {
+        Self { child, line, folder }
+    }
+
+    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("stdin is a pipe")
+    }
+
+    /// Writes to stdin. More than a pipe holds (64 KiB) is taken only by a program that has begun to read.
+    ///
+    /// # Panics
+    /// When the program has ended.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.child.stdin.as_mut().expect("stdin is a pipe").write_all(bytes).expect("the program reads");
+    }
+
+    /// Closes stdin.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for the first byte on stdout.
+    ///
+    /// # Panics
+    /// When the program ends without one.
+    pub fn wait_for_output(&mut self) {
+        let stdout = self.child.stdout.as_mut().expect("stdout is a pipe");
+        stdout.read_exact(&mut [0]).expect("the program writes");
+    }
+
+    /// Sends a signal and waits until the program's handler has it: equal signals that wait become one.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        while self.has_pending_signals() {
+            thread::yield_now();
+        }
+    }
+
+    fn has_pending_signals(&self) -> bool {
+        self.is_alive() && self.status("ShdPnd").bytes().any(|digit| digit != b'0')
+    }
+
+    /// Whether the program has not ended.
+    pub fn is_alive(&self) -> bool {
+        !self.status("State").starts_with('Z')
+    }
+
+    /// What Linux says of the process, see proc_pid_status(5).
+    fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let mut values = status.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        values.next().unwrap_or_default().trim().to_owned()
+    }
+
+    /// Waits for the end.
+    pub fn end(mut self) -> Ran {
+        // A program that was interrupted while it waited must not see the end of its input instead.
+        let stdin = self.child.stdin.take();
+        let output = self.child.wait_with_output().unwrap();
+        drop(stdin);
+        Ran::new(self.line, output, &self.folder)
+    }
+}

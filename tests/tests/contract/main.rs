@@ -1,0 +1,9 @@
+//! What every filter owes its user, in one table: the same tests for all seven.
+
+mod filters;
+mod models;
+mod outputs;
+mod records;
+mod signals;
+mod tensors;
+mod usage;

@@ -1,0 +1,76 @@
+//! Model directories that cannot be used.
+
+use std::fs;
+
+use crate::filters::{ALL, Filter, workbench};
+
+/// The filters that open a model directory.
+fn of_models() -> impl Iterator<Item = Filter> {
+    ALL.into_iter().filter(|filter| filter.line.contains("BASE"))
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    for filter in of_models() {
+        for file in ["tokenizer.json", "config.json", "model.safetensors"] {
+            let folder = workbench();
+            fs::remove_file(folder.path("BASE").join(file)).unwrap();
+            let message = filter.run(&folder, "").refusal();
+            assert!(message.contains(&format!("BASE/{file}: No such file")), "{message}");
+        }
+        let folder = workbench();
+        fs::remove_dir_all(folder.path("BASE")).unwrap();
+        let message = filter.run(&folder, "").refusal();
+        assert!(message.contains("BASE: no such model directory"), "{message}");
+    }
+}
+
+#[test]
+fn a_model_of_an_unknown_kind_is_refused_by_its_kind() {
+    for filter in of_models() {
+        let folder = workbench();
+        let config = folder.read("BASE/config.json");
+        folder.write("BASE/config.json", config.replace("\"bert\"", "\"mamba\""));
+        let message = filter.run(&folder, "").refusal();
+        assert!(message.contains("BASE: model_type \"mamba\" is not supported (supported: bert"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_json_is_named() {
+    for filter in of_models() {
+        for file in ["config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"] {
+            let folder = workbench();
+            let path = format!("BASE/{file}");
+            let whole = folder.bytes(&path);
+            folder.write(&path, &whole[..whole.len() / 2]);
+            let message = filter.run(&folder, "").refusal();
+            assert!(message.contains(&format!("{path}: ")), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_tokenizer_is_named() {
+    for name in ["pairs2shards", "embed"] {
+        let filter = ALL.into_iter().find(|filter| filter.name == name).unwrap();
+        let folder = workbench();
+        let whole = folder.bytes("BASE/tokenizer.json");
+        folder.write("BASE/tokenizer.json", &whole[..whole.len() / 2]);
+        let message = filter.run(&folder, "").refusal();
+        assert!(message.contains("BASE/tokenizer.json: "), "{message}");
+    }
+}
+
+#[test]
+fn weights_of_another_shape_are_named() {
+    for name in ["st2onnx", "embed", "mnrl-train"] {
+        let filter = ALL.into_iter().find(|filter| filter.name == name).unwrap();
+        let folder = workbench();
+        let config = folder.read("BASE/config.json");
+        folder.write("BASE/config.json", config.replace("\"intermediate_size\": 64", "\"intermediate_size\": 65"));
+        let message = filter.run(&folder, "").refusal();
+        let expected = "BASE/model.safetensors: tensor \"encoder.layer.0.intermediate.dense.weight\" must be [65, 32]";
+        assert!(message.contains(expected), "{message}");
+    }
+}
