@@ -26,8 +26,8 @@ pub use programs::{FILTERS, programs};
 pub use ran::Ran;
 pub use run::Run;
 pub use running::Running;
-pub use unread::UnreadPipe;
 pub use rustix::process::Signal;
+pub use unread::UnreadPipe;
 
 /// The root of the workspace.
 pub fn workspace() -> &'static std::path::Path {

@@ -14,21 +14,22 @@ pub const FILTERS: [&str; 7] =
 /// # Panics
 /// When the programs cannot be built.
 pub fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
         let test = env::current_exe().expect("the test's own path");
         let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
         // Cargo has just built a filter for the filter's own tests. For the tests of this package it builds none,
         // and old programs would be tested without a word.
         if env::var("CARGO_PKG_NAME").as_deref() == Ok(env!("CARGO_PKG_NAME")) {
-            build(folder);
+            build(folder)?;
         }
-        folder.to_owned()
-    })
+        Ok(folder.to_owned())
+    });
+    folder.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Builds all programs into `folder`; takes half a second when they are there.
-fn build(folder: &Path) {
+fn build(folder: &Path) -> Result<(), String> {
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile");
     let profile = if profile == "debug" { "dev" } else { profile };
     let mut cargo = Command::new(env!("CARGO"));
@@ -40,6 +41,7 @@ fn build(folder: &Path) {
             cargo.env_remove(name);
         }
     }
-    let status = cargo.status().expect("cargo runs");
-    assert!(status.success(), "the programs cannot be built: {cargo:?}");
+    let output = cargo.output().expect("cargo runs");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("the programs cannot be built: {cargo:?}\n{messages}")) }
 }

@@ -84,7 +84,8 @@ fn dependencies_point_down() {
 fn a_heavy_dependency_has_one_home() {
     let metadata = metadata();
     for (heavy, home) in HOMES {
-        let users: Vec<_> = metadata.packages.iter().filter(|p| p.dependencies.iter().any(|d| d.name == heavy)).collect();
+        let users: Vec<_> =
+            metadata.packages.iter().filter(|p| p.dependencies.iter().any(|d| d.name == heavy)).collect();
         assert_eq!(users.into_iter().map(folder).collect::<Vec<_>>(), [home], "{heavy}");
     }
 }
@@ -103,7 +104,8 @@ fn bindings_are_pinned() {
 fn only_mnrl_train_links_libtorch() {
     let metadata = metadata();
     let members = members(&metadata);
-    let linking: Vec<_> = FILTERS.into_iter().filter(|name| reaches(members[name], "embtune-torch", &members)).collect();
+    let linking: Vec<_> =
+        FILTERS.into_iter().filter(|name| reaches(members[name], "embtune-torch", &members)).collect();
     assert_eq!(linking, ["mnrl-train"]);
 }
 
@@ -152,7 +154,8 @@ fn shown(path: &Path) -> String {
 fn unsafe_code_stands_in_two_crates() {
     let mut allowed = BTreeSet::new();
     for package in metadata().packages {
-        let has = |(_, line): &(String, String)| line.contains("allow(unsafe_code)") || line.contains("expect(unsafe_code");
+        let has =
+            |(_, line): &(String, String)| line.contains("allow(unsafe_code)") || line.contains("expect(unsafe_code");
         if folder(&package) != "tests" && lines(&package).iter().any(has) {
             allowed.insert(folder(&package));
         }
@@ -162,7 +165,8 @@ fn unsafe_code_stands_in_two_crates() {
 
 #[test]
 fn libraries_never_print_exit_or_read_the_environment() {
-    const WORDS: [&str; 7] = ["println!", "print!(", "process::exit", "process::abort", "env::var", "std::env", "from_env"];
+    const WORDS: [&str; 7] =
+        ["println!", "print!(", "process::exit", "process::abort", "env::var", "std::env", "from_env"];
     // What stands here has a reason, and no other line may.
     const EXCEPTIONS: [(&str, &str); 3] = [
         ("shared/ort-engine/src/library.rs", "current_exe"), // the library may lie beside the program

@@ -16,8 +16,8 @@ use crate::shards::Shards;
 use crate::trainer::Trainer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    check_target(&cli.out, cli.overwrite)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    check_target(&model, &cli.out, cli.overwrite)?;
     let shards = Shards::open(&cli.shards, &model, session)?;
     let opened = open_device(cli.compute.device)?;
     if let Some(reason) = &opened.fallback {

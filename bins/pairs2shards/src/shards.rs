@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use embtune_cli::{Output, Session, spool_directory};
+use embtune_cli::{AtomicDir, Output, Session, spool_directory};
 use embtune_records::Pair;
 use embtune_tensors::{ShardMeta, ShardWriter};
 

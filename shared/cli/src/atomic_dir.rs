@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use tempfile::TempDir;
 
 /// A directory that appears under its name, complete and on disk, when [`AtomicDir::commit`] succeeds, and not before.
@@ -31,6 +31,16 @@ impl AtomicDir {
             .permissions(fs::Permissions::from_mode(0o777)) // less the umask
             .tempdir_in(parent)?;
         Ok(Self { temporary, target: target.to_owned() })
+    }
+
+    /// Bytes that are free where `target` would be: in the first folder above it that is there already.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn free_bytes(target: &Path) -> io::Result<u64> {
+        let place = target.ancestors().skip(1).find(|path| path.is_dir()).unwrap_or(Path::new("."));
+        let disk = statvfs(place)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Where files are to be written.

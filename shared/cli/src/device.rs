@@ -1,6 +1,7 @@
 //! The `--device` flag.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Where a model runs.
@@ -12,6 +13,13 @@ pub enum Device {
     Cpu,
     /// The CUDA device of this index; an error when it cannot run, never a silent fall back.
     Cuda(usize),
+}
+
+impl Device {
+    /// Whether this machine seems to have an NVIDIA GPU, so that CUDA which does not run is worth a warning.
+    pub fn has_nvidia_driver() -> bool {
+        ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"].iter().any(|path| Path::new(path).exists())
+    }
 }
 
 impl FromStr for Device {

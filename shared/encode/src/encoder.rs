@@ -131,7 +131,7 @@ impl Encoder {
         self.device
     }
 
-    /// Why `auto` did not take the CUDA that is installed.
+    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU.
     pub fn fallback(&self) -> Option<&str> {
         self.fallback.as_deref()
     }

@@ -9,7 +9,6 @@ pub enum ModelError {
         /// The file's name.
         file: String,
         /// What the system said.
-        #[source]
         error: std::io::Error,
     },
     /// A file of the directory does not say what it must.

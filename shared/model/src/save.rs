@@ -42,7 +42,7 @@ pub fn save<E: From<ModelError>>(
     overwrite: bool,
     finish: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    check_target(target, overwrite)?;
+    check_replaceable(target, overwrite)?;
     let folder = AtomicDir::create(target).map_err(|error| ModelError::io(target, error))?;
     write_files(base, weights, folder.path())?;
     finish(folder.path())?;
@@ -50,11 +50,24 @@ pub fn save<E: From<ModelError>>(
     Ok(())
 }
 
-/// Says before the work begins whether [`save`] may write to `target`.
+/// Says before the work begins whether [`save`] can write a copy of `base` to `target`: a disk that is full after
+/// hours of training is found out before them.
 ///
 /// # Errors
-/// Something is there that must not be replaced.
-pub fn check_target(target: &Path, overwrite: bool) -> Result<(), ModelError> {
+/// Something is there that must not be replaced, or the disk has no room.
+pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<(), ModelError> {
+    check_replaceable(target, overwrite)?;
+    let weights = base.weights_file();
+    let needed = fs::metadata(&weights).map_err(|error| ModelError::io(&weights, error))?.len();
+    let free = AtomicDir::free_bytes(target).map_err(|error| ModelError::io(target, error))?;
+    if free < needed {
+        let (needed, free) = (needed >> 20, free >> 20);
+        return Err(ModelError::content(target, format!("needs {needed} MB, and the disk has {free} MB free")));
+    }
+    Ok(())
+}
+
+fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
     let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
     if !target.exists() || is_empty {
         return Ok(());
@@ -72,8 +85,8 @@ pub fn check_target(target: &Path, overwrite: bool) -> Result<(), ModelError> {
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
     for name in COPIED {
         let from = base.root().join(name);
-        match fs::copy(&from, folder.join(name)) {
-            Ok(_) => {}
+        match fs::read(&from) {
+            Ok(bytes) => write_file(&folder.join(name), &bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(ModelError::io(&from, error)),
         }
@@ -114,7 +127,11 @@ fn mark_float32(config: &Path) -> Result<(), ModelError> {
 fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
     let mut text = format!("{value:#}");
     text.push('\n');
-    fs::write(path, text).map_err(|error| ModelError::io(path, error))
+    write_file(path, text.as_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
 fn write_weights(base: &ModelDir, weights: &NewWeights, path: &Path) -> Result<(), ModelError> {

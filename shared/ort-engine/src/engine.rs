@@ -1,6 +1,6 @@
 //! The library, loaded, and the device that it runs on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use embtune_cli::Device;
@@ -13,6 +13,7 @@ use crate::{EngineError, Session, cuda, library};
 /// ONNX Runtime on one device.
 pub struct Engine {
     environment: Environment,
+    library: PathBuf,
     device: Device,
     /// Whether CUDA was only tried because it might be there.
     may_fall_back: bool,
@@ -66,7 +67,7 @@ impl Engine {
                 return Err(EngineError::Device { device: device.to_string(), what });
             }
         };
-        Ok(Self { environment, device, may_fall_back, fallback: None })
+        Ok(Self { environment, library: file, device, may_fall_back, fallback: None })
     }
 
     /// The device that sessions run on.
@@ -74,7 +75,7 @@ impl Engine {
         self.device
     }
 
-    /// Why `auto` did not take the CUDA that is installed, once a session was asked for.
+    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU; known once a session was asked for.
     pub fn fallback(&self) -> Option<&str> {
         self.fallback.as_deref()
     }
@@ -87,7 +88,7 @@ impl Engine {
         match self.try_sessions(graph, count, threads) {
             Err(EngineError::Device { what, .. }) if self.may_fall_back => {
                 self.device = Device::Cpu;
-                self.fallback = Some(what);
+                self.fallback = Device::has_nvidia_driver().then_some(what);
                 self.try_sessions(graph, count, threads)
             }
             result => result,
@@ -121,8 +122,8 @@ impl Engine {
         if let Device::Cuda(index) = self.device {
             let refused = |what: String| EngineError::Device { device: self.device.to_string(), what };
             builder = builder
-                .with_execution_providers([cuda::provider(index)])
-                .map_err(|error| refused(error.to_string()))?;
+                .with_execution_providers([cuda::provider(&self.library, index)])
+                .map_err(|error| refused(cuda::reason(&error.to_string())))?;
         }
         Ok(Session::new(builder.commit_from_memory(graph.onnx)?))
     }

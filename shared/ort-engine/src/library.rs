@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::EngineError;
 
 /// Where `make deps` puts wheels, as it was when this program was built.
-pub(crate) const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.deps/packages");
+const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.deps/packages");
 
 /// The library's file: the one that was named, else the first that is there.
 pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, EngineError> {

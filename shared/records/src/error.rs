@@ -4,7 +4,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be read further.
-    #[error("{source_name}: {error}")]
+    #[error("{source_name}")]
     Io {
         /// The input's name.
         source_name: String,

@@ -34,7 +34,7 @@ impl EmbeddingsWriter {
                 .map_err(|error| TensorsError::io(&directory.display().to_string(), error))
         };
         let mut offsets = spool("ids.offsets", Dtype::I64, &[])?;
-        offsets.push(1, &0_i64.to_le_bytes()).map_err(|error| TensorsError::io("spool", error))?;
+        offsets.push(1, &0_i64.to_le_bytes()).map_err(|error| TensorsError::Write(error.to_string()))?;
         let vectors = spool("embeddings", dtype, &[dim])?;
         Ok(Self { dim, dtype, vectors, offsets, bytes: spool("ids.bytes", Dtype::U8, &[])?, row: Vec::new() })
     }
@@ -53,7 +53,7 @@ impl EmbeddingsWriter {
             Dtype::BF16 => self.row.extend(vector.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes())),
             _ => self.row.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
         }
-        self.append(id).map_err(|error| TensorsError::io("spool", error))
+        self.append(id).map_err(|error| TensorsError::Write(error.to_string()))
     }
 
     fn append(&mut self, id: &str) -> io::Result<()> {

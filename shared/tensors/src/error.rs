@@ -9,7 +9,6 @@ pub enum TensorsError {
         /// The file's name.
         file: String,
         /// What the system said.
-        #[source]
         error: io::Error,
     },
     /// The file is not safetensors, or is damaged.

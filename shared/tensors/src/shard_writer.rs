@@ -59,7 +59,7 @@ impl ShardWriter {
             negatives.into_iter().try_for_each(|row| negative_rows.push(row))?;
             self.cu_rows.push(1, &(negative_rows.rows() as i64).to_le_bytes())
         };
-        append().map_err(|error| TensorsError::io("spool", error))
+        append().map_err(|error| TensorsError::Write(error.to_string()))
     }
 
     /// Writes the shard.

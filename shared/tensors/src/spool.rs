@@ -31,7 +31,7 @@ impl Spool {
     /// Appends `rows` rows.
     pub(crate) fn push(&mut self, rows: usize, bytes: &[u8]) -> io::Result<()> {
         self.rows += rows;
-        self.file.write_all(bytes)
+        self.file.write_all(bytes).map_err(named)
     }
 
     fn spec(&self) -> TensorSpec {
@@ -41,12 +41,16 @@ impl Spool {
     }
 }
 
+fn named(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("temporary file beside the output: {error}"))
+}
+
 /// Writes the spooled tensors as one safetensors file, in this order.
 pub(crate) fn write(spools: Vec<Spool>, metadata: Option<(&str, &str)>, out: &mut dyn Write) -> io::Result<()> {
     let specs: Vec<_> = spools.iter().map(Spool::spec).collect();
     out.write_all(&Header::new(&specs, metadata).into_bytes())?;
     for spool in spools {
-        let mut file = spool.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut file = spool.file.into_inner().map_err(|error| named(error.into_error()))?;
         file.rewind()?;
         io::copy(&mut file, out)?;
     }

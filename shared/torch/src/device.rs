@@ -17,7 +17,7 @@ const LIBRARY_FOLDER: &str = env!("EMBTUNE_TORCH_LIB");
 pub struct OpenedDevice {
     /// For tensors.
     pub device: tch::Device,
-    /// Why `auto` did not take CUDA, when its library is there.
+    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU.
     pub fallback: Option<String>,
 }
 
@@ -33,15 +33,11 @@ pub fn open_device(device: Device) -> Result<OpenedDevice, TorchError> {
             Ok(device) => Ok(OpenedDevice { device, fallback: None }),
             Err(error) => {
                 // Nobody expects a GPU of a machine that has no driver for one.
-                let fallback = has_driver().then_some(error.0);
+                let fallback = Device::has_nvidia_driver().then_some(error.0);
                 Ok(OpenedDevice { device: tch::Device::Cpu, fallback })
             }
         },
     }
-}
-
-fn has_driver() -> bool {
-    Path::new("/proc/driver/nvidia/version").exists()
 }
 
 fn open_cuda(index: usize) -> Result<tch::Device, TorchError> {

@@ -19,7 +19,8 @@ fn the_table_has_every_filter() {
 fn help_names_every_group_of_flags() {
     let folder = Folder::new();
     for filter in ALL {
-        let (short, long) = (folder.run(filter.name).arg("-h").stdout(), folder.run(filter.name).arg("--help").stdout());
+        let (short, long) =
+            (folder.run(filter.name).arg("-h").stdout(), folder.run(filter.name).arg("--help").stdout());
         for help in [&short, &long] {
             assert!(help.contains(&format!("Usage: {}", filter.name)), "{help}");
             for heading in filter.headings {

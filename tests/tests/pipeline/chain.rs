@@ -1,0 +1,134 @@
+//! What every stage leaves behind.
+
+use std::collections::BTreeSet;
+
+use embtune_tensors::Shard;
+use embtune_tests::Folder;
+use serde_json::Value;
+
+use crate::flow::{losses, records, whole};
+
+#[test]
+fn documents_become_a_better_model_and_a_report() {
+    let folder = whole("tiny-bert");
+    pairs_name_their_documents(&folder);
+    negatives_are_other_documents(&folder);
+    every_pair_is_trained_on_or_held_out(&folder);
+    the_loss_falls(&folder);
+    the_tuned_model_replaces_the_base(&folder);
+    the_report_is_that_of_its_runs(&folder);
+}
+
+fn texts<'a>(records: &'a [Value], field: &str) -> Vec<&'a str> {
+    records.iter().map(|record| record[field].as_str().unwrap()).collect()
+}
+
+fn pairs_name_their_documents(folder: &Folder) {
+    let (corpus, pairs) = (records(&folder.read("corpus.jsonl")), records(&folder.read("pairs.jsonl")));
+    let documents: BTreeSet<&str> = texts(&corpus, "_id").into_iter().collect();
+    let positives: BTreeSet<&str> = texts(&pairs, "positive_id").into_iter().collect();
+    assert_eq!(positives, documents, "every document has a query");
+    assert!(pairs.len() > 3 * documents.len(), "{} pairs", pairs.len());
+    let ids = texts(&pairs, "anchor_id");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "ids of queries differ");
+}
+
+fn negatives_are_other_documents(folder: &Folder) {
+    let (pairs, mined) = (records(&folder.read("pairs.jsonl")), records(&folder.read("mined.jsonl")));
+    assert_eq!(texts(&mined, "anchor_id"), texts(&pairs, "anchor_id"), "the same pairs in the same order");
+    for pair in &mined {
+        let negatives = pair["negative_ids"].as_array().unwrap();
+        assert_eq!((negatives.len(), pair["negatives"].as_array().unwrap().len()), (2, 2), "{pair}");
+        assert!(!negatives.contains(&pair["positive_id"]), "{pair}");
+    }
+}
+
+fn every_pair_is_trained_on_or_held_out(folder: &Folder) {
+    let shard = Shard::open(&folder.path("train.safetensors")).unwrap();
+    let queries = records(&folder.read("heldout/queries.jsonl"));
+    let pairs = records(&folder.read("mined.jsonl"));
+    assert!(!queries.is_empty());
+    assert_eq!(shard.pairs() + queries.len(), pairs.len());
+    // Documents are whole on one side: whoever has one query held out has all of them held out.
+    let qrels = folder.read("heldout/qrels.tsv");
+    let held_out: BTreeSet<&str> = qrels.lines().skip(1).map(|line| line.split('\t').nth(1).unwrap()).collect();
+    let theirs = pairs.iter().filter(|pair| held_out.contains(pair["positive_id"].as_str().unwrap()));
+    assert_eq!(theirs.count(), queries.len());
+}
+
+fn the_loss_falls(folder: &Folder) {
+    let log = folder.read("log.jsonl");
+    let steps = records(&log);
+    let pairs = Shard::open(&folder.path("train.safetensors")).unwrap().pairs();
+    assert_eq!(steps.len(), 6 * pairs.div_ceil(16), "epochs, batches");
+    for (number, step) in (1..).zip(&steps) {
+        assert_eq!(step["step"], number);
+        assert!(step["grad_norm"].as_f64().unwrap() > 0.0, "{step}");
+    }
+    let (first, last) = losses(&log);
+    assert!(last < 0.9 * first, "mean loss {first} in the first epoch, {last} in the last");
+}
+
+fn the_tuned_model_replaces_the_base(folder: &Folder) {
+    let listing = folder.listing();
+    let inside = |model: &str| listing.iter().filter_map(|name| name.strip_prefix(model)).collect::<BTreeSet<_>>();
+    let mut expected = inside("BASE/");
+    expected.extend(["README.md", "model.onnx"]);
+    assert_eq!(inside("TUNED/"), expected);
+
+    for file in
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config_sentence_transformers.json"]
+    {
+        assert_eq!(folder.read(&format!("TUNED/{file}")), folder.read(&format!("BASE/{file}")), "{file}");
+    }
+    for file in ["config.json", "1_Pooling/config.json"] {
+        let json = |model: &str| serde_json::from_str::<Value>(&folder.read(&format!("{model}/{file}"))).unwrap();
+        assert_eq!(json("TUNED"), json("BASE"), "{file}");
+    }
+    assert!(folder.bytes("TUNED/model.safetensors") != folder.bytes("BASE/model.safetensors"), "nothing was learned");
+    // The graph is the one that st2onnx writes.
+    let onnx = folder.bytes("TUNED/model.onnx");
+    folder.run("st2onnx TUNED").done();
+    assert!(folder.bytes("TUNED/model.onnx") == onnx, "st2onnx and mnrl-train write different graphs");
+}
+
+fn the_report_is_that_of_its_runs(folder: &Folder) {
+    let report = folder.read("report.tsv");
+    let again = "ir-eval --qrels heldout/qrels.tsv --format tsv base=base.run tuned=tuned.run";
+    assert_eq!(folder.run(again).stdout(), report);
+    let figures = report.lines().filter(|line| line.starts_with("base\t") || line.starts_with("tuned\t"));
+    for line in figures {
+        let value: f64 = line.split('\t').nth(2).unwrap().parse().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{line}");
+    }
+    let json = "ir-eval --qrels heldout/qrels.tsv --format json base=base.run tuned=tuned.run";
+    let json = folder.run(json).done().json();
+    assert_eq!(json["evaluated_queries"], records(&folder.read("heldout/queries.jsonl")).len());
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let (first, second) = (whole("tiny-bert"), whole("tiny-bert"));
+    assert_eq!(first.listing(), second.listing());
+    for name in first.listing() {
+        // These two say how long it took.
+        if !name.ends_with('/') && name != "log.jsonl" && name != "TUNED/README.md" {
+            assert!(first.bytes(&name) == second.bytes(&name), "{name} differs");
+        }
+    }
+}
+
+#[test]
+fn xlm_roberta_goes_the_same_way() {
+    let folder = whole("tiny-xlmr");
+    the_loss_falls(&folder);
+    the_tuned_model_replaces_the_base_of_xlmr(&folder);
+    the_report_is_that_of_its_runs(&folder);
+}
+
+fn the_tuned_model_replaces_the_base_of_xlmr(folder: &Folder) {
+    assert!(folder.listing().contains(&"TUNED/2_Normalize/".to_owned()), "{:?}", folder.listing());
+    let vectors = folder.run("embed --device cpu --model TUNED --text").stdin("lift cells\n").records();
+    let length: f64 = vectors[0]["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+    assert!((length - 1.0).abs() < 1e-5, "the model normalises: {length}");
+}

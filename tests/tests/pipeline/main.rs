@@ -1,0 +1,6 @@
+//! The whole way of the data, from documents to the report, with small models.
+
+mod chain;
+mod embed;
+mod flow;
+mod pipes;
