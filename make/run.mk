@@ -16,8 +16,9 @@ QUERIES =
 QRELS   =
 HOLDOUT = 0.1
 
-# LLM names the language model that writes the queries, if OPENAI_API_KEY or OPENAI_BASE_URL is in the environment.
-LLM                  =
+# LLM names the language model that writes the queries when OPENAI_API_KEY or OPENAI_BASE_URL is in the environment.
+# Without either, or with LLM= , they are taken from the documents themselves.
+LLM                  = gpt-4o-mini
 QUERIES_PER_DOCUMENT = 5
 
 # MINE=1 gives each training pair NEGATIVES hard negatives.
@@ -44,6 +45,12 @@ $(error usage: make run NAME=law CORPUS=corpus.jsonl [QUERIES=queries.jsonl QREL
 endif
 ifneq ($(if $(QUERIES),given),$(if $(QRELS),given))
 $(error QUERIES and QRELS go together)
+endif
+
+ifneq ($(and $(filter command line,$(origin LLM)),$(LLM)),)
+ifeq ($(OPENAI_API_KEY)$(OPENAI_BASE_URL),)
+$(error LLM=$(LLM) needs OPENAI_API_KEY or OPENAI_BASE_URL in the environment)
+endif
 endif
 
 # ---- stages: NAME.command, what it reads (NAME.inputs) and writes (NAME.outputs) ----------------------------------

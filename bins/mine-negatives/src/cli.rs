@@ -85,7 +85,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUM", default_value_t = 42, help_heading = "Choice")]
     pub(crate) seed: u64,
 
-    /// How query and document vectors are compared
+    /// How query and document vectors are compared: cosine or dot
     #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
     pub(crate) similarity: Similarity,
 

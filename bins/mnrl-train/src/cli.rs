@@ -9,8 +9,9 @@ const SECTIONS: &str = "\
 Loss:
   MultipleNegativesRankingLoss, as sentence-transformers computes it: each anchor is compared with
   every positive and negative of the batch by cosine, times --scale, and a cross entropy asks for
-  its own positive. Two rows with the same text, document or group are never each other's negatives:
-  such pairs are left out of the sum and counted in the log as masked.
+  its own positive. A document is left out of the sum, and counted in the log as masked, when it has
+  the text, the document id or the group of the anchor's own positive, when it is the anchor's text,
+  and when it is the positive of another pair with the same anchor.
 
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
@@ -75,7 +76,7 @@ pub(crate) struct TrainingArgs {
     pub(crate) batch_size: u32,
 
     /// Highest learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 2e-5, value_parser = parse_not_negative)]
+    #[arg(long, value_name = "RATE", default_value = "2e-5", value_parser = parse_not_negative)]
     pub(crate) learning_rate: f64,
 
     /// Steps in which the learning rate rises from 0; then it falls to 0 in a line

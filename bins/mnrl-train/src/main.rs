@@ -16,6 +16,7 @@ mod sampler;
 mod schedule;
 mod shards;
 mod trainer;
+mod waiting;
 
 use std::process::ExitCode;
 

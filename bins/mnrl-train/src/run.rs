@@ -14,8 +14,10 @@ use crate::cli::Cli;
 use crate::metrics::Metrics;
 use crate::shards::Shards;
 use crate::trainer::Trainer;
+use crate::waiting::prefer_sleep;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    prefer_sleep();
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     check_target(&model, &cli.out, cli.overwrite)?;
     let shards = Shards::open(&cli.shards, &model, session)?;

@@ -61,7 +61,11 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
                 counts.double += 1;
                 continue;
             }
-            match holdout.as_mut().map_or_else(|| Ok(Ok(Some(pair.clone()))), |holdout| holdout.take(pair.clone())) {
+            let kept = match &mut holdout {
+                Some(holdout) => holdout.take(pair),
+                None => Ok(Ok(Some(pair))),
+            };
+            match kept {
                 Ok(kept) => window.extend(kept?),
                 Err(what) => skipper.bad(records.error(what))?,
             }

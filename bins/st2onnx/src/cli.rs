@@ -10,7 +10,7 @@ Output file:
   model.onnx, operator set 17, fp32. Inputs input_ids, attention_mask and, for BERT,
   token_type_ids: int64 [batch_size, sequence_length]. Output last_hidden_state: float
   [batch_size, sequence_length, hidden]. Pooling and normalisation are the reader's, as
-  sentence-transformers, fastembed and text-embeddings-inference expect. The file is some hundred
+  sentence-transformers, fastembed and text-embeddings-inference expect. The file is tens of
   kilobytes: the weights are external data inside model.safetensors, so the two stay together.
 
 Memory:

@@ -54,7 +54,7 @@ pub(crate) const ALL: [Filter; 7] = [
     },
     Filter {
         name: "mnrl-train",
-        line: "mnrl-train --device cpu --model BASE --out TUNED --epochs 1 --batch-size 2",
+        line: "mnrl-train --device cpu --model BASE --out TUNED --epochs 1 --batch-size 2 --threads 1",
         input: Input::Shard,
         headings: &["Model", "Input", "Output", "Training", "Compute", "Logging"],
         output: "",

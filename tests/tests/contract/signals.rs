@@ -27,7 +27,7 @@ fn a_signal_ends_a_filter_that_waits_for_input() {
 fn a_signal_ends_a_training_between_two_steps() {
     let folder = workbench();
     let before = folder.listing();
-    let endless = "mnrl-train --device cpu --model BASE --out TUNED --epochs 1000000 train.safetensors -q";
+    let endless = "mnrl-train --device cpu --model BASE --out TUNED --threads 1 --epochs 1000000 train.safetensors -q";
     let mut running = folder.run(endless).start();
     running.wait_for_output();
     running.signal(Signal::INT);

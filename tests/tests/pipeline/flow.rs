@@ -6,7 +6,7 @@ use embtune_tests::Folder;
 use serde_json::{Value, json};
 
 /// Flags that make a small model learn something from a few hundred pairs.
-pub(crate) const TRAINING: &str = "--epochs 6 --batch-size 16 --learning-rate 2e-3 --warmup-steps 4";
+const TRAINING: &str = "--epochs 6 --batch-size 16 --learning-rate 2e-3 --warmup-steps 4 --threads 1";
 
 /// A folder with a model `BASE`, which is the fixture of this name, and `corpus.jsonl`.
 pub(crate) fn start(model: &str) -> Folder {
@@ -26,7 +26,7 @@ pub(crate) fn whole(model: &str) -> Folder {
     let mine =
         "mine-negatives --device cpu --queries anchors.safetensors --corpus BASE.c.safetensors --texts corpus.jsonl";
     folder.run(&format!("{mine} -n 2 pairs.jsonl -o mined.jsonl")).done();
-    folder.run("pairs2shards --model BASE --holdout 0.2 --holdout-dir heldout mined.jsonl -o train.safetensors").done();
+    folder.run("pairs2shards --model BASE --document-max-length 64 --holdout 0.2 --holdout-dir heldout mined.jsonl -o train.safetensors").done();
     let train = format!("mnrl-train --device cpu --model BASE --out TUNED {TRAINING} train.safetensors");
     folder.write("log.jsonl", folder.run(&train).stdout());
     embed(&folder, "TUNED", "document", "corpus.jsonl", "TUNED.c.safetensors");
@@ -44,7 +44,7 @@ fn embed(folder: &Folder, model: &str, role: &str, texts: &str, output: &str) {
 }
 
 /// What `jq -c '{_id: .anchor_id, text: .anchor}'` makes of pairs.
-fn anchors(pairs: &str) -> String {
+pub(crate) fn anchors(pairs: &str) -> String {
     records(pairs).iter().fold(String::new(), |mut lines, pair| {
         let _ = writeln!(lines, "{}", json!({"_id": pair["anchor_id"], "text": pair["anchor"]}));
         lines

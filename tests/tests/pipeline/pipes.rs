@@ -4,20 +4,19 @@ use std::fmt::Write as _;
 
 use embtune_tests::Folder;
 
-use crate::flow::{TRAINING, records, start};
+use crate::flow::{anchors, records, start};
+
+/// A training that shows whether two ways lead to the same weights.
+const TRAIN: &str = "mnrl-train --device cpu --model BASE --batch-size 16 --epochs 1 --warmup-steps 0";
 
 #[test]
 fn pipes_give_what_files_give() {
     let folder = start("tiny-bert");
-    let train = format!("mnrl-train --device cpu --model BASE {TRAINING}");
-    folder
-        .shell(&format!(
-            "docs2queries --generator extractive < corpus.jsonl | pairs2shards --model BASE | {train} --out PIPED"
-        ))
-        .done();
+    let piped = "docs2queries --generator extractive < corpus.jsonl | pairs2shards --model BASE";
+    folder.shell(&format!("{piped} | {TRAIN} --threads 2 --out PIPED")).done();
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
     folder.run("pairs2shards --model BASE pairs.jsonl -o train.safetensors").done();
-    folder.run(&format!("{train} --out FILED train.safetensors")).done();
+    folder.run(&format!("{TRAIN} --threads 2 --out FILED train.safetensors")).done();
     assert!(folder.bytes("PIPED/model.safetensors") == folder.bytes("FILED/model.safetensors"), "weights differ");
 }
 
@@ -27,9 +26,8 @@ fn several_shards_are_as_good_as_one() {
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
     folder.run("pairs2shards --model BASE pairs.jsonl -o train.safetensors").done();
     folder.run("pairs2shards --model BASE pairs.jsonl --out shards --shard-pairs 50").done();
-    let train = format!("mnrl-train --device cpu --model BASE {TRAINING}");
-    folder.run(&format!("{train} --out ONE train.safetensors")).done();
-    folder.shell(&format!("{train} --out MANY shards/*.safetensors")).done();
+    folder.run(&format!("{TRAIN} --threads 1 --out ONE train.safetensors")).done();
+    folder.shell(&format!("{TRAIN} --threads 1 --out MANY shards/*.safetensors")).done();
     assert!(folder.bytes("ONE/model.safetensors") == folder.bytes("MANY/model.safetensors"), "weights differ");
 }
 
@@ -51,15 +49,11 @@ fn long_corpus(folder: &Folder) -> String {
 fn a_reader_may_leave_early() {
     let folder = start("tiny-bert");
     folder.write("long.jsonl", long_corpus(&folder));
-    folder.shell("docs2queries --generator extractive corpus.jsonl > pairs.jsonl").done();
-    folder.shell("for n in {1..100}; do cat pairs.jsonl; done > long.pairs.jsonl").done();
-    folder.shell("embed --device cpu --model BASE --role document corpus.jsonl -o c.safetensors").done();
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
-    let anchors: String = records(&folder.read("pairs.jsonl"))
-        .iter()
-        .map(|pair| format!("{}\n", serde_json::json!({"_id": pair["anchor_id"], "text": pair["anchor"]})))
-        .collect();
-    folder.run("embed --device cpu --model BASE --role query -o q.safetensors").stdin(anchors).done();
+    folder.shell("for n in {1..100}; do cat pairs.jsonl; done > long.pairs.jsonl").done();
+    folder.run("embed --device cpu --model BASE --role document corpus.jsonl -o c.safetensors").done();
+    let queries = folder.run("embed --device cpu --model BASE --role query -o q.safetensors");
+    queries.stdin(anchors(&folder.read("pairs.jsonl"))).done();
     for line in [
         "docs2queries --generator extractive long.jsonl | head -n 1",
         "embed --device cpu --model BASE --role document long.jsonl | head -n 1",
@@ -79,7 +73,7 @@ fn a_training_outlives_the_reader_of_its_log() {
     folder
         .shell(
             "docs2queries --generator extractive corpus.jsonl | pairs2shards --model BASE |
-         mnrl-train --device cpu --model BASE --out TUNED --epochs 2 --batch-size 4 | head -n 1 > log.jsonl",
+         mnrl-train --device cpu --model BASE --out TUNED --epochs 2 --batch-size 4 --threads 1 | head -n 1 > log.jsonl",
         )
         .done();
     assert_eq!(records(&folder.read("log.jsonl")).len(), 1);

@@ -30,9 +30,9 @@ fn judgments() {
         ("q1\td1\t1\nq1\td1\n", "bad:2: expected 3 columns"),
     ] {
         folder.write("bad", qrels);
-        assert_says(&folder.refusal("-q --qrels bad s=run"), expected);
+        assert_says(&folder.run("ir-eval -q --qrels bad s=run").refusal(), expected);
     }
-    assert_says(&folder.refusal("--qrels none s=run"), "none: No such file");
+    assert_says(&folder.run("ir-eval --qrels none s=run").refusal(), "none: No such file");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn runs() {
         (RUN.replace("q1", "1"), "bad: holds no query of the judgments"),
     ] {
         folder.write("bad", &run);
-        assert_says(&folder.refusal("-q --qrels qrels s=bad"), expected);
+        assert_says(&folder.run("ir-eval -q --qrels qrels s=bad").refusal(), expected);
     }
 }
 
@@ -54,36 +54,48 @@ fn runs() {
 fn vectors() {
     let folder = folder();
     folder.write_vectors("wide", "document", &[("d1", &[1.0, 0.0, 0.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=q,wide"), "q has vectors of 2 elements, wide of 3");
+    assert_says(&folder.run("ir-eval -q --qrels qrels s=q,wide").refusal(), "q has vectors of 2 elements, wide of 3");
     folder.write_vectors("nan", "document", &[("d1", &[1.0, 0.0]), ("d2", &[f32::NAN, 0.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=q,nan"), "nan: the vector of \"d2\" holds NaN or infinity");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=q,nan").refusal(),
+        "nan: the vector of \"d2\" holds NaN or infinity",
+    );
     folder.write_vectors("inf", "query", &[("q1", &[1.0, f32::INFINITY])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=inf,c"), "inf: the vector of \"q1\" holds NaN or infinity");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=inf,c").refusal(),
+        "inf: the vector of \"q1\" holds NaN or infinity",
+    );
     folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=q,twice"), "twice: id of vector 1 is not the first \"d1\"");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(),
+        "twice: id of vector 1 is not the first \"d1\"",
+    );
     let whole = std::fs::read(folder.path("c")).unwrap();
     for length in [0, 7, 100, whole.len() - 1] {
         std::fs::write(folder.path("cut"), &whole[..length]).unwrap();
-        assert_says(&folder.refusal("-q --qrels qrels s=q,cut"), "cut: ");
+        assert_says(&folder.run("ir-eval -q --qrels qrels s=q,cut").refusal(), "cut: ");
     }
 }
 
 #[test]
 fn files_that_do_not_belong_together() {
     let folder = folder();
-    let swapped = folder.refusal("-q --qrels qrels s=c,q");
+    let swapped = folder.run("ir-eval -q --qrels qrels s=c,q").refusal();
     assert_says(&swapped, "c: its vectors were made with --role document");
     assert!(swapped.contains("hint: a system is NAME=QUERIES,CORPUS"), "{swapped}");
     folder.write_vectors("queries", "", &[("q1", &[1.0, 0.0])]);
     folder.write_vectors("corpus", "", &[("d1", &[1.0, 0.0])]);
-    let swapped = folder.refusal("-q --qrels qrels s=corpus,queries");
+    let swapped = folder.run("ir-eval -q --qrels qrels s=corpus,queries").refusal();
     assert_says(&swapped, "corpus: holds no query of the judgments\nhint: a system is NAME=QUERIES,CORPUS");
     folder.write_vectors_of("tuned", "tuned", "query", &[("q1", &[1.0, 0.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=tuned,c"), "tuned and c were made by different models");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=tuned,c").refusal(),
+        "tuned and c were made by different models",
+    );
     folder.write_vectors("other", "query", &[("1", &[1.0, 0.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels s=other,c"), "other: holds no query of the judgments");
+    assert_says(&folder.run("ir-eval -q --qrels qrels s=other,c").refusal(), "other: holds no query of the judgments");
     folder.write_vectors("elsewhere", "document", &[("x1", &[1.0, 0.0])]);
-    let none = folder.refusal("-q --qrels qrels s=q,elsewhere");
+    let none = folder.run("ir-eval -q --qrels qrels s=q,elsewhere").refusal();
     assert_says(
         &none,
         "holds none of the 1 relevant documents of the judgments (first: \"d1\", relevant to query \"q1\")",
@@ -93,19 +105,22 @@ fn files_that_do_not_belong_together() {
 #[test]
 fn flags() {
     let folder = folder();
-    let usage = |arguments: &str| text(&folder.run(arguments).stderr);
-    assert!(usage("--qrels qrels").contains("SYSTEM"));
-    assert!(usage("--qrels qrels run").contains("expected NAME=QUERIES,CORPUS or NAME=RUN"));
-    assert!(usage("--qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));
-    assert!(usage("--qrels qrels -k 1 --metrics ndcg@10 s=run").contains("cannot be used with"));
-    assert_says(&folder.refusal("--qrels qrels s=run s=run"), "two systems are called \"s\"");
-    assert_says(&folder.refusal("--qrels qrels --run out a=run b=run"), "--run out: would be written once for each");
+    let usage = |arguments: &str| text(&folder.run(arguments).done().stderr);
+    assert!(usage("ir-eval --qrels qrels").contains("SYSTEM"));
+    assert!(usage("ir-eval --qrels qrels run").contains("expected NAME=QUERIES,CORPUS or NAME=RUN"));
+    assert!(usage("ir-eval --qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));
+    assert!(usage("ir-eval --qrels qrels -k 1 --metrics ndcg@10 s=run").contains("cannot be used with"));
+    assert_says(&folder.run("ir-eval --qrels qrels s=run s=run").refusal(), "two systems are called \"s\"");
+    assert_says(
+        &folder.run("ir-eval --qrels qrels --run out a=run b=run").refusal(),
+        "--run out: would be written once for each",
+    );
 }
 
 #[test]
 fn ids_that_a_run_cannot_hold() {
     let folder = folder();
     folder.write_vectors("blank", "document", &[("d1", &[1.0, 0.0]), ("d 2", &[0.0, 1.0])]);
-    assert_says(&folder.refusal("-q --qrels qrels --run out s=q,blank"), "id \"d 2\" has a blank");
+    assert_says(&folder.run("ir-eval -q --qrels qrels --run out s=q,blank").refusal(), "id \"d 2\" has a blank");
     assert!(!folder.path("out").exists());
 }

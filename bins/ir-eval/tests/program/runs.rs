@@ -12,11 +12,13 @@ const RUN: &str = "q1 Q0 a 1 1.0 t\nq1 Q0 b 2 1.0 t\nq2 Q0 x 1 0.5 t\nq4 Q0 z 1 
 fn every_figure_equals_trec_eval() {
     let folder = Folder::new();
     let (qrels, run) = (fixture("qrels.txt"), fixture("run.txt"));
-    folder.stdout(&format!(
-        "--qrels {} -k 1,3,5,10,100 --per-query values.tsv random={}",
-        qrels.display(),
-        run.display()
-    ));
+    folder
+        .run(&format!(
+            "ir-eval --qrels {} -k 1,3,5,10,100 --per-query values.tsv random={}",
+            qrels.display(),
+            run.display()
+        ))
+        .stdout();
     let values = folder.read("values.tsv");
     let mut lines = values.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let header = lines.next().unwrap();
@@ -46,11 +48,12 @@ fn queries_that_are_missing_or_have_nothing_relevant_are_counted() {
     let folder = Folder::new();
     folder.write("qrels", QRELS);
     folder.write("run", RUN);
-    let output = folder.run("--qrels qrels --metrics map@10,mrr@10,ndcg@10,recall@10 s=run --format json");
-    let messages = text(&output.stderr);
+    let output =
+        folder.run("ir-eval --qrels qrels --metrics map@10,mrr@10,ndcg@10,recall@10 s=run --format json").done();
+    let messages = output.stderr();
     assert!(messages.contains("3 queries in the judgments, 2 evaluated, 1 without a relevant document"), "{messages}");
     assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q3\")"), "{messages}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: serde_json::Value = output.json();
     assert_eq!((&report["queries"], &report["evaluated_queries"]), (&3.into(), &2.into()));
     assert_eq!(report["systems"][0]["missing_queries"], 1);
     // q1 has map .25, mrr .5, ndcg .2398, recall .5; q3 has 0; q2 does not count.
@@ -89,17 +92,18 @@ tuned is significantly better than base on mrr@10: +0.5000, 95 % CI +0.5000 to +
 (8 wins, 0 ties, 0 losses).
 ";
     let folder = two_systems();
-    assert_eq!(folder.stdout("--qrels qrels --metrics mrr@10,recall@10 base=base tuned=tuned"), expected);
-    let same = folder.stdout("--qrels qrels --metrics recall@10 base=base tuned=tuned");
+    assert_eq!(folder.run("ir-eval --qrels qrels --metrics mrr@10,recall@10 base=base tuned=tuned").stdout(), expected);
+    let same = folder.run("ir-eval --qrels qrels --metrics recall@10 base=base tuned=tuned").stdout();
     assert!(same.contains("tuned does not differ significantly from base on recall@10: +0.0000"), "{same}");
-    let worse = folder.stdout("--qrels qrels --primary mrr@5 --metrics recall@10 tuned=tuned base=base");
+    let worse = folder.run("ir-eval --qrels qrels --primary mrr@5 --metrics recall@10 tuned=tuned base=base").stdout();
     assert!(worse.contains("base is significantly worse than tuned on mrr@5: -0.5000"), "{worse}");
 }
 
 #[test]
 fn programs_get_the_same_figures() {
     let folder = two_systems();
-    let report = folder.json("--qrels qrels --metrics mrr@10 base=base tuned=tuned");
+    let report =
+        folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned").arg("--format=json").done().json();
     assert_eq!(report["primary"], "mrr@10");
     assert!(report["systems"][0].get("comparison").is_none());
     let tuned = &report["systems"][1];
@@ -111,12 +115,12 @@ fn programs_get_the_same_figures() {
     assert_eq!(comparison["t_p"], 0.0);
     assert_eq!((&comparison["wins"], &comparison["significant"]), (&8.into(), &true.into()));
     assert_eq!(
-        folder.stdout("--qrels qrels --metrics mrr@10 base=base tuned=tuned --format tsv"),
+        folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned --format tsv").stdout(),
         "system\tmetric\tvalue\tdifference\tci_low\tci_high\tp\n\
          base\tmrr@10\t0.5\t\t\t\t\n\
          tuned\tmrr@10\t1\t0.5\t0.5\t0.5\t0.0078125\n"
     );
-    folder.stdout("--qrels qrels --metrics mrr@10 base=base tuned=tuned --per-query values -o report");
+    folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned --per-query values -o report").stdout();
     assert!(folder.read("values").starts_with("query\tbase:mrr@10\ttuned:mrr@10\nq0\t0.5\t1\n"));
     assert!(folder.read("report").starts_with("metric"));
 }
@@ -126,8 +130,10 @@ fn an_emitted_run_has_the_same_figures() {
     let folder = Folder::new();
     let (qrels, run) = (fixture("qrels.txt"), fixture("run.txt"));
     let (qrels, run) = (qrels.display(), run.display());
-    let first = folder.json(&format!("--qrels {qrels} s={run} --run {{}}.run"));
-    let again = folder.json(&format!("--qrels {qrels} s=s.run --run {{}}.again"));
+    let first =
+        folder.run(&format!("ir-eval --qrels {qrels} s={run} --run {{}}.run")).arg("--format=json").done().json();
+    let again =
+        folder.run(&format!("ir-eval --qrels {qrels} s=s.run --run {{}}.again")).arg("--format=json").done().json();
     assert_eq!(first, again);
     assert_eq!(folder.read("s.run"), folder.read("s.again"));
 }
@@ -147,8 +153,8 @@ fn a_seed_gives_the_same_bytes_and_another_one_other_samples() {
         .collect();
     folder.write("shuffled", &shuffled);
     let qrels = fixture("qrels.txt");
-    let arguments = format!("--qrels {} --format tsv a={} b=shuffled", qrels.display(), run.display());
-    let first = folder.stdout(&arguments);
-    assert_eq!(first, folder.stdout(&arguments));
-    assert_ne!(first, folder.stdout(&format!("{arguments} --seed 1")));
+    let arguments = format!("ir-eval --qrels {} --format tsv a={} b=shuffled", qrels.display(), run.display());
+    let first = folder.run(&arguments).stdout();
+    assert_eq!(first, folder.run(&arguments).stdout());
+    assert_ne!(first, folder.run(&format!("{arguments} --seed 1")).stdout());
 }

@@ -20,7 +20,8 @@ fn folder() -> Folder {
 #[test]
 fn the_best_documents_are_found() {
     let folder = folder();
-    let report = folder.json("--qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out");
+    let report =
+        folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out").arg("--format=json").done().json();
     // d3 stands behind d4: equal scores, greater id first.
     assert_eq!(report["systems"][0]["metrics"]["mrr@1"], 2.0 / 3.0);
     assert_eq!(report["systems"][0]["metrics"]["mrr@4"], 2.5 / 3.0);
@@ -29,23 +30,24 @@ fn the_best_documents_are_found() {
     assert_eq!(order, ["d1", "d4", "d3", "d2", "d2", "d4", "d3", "d1", "d4", "d3", "d2", "d1"]);
     assert!(!run.contains("unjudged"), "only judged queries are searched");
     // Lengths count in the inner product.
-    let dot = folder.json("--qrels qrels s=q,c --metrics mrr@1 --similarity dot");
+    let dot =
+        folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1 --similarity dot").arg("--format=json").done().json();
     assert_eq!(dot["systems"][0]["metrics"]["mrr@1"], 1.0 / 3.0);
 }
 
 #[test]
 fn the_run_has_the_figures_of_the_vectors() {
     let folder = folder();
-    let vectors = folder.stdout("--qrels qrels s=q,c --run {}.run --format tsv");
-    assert_eq!(vectors, folder.stdout("--qrels qrels s=s.run --format tsv"));
+    let vectors = folder.run("ir-eval --qrels qrels s=q,c --run {}.run --format tsv").stdout();
+    assert_eq!(vectors, folder.run("ir-eval --qrels qrels s=s.run --format tsv").stdout());
 }
 
 #[test]
 fn depth_is_what_is_kept_and_never_less_than_k() {
     let folder = folder();
-    folder.stdout("--qrels qrels s=q,c -k 1 --depth 2 --run two");
+    folder.run("ir-eval --qrels qrels s=q,c -k 1 --depth 2 --run two").stdout();
     assert_eq!(folder.read("two").lines().count(), 6);
-    folder.stdout("--qrels qrels s=q,c -k 3 --depth 1 --run three");
+    folder.run("ir-eval --qrels qrels s=q,c -k 3 --depth 1 --run three").stdout();
     assert_eq!(folder.read("three").lines().count(), 9);
 }
 
@@ -53,19 +55,19 @@ fn depth_is_what_is_kept_and_never_less_than_k() {
 fn relevant_documents_that_the_corpus_lacks_are_counted() {
     let folder = folder();
     folder.write("qrels", "q1\td1\t1\nq1\tgone\t1\nq2\td2\t1\nq9\tlost\t2\n");
-    let output = folder.run("--qrels qrels s=q,c --metrics recall@4 --format json");
-    let messages = text(&output.stderr);
+    let output = folder.run("ir-eval --qrels qrels s=q,c --metrics recall@4 --format json").done();
+    let messages = output.stderr();
     let expected = "s: 2 of 4 relevant documents are not in the corpus (first: \"gone\", relevant to query \"q1\")";
     assert!(messages.contains(expected), "{messages}");
     assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q9\")"), "{messages}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: serde_json::Value = output.json();
     assert_eq!(report["systems"][0]["metrics"]["recall@4"], 0.5, "(1/2 + 1 + 0) / 3");
 }
 
 #[test]
 fn threads_do_not_change_the_bytes() {
     let folder = folder();
-    folder.stdout("--qrels qrels s=q,c --threads 1 --run one");
-    folder.stdout("--qrels qrels s=q,c --threads 4 --run four");
+    folder.run("ir-eval --qrels qrels s=q,c --threads 1 --run one").stdout();
+    folder.run("ir-eval --qrels qrels s=q,c --threads 4 --run four").stdout();
     assert_eq!(folder.read("one"), folder.read("four"));
 }

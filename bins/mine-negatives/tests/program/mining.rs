@@ -10,7 +10,7 @@ fn ids(record: &Value) -> Vec<&str> {
 
 /// The ids of the only pair's negatives.
 fn mined(folder: &Folder, flags: &str) -> Vec<String> {
-    let records = folder.records(&format!("{FILES} {flags} pairs.jsonl"));
+    let records = folder.run(&format!("{FILES} {flags} pairs.jsonl")).records();
     assert_eq!(records.len(), 1);
     ids(&records[0]).into_iter().map(str::to_owned).collect()
 }
@@ -23,7 +23,7 @@ fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
         "{\"lang\":\"de\",\"query\":\"a\",\"positive\":\"p\",\"anchor_id\":\"q14\",\"positive_id\":\"d0\",\
          \"negatives\":[\"old\"],\"scores\":[1,2],\"negative_ranks\":[7]}\n",
     );
-    let record = folder.records(&format!("{FILES} -n 2 pairs.jsonl")).remove(0);
+    let record = folder.run(&format!("{FILES} -n 2 pairs.jsonl")).records().remove(0);
     assert_eq!(record["negatives"], json!(["T1 text 1", "T2 text 2"]));
     assert_eq!(record["negative_ids"], json!(["d1", "d2"]));
     assert_eq!((&record["positive_rank"], &record["negative_ranks"]), (&json!(3), &json!([1, 2])));
@@ -38,7 +38,7 @@ fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
 fn a_positive_below_the_hits_has_a_score_but_no_rank() {
     let folder = plane();
     folder.write("pairs.jsonl", &pair("q0", "d6"));
-    let record = folder.records(&format!("{FILES} -n 2 pairs.jsonl")).remove(0);
+    let record = folder.run(&format!("{FILES} -n 2 pairs.jsonl")).records().remove(0);
     assert_eq!(record["positive_rank"], Value::Null);
     assert!((record["scores"][0].as_f64().unwrap() - 0.5).abs() < 1e-6);
     assert_eq!(ids(&record), ["d0", "d1"]);
@@ -51,7 +51,7 @@ fn a_positive_of_another_pair_with_the_same_query_is_no_negative() {
     let between = pair("q90", "d9").repeat(2000);
     folder.write("pairs.jsonl", &(pair("q0", "d0") + &between));
     folder.write("more.jsonl", &pair("q0", "d1"));
-    let records = folder.records(&format!("{FILES} -n 2 pairs.jsonl more.jsonl"));
+    let records = folder.run(&format!("{FILES} -n 2 pairs.jsonl more.jsonl")).records();
     assert_eq!(records.len(), 2002);
     assert_eq!((ids(&records[0]), ids(&records[2001])), (vec!["d2", "d3"], vec!["d2", "d3"]));
 }
@@ -103,7 +103,7 @@ fn batches_do_not_change_the_result() {
     folder.write("first", &some(0, 500));
     folder.write("second", &some(500, 1100));
     let flags = format!("{FILES} --relative-margin 0.1");
-    let all = folder.stdout(&format!("{flags} all"));
-    assert_eq!(all, folder.stdout(&format!("{flags} first")) + &folder.stdout(&format!("{flags} second")));
+    let all = folder.run(&format!("{flags} all")).stdout();
+    assert_eq!(all, folder.run(&format!("{flags} first")).stdout() + &folder.run(&format!("{flags} second")).stdout());
     assert_eq!(all.lines().count(), 1100);
 }

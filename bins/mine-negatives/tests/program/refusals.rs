@@ -11,9 +11,9 @@ fn assert_says(message: &str, expected: &str) {
 fn about_record(line: &str) -> String {
     let folder = plane();
     folder.write("bad", &format!("{}{line}\n{}", pair("q0", "d0"), pair("q14", "d1")));
-    let skipped = folder.run(&format!("{FILES} --on-error skip bad"));
+    let skipped = folder.run(&format!("{FILES} --on-error skip bad")).done();
     assert_eq!((skipped.status.code(), text(&skipped.stdout).lines().count()), (Some(1), 2), "{line}");
-    folder.refusal(&format!("{FILES} bad"))
+    folder.run(&format!("{FILES} bad")).refusal()
 }
 
 #[test]
@@ -37,10 +37,13 @@ fn lines_that_are_no_pairs() {
     assert_says(&about_record(r#"{"anchor":1,"positive":"p"}"#), "bad:2: field \"anchor\" must be a string");
     let folder = plane();
     std::fs::write(folder.path("latin1"), b"{\"anchor\":\"\xe4\"}\n").unwrap();
-    assert_says(&folder.refusal(&format!("{FILES} latin1")), "latin1:1: not UTF-8");
+    assert_says(&folder.run(&format!("{FILES} latin1")).refusal(), "latin1:1: not UTF-8");
     folder.write("long", &pair("q0", &"d".repeat(3000)));
-    assert_says(&folder.refusal(&format!("{FILES} --max-record-bytes 2K long")), "long:1: longer than 2048 bytes");
-    assert_says(&folder.refusal(&format!("{FILES} none")), "none: No such file");
+    assert_says(
+        &folder.run(&format!("{FILES} --max-record-bytes 2K long")).refusal(),
+        "long:1: longer than 2048 bytes",
+    );
+    assert_says(&folder.run(&format!("{FILES} none")).refusal(), "none: No such file");
 }
 
 #[test]
@@ -49,19 +52,22 @@ fn texts_that_are_not_the_corpus() {
     let texts = folder.read("corpus.jsonl");
     let (first, rest) = texts.split_once('\n').unwrap();
     folder.write("corpus.jsonl", rest);
-    let message = folder.refusal(&format!("{FILES} pairs.jsonl"));
+    let message = folder.run(&format!("{FILES} pairs.jsonl")).refusal();
     assert_says(&message, "corpus.jsonl: lacks 1 of the 10 documents of c (first: \"d0\")");
     folder.write("corpus.jsonl", &format!("{texts}{first}\n"));
-    assert_says(&folder.refusal(&format!("{FILES} pairs.jsonl")), "corpus.jsonl:11: document \"d0\" is there twice");
+    assert_says(
+        &folder.run(&format!("{FILES} pairs.jsonl")).refusal(),
+        "corpus.jsonl:11: document \"d0\" is there twice",
+    );
     folder.write("corpus.jsonl", &format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
-    assert_eq!(folder.records(&format!("{FILES} pairs.jsonl")).len(), 1);
+    assert_eq!(folder.run(&format!("{FILES} pairs.jsonl")).records().len(), 1);
 }
 
 #[test]
 fn vectors() {
     let folder = plane();
     let run = |folder: &Folder, queries: &str, corpus: &str| {
-        folder.refusal(&format!("-q --queries {queries} --corpus {corpus} --texts corpus.jsonl pairs.jsonl"))
+        folder.run(&format!("-q --queries {queries} --corpus {corpus} --texts corpus.jsonl pairs.jsonl")).refusal()
     };
     assert_says(&run(&folder, "c", "q"), "--queries c: its vectors were made with --role document");
     folder.write_vectors("wide", "query", &[("q0", &[1.0, 0.0, 0.0])]);
@@ -79,6 +85,6 @@ fn vectors() {
 
 #[test]
 fn ranges_that_cannot_hold_the_negatives() {
-    let message = plane().refusal(&format!("{FILES} -n 5 --range-max 4 pairs.jsonl"));
+    let message = plane().run(&format!("{FILES} -n 5 --range-max 4 pairs.jsonl")).refusal();
     assert_says(&message, "the range from 0 to 4 cannot hold 5 negatives\nhint: ");
 }
