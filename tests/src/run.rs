@@ -105,6 +105,12 @@ impl Run {
         self.done().stdout()
     }
 
+    /// Stdout as one JSON value, of a run that ends with 0.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        self.done().json()
+    }
+
     /// Stdout as JSON Lines, of a run that ends with 0.
     #[track_caller]
     pub fn records(self) -> Vec<Value> {
@@ -121,7 +127,7 @@ impl Run {
         assert_eq!(ran.listing, before, "files have changed\n{ran}");
         let message = ran.stderr();
         let prog = ran.line.split(' ').next().unwrap_or_default();
-        let is_usage = message.starts_with("error: ") && message.contains("Usage: ");
+        let is_usage = message.starts_with("error: ") && message.contains("try '--help'");
         assert!(is_usage || message.lines().any(|line| line.starts_with(&format!("{prog}: "))), "no message\n{ran}");
         message
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use embtune_tests::{FILTERS, workspace};
+use serde_json::Value;
 
 /// Which crate stands on which floor; filters stand above.
 const FLOORS: [&[&str]; 4] = [
@@ -34,28 +35,75 @@ const HOMES: [(&str, &str); 12] = [
 /// A binding and its native library are one thing: a minor release may move the ABI.
 const PINNED: [&str; 3] = ["tch", "torch-sys", "ort"];
 
-fn metadata() -> Metadata {
-    let mut command = MetadataCommand::new();
-    command.manifest_path(workspace().join("Cargo.toml")).no_deps().exec().unwrap()
+/// A member of the workspace, as `cargo metadata` tells of it.
+struct Member {
+    name: String,
+    /// Such as `shared/cli`.
+    folder: String,
+    manifest: PathBuf,
+    dependencies: Vec<Dependency>,
 }
 
-/// A member's folder, such as `shared/cli`.
-fn folder(package: &Package) -> String {
-    let folder = package.manifest_path.parent().unwrap().as_std_path();
-    folder.strip_prefix(workspace().canonicalize().unwrap()).unwrap().display().to_string()
+struct Dependency {
+    name: String,
+    version: String,
+    kind: Kind,
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Normal,
+    Build,
+    Test,
 }
 
 /// Every member by its name.
-fn members(metadata: &Metadata) -> BTreeMap<&str, &Package> {
-    metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect()
+///
+/// The crate cargo_metadata would do, but it turns on features of serde_json, and so the programs that are tested would
+/// be others than those that are installed.
+fn members() -> BTreeMap<String, Member> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root());
+    let metadata: Value = serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages.iter().map(member).map(|member| (member.name.clone(), member)).collect()
 }
 
-/// The floor on which a member stands, from 0; filters stand on the highest, and the tests look at the house from above.
-fn floor(package: &Package) -> usize {
-    let folder = folder(package);
-    match folder.split_once('/') {
+fn member(package: &Value) -> Member {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let manifest = PathBuf::from(text(&package["manifest_path"]));
+    let dependencies = package["dependencies"].as_array().unwrap().iter().map(|dependency| Dependency {
+        name: text(&dependency["name"]),
+        version: text(&dependency["req"]),
+        kind: match dependency["kind"].as_str() {
+            None => Kind::Normal,
+            Some("build") => Kind::Build,
+            Some(_) => Kind::Test,
+        },
+    });
+    Member {
+        name: text(&package["name"]),
+        folder: shown(manifest.parent().unwrap()),
+        dependencies: dependencies.collect(),
+        manifest,
+    }
+}
+
+fn root() -> PathBuf {
+    workspace().canonicalize().unwrap()
+}
+
+/// A path, from the root.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The floor on which a member stands, from 0. Filters stand on the highest, and the tests look at the house from above.
+fn floor(member: &Member) -> usize {
+    match member.folder.split_once('/') {
         Some(("bins", _)) => FLOORS.len(),
         Some((_, name)) => FLOORS.iter().position(|floor| floor.contains(&name)).unwrap_or_else(|| {
+            let folder = &member.folder;
             panic!("{folder} stands on no floor\nhint: give it one in DESIGN 4 and in tests/tests/layering.rs")
         }),
         None => FLOORS.len() + 1,
@@ -64,17 +112,16 @@ fn floor(package: &Package) -> usize {
 
 #[test]
 fn dependencies_point_down() {
-    let metadata = metadata();
-    let members = members(&metadata);
+    let members = members();
     assert_eq!(members.len(), FLOORS.concat().len() + FILTERS.len() + 1, "a crate of FLOORS is gone");
-    for package in members.values() {
-        for dependency in &package.dependencies {
-            let Some(below) = members.get(dependency.name.as_str()) else { continue };
-            let (from, to) = (folder(package), folder(below));
+    for member in members.values() {
+        for dependency in &member.dependencies {
+            let Some(below) = members.get(&dependency.name) else { continue };
+            let (from, to) = (&member.folder, &below.folder);
             assert!(!to.starts_with("bins/"), "{from} depends on {to}: filters meet in pipes only");
             // Tests may look at anything.
-            if dependency.kind != DependencyKind::Development {
-                assert!(floor(below) < floor(package), "{from} depends on {to}, which does not stand below it");
+            if dependency.kind != Kind::Test {
+                assert!(floor(below) < floor(member), "{from} depends on {to}, which does not stand below it");
             }
         }
     }
@@ -82,45 +129,46 @@ fn dependencies_point_down() {
 
 #[test]
 fn a_heavy_dependency_has_one_home() {
-    let metadata = metadata();
+    let members = members();
     for (heavy, home) in HOMES {
-        let users: Vec<_> =
-            metadata.packages.iter().filter(|p| p.dependencies.iter().any(|d| d.name == heavy)).collect();
-        assert_eq!(users.into_iter().map(folder).collect::<Vec<_>>(), [home], "{heavy}");
+        let uses = |member: &&Member| member.dependencies.iter().any(|dependency| dependency.name == heavy);
+        let users: Vec<&str> = members.values().filter(uses).map(|member| member.folder.as_str()).collect();
+        assert_eq!(users, [home], "{heavy}");
     }
 }
 
 #[test]
 fn bindings_are_pinned() {
-    for package in metadata().packages {
-        for dependency in package.dependencies.iter().filter(|d| PINNED.contains(&d.name.as_str())) {
-            let version = dependency.req.to_string();
-            assert!(version.starts_with('='), "{}: {} {version}", folder(&package), dependency.name);
+    for member in members().values() {
+        for Dependency { name, version, .. } in &member.dependencies {
+            assert!(
+                !PINNED.contains(&name.as_str()) || version.starts_with('='),
+                "{}: {name} {version}",
+                member.folder
+            );
         }
     }
 }
 
 #[test]
 fn only_mnrl_train_links_libtorch() {
-    let metadata = metadata();
-    let members = members(&metadata);
+    let members = members();
     let linking: Vec<_> =
-        FILTERS.into_iter().filter(|name| reaches(members[name], "embtune-torch", &members)).collect();
+        FILTERS.into_iter().filter(|name| reaches(&members[*name], "embtune-torch", &members)).collect();
     assert_eq!(linking, ["mnrl-train"]);
 }
 
 /// Whether a program holds a crate, through any others.
-fn reaches(package: &Package, wanted: &str, members: &BTreeMap<&str, &Package>) -> bool {
-    let linked = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
-    let mut linked = linked.filter_map(|d| members.get(d.name.as_str()));
-    linked.any(|below| below.name.as_str() == wanted || reaches(below, wanted, members))
+fn reaches(member: &Member, wanted: &str, members: &BTreeMap<String, Member>) -> bool {
+    let linked = member.dependencies.iter().filter(|dependency| dependency.kind == Kind::Normal);
+    let mut linked = linked.filter_map(|dependency| members.get(&dependency.name));
+    linked.any(|below| below.name == wanted || reaches(below, wanted, members))
 }
 
 #[test]
 fn versions_and_lints_are_the_workspaces() {
-    for package in metadata().packages {
-        let manifest = fs::read_to_string(&package.manifest_path).unwrap();
-        let folder = folder(&package);
+    for Member { folder, manifest, .. } in members().values() {
+        let manifest = fs::read_to_string(manifest).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{folder} does not take the workspace's lints");
         for line in manifest.lines().skip_while(|line| *line != "[dependencies]").filter(|line| line.contains('=')) {
             assert!(line.contains("workspace = true"), "{folder}: {line}: versions stand in the root's Cargo.toml");
@@ -128,9 +176,23 @@ fn versions_and_lints_are_the_workspaces() {
     }
 }
 
+#[test]
+fn the_programs_that_are_tested_are_those_that_are_installed() {
+    let features = |edges: &str| -> BTreeSet<String> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--workspace", "--offline", "--prefix=none", "--no-dedupe", "--format={p} {f}"]);
+        let output = cargo.args(["--edges", edges]).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    let (plain, with_tests) = (features("normal"), features("normal,dev"));
+    let other: Vec<_> = plain.difference(&with_tests).collect();
+    assert!(other.is_empty(), "a dependency of tests turns on more features of {other:?}: everything is built twice");
+}
+
 /// The lines of a member's sources in front of its unit tests, with their places; comments are left out.
-fn lines(package: &Package) -> Vec<(String, String)> {
-    let mut files = vec![package.manifest_path.parent().unwrap().as_std_path().join("src")];
+fn lines(member: &Member) -> Vec<(String, String)> {
+    let mut files = vec![member.manifest.with_file_name("src")];
     let mut lines = Vec::new();
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -146,18 +208,12 @@ fn lines(package: &Package) -> Vec<(String, String)> {
     lines
 }
 
-fn shown(path: &Path) -> String {
-    path.strip_prefix(workspace().canonicalize().unwrap()).unwrap_or(path).display().to_string()
-}
-
 #[test]
 fn unsafe_code_stands_in_two_crates() {
     let mut allowed = BTreeSet::new();
-    for package in metadata().packages {
-        let has =
-            |(_, line): &(String, String)| line.contains("allow(unsafe_code)") || line.contains("expect(unsafe_code");
-        if folder(&package) != "tests" && lines(&package).iter().any(has) {
-            allowed.insert(folder(&package));
+    for member in members().values() {
+        if lines(member).iter().any(|(_, line)| line.contains("(unsafe_code")) {
+            allowed.insert(member.folder.clone());
         }
     }
     assert_eq!(allowed, ["shared/tensors", "shared/torch"].map(String::from).into());
@@ -173,12 +229,12 @@ fn libraries_never_print_exit_or_read_the_environment() {
         ("shared/model/src/hub.rs", "Cache::from_env"),      // HF_HOME is where all of Hugging Face's programs look
         ("shared/model/src/hub.rs", "ApiBuilder::from_env"),
     ];
-    for package in metadata().packages {
+    for member in members().values() {
         // The layer of the process itself is floor 0's cli.
-        if !folder(&package).starts_with("shared/") || folder(&package) == "shared/cli" {
+        if !member.folder.starts_with("shared/") || member.folder == "shared/cli" {
             continue;
         }
-        for (place, line) in lines(&package) {
+        for (place, line) in lines(member) {
             let is_excepted = EXCEPTIONS.iter().any(|(file, word)| place.starts_with(file) && line.contains(word));
             assert!(is_excepted || !WORDS.iter().any(|word| line.contains(word)), "{place}: {line}");
         }

@@ -18,7 +18,6 @@ struct Side {
     tokenizer: Tokenizer,
     prompt: String,
     max_length: usize,
-    truncated: u64,
 }
 
 /// The token ids of a window of pairs.
@@ -41,7 +40,7 @@ impl Columns {
             let max_length = asked.unwrap_or(model.max_seq_length());
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
             let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
-            Ok(Side { tokenizer, prompt: model.prompt(Some(role)).to_owned(), max_length, truncated: 0 })
+            Ok(Side { tokenizer, prompt: model.prompt(Some(role)).to_owned(), max_length })
         };
         Ok(Self {
             query: side(Role::Query, query_max_length)?,
@@ -51,7 +50,7 @@ impl Columns {
         })
     }
 
-    pub(crate) fn tokenize(&mut self, pairs: &[Pair]) -> anyhow::Result<Window> {
+    pub(crate) fn tokenize(&self, pairs: &[Pair]) -> anyhow::Result<Window> {
         let column = |text: fn(&Pair) -> &String| pairs.iter().map(text).collect::<Vec<_>>();
         let negatives: Vec<_> = pairs.iter().flat_map(|pair| &pair.negatives).collect();
         Ok(Window {
@@ -71,21 +70,14 @@ impl Columns {
             document_prompt: self.document.prompt.clone(),
             query_max_length: self.query.max_length,
             document_max_length: self.document.max_length,
-            truncated: self.truncated(),
+            truncated: 0, // counted as pairs are written
         }
-    }
-
-    /// Texts that were cut so far.
-    pub(crate) fn truncated(&self) -> u64 {
-        self.query.truncated + self.document.truncated
     }
 }
 
 impl Side {
-    fn tokenize(&mut self, texts: &[&String]) -> anyhow::Result<Vec<Tokens>> {
-        let rows = self.tokenizer.encode(texts, &self.prompt)?;
-        self.truncated += rows.iter().filter(|row| row.truncated).count() as u64;
-        Ok(rows)
+    fn tokenize(&self, texts: &[&String]) -> anyhow::Result<Vec<Tokens>> {
+        Ok(self.tokenizer.encode(texts, &self.prompt)?)
     }
 }
 

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::cli::Cli;
 use crate::columns::Columns;
 use crate::holdout::Holdout;
-use crate::shards::Shards;
+use crate::shards::{Shards, Written};
 
 /// Pairs that are tokenised together.
 const WINDOW_PAIRS: usize = 4096;
@@ -25,12 +25,12 @@ struct Counts {
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let inputs = session.inputs(&cli.records.files)?;
-    let mut shards = match (&cli.out, cli.shard_pairs) {
-        (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), session)?,
-        _ => Shards::one(cli.output.as_deref(), session)?,
-    };
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
-    let mut columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, cli.threads.count())?;
+    let columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, cli.threads.count())?;
+    let mut shards = match (&cli.out, cli.shard_pairs) {
+        (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), columns.meta(), session)?,
+        _ => Shards::one(cli.output.as_deref(), columns.meta(), session)?,
+    };
     let mut holdout = match (cli.holdout, cli.holdout_dir) {
         (Some(share), Some(directory)) => Some(Holdout::create(share, cli.seed, directory, session)?),
         _ => None,
@@ -70,20 +70,19 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
                 Err(what) => skipper.bad(records.error(what))?,
             }
             if window.len() == WINDOW_PAIRS {
-                flush(&mut window, &mut columns, &mut shards, &mut counts)?;
+                flush(&mut window, &columns, &mut shards, &mut counts)?;
                 progress.add(WINDOW_PAIRS as u64);
             }
         }
     }
-    flush(&mut window, &mut columns, &mut shards, &mut counts)?;
+    flush(&mut window, &columns, &mut shards, &mut counts)?;
     drop(progress);
     session.interrupt().check()?;
     let held_out = holdout.as_ref().map_or(0, Holdout::pairs);
     if let Some(holdout) = holdout {
         holdout.finish(session)?;
     }
-    let truncated = columns.truncated();
-    let shards = shards.finish(columns.meta())?;
+    let Written { shards, truncated } = shards.finish()?;
     let Counts { read, written, blank, double } = counts;
     session.notice(format!(
         "{read} pairs read, {written} written to {shards} shard(s), {held_out} held out, {blank} blank, {double} double; {truncated} texts cut"
@@ -93,12 +92,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
 fn flush(
     window: &mut Vec<Pair>,
-    columns: &mut Columns,
+    columns: &Columns,
     shards: &mut Shards<'_>,
     counts: &mut Counts,
 ) -> anyhow::Result<()> {
     let tokens = columns.tokenize(window)?;
-    shards.push(window, &tokens, &columns.meta())?;
+    shards.push(window, &tokens)?;
     counts.written += window.len() as u64;
     window.clear();
     Ok(())

@@ -1,12 +1,14 @@
 //! One shard, or a directory of them.
 
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::{AtomicDir, Output, Session, spool_directory};
 use embtune_records::Pair;
 use embtune_tensors::{ShardMeta, ShardWriter};
+use embtune_tokenize::Tokens;
 
 use crate::columns::{Window, hashes};
 
@@ -16,6 +18,16 @@ pub(crate) struct Shards<'a> {
     target: Target,
     spool: PathBuf,
     writer: ShardWriter,
+    /// What the shard that is being written says of itself.
+    meta: ShardMeta,
+    /// Texts that were cut, of the shards before it.
+    truncated: u64,
+}
+
+/// What was written.
+pub(crate) struct Written {
+    pub(crate) shards: usize,
+    pub(crate) truncated: u64,
 }
 
 enum Target {
@@ -25,35 +37,40 @@ enum Target {
 
 impl<'a> Shards<'a> {
     /// One shard in a file or on stdout.
-    pub(crate) fn one(output: Option<&Path>, session: &'a Session) -> anyhow::Result<Self> {
+    pub(crate) fn one(output: Option<&Path>, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
         let out = session.output(output)?;
         anyhow::ensure!(
             !out.is_terminal(),
             "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
         );
         let spool = spool_directory(output);
-        Ok(Self { session, target: Target::One(out), writer: ShardWriter::new(&spool)?, spool })
+        Self::new(Target::One(out), spool, meta, session)
     }
 
     /// Shards of a number of pairs in a directory, which appears when all are there: `train-00000.safetensors` and so on.
-    pub(crate) fn many(name: &Path, pairs_each: usize, session: &'a Session) -> anyhow::Result<Self> {
+    pub(crate) fn many(name: &Path, pairs_each: usize, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
         // Shards of an older run would be trained on together with the new ones.
         let is_free = !name.exists() || fs::read_dir(name).is_ok_and(|mut entries| entries.next().is_none());
         anyhow::ensure!(is_free, "{}: exists already\nhint: remove it, or name another directory", name.display());
         let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
         let (spool, name) = (directory.path().to_owned(), name.to_owned());
-        let target = Target::Many { directory, name, pairs_each, written: 0 };
-        Ok(Self { session, target, writer: ShardWriter::new(&spool)?, spool })
+        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, session)
     }
 
-    pub(crate) fn push(&mut self, pairs: &[Pair], tokens: &Window, meta: &ShardMeta) -> anyhow::Result<()> {
+    fn new(target: Target, spool: PathBuf, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
+        Ok(Self { session, target, writer: ShardWriter::new(&spool)?, spool, meta, truncated: 0 })
+    }
+
+    pub(crate) fn push(&mut self, pairs: &[Pair], tokens: &Window) -> anyhow::Result<()> {
         let mut negatives = tokens.negatives.iter();
         for ((pair, anchor), positive) in pairs.iter().zip(&tokens.anchors).zip(&tokens.positives) {
             let group = pair.group_or_positive_id();
+            let mut truncated = u64::from(anchor.truncated) + u64::from(positive.truncated);
             let rows: Vec<_> = (0..)
                 .zip(&pair.negatives)
                 .zip(negatives.by_ref())
-                .map(|((index, text), tokens): ((usize, &String), _)| {
+                .map(|((index, text), tokens): ((usize, &String), &Tokens)| {
+                    truncated += u64::from(tokens.truncated);
                     let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
                     // A negative's parent is not in the record; its own id is the best that is known.
                     (tokens.ids.as_slice(), hashes(text, document, document))
@@ -64,41 +81,44 @@ impl<'a> Shards<'a> {
                 (&positive.ids, hashes(&pair.positive, pair.positive_id.as_deref(), group)),
                 rows,
             )?;
+            self.meta.truncated += truncated;
             if let Target::Many { pairs_each, .. } = self.target
                 && self.writer.pairs() == pairs_each
             {
-                self.write_numbered(meta.clone())?;
+                self.write_numbered()?;
             }
         }
         Ok(())
     }
 
-    /// Writes what is left; gives the number of shards.
-    pub(crate) fn finish(mut self, meta: ShardMeta) -> anyhow::Result<usize> {
+    /// Writes what is left.
+    pub(crate) fn finish(mut self) -> anyhow::Result<Written> {
         if let Target::Many { written, .. } = self.target
             && (self.writer.pairs() > 0 || written == 0)
         {
-            self.write_numbered(meta.clone())?;
+            self.write_numbered()?;
         }
         match self.target {
             Target::One(mut out) => {
-                self.writer.finish(meta, &mut out)?;
+                let truncated = self.meta.truncated;
+                self.writer.finish(self.meta, &mut out)?;
                 out.finish()?;
-                Ok(1)
+                Ok(Written { shards: 1, truncated })
             }
             Target::Many { directory, name, written, .. } => {
                 directory.commit().with_context(|| name.display().to_string())?;
-                Ok(written)
+                Ok(Written { shards: written, truncated: self.truncated })
             }
         }
     }
 
-    fn write_numbered(&mut self, meta: ShardMeta) -> anyhow::Result<()> {
+    fn write_numbered(&mut self) -> anyhow::Result<()> {
         let Target::Many { directory, written, .. } = &mut self.target else { return Ok(()) };
         let file = directory.path().join(format!("train-{written:05}.safetensors"));
         *written += 1;
         let mut out = self.session.output(Some(&file))?;
-        std::mem::replace(&mut self.writer, ShardWriter::new(&self.spool)?).finish(meta, &mut out)?;
+        mem::replace(&mut self.writer, ShardWriter::new(&self.spool)?).finish(self.meta.clone(), &mut out)?;
+        self.truncated += mem::take(&mut self.meta.truncated);
         Ok(out.finish()?)
     }
 }

@@ -14,11 +14,17 @@ pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, EngineError> {
         return if path.is_file() { Ok(path.to_owned()) } else { Err(EngineError::Missing(vec![path.to_owned()])) };
     }
     let beside = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
-    let folders: Vec<PathBuf> = beside.into_iter().chain([Path::new(PACKAGES).join("onnxruntime/capi")]).collect();
+    let folders: Vec<PathBuf> = beside.into_iter().chain([installed()]).collect();
     folders
         .iter()
         .find_map(|folder| library_in(folder))
         .ok_or_else(|| EngineError::Missing(folders.iter().map(|folder| folder.join("libonnxruntime.so")).collect()))
+}
+
+/// Where `make deps` has put it; without the `..` when it is there, for messages.
+fn installed() -> PathBuf {
+    let folder = Path::new(PACKAGES).join("onnxruntime/capi");
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// `libonnxruntime.so`, or with a version behind it, as wheels have it.

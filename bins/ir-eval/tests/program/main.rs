@@ -1,7 +1,6 @@
-//! The real program, from its flags to its outputs.
+//! The real program, from its flags to its outputs. What every filter owes is tested in tests/tests/contract.
 
-mod manners;
+mod outputs;
 mod refusals;
 mod runs;
-mod support;
 mod vectors;

@@ -1,6 +1,6 @@
 //! What is refused, and how it is said.
 
-use crate::support::{Folder, text};
+use embtune_tests::Folder;
 
 const RUN: &str = "q1 Q0 d1 1 1.0 t\n";
 
@@ -82,7 +82,7 @@ fn files_that_do_not_belong_together() {
     let folder = folder();
     let swapped = folder.run("ir-eval -q --qrels qrels s=c,q").refusal();
     assert_says(&swapped, "c: its vectors were made with --role document");
-    assert!(swapped.contains("hint: a system is NAME=QUERIES,CORPUS"), "{swapped}");
+    assert!(swapped.contains("hint: the file of queries and that of documents may be swapped"), "{swapped}");
     folder.write_vectors("queries", "", &[("q1", &[1.0, 0.0])]);
     folder.write_vectors("corpus", "", &[("d1", &[1.0, 0.0])]);
     let swapped = folder.run("ir-eval -q --qrels qrels s=corpus,queries").refusal();
@@ -105,7 +105,7 @@ fn files_that_do_not_belong_together() {
 #[test]
 fn flags() {
     let folder = folder();
-    let usage = |arguments: &str| text(&folder.run(arguments).done().stderr);
+    let usage = |line: &str| folder.run(line).refusal();
     assert!(usage("ir-eval --qrels qrels").contains("SYSTEM"));
     assert!(usage("ir-eval --qrels qrels run").contains("expected NAME=QUERIES,CORPUS or NAME=RUN"));
     assert!(usage("ir-eval --qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));

@@ -1,8 +1,14 @@
 //! Reports on run files.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::support::{Folder, fixture, text};
+use embtune_tests::{Folder, workspace};
+
+/// A file of the trec_eval fixture, which stands with the metrics.
+fn fixture(name: &str) -> PathBuf {
+    workspace().join("shared/metrics/tests/trec_eval").join(name)
+}
 
 /// The edge cases of trec_eval: a tie, a query without relevant documents, one that was not run, one not judged.
 const QRELS: &str = "q1 0 a 1\nq1 0 b 0\nq1 0 c 2\nq2 0 x 0\nq3 0 a 1\n";
@@ -53,7 +59,7 @@ fn queries_that_are_missing_or_have_nothing_relevant_are_counted() {
     let messages = output.stderr();
     assert!(messages.contains("3 queries in the judgments, 2 evaluated, 1 without a relevant document"), "{messages}");
     assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q3\")"), "{messages}");
-    let report: serde_json::Value = output.json();
+    let report = output.json();
     assert_eq!((&report["queries"], &report["evaluated_queries"]), (&3.into(), &2.into()));
     assert_eq!(report["systems"][0]["missing_queries"], 1);
     // q1 has map .25, mrr .5, ndcg .2398, recall .5; q3 has 0; q2 does not count.
@@ -102,8 +108,7 @@ tuned is significantly better than base on mrr@10: +0.5000, 95 % CI +0.5000 to +
 #[test]
 fn programs_get_the_same_figures() {
     let folder = two_systems();
-    let report =
-        folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned").arg("--format=json").done().json();
+    let report = folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned --format json").json();
     assert_eq!(report["primary"], "mrr@10");
     assert!(report["systems"][0].get("comparison").is_none());
     let tuned = &report["systems"][1];
@@ -120,7 +125,7 @@ fn programs_get_the_same_figures() {
          base\tmrr@10\t0.5\t\t\t\t\n\
          tuned\tmrr@10\t1\t0.5\t0.5\t0.5\t0.0078125\n"
     );
-    folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned --per-query values -o report").stdout();
+    folder.run("ir-eval --qrels qrels --metrics mrr@10 base=base tuned=tuned --per-query values -o report").done();
     assert!(folder.read("values").starts_with("query\tbase:mrr@10\ttuned:mrr@10\nq0\t0.5\t1\n"));
     assert!(folder.read("report").starts_with("metric"));
 }
@@ -130,10 +135,8 @@ fn an_emitted_run_has_the_same_figures() {
     let folder = Folder::new();
     let (qrels, run) = (fixture("qrels.txt"), fixture("run.txt"));
     let (qrels, run) = (qrels.display(), run.display());
-    let first =
-        folder.run(&format!("ir-eval --qrels {qrels} s={run} --run {{}}.run")).arg("--format=json").done().json();
-    let again =
-        folder.run(&format!("ir-eval --qrels {qrels} s=s.run --run {{}}.again")).arg("--format=json").done().json();
+    let first = folder.run(&format!("ir-eval --qrels {qrels} s={run} --run {{}}.run --format json")).json();
+    let again = folder.run(&format!("ir-eval --qrels {qrels} s=s.run --run {{}}.again --format json")).json();
     assert_eq!(first, again);
     assert_eq!(folder.read("s.run"), folder.read("s.again"));
 }

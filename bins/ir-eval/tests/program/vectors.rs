@@ -1,6 +1,6 @@
 //! Search with vectors.
 
-use crate::support::{Folder, text};
+use embtune_tests::Folder;
 
 /// Three queries and four documents in the plane; d4 is d3 again, so that they tie.
 fn folder() -> Folder {
@@ -20,8 +20,7 @@ fn folder() -> Folder {
 #[test]
 fn the_best_documents_are_found() {
     let folder = folder();
-    let report =
-        folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out").arg("--format=json").done().json();
+    let report = folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out --format json").json();
     // d3 stands behind d4: equal scores, greater id first.
     assert_eq!(report["systems"][0]["metrics"]["mrr@1"], 2.0 / 3.0);
     assert_eq!(report["systems"][0]["metrics"]["mrr@4"], 2.5 / 3.0);
@@ -30,8 +29,7 @@ fn the_best_documents_are_found() {
     assert_eq!(order, ["d1", "d4", "d3", "d2", "d2", "d4", "d3", "d1", "d4", "d3", "d2", "d1"]);
     assert!(!run.contains("unjudged"), "only judged queries are searched");
     // Lengths count in the inner product.
-    let dot =
-        folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1 --similarity dot").arg("--format=json").done().json();
+    let dot = folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1 --similarity dot --format json").json();
     assert_eq!(dot["systems"][0]["metrics"]["mrr@1"], 1.0 / 3.0);
 }
 
@@ -45,9 +43,9 @@ fn the_run_has_the_figures_of_the_vectors() {
 #[test]
 fn depth_is_what_is_kept_and_never_less_than_k() {
     let folder = folder();
-    folder.run("ir-eval --qrels qrels s=q,c -k 1 --depth 2 --run two").stdout();
+    folder.run("ir-eval --qrels qrels s=q,c -k 1 --depth 2 --run two").done();
     assert_eq!(folder.read("two").lines().count(), 6);
-    folder.run("ir-eval --qrels qrels s=q,c -k 3 --depth 1 --run three").stdout();
+    folder.run("ir-eval --qrels qrels s=q,c -k 3 --depth 1 --run three").done();
     assert_eq!(folder.read("three").lines().count(), 9);
 }
 
@@ -60,14 +58,14 @@ fn relevant_documents_that_the_corpus_lacks_are_counted() {
     let expected = "s: 2 of 4 relevant documents are not in the corpus (first: \"gone\", relevant to query \"q1\")";
     assert!(messages.contains(expected), "{messages}");
     assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q9\")"), "{messages}");
-    let report: serde_json::Value = output.json();
+    let report = output.json();
     assert_eq!(report["systems"][0]["metrics"]["recall@4"], 0.5, "(1/2 + 1 + 0) / 3");
 }
 
 #[test]
 fn threads_do_not_change_the_bytes() {
     let folder = folder();
-    folder.run("ir-eval --qrels qrels s=q,c --threads 1 --run one").stdout();
-    folder.run("ir-eval --qrels qrels s=q,c --threads 4 --run four").stdout();
+    folder.run("ir-eval --qrels qrels s=q,c --threads 1 --run one").done();
+    folder.run("ir-eval --qrels qrels s=q,c --threads 4 --run four").done();
     assert_eq!(folder.read("one"), folder.read("four"));
 }

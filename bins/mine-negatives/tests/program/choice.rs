@@ -1,13 +1,13 @@
 //! The limits on ranks and scores. The query at 0° has the scores cos 0°, cos 10°, …:
 //! 1, .985, .940, .866, .766, .643, .5, .342, .174, 0.
 
-use crate::support::{FILES, pair, plane, text};
+use crate::plane::{MINE, pair, plane};
 
 /// The last digits of the ids of the negatives that q0 with the positive `positive` gets.
 fn mined(positive: &str, flags: &str) -> String {
     let folder = plane();
-    folder.write("pairs.jsonl", &pair("q0", positive));
-    let record = folder.run(&format!("{FILES} {flags} pairs.jsonl")).records().remove(0);
+    folder.write("pairs.jsonl", pair("q0", positive));
+    let record = folder.run(&format!("{MINE} {flags} pairs.jsonl")).records().remove(0);
     record["negative_ids"].as_array().unwrap().iter().map(|id| &id.as_str().unwrap()[1..]).collect()
 }
 
@@ -42,7 +42,7 @@ fn margins_are_measured_from_the_positive() {
 fn with_several_positives_the_lowest_score_counts() {
     let folder = plane();
     folder.write("pairs.jsonl", &(pair("q0", "d0") + &pair("q0", "d4")));
-    let records = folder.run(&format!("{FILES} -n 2 --absolute-margin 0 pairs.jsonl")).records();
+    let records = folder.run(&format!("{MINE} -n 2 --absolute-margin 0 pairs.jsonl")).records();
     assert_eq!(records[0]["negative_ids"], serde_json::json!(["d5", "d6"]));
     assert_eq!(records[0]["negative_ids"], records[1]["negative_ids"]);
     assert_ne!(records[0]["scores"][0], records[1]["scores"][0], "each pair has its own positive's score");
@@ -63,8 +63,9 @@ fn random_negatives_depend_on_the_seed_only() {
 #[test]
 fn the_notice_counts_what_was_dropped() {
     let folder = plane();
-    let output =
-        folder.run("--queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl").done();
+    let output = folder
+        .run("mine-negatives --queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl")
+        .done();
     let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; candidates dropped: \
                     1 of a positive's document or group, 2 by --max-score, 5 by --min-score\n";
     assert!(output.stderr().ends_with(expected), "{}", output.stderr());

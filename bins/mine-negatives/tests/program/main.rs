@@ -1,7 +1,6 @@
-//! The real program, from its flags to its outputs.
+//! The real program, from its flags to its outputs. What every filter owes is tested in tests/tests/contract.
 
 mod choice;
-mod manners;
 mod mining;
+mod plane;
 mod refusals;
-mod support;

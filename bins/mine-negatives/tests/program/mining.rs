@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{FILES, Folder, pair, plane};
+use embtune_tests::Folder;
+
+use crate::plane::{MINE, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
@@ -10,7 +12,7 @@ fn ids(record: &Value) -> Vec<&str> {
 
 /// The ids of the only pair's negatives.
 fn mined(folder: &Folder, flags: &str) -> Vec<String> {
-    let records = folder.run(&format!("{FILES} {flags} pairs.jsonl")).records();
+    let records = folder.run(&format!("{MINE} {flags} pairs.jsonl")).records();
     assert_eq!(records.len(), 1);
     ids(&records[0]).into_iter().map(str::to_owned).collect()
 }
@@ -23,7 +25,7 @@ fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
         "{\"lang\":\"de\",\"query\":\"a\",\"positive\":\"p\",\"anchor_id\":\"q14\",\"positive_id\":\"d0\",\
          \"negatives\":[\"old\"],\"scores\":[1,2],\"negative_ranks\":[7]}\n",
     );
-    let record = folder.run(&format!("{FILES} -n 2 pairs.jsonl")).records().remove(0);
+    let record = folder.run(&format!("{MINE} -n 2 pairs.jsonl")).records().remove(0);
     assert_eq!(record["negatives"], json!(["T1 text 1", "T2 text 2"]));
     assert_eq!(record["negative_ids"], json!(["d1", "d2"]));
     assert_eq!((&record["positive_rank"], &record["negative_ranks"]), (&json!(3), &json!([1, 2])));
@@ -37,8 +39,8 @@ fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
 #[test]
 fn a_positive_below_the_hits_has_a_score_but_no_rank() {
     let folder = plane();
-    folder.write("pairs.jsonl", &pair("q0", "d6"));
-    let record = folder.run(&format!("{FILES} -n 2 pairs.jsonl")).records().remove(0);
+    folder.write("pairs.jsonl", pair("q0", "d6"));
+    let record = folder.run(&format!("{MINE} -n 2 pairs.jsonl")).records().remove(0);
     assert_eq!(record["positive_rank"], Value::Null);
     assert!((record["scores"][0].as_f64().unwrap() - 0.5).abs() < 1e-6);
     assert_eq!(ids(&record), ["d0", "d1"]);
@@ -50,8 +52,8 @@ fn a_positive_of_another_pair_with_the_same_query_is_no_negative() {
     // Far apart, so that they are mined in different batches; the second one comes through another operand.
     let between = pair("q90", "d9").repeat(2000);
     folder.write("pairs.jsonl", &(pair("q0", "d0") + &between));
-    folder.write("more.jsonl", &pair("q0", "d1"));
-    let records = folder.run(&format!("{FILES} -n 2 pairs.jsonl more.jsonl")).records();
+    folder.write("more.jsonl", pair("q0", "d1"));
+    let records = folder.run(&format!("{MINE} -n 2 pairs.jsonl more.jsonl")).records();
     assert_eq!(records.len(), 2002);
     assert_eq!((ids(&records[0]), ids(&records[2001])), (vec!["d2", "d3"], vec!["d2", "d3"]));
 }
@@ -62,10 +64,10 @@ fn documents_of_the_positives_group_are_no_negatives() {
     let document = |n: u8, group: &str| format!("{{\"_id\":\"d{n}\",\"text\":\"text {n}\"{group}}}\n");
     // d0 to d6 are parts of one document: more than the first search brings.
     let texts = (0..10).map(|n| document(n, if n < 7 { ",\"group\":\"g\"" } else { "" }));
-    folder.write("corpus.jsonl", &texts.collect::<String>());
+    folder.write("corpus.jsonl", texts.collect::<String>());
     assert_eq!(mined(&folder, "-n 2"), ["d7", "d8"], "by the group of the positive's document");
-    folder.write("corpus.jsonl", &(0..10).map(|n| document(n, "")).collect::<String>());
-    folder.write("pairs.jsonl", &pair("q0", "d0").replace("}\n", ",\"group\":\"d1\"}\n"));
+    folder.write("corpus.jsonl", (0..10).map(|n| document(n, "")).collect::<String>());
+    folder.write("pairs.jsonl", pair("q0", "d0").replace("}\n", ",\"group\":\"d1\"}\n"));
     assert_eq!(mined(&folder, "-n 2"), ["d2", "d3"], "by the group of the pair, which is a document's id");
 }
 
@@ -79,12 +81,12 @@ fn a_text_that_was_there_is_no_negative() {
         _ => "other",
     };
     let texts = (0..10).map(|n| format!("{{\"_id\":\"d{n}\",\"title\":\"\",\"text\":\"{}\"}}\n", text(n)));
-    folder.write("corpus.jsonl", &texts.collect::<String>());
-    folder.write("pairs.jsonl", &pair("q0", "d0").replace("a part of d0", "the positive"));
+    folder.write("corpus.jsonl", texts.collect::<String>());
+    folder.write("pairs.jsonl", pair("q0", "d0").replace("a part of d0", "the positive"));
     assert_eq!(mined(&folder, "-n 3"), ["d2", "d3", "d5"]);
     let titled = |n: u8| format!("{{\"_id\":\"d{n}\",\"title\":\"T{n}\",\"text\":\"{} {n}\"}}\n", text(n));
-    folder.write("corpus.jsonl", &(0..10).map(titled).collect::<String>());
-    folder.write("pairs.jsonl", &pair("q0", "d0").replace("a part of d0", "the positive 1"));
+    folder.write("corpus.jsonl", (0..10).map(titled).collect::<String>());
+    folder.write("pairs.jsonl", pair("q0", "d0").replace("a part of d0", "the positive 1"));
     assert_eq!(mined(&folder, "-n 3"), ["d2", "d3", "d4"], "the positive is the text without its title");
 }
 
@@ -99,11 +101,21 @@ fn batches_do_not_change_the_result() {
             })
             .collect()
     };
-    folder.write("all", &some(0, 1100));
-    folder.write("first", &some(0, 500));
-    folder.write("second", &some(500, 1100));
-    let flags = format!("{FILES} --relative-margin 0.1");
+    folder.write("all", some(0, 1100));
+    folder.write("first", some(0, 500));
+    folder.write("second", some(500, 1100));
+    let flags = format!("{MINE} --relative-margin 0.1");
     let all = folder.run(&format!("{flags} all")).stdout();
     assert_eq!(all, folder.run(&format!("{flags} first")).stdout() + &folder.run(&format!("{flags} second")).stdout());
     assert_eq!(all.lines().count(), 1100);
+}
+
+#[test]
+fn a_pipe_gives_what_a_file_gives() {
+    let folder = plane();
+    let pairs = pair("q0", "d0") + &pair("q14", "d3");
+    folder.write("pairs.jsonl", &pairs);
+    let piped = folder.run(MINE).stdin(pairs).stdout();
+    assert_eq!(piped, folder.run(&format!("{MINE} pairs.jsonl")).stdout());
+    assert_eq!(piped.lines().count(), 2);
 }

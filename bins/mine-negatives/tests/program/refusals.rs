@@ -1,6 +1,8 @@
 //! What is refused, and how it is said.
 
-use crate::support::{FILES, Folder, at, pair, plane, text};
+use embtune_tests::Folder;
+
+use crate::plane::{MINE, at, pair, plane};
 
 #[track_caller]
 fn assert_says(message: &str, expected: &str) {
@@ -10,10 +12,10 @@ fn assert_says(message: &str, expected: &str) {
 /// The message about a file of pairs whose second line is this.
 fn about_record(line: &str) -> String {
     let folder = plane();
-    folder.write("bad", &format!("{}{line}\n{}", pair("q0", "d0"), pair("q14", "d1")));
-    let skipped = folder.run(&format!("{FILES} --on-error skip bad")).done();
-    assert_eq!((skipped.status.code(), text(&skipped.stdout).lines().count()), (Some(1), 2), "{line}");
-    folder.run(&format!("{FILES} bad")).refusal()
+    folder.write("bad", format!("{}{line}\n{}", pair("q0", "d0"), pair("q14", "d1")));
+    let skipped = folder.run(&format!("{MINE} --on-error skip bad")).ran().with_code(1);
+    assert_eq!(skipped.stdout().lines().count(), 2, "{skipped}");
+    folder.run(&format!("{MINE} bad")).refusal()
 }
 
 #[test]
@@ -37,13 +39,10 @@ fn lines_that_are_no_pairs() {
     assert_says(&about_record(r#"{"anchor":1,"positive":"p"}"#), "bad:2: field \"anchor\" must be a string");
     let folder = plane();
     std::fs::write(folder.path("latin1"), b"{\"anchor\":\"\xe4\"}\n").unwrap();
-    assert_says(&folder.run(&format!("{FILES} latin1")).refusal(), "latin1:1: not UTF-8");
-    folder.write("long", &pair("q0", &"d".repeat(3000)));
-    assert_says(
-        &folder.run(&format!("{FILES} --max-record-bytes 2K long")).refusal(),
-        "long:1: longer than 2048 bytes",
-    );
-    assert_says(&folder.run(&format!("{FILES} none")).refusal(), "none: No such file");
+    assert_says(&folder.run(&format!("{MINE} latin1")).refusal(), "latin1:1: not UTF-8");
+    folder.write("long", pair("q0", &"d".repeat(3000)));
+    assert_says(&folder.run(&format!("{MINE} --max-record-bytes 2K long")).refusal(), "long:1: longer than 2048 bytes");
+    assert_says(&folder.run(&format!("{MINE} none")).refusal(), "none: No such file");
 }
 
 #[test]
@@ -52,24 +51,26 @@ fn texts_that_are_not_the_corpus() {
     let texts = folder.read("corpus.jsonl");
     let (first, rest) = texts.split_once('\n').unwrap();
     folder.write("corpus.jsonl", rest);
-    let message = folder.run(&format!("{FILES} pairs.jsonl")).refusal();
+    let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
     assert_says(&message, "corpus.jsonl: lacks 1 of the 10 documents of c (first: \"d0\")");
-    folder.write("corpus.jsonl", &format!("{texts}{first}\n"));
+    folder.write("corpus.jsonl", format!("{texts}{first}\n"));
     assert_says(
-        &folder.run(&format!("{FILES} pairs.jsonl")).refusal(),
+        &folder.run(&format!("{MINE} pairs.jsonl")).refusal(),
         "corpus.jsonl:11: document \"d0\" is there twice",
     );
-    folder.write("corpus.jsonl", &format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
-    assert_eq!(folder.run(&format!("{FILES} pairs.jsonl")).records().len(), 1);
+    folder.write("corpus.jsonl", format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
+    assert_eq!(folder.run(&format!("{MINE} pairs.jsonl")).records().len(), 1);
 }
 
 #[test]
 fn vectors() {
     let folder = plane();
     let run = |folder: &Folder, queries: &str, corpus: &str| {
-        folder.run(&format!("-q --queries {queries} --corpus {corpus} --texts corpus.jsonl pairs.jsonl")).refusal()
+        folder
+            .run(&format!("mine-negatives -q --queries {queries} --corpus {corpus} --texts corpus.jsonl pairs.jsonl"))
+            .refusal()
     };
-    assert_says(&run(&folder, "c", "q"), "--queries c: its vectors were made with --role document");
+    assert_says(&run(&folder, "c", "q"), "c: its vectors were made with --role document");
     folder.write_vectors("wide", "query", &[("q0", &[1.0, 0.0, 0.0])]);
     assert_says(&run(&folder, "wide", "c"), "wide has vectors of 3 elements, c of 2");
     folder.write_vectors_of("tuned", "tuned", "query", &[("q0", &at(0.0))]);
@@ -85,6 +86,6 @@ fn vectors() {
 
 #[test]
 fn ranges_that_cannot_hold_the_negatives() {
-    let message = plane().run(&format!("{FILES} -n 5 --range-max 4 pairs.jsonl")).refusal();
+    let message = plane().run(&format!("{MINE} -n 5 --range-max 4 pairs.jsonl")).refusal();
     assert_says(&message, "the range from 0 to 4 cannot hold 5 negatives\nhint: ");
 }
