@@ -93,7 +93,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) metrics: Vec<Metric>,
 
-    /// Metric that decides [default: ndcg@10 if it is reported, else the first]
+    /// Metric that decides: ndcg@10 unless another is named, or the first if that is not reported
     #[arg(long, value_name = "METRIC", help_heading = "Metrics")]
     pub(crate) primary: Option<Metric>,
 

@@ -57,6 +57,13 @@ impl<'a> Trainer<'a> {
         let steps_an_epoch = shards.pairs().div_ceil(batch_size) as u64;
         let total = steps_an_epoch * u64::from(self.args.epochs);
         let schedule = Linear { peak: self.args.learning_rate, warmup: self.args.warmup_steps, total };
+        if schedule.warmup >= total {
+            let warmup = schedule.warmup;
+            session.warn(format!(
+                "{warmup} warm-up steps, but {total} steps in all: the learning rate never reaches {}\nhint: lower --warmup-steps",
+                schedule.peak
+            ));
+        }
         let progress = session.progress(Some(total), "steps");
         let start = Instant::now();
         let (mut step, mut tokens) = (0, 0);
