@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::error::Error as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use embtune_cli::Device;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -46,7 +46,9 @@ fn open_cuda(index: usize) -> Result<tch::Device, TorchError> {
             "device cuda:{index} cannot run: {what}\nhint: `make deps CUDA=1` installs the CUDA libraries; --device cpu does without"
         ))
     };
-    let library = Path::new(LIBRARY_FOLDER).join("libtorch_cuda.so");
+    // A program that was carried to another machine looks where the dynamic linker does.
+    let beside = Path::new(LIBRARY_FOLDER).join("libtorch_cuda.so");
+    let library = if beside.is_file() { beside } else { PathBuf::from("libtorch_cuda.so") };
     // SAFETY: libtorch_cuda registers its kernels with the libtorch that is loaded already; it is of the same build.
     let loaded = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
     // It stays for the life of the process: kernels are registered in it.
