@@ -48,16 +48,18 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     drop(progress);
 
-    let meta = EmbeddingsMeta {
-        version: 0, // set by the writer
-        model: model.fingerprint()?,
-        pooling: model.pooling().to_string(),
-        role: cli.role.map(|role| role.name().to_owned()),
-        prompt,
-        normalized: model.normalizes(),
-        precision: "fp32".into(),
-        max_seq_length: encoder.max_seq_length(),
-        truncated,
+    let meta = || -> anyhow::Result<EmbeddingsMeta> {
+        Ok(EmbeddingsMeta {
+            version: 0, // set by the writer
+            model: model.fingerprint()?,
+            pooling: model.pooling().to_string(),
+            role: cli.role.map(|role| role.name().to_owned()),
+            prompt,
+            normalized: model.normalizes(),
+            precision: "fp32".into(),
+            max_seq_length: encoder.max_seq_length(),
+            truncated,
+        })
     };
     sink.finish(meta, &mut out)?;
     out.finish()?;

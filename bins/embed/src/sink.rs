@@ -75,10 +75,15 @@ impl Sink {
         Ok(())
     }
 
-    pub(crate) fn finish(self, meta: EmbeddingsMeta, out: &mut Output) -> anyhow::Result<()> {
+    /// Writes what has waited. `meta` is asked for only where it is written: naming a model means reading all of it.
+    pub(crate) fn finish(
+        self,
+        meta: impl FnOnce() -> anyhow::Result<EmbeddingsMeta>,
+        out: &mut Output,
+    ) -> anyhow::Result<()> {
         match self {
             Self::Jsonl => {}
-            Self::Safetensors { writer, .. } => writer.finish(meta, out)?,
+            Self::Safetensors { writer, .. } => writer.finish(meta()?, out)?,
             Self::Npy { vectors, rows, dim, dtype } => {
                 out.write_all(&npy_header(rows, dim, dtype))?;
                 let mut file = vectors.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -37,7 +37,7 @@ pub use entry::{Filter, Outcome, main};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::ModelArgs;
-pub use output::{AtomicFile, ClosedPipe, Output, spool_directory};
+pub use output::{ClosedPipe, Output, spool_directory};
 pub use parsers::{parse_bytes, parse_not_negative, parse_share};
 pub use progress::Progress;
 pub use session::Session;

@@ -1,7 +1,7 @@
 //! Stdout and named outputs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -113,7 +113,7 @@ pub fn spool_directory(output: Option<&Path>) -> PathBuf {
 /// A file that appears under its name, complete and on disk, when [`AtomicFile::commit`] succeeds, and not before.
 ///
 /// Until then it is a temporary file beside its target, removed when this is dropped.
-pub struct AtomicFile {
+struct AtomicFile {
     file: NamedTempFile,
     target: PathBuf,
 }
@@ -123,7 +123,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When the directory cannot be written, or `path` is a directory.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    fn create(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::PermissionsExt as _;
         // Through a symbolic link, the file that it points to is replaced, not the link.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -141,16 +141,11 @@ impl AtomicFile {
         Ok(Self { file, target })
     }
 
-    /// The file so far; it can be read and positioned.
-    pub fn file(&mut self) -> &mut File {
-        self.file.as_file_mut()
-    }
-
     /// Puts the file on disk and under its name.
     ///
     /// # Errors
     /// When the disk refuses; the target is then as it was.
-    pub fn commit(self) -> io::Result<()> {
+    fn commit(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.target).map_err(|error| error.error)?;
         Ok(())
@@ -164,12 +159,6 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-impl Seek for AtomicFile {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.file.seek(position)
     }
 }
 

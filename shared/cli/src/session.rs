@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::MultiProgress;
 
 use crate::log::{Level, Log};
-use crate::{Common, Input, Interrupt, LogFormat, Output, Progress};
+use crate::{Common, Input, Interrupt, Output, Progress};
 
 /// The process around a filter's body: messages, progress, signals, inputs and outputs.
 pub struct Session {
@@ -89,10 +89,5 @@ impl Session {
 
     pub(crate) fn logger(&self) -> &Log {
         &self.log
-    }
-
-    /// Whether messages are JSON objects.
-    pub fn log_format(&self) -> LogFormat {
-        if self.log.json() { LogFormat::Json } else { LogFormat::Text }
     }
 }

@@ -71,7 +71,7 @@ impl Graph {
         name.into()
     }
 
-    /// Constant integers `[n]`, or a scalar for a single one with `scalar`.
+    /// Constant integers `[n]`.
     pub(crate) fn integers(&mut self, values: &[i64]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(DataType::Int64, vec![values.len() as i64], bytes)

@@ -62,11 +62,6 @@ impl TensorFile {
         &self.name
     }
 
-    /// The whole file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.map
-    }
-
     /// Names of the tensors, in the order of their data.
     pub fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()

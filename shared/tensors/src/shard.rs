@@ -147,11 +147,6 @@ impl Shard {
         map(&self.bytes(&column.tensor("input_ids"))[range.start * 4..range.end * 4], u32::from_le_bytes)
     }
 
-    /// Number of tokens of a row.
-    pub fn token_count(&self, column: Column, row: usize) -> usize {
-        self.token_range(column, row).len()
-    }
-
     /// Hashes of a row.
     pub fn hashes(&self, column: Column, row: usize) -> Hashes {
         let at = |part: &str| u64_at(self.bytes(&column.tensor(part)), row);
