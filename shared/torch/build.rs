@@ -3,6 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+const SOURCES: [&str; 7] =
+    ["add_norm", "attention", "dropout", "feed_forward", "parameters", "state", "varlen"];
+
 fn main() {
     println!("cargo:rerun-if-changed=csrc");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -16,7 +19,7 @@ fn main() {
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .files(["csrc/parameters.cpp", "csrc/dropout.cpp"])
+        .files(SOURCES.map(|name| format!("csrc/{name}.cpp")))
         .compile("embtune_torch");
     // The folder that is linked against holds links; the libraries beside the real file are found from there.
     let real = PathBuf::from(&lib).join("libtorch_cpu.so").canonicalize().expect("libtorch_cpu.so (run `make deps`)");

@@ -62,7 +62,6 @@ int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Hand
                   embtune::Handle step, const EmbtuneAdamW* options, embtune::Handle divisor) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
-    step->add_(1);  // the kernel only reads it
     std::vector<at::Tensor> p{*parameter}, g{*grad}, m{*moment1}, v{*moment2}, s{*step};
     at::_fused_adamw_(p, g, m, v, {}, s, options->learning_rate, options->beta1, options->beta2, options->weight_decay,
                       options->epsilon, /*amsgrad=*/false, /*maximize=*/false, *divisor, std::nullopt);

@@ -2,16 +2,20 @@
 //!
 //! - [`leaf`] makes parameters that are views of one flat buffer and accumulate their gradients in another, so that
 //!   clipping and AdamW are a handful of kernels ([`clip`], [`AdamW`]);
-//! - [`dropout`] is cheap on the CPU;
+//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
 //! - [`open_device`] loads CUDA when it is asked for: one build serves machines with and without a GPU.
 
 mod device;
 mod ffi;
+mod layers;
 mod optimizer;
-mod random;
+mod parameters;
+mod state;
 
 pub use device::{OpenedDevice, open_device};
-pub use ffi::{TorchError, clip, dropout, leaf};
-pub use optimizer::AdamW;
-pub use random::seed;
+pub use ffi::TorchError;
+pub use layers::{Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
+pub use optimizer::{AdamW, Segment};
+pub use parameters::{clip, leaf};
+pub use state::{CudaMemory, cuda_memory, generator_state, seed, set_generator_state};
 pub use tch;

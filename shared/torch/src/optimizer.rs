@@ -1,50 +1,40 @@
 //! AdamW over flat buffers.
+#![allow(unsafe_code)]
+
+use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
 use crate::TorchError;
-use crate::ffi::adamw_step;
+use crate::ffi::{RawAdamW, check, embtune_adamw, handle};
 
-/// AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW` computes it:
-/// `θ ← θ·(1 − η·λ) − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`.
-///
-/// Works on one flat f32 buffer whose first `decayed` elements are subject to weight decay.
-pub struct AdamW {
-    /// β₁, the decay of the first moment.
-    pub beta1: f64,
-    /// β₂, the decay of the second moment.
-    pub beta2: f64,
-    /// ε, added to the root of the second moment.
-    pub epsilon: f64,
-    /// λ, for the first segment.
-    weight_decay: f64,
-    segments: [Segment; 2],
+/// A part of the parameters that shares its options.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// Elements of the flat buffer.
+    pub range: Range<i64>,
+    /// Factor on the learning rate.
+    pub rate: f64,
+    /// λ.
+    pub weight_decay: f64,
 }
 
-struct Segment {
-    start: i64,
-    length: i64,
-    decays: bool,
-    moment1: Tensor,
-    moment2: Tensor,
-    step: Tensor,
+/// AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW` computes it:
+/// `θ ← θ·(1 − η·λ) − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`, with β₁ 0.9, β₂ 0.999 and ε 1e-8.
+pub struct AdamW {
+    segments: Vec<Segment>,
+    /// m, f32 `[n]`.
+    pub moment1: Tensor,
+    /// v, f32 `[n]`.
+    pub moment2: Tensor,
+    /// t: steps taken.
+    pub steps: u64,
 }
 
 impl AdamW {
-    /// An optimizer for the buffer `parameters`, f32 `[n]`, with moments of 0, β 0.9 and 0.999, ε 1e-8.
-    pub fn new(parameters: &Tensor, decayed: i64, weight_decay: f64) -> Self {
-        let options = (Kind::Float, parameters.device());
-        let segment = |start: i64, length: i64, decays: bool| Segment {
-            start,
-            length,
-            decays,
-            moment1: Tensor::zeros([length], options),
-            moment2: Tensor::zeros([length], options),
-            step: Tensor::zeros([] as [i64; 0], options),
-        };
-        let total = parameters.size().iter().product::<i64>();
-        let segments = [segment(0, decayed, true), segment(decayed, total - decayed, false)];
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, segments }
+    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step.
+    pub fn new(parameters: &Tensor, segments: Vec<Segment>) -> Self {
+        Self { segments, moment1: parameters.zeros_like(), moment2: parameters.zeros_like(), steps: 0 }
     }
 
     /// One step.
@@ -61,12 +51,31 @@ impl AdamW {
         learning_rate: f64,
         divisor: &Tensor,
     ) -> Result<(), TorchError> {
-        for segment in &self.segments {
-            let parameter = parameters.f_narrow(0, segment.start, segment.length)?;
-            let grad = grad.f_narrow(0, segment.start, segment.length)?;
-            let weight_decay = if segment.decays { self.weight_decay } else { 0.0 };
-            let buffers = [&parameter, &grad, &segment.moment1, &segment.moment2];
-            adamw_step(self, learning_rate, weight_decay, buffers, &segment.step, divisor)?;
+        self.steps += 1;
+        let steps = Tensor::f_full([] as [i64; 0], self.steps as f64, (Kind::Float, parameters.device()))?;
+        for Segment { range, rate, weight_decay } in &self.segments {
+            let part = |flat: &Tensor| flat.f_narrow(0, range.start, range.end - range.start);
+            let (parameter, grad) = (part(parameters)?, part(grad)?);
+            let (moment1, moment2) = (part(&self.moment1)?, part(&self.moment2)?);
+            let options = RawAdamW {
+                learning_rate: learning_rate * rate,
+                beta1: 0.9,
+                beta2: 0.999,
+                weight_decay: *weight_decay,
+                epsilon: 1e-8,
+            };
+            // SAFETY: all handles are live tensors for the call, which writes to their elements only.
+            check(unsafe {
+                embtune_adamw(
+                    handle(&parameter),
+                    handle(&grad),
+                    handle(&moment1),
+                    handle(&moment2),
+                    handle(&steps),
+                    &options,
+                    handle(divisor),
+                )
+            })?;
         }
         Ok(())
     }

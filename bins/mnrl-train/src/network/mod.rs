@@ -1,0 +1,89 @@
+//! The model as a network: an encoder over packed tokens, and what makes one vector of a row.
+
+mod bert;
+mod embeddings;
+mod head;
+mod linear;
+mod mpnet;
+mod packed;
+mod pooling;
+mod post_norm;
+mod relative_attention;
+
+use embtune_model::{Architecture, ModelDir};
+use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::{Dropout, TorchError};
+
+use crate::lora::Lora;
+use crate::parameters::Parameters;
+use head::Head;
+use linear::Builder;
+pub(crate) use packed::{Packed, Row};
+
+/// A family of encoders. The next one is a file beside these that implements this, and a line in [`Network::new`].
+pub(crate) trait Encoder {
+    /// Hidden states of all tokens.
+    ///
+    /// # Shapes
+    /// - output: `[tokens, hidden]`, of the pass's type
+    fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError>;
+}
+
+/// How a forward pass computes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pass {
+    /// Type of the hidden states and of the matrices; norms, softmax and the rest add up in f32.
+    pub(crate) kind: Kind,
+    /// On hidden states.
+    pub(crate) hidden_dropout: f64,
+    /// On attention probabilities.
+    pub(crate) attention_dropout: f64,
+}
+
+impl Pass {
+    /// The same without dropout.
+    pub(crate) fn without_dropout(self) -> Self {
+        Self { hidden_dropout: 0.0, attention_dropout: 0.0, ..self }
+    }
+
+    fn hidden<'a>(&self, packed: &'a Packed, site: i64) -> Dropout<'a> {
+        Dropout { keys: &packed.keys, site, p: self.hidden_dropout }
+    }
+
+    fn attention<'a>(&self, packed: &'a Packed, site: i64) -> Dropout<'a> {
+        Dropout { keys: &packed.keys, site, p: self.attention_dropout }
+    }
+}
+
+/// A model whose weights are leaves over [`Parameters`].
+pub(crate) struct Network {
+    encoder: Box<dyn Encoder>,
+    head: Head,
+}
+
+impl Network {
+    pub(crate) fn new(model: &ModelDir, parameters: &Parameters, lora: Option<&Lora>) -> Result<Self, TorchError> {
+        let config = model.config();
+        let builder = Builder { parameters, lora };
+        let encoder: Box<dyn Encoder> = match config.architecture {
+            Architecture::Bert | Architecture::XlmRoberta | Architecture::DistilBert => {
+                Box::new(bert::Bert::new(config, builder)?)
+            }
+            Architecture::MpNet => Box::new(mpnet::MpNet::new(config, builder)?),
+        };
+        Ok(Self { encoder, head: Head::new(model, builder)? })
+    }
+
+    /// One vector a row.
+    ///
+    /// # Shapes
+    /// - output: `[rows, dimension]`, f32
+    pub(crate) fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError> {
+        self.head.forward(&self.encoder.forward(packed, pass)?, packed)
+    }
+}
+
+/// A sparse gradient spares the CPU a zeroed copy of the whole table; on CUDA the dense kernel is deterministic.
+fn sparse_gradient(table: &Tensor) -> bool {
+    table.device() == Device::Cpu
+}

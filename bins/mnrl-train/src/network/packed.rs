@@ -1,0 +1,77 @@
+//! Rows of tokens side by side, without padding.
+
+use embtune_model::EncoderConfig;
+use embtune_torch::tch::{Device, Tensor};
+use embtune_torch::{Sequences, TorchError};
+
+use crate::keys::token_key;
+
+/// A row of token ids, and the key of its dropout.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) tokens: &'a [u32],
+    pub(crate) key: u64,
+}
+
+/// The tokens of all rows behind each other, `[tokens]`.
+pub(crate) struct Packed {
+    /// i64 `[tokens]`.
+    pub(crate) input_ids: Tensor,
+    /// i64 `[tokens]`: rows of the position embeddings.
+    pub(crate) positions: Tensor,
+    /// i64 `[tokens]`, of the dropout on the CPU.
+    pub(crate) keys: Tensor,
+    /// Tokens of each row.
+    pub(crate) lengths: Vec<i64>,
+    /// `[rows + 1]`: where each row begins.
+    starts: Tensor,
+}
+
+impl Packed {
+    pub(crate) fn new(rows: &[Row<'_>], config: &EncoderConfig, device: Device) -> Result<Self, TorchError> {
+        let (mut input_ids, mut positions, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lengths, mut starts) = (Vec::with_capacity(rows.len()), vec![0_i64]);
+        for row in rows {
+            input_ids.extend(row.tokens.iter().map(|id| i64::from(*id)));
+            push_positions(&mut positions, row.tokens, config);
+            if device == Device::Cpu {
+                keys.extend((0..row.tokens.len()).map(|place| token_key(row.key, place)));
+            }
+            lengths.push(row.tokens.len() as i64);
+            starts.push(input_ids.len() as i64);
+        }
+        let tensor = |values: &[i64]| Ok::<_, TorchError>(Tensor::f_from_slice(values)?.f_to_device(device)?);
+        let starts = match device {
+            Device::Cpu => Tensor::f_from_slice(&starts)?,
+            // What CUDA's kernels take.
+            _ => Tensor::f_from_slice(&starts.iter().map(|start| *start as i32).collect::<Vec<_>>())?
+                .f_to_device(device)?,
+        };
+        Ok(Self { input_ids: tensor(&input_ids)?, positions: tensor(&positions)?, keys: tensor(&keys)?, lengths, starts })
+    }
+
+    /// Where the rows are, for attention.
+    pub(crate) fn sequences(&self) -> Sequences<'_> {
+        Sequences { starts: &self.starts, longest: self.lengths.iter().copied().max().unwrap_or(0) }
+    }
+
+    /// Number of each row's first token, i64 `[rows]`.
+    pub(crate) fn first_tokens(&self) -> Result<Tensor, TorchError> {
+        Ok(self.starts.f_narrow(0, 0, self.lengths.len() as i64)?.f_to_kind(embtune_torch::tch::Kind::Int64)?)
+    }
+}
+
+/// BERT counts from 0. RoBERTa's families count tokens that are not padding from the row behind padding's own, which
+/// padding, if a text spells it out, takes.
+fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &EncoderConfig) {
+    let Some(row) = config.position_padding() else {
+        positions.extend(0..tokens.len() as i64);
+        return;
+    };
+    let mut next = row as i64;
+    for token in tokens {
+        let is_token = *token as usize != config.pad_token_id;
+        next += i64::from(is_token);
+        positions.push(if is_token { next } else { row as i64 });
+    }
+}

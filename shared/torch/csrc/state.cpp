@@ -1,0 +1,49 @@
+// The random number generator's state, and what CUDA's allocator has given out.
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include <mutex>
+
+#include "guard.h"
+
+namespace embtune {
+
+// A negative index is the CPU.
+static c10::Device device(int64_t index) {
+  return index < 0 ? c10::Device(at::kCPU) : c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+}  // namespace embtune
+
+extern "C" {
+
+int embtune_generator_state(int64_t index, embtune::Handle* out) {
+  return embtune::guard([&] {
+    at::Generator generator = at::globalContext().defaultGenerator(embtune::device(index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    *out = embtune::give(generator.get_state());
+  });
+}
+
+int embtune_set_generator_state(int64_t index, embtune::Handle state) {
+  return embtune::guard([&] {
+    at::Generator generator = at::globalContext().defaultGenerator(embtune::device(index));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(*state);
+  });
+}
+
+// Free bytes of the device (of the driver, and of the allocator's own reserve), and the most that tensors took at once.
+int embtune_cuda_memory(int64_t index, int64_t* free, int64_t* peak) {
+  return embtune::guard([&] {
+    c10::DeviceAllocator* allocator = at::getDeviceAllocator(at::kCUDA);
+    const auto device = static_cast<c10::DeviceIndex>(index);
+    const auto statistics = allocator->getDeviceStats(device);
+    const auto total = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    *peak = statistics.allocated_bytes[total].peak;
+    *free = static_cast<int64_t>(allocator->getMemoryInfo(device).first) + statistics.reserved_bytes[total].current -
+            statistics.allocated_bytes[total].current;
+  });
+}
+}

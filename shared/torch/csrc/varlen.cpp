@@ -1,0 +1,30 @@
+// Attention of packed sequences on CUDA, by the kernels that libtorch carries: FlashAttention for 16-bit floats, the
+// memory-efficient kernel for 32-bit. Both draw dropout from the device's generator.
+#include <ATen/ops/_efficient_attention_forward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+
+#include <cmath>
+
+#include "guard.h"
+
+// qkv is [tokens, 3 · hidden], starts an int32 [sequences + 1] on the device; the output is [tokens, hidden].
+extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle starts, int64_t longest, int64_t heads,
+                                        double p, embtune::Handle* out) {
+  return embtune::guard([&] {
+    const int64_t tokens = qkv->size(0), hidden = qkv->size(1) / 3, size = hidden / heads;
+    const double scale = 1.0 / std::sqrt(static_cast<double>(size));
+    const auto parts = qkv->view({tokens, 3, heads, size}).unbind(1);
+    at::Tensor result;
+    if (qkv->scalar_type() == at::kFloat) {
+      // log_sumexp is what the backward pass starts from.
+      result = std::get<0>(at::_efficient_attention_forward(
+                               parts[0].unsqueeze(0), parts[1].unsqueeze(0), parts[2].unsqueeze(0), std::nullopt, *starts,
+                               *starts, longest, longest, p, /*custom_mask_type=*/0, /*compute_log_sumexp=*/true, scale))
+                   .squeeze(0);
+    } else {
+      result = std::get<0>(at::_flash_attention_forward(parts[0], parts[1], parts[2], *starts, *starts, longest, longest,
+                                                        p, /*is_causal=*/false, /*return_debug_mask=*/false, scale));
+    }
+    *out = embtune::give(result.reshape({tokens, hidden}));
+  });
+}

@@ -1,0 +1,170 @@
+//! The kernels against the same formulas in plain libtorch operations, values and gradients.
+
+use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::{
+    Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, generator_state, seed,
+    set_generator_state,
+};
+
+const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn keys(count: i64) -> Tensor {
+    Tensor::arange(count, (Kind::Int64, Device::Cpu)) * 7919 + 13
+}
+
+fn leaf(shape: &[i64]) -> Tensor {
+    Tensor::randn(shape, CPU).set_requires_grad(true)
+}
+
+/// Largest difference, relative to the largest element.
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
+    (&a - &b).abs().max().double_value(&[]) / b.abs().max().double_value(&[]).max(1e-12)
+}
+
+/// Gradients of `leaves` for a fixed weighting of the output.
+fn gradients(output: &Tensor, leaves: &[&Tensor]) -> Vec<Tensor> {
+    let weights = Tensor::linspace(-1.0, 1.0, output.numel() as i64, CPU).view_as(output).cos();
+    Tensor::run_backward(&[(output.to_kind(Kind::Float) * weights).sum(Kind::Float)], leaves, false, false)
+}
+
+/// Plain attention, a sequence at a time, with the mask that the same keys give on their own.
+fn plain_attention(qkv: &Tensor, lengths: &[i64], heads: i64, dropout: Dropout<'_>) -> Tensor {
+    let size = qkv.size()[1] / 3 / heads;
+    let mut start = 0;
+    let outputs: Vec<_> = lengths
+        .iter()
+        .map(|length| {
+            let parts = qkv.narrow(0, start, *length).view([*length, 3, heads, size]).permute([1, 2, 0, 3]);
+            let (q, k, v) = (parts.get(0), parts.get(1), parts.get(2));
+            let p = (q.matmul(&k.transpose(-2, -1)) / (size as f64).sqrt()).softmax(-1, Kind::Float);
+            let keys = dropout.keys.narrow(0, start, *length);
+            let mask = Dropout { keys: &keys, ..dropout }.apply(&Tensor::ones([1, heads, *length, *length], CPU));
+            start += length;
+            (p * mask.unwrap().squeeze_dim(0)).matmul(&v).transpose(0, 1).reshape([*length, heads * size])
+        })
+        .collect();
+    Tensor::cat(&outputs, 0)
+}
+
+#[test]
+fn attention_is_that_of_plain_operations() {
+    seed(1);
+    // One token, odd lengths, and more queries than a block holds.
+    let lengths = [1, 5, 37, 130, 300];
+    let starts: Vec<i64> = std::iter::once(0)
+        .chain(lengths.iter().scan(0, |sum, length| {
+            *sum += length;
+            Some(*sum)
+        }))
+        .collect();
+    let tokens = starts[lengths.len()];
+    let (starts, keys) = (Tensor::from_slice(&starts), keys(tokens));
+    for p in [0.0, 0.25] {
+        let dropout = Dropout { keys: &keys, site: 5, p };
+        let qkv = leaf(&[tokens, 3 * 4 * 8]);
+        let expected = plain_attention(&qkv, &lengths, 4, dropout);
+        let expected_grad = gradients(&expected, &[&qkv]);
+        let sequences = Sequences { starts: &starts, longest: 300 };
+        let found = attention(&qkv, sequences, 4, dropout).unwrap();
+        assert!(distance(&found, &expected) < 1e-5, "p {p}: {}", distance(&found, &expected));
+        let grad = gradients(&found, &[&qkv]);
+        assert!(distance(&grad[0], &expected_grad[0]) < 1e-5, "p {p}: {}", distance(&grad[0], &expected_grad[0]));
+
+        let half = qkv.detach().to_kind(Kind::BFloat16).set_requires_grad(true);
+        let found = attention(&half, sequences, 4, dropout).unwrap();
+        assert!(distance(&found, &expected) < 2e-2, "bf16, p {p}: {}", distance(&found, &expected));
+        let grad = gradients(&found, &[&half]);
+        assert!(distance(&grad[0], &expected_grad[0]) < 2e-2, "bf16, p {p}");
+    }
+}
+
+#[test]
+fn add_norm_is_that_of_plain_operations() {
+    seed(2);
+    let (tokens, width) = (301, 48);
+    let keys = keys(tokens);
+    for p in [0.0, 0.25] {
+        let dropout = Dropout { keys: &keys, site: 9, p };
+        let (residual, x) = (leaf(&[tokens, width]), leaf(&[tokens, width]));
+        let (weight, bias) = (leaf(&[width]), leaf(&[width]));
+        let leaves = [&residual, &x, &weight, &bias];
+        let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+        let expected = norm.apply(&(dropout.apply(&x).unwrap() + &residual)).unwrap();
+        let expected_grads = gradients(&expected, &leaves);
+        let found = add_norm(&residual, &x, norm, dropout).unwrap();
+        assert!(distance(&found, &expected) < 1e-5);
+        for (found, expected) in gradients(&found, &leaves).iter().zip(&expected_grads) {
+            assert!(distance(found, expected) < 1e-5, "p {p}: {}", distance(found, expected));
+        }
+
+        let half = |x: &Tensor| x.detach().to_kind(Kind::BFloat16).set_requires_grad(true);
+        let (residual, x) = (half(&residual), half(&x));
+        let found = add_norm(&residual, &x, norm, dropout).unwrap();
+        assert_eq!(found.kind(), Kind::BFloat16);
+        assert!(distance(&found, &expected) < 2e-2);
+        for (found, expected) in gradients(&found, &[&residual, &x, &weight, &bias]).iter().zip(&expected_grads) {
+            assert!(distance(found, expected) < 3e-2, "bf16, p {p}: {}", distance(found, expected));
+        }
+    }
+}
+
+#[test]
+fn feed_forward_is_that_of_plain_operations() {
+    seed(3);
+    let (x, w1, b1, w2, b2) = (leaf(&[19, 8]), leaf(&[32, 8]), leaf(&[32]), leaf(&[8, 32]), leaf(&[8]));
+    let leaves = [&x, &w1, &b1, &w2, &b2];
+    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        let inner = x.linear(&w1, Some(&b1));
+        let inner = match activation {
+            Activation::Gelu => inner.gelu("none"),
+            Activation::GeluTanh => inner.gelu("tanh"),
+            Activation::Relu => inner.relu(),
+        };
+        let expected = inner.linear(&w2, Some(&b2));
+        let (first, second) = (Linear { weight: &w1, bias: &b1 }, Linear { weight: &w2, bias: &b2 });
+        let found = feed_forward(&x, first, activation, second).unwrap();
+        assert!(distance(&found, &expected) < 1e-6);
+        for (found, expected) in gradients(&found, &leaves).iter().zip(gradients(&expected, &leaves)) {
+            assert!(distance(found, &expected) < 1e-5, "{activation:?}");
+        }
+    }
+}
+
+#[test]
+fn dropout_keeps_its_share_and_follows_its_key() {
+    let keys = keys(1000);
+    let ones = Tensor::ones([1000, 384], CPU);
+    let drop = |keys: &Tensor, site, x: &Tensor| Dropout { keys, site, p: 0.1 }.apply(x).unwrap();
+    let dropped = drop(&keys, 3, &ones);
+    let kept = dropped.gt(0.0).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+    assert!((kept - 0.9).abs() < 0.002, "{kept}");
+    let mean = dropped.mean(Kind::Double).double_value(&[]);
+    assert!((mean - 1.0).abs() < 0.002, "{mean}");
+    // A token's mask is its own wherever it stands, another site's is another.
+    let alone = drop(&keys.narrow(0, 700, 5), 3, &ones.narrow(0, 0, 5));
+    assert_eq!(alone, dropped.narrow(0, 700, 5));
+    let other = drop(&keys, 4, &ones);
+    let same = other.eq_tensor(&dropped).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+    assert!((same - 0.82).abs() < 0.01, "independent masks agree on 0.9² + 0.1²: {same}");
+}
+
+#[test]
+fn a_generator_goes_back_to_its_state() {
+    seed(4);
+    let state = generator_state(Device::Cpu).unwrap();
+    let first = Tensor::randn([100], CPU);
+    assert_ne!(first, Tensor::randn([100], CPU));
+    set_generator_state(Device::Cpu, &state).unwrap();
+    assert_eq!(first, Tensor::randn([100], CPU));
+    assert!(set_generator_state(Device::Cpu, &first).is_err(), "a state is bytes");
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let (qkv, short) = (Tensor::zeros([4, 12], CPU), Tensor::from_slice(&[0_i64, 3]));
+    let keys = keys(4);
+    let dropout = Dropout { keys: &keys, site: 0, p: 0.0 };
+    let error = attention(&qkv, Sequences { starts: &short, longest: 3 }, 2, dropout).unwrap_err().to_string();
+    assert_eq!(error, "libtorch: attention: sequences do not end at token 4");
+}
