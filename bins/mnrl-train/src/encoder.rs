@@ -47,6 +47,12 @@ impl Encoder {
         parameters: &Parameters,
         drop: Option<f64>,
     ) -> Result<Self, TorchError> {
+        if !matches!(config.architecture, Architecture::Bert | Architecture::XlmRoberta) {
+            return Err(TorchError::new(format!("{:?} cannot be trained yet", config.architecture)));
+        }
+        if !matches!(pooling, Pooling::Cls | Pooling::Mean) {
+            return Err(TorchError::new(format!("pooling {pooling} cannot be trained yet")));
+        }
         let (hidden, inner) = (config.hidden_size as i64, config.intermediate_size as i64);
         let table =
             |name: &str, rows: usize| parameters.leaf(&[format!("embeddings.{name}.weight")], &[rows as i64, hidden]);
@@ -96,7 +102,7 @@ impl Encoder {
     fn embed(&self, packed: &Packed) -> Result<Tensor, TorchError> {
         let pad = self.config.pad_token_id as i64;
         // Padding's own rows have no gradient; only RoBERTa's families have one among the positions.
-        let position_pad = if self.config.architecture == Architecture::XlmRoberta { pad } else { -1 };
+        let position_pad = self.config.position_padding().map_or(-1, |pad| pad as i64);
         // A sparse gradient spares the CPU a zeroed copy of the whole table; on CUDA the dense kernel is deterministic.
         let sparse = self.words.device() == Device::Cpu;
         let words = Tensor::f_embedding(&self.words, &packed.input_ids, pad, false, sparse)?;
@@ -136,6 +142,7 @@ impl Encoder {
             vectors.push(match self.pooling {
                 Pooling::Cls => rows.f_select(1, 0)?,
                 Pooling::Mean => rows.f_mean_dim(&[1_i64][..], false, Kind::Float)?,
+                other => return Err(TorchError::new(format!("pooling {other} cannot be trained yet"))),
             });
         }
         Ok(Tensor::f_cat(&vectors, 0)?.f_index_select(0, &packed.restore)?)

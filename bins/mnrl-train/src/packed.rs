@@ -1,6 +1,6 @@
 //! Rows of tokens side by side, without padding.
 
-use embtune_model::{Architecture, EncoderConfig};
+use embtune_model::EncoderConfig;
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
@@ -61,10 +61,10 @@ impl Packed {
 /// BERT counts from 0. RoBERTa's families count tokens that are not padding from `pad + 1`, and padding, which a text
 /// may spell out, has the position `pad`.
 fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &EncoderConfig) {
-    match config.architecture {
-        Architecture::Bert => positions.extend(0..tokens.len() as i64),
-        Architecture::XlmRoberta => {
-            let pad = config.pad_token_id as i64;
+    match config.position_padding() {
+        None => positions.extend(0..tokens.len() as i64),
+        Some(pad) => {
+            let pad = pad as i64;
             let mut next = pad;
             for token in tokens {
                 let is_token = i64::from(*token) != pad;
