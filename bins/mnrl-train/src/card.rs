@@ -52,7 +52,7 @@ Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tok
         loss = summary.final_loss,
         seconds = summary.seconds,
         tokens = summary.tokens,
-        dim = base.config().hidden_size,
+        dim = base.dimension(),
         pooling = base.pooling(),
         length = base.max_seq_length(),
     ))

@@ -39,6 +39,7 @@ pub(crate) struct Summary {
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(model: &'a ModelDir, args: &'a TrainingArgs, device: Device) -> anyhow::Result<Self> {
+        anyhow::ensure!(model.dense().is_empty(), "Dense modules cannot be trained yet");
         seed(args.seed);
         let parameters = Parameters::load(model.config(), &model.weights()?, device)?;
         let encoder = Encoder::new(model.config(), model.pooling(), &parameters, args.dropout)?;

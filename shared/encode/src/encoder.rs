@@ -112,7 +112,7 @@ impl Encoder {
             max_seq_length,
             batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(engine.device())),
             pad_token_id: model.config().pad_token_id,
-            dim: model.config().hidden_size,
+            dim: model.dimension(),
         })
     }
 

@@ -1,9 +1,6 @@
-//! The encoder: `config.json`.
-//!
-//! Field names are Hugging Face's, see `transformers/models/bert/configuration_bert.py` and
-//! `transformers/models/xlm_roberta/configuration_xlm_roberta.py`.
+//! The encoder: what the forward pass needs to know.
 
-use serde::Deserialize;
+use crate::relative::RELATIVE_BUCKETS;
 
 /// A family of encoders that share one forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +9,10 @@ pub enum Architecture {
     Bert,
     /// XLM-RoBERTa and RoBERTa: positions count from `pad_token_id + 1`.
     XlmRoberta,
+    /// MPNet: positions as RoBERTa's, no token types, and one table of relative positions for all layers.
+    MpNet,
+    /// DistilBERT: BERT without token types, under names of its own.
+    DistilBert,
 }
 
 /// The activation between the two feed-forward matrices.
@@ -44,7 +45,7 @@ pub struct EncoderConfig {
     pub hidden_act: Activation,
     /// Rows of the position embeddings.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings; embtune uses row 0.
+    /// Rows of the token type embeddings; embtune uses row 0. 0 in the families that have none.
     pub type_vocab_size: usize,
     /// Added to the variance in layer norms.
     pub layer_norm_eps: f64,
@@ -56,7 +57,7 @@ pub struct EncoderConfig {
     pub attention_probs_dropout_prob: f64,
 }
 
-/// A tensor of the encoder.
+/// A tensor of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
     /// Hugging Face name without a prefix.
@@ -65,100 +66,24 @@ pub struct Parameter {
     pub shape: Vec<usize>,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct RawConfig {
-    model_type: String,
-    vocab_size: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    intermediate_size: usize,
-    hidden_act: String,
-    max_position_embeddings: usize,
-    #[serde(default = "two")]
-    type_vocab_size: usize,
-    #[serde(default = "bert_eps")]
-    layer_norm_eps: f64,
-    pad_token_id: Option<usize>,
-    #[serde(default = "tenth")]
-    hidden_dropout_prob: f64,
-    #[serde(default = "tenth")]
-    attention_probs_dropout_prob: f64,
-    position_embedding_type: Option<String>,
-    #[serde(default)]
-    is_decoder: bool,
-}
-
-// What BertConfig takes when the file does not say.
-fn two() -> usize {
-    2
-}
-fn bert_eps() -> f64 {
-    1e-12
-}
-fn tenth() -> f64 {
-    0.1
-}
-
 impl EncoderConfig {
-    /// Takes what embtune computes with, or says what it does not know.
-    pub(crate) fn from_raw(raw: RawConfig) -> Result<Self, String> {
-        let architecture = match raw.model_type.as_str() {
-            "bert" => Architecture::Bert,
-            "xlm-roberta" | "roberta" => Architecture::XlmRoberta,
-            other => {
-                return Err(format!("model_type \"{other}\" is not supported (supported: bert, roberta, xlm-roberta)"));
-            }
-        };
-        let hidden_act = match raw.hidden_act.as_str() {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
-            "relu" => Activation::Relu,
-            other => return Err(format!("hidden_act \"{other}\" is not supported (supported: gelu, gelu_new, relu)")),
-        };
-        if let Some(kind) = raw.position_embedding_type.filter(|kind| kind != "absolute") {
-            return Err(format!("position_embedding_type \"{kind}\" is not supported (supported: absolute)"));
-        }
-        if raw.is_decoder {
-            return Err("is_decoder is not supported: only encoders are".into());
-        }
-        if raw.num_attention_heads == 0 || !raw.hidden_size.is_multiple_of(raw.num_attention_heads) {
-            let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
-            return Err(format!("hidden_size {hidden} does not divide into {heads} attention heads"));
-        }
-        let pad_token_id = raw.pad_token_id.unwrap_or(usize::from(architecture == Architecture::XlmRoberta));
-        let config = Self {
-            architecture,
-            vocab_size: raw.vocab_size,
-            hidden_size: raw.hidden_size,
-            num_hidden_layers: raw.num_hidden_layers,
-            num_attention_heads: raw.num_attention_heads,
-            intermediate_size: raw.intermediate_size,
-            hidden_act,
-            max_position_embeddings: raw.max_position_embeddings,
-            type_vocab_size: raw.type_vocab_size,
-            layer_norm_eps: raw.layer_norm_eps,
-            pad_token_id,
-            hidden_dropout_prob: raw.hidden_dropout_prob,
-            attention_probs_dropout_prob: raw.attention_probs_dropout_prob,
-        };
-        if config.max_length() == 0 || config.type_vocab_size == 0 {
-            return Err("has no positions or no token types".into());
-        }
-        Ok(config)
-    }
-
     /// Elements of an attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// Position of the first token: RoBERTa's families begin behind the padding token's row.
-    pub fn first_position(&self) -> usize {
+    /// Row of the position embeddings that padding takes, in the families that give it one: a token there is one of
+    /// the id `pad_token_id`, and positions count the other tokens, from the row behind it.
+    pub fn position_padding(&self) -> Option<usize> {
         match self.architecture {
-            Architecture::Bert => 0,
-            Architecture::XlmRoberta => self.pad_token_id + 1,
+            Architecture::Bert | Architecture::DistilBert => None,
+            Architecture::XlmRoberta | Architecture::MpNet => Some(self.pad_token_id),
         }
+    }
+
+    /// Position of the first token.
+    pub fn first_position(&self) -> usize {
+        self.position_padding().map_or(0, |padding| padding.saturating_add(1))
     }
 
     /// Most tokens that the position embeddings allow.
@@ -166,29 +91,37 @@ impl EncoderConfig {
         self.max_position_embeddings.saturating_sub(self.first_position())
     }
 
-    /// Every tensor that the forward pass reads, in the order in which it does.
+    /// Every tensor that the forward pass reads, in the order in which it does; a layer's query, key and value stand
+    /// behind each other.
     pub fn parameters(&self) -> Vec<Parameter> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        let names = self.architecture.embedding_names();
         let mut parameters = Vec::new();
-        let mut add = |name: String, shape: &[usize]| parameters.push(Parameter { name, shape: shape.to_vec() });
-        add("embeddings.word_embeddings.weight".into(), &[self.vocab_size, hidden]);
-        add("embeddings.position_embeddings.weight".into(), &[self.max_position_embeddings, hidden]);
-        add("embeddings.token_type_embeddings.weight".into(), &[self.type_vocab_size, hidden]);
-        let mut pair = |name: String, weight: &[usize]| {
-            add(format!("{name}.weight"), weight);
-            add(format!("{name}.bias"), &weight[..1]);
+        let mut add = |name: &str, part: &str, shape: &[usize]| {
+            parameters.push(Parameter { name: format!("{name}.{part}"), shape: shape.to_vec() });
         };
-        pair("embeddings.LayerNorm".into(), &[hidden]);
+        add(names.word, "weight", &[self.vocab_size, hidden]);
+        add(names.position, "weight", &[self.max_position_embeddings, hidden]);
+        if let Some(token_type) = names.token_type {
+            add(token_type, "weight", &[self.type_vocab_size, hidden]);
+        }
+        if let Some(bias) = names.relative_attention_bias {
+            add(bias, "weight", &[RELATIVE_BUCKETS, self.num_attention_heads]);
+        }
+        let mut pair = |name: &str, weight: &[usize]| {
+            add(name, "weight", weight);
+            add(name, "bias", &weight[..1]);
+        };
+        pair(names.norm, &[hidden]);
         for layer in 0..self.num_hidden_layers {
-            let layer = format!("encoder.layer.{layer}");
-            for part in ["query", "key", "value"] {
-                pair(format!("{layer}.attention.self.{part}"), &[hidden, hidden]);
+            let names = self.architecture.layer_names(layer);
+            for name in [&names.query, &names.key, &names.value, &names.attention_output] {
+                pair(name, &[hidden, hidden]);
             }
-            pair(format!("{layer}.attention.output.dense"), &[hidden, hidden]);
-            pair(format!("{layer}.attention.output.LayerNorm"), &[hidden]);
-            pair(format!("{layer}.intermediate.dense"), &[inner, hidden]);
-            pair(format!("{layer}.output.dense"), &[hidden, inner]);
-            pair(format!("{layer}.output.LayerNorm"), &[hidden]);
+            pair(&names.attention_norm, &[hidden]);
+            pair(&names.intermediate, &[inner, hidden]);
+            pair(&names.output, &[hidden, inner]);
+            pair(&names.output_norm, &[hidden]);
         }
         parameters
     }

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::config::RawConfig;
 use crate::modules::Head;
-use crate::{EncoderConfig, ModelError, Pooling, Weights, fingerprint, json};
+use crate::raw_config::Refusal;
+use crate::{Dense, EncoderConfig, ModelError, Parameter, Pooling, Weights, fingerprint, json};
+
+/// Heads for other uses of the encoder (bge-m3's), which sentence-transformers does not read.
+const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
+
+const WEIGHTS: &str = "model.safetensors";
 
 /// What a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +62,23 @@ impl ModelDir {
         if !root.is_dir() {
             return Err(ModelError::content(root, "no such model directory"));
         }
-        let raw: RawConfig = json::read(&root.join("config.json"))?;
-        let config = EncoderConfig::from_raw(raw)
-            .map_err(|what| ModelError::Unsupported { directory: root.display().to_string(), what })?;
+        let config_file = root.join("config.json");
+        let config = EncoderConfig::from_json(json::read(&config_file)?).map_err(|refusal| match refusal {
+            Refusal::Content(what) => ModelError::content(&config_file, what),
+            Refusal::Unsupported(what) => ModelError::Unsupported { directory: root.display().to_string(), what },
+        })?;
         let transformer: RawTransformer =
             json::read_optional(&root.join("sentence_bert_config.json"))?.unwrap_or_default();
         let tokenizer: RawTokenizer = json::read_optional(&root.join("tokenizer_config.json"))?.unwrap_or_default();
         let prompts: RawSentenceTransformers =
             json::read_optional(&root.join("config_sentence_transformers.json"))?.unwrap_or_default();
         let limit = transformer.max_seq_length.or(tokenizer.model_max_length.map(|length| length as usize));
-        for file in ["tokenizer.json", "model.safetensors"] {
+        for file in ["tokenizer.json", WEIGHTS] {
             let path = root.join(file);
             std::fs::metadata(&path).map_err(|error| ModelError::io(&path, error))?;
         }
         Ok(Self {
-            head: Head::read(root)?,
+            head: Head::read(root, config.hidden_size)?,
             max_seq_length: limit.unwrap_or(usize::MAX).clamp(1, config.max_length()),
             do_lower_case: transformer.do_lower_case,
             prompts: prompts.prompts,
@@ -95,6 +102,29 @@ impl ModelDir {
         self.head.pooling
     }
 
+    /// Linear layers between pooling and normalisation, in their order.
+    pub fn dense(&self) -> &[Dense] {
+        &self.head.dense
+    }
+
+    /// Elements of a text's vector.
+    pub fn dimension(&self) -> usize {
+        self.dense().last().map_or(self.config.hidden_size, |dense| dense.out_features)
+    }
+
+    /// Every tensor that makes a text's vector: the encoder's, then those of [`ModelDir::dense`].
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = self.config.parameters();
+        parameters.extend(self.dense().iter().flat_map(Dense::parameters));
+        parameters
+    }
+
+    /// Files of heads that belong to the encoder, but make no part of a text's vector: a training leaves them as they
+    /// are, and after it they no longer fit the encoder. [`crate::save`] copies them.
+    pub fn other_heads(&self) -> Vec<&'static str> {
+        OTHER_HEADS.into_iter().filter(|name| self.root.join(name).is_file()).collect()
+    }
+
     /// Whether the model itself makes its vectors' length 1.
     pub fn normalizes(&self) -> bool {
         self.head.normalize
@@ -115,9 +145,13 @@ impl ModelDir {
         self.root.join("tokenizer.json")
     }
 
-    /// The weights' file.
+    /// The encoder's weights.
     pub fn weights_file(&self) -> PathBuf {
-        self.root.join("model.safetensors")
+        self.root.join(WEIGHTS)
+    }
+
+    pub(crate) fn dense_file(&self, dense: &Dense) -> PathBuf {
+        self.root.join(&dense.path).join(WEIGHTS)
     }
 
     /// What the model wants before a text; empty for no role, or where it has no prompt for it.
@@ -143,7 +177,7 @@ impl ModelDir {
     /// # Errors
     /// A damaged file, a tensor that is missing or has another shape.
     pub fn weights(&self) -> Result<Weights, ModelError> {
-        Weights::open(&self.weights_file(), &self.config)
+        Weights::open(self)
     }
 
     /// Names the model's content: configuration, tokenizer and weights.
@@ -151,17 +185,11 @@ impl ModelDir {
     /// # Errors
     /// A file that cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
-        fingerprint::of_files(
-            &self.root,
-            &[
-                "config.json",
-                "modules.json",
-                "1_Pooling/config.json",
-                "sentence_bert_config.json",
-                "tokenizer.json",
-                "model.safetensors",
-            ],
-        )
+        let mut files: Vec<PathBuf> = ["config.json", "modules.json"].map(PathBuf::from).into();
+        files.extend(self.head.files.iter().cloned());
+        files.extend(["sentence_bert_config.json", "tokenizer.json", WEIGHTS].map(PathBuf::from));
+        files.extend(self.dense().iter().map(|dense| dense.path.join(WEIGHTS)));
+        fingerprint::of_files(&self.root, &files)
     }
 
     /// Names the tokenizer's content; a shard made with another one does not fit the model.
@@ -169,6 +197,6 @@ impl ModelDir {
     /// # Errors
     /// A file that cannot be read.
     pub fn tokenizer_fingerprint(&self) -> Result<String, ModelError> {
-        fingerprint::of_files(&self.root, &["tokenizer.json"])
+        fingerprint::of_files(&self.root, &["tokenizer.json".into()])
     }
 }

@@ -2,30 +2,31 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::ModelError;
 
-/// XXH3, 128 bits, over the names, lengths and bytes of the files; one that is missing counts as such.
+/// XXH3, 128 bits, over the names, lengths and bytes of the files, which are relative to
+/// `root`; one that is missing counts as such.
 ///
 /// It tells contents apart, it does not protect against a forger; being memory-bound it costs a large model
 /// a fraction of the time that loading it does.
-pub(crate) fn of_files(root: &Path, names: &[&str]) -> Result<String, ModelError> {
+pub(crate) fn of_files(root: &Path, files: &[PathBuf]) -> Result<String, ModelError> {
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; 1 << 20];
-    for name in names {
-        let path = root.join(name);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
+    for file in files {
+        let path = root.join(file);
+        let mut opened = match File::open(&path) {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(ModelError::io(&path, error)),
         };
-        hash.update(name.as_bytes());
+        hash.update(file.as_os_str().as_encoded_bytes());
         let mut length = 0;
         loop {
-            match file.read(&mut buffer) {
+            match opened.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => {
                     hash.update(&buffer[..read]);

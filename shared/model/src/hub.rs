@@ -10,15 +10,19 @@ use crate::ModelError;
 /// Files that a model cannot do without.
 const REQUIRED: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/// Files that say more about it.
-const OPTIONAL: [&str; 6] = [
+/// Files at the root that say more about it, or belong to it.
+const OPTIONAL: [&str; 7] = [
     "modules.json",
-    "1_Pooling/config.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "colbert_linear.pt",
+    "sparse_linear.pt",
 ];
+
+/// Files of a module behind the encoder.
+const OF_A_MODULE: [&str; 2] = ["config.json", "model.safetensors"];
 
 /// The directory of a model: the path itself, or, for a name such as `BAAI/bge-small-en-v1.5`, its snapshot in the
 /// Hugging Face cache (`HF_HOME`), which is filled from the hub unless `offline`.
@@ -60,7 +64,9 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
         return Err(fail(format!("the repository has no {missing}")));
     }
     let mut root = None;
-    for file in OPTIONAL.into_iter().filter(|file| there(file)).chain(REQUIRED) {
+    let of_modules = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).filter(|file| is_of_a_module(file));
+    // What is required comes last: a cache that has it has everything.
+    for file in OPTIONAL.into_iter().filter(|file| there(file)).chain(of_modules).chain(REQUIRED) {
         let path = repository.get(file).map_err(|error| fail(format!("{file}: {error}")))?;
         if file == REQUIRED[0] {
             root = path.parent().map(Path::to_owned);
@@ -69,9 +75,25 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     root.ok_or_else(|| fail("the cache has no directory".into()))
 }
 
+/// Whether a file is one of a module's, whose folder sentence-transformers names `1_Pooling`.
+fn is_of_a_module(file: &str) -> bool {
+    file.split_once('/').is_some_and(|(folder, name)| {
+        let is_numbered = folder.split_once('_').is_some_and(|(index, _)| index.parse::<u8>().is_ok());
+        is_numbered && OF_A_MODULE.contains(&name)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::locate;
+    use super::{is_of_a_module, locate};
+
+    #[test]
+    fn files_of_modules_are_fetched() {
+        assert!(is_of_a_module("1_Pooling/config.json") && is_of_a_module("2_Dense/model.safetensors"));
+        for other in ["config.json", "onnx/config.json", "1_Pooling/README.md", "x_1/config.json"] {
+            assert!(!is_of_a_module(other), "{other}");
+        }
+    }
 
     #[test]
     fn what_is_neither_directory_nor_name_is_refused() {

@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use embtune_cli::AtomicDir;
-use embtune_tensors::{Dtype, write_tensors};
+use embtune_tensors::{Dtype, Tensor, write_tensors};
 use serde_json::{Value, json};
 
-use crate::{ModelDir, ModelError, json as json_file};
+use crate::{Dense, ModelDir, ModelError, Weights, json as json_file};
 
 /// Files that describe the tokenizer and the model; copied as they are, when they are there.
 const COPIED: [&str; 10] = [
@@ -25,7 +25,7 @@ const COPIED: [&str; 10] = [
     "config_sentence_transformers.json",
 ];
 
-/// New values of the encoder's tensors, f32, by their names in [`crate::EncoderConfig::parameters`].
+/// New values of the model's tensors, f32, by their names in [`ModelDir::parameters`].
 pub type NewWeights = BTreeMap<String, Vec<f32>>;
 
 /// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout.
@@ -57,8 +57,8 @@ pub fn save<E: From<ModelError>>(
 /// Something is there that must not be replaced, or the disk has no room.
 pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<(), ModelError> {
     check_replaceable(target, overwrite)?;
-    let weights = base.weights_file();
-    let needed = fs::metadata(&weights).map_err(|error| ModelError::io(&weights, error))?.len();
+    let bytes = |shape: &[usize]| shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size)) as u64;
+    let needed = base.parameters().iter().fold(0, |sum: u64, parameter| sum.saturating_add(bytes(&parameter.shape)));
     let free = AtomicDir::free_bytes(target).map_err(|error| ModelError::io(target, error))?;
     if free < needed {
         let (needed, free) = (needed >> 20, free >> 20);
@@ -83,7 +83,7 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
-    for name in COPIED {
+    for name in COPIED.into_iter().chain(base.other_heads()) {
         let from = base.root().join(name);
         match fs::read(&from) {
             Ok(bytes) => write_file(&folder.join(name), &bytes)?,
@@ -96,17 +96,27 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         &folder.join("sentence_bert_config.json"),
         &json!({"max_seq_length": base.max_seq_length(), "do_lower_case": base.lower_cases()}),
     )?;
-    let pooling = folder.join("1_Pooling");
-    fs::create_dir(&pooling).map_err(|error| ModelError::io(&pooling, error))?;
-    write_json(&pooling.join("config.json"), &base.pooling().legacy_config(base.config().hidden_size))?;
-    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
-    if base.normalizes() {
-        let path = folder.join("2_Normalize");
+    let mut modules = vec![module(0, "", "Transformer")];
+    let mut add = |class: &str| {
+        let name = format!("{}_{class}", modules.len());
+        modules.push(module(modules.len(), &name, class));
+        let path = folder.join(name);
         fs::create_dir(&path).map_err(|error| ModelError::io(&path, error))?;
-        modules.push(module(2, "2_Normalize", "Normalize"));
+        Ok::<_, ModelError>(path)
+    };
+    let pooling = base.pooling().legacy_config(base.config().hidden_size);
+    write_json(&add("Pooling")?.join("config.json"), &pooling)?;
+    let old = base.weights()?;
+    for dense in base.dense() {
+        let path = add("Dense")?;
+        write_json(&path.join("config.json"), &dense.config())?;
+        write_dense(&old, dense, weights, &path.join("model.safetensors"))?;
+    }
+    if base.normalizes() {
+        add("Normalize")?;
     }
     write_json(&folder.join("modules.json"), &Value::Array(modules))?;
-    write_weights(base, weights, &folder.join("model.safetensors"))
+    write_weights(&old, weights, &folder.join("model.safetensors"))
 }
 
 fn module(index: usize, path: &str, class: &str) -> Value {
@@ -134,26 +144,37 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
-fn write_weights(base: &ModelDir, weights: &NewWeights, path: &Path) -> Result<(), ModelError> {
-    let old = base.weights()?;
+fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
     let file = old.file();
-    let new: BTreeMap<String, &Vec<f32>> =
-        weights.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
-    let mut tensors = Vec::new();
+    let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
     let names = file.names();
-    let converted: BTreeMap<&str, Vec<u8>> = names
+    let tensors = names.iter().map(|name| Ok((name.as_str(), file.require(name)?, new.get(name).copied())));
+    write_file_of_tensors(tensors.collect::<Result<_, ModelError>>()?, path)
+}
+
+fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
+    let parameters = dense.parameters();
+    let tensors = parameters.iter().map(|parameter| {
+        let name = parameter.name.strip_prefix(&format!("{}.", dense.name)).unwrap_or(&parameter.name);
+        Ok((name, old.require(&parameter.name)?, new.get(&parameter.name)))
+    });
+    write_file_of_tensors(tensors.collect::<Result<_, ModelError>>()?, path)
+}
+
+/// Writes tensors by name: each as it was, or as f32 where it has new values.
+fn write_file_of_tensors(tensors: Vec<(&str, Tensor<'_>, Option<&Vec<f32>>)>, path: &Path) -> Result<(), ModelError> {
+    let converted: Vec<Option<Vec<u8>>> = tensors
         .iter()
-        .filter_map(|name| {
-            new.get(name).map(|values| (name.as_str(), values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .map(|(_, _, new)| new.map(|values| values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .collect();
+    let tensors: Vec<_> = tensors
+        .iter()
+        .zip(&converted)
+        .map(|((name, old, _), new)| match new {
+            Some(bytes) => (*name, Dtype::F32, old.shape.to_vec(), bytes.as_slice()),
+            None => (*name, old.dtype, old.shape.to_vec(), old.bytes),
         })
         .collect();
-    for name in &names {
-        let tensor = file.require(name)?;
-        match converted.get(name.as_str()) {
-            Some(bytes) => tensors.push((name.as_str(), Dtype::F32, tensor.shape.to_vec(), bytes.as_slice())),
-            None => tensors.push((name.as_str(), tensor.dtype, tensor.shape.to_vec(), tensor.bytes)),
-        }
-    }
     let write = || {
         let mut out = BufWriter::new(File::create(path)?);
         write_tensors(&tensors, Some(("format", "pt")), &mut out)?;

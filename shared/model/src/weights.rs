@@ -1,71 +1,71 @@
-//! The encoder's tensors by name.
+//! The model's tensors by name.
 
 use std::path::Path;
 
 use embtune_tensors::{Dtype, Tensor, TensorFile};
 
-use crate::{EncoderConfig, ModelError};
+use crate::{Dense, EncoderConfig, ModelDir, ModelError, Parameter};
 
 /// What some checkpoints put before every name.
-const PREFIXES: [&str; 5] = ["", "bert.", "roberta.", "model.", "0.auto_model."];
+const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
 
-/// A mapped `model.safetensors` that holds every tensor of the encoder, with the right shape.
+/// Mapped weights that hold every tensor of the model, with the right shape.
 pub struct Weights {
     file: TensorFile,
     prefix: &'static str,
     /// Old checkpoints call a layer norm's weight and bias gamma and beta.
     old_layer_norms: bool,
+    dense: Vec<(String, TensorFile)>,
 }
 
 impl Weights {
-    pub(crate) fn open(path: &Path, config: &EncoderConfig) -> Result<Self, ModelError> {
-        let file = TensorFile::open(path)?;
-        let word = "embeddings.word_embeddings.weight";
-        let prefix = PREFIXES
-            .into_iter()
-            .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
-            .ok_or_else(|| ModelError::content(path, format!("no tensor \"{word}\"")))?;
-        let old_layer_norms = file.get(&format!("{prefix}embeddings.LayerNorm.gamma")).is_some();
-        let weights = Self { file, prefix, old_layer_norms };
-        for parameter in config.parameters() {
-            let tensor = weights.require(&parameter.name)?;
-            if tensor.shape != parameter.shape {
-                let (name, expected, found) = (parameter.name, parameter.shape, tensor.shape);
-                return Err(ModelError::content(
-                    path,
-                    format!("tensor \"{name}\" must be {expected:?}, found {found:?}"),
-                ));
-            }
-            if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-                let found = tensor.dtype;
-                return Err(ModelError::content(
-                    path,
-                    format!("tensor \"{}\" is {found:?}, not a float", parameter.name),
-                ));
-            }
+    pub(crate) fn open(model: &ModelDir) -> Result<Self, ModelError> {
+        let path = model.weights_file();
+        let file = TensorFile::open(&path)?;
+        let (prefix, old_layer_norms) = naming(&file, &path, model.config())?;
+        let open_dense = |dense: &Dense| Ok((dense.name.clone(), TensorFile::open(&model.dense_file(dense))?));
+        let dense = model.dense().iter().map(open_dense).collect::<Result<_, ModelError>>()?;
+        let weights = Self { file, prefix, old_layer_norms, dense };
+        for parameter in model.parameters() {
+            weights.check(&parameter)?;
         }
         Ok(weights)
     }
 
-    /// A tensor of [`EncoderConfig::parameters`].
+    fn check(&self, parameter: &Parameter) -> Result<(), ModelError> {
+        let Parameter { name, shape } = parameter;
+        let (file, stored) = self.find(name);
+        let tensor = file.require(&stored)?;
+        let refuse = |what| Err(ModelError::content(Path::new(file.name()), what));
+        if tensor.shape != shape {
+            return refuse(format!("tensor \"{stored}\" must be {shape:?}, found {:?}", tensor.shape));
+        }
+        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return refuse(format!("tensor \"{stored}\" is {:?}, not a float", tensor.dtype));
+        }
+        Ok(())
+    }
+
+    /// A tensor of [`ModelDir::parameters`].
     ///
     /// # Errors
     /// When there is none of this name.
     pub fn require(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
-        Ok(self.file.require(&self.stored_name(name))?)
+        let (file, stored) = self.find(name);
+        Ok(file.require(&stored)?)
     }
 
-    /// Where a tensor's bytes begin in `model.safetensors`.
+    /// Where a tensor's bytes begin in [`ModelDir::weights_file`]; nothing for a tensor that stands elsewhere.
     pub fn offset(&self, name: &str) -> Option<usize> {
         self.file.offset(&self.stored_name(name))
     }
 
-    /// The whole file.
+    /// The encoder's file.
     pub fn file(&self) -> &TensorFile {
         &self.file
     }
 
-    /// What the file calls the tensor.
+    /// What the encoder's file calls a tensor.
     pub fn stored_name(&self, name: &str) -> String {
         let name = match name.strip_suffix("LayerNorm.weight") {
             Some(stem) if self.old_layer_norms => format!("{stem}LayerNorm.gamma"),
@@ -76,4 +76,22 @@ impl Weights {
         };
         format!("{}{name}", self.prefix)
     }
+
+    /// The file that holds a tensor, and its name there.
+    fn find(&self, name: &str) -> (&TensorFile, String) {
+        let in_dense = |(stem, file)| Some((file, name.strip_prefix(stem)?.strip_prefix('.')?.to_owned()));
+        let dense = self.dense.iter().find_map(|(stem, file)| in_dense((stem.as_str(), file)));
+        dense.unwrap_or_else(|| (&self.file, self.stored_name(name)))
+    }
+}
+
+/// The prefix of a checkpoint's names, and whether it has the old names of layer norms.
+fn naming(file: &TensorFile, path: &Path, config: &EncoderConfig) -> Result<(&'static str, bool), ModelError> {
+    let names = config.architecture.embedding_names();
+    let word = format!("{}.weight", names.word);
+    let prefix = PREFIXES
+        .into_iter()
+        .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
+        .ok_or_else(|| ModelError::content(path, format!("no tensor \"{word}\"")))?;
+    Ok((prefix, file.get(&format!("{prefix}{}.gamma", names.norm)).is_some()))
 }

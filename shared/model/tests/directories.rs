@@ -79,13 +79,15 @@ fn what_is_not_known_is_refused_by_name() {
         ("config.json", "\"absolute\"", "\"relative_key\"", "position_embedding_type \"relative_key\""),
         ("config.json", "\"hidden_size\": 32", "\"hidden_size\": 31", "does not divide into 4 attention heads"),
         ("config.json", "\"vocab_size\": 400", "\"vocab_size\": \"x\"", "config.json: invalid type"),
+        ("config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 9999999999", "9999999999 layers are not"),
         ("modules.json", "models.Pooling", "models.Dense", "module 1 \"Dense\" is not supported"),
+        ("modules.json", "models.Pooling", "models.WordWeights", "module 1 \"WordWeights\" is not supported"),
         ("modules.json", "\"1_Pooling\"", "\"../1_Pooling\"", "leaves the directory"),
         (
             "1_Pooling/config.json",
             "\"pooling_mode_max_tokens\": false",
             "\"pooling_mode_max_tokens\": true",
-            "is not supported (supported: cls, mean)",
+            "pooling_mode_max_tokens\" is not supported (supported: one of cls, mean, max,",
         ),
     ] {
         let directory = copy("tiny-bert");

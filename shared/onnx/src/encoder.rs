@@ -1,10 +1,12 @@
-//! The forward pass of BERT and XLM-RoBERTa.
+//! The forward pass of the encoders.
 //!
-//! Source of the formulas: `transformers/models/bert/modeling_bert.py` and
-//! `transformers/models/xlm_roberta/modeling_xlm_roberta.py`.
+//! Source of the formulas: `transformers/models/{bert,xlm_roberta,mpnet,distilbert}/modeling_*.py`.
 
-use embtune_model::{Activation, Architecture, EncoderConfig, ModelError};
+use embtune_model::{
+    Activation, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE, ModelError, relative_position_bucket,
+};
 
+use crate::activation::{gelu, gelu_tanh};
 use crate::graph::{Graph, Value, float, int, ints, to};
 use crate::proto::DataType;
 use crate::weights::WeightSource;
@@ -35,10 +37,14 @@ pub(crate) fn append(
     inputs: &Inputs,
 ) -> Result<Value, ModelError> {
     let mut builder = Builder { graph, weights, config };
-    let bias = builder.attention_bias(&inputs.attention_mask);
+    let mut bias = builder.attention_bias(&inputs.attention_mask);
+    if let Some(table) = config.architecture.embedding_names().relative_attention_bias {
+        let relative = builder.relative_bias(table, &inputs.input_ids)?;
+        bias = builder.graph.node("Add", &[&relative, &bias], &[]);
+    }
     let mut hidden = builder.embeddings(inputs)?;
     for layer in 0..config.num_hidden_layers {
-        hidden = builder.layer(&format!("encoder.layer.{layer}"), &hidden, &bias)?;
+        hidden = builder.layer(&config.architecture.layer_names(layer), &hidden, &bias)?;
     }
     Ok(hidden)
 }
@@ -55,37 +61,62 @@ impl Builder<'_> {
         self.graph.node("Unsqueeze", &[&bias, &axes], &[])
     }
 
+    /// A row of `table` for how far each key stands from each query, f32 `[heads, sequence, sequence]`.
+    fn relative_bias(&mut self, table: &str, input_ids: &Value) -> Result<Value, ModelError> {
+        let furthest = MAX_RELATIVE_DISTANCE as i64;
+        let buckets: Vec<i64> = (-furthest..=furthest).map(|offset| relative_position_bucket(offset) as i64).collect();
+        let table = self.table(table)?;
+        let buckets = self.graph.integers(&buckets);
+        let by_offset = self.graph.node("Gather", &[&table, &buckets], &[]);
+        let by_offset = self.graph.node("Transpose", &[&by_offset], &[ints("perm", &[1, 0])]);
+
+        let shape = self.graph.node("Shape", &[input_ids], &[]);
+        let (zero, one) = (self.graph.integer(0), self.graph.integer(1));
+        let length = self.graph.node("Gather", &[&shape, &one], &[int("axis", 0)]);
+        let place = self.graph.node("Range", &[&zero, &length, &one], &[]);
+        let (rows, columns) = (self.graph.integers(&[1]), self.graph.integers(&[0]));
+        let query = self.graph.node("Unsqueeze", &[&place, &rows], &[]);
+        let key = self.graph.node("Unsqueeze", &[&place, &columns], &[]);
+        let offset = self.graph.node("Sub", &[&key, &query], &[]);
+        let (least, most) = (self.graph.integer(-furthest), self.graph.integer(furthest));
+        let offset = self.graph.node("Clip", &[&offset, &least, &most], &[]);
+        let index = self.graph.node("Add", &[&offset, &most], &[]);
+        Ok(self.graph.node("Gather", &[&by_offset, &index], &[int("axis", 1)]))
+    }
+
     /// `LayerNorm(word + type + position)`.
     fn embeddings(&mut self, inputs: &Inputs) -> Result<Value, ModelError> {
-        let table = self.weights.tensor(self.graph, "embeddings.word_embeddings.weight")?;
-        let word = self.graph.node("Gather", &[&table, &inputs.input_ids], &[]);
-        let table = self.weights.tensor(self.graph, "embeddings.token_type_embeddings.weight")?;
-        let token_type = match &inputs.token_type_ids {
-            Some(ids) => self.graph.node("Gather", &[&table, ids], &[]),
-            None => {
-                let zero = self.graph.integer(0);
-                self.graph.node("Gather", &[&table, &zero], &[])
-            }
-        };
-        let sum = self.graph.node("Add", &[&word, &token_type], &[]);
-        let table = self.weights.tensor(self.graph, "embeddings.position_embeddings.weight")?;
+        let names = self.config.architecture.embedding_names();
+        let table = self.table(names.word)?;
+        let mut sum = self.graph.node("Gather", &[&table, &inputs.input_ids], &[]);
+        if let Some(name) = names.token_type {
+            let table = self.table(name)?;
+            let ids = inputs.token_type_ids.clone().unwrap_or_else(|| self.graph.integer(0));
+            let token_type = self.graph.node("Gather", &[&table, &ids], &[]);
+            sum = self.graph.node("Add", &[&sum, &token_type], &[]);
+        }
+        let table = self.table(names.position)?;
         let position = self.positions(inputs, &table);
         let sum = self.graph.node("Add", &[&sum, &position], &[]);
-        self.layer_norm("embeddings.LayerNorm", &sum)
+        self.layer_norm(names.norm, &sum)
+    }
+
+    fn table(&mut self, name: &str) -> Result<Value, ModelError> {
+        self.weights.tensor(self.graph, &format!("{name}.weight"))
     }
 
     fn positions(&mut self, inputs: &Inputs, table: &Value) -> Value {
-        match self.config.architecture {
+        match self.config.position_padding() {
             // Rows 0..sequence, the same for every text.
-            Architecture::Bert => {
+            None => {
                 let shape = self.graph.node("Shape", &[&inputs.input_ids], &[]);
                 let (zero, one) = (self.graph.integers(&[0]), self.graph.integers(&[1]));
                 let length = self.graph.node("Gather", &[&shape, &one], &[int("axis", 0)]);
                 self.graph.node("Slice", &[table, &zero, &length, &zero], &[])
             }
             // cumsum(ids ≠ pad) · (ids ≠ pad) + pad: padding takes pad's own row, wherever it stands.
-            Architecture::XlmRoberta => {
-                let pad = self.graph.integer(self.config.pad_token_id as i64);
+            Some(pad) => {
+                let pad = self.graph.integer(pad as i64);
                 let is_pad = self.graph.node("Equal", &[&inputs.input_ids, &pad], &[]);
                 let is_token = self.graph.node("Not", &[&is_pad], &[]);
                 let is_token = self.graph.node("Cast", &[&is_token], &[to(DataType::Int64)]);
@@ -99,28 +130,28 @@ impl Builder<'_> {
     }
 
     /// Post-norm: `x = LN(x + attention(x))`, then `x = LN(x + W₂ act(W₁ x))`.
-    fn layer(&mut self, name: &str, hidden: &Value, bias: &Value) -> Result<Value, ModelError> {
-        let context = self.attention(&format!("{name}.attention.self"), hidden, bias)?;
-        let output = self.linear(&format!("{name}.attention.output.dense"), &context)?;
+    fn layer(&mut self, names: &LayerNames, hidden: &Value, bias: &Value) -> Result<Value, ModelError> {
+        let context = self.attention(names, hidden, bias)?;
+        let output = self.linear(&names.attention_output, &context)?;
         let sum = self.graph.node("Add", &[&output, hidden], &[]);
-        let hidden = self.layer_norm(&format!("{name}.attention.output.LayerNorm"), &sum)?;
-        let inner = self.linear(&format!("{name}.intermediate.dense"), &hidden)?;
+        let hidden = self.layer_norm(&names.attention_norm, &sum)?;
+        let inner = self.linear(&names.intermediate, &hidden)?;
         let inner = self.activation(&inner);
-        let output = self.linear(&format!("{name}.output.dense"), &inner)?;
+        let output = self.linear(&names.output, &inner)?;
         let sum = self.graph.node("Add", &[&output, &hidden], &[]);
-        self.layer_norm(&format!("{name}.output.LayerNorm"), &sum)
+        self.layer_norm(&names.output_norm, &sum)
     }
 
     /// `softmax(Q Kᵀ / √d + bias) V`, heads side by side again, `[batch, sequence, hidden]`.
-    fn attention(&mut self, name: &str, hidden: &Value, bias: &Value) -> Result<Value, ModelError> {
-        let query = self.linear(&format!("{name}.query"), hidden)?;
+    fn attention(&mut self, names: &LayerNames, hidden: &Value, bias: &Value) -> Result<Value, ModelError> {
+        let query = self.linear(&names.query, hidden)?;
         // Scaling the queries is cheaper than scaling the scores, which are sequence × sequence.
         let scale = self.graph.float(1.0 / (self.config.head_size() as f32).sqrt());
         let query = self.graph.node("Mul", &[&query, &scale], &[]);
         let query = self.heads(&query, &[0, 2, 1, 3]);
-        let key = self.linear(&format!("{name}.key"), hidden)?;
+        let key = self.linear(&names.key, hidden)?;
         let key = self.heads(&key, &[0, 2, 3, 1]);
-        let value = self.linear(&format!("{name}.value"), hidden)?;
+        let value = self.linear(&names.value, hidden)?;
         let value = self.heads(&value, &[0, 2, 1, 3]);
         let scores = self.graph.node("MatMul", &[&query, &key], &[]);
         let scores = self.graph.node("Add", &[&scores, bias], &[]);
@@ -158,32 +189,8 @@ impl Builder<'_> {
     fn activation(&mut self, x: &Value) -> Value {
         match self.config.hidden_act {
             Activation::Relu => self.graph.node("Relu", &[x], &[]),
-            // x · ½ · (1 + erf(x / √2)); ONNX Runtime makes one kernel of it.
-            Activation::Gelu => {
-                let root = self.graph.float(std::f32::consts::SQRT_2);
-                let scaled = self.graph.node("Div", &[x, &root], &[]);
-                let erf = self.graph.node("Erf", &[&scaled], &[]);
-                self.half_of_one_plus(x, &erf)
-            }
-            // x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
-            Activation::GeluTanh => {
-                let three = self.graph.float(3.0);
-                let cube = self.graph.node("Pow", &[x, &three], &[]);
-                let factor = self.graph.float(0.044_715);
-                let cube = self.graph.node("Mul", &[&cube, &factor], &[]);
-                let sum = self.graph.node("Add", &[x, &cube], &[]);
-                let factor = self.graph.float((2.0 / std::f32::consts::PI).sqrt());
-                let scaled = self.graph.node("Mul", &[&sum, &factor], &[]);
-                let tanh = self.graph.node("Tanh", &[&scaled], &[]);
-                self.half_of_one_plus(x, &tanh)
-            }
+            Activation::Gelu => gelu(self.graph, x),
+            Activation::GeluTanh => gelu_tanh(self.graph, x),
         }
-    }
-
-    fn half_of_one_plus(&mut self, x: &Value, y: &Value) -> Value {
-        let (one, half) = (self.graph.float(1.0), self.graph.float(0.5));
-        let sum = self.graph.node("Add", &[y, &one], &[]);
-        let product = self.graph.node("Mul", &[x, &sum], &[]);
-        self.graph.node("Mul", &[&product, &half], &[])
     }
 }

@@ -87,6 +87,12 @@ impl Graph {
         self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
     }
 
+    /// Constant floats of a shape.
+    pub(crate) fn floats(&mut self, values: &[f32], shape: &[usize]) -> Value {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(DataType::Float, shape.iter().map(|size| *size as i64).collect(), bytes)
+    }
+
     fn constant(&mut self, data_type: DataType, dims: Vec<i64>, bytes: Vec<u8>) -> Value {
         let name = self.fresh("constant");
         self.proto.initializer.push(TensorProto {

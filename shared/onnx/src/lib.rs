@@ -1,15 +1,17 @@
 //! ONNX graphs, written by embtune itself.
 //!
 //! - [`portable`]: the encoder alone, as other programs expect a `model.onnx`;
-//! - [`sentence_encoder`]: encoder, pooling and normalisation, for embtune's own inference;
+//! - [`sentence_encoder`]: encoder, pooling, Dense modules and normalisation, for embtune's own inference;
 //! - [`top_k`]: the search of the nearest vectors.
 //!
 //! Weights are not copied into the graphs: they are external data that points into the model's own safetensors file,
 //! so a graph is kilobytes and never meets protobuf's limit of 2 GB.
 
+mod activation;
 mod encoder;
 mod graph;
 mod model_file;
+mod pooling;
 mod proto;
 mod search;
 mod sentence;

@@ -99,6 +99,7 @@ pub(crate) enum DataType {
     Undefined = 0,
     Float = 1,
     Int64 = 7,
+    Bool = 9,
     Float16 = 10,
     Bfloat16 = 16,
 }

@@ -49,4 +49,13 @@ impl WeightSource {
         // Folded into a constant when the graph is loaded.
         Ok(if data_type == DataType::Float { value } else { graph.node("Cast", &[&value], &[to(DataType::Float)]) })
     }
+    /// A small tensor of the model, which may stand in a file of its own, as an f32 value inside the graph.
+    pub(crate) fn constant(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
+        let tensor = self.weights.require(name)?;
+        let values = tensor.to_f32().map_err(|kind| ModelError::Content {
+            file: self.location.clone(),
+            what: format!("tensor \"{name}\" is {kind}, not a float"),
+        })?;
+        Ok(graph.floats(&values, tensor.shape))
+    }
 }

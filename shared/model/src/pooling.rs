@@ -1,0 +1,102 @@
+//! How token vectors become one: `1_Pooling/config.json`.
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{ModelError, json};
+
+/// How token vectors become one vector; padding never takes part.
+///
+/// Source of the formulas: `sentence_transformers/sentence_transformer/modules/pooling.py`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The first token's vector.
+    Cls,
+    /// The mean of all tokens' vectors.
+    Mean,
+    /// The largest of each element.
+    Max,
+    /// The sum, divided by the square root of the number of tokens.
+    MeanSqrtLen,
+    /// The mean with the weights 1, 2, 3… from the first token to the last.
+    WeightedMean,
+    /// The last token's vector.
+    LastToken,
+}
+
+impl Pooling {
+    const ALL: [Self; 6] = [Self::Cls, Self::Mean, Self::Max, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
+
+    /// The name that sentence-transformers 6 gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::MeanSqrtLen => "mean_sqrt_len_tokens",
+            Self::WeightedMean => "weightedmean",
+            Self::LastToken => "lasttoken",
+        }
+    }
+
+    /// The boolean that older versions have for it.
+    fn legacy_key(self) -> &'static str {
+        match self {
+            Self::Cls => "pooling_mode_cls_token",
+            Self::Mean => "pooling_mode_mean_tokens",
+            Self::Max => "pooling_mode_max_tokens",
+            Self::MeanSqrtLen => "pooling_mode_mean_sqrt_len_tokens",
+            Self::WeightedMean => "pooling_mode_weightedmean_tokens",
+            Self::LastToken => "pooling_mode_lasttoken",
+        }
+    }
+
+    /// `config.json` of the module in its legacy form.
+    pub(crate) fn legacy_config(self, dimension: usize) -> Value {
+        let mut config = Map::new();
+        config.insert("word_embedding_dimension".into(), dimension.into());
+        config.extend(Self::ALL.map(|mode| (mode.legacy_key().to_owned(), (mode == self).into())));
+        config.insert("include_prompt".into(), true.into());
+        Value::Object(config)
+    }
+
+    /// Reads the module in either form: one name, or a boolean for each mode.
+    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
+        let file = folder.join("config.json");
+        let config: Map<String, Value> = json::read(&file)?;
+        if config.get("include_prompt").and_then(Value::as_bool) == Some(false) {
+            return Err(ModelError::content(
+                &file,
+                "include_prompt false is not supported: prompts always take part in pooling",
+            ));
+        }
+        let modes: Vec<&str> = match config.get("pooling_mode") {
+            Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
+            Some(mode) => mode.as_str().into_iter().collect(),
+            None => config
+                .iter()
+                .filter(|(name, on)| name.starts_with("pooling_mode_") && on.as_bool() == Some(true))
+                .map(|(name, _)| name.as_str())
+                .collect(),
+        };
+        let find = |name: &str| Self::ALL.into_iter().find(|mode| [mode.name(), mode.legacy_key()].contains(&name));
+        if let [mode] = modes[..]
+            && let Some(mode) = find(mode)
+        {
+            return Ok(mode);
+        }
+        let known = Self::ALL.map(Self::name).join(", ");
+        Err(ModelError::content(
+            &file,
+            format!("pooling mode \"{}\" is not supported (supported: one of {known})", modes.join("+")),
+        ))
+    }
+}
+
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
