@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use embtune_torch::tch::Kind;
+
+use crate::groups::Freeze;
+use crate::lora::Lora;
+use crate::schedule::Decay;
 use embtune_cli::{Common, ComputeArgs, ModelArgs, parse_not_negative, parse_share};
 
 const SECTIONS: &str = "\
@@ -99,9 +104,52 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = parse_not_negative)]
     pub(crate) scale: f64,
 
+    /// What the learning rate does after the warm-up
+    #[arg(long, value_name = "SHAPE", value_enum, default_value_t = Decay::Linear)]
+    pub(crate) schedule: Decay,
+
+    /// Factor on the learning rate from each layer to the one below it
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_not_negative)]
+    pub(crate) layer_decay: f64,
+
+    /// What keeps the base model's weights: embeddings, or layers:NUM for these and the lowest layers
+    #[arg(long, value_name = "PART")]
+    pub(crate) freeze: Option<Freeze>,
+
+    /// Train low-rank changes of linear layers only: r=NUM[,alpha=NUM][,targets=NAME,NAME]
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) lora: Option<Lora>,
+
+    /// Type of the network's hidden states and matrices; weights, norms and sums are fp32
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
+
+    /// Tokens that are computed at once
+    #[arg(long, value_name = "NUM", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_tokens: u32,
+
     /// Seed of every random choice
     #[arg(long, value_name = "NUM", default_value_t = 42)]
     pub(crate) seed: u64,
+}
+
+/// Type of the hidden states and matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Precision {
+    /// 32-bit floats throughout.
+    Fp32,
+    /// bfloat16, with fp32 master weights.
+    Bf16,
+}
+
+impl Precision {
+    /// libtorch's name for it.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Fp32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
 }
 
 embtune_cli::filter!(Cli);

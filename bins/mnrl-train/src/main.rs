@@ -1,13 +1,15 @@
 //! mnrl-train: fine-tune an embedding model with in-batch negatives.
 
-mod attention;
 mod batch;
 mod card;
 mod cli;
-mod encoder;
+mod grad_cache;
+mod groups;
+mod keys;
+mod lora;
 mod loss;
 mod metrics;
-mod packed;
+mod network;
 mod parameters;
 #[cfg(test)]
 mod parity;

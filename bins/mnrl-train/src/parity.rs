@@ -9,16 +9,18 @@ use embtune_tokenize::Tokenizer;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::Value;
 
-use crate::encoder::Encoder;
+use crate::groups::{Options, specs};
 use crate::loss::mnrl;
-use crate::packed::Packed;
+use crate::network::{Network, Packed, Pass, Row};
 use crate::parameters::Parameters;
+
+const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
 
 struct Fixture {
     model: ModelDir,
     figures: Value,
     parameters: Parameters,
-    encoder: Encoder,
+    network: Network,
 }
 
 impl Fixture {
@@ -29,15 +31,18 @@ impl Fixture {
             if name == "minilm" { root.join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
         let model = ModelDir::open(&directory).unwrap();
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
-        let parameters = Parameters::load(model.config(), &model.weights().unwrap(), Device::Cpu).unwrap();
-        let encoder = Encoder::new(model.config(), model.pooling(), &parameters, Some(0.0)).unwrap();
-        Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, encoder }
+        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
+        let specs = specs(&model, options).unwrap();
+        let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
+        let network = Network::new(&model, &parameters, None).unwrap();
+        Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
     }
 
     fn encode(&self, texts: &[String], max_length: usize) -> Tensor {
         let tokenizer = Tokenizer::open(&self.model.tokenizer_file(), max_length, false, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
-        self.encoder.forward(&Packed::new(&rows, self.model.config(), Device::Cpu).unwrap()).unwrap()
+        let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
+        self.network.forward(&Packed::new(&rows, self.model.config(), Device::Cpu).unwrap(), PASS).unwrap()
     }
 }
 

@@ -4,18 +4,20 @@ use std::time::Instant;
 
 use embtune_cli::Session;
 use embtune_model::ModelDir;
-use embtune_torch::tch::Device;
+use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{AdamW, TorchError, clip, seed};
 
 use crate::batch::Batch;
 use crate::cli::TrainingArgs;
-use crate::encoder::Encoder;
+use crate::grad_cache::{Budget, GradCache};
+use crate::groups::{self, specs};
+use crate::keys::{batch_key, row_key};
 use crate::loss::mnrl;
 use crate::metrics::{Metrics, Step};
-use crate::packed::Packed;
+use crate::network::{Network, Pass, Row};
 use crate::parameters::Parameters;
 use crate::sampler::batches;
-use crate::schedule::Linear;
+use crate::schedule::Schedule;
 use crate::shards::Shards;
 
 /// A model in training.
@@ -24,8 +26,10 @@ pub(crate) struct Trainer<'a> {
     model: &'a ModelDir,
     device: Device,
     parameters: Parameters,
-    encoder: Encoder,
+    network: Network,
     optimizer: AdamW,
+    pass: Pass,
+    budget: Budget,
 }
 
 /// What a training was, for the model card.
@@ -39,12 +43,25 @@ pub(crate) struct Summary {
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(model: &'a ModelDir, args: &'a TrainingArgs, device: Device) -> anyhow::Result<Self> {
-        anyhow::ensure!(model.dense().is_empty(), "Dense modules cannot be trained yet");
         seed(args.seed);
-        let parameters = Parameters::load(model.config(), &model.weights()?, device)?;
-        let encoder = Encoder::new(model.config(), model.pooling(), &parameters, args.dropout)?;
-        let optimizer = AdamW::new(&parameters.values, parameters.decayed, args.weight_decay);
-        Ok(Self { args, model, device, parameters, encoder, optimizer })
+        let options = groups::Options {
+            weight_decay: args.weight_decay,
+            layer_decay: args.layer_decay,
+            freeze: args.freeze,
+            lora: args.lora.as_ref(),
+            seed: args.seed,
+        };
+        let parameters = Parameters::load(specs(model, options)?, &model.weights()?, device)?;
+        let network = Network::new(model, &parameters, args.lora.as_ref())?;
+        let optimizer = AdamW::new(&parameters.values, parameters.segments.clone());
+        let config = model.config();
+        let pass = Pass {
+            kind: args.precision.kind(),
+            hidden_dropout: args.dropout.unwrap_or(config.hidden_dropout_prob),
+            attention_dropout: args.dropout.unwrap_or(config.attention_probs_dropout_prob),
+        };
+        let budget = Budget { batch_tokens: args.batch_tokens as usize, live_tokens: usize::MAX };
+        Ok(Self { args, model, device, parameters, network, optimizer, pass, budget })
     }
 
     /// Trains for all epochs.
@@ -57,14 +74,12 @@ impl<'a> Trainer<'a> {
         let batch_size = self.args.batch_size as usize;
         let steps_an_epoch = shards.pairs().div_ceil(batch_size) as u64;
         let total = steps_an_epoch * u64::from(self.args.epochs);
-        let schedule = Linear { peak: self.args.learning_rate, warmup: self.args.warmup_steps, total };
-        if schedule.warmup >= total {
-            let warmup = schedule.warmup;
-            session.warn(format!(
-                "{warmup} warm-up steps, but {total} steps in all: the learning rate never reaches {}\nhint: lower --warmup-steps",
-                schedule.peak
-            ));
-        }
+        let schedule = Schedule {
+            peak: self.args.learning_rate,
+            decay: self.args.schedule,
+            warmup: self.args.warmup_steps,
+            total,
+        };
         let progress = session.progress(Some(total), "steps");
         let start = Instant::now();
         let (mut step, mut tokens) = (0, 0);
@@ -74,9 +89,8 @@ impl<'a> Trainer<'a> {
                 let began = Instant::now();
                 let batch = Batch::gather(shards, &pairs);
                 let learning_rate = schedule.rate(step);
-                let outcome = self.step(&batch, learning_rate)?;
+                let outcome = self.step(&batch, step, learning_rate)?;
                 step += 1;
-                self.check_finite(&outcome, step)?;
                 tokens += batch.tokens();
                 losses.push(outcome.loss);
                 metrics.write(&Step {
@@ -100,34 +114,35 @@ impl<'a> Trainer<'a> {
     }
 
     /// Forward, backward, clip, update.
-    fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<StepOutcome, TorchError> {
-        let packed = Packed::new(&batch.rows, self.model.config(), self.device)?;
+    fn step(&mut self, batch: &Batch, step: u64, learning_rate: f64) -> Result<StepOutcome, TorchError> {
+        let key = batch_key(self.args.seed, step);
+        let rows: Vec<_> = batch
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(row, tokens)| Row { tokens, key: row_key(key, row) })
+            .collect();
         let (mask, masked) = batch.mask(self.device)?;
-        let vectors = self.encoder.forward(&packed)?;
-        let pairs = batch.pairs as i64;
-        let anchors = vectors.f_narrow(0, 0, pairs)?;
-        let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
-        let loss = mnrl(&anchors, &documents, mask.as_ref(), self.args.scale)?;
         let _ = self.parameters.grads.f_zero_()?;
-        loss.f_backward()?;
+        let cache = GradCache {
+            network: &self.network,
+            config: self.model.config(),
+            device: self.device,
+            pass: self.pass,
+            budget: self.budget,
+        };
+        let loss = cache.backward(&rows, |vectors| {
+            let pairs = batch.pairs as i64;
+            let anchors = vectors.f_narrow(0, 0, pairs)?;
+            let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
+            let loss = mnrl(&anchors, &documents, mask.as_ref(), self.args.scale)?;
+            loss.f_backward()?;
+            Ok(loss.f_double_value(&[])?)
+        })?;
         let (norm, divisor) = clip(&self.parameters.grads, self.args.max_grad_norm)?;
-        let outcome = StepOutcome { loss: loss.f_double_value(&[])?, grad_norm: norm.f_double_value(&[])?, masked };
-        // Weights that a NaN has touched are lost: look before the update.
-        if outcome.is_finite() {
-            self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, &divisor)?;
-        }
+        let outcome = StepOutcome { loss, grad_norm: norm.f_double_value(&[])?, masked };
+        self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, &divisor)?;
         Ok(outcome)
-    }
-
-    fn check_finite(&self, outcome: &StepOutcome, step: u64) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            outcome.is_finite(),
-            "step {step}: loss {}, gradient norm {}: the training has diverged, nothing is saved\nhint: lower --learning-rate (now {}), or raise --warmup-steps",
-            outcome.loss,
-            outcome.grad_norm,
-            self.args.learning_rate
-        );
-        Ok(())
     }
 
     /// The weights as they are now.
@@ -140,10 +155,4 @@ struct StepOutcome {
     loss: f64,
     grad_norm: f64,
     masked: u64,
-}
-
-impl StepOutcome {
-    fn is_finite(&self) -> bool {
-        self.loss.is_finite() && self.grad_norm.is_finite()
-    }
 }

@@ -1,0 +1,169 @@
+//! Any batch size in fixed memory: gradients through cached vectors (Gao et al. 2021, GradCache).
+//!
+//! The loss needs all vectors of a batch at once, the network does not. Rows are computed in micro-batches; the loss
+//! gives each vector its gradient, and each micro-batch carries its own back. Graphs are kept for as many micro-batches
+//! as the memory allows, the others are computed a second time. Which are kept changes nothing: a micro-batch's second
+//! pass is its first one, bit for bit, dropout included, and gradients are always added up in the same order.
+
+use std::ops::Range;
+
+use embtune_model::EncoderConfig;
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
+use embtune_torch::{TorchError, generator_state, set_generator_state};
+
+use crate::network::{Network, Packed, Pass, Row};
+
+/// How batches are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// Tokens of a micro-batch; a row that is longer is one of its own.
+    pub(crate) batch_tokens: usize,
+    /// Tokens whose graphs are in memory at the same time.
+    pub(crate) live_tokens: usize,
+}
+
+/// The rows of a batch in micro-batches.
+struct MicroBatches {
+    /// Longest row first, so that memory peaks at the beginning, not after hours.
+    order: Vec<usize>,
+    /// Of `order`.
+    ranges: Vec<Range<usize>>,
+    /// The micro-batches from this one on keep their graphs.
+    first_live: usize,
+}
+
+impl MicroBatches {
+    fn new(lengths: &[usize], budget: Budget) -> Self {
+        let mut order: Vec<usize> = (0..lengths.len()).collect();
+        order.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut tokens = Vec::<usize>::new();
+        for (place, row) in order.iter().enumerate() {
+            match (ranges.last_mut(), tokens.last_mut()) {
+                (Some(range), Some(sum)) if *sum + lengths[*row] <= budget.batch_tokens => {
+                    range.end += 1;
+                    *sum += lengths[*row];
+                }
+                _ => {
+                    ranges.push(place..place + 1);
+                    tokens.push(lengths[*row]);
+                }
+            }
+        }
+        let total: usize = tokens.iter().sum();
+        let first_live = if total <= budget.live_tokens {
+            0
+        } else {
+            // One that is computed again needs room as well; the first is the largest.
+            let room = budget.live_tokens.saturating_sub(tokens.first().copied().unwrap_or(0));
+            let mut live = 0;
+            let count = tokens.iter().rev().take_while(|tokens| {
+                live += **tokens;
+                live <= room
+            });
+            tokens.len() - count.count()
+        };
+        Self { order, ranges, first_live }
+    }
+}
+
+/// A batch on its way through the network.
+pub(crate) struct GradCache<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) config: &'a EncoderConfig,
+    pub(crate) device: Device,
+    pub(crate) pass: Pass,
+    pub(crate) budget: Budget,
+}
+
+impl GradCache<'_> {
+    /// Adds the gradients of a loss to the network's parameters.
+    ///
+    /// `loss` is given the vectors of all rows, `[rows, dimension]`, f32, a leaf, and must give it its gradient.
+    ///
+    /// # Errors
+    /// What libtorch or the loss says.
+    pub(crate) fn backward<V>(
+        &self,
+        rows: &[Row<'_>],
+        loss: impl FnOnce(&Tensor) -> Result<V, TorchError>,
+    ) -> Result<V, TorchError> {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+        let micro = MicroBatches::new(&lengths, self.budget);
+        let mut vectors = Vec::with_capacity(micro.ranges.len());
+        let mut states = Vec::new();
+        for (index, range) in micro.ranges.iter().enumerate() {
+            let packed = self.pack(rows, &micro.order[range.clone()])?;
+            if index < micro.first_live {
+                states.push(self.generator_state()?);
+                vectors.push(no_grad(|| self.network.forward(&packed, self.pass))?);
+            } else {
+                vectors.push(self.network.forward(&packed, self.pass)?);
+            }
+        }
+
+        let detached: Vec<_> = vectors.iter().map(Tensor::detach).collect();
+        let mut places = vec![0_i64; rows.len()];
+        micro.order.iter().enumerate().for_each(|(place, row)| places[*row] = place as i64);
+        let places = Tensor::f_from_slice(&places)?.f_to_device(self.device)?;
+        let leaf = Tensor::f_cat(&detached, 0)?.f_index_select(0, &places)?.f_set_requires_grad(true)?;
+        let value = loss(&leaf)?;
+
+        let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();
+        let grads = leaf.f_grad()?.f_index_select(0, &Tensor::f_from_slice(&order)?.f_to_device(self.device)?)?;
+        let end = self.generator_state()?;
+        // Backwards, so that the graphs that are kept go before others are made.
+        for (index, range) in micro.ranges.iter().enumerate().rev() {
+            let mut output = vectors.pop().ok_or_else(|| TorchError::new("a micro-batch without vectors"))?;
+            if index < micro.first_live {
+                self.set_generator_state(states.pop().flatten())?;
+                output = self.network.forward(&self.pack(rows, &micro.order[range.clone()])?, self.pass)?;
+            }
+            let grad = grads.f_narrow(0, range.start as i64, range.len() as i64)?;
+            // The derivative of this product by the network's parameters is theirs by the loss.
+            output.f_mul(&grad)?.f_sum(Kind::Float)?.f_backward()?;
+        }
+        self.set_generator_state(end)?;
+        Ok(value)
+    }
+
+    fn pack(&self, rows: &[Row<'_>], chosen: &[usize]) -> Result<Packed, TorchError> {
+        let rows: Vec<_> = chosen.iter().map(|row| rows[*row]).collect();
+        Packed::new(&rows, self.config, self.device)
+    }
+
+    /// CUDA draws its dropout; on the CPU the rows' keys are all there is.
+    fn generator_state(&self) -> Result<Option<Tensor>, TorchError> {
+        let draws = self.device != Device::Cpu && self.pass != self.pass.without_dropout();
+        draws.then(|| generator_state(self.device)).transpose()
+    }
+
+    fn set_generator_state(&self, state: Option<Tensor>) -> Result<(), TorchError> {
+        state.map_or(Ok(()), |state| set_generator_state(self.device, &state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(lengths: &[usize], batch_tokens: usize, live_tokens: usize) -> (Vec<Range<usize>>, usize) {
+        let micro = MicroBatches::new(lengths, Budget { batch_tokens, live_tokens });
+        (micro.ranges, micro.first_live)
+    }
+
+    #[test]
+    fn micro_batches_keep_to_their_budget() {
+        assert_eq!(cut(&[3, 9, 1, 5, 2], 8, 100), (vec![0..1, 1..3, 3..5], 0));
+        assert_eq!(cut(&[], 8, 100), (vec![], 0));
+        assert_eq!(MicroBatches::new(&[3, 9, 5], Budget { batch_tokens: 8, live_tokens: 0 }).order, [1, 2, 0]);
+    }
+
+    #[test]
+    fn graphs_are_kept_where_they_fit() {
+        let lengths = [4; 10];
+        assert_eq!(cut(&lengths, 8, 40).1, 0, "all");
+        assert_eq!(cut(&lengths, 8, 39).1, 2, "31 tokens beside one that is computed again");
+        assert_eq!(cut(&lengths, 8, 0).1, 5, "none");
+    }
+}
