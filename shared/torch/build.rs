@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 const SOURCES: [&str; 7] =
     ["add_norm", "attention", "dropout", "feed_forward", "parameters", "state", "varlen"];
 
+/// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
+const VECTOR_FLAGS: [&str; 4] =
+    ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
+
 fn main() {
     println!("cargo:rerun-if-changed=csrc");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -14,13 +18,17 @@ fn main() {
     cc::Build::new()
         .cpp(true)
         .std("c++17")
-        .opt_level(2)
+        .opt_level(3)
+        .flag("-fopenmp")
+        .flags(VECTOR_FLAGS)
         .warnings(false) // libtorch's own headers warn
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .files(SOURCES.map(|name| format!("csrc/{name}.cpp")))
         .compile("embtune_torch");
+    // The one that libtorch has loaded: without it at::parallel_for is a plain loop.
+    println!("cargo:rustc-link-lib=gomp");
     // The folder that is linked against holds links; the libraries beside the real file are found from there.
     let real = PathBuf::from(&lib).join("libtorch_cpu.so").canonicalize().expect("libtorch_cpu.so (run `make deps`)");
     let rpath = real.parent().expect("a file has a folder").display().to_string();

@@ -5,12 +5,9 @@
 #include <cstdint>
 #include <cstring>
 
-// One version of a loop for each vector width; the loader takes the widest that the machine has. Sums may be reordered
-// for that, at compile time: the same bits on every run.
+// One version of a loop for each vector width; the loader takes the widest that the machine has.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define EMBTUNE_VECTORIZED                                                       \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),   \
-                 optimize("O3", "tree-vectorize", "no-math-errno", "no-trapping-math", "associative-math", "no-signed-zeros")))
+#define EMBTUNE_VECTORIZED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EMBTUNE_VECTORIZED
 #endif
