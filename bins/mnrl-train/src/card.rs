@@ -27,7 +27,7 @@ Fine-tuned from `{base}` with embtune {version} (mnrl-train).
 | base model's fingerprint | `{fingerprint}` |
 | training pairs | {pairs} |
 | steps, epochs, batch size | {steps}, {epochs}, {batch_size} |
-| loss | MultipleNegativesRankingLoss, cosine, scale {scale} |
+| loss | {objective} |
 | optimizer | AdamW, learning rate {rate}, {warmup} warm-up steps, then linear to 0, weight decay {decay} |
 | gradient clipping, dropout, seed | {clip}, {dropout}, {seed} |
 | final loss | {loss:.4} |
@@ -43,7 +43,7 @@ Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tok
         steps = summary.steps,
         epochs = training.epochs,
         batch_size = training.batch_size,
-        scale = training.scale,
+        objective = training.loss,
         rate = training.learning_rate,
         warmup = training.warmup_steps,
         decay = training.weight_decay,

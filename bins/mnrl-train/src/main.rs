@@ -5,6 +5,7 @@ mod batch;
 mod card;
 mod cli;
 mod encoder;
+mod false_negatives;
 mod loss;
 mod metrics;
 mod packed;

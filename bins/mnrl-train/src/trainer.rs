@@ -10,7 +10,7 @@ use embtune_torch::{AdamW, TorchError, clip, seed};
 use crate::batch::Batch;
 use crate::cli::TrainingArgs;
 use crate::encoder::Encoder;
-use crate::loss::mnrl;
+use crate::loss::Objective;
 use crate::metrics::{Metrics, Step};
 use crate::packed::Packed;
 use crate::parameters::Parameters;
@@ -26,6 +26,7 @@ pub(crate) struct Trainer<'a> {
     parameters: Parameters,
     encoder: Encoder,
     optimizer: AdamW,
+    objective: Objective,
 }
 
 /// What a training was, for the model card.
@@ -43,7 +44,8 @@ impl<'a> Trainer<'a> {
         let parameters = Parameters::load(model.config(), &model.weights()?, device)?;
         let encoder = Encoder::new(model.config(), model.pooling(), &parameters, args.dropout)?;
         let optimizer = AdamW::new(&parameters.values, parameters.decayed, args.weight_decay);
-        Ok(Self { args, model, device, parameters, encoder, optimizer })
+        let objective = args.loss.objective(model.config().hidden_size)?;
+        Ok(Self { args, model, device, parameters, encoder, optimizer, objective })
     }
 
     /// Trains for all epochs.
@@ -101,14 +103,14 @@ impl<'a> Trainer<'a> {
     /// Forward, backward, clip, update.
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<StepOutcome, TorchError> {
         let packed = Packed::new(&batch.rows, self.model.config(), self.device)?;
-        let (mask, masked) = batch.mask(self.device)?;
+        let targets = batch.targets(!self.args.loss.no_mask);
         let vectors = self.encoder.forward(&packed)?;
         let pairs = batch.pairs as i64;
         let anchors = vectors.f_narrow(0, 0, pairs)?;
         let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
-        let loss = mnrl(&anchors, &documents, mask.as_ref(), self.args.scale)?;
         let _ = self.parameters.grads.f_zero_()?;
-        loss.f_backward()?;
+        let loss = self.objective.backward(&anchors, &documents, &targets)?;
+        let masked = targets.false_negatives.count();
         let (norm, divisor) = clip(&self.parameters.grads, self.args.max_grad_norm)?;
         let outcome = StepOutcome { loss: loss.f_double_value(&[])?, grad_norm: norm.f_double_value(&[])?, masked };
         // Weights that a NaN has touched are lost: look before the update.

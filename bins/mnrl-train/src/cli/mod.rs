@@ -1,9 +1,13 @@
 //! The flags of mnrl-train.
 
+mod loss;
+
 use std::path::PathBuf;
 
 use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs, parse_not_negative, parse_share};
+
+pub(crate) use loss::LossArgs;
 
 const SECTIONS: &str = "\
 Loss:
@@ -95,13 +99,12 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub(crate) dropout: Option<f64>,
 
-    /// Factor on the cosines: the inverse of the temperature
-    #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = parse_not_negative)]
-    pub(crate) scale: f64,
-
     /// Seed of every random choice
     #[arg(long, value_name = "NUM", default_value_t = 42)]
     pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) loss: LossArgs,
 }
 
 embtune_cli::filter!(Cli);
