@@ -1,9 +1,9 @@
-//! The rows of a batch, and which of them may be each other's negatives.
+//! The rows of a batch.
 
 use embtune_tensors::{Column, Hashes};
-use embtune_torch::TorchError;
-use embtune_torch::tch::{Device, Tensor};
 
+use crate::false_negatives::FalseNegatives;
+use crate::loss::Targets;
 use crate::shards::Shards;
 
 /// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
@@ -50,41 +50,28 @@ impl Batch {
         self.owners.push(owner);
     }
 
+    /// The pair that a row belongs to.
+    pub(crate) fn pair(&self, row: usize) -> usize {
+        row.checked_sub(self.pairs).map_or(row, |document| self.owners[document])
+    }
+
     /// Number of tokens of all rows.
     pub(crate) fn tokens(&self) -> u64 {
         self.rows.iter().map(|row| row.len() as u64).sum()
     }
 
-    /// Which document must not count as a negative of which anchor, bool `[pairs, documents]`, and how many; nothing
-    /// when all may.
-    ///
-    /// A document is no negative of an anchor when it is, by text, id or group, the anchor's own positive, when it is
-    /// the anchor itself, or when it is the positive of another pair with the same anchor.
-    pub(crate) fn mask(&self, device: Device) -> Result<(Option<Tensor>, u64), TorchError> {
-        let mut mask = vec![false; self.pairs * self.documents.len()];
-        let mut count = 0;
-        for (anchor, row) in mask.chunks_exact_mut(self.documents.len().max(1)).enumerate() {
-            for (document, masked) in row.iter_mut().enumerate() {
-                *masked = document != anchor && self.is_false_negative(anchor, document);
-                count += u64::from(*masked);
-            }
+    /// What the loss knows of the rows.
+    pub(crate) fn targets(&self, mask: bool) -> Targets {
+        Targets {
+            pairs: self.pairs,
+            owners: self.owners.clone(),
+            false_negatives: if mask {
+                FalseNegatives::find(&self.anchors, &self.documents)
+            } else {
+                FalseNegatives::none()
+            },
+            scores: None,
+            guide: None,
         }
-        if count == 0 {
-            return Ok((None, 0));
-        }
-        let shape = [self.pairs as i64, self.documents.len() as i64];
-        Ok((Some(Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to_device(device)?), count))
-    }
-
-    fn is_false_negative(&self, anchor: usize, document: usize) -> bool {
-        let (own, other) = (self.documents[anchor], self.documents[document]);
-        let known = |a: u64, b: u64| a != 0 && a == b;
-        let is_positive_of_same_anchor =
-            document < self.pairs && known(self.anchors[anchor].text, self.anchors[document].text);
-        is_positive_of_same_anchor
-            || known(own.text, other.text)
-            || known(own.document, other.document)
-            || known(own.group, other.group)
-            || known(self.anchors[anchor].text, other.text)
     }
 }

@@ -8,7 +8,7 @@ use crate::trainer::Summary;
 
 /// `README.md` of the saved directory.
 pub(crate) fn card(cli: &Cli, base: &ModelDir, shards: &Shards, summary: &Summary) -> anyhow::Result<String> {
-    let training = &cli.training;
+    let (training, optimizer) = (&cli.training, &cli.optimizer);
     let dropout = training.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string());
     Ok(format!(
         "\
@@ -27,7 +27,7 @@ Fine-tuned from `{base}` with embtune {version} (mnrl-train).
 | base model's fingerprint | `{fingerprint}` |
 | training pairs | {pairs} |
 | steps, epochs, batch size | {steps}, {epochs}, {batch_size} |
-| loss | MultipleNegativesRankingLoss, cosine, scale {scale} |
+| loss | {objective} |
 | optimizer | AdamW, learning rate {rate}, {warmup} warm-up steps, then linear to 0, weight decay {decay} |
 | gradient clipping, dropout, seed | {clip}, {dropout}, {seed} |
 | final loss | {loss:.4} |
@@ -43,11 +43,11 @@ Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tok
         steps = summary.steps,
         epochs = training.epochs,
         batch_size = training.batch_size,
-        scale = training.scale,
-        rate = training.learning_rate,
-        warmup = training.warmup_steps,
-        decay = training.weight_decay,
-        clip = training.max_grad_norm,
+        objective = cli.loss,
+        rate = optimizer.learning_rate,
+        warmup = optimizer.warmup_steps,
+        decay = optimizer.weight_decay,
+        clip = optimizer.max_grad_norm,
         seed = training.seed,
         loss = summary.final_loss,
         seconds = summary.seconds,

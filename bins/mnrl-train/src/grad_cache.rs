@@ -77,7 +77,7 @@ pub(crate) struct GradCache<'a> {
 }
 
 impl GradCache<'_> {
-    /// Adds the gradients of a loss to the network's parameters.
+    /// Adds the gradients of a loss, times `share`, to those of the network's parameters.
     ///
     /// `loss` is given the vectors of all rows, `[rows, dimension]`, f32, a leaf, and must give it its gradient.
     ///
@@ -86,6 +86,7 @@ impl GradCache<'_> {
     pub(crate) fn backward<V>(
         &self,
         rows: &[Row<'_>],
+        share: f64,
         loss: impl FnOnce(&Tensor) -> Result<V, TorchError>,
     ) -> Result<V, TorchError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
@@ -110,7 +111,8 @@ impl GradCache<'_> {
         let value = loss(&leaf)?;
 
         let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();
-        let grads = leaf.f_grad()?.f_index_select(0, &Tensor::f_from_slice(&order)?.f_to_device(self.device)?)?;
+        let order = Tensor::f_from_slice(&order)?.f_to_device(self.device)?;
+        let grads = leaf.f_grad()?.f_index_select(0, &order)?.f_mul_scalar(share)?;
         let end = self.generator_state()?;
         // Backwards, so that the graphs that are kept go before others are made.
         for (index, range) in micro.ranges.iter().enumerate().rev() {

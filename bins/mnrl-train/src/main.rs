@@ -3,11 +3,15 @@
 mod batch;
 mod card;
 mod cli;
+mod false_negatives;
 mod grad_cache;
 mod groups;
 mod keys;
+mod learner;
 mod lora;
 mod loss;
+mod memory;
+mod merge;
 mod metrics;
 mod network;
 mod parameters;

@@ -21,6 +21,8 @@ pub(crate) struct Step {
     pub(crate) tokens_per_sec: f64,
     /// Pairs of anchor and document that did not count as negatives.
     pub(crate) masked: u64,
+    /// Most memory so far: of the process, or of CUDA's tensors.
+    pub(crate) memory_mb: u64,
 }
 
 /// The metrics' stream. When its reader goes away, the training goes on: hours of work are worth more than its log.

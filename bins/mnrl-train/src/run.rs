@@ -11,9 +11,10 @@ use embtune_torch::{open_device, tch};
 
 use crate::card::card;
 use crate::cli::Cli;
+use crate::learner::Learner;
 use crate::metrics::Metrics;
 use crate::shards::Shards;
-use crate::trainer::Trainer;
+use crate::trainer::train;
 use crate::waiting::prefer_sleep;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
@@ -30,11 +31,24 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     tch::set_num_threads(cli.compute.threads.count() as i32);
 
-    let mut trainer = Trainer::new(&model, &cli.training, opened.device)?;
+    let mut learner = Learner::new(&model, &cli, opened.device)?;
     let mut metrics = Metrics::new(session.output(None)?);
-    let summary = trainer.train(&shards, &mut metrics, session)?;
+    let summary = train(&mut learner, &cli, &shards, &mut metrics, session)?;
     let card = card(&cli, &model, &shards, &summary)?;
-    save(&model, &trainer.weights()?, &cli.out, cli.overwrite, |folder| finish(folder, &card))?;
+    let result = learner.result();
+    learner.set_values(&result)?;
+    let weights = learner.weights()?;
+    let adapter = cli.optimizer.lora.as_ref();
+    let merged = match adapter {
+        Some(lora) => lora.merge(weights.clone(), &model.parameters()),
+        None => weights.clone(),
+    };
+    save(&model, &merged, &cli.out, cli.overwrite, |folder| {
+        if let Some(lora) = adapter {
+            lora.save_adapter(&weights, &cli.model.model, &folder.join("adapter"))?;
+        }
+        finish(folder, &card)
+    })?;
     session.notice(format!(
         "{} steps, {:.0} tokens/s, final loss {:.4}: saved {}",
         summary.steps,

@@ -1,0 +1,125 @@
+//! MultipleNegativesRankingLoss, and its symmetric form.
+
+use std::ops::Range;
+
+use clap::ValueEnum;
+use embtune_torch::TorchError;
+use embtune_torch::tch::{Device, Tensor};
+
+use super::targets::to_mask;
+use super::{Direction, Loss, Targets};
+
+/// Asks each anchor for its own positive: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
+///
+/// `Z` sums `exp(s · sim)` over all candidates. Henderson et al. 2017, section 4.4; sentence-transformers
+/// `losses/multiple_negatives_ranking.py`.
+#[derive(Debug)]
+pub(crate) struct Mnrl {
+    /// `s`, the inverse of the temperature.
+    pub(crate) scale: f64,
+    /// Whether `sim` is the cosine; else it is the dot product.
+    pub(crate) cosine: bool,
+    /// Sorted, and [`Direction::QueryToDocument`] among them.
+    pub(crate) directions: Vec<Direction>,
+    pub(crate) partition: Partition,
+    pub(crate) hardness: Option<Hardness>,
+}
+
+/// How the directions share `Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Partition {
+    /// One sum over the candidates of all directions
+    Joint,
+    /// A sum for each direction; the mean of their logarithms counts
+    PerDirection,
+}
+
+/// Makes hard negatives weigh more: `strength · sim`, as a constant, is added to logits of anchors with documents.
+///
+/// Lan et al. 2025, equation 5.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hardness {
+    pub(crate) mode: HardnessMode,
+    pub(crate) strength: f64,
+}
+
+/// Which negatives get the weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HardnessMode {
+    /// Documents of other pairs
+    InBatch,
+    /// The anchor's own negatives
+    Hard,
+    /// Both
+    All,
+}
+
+impl Loss for Mnrl {
+    fn chunk(
+        &self,
+        anchors: &Tensor,
+        documents: &Tensor,
+        targets: &Targets,
+        rows: Range<usize>,
+    ) -> Result<Tensor, TorchError> {
+        let start = rows.start as i64;
+        let mut positives = None;
+        let mut partitions = Vec::with_capacity(self.directions.len());
+        for &direction in &self.directions {
+            let (left, right) = direction.sides(anchors, documents);
+            let left = left.f_narrow(0, start, rows.len() as i64)?.f_mul_scalar(self.scale)?;
+            let mut logits = left.f_matmul(&right.f_tr()?)?;
+            if direction == Direction::QueryToDocument {
+                positives = Some(logits.f_diagonal(start, 0, 1)?);
+                if let Some(hardness) = &self.hardness {
+                    logits = self.harden(&logits, hardness, targets, rows.clone())?;
+                }
+            }
+            let columns = right.size()[0] as usize;
+            if let Some(excluded) = targets.excluded(direction, rows.clone(), columns, logits.device())? {
+                logits = logits.f_masked_fill(&excluded, f64::NEG_INFINITY)?;
+            }
+            partitions.push(logits.f_logsumexp([1], false)?);
+        }
+        let partitions = Tensor::f_stack(&partitions, 1)?;
+        let log_z = match self.partition {
+            Partition::Joint => partitions.f_logsumexp([1], false)?,
+            Partition::PerDirection => partitions.f_mean_dim([1].as_slice(), false, None)?,
+        };
+        let positives = positives.ok_or_else(|| TorchError::new("the loss has no direction q2d"))?;
+        Ok(log_z.f_sub(&positives)?.f_sum(None)?.f_div_scalar(targets.pairs as f64)?)
+    }
+
+    fn on_unit_vectors(&self) -> bool {
+        self.cosine
+    }
+}
+
+impl Mnrl {
+    /// Adds the weight to the logits of the chosen negatives, `[rows, documents]`.
+    fn harden(
+        &self,
+        logits: &Tensor,
+        hardness: &Hardness,
+        targets: &Targets,
+        rows: Range<usize>,
+    ) -> Result<Tensor, TorchError> {
+        let left_out = hardness.mode.left_out(targets, rows, logits.device())?;
+        // The weight is not scaled.
+        let weight = logits.f_detach()?.f_mul_scalar(hardness.strength / self.scale)?;
+        Ok(logits.f_add(&weight.f_masked_fill(&left_out, 0.0)?)?)
+    }
+}
+
+impl HardnessMode {
+    /// The documents that get no weight, bool `[rows, documents]`.
+    fn left_out(self, targets: &Targets, rows: Range<usize>, device: Device) -> Result<Tensor, TorchError> {
+        let columns = targets.owners.len();
+        let mut marks = vec![self == Self::Hard; rows.len() * columns];
+        for (row, document) in targets.own(rows) {
+            let is_positive = document < targets.pairs;
+            marks[row * columns + document] = self == Self::InBatch || is_positive;
+        }
+        to_mask(&marks, columns, device)
+    }
+}

@@ -1,0 +1,77 @@
+//! What a loss knows of a batch beside the vectors.
+
+use std::ops::Range;
+
+use embtune_torch::TorchError;
+use embtune_torch::tch::{Device, Tensor};
+
+use super::Direction;
+use super::objective::unit;
+use crate::false_negatives::FalseNegatives;
+
+/// What a loss knows of a batch beside the vectors.
+pub(crate) struct Targets {
+    /// Number of pairs.
+    pub(crate) pairs: usize,
+    /// `[documents]`: pair that each document belongs to; the first `pairs` documents are the positives, in order.
+    pub(crate) owners: Vec<usize>,
+    /// What counts as no negative.
+    pub(crate) false_negatives: FalseNegatives,
+    /// `[documents]`: score or label of the document for its pair's anchor.
+    pub(crate) scores: Option<Vec<f32>>,
+    /// Vectors of the guide model.
+    pub(crate) guide: Option<Guide>,
+}
+
+/// A guide model's vectors of the batch's rows, of length 1.
+pub(crate) struct Guide {
+    /// `[pairs, size]`
+    pub(crate) anchors: Tensor,
+    /// `[documents, size]`
+    pub(crate) documents: Tensor,
+}
+
+impl Guide {
+    /// From vectors of any length, f32, on the loss's device.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn new(anchors: &Tensor, documents: &Tensor) -> Result<Self, TorchError> {
+        Ok(Self { anchors: unit(anchors)?, documents: unit(documents)? })
+    }
+}
+
+impl Targets {
+    /// The documents of some pairs, as the row inside the range and the document.
+    pub(crate) fn own(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let start = rows.start;
+        let documents = self.owners.iter().enumerate().filter(move |(_, owner)| rows.contains(owner));
+        documents.map(move |(document, owner)| (owner - start, document))
+    }
+
+    /// What is no candidate of some pairs' rows, bool `[rows, columns]`, or nothing when all are: false negatives,
+    /// an anchor beside itself (q2q), a positive beside the documents of its own pair (d2d).
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn excluded(
+        &self,
+        direction: Direction,
+        rows: Range<usize>,
+        columns: usize,
+        device: Device,
+    ) -> Result<Option<Tensor>, TorchError> {
+        let mut marks = vec![false; rows.len() * columns];
+        if !direction.has_positive() {
+            let own = self.own(rows.clone()).filter(|(_, document)| *document < columns);
+            own.for_each(|(row, document)| marks[row * columns + document] = true);
+        }
+        let any = self.false_negatives.mark(direction, rows, columns, &mut marks);
+        if direction.has_positive() && !any { Ok(None) } else { to_mask(&marks, columns, device).map(Some) }
+    }
+}
+
+/// Bool `[rows, columns]`.
+pub(crate) fn to_mask(marks: &[bool], columns: usize, device: Device) -> Result<Tensor, TorchError> {
+    Ok(Tensor::f_from_slice(marks)?.f_view([-1, columns as i64])?.f_to_device(device)?)
+}
