@@ -3,6 +3,8 @@
 mod batch;
 mod card;
 mod cli;
+#[cfg(test)]
+mod exactness;
 mod false_negatives;
 mod grad_cache;
 mod groups;

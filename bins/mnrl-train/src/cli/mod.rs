@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs};
 
-pub(crate) use engine::{EngineArgs, Precision};
+pub(crate) use engine::EngineArgs;
 pub(crate) use loss::LossArgs;
 pub(crate) use optimizer::OptimizerArgs;
 pub(crate) use training::TrainingArgs;
