@@ -43,7 +43,7 @@ Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tok
         steps = summary.steps,
         epochs = training.epochs,
         batch_size = training.batch_size,
-        objective = training.loss,
+        objective = training.loss.objective(base.config().hidden_size)?,
         rate = training.learning_rate,
         warmup = training.warmup_steps,
         decay = training.weight_decay,

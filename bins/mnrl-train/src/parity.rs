@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::encoder::Encoder;
 use crate::false_negatives::FalseNegatives;
-use crate::loss::{Direction, Mnrl, Objective, Partition, Targets};
+use crate::loss::{Mnrl, Objective, Partition, Targets};
 use crate::packed::Packed;
 use crate::parameters::Parameters;
 
@@ -86,13 +86,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
             assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
         };
 
-        let mnrl = Mnrl {
-            scale,
-            cosine: true,
-            directions: vec![Direction::QueryToDocument],
-            partition: Partition::Joint,
-            hardness: None,
-        };
+        let mnrl = Mnrl { scale, cosine: true, others: Vec::new(), partition: Partition::Joint, hardness: None };
         let objective = Objective::new(Box::new(mnrl), Vec::new());
         let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
         let mut targets = Targets {

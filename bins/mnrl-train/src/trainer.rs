@@ -8,7 +8,7 @@ use embtune_torch::tch::Device;
 use embtune_torch::{AdamW, TorchError, clip, seed};
 
 use crate::batch::Batch;
-use crate::cli::TrainingArgs;
+use crate::cli::{Supply, TrainingArgs};
 use crate::encoder::Encoder;
 use crate::loss::Objective;
 use crate::metrics::{Metrics, Step};
@@ -55,6 +55,12 @@ impl<'a> Trainer<'a> {
         metrics: &mut Metrics,
         session: &Session,
     ) -> anyhow::Result<Summary> {
+        let has_negatives = |pair| {
+            let (shard, row) = shards.find(pair);
+            !shard.negatives(row).is_empty()
+        };
+        let negatives = (0..shards.pairs()).any(has_negatives);
+        self.args.loss.check_supply(Supply { negatives, scores: false, guide: false })?;
         let batch_size = self.args.batch_size as usize;
         let steps_an_epoch = shards.pairs().div_ceil(batch_size) as u64;
         let total = steps_an_epoch * u64::from(self.args.epochs);
@@ -110,7 +116,7 @@ impl<'a> Trainer<'a> {
         let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
         let _ = self.parameters.grads.f_zero_()?;
         let loss = self.objective.backward(&anchors, &documents, &targets)?;
-        let masked = targets.false_negatives.count();
+        let masked = self.objective.masked(&targets);
         let (norm, divisor) = clip(&self.parameters.grads, self.args.max_grad_norm)?;
         let outcome = StepOutcome { loss: loss.f_double_value(&[])?, grad_norm: norm.f_double_value(&[])?, masked };
         // Weights that a NaN has touched are lost: look before the update.

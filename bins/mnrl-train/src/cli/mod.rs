@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs, parse_not_negative, parse_share};
 
-pub(crate) use loss::LossArgs;
+pub(crate) use loss::{LossArgs, Supply};
 
 const SECTIONS: &str = "\
 Loss:
