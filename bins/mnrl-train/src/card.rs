@@ -43,7 +43,7 @@ Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tok
         steps = summary.steps,
         epochs = training.epochs,
         batch_size = training.batch_size,
-        objective = cli.loss,
+        objective = cli.loss.objective(base.dimension())?,
         rate = optimizer.learning_rate,
         warmup = optimizer.warmup_steps,
         decay = optimizer.weight_decay,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::false_negatives::FalseNegatives;
 use crate::groups::{Options, specs};
-use crate::loss::{Direction, Mnrl, Objective, Partition, Targets};
+use crate::loss::{Mnrl, Objective, Partition, Targets};
 use crate::network::{Network, Packed, Pass, Row};
 use crate::parameters::Parameters;
 
@@ -94,7 +94,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
         let mnrl = Mnrl {
             scale,
             cosine: true,
-            directions: vec![Direction::QueryToDocument],
+            others: Vec::new(),
             partition: Partition::Joint,
             hardness: None,
         };

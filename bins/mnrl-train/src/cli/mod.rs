@@ -11,7 +11,7 @@ use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs};
 
 pub(crate) use engine::EngineArgs;
-pub(crate) use loss::LossArgs;
+pub(crate) use loss::{LossArgs, Supply};
 pub(crate) use optimizer::OptimizerArgs;
 pub(crate) use training::TrainingArgs;
 

@@ -1,7 +1,13 @@
 //! Which rows of a batch are compared with which.
 
+use std::fmt::{self, Formatter};
+use std::ops::Range;
+
 use clap::ValueEnum;
+use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+
+use super::value_name;
 
 /// What a pair's row is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -15,7 +21,7 @@ pub(crate) enum Direction {
     /// Each anchor with all other anchors
     #[value(name = "q2q")]
     QueryToQuery,
-    /// Each positive with all documents of other pairs
+    /// Each positive with the documents of other pairs
     #[value(name = "d2d")]
     DocumentToDocument,
 }
@@ -26,13 +32,40 @@ impl Direction {
         matches!(self, Self::QueryToDocument | Self::DocumentToQuery)
     }
 
-    /// The side whose rows ask, one a pair, and the side that is asked for.
-    pub(crate) fn sides<'a>(self, queries: &'a Tensor, documents: &'a Tensor) -> (&'a Tensor, &'a Tensor) {
-        match self {
-            Self::QueryToDocument => (queries, documents),
-            Self::DocumentToQuery => (documents, queries),
-            Self::QueryToQuery => (queries, queries),
+    /// Dot products of some pairs' rows with all candidates, times a factor.
+    ///
+    /// # Shapes
+    /// - `anchors`: `[pairs, size]`
+    /// - `documents`: `[documents, size]`
+    /// - `rows`: a range of pairs
+    /// - output: `[rows, pairs or documents]`
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn products(
+        self,
+        anchors: &Tensor,
+        documents: &Tensor,
+        rows: Range<usize>,
+        factor: f64,
+    ) -> Result<Tensor, TorchError> {
+        let (left, right) = match self {
+            Self::QueryToDocument => (anchors, documents),
+            Self::DocumentToQuery => (documents, anchors),
+            Self::QueryToQuery => (anchors, anchors),
             Self::DocumentToDocument => (documents, documents),
-        }
+        };
+        // The factor goes to the short side: there are many more products than elements of rows.
+        let left = left.f_narrow(0, rows.start as i64, rows.len() as i64)?.f_mul_scalar(factor)?;
+        Ok(left.f_matmul(&right.f_tr()?)?)
     }
+}
+
+/// The directions beside q2d, in the description of a loss.
+pub(crate) fn write_others(f: &mut Formatter<'_>, others: &[Direction]) -> fmt::Result {
+    if others.is_empty() {
+        return Ok(());
+    }
+    write!(f, ", directions q2d")?;
+    others.iter().try_for_each(|direction| write!(f, " {}", value_name(*direction)))
 }

@@ -1,13 +1,15 @@
 //! MultipleNegativesRankingLoss, and its symmetric form.
 
+use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use clap::ValueEnum;
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
+use super::direction::write_others;
 use super::targets::to_mask;
-use super::{Direction, Loss, Targets};
+use super::{Direction, Loss, Targets, value_name};
 
 /// Asks each anchor for its own positive: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
 ///
@@ -19,8 +21,8 @@ pub(crate) struct Mnrl {
     pub(crate) scale: f64,
     /// Whether `sim` is the cosine; else it is the dot product.
     pub(crate) cosine: bool,
-    /// Sorted, and [`Direction::QueryToDocument`] among them.
-    pub(crate) directions: Vec<Direction>,
+    /// Directions beside [`Direction::QueryToDocument`].
+    pub(crate) others: Vec<Direction>,
     pub(crate) partition: Partition,
     pub(crate) hardness: Option<Hardness>,
 }
@@ -62,36 +64,53 @@ impl Loss for Mnrl {
         targets: &Targets,
         rows: Range<usize>,
     ) -> Result<Tensor, TorchError> {
-        let start = rows.start as i64;
-        let mut positives = None;
-        let mut partitions = Vec::with_capacity(self.directions.len());
-        for &direction in &self.directions {
-            let (left, right) = direction.sides(anchors, documents);
-            let left = left.f_narrow(0, start, rows.len() as i64)?.f_mul_scalar(self.scale)?;
-            let mut logits = left.f_matmul(&right.f_tr()?)?;
-            if direction == Direction::QueryToDocument {
-                positives = Some(logits.f_diagonal(start, 0, 1)?);
-                if let Some(hardness) = &self.hardness {
-                    logits = self.harden(&logits, hardness, targets, rows.clone())?;
-                }
-            }
-            let columns = right.size()[0] as usize;
+        let logits = |direction: Direction| direction.products(anchors, documents, rows.clone(), self.scale);
+        let log_sum = |direction, mut logits: Tensor| -> Result<Tensor, TorchError> {
+            let columns = logits.size()[1] as usize;
             if let Some(excluded) = targets.excluded(direction, rows.clone(), columns, logits.device())? {
                 logits = logits.f_masked_fill(&excluded, f64::NEG_INFINITY)?;
             }
-            partitions.push(logits.f_logsumexp([1], false)?);
-        }
-        let partitions = Tensor::f_stack(&partitions, 1)?;
-        let log_z = match self.partition {
-            Partition::Joint => partitions.f_logsumexp([1], false)?,
-            Partition::PerDirection => partitions.f_mean_dim([1].as_slice(), false, None)?,
+            Ok(logits.f_logsumexp([1], false)?)
         };
-        let positives = positives.ok_or_else(|| TorchError::new("the loss has no direction q2d"))?;
+
+        let mut q2d = logits(Direction::QueryToDocument)?;
+        let positives = q2d.f_diagonal(rows.start as i64, 0, 1)?;
+        if let Some(hardness) = &self.hardness {
+            q2d = self.harden(&q2d, hardness, targets, rows.clone())?;
+        }
+        let mut log_sums = vec![log_sum(Direction::QueryToDocument, q2d)?];
+        for &direction in &self.others {
+            log_sums.push(log_sum(direction, logits(direction)?)?);
+        }
+        let log_sums = Tensor::f_stack(&log_sums, 1)?;
+        let log_z = match self.partition {
+            Partition::Joint => log_sums.f_logsumexp([1], false)?,
+            Partition::PerDirection => log_sums.f_mean_dim([1].as_slice(), false, None)?,
+        };
         Ok(log_z.f_sub(&positives)?.f_sum(None)?.f_div_scalar(targets.pairs as f64)?)
     }
 
     fn on_unit_vectors(&self) -> bool {
         self.cosine
+    }
+
+    fn masked(&self, targets: &Targets) -> u64 {
+        targets.false_negatives.count()
+    }
+}
+
+impl Display for Mnrl {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let similarity = if self.cosine { "cosine" } else { "dot product" };
+        write!(f, "MultipleNegativesRankingLoss, {similarity}, scale {}", self.scale)?;
+        write_others(f, &self.others)?;
+        if !self.others.is_empty() {
+            write!(f, ", {}", value_name(self.partition))?;
+        }
+        if let Some(Hardness { mode, strength }) = self.hardness {
+            write!(f, ", hardness {} {strength}", value_name(mode))?;
+        }
+        Ok(())
     }
 }
 
@@ -116,9 +135,9 @@ impl HardnessMode {
     fn left_out(self, targets: &Targets, rows: Range<usize>, device: Device) -> Result<Tensor, TorchError> {
         let columns = targets.owners.len();
         let mut marks = vec![self == Self::Hard; rows.len() * columns];
-        for (row, document) in targets.own(rows) {
+        for (pair, document) in targets.own(rows.clone()) {
             let is_positive = document < targets.pairs;
-            marks[row * columns + document] = self == Self::InBatch || is_positive;
+            marks[(pair - rows.start) * columns + document] = self == Self::InBatch || is_positive;
         }
         to_mask(&marks, columns, device)
     }

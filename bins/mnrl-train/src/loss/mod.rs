@@ -1,22 +1,37 @@
 //! Losses, each to the formula and the defaults of sentence-transformers 6.0.1.
 
+mod contrastive;
+mod cosent;
 mod direction;
+mod gist;
+mod margin_mse;
 mod mnrl;
 mod objective;
+#[cfg(test)]
+mod parity;
 mod targets;
+mod triplet;
+mod vectors;
 
+use std::fmt::Display;
 use std::ops::Range;
 
+use clap::ValueEnum;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
+pub(crate) use contrastive::Contrastive;
+pub(crate) use cosent::CoSent;
 pub(crate) use direction::Direction;
+pub(crate) use gist::{Gist, MarginStrategy};
+pub(crate) use margin_mse::MarginMse;
 pub(crate) use mnrl::{Hardness, HardnessMode, Mnrl, Partition};
 pub(crate) use objective::Objective;
 pub(crate) use targets::{Guide, Targets};
+pub(crate) use triplet::{Distance, Triplet};
 
-/// A loss of a batch's vectors.
-pub(crate) trait Loss {
+/// A loss of a batch's vectors, displayed as the model card has it.
+pub(crate) trait Loss: Display {
     /// The share of some pairs in the batch's loss: the shares of all pairs add up to it.
     ///
     /// # Shapes
@@ -38,8 +53,16 @@ pub(crate) trait Loss {
     /// Whether [`chunk`](Self::chunk) is to see vectors of length 1, as a loss on cosines.
     fn on_unit_vectors(&self) -> bool;
 
+    /// Number of negatives of the batch that do not count because they are false ones.
+    fn masked(&self, targets: &Targets) -> u64;
+
     /// Whether the loss is a sum over pairs; one that is not is asked for all pairs at once.
     fn in_chunks(&self) -> bool {
         true
     }
+}
+
+/// A value as its flag takes it.
+pub(crate) fn value_name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

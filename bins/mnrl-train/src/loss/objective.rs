@@ -1,14 +1,14 @@
 //! From vectors to the gradient of a loss.
 
+use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Kind, Tensor};
 
+use super::vectors::unit;
 use super::{Loss, Targets};
 
-/// As `torch.nn.functional.normalize` has it.
-const SMALLEST_NORM: f64 = 1e-12;
 /// Entries of an anchor by document matrix that are computed at once: 16 MB each for a handful of matrices.
 const CHUNK_ENTRIES: usize = 4 << 20;
 
@@ -75,6 +75,11 @@ impl Objective {
         Ok(total)
     }
 
+    /// Number of negatives of the batch that do not count because they are false ones.
+    pub(crate) fn masked(&self, targets: &Targets) -> u64 {
+        self.loss.masked(targets)
+    }
+
     /// The vectors as the loss is to see them at a size, `[rows, size]`.
     fn shape(&self, x: &Tensor, size: i64) -> Result<Tensor, TorchError> {
         let cut = x.f_narrow(1, 0, size)?;
@@ -82,8 +87,13 @@ impl Objective {
     }
 }
 
-/// Rows at length 1.
-pub(crate) fn unit(x: &Tensor) -> Result<Tensor, TorchError> {
-    let norm = x.f_norm_scalaropt_dim(2, [1].as_slice(), true)?.f_clamp_min(SMALLEST_NORM)?;
-    Ok(x.f_div(&norm)?)
+impl Display for Objective {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.loss)?;
+        if !self.sizes.is_empty() {
+            let sizes = self.sizes.iter().map(i64::to_string).collect::<Vec<_>>();
+            write!(f, ", Matryoshka at {}", sizes.join(", "))?;
+        }
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
 use super::Direction;
-use super::objective::unit;
+use super::vectors::unit;
 use crate::false_negatives::FalseNegatives;
 
 /// What a loss knows of a batch beside the vectors.
@@ -42,11 +42,34 @@ impl Guide {
 }
 
 impl Targets {
-    /// The documents of some pairs, as the row inside the range and the document.
+    /// The documents of some pairs, each with its pair.
     pub(crate) fn own(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
-        let start = rows.start;
-        let documents = self.owners.iter().enumerate().filter(move |(_, owner)| rows.contains(owner));
-        documents.map(move |(document, owner)| (owner - start, document))
+        let documents = self.owners.iter().copied().enumerate().filter(move |(_, owner)| rows.contains(owner));
+        documents.map(|(document, owner)| (owner, document))
+    }
+
+    /// The negatives of some pairs, each with its pair.
+    pub(crate) fn own_negatives(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        self.own(rows).filter(|(_, document)| *document >= self.pairs)
+    }
+
+    /// The negatives of some pairs that are no false negatives, each with its pair.
+    pub(crate) fn true_negatives(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        self.own_negatives(rows).filter(|(pair, document)| !self.false_negatives.contains(*pair, *document))
+    }
+
+    /// Number of negatives that are false negatives of their own pairs.
+    pub(crate) fn false_own_negatives(&self) -> u64 {
+        let all = 0..self.pairs;
+        (self.own_negatives(all.clone()).count() - self.true_negatives(all).count()) as u64
+    }
+
+    /// The scores.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(crate) fn scores(&self) -> Result<&[f32], TorchError> {
+        self.scores.as_deref().ok_or_else(|| TorchError::new("the loss reads scores, the batch has none"))
     }
 
     /// What is no candidate of some pairs' rows, bool `[rows, columns]`, or nothing when all are: false negatives,
@@ -64,7 +87,7 @@ impl Targets {
         let mut marks = vec![false; rows.len() * columns];
         if !direction.has_positive() {
             let own = self.own(rows.clone()).filter(|(_, document)| *document < columns);
-            own.for_each(|(row, document)| marks[row * columns + document] = true);
+            own.for_each(|(pair, document)| marks[(pair - rows.start) * columns + document] = true);
         }
         let any = self.false_negatives.mark(direction, rows, columns, &mut marks);
         if direction.has_positive() && !any { Ok(None) } else { to_mask(&marks, columns, device).map(Some) }

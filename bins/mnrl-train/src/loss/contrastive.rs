@@ -1,0 +1,66 @@
+//! ContrastiveLoss.
+
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+
+use embtune_torch::TorchError;
+use embtune_torch::tch::Tensor;
+
+use super::vectors::{dots, select};
+use super::{Loss, Targets};
+
+/// Draws the matching together and the others apart, up to a margin:
+/// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over all anchors with each document of theirs.
+///
+/// The label `y` is the document's score; without scores it is 1 for positives and 0 for negatives. Hadsell et al.
+/// 2006; sentence-transformers `losses/contrastive.py`.
+#[derive(Debug)]
+pub(crate) struct Contrastive {
+    pub(crate) margin: f64,
+}
+
+impl Loss for Contrastive {
+    fn chunk(
+        &self,
+        anchors: &Tensor,
+        documents: &Tensor,
+        targets: &Targets,
+        rows: Range<usize>,
+    ) -> Result<Tensor, TorchError> {
+        let count = labelled(targets, 0..targets.pairs).len();
+        let labelled = labelled(targets, rows);
+        let labels: Vec<f32> = labelled.iter().map(|(.., label)| *label).collect();
+        let labels = Tensor::f_from_slice(&labels)?.f_to_device(anchors.device())?;
+        let anchors = select(anchors, labelled.iter().map(|(pair, ..)| *pair))?;
+        let documents = select(documents, labelled.iter().map(|(_, document, _)| *document))?;
+        let cosines = dots(&anchors, &documents)?;
+        let distances = cosines.f_neg()?.f_add_scalar(1.0)?;
+        let lacking = cosines.f_add_scalar(self.margin - 1.0)?.f_relu()?;
+        let near = labels.f_mul(&distances.f_square()?)?;
+        let far = labels.f_neg()?.f_add_scalar(1.0)?.f_mul(&lacking.f_square()?)?;
+        Ok(near.f_add(&far)?.f_sum(None)?.f_div_scalar(2.0 * count as f64)?)
+    }
+
+    fn on_unit_vectors(&self) -> bool {
+        true
+    }
+
+    fn masked(&self, targets: &Targets) -> u64 {
+        if targets.scores.is_some() { 0 } else { targets.false_own_negatives() }
+    }
+}
+
+impl Display for Contrastive {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "ContrastiveLoss, margin {}", self.margin)
+    }
+}
+
+/// The documents of some pairs, each with its pair and its label.
+fn labelled(targets: &Targets, rows: Range<usize>) -> Vec<(usize, usize, f32)> {
+    if let Some(scores) = &targets.scores {
+        return targets.own(rows).map(|(pair, document)| (pair, document, scores[document])).collect();
+    }
+    let positives = rows.clone().map(|pair| (pair, pair, 1.0));
+    positives.chain(targets.true_negatives(rows).map(|(pair, document)| (pair, document, 0.0))).collect()
+}

@@ -1,0 +1,77 @@
+//! TripletLoss.
+
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+
+use clap::ValueEnum;
+use embtune_torch::TorchError;
+use embtune_torch::tch::Tensor;
+
+use super::vectors::{dots, norms, select, sums};
+use super::{Loss, Targets, value_name};
+
+/// Asks each positive to be closer to its anchor than each negative of the pair, by a margin:
+/// `mean( max(δ(a, p) − δ(a, n) + margin, 0) )` over all triplets of a pair and one of its negatives.
+///
+/// sentence-transformers `losses/triplet.py`.
+#[derive(Debug)]
+pub(crate) struct Triplet {
+    pub(crate) distance: Distance,
+    pub(crate) margin: f64,
+}
+
+/// Distance of two vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Distance {
+    /// Length of the difference
+    Euclidean,
+    /// 1 less the cosine
+    Cosine,
+    /// Sum of the elements of the difference, without their signs
+    Manhattan,
+}
+
+impl Loss for Triplet {
+    fn chunk(
+        &self,
+        anchors: &Tensor,
+        documents: &Tensor,
+        targets: &Targets,
+        rows: Range<usize>,
+    ) -> Result<Tensor, TorchError> {
+        let count = targets.true_negatives(0..targets.pairs).count().max(1);
+        let triplets: Vec<_> = targets.true_negatives(rows).collect();
+        let pairs = || triplets.iter().map(|(pair, _)| *pair);
+        let anchors = select(anchors, pairs())?;
+        let to_positive = self.distance.between(&anchors, &select(documents, pairs())?)?;
+        let negatives = select(documents, triplets.iter().map(|(_, document)| *document))?;
+        let to_negative = self.distance.between(&anchors, &negatives)?;
+        let excess = to_positive.f_sub(&to_negative)?.f_add_scalar(self.margin)?;
+        Ok(excess.f_relu()?.f_sum(None)?.f_div_scalar(count as f64)?)
+    }
+
+    fn on_unit_vectors(&self) -> bool {
+        self.distance == Distance::Cosine
+    }
+
+    fn masked(&self, targets: &Targets) -> u64 {
+        targets.false_own_negatives()
+    }
+}
+
+impl Display for Triplet {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "TripletLoss, {} distance, margin {}", value_name(self.distance), self.margin)
+    }
+}
+
+impl Distance {
+    /// Of each row from its counterpart, `[rows]`; for the cosine the rows have length 1.
+    fn between(self, a: &Tensor, b: &Tensor) -> Result<Tensor, TorchError> {
+        match self {
+            Self::Euclidean => norms(&a.f_sub(b)?),
+            Self::Cosine => Ok(dots(a, b)?.f_neg()?.f_add_scalar(1.0)?),
+            Self::Manhattan => sums(&a.f_sub(b)?.f_abs()?),
+        }
+    }
+}
