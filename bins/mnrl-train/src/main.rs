@@ -4,6 +4,7 @@ mod attention;
 mod batch;
 mod card;
 mod cli;
+mod dev;
 mod encoder;
 mod loss;
 mod metrics;

@@ -97,6 +97,11 @@ impl TensorFile {
         Ok(tensor)
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Where a tensor's data begins in the file, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
         self.metadata.info(name).map(|info| self.range(info).start)
