@@ -16,6 +16,7 @@ mod run;
 mod sampler;
 mod schedule;
 mod shards;
+mod tensorboard;
 mod trainer;
 mod waiting;
 
