@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 4] = [
 ];
 
 /// Heavy dependencies, and the one folder whose manifest names each.
-const HOMES: [(&str, &str); 12] = [
+const HOMES: [(&str, &str); 11] = [
     ("tch", "shared/torch"),
     ("torch-sys", "shared/torch"),
     ("ort", "shared/ort-engine"),
@@ -25,7 +25,6 @@ const HOMES: [(&str, &str); 12] = [
     ("memmap2", "shared/tensors"),
     ("safetensors", "shared/tensors"),
     ("hf-hub", "shared/model"),
-    ("prost", "shared/onnx"),
     ("indicatif", "shared/cli"),
     ("signal-hook", "shared/cli"),
     ("async-openai", "bins/docs2queries"),

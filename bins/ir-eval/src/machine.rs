@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
+use embtune_records::Judgments;
 use serde_json::{Map, Value, json};
 
 use crate::compare::Comparison;
-use crate::judgments::Judgments;
 use crate::report::{Measured, Report};
 
 /// Writes one JSON object.
@@ -80,7 +80,7 @@ pub(crate) fn write_per_query(report: &Report, judgments: &Judgments, out: &mut 
         report.metrics.iter().try_for_each(|metric| write!(out, "\t{}:{metric}", system.name))?;
     }
     writeln!(out)?;
-    for (row, query) in judgments.queries.iter().enumerate() {
+    for (row, query) in judgments.queries().iter().enumerate() {
         write!(out, "{}", query.id)?;
         for system in &report.systems {
             system.evaluation.values.iter().try_for_each(|values| write!(out, "\t{}", values[row]))?;

@@ -4,7 +4,6 @@ mod cli;
 mod compare;
 mod evaluate;
 mod examine;
-mod judgments;
 mod machine;
 mod report;
 mod retrieve;

@@ -2,9 +2,8 @@
 
 use embtune_cli::Session;
 use embtune_metrics::trec_order;
-use embtune_records::Run;
+use embtune_records::{Judgments, Run};
 
-use crate::judgments::Judgments;
 use crate::system::{Source, System};
 use crate::vectors::VectorSearch;
 

@@ -6,12 +6,11 @@ use std::num::NonZeroUsize;
 use anyhow::ensure;
 use embtune_cli::{Outcome, Session};
 use embtune_metrics::{Kind, Metric};
-use embtune_records::Run;
+use embtune_records::{Judgments, Run};
 
 use crate::cli::{Cli, Format};
 use crate::compare::compare;
 use crate::evaluate::Evaluation;
-use crate::judgments::Judgments;
 use crate::report::{Measured, Report};
 use crate::retrieve::retrieve;
 use crate::vectors::{SearchSettings, VectorSearch};
@@ -33,11 +32,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         },
         session,
     );
-    let judgments = Judgments::read(&cli.qrels, session)?;
+    let qrels = session.input(&cli.qrels)?;
+    let judgments = Judgments::read(&qrels.name.clone(), qrels)?;
     session.notice(format!(
         "{} queries in the judgments, {} evaluated, {} without a relevant document",
         judgments.in_file(),
-        judgments.queries.len(),
+        judgments.queries().len(),
         judgments.without_relevant()
     ));
 
@@ -55,7 +55,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
             systems.first().map(|first| compare(&evaluation, &first.evaluation, cli.seed)).unwrap_or_default();
         systems.push(Measured { name: system.name.clone(), evaluation, missing, comparisons });
     }
-    let report = Report { metrics, primary, queries: judgments.in_file(), measured: judgments.queries.len(), systems };
+    let report =
+        Report { metrics, primary, queries: judgments.in_file(), measured: judgments.queries().len(), systems };
     write(&cli, &report, &judgments, session)?;
     Ok(Outcome::Done)
 }
@@ -95,10 +96,8 @@ fn metrics(cli: &Cli) -> (Vec<Metric>, usize) {
 
 /// Says which judged queries a system did not answer, and how many they are.
 fn report_missing(system: &str, judgments: &Judgments, run: &Run, session: &Session) -> usize {
-    let mut missing = judgments.missing(run);
-    let Some(first) = missing.next() else { return 0 };
-    let count = 1 + missing.count();
-    session.warn(format!("{system}: {count} judged queries are missing and count as 0 (first: \"{first}\")"));
+    let Some((count, message)) = judgments.missing(|id| run.queries.contains_key(id)) else { return 0 };
+    session.warn(format!("{system}: {message}"));
     count
 }
 

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use embtune_cli::{Device, Session};
-use embtune_records::{Run, RunEntry, decimal};
+use embtune_records::{Judgments, Run, RunEntry, decimal};
 use embtune_search::{Hit, Searcher, Similarity, check_same_space, gather};
 use embtune_tensors::Embeddings;
 
-use crate::examine;
-use crate::judgments::Judgments;
+use crate::examine::judged_rows;
 
 /// Queries that are searched in one pass over the corpus: bounds what is copied of their file.
 const BATCH: usize = 4096;
@@ -53,8 +52,10 @@ impl<'a> VectorSearch<'a> {
         let (queries, corpus) = (Embeddings::open(queries)?, Embeddings::open(corpus)?);
         check_same_space(&queries, &corpus)?;
         ensure!(!corpus.is_empty(), "{}: no vectors", corpus.name());
-        let rows = examine::judged_rows(&queries, &corpus, judgments)?;
-        examine::relevant_documents(system, &corpus, judgments, self.session)?;
+        let rows = judged_rows(&queries, &corpus, judgments)?;
+        if let Some(dangling) = judgments.dangling(corpus.name(), corpus.ids())? {
+            self.session.warn(format!("{system}: {dangling}"));
+        }
 
         let (depth, session) = (self.settings.depth.min(corpus.len()), self.session);
         let searcher = self.searcher()?;

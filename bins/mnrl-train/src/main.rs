@@ -3,6 +3,7 @@
 mod batch;
 mod card;
 mod cli;
+mod dev;
 #[cfg(test)]
 mod exactness;
 mod false_negatives;
@@ -23,6 +24,7 @@ mod run;
 mod sampler;
 mod schedule;
 mod shards;
+mod tensorboard;
 mod trainer;
 mod waiting;
 

@@ -15,6 +15,7 @@
 
 mod args;
 mod atomic_dir;
+mod atomic_file;
 mod compute;
 mod device;
 mod entry;
@@ -31,6 +32,7 @@ mod skip;
 
 pub use args::{Common, LogFormat, RecordArgs};
 pub use atomic_dir::AtomicDir;
+pub use atomic_file::AtomicFile;
 pub use compute::{ComputeArgs, OrtArgs, ThreadArgs};
 pub use device::Device;
 pub use entry::{Filter, Outcome, main};

@@ -91,14 +91,7 @@ impl Encoder {
             None => model.max_seq_length(),
         };
         let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_seq_length, model.lower_cases(), options.threads)?;
-        if tokenizer.vocab_size() > model.config().vocab_size {
-            let (tokens, rows) = (tokenizer.vocab_size(), model.config().vocab_size);
-            return Err(ModelError::Content {
-                file: model.tokenizer_file().display().to_string(),
-                what: format!("has {tokens} tokens, but the model has {rows} word embeddings"),
-            }
-            .into());
-        }
+        tokenizer.check_vocabulary(model.config().vocab_size)?;
         let mut engine = Engine::start(options.device, options.ort_library)?;
         let (onnx, folder) = embtune_onnx::sentence_encoder(model, model.normalizes())?;
         let workers = if engine.device() == Device::Cpu { options.threads } else { 1 };

@@ -3,7 +3,8 @@
 //! Metrics follow trec_eval, so that figures can be compared with the literature's. One query's ranking is given as two
 //! slices: `ranked`, the relevance of each retrieved document from the best rank on, 0 where nobody judged it; and
 //! `ideal`, the relevance of every judged document, highest first, whether it was retrieved or not. A document is
-//! relevant when its relevance is more than 0. Documents of equal score are ordered by [`trec_order`].
+//! relevant when its relevance is more than 0. Documents of equal score are ordered by [`trec_order`]; [`TopK`] finds the
+//! first of them where the corpus is searched block by block.
 //!
 //! Tests compare two systems on the same queries: they take `differences`, one number a query.
 //!
@@ -28,6 +29,7 @@ mod order;
 mod randomisation;
 mod summary;
 mod t_test;
+mod top_k;
 
 pub use binary::{accuracy, average_precision, precision, recall, reciprocal_rank};
 pub use bootstrap::{Interval, bootstrap_interval};
@@ -37,3 +39,4 @@ pub use order::trec_order;
 pub use randomisation::{Randomisation, randomisation_test};
 pub use summary::{Tally, mean};
 pub use t_test::{TTest, paired_t_test};
+pub use top_k::{Hit, TopK};

@@ -22,9 +22,21 @@ pub enum ReadError {
         /// What was expected and what was found.
         what: String,
     },
+    /// The file can be read but is not what was asked for.
+    #[error("{source_name}: {what}")]
+    Content {
+        /// The input's name.
+        source_name: String,
+        /// What was expected and what was found.
+        what: String,
+    },
 }
 
 impl ReadError {
+    pub(crate) fn content(source_name: &str, what: impl Into<String>) -> Self {
+        Self::Content { source_name: source_name.to_owned(), what: what.into() }
+    }
+
     /// Whether only one record is lost, so that reading can go on.
     pub fn is_record(&self) -> bool {
         matches!(self, Self::Record { .. })

@@ -7,6 +7,7 @@
 mod document;
 mod error;
 mod jsonl;
+mod judgments;
 mod lines;
 mod number;
 mod object;
@@ -18,6 +19,7 @@ mod tsv;
 pub use document::Document;
 pub use error::ReadError;
 pub use jsonl::{Record, Records, write_json_line};
+pub use judgments::{JudgedQuery, Judgments};
 pub use lines::{DEFAULT_MAX_RECORD_BYTES, Lines};
 pub use number::decimal;
 pub use object::{FieldError, Object};

@@ -3,11 +3,10 @@
 //! Corpus blocks stream from the mapped file through one small graph (product, then top-k) on ONNX Runtime; the
 //! whole score matrix never exists. Memory: one block of corpus vectors, one block of scores, and `k` hits a query.
 
-mod hits;
 mod matrix;
 mod searcher;
 mod space;
 
-pub use hits::Hit;
+pub use embtune_metrics::Hit;
 pub use searcher::{SearchError, Searcher, Similarity, gather};
 pub use space::check_same_space;

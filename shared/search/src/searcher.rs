@@ -7,10 +7,10 @@ use std::path::Path;
 use std::str::FromStr;
 
 use embtune_cli::Device;
+use embtune_metrics::{Hit, TopK};
 use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
 use embtune_tensors::Embeddings;
 
-use crate::hits::{Hit, merge};
 use crate::matrix::{first_not_finite, normalize};
 
 /// Corpus vectors in one product: enough that reading them is hidden behind it.
@@ -115,47 +115,20 @@ impl Searcher {
         if self.similarity == Similarity::Cosine {
             normalize(&mut queries, dim);
         }
-        let mut best: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
+        let mut best = TopK::new(queries.len() / dim, k, |index| corpus.id(index));
         for start in (0..corpus.len()).step_by(CORPUS_BLOCK) {
             let block = start..corpus.len().min(start + CORPUS_BLOCK);
             let mut rows = read_finite(corpus, block.clone())?;
             if self.similarity == Similarity::Cosine {
                 normalize(rows.to_mut(), dim);
             }
-            for (queries, best) in queries.chunks(QUERY_BLOCK * dim).zip(best.chunks_mut(QUERY_BLOCK)) {
-                self.search_block(queries, &rows, dim, k, &block, best, corpus)?;
+            for (number, queries) in queries.chunks(QUERY_BLOCK * dim).enumerate() {
+                let first = number * QUERY_BLOCK;
+                let range = first..first + queries.len() / dim;
+                best.add(range, block.clone(), |n| self.run(queries, &rows, dim, n))?;
             }
         }
-        Ok(best)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one private caller; a struct would only rename the loop's variables")]
-    fn search_block(
-        &mut self,
-        queries: &[f32],
-        rows: &[f32],
-        dim: usize,
-        k: usize,
-        block: &Range<usize>,
-        best: &mut [Vec<Hit>],
-        corpus: &Embeddings,
-    ) -> Result<(), SearchError> {
-        // One hit more than asked for shows whether a tie crosses the border, where ids decide and not rows.
-        let mut fetch = (k + 1).min(block.len());
-        loop {
-            let (scores, indices) = self.run(queries, rows, dim, fetch)?;
-            let tied = |row: &[f32]| fetch > k && k > 0 && row[k - 1] == row[fetch - 1];
-            if fetch < block.len() && scores.chunks_exact(fetch).any(tied) {
-                fetch = (2 * fetch).min(block.len());
-                continue;
-            }
-            for ((scores, indices), best) in scores.chunks_exact(fetch).zip(indices.chunks_exact(fetch)).zip(best) {
-                let hits = scores.iter().zip(indices);
-                let hits = hits.map(|(score, index)| Hit { index: block.start + *index as usize, score: *score });
-                merge(best, hits, k, corpus);
-            }
-            return Ok(());
-        }
+        Ok(best.into_hits())
     }
 
     /// Runs the graph: scores and row indices, `[queries, k]`, falling by score.

@@ -111,6 +111,11 @@ impl TensorFile {
         Ok(tensor)
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Where a tensor's data begins in the file, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
         self.entries.get(name).map(|entry| entry.range.start)

@@ -60,9 +60,17 @@ impl Tokenizer {
         Ok(Self { inner, name, lower_case, pool })
     }
 
-    /// Number of token ids: every id is below it.
-    pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+    /// Refuses a tokenizer whose ids go past a model's word embeddings.
+    ///
+    /// # Errors
+    /// More tokens than `word_embeddings`.
+    pub fn check_vocabulary(&self, word_embeddings: usize) -> Result<(), TokenizeError> {
+        let tokens = self.inner.get_vocab_size(true);
+        if tokens > word_embeddings {
+            let what = format!("has {tokens} tokens, but the model has {word_embeddings} word embeddings");
+            return Err(TokenizeError { file: self.name.clone(), what });
+        }
+        Ok(())
     }
 
     /// Tokenises texts in parallel; the results are in the texts' order. `prompt` is put before each text.

@@ -1,0 +1,90 @@
+//! Tokenised texts with their ids.
+
+use std::collections::HashSet;
+use std::io::BufRead;
+use std::ops::Range;
+
+use embtune_model::{ModelDir, Role};
+use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Records};
+use embtune_tokenize::{Tokenizer, longest_first, pack};
+
+/// Records whose text is held at a time.
+const WINDOW: usize = 4096;
+
+/// An open file of records, and how messages call it.
+pub(crate) struct Source<R> {
+    pub(crate) name: String,
+    pub(crate) reader: R,
+}
+
+/// Texts as token ids, longest first: then rows of a batch have similar lengths, and memory peaks in the first one.
+pub(crate) struct Texts {
+    pub(crate) name: String,
+    ids: Vec<String>,
+    rows: Vec<Vec<u32>>,
+    batches: Vec<Range<usize>>,
+}
+
+impl Texts {
+    /// Reads and tokenises what `embed` would embed with this role: with the model's prompt for it, cut at the model's
+    /// length. Records whose id is not `wanted` are passed over.
+    pub(crate) fn read(
+        source: Source<impl BufRead>,
+        model: &ModelDir,
+        role: Role,
+        batch_tokens: usize,
+        threads: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
+        let tokenizer = Tokenizer::open(&model.tokenizer_file(), model.max_seq_length(), model.lower_cases(), threads)?;
+        tokenizer.check_vocabulary(model.config().vocab_size)?;
+        let mut records = Records::<Document, _>::new(source.name.clone(), source.reader, DEFAULT_MAX_RECORD_BYTES);
+        let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        loop {
+            let mut window = Vec::new();
+            while window.len() < WINDOW
+                && let Some(record) = records.next()
+            {
+                let record = record?;
+                anyhow::ensure!(
+                    seen.insert(record.id().to_owned()),
+                    records.error(format!("id \"{}\" stands twice", record.id()))
+                );
+                if wanted(record.id()) {
+                    window.push(record);
+                }
+            }
+            if window.is_empty() {
+                break;
+            }
+            let texts: Vec<_> = window.iter().map(Document::full_text).collect();
+            rows.extend(tokenizer.encode(&texts, model.prompt(Some(role)))?.into_iter().map(|tokens| tokens.ids));
+            ids.extend(window.iter().map(|record| record.id().to_owned()));
+        }
+        let order = longest_first(&rows.iter().map(Vec::len).collect::<Vec<_>>());
+        let ids = order.iter().map(|row| std::mem::take(&mut ids[*row])).collect();
+        let rows: Vec<Vec<u32>> = order.iter().map(|row| std::mem::take(&mut rows[*row])).collect();
+        let batches = pack(rows.iter().map(Vec::len), batch_tokens);
+        Ok(Self { name: source.name, ids, rows, batches })
+    }
+
+    /// Number of texts.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The id of a text.
+    pub(crate) fn id(&self, index: usize) -> &str {
+        &self.ids[index]
+    }
+
+    /// All ids, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().map(String::as_str)
+    }
+
+    /// The texts in batches of at most `batch_tokens` tokens, or of one text that is longer: `(texts, token ids)`.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = (Range<usize>, &[Vec<u32>])> {
+        self.batches.iter().map(|batch| (batch.clone(), &self.rows[batch.clone()]))
+    }
+}

@@ -1,0 +1,162 @@
+//! Relevance judgments, ready to measure with.
+
+use std::collections::HashSet;
+use std::io::BufRead;
+
+use crate::{Qrels, ReadError};
+
+/// A query that is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedQuery {
+    /// The query's id.
+    pub id: String,
+    /// Relevance of every judged document, highest first.
+    pub ideal: Vec<i64>,
+}
+
+/// The judgments and which of their queries are measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgments {
+    qrels: Qrels,
+    queries: Vec<JudgedQuery>,
+}
+
+impl Judgments {
+    /// Reads judgments from `reader`, which messages call `name`.
+    ///
+    /// # Errors
+    /// What [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.
+    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
+        let refuse = |what: &str| ReadError::content(name, what);
+        let qrels = Qrels::read(name, reader)?;
+        if qrels.is_empty() {
+            return Err(refuse("no judgments"));
+        }
+        let judgments = Self::new(qrels);
+        if judgments.queries.is_empty() {
+            return Err(refuse("no query has a relevant document (relevance above 0)"));
+        }
+        Ok(judgments)
+    }
+
+    fn new(qrels: Qrels) -> Self {
+        let mut queries = Vec::new();
+        for (id, documents) in qrels.iter() {
+            let mut ideal: Vec<i64> = documents.values().copied().collect();
+            ideal.sort_unstable_by(|a, b| b.cmp(a));
+            if ideal.first().is_some_and(|best| *best > 0) {
+                queries.push(JudgedQuery { id: id.to_owned(), ideal });
+            }
+        }
+        Self { qrels, queries }
+    }
+
+    /// The queries that have a relevant document, in the order of the file: those that are measured.
+    pub fn queries(&self) -> &[JudgedQuery] {
+        &self.queries
+    }
+
+    /// Number of queries in the file, measured or not.
+    pub fn in_file(&self) -> usize {
+        self.qrels.len()
+    }
+
+    /// Number of queries without a relevant document, which are not measured.
+    pub fn without_relevant(&self) -> usize {
+        self.qrels.len() - self.queries.len()
+    }
+
+    /// The id of every query in the file.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.qrels.iter().map(|(id, _)| id)
+    }
+
+    /// Relevance of each document of a query's ranking; 0 where nobody judged it.
+    pub fn relevances<'a>(&self, query: &str, ranking: impl IntoIterator<Item = &'a str>) -> Vec<i64> {
+        let judged = self.qrels.get(query);
+        let relevance = |document: &str| judged.and_then(|judged| judged.get(document)).copied().unwrap_or(0);
+        ranking.into_iter().map(relevance).collect()
+    }
+
+    /// What to warn of when a system does not answer all measured queries, and how many those are.
+    ///
+    /// They still count, as 0: a system must not gain by silence.
+    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<(usize, String)> {
+        let mut missing = self.queries.iter().filter(|query| !is_answered(&query.id));
+        let first = &missing.next()?.id;
+        let count = 1 + missing.count();
+        Some((count, format!("{count} judged queries are missing and count as 0 (first: \"{first}\")")))
+    }
+
+    /// What to warn of when the corpus, which messages call `corpus`, lacks relevant documents.
+    ///
+    /// They still count in R: a system cannot find what it was not given, and says so with a lower recall.
+    ///
+    /// # Errors
+    /// A corpus that lacks them all.
+    pub fn dangling<'a>(
+        &self,
+        corpus: &str,
+        documents: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<String>, ReadError> {
+        let mut absent: HashSet<&str> = self.relevant().map(|(_, document)| document).collect();
+        for id in documents {
+            absent.remove(id);
+        }
+        let mut dangling = self.relevant().filter(|(_, document)| absent.contains(document));
+        let Some((query, document)) = dangling.next() else { return Ok(None) };
+        let (count, all) = (1 + dangling.count(), self.relevant().count());
+        let example = format!("first: \"{document}\", relevant to query \"{query}\"");
+        if count == all {
+            let what = format!("holds none of the {all} relevant documents of the judgments ({example})\n{SAME_TEXTS}");
+            return Err(ReadError::content(corpus, what));
+        }
+        Ok(Some(format!("{count} of {all} relevant documents are not in the corpus ({example})")))
+    }
+
+    /// Every relevant document with its query: `(query, document)`.
+    fn relevant(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.qrels.iter().flat_map(|(query, documents)| {
+            documents.iter().filter(|(_, relevance)| **relevance > 0).map(move |(id, _)| (query, id.as_str()))
+        })
+    }
+}
+
+const SAME_TEXTS: &str = "hint: the ids of both files must be the same texts";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Judgments, String> {
+        Judgments::read("qrels", text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn queries_with_a_relevant_document_are_measured() {
+        let judgments = read("q1 d1 1\nq2 d1 0\nq1 d2 3\nq3 d9 -1\n").unwrap();
+        assert_eq!(judgments.queries(), [JudgedQuery { id: "q1".into(), ideal: vec![3, 1] }]);
+        assert_eq!((judgments.in_file(), judgments.without_relevant()), (3, 2));
+        assert_eq!(judgments.relevances("q1", ["d2", "unjudged", "d1"]), [3, 0, 1]);
+        assert_eq!(judgments.relevances("unknown", ["d2"]), [0]);
+        assert_eq!(read("# nothing\n").unwrap_err(), "qrels: no judgments");
+        assert_eq!(read("q1 d1 0\n").unwrap_err(), "qrels: no query has a relevant document (relevance above 0)");
+    }
+
+    #[test]
+    fn what_is_missing_is_counted_with_an_example() {
+        let judgments = read("q1 d1 1\nq2 d2 1\nq2 gone 0\nq3 d3 1\n").unwrap();
+        assert_eq!(judgments.missing(|_| true), None);
+        let (count, message) = judgments.missing(|id| id == "q1").unwrap();
+        assert_eq!((count, &*message), (2, "2 judged queries are missing and count as 0 (first: \"q2\")"));
+        let dangling =
+            |corpus: &[&str]| judgments.dangling("corpus", corpus.iter().copied()).map_err(|error| error.to_string());
+        assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "what is not relevant need not be there");
+        assert_eq!(
+            dangling(&["d2"]).unwrap().unwrap(),
+            "2 of 3 relevant documents are not in the corpus (first: \"d1\", relevant to query \"q1\")"
+        );
+        let refused = dangling(&["x"]).unwrap_err();
+        assert!(refused.starts_with("corpus: holds none of the 3 relevant documents of the judgments (first: \"d1\""));
+    }
+}
