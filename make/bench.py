@@ -35,21 +35,22 @@ def ours_embed(options, path):
     return int(found[1]) / float(found[2]), wall, memory
 
 
-def ours_train(options, path):
+def ours_train(options, path, precision):
     with tempfile.TemporaryDirectory() as folder:
         shard = f"{folder}/shard.safetensors"
         run([f"{options.bin}/pairs2shards", "--model", options.model, path, "-o", shard])
         command = [f"{options.bin}/mnrl-train", "--model", options.model, "--out", f"{folder}/model", "--epochs", "1"]
-        command += ["--warmup-steps", "0", "--device", "cpu", "--threads", str(options.threads), shard]
-        out, _, wall, memory = run(command)
+        command += ["--warmup-steps", "0", "--device", "cpu", "--threads", str(options.threads), "--precision", precision]
+        out, _, wall, memory = run([*command, shard])
     steps = [json.loads(line) for line in out.splitlines()]
     seconds = sum(step["tokens"] / step["tokens_per_sec"] for step in steps)
+    overheads.append(wall - seconds)
     return sum(step["tokens"] for step in steps) / seconds, wall, memory
 
 
-def reference(options, work, path):
+def reference(options, work, path, *flags):
     script = str(pathlib.Path(__file__).with_name("bench_reference.py"))
-    command = [options.python, script, work, options.model, path, "--threads", str(options.threads)]
+    command = [options.python, script, work, options.model, path, "--threads", str(options.threads), *flags]
     out, _, wall, memory = run(command)
     measured = json.loads(out.splitlines()[-1])
     return measured["tokens"] / measured["seconds"], wall, memory
@@ -67,22 +68,34 @@ parser.add_argument("--python", required=True, help="Python that has sentence-tr
 parser.add_argument("--model", required=True)
 parser.add_argument("--texts", required=True, help="documents JSONL for embed")
 parser.add_argument("--pairs", required=True, help="pairs JSONL for mnrl-train")
+parser.add_argument("--count", type=int, default=96, help="number of pairs; a batch has 32")
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 options = parser.parse_args()
+overheads = []  # seconds of mnrl-train outside its steps: start, loading, saving
+works = {
+    "embed": (lambda path: ours_embed(options, path), lambda path: reference(options, "embed", path)),
+}
+for precision in ("fp32", "bf16"):
+    works[f"train, {precision}"] = (
+        lambda path, precision=precision: ours_train(options, path, precision),
+        lambda path, precision=precision: reference(options, "train", path, "--precision", precision),
+    )
 
 with tempfile.TemporaryDirectory() as folder:
     texts = head(options.texts, pathlib.Path(folder, "texts.jsonl"), 300)
-    pairs = head(options.pairs, pathlib.Path(folder, "pairs.jsonl"), 96)
+    pairs = head(options.pairs, pathlib.Path(folder, "pairs.jsonl"), options.count)
     rows = []
-    for work, ours, path in (("embed", ours_embed, texts), ("train", ours_train, pairs)):
-        results = [(ours(options, path), reference(options, work, path)) for _ in range(options.rounds)]
+    for work, (ours, theirs) in works.items():
+        path = texts if work == "embed" else pairs
+        results = [(ours(path), theirs(path)) for _ in range(options.rounds)]
         speed = [statistics.median(side[0] for side in sides) for sides in zip(*results)]
         ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in results)
         wall = statistics.median(theirs[1] / mine[1] for mine, theirs in results)
         rows.append((work, speed, ratio, wall, [max(side[2] for side in sides) for sides in zip(*results)]))
 
-print(f"{options.threads} threads, fp32, median of {options.rounds} rounds; sentence-transformers on the right")
-print(f"{'':8}{'tokens/s':>20}{'ratio':>8}{'whole process':>15}{'peak memory, MB':>18}")
+print(f"{options.threads} threads, median of {options.rounds} rounds; sentence-transformers on the right")
+print(f"{'':12}{'tokens/s':>20}{'ratio':>8}{'whole process':>15}{'peak memory, MB':>18}")
 for work, (mine, theirs), ratio, wall, (mine_mb, theirs_mb) in rows:
-    print(f"{work:8}{mine:>10,.0f} {theirs:>9,.0f}{ratio:>7.2f}x{wall:>14.2f}x{mine_mb:>10,.0f} {theirs_mb:>7,.0f}")
+    print(f"{work:12}{mine:>10,.0f} {theirs:>9,.0f}{ratio:>7.2f}x{wall:>14.2f}x{mine_mb:>10,.0f} {theirs_mb:>7,.0f}")
+print(f"mnrl-train outside its steps (start, load, save): {statistics.median(overheads):.1f} s")

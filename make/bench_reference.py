@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The same work as `mnrl-train` and `embed`, done by sentence-transformers: the other side of `make bench`.
+"""The same work as `mnrl-train` and `embed`, done by sentence-transformers: the other side of `make bench` and
+`make quality`.
 
 Runs in the environment of `make parity`. Prints one JSON object: real tokens (padding not counted) and seconds of
 the work itself, without the start of Python; the caller measures the whole process.
@@ -15,7 +16,8 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.training_args import BatchSamplers
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 
 def tokens(model, texts):
@@ -33,17 +35,23 @@ def embed(model, path):
 def train(model, path):
     pairs = [json.loads(line) for line in open(path, encoding="utf-8")]
     columns = {name: [pair[name] for pair in pairs] for name in ("anchor", "positive")}
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir="unused", num_train_epochs=1, per_device_train_batch_size=32, learning_rate=2e-5, seed=42,
-        save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no", use_cpu=not torch.cuda.is_available(),
+    settings = SentenceTransformerTrainingArguments(
+        output_dir="unused", num_train_epochs=arguments.epochs, per_device_train_batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate, warmup_steps=arguments.warmup_steps, seed=arguments.seed,
+        data_seed=arguments.seed, bf16=arguments.precision == "bf16", save_strategy="no", report_to="none",
+        disable_tqdm=True, logging_strategy="no", use_cpu=not torch.cuda.is_available(),
+        batch_sampler=BatchSamplers.NO_DUPLICATES if arguments.no_duplicates else BatchSamplers.BATCH_SAMPLER,
     )
     trainer = SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=MultipleNegativesRankingLoss(model)
+        model=model, args=settings, train_dataset=Dataset.from_dict(columns), loss=MultipleNegativesRankingLoss(model)
     )
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
-    return tokens(model, columns["anchor"]) + tokens(model, columns["positive"]), seconds
+    if arguments.out:
+        model.save_pretrained(arguments.out)
+    count = tokens(model, columns["anchor"]) + tokens(model, columns["positive"])
+    return count * arguments.epochs, seconds
 
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -51,6 +59,14 @@ parser.add_argument("work", choices=["embed", "train"])
 parser.add_argument("model")
 parser.add_argument("input")
 parser.add_argument("--threads", type=int, required=True)
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--batch-size", type=int, default=32)
+parser.add_argument("--learning-rate", type=float, default=2e-5)
+parser.add_argument("--warmup-steps", type=int, default=0)
+parser.add_argument("--seed", type=int, default=42)
+parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+parser.add_argument("--no-duplicates", action="store_true")
+parser.add_argument("--out", help="folder for the trained model")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 count, seconds = {"embed": embed, "train": train}[arguments.work](
