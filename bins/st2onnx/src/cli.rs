@@ -11,7 +11,8 @@ Output file:
   token_type_ids: int64 [batch_size, sequence_length]. Output last_hidden_state: float
   [batch_size, sequence_length, hidden]. Pooling and normalisation are the reader's, as
   sentence-transformers, fastembed and text-embeddings-inference expect. The file is tens of
-  kilobytes: the weights are external data inside model.safetensors, so the two stay together.
+  kilobytes: the weights are external data inside model.safetensors, or the pytorch_model.bin of a
+  model that has only that, so the two stay together.
 
 Memory:
   Little more than the file that is written: weights are mapped, not read.
@@ -23,7 +24,7 @@ Examples:
 /// Write model.onnx into a sentence-transformers model directory
 ///
 /// The graph is built from config.json and the names of the weights, not traced from a program, and is the same that
-/// embed runs. Its weights are not copied: it points into the directory's own model.safetensors.
+/// embed runs. Its weights are not copied: it points into the directory's own file of weights.
 #[derive(Debug, Parser)]
 #[command(name = "st2onnx", version, after_long_help = SECTIONS)]
 pub(crate) struct Cli {

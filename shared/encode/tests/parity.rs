@@ -53,7 +53,8 @@ fn assert_same(encoder: &mut Encoder, figures: &Value, key: &str) {
 
 #[test]
 fn vectors_are_those_of_the_reference() {
-    for name in ["minilm", "tiny-bert", "tiny-xlmr"] {
+    let tiny = ["tiny-bert", "tiny-xlmr", "tiny-roberta", "tiny-mpnet", "tiny-distilbert", "tiny-dense"];
+    for name in ["minilm"].into_iter().chain(tiny) {
         let (model, figures) = fixture(name);
         assert_same(&mut Encoder::load(&model, &options()).unwrap(), &figures, "embeddings");
         if figures.get("embeddings_512").is_some() {

@@ -12,7 +12,13 @@ use crate::{Dense, EncoderConfig, ModelError, Parameter, Pooling, Weights, finge
 /// Heads for other uses of the encoder (bge-m3's), which sentence-transformers does not read.
 const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
 
-const WEIGHTS: &str = "model.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
+
+/// Weights, the form that is preferred first.
+pub(crate) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// Lists of several files that hold the weights together.
+const SHARDED: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 /// What a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub struct ModelDir {
     prompts: BTreeMap<String, String>,
     max_seq_length: usize,
     do_lower_case: bool,
+    /// Relative to the root: the encoder's weights, then those of each Dense module.
+    weights: Vec<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -73,12 +81,16 @@ impl ModelDir {
         let prompts: RawSentenceTransformers =
             json::read_optional(&root.join("config_sentence_transformers.json"))?.unwrap_or_default();
         let limit = transformer.max_seq_length.or(tokenizer.model_max_length.map(|length| length as usize));
-        for file in ["tokenizer.json", WEIGHTS] {
-            let path = root.join(file);
-            std::fs::metadata(&path).map_err(|error| ModelError::io(&path, error))?;
+        let tokenizer_file = root.join(TOKENIZER);
+        std::fs::metadata(&tokenizer_file).map_err(|error| ModelError::io(&tokenizer_file, error))?;
+        let head = Head::read(root, config.hidden_size)?;
+        let mut weights = vec![find_weights(root, Path::new(""))?];
+        for dense in &head.dense {
+            weights.push(find_weights(root, &dense.path)?);
         }
         Ok(Self {
-            head: Head::read(root, config.hidden_size)?,
+            head,
+            weights,
             max_seq_length: limit.unwrap_or(usize::MAX).clamp(1, config.max_length()),
             do_lower_case: transformer.do_lower_case,
             prompts: prompts.prompts,
@@ -142,16 +154,17 @@ impl ModelDir {
 
     /// The tokenizer's file.
     pub fn tokenizer_file(&self) -> PathBuf {
-        self.root.join("tokenizer.json")
+        self.root.join(TOKENIZER)
     }
 
-    /// The encoder's weights.
+    /// The encoder's weights: `model.safetensors`, or where there is none `pytorch_model.bin`.
     pub fn weights_file(&self) -> PathBuf {
-        self.root.join(WEIGHTS)
+        self.weights.first().map_or_else(PathBuf::new, |file| self.root.join(file))
     }
 
-    pub(crate) fn dense_file(&self, dense: &Dense) -> PathBuf {
-        self.root.join(&dense.path).join(WEIGHTS)
+    /// Every file of weights: the encoder's, then one for each of [`ModelDir::dense`].
+    pub(crate) fn weights_files(&self) -> impl Iterator<Item = PathBuf> {
+        self.weights.iter().map(|file| self.root.join(file))
     }
 
     /// What the model wants before a text; empty for no role, or where it has no prompt for it.
@@ -187,8 +200,8 @@ impl ModelDir {
     pub fn fingerprint(&self) -> Result<String, ModelError> {
         let mut files: Vec<PathBuf> = ["config.json", "modules.json"].map(PathBuf::from).into();
         files.extend(self.head.files.iter().cloned());
-        files.extend(["sentence_bert_config.json", "tokenizer.json", WEIGHTS].map(PathBuf::from));
-        files.extend(self.dense().iter().map(|dense| dense.path.join(WEIGHTS)));
+        files.extend(["sentence_bert_config.json", TOKENIZER].map(PathBuf::from));
+        files.extend(self.weights.iter().cloned());
         fingerprint::of_files(&self.root, &files)
     }
 
@@ -197,6 +210,23 @@ impl ModelDir {
     /// # Errors
     /// A file that cannot be read.
     pub fn tokenizer_fingerprint(&self) -> Result<String, ModelError> {
-        fingerprint::of_files(&self.root, &["tokenizer.json".into()])
+        fingerprint::of_files(&self.root, &[TOKENIZER.into()])
     }
+}
+
+/// The weights in a folder of the directory, relative to its root.
+fn find_weights(root: &Path, folder: &Path) -> Result<PathBuf, ModelError> {
+    let there = |name: &&&str| root.join(folder).join(name).exists();
+    if let Some(name) = WEIGHTS.iter().find(there) {
+        return Ok(folder.join(name));
+    }
+    if let Some(name) = SHARDED.iter().find(there) {
+        return Err(ModelError::content(
+            &root.join(folder).join(name),
+            "weights in several files are not supported\nhint: load the model with sentence-transformers and save it again",
+        ));
+    }
+    let [safetensors, checkpoint] = WEIGHTS;
+    let what = format!("No such file, and no {checkpoint} beside it");
+    Err(ModelError::content(&root.join(folder).join(safetensors), what))
 }

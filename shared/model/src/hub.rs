@@ -6,9 +6,10 @@ use hf_hub::Cache;
 use hf_hub::api::sync::ApiBuilder;
 
 use crate::ModelError;
+use crate::directory::WEIGHTS;
 
-/// Files that a model cannot do without.
-const REQUIRED: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
+/// Files that a model cannot do without, beside its weights.
+const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 
 /// Files at the root that say more about it, or belong to it.
 const OPTIONAL: [&str; 7] = [
@@ -20,9 +21,6 @@ const OPTIONAL: [&str; 7] = [
     "colbert_linear.pt",
     "sparse_linear.pt",
 ];
-
-/// Files of a module behind the encoder.
-const OF_A_MODULE: [&str; 2] = ["config.json", "model.safetensors"];
 
 /// The directory of a model: the path itself, or, for a name such as `BAAI/bge-small-en-v1.5`, its snapshot in the
 /// Hugging Face cache (`HF_HOME`), which is filled from the hub unless `offline`.
@@ -45,7 +43,8 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
         return Err(fail("no such model directory, and not a Hugging Face name (owner/model)".into()));
     }
     let cached = Cache::from_env().model(model.to_owned());
-    if REQUIRED.iter().all(|file| cached.get(file).is_some()) {
+    let is_cached = |file: &&str| cached.get(file).is_some();
+    if REQUIRED.iter().all(&is_cached) && WEIGHTS.iter().any(&is_cached) {
         return cached
             .get(REQUIRED[0])
             .and_then(|file| file.parent().map(Path::to_owned))
@@ -64,9 +63,13 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
         return Err(fail(format!("the repository has no {missing}")));
     }
     let mut root = None;
+    let [safetensors, checkpoint] = WEIGHTS;
+    let weights = WEIGHTS.into_iter().find(|file| there(file));
+    let weights = weights.ok_or_else(|| fail(format!("the repository has neither {safetensors} nor {checkpoint}")))?;
     let of_modules = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).filter(|file| is_of_a_module(file));
     // What is required comes last: a cache that has it has everything.
-    for file in OPTIONAL.into_iter().filter(|file| there(file)).chain(of_modules).chain(REQUIRED) {
+    let optional = OPTIONAL.into_iter().filter(|file| there(file));
+    for file in optional.chain(of_modules).chain([weights]).chain(REQUIRED) {
         let path = repository.get(file).map_err(|error| fail(format!("{file}: {error}")))?;
         if file == REQUIRED[0] {
             root = path.parent().map(Path::to_owned);
@@ -79,7 +82,7 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
 fn is_of_a_module(file: &str) -> bool {
     file.split_once('/').is_some_and(|(folder, name)| {
         let is_numbered = folder.split_once('_').is_some_and(|(index, _)| index.parse::<u8>().is_ok());
-        is_numbered && OF_A_MODULE.contains(&name)
+        is_numbered && (name == "config.json" || WEIGHTS.contains(&name))
     })
 }
 

@@ -1,12 +1,12 @@
 //! Writing a model directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use embtune_cli::AtomicDir;
-use embtune_tensors::{Dtype, Tensor, write_tensors};
+use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
 use serde_json::{Value, json};
 
 use crate::{Dense, ModelDir, ModelError, Weights, json as json_file};
@@ -144,35 +144,41 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
+/// Writes the encoder's file: what has new values, and what the base has beside it (a pooler). A name that shares the
+/// tensor of another (tied weights) is left out, as in every safetensors file: who reads it ties them again.
 fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
     let file = old.file();
     let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
-    let names = file.names();
-    let tensors = names.iter().map(|name| Ok((name.as_str(), file.require(name)?, new.get(name).copied())));
-    write_file_of_tensors(tensors.collect::<Result<_, ModelError>>()?, path)
+    let places: BTreeSet<usize> = new.keys().filter_map(|name| file.offset(name)).collect();
+    let mut tensors = Vec::new();
+    for name in &file.names() {
+        let tensor = file.require(name)?;
+        let values = new.get(name);
+        let is_tied = !tensor.is_empty() && file.offset(name).is_some_and(|place| places.contains(&place));
+        if values.is_some() || !is_tied {
+            tensors.push((name.clone(), tensor, values.copied()));
+        }
+    }
+    write_file_of_tensors(&tensors, path)
 }
 
 fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
-    let parameters = dense.parameters();
-    let tensors = parameters.iter().map(|parameter| {
-        let name = parameter.name.strip_prefix(&format!("{}.", dense.name)).unwrap_or(&parameter.name);
+    let parameters = dense.parameters().into_iter().map(|parameter| {
+        let name = parameter.name.strip_prefix(&format!("{}.", dense.name)).unwrap_or(&parameter.name).to_owned();
         Ok((name, old.require(&parameter.name)?, new.get(&parameter.name)))
     });
-    write_file_of_tensors(tensors.collect::<Result<_, ModelError>>()?, path)
+    write_file_of_tensors(&parameters.collect::<Result<Vec<_>, ModelError>>()?, path)
 }
 
 /// Writes tensors by name: each as it was, or as f32 where it has new values.
-fn write_file_of_tensors(tensors: Vec<(&str, Tensor<'_>, Option<&Vec<f32>>)>, path: &Path) -> Result<(), ModelError> {
-    let converted: Vec<Option<Vec<u8>>> = tensors
-        .iter()
-        .map(|(_, _, new)| new.map(|values| values.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        .collect();
+fn write_file_of_tensors(tensors: &[(String, Tensor<'_>, Option<&Vec<f32>>)], path: &Path) -> Result<(), ModelError> {
+    let bytes: Vec<_> = tensors.iter().map(|(_, _, new)| new.map(|values| f32_bytes(values))).collect();
     let tensors: Vec<_> = tensors
         .iter()
-        .zip(&converted)
+        .zip(&bytes)
         .map(|((name, old, _), new)| match new {
-            Some(bytes) => (*name, Dtype::F32, old.shape.to_vec(), bytes.as_slice()),
-            None => (*name, old.dtype, old.shape.to_vec(), old.bytes),
+            Some(bytes) => (name.as_str(), Dtype::F32, old.shape.to_vec(), bytes.as_ref()),
+            None => (name.as_str(), old.dtype, old.shape.to_vec(), old.bytes),
         })
         .collect();
     let write = || {

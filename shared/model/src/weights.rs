@@ -1,6 +1,6 @@
 //! The model's tensors by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use embtune_tensors::{Dtype, Tensor, TensorFile};
 
@@ -20,11 +20,11 @@ pub struct Weights {
 
 impl Weights {
     pub(crate) fn open(model: &ModelDir) -> Result<Self, ModelError> {
-        let path = model.weights_file();
-        let file = TensorFile::open(&path)?;
-        let (prefix, old_layer_norms) = naming(&file, &path, model.config())?;
-        let open_dense = |dense: &Dense| Ok((dense.name.clone(), TensorFile::open(&model.dense_file(dense))?));
-        let dense = model.dense().iter().map(open_dense).collect::<Result<_, ModelError>>()?;
+        let file = open(&model.weights_file())?;
+        let (prefix, old_layer_norms) = naming(&file, model.config())?;
+        let files_of_dense = model.weights_files().skip(1);
+        let open_dense = |(dense, file): (&Dense, PathBuf)| Ok((dense.name.clone(), open(&file)?));
+        let dense = model.dense().iter().zip(files_of_dense).map(open_dense).collect::<Result<_, ModelError>>()?;
         let weights = Self { file, prefix, old_layer_norms, dense };
         for parameter in model.parameters() {
             weights.check(&parameter)?;
@@ -85,13 +85,19 @@ impl Weights {
     }
 }
 
+/// Opens a file in the form that its name says.
+fn open(path: &Path) -> Result<TensorFile, ModelError> {
+    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
+    Ok(if is_safetensors { TensorFile::open(path)? } else { TensorFile::open_checkpoint(path)? })
+}
+
 /// The prefix of a checkpoint's names, and whether it has the old names of layer norms.
-fn naming(file: &TensorFile, path: &Path, config: &EncoderConfig) -> Result<(&'static str, bool), ModelError> {
+fn naming(file: &TensorFile, config: &EncoderConfig) -> Result<(&'static str, bool), ModelError> {
     let names = config.architecture.embedding_names();
     let word = format!("{}.weight", names.word);
     let prefix = PREFIXES
         .into_iter()
         .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
-        .ok_or_else(|| ModelError::content(path, format!("no tensor \"{word}\"")))?;
+        .ok_or_else(|| ModelError::content(Path::new(file.name()), format!("no tensor \"{word}\"")))?;
     Ok((prefix, file.get(&format!("{prefix}{}.gamma", names.norm)).is_some()))
 }

@@ -29,7 +29,8 @@ impl WeightSource {
 
     /// The file beside which the graph will stand.
     pub(crate) fn sibling(model: &ModelDir) -> Result<Self, ModelError> {
-        Ok(Self { weights: model.weights()?, location: "model.safetensors".into(), folder: model.root().to_owned() })
+        let location = model.weights_file().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { weights: model.weights()?, location, folder: model.root().to_owned() })
     }
 
     /// A tensor of the model as an f32 value of the graph.

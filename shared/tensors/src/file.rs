@@ -1,25 +1,33 @@
-//! A mapped safetensors file.
+//! A mapped file of tensors.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
-use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::TensorsError;
-use crate::numbers;
+use crate::{TensorsError, checkpoint, numbers};
 
-/// The header's length stands in the first eight bytes.
+/// The length of safetensors' header stands in the first eight bytes.
 const LENGTH_BYTES: usize = 8;
 
-/// A safetensors file whose header has been checked against its size.
+/// A file of tensors, safetensors or a checkpoint of torch, whose claims have been checked against its size.
 pub struct TensorFile {
     name: String,
     map: Mmap,
-    metadata: Metadata,
-    data_start: usize,
+    entries: BTreeMap<String, Entry>,
+    metadata: HashMap<String, String>,
+}
+
+/// What a file says of a tensor.
+pub(crate) struct Entry {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// The bytes, inside the file.
+    pub(crate) range: Range<usize>,
 }
 
 /// A tensor inside a mapped file.
@@ -34,27 +42,31 @@ pub struct Tensor<'a> {
 }
 
 impl TensorFile {
-    /// Maps a file and checks its header: every tensor lies inside the file, and together they cover it.
+    /// Maps a safetensors file and checks its header: every tensor lies inside the file, and together they cover it.
     ///
     /// # Errors
     /// When the file cannot be read or is not safetensors.
-    #[allow(unsafe_code)]
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
-        let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
-        if !metadata.is_file() {
-            return Err(TensorsError::content(
-                &name,
-                "not a regular file (vectors are mapped, they cannot be piped in)",
-            ));
-        }
-        // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS;
-        // the crate's documentation says so, and embtune itself replaces files by renaming.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(&name, error))?;
-        let (header_bytes, metadata) = SafeTensors::read_metadata(&map)
+        let (name, map) = map(path)?;
+        let (header_bytes, header) = SafeTensors::read_metadata(&map)
             .map_err(|error| TensorsError::Format { file: name.clone(), what: error.to_string() })?;
-        Ok(Self { name, map, metadata, data_start: LENGTH_BYTES + header_bytes })
+        let data = LENGTH_BYTES + header_bytes;
+        let entries = header.tensors().into_iter().map(|(name, info)| {
+            let (start, end) = info.data_offsets;
+            (name, Entry { dtype: info.dtype, shape: info.shape.clone(), range: data + start..data + end })
+        });
+        Ok(Self { name, entries: entries.collect(), metadata: header.metadata().clone().unwrap_or_default(), map })
+    }
+
+    /// Maps a checkpoint that `torch.save` wrote, such as `pytorch_model.bin`: a dict of tensors, each stored row by
+    /// row. Nothing in the file is executed.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or holds anything else.
+    pub fn open_checkpoint(path: &Path) -> Result<Self, TensorsError> {
+        let (name, map) = map(path)?;
+        let entries = checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
+        Ok(Self { name, map, entries, metadata: HashMap::new() })
     }
 
     /// The file's name, for messages.
@@ -64,18 +76,20 @@ impl TensorFile {
 
     /// Names of the tensors, in the order of their data.
     pub fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+        let mut names: Vec<&String> = self.entries.keys().collect();
+        names.sort_by_key(|name| self.entries[*name].range.start);
+        names.into_iter().cloned().collect()
     }
 
     /// A value of the file's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// A tensor by name.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
-        let info = self.metadata.info(name)?;
-        Some(Tensor { dtype: info.dtype, shape: &info.shape, bytes: &self.map[self.range(info)] })
+        let Entry { dtype, shape, range } = self.entries.get(name)?;
+        Some(Tensor { dtype: *dtype, shape, bytes: &self.map[range.clone()] })
     }
 
     /// A tensor that must be there.
@@ -99,12 +113,23 @@ impl TensorFile {
 
     /// Where a tensor's data begins in the file, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
-        self.metadata.info(name).map(|info| self.range(info).start)
+        self.entries.get(name).map(|entry| entry.range.start)
     }
+}
 
-    fn range(&self, info: &TensorInfo) -> std::ops::Range<usize> {
-        self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1
+/// Maps a file; its name is for messages.
+#[allow(unsafe_code)]
+fn map(path: &Path) -> Result<(String, Mmap), TensorsError> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
+    let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
+    if !metadata.is_file() {
+        return Err(TensorsError::content(&name, "not a regular file (vectors are mapped, they cannot be piped in)"));
     }
+    // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS; the
+    // crate's documentation says so, and embtune itself replaces files by renaming.
+    let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(&name, error))?;
+    Ok((name, map))
 }
 
 impl<'a> Tensor<'a> {

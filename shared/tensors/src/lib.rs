@@ -1,17 +1,19 @@
-//! Safetensors files: any file, embeddings, training shards.
+//! Files of tensors: any safetensors file, embeddings, training shards, and checkpoints of torch (read only).
 //!
 //! Files are mapped into memory and treated as hostile: sizes are checked before anything is read, and a broken file
 //! is an error that names it. What is written has one metadata key at most, because the format stores metadata as
 //! an unordered map and the same input must give the same bytes.
 //!
-//! The mapping is the only unsafe code: a file that another process truncates while it is mapped ends the program
-//! with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
+//! The mapping is the only unsafe code that trusts others: a file that another process truncates while it is mapped
+//! ends the program with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
 
+mod checkpoint;
 mod embeddings;
 mod embeddings_writer;
 mod error;
 mod file;
 mod numbers;
+mod pickle;
 mod shard;
 mod shard_writer;
 mod spool;
@@ -21,6 +23,7 @@ pub use embeddings::{Embeddings, EmbeddingsMeta};
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
 pub use file::{Tensor, TensorFile};
+pub use numbers::f32_bytes;
 pub use safetensors::Dtype;
 pub use shard::{Column, Hashes, Shard, ShardMeta};
 pub use shard_writer::ShardWriter;

@@ -16,6 +16,17 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, Strin
     })
 }
 
+/// The numbers as a file has them, without a copy where the machine's order allows.
+#[allow(unsafe_code)]
+pub fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "big") {
+        return values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    }
+    // SAFETY: the same memory, and every bit pattern of a float is one of bytes, which have no alignment to keep.
+    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) };
+    Cow::Borrowed(bytes)
+}
+
 /// The bytes as f32 without a copy, when the machine's order and their alignment allow.
 #[allow(unsafe_code)]
 fn cast_f32(bytes: &[u8]) -> Option<&[f32]> {

@@ -1,0 +1,5 @@
+//! Model directories, read and written.
+
+mod reading;
+mod saving;
+mod support;

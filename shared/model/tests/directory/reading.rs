@@ -1,0 +1,213 @@
+//! Directories as they are found: whole, damaged, of a kind that is not known.
+
+use std::fs;
+
+use embtune_model::{Activation, Architecture, DenseActivation, ModelDir, Pooling, Role};
+
+use crate::support::{copy, edit, fixture};
+
+#[test]
+fn what_a_directory_says_is_read() {
+    let bert = ModelDir::open(&fixture("tiny-bert")).unwrap();
+    assert_eq!((bert.pooling(), bert.normalizes(), bert.max_seq_length()), (Pooling::Mean, false, 128));
+    assert_eq!(
+        (bert.prompt(Some(Role::Query)), bert.prompt(Some(Role::Document)), bert.prompt(None)),
+        ("query: ", "passage: ", "")
+    );
+    assert_eq!(bert.config().first_position(), 0);
+
+    let xlmr = ModelDir::open(&fixture("tiny-xlmr")).unwrap();
+    assert_eq!((xlmr.pooling(), xlmr.normalizes(), xlmr.max_seq_length()), (Pooling::Cls, true, 512));
+    assert_eq!(xlmr.config().architecture, Architecture::XlmRoberta);
+    assert_eq!((xlmr.config().first_position(), xlmr.config().max_length()), (2, 512));
+    assert!(!xlmr.has_prompts());
+}
+
+#[test]
+fn each_family_is_read_by_its_own_names() {
+    let roberta = ModelDir::open(&fixture("tiny-roberta")).unwrap();
+    assert_eq!((roberta.config().architecture, roberta.pooling()), (Architecture::XlmRoberta, Pooling::Max));
+    assert_eq!(roberta.config().hidden_act, Activation::GeluTanh);
+    assert!(roberta.weights_file().ends_with("pytorch_model.bin"));
+
+    let mpnet = ModelDir::open(&fixture("tiny-mpnet")).unwrap();
+    let config = mpnet.config();
+    assert_eq!((config.architecture, mpnet.pooling()), (Architecture::MpNet, Pooling::WeightedMean));
+    assert_eq!((config.first_position(), config.max_length(), config.type_vocab_size), (2, 128, 0));
+    let bias = "encoder.relative_attention_bias.weight";
+    assert_eq!(mpnet.weights().unwrap().require(bias).unwrap().shape, [32, 4]);
+
+    let distilbert = ModelDir::open(&fixture("tiny-distilbert")).unwrap();
+    let config = distilbert.config();
+    assert_eq!((config.architecture, distilbert.pooling()), (Architecture::DistilBert, Pooling::MeanSqrtLen));
+    assert_eq!((config.hidden_size, config.intermediate_size, config.num_attention_heads), (32, 64, 4));
+    assert_eq!((config.first_position(), config.hidden_act, config.layer_norm_eps), (0, Activation::Relu, 1e-12));
+    assert_eq!(distilbert.weights().unwrap().require("transformer.layer.1.ffn.lin2.weight").unwrap().shape, [32, 64]);
+}
+
+#[test]
+fn dense_modules_end_in_the_vector() {
+    let model = ModelDir::open(&fixture("tiny-dense")).unwrap();
+    let [first, second] = model.dense() else { panic!("two Dense modules") };
+    assert_eq!((first.activation, second.activation), (DenseActivation::Tanh, DenseActivation::Identity));
+    assert_eq!((first.in_features, first.out_features, model.dimension()), (32, 48, 24));
+    let names: Vec<_> = model.parameters().iter().rev().take(3).map(|parameter| parameter.name.clone()).collect();
+    assert_eq!(names, ["3_Dense.linear.weight", "2_Dense.linear.bias", "2_Dense.linear.weight"]);
+    // One lies in safetensors, the other in a checkpoint of torch.
+    let weights = model.weights().unwrap();
+    assert_eq!(weights.require("2_Dense.linear.weight").unwrap().shape, [48, 32]);
+    assert_eq!(weights.require("3_Dense.linear.weight").unwrap().shape, [24, 48]);
+}
+
+#[test]
+fn a_dense_module_that_is_not_known_is_refused_by_name() {
+    for (file, from, to, expected) in [
+        (
+            "2_Dense/config.json",
+            "activation.Tanh",
+            "activation.Mish",
+            "activation.Mish\" is not supported (supported: torch's",
+        ),
+        ("2_Dense/config.json", "torch.nn.modules", "other", "other.activation.Tanh\" is not supported"),
+        ("2_Dense/config.json", "\"bias\"", "\"use_residual\": true, \"bias\"", "use_residual is not supported"),
+        (
+            "2_Dense/config.json",
+            "\"bias\"",
+            "\"module_input_name\": \"token_embeddings\", \"bias\"",
+            "\"token_embeddings\"",
+        ),
+        ("3_Dense/config.json", "48", "47", "in_features is 47, but vectors of 48 elements come in"),
+        ("modules.json", "models.Normalize", "models.Pooling", "module 4 \"Pooling\" is not supported there"),
+        ("modules.json", "3_Dense", "/3_Dense", "leaves the directory"),
+    ] {
+        let directory = copy("tiny-dense");
+        edit(directory.path(), file, from, to);
+        let error = ModelDir::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let directory = copy("tiny-dense");
+    edit(directory.path(), "2_Dense/config.json", "48", "49");
+    edit(directory.path(), "3_Dense/config.json", "48", "49");
+    let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
+    assert!(error.contains("model.safetensors: tensor \"linear.weight\" must be [49, 32], found [48, 32]"), "{error}");
+}
+
+#[test]
+fn each_pooling_is_read_in_both_forms() {
+    for (name, legacy, pooling) in [
+        ("cls", "pooling_mode_cls_token", Pooling::Cls),
+        ("mean", "pooling_mode_mean_tokens", Pooling::Mean),
+        ("max", "pooling_mode_max_tokens", Pooling::Max),
+        ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", Pooling::MeanSqrtLen),
+        ("weightedmean", "pooling_mode_weightedmean_tokens", Pooling::WeightedMean),
+        ("lasttoken", "pooling_mode_lasttoken", Pooling::LastToken),
+    ] {
+        for config in [
+            format!("{{\"pooling_mode\": \"{name}\"}}"),
+            format!("{{\"pooling_mode\": [\"{name}\"]}}"),
+            format!("{{\"pooling_mode_of_old\": false, \"{legacy}\": true, \"include_prompt\": true}}"),
+        ] {
+            let directory = copy("tiny-bert");
+            fs::write(directory.path().join("1_Pooling/config.json"), config).unwrap();
+            let model = ModelDir::open(directory.path()).unwrap();
+            assert_eq!((model.pooling(), model.pooling().name()), (pooling, name));
+        }
+    }
+}
+
+#[test]
+fn the_form_of_sentence_transformers_6_is_read() {
+    let directory = copy("tiny-xlmr");
+    let root = directory.path();
+    fs::write(
+        root.join("1_Pooling/config.json"),
+        r#"{"embedding_dimension": 32, "pooling_mode": "cls", "include_prompt": true}"#,
+    )
+    .unwrap();
+    edit(
+        root,
+        "modules.json",
+        "sentence_transformers.models.Pooling",
+        "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+    );
+    fs::remove_file(root.join("sentence_bert_config.json")).unwrap();
+    let model = ModelDir::open(root).unwrap();
+    assert_eq!((model.pooling(), model.max_seq_length()), (Pooling::Cls, 512));
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    for (file, from, to, expected) in [
+        ("config.json", "\"bert\"", "\"deberta\"", "model_type \"deberta\" is not supported"),
+        ("config.json", "\"gelu\"", "\"silu\"", "hidden_act \"silu\" is not supported"),
+        ("config.json", "\"absolute\"", "\"relative_key\"", "position_embedding_type \"relative_key\""),
+        ("config.json", "\"hidden_size\": 32", "\"hidden_size\": 31", "does not divide into 4 attention heads"),
+        ("config.json", "\"vocab_size\": 400", "\"vocab_size\": \"x\"", "config.json: invalid type"),
+        ("config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 9999999999", "9999999999 layers are not"),
+        ("modules.json", "models.Pooling", "models.Dense", "module 1 \"Dense\" is not supported"),
+        ("modules.json", "models.Pooling", "models.WordWeights", "module 1 \"WordWeights\" is not supported"),
+        ("modules.json", "\"1_Pooling\"", "\"../1_Pooling\"", "leaves the directory"),
+        (
+            "1_Pooling/config.json",
+            "\"pooling_mode_max_tokens\": false",
+            "\"include_prompt\": false",
+            "include_prompt false is not supported",
+        ),
+        (
+            "1_Pooling/config.json",
+            "\"pooling_mode_max_tokens\": false",
+            "\"pooling_mode_max_tokens\": true",
+            "pooling_mode_max_tokens\" is not supported (supported: one of cls, mean, max,",
+        ),
+    ] {
+        let directory = copy("tiny-bert");
+        edit(directory.path(), file, from, to);
+        let error = ModelDir::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn missing_files_are_named() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"] {
+        let directory = copy("tiny-bert");
+        fs::remove_file(directory.path().join(file)).unwrap();
+        let error = ModelDir::open(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(file) && error.contains("No such file"), "{error}");
+    }
+}
+
+#[test]
+fn weights_of_another_shape_are_refused() {
+    let directory = copy("tiny-bert");
+    edit(directory.path(), "config.json", "\"intermediate_size\": 64", "\"intermediate_size\": 65");
+    let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
+    assert!(error.contains("encoder.layer.0.intermediate.dense.weight\" must be [65, 32], found [64, 32]"), "{error}");
+    let file = directory.path().join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(ModelDir::open(directory.path()).unwrap().weights().is_err());
+}
+
+#[test]
+fn safetensors_is_preferred_to_a_checkpoint() {
+    let directory = copy("tiny-bert");
+    fs::write(directory.path().join("pytorch_model.bin"), "not read").unwrap();
+    let model = ModelDir::open(directory.path()).unwrap();
+    assert!(model.weights_file().ends_with("model.safetensors") && model.weights().is_ok());
+    fs::remove_file(model.weights_file()).unwrap();
+    let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
+    assert!(error.contains("pytorch_model.bin: not a checkpoint of torch"), "{error}");
+}
+
+#[test]
+fn weights_in_several_files_are_refused() {
+    let directory = copy("tiny-bert");
+    let file = |name: &str| directory.path().join(name);
+    fs::rename(file("model.safetensors"), file("model.safetensors.index.json")).unwrap();
+    let error = ModelDir::open(directory.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("model.safetensors.index.json: weights in several files are not supported\nhint: "),
+        "{error}"
+    );
+}

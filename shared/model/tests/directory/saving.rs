@@ -1,0 +1,103 @@
+//! What is written is the base with new weights, in the legacy layout.
+
+use std::fs;
+use std::path::Path;
+
+use embtune_model::{ModelDir, ModelError, NewWeights, Role, check_target, save};
+
+use crate::support::{copy, fixture};
+
+fn nothing(_: &Path) -> Result<(), ModelError> {
+    Ok(())
+}
+
+#[test]
+fn a_saved_directory_is_the_base_with_new_weights() {
+    let base = ModelDir::open(&fixture("tiny-bert")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("tuned");
+    let name = "embeddings.LayerNorm.bias";
+    let weights: NewWeights = [(name.to_owned(), vec![0.25; 32])].into();
+    save(&base, &weights, &target, false, nothing).unwrap();
+
+    let tuned = ModelDir::open(&target).unwrap();
+    assert_eq!(&*tuned.weights().unwrap().require(name).unwrap().to_f32().unwrap(), &[0.25; 32]);
+    let (old, new) = (base.weights().unwrap(), tuned.weights().unwrap());
+    assert_eq!(old.file().names(), new.file().names(), "the pooler is copied");
+    assert_eq!(tuned.prompt(Some(Role::Query)), "query: ");
+    assert_ne!(base.fingerprint().unwrap(), tuned.fingerprint().unwrap());
+    assert_eq!(base.tokenizer_fingerprint().unwrap(), tuned.tokenizer_fingerprint().unwrap());
+
+    assert!(save(&base, &weights, &target, false, nothing).unwrap_err().to_string().contains("exists already"));
+    save(&base, &weights, &target, true, nothing).unwrap();
+    save(&base, &weights, &target, true, |_| Err(ModelError::Hub { name: String::new(), what: String::new() }))
+        .unwrap_err();
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
+
+    let other = place.path().join("data");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("precious"), "x").unwrap();
+    assert!(save(&base, &weights, &other, true, nothing).unwrap_err().to_string().contains("left alone"));
+}
+
+/// Every tensor that makes the vector, by name, as it is in `model`.
+fn values(model: &ModelDir) -> NewWeights {
+    let weights = model.weights().unwrap();
+    let value = |name: &str| weights.require(name).unwrap().to_f32().unwrap().into_owned();
+    model.parameters().into_iter().map(|parameter| (parameter.name.clone(), value(&parameter.name))).collect()
+}
+
+#[test]
+fn a_checkpoint_is_saved_as_safetensors() {
+    let base = ModelDir::open(&fixture("tiny-roberta")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("tuned");
+    check_target(&base, &target, false).unwrap();
+    let name = "embeddings.LayerNorm.bias";
+    save(&base, &[(name.to_owned(), vec![0.25; 32])].into(), &target, false, nothing).unwrap();
+    let tuned = ModelDir::open(&target).unwrap();
+    assert!(tuned.weights_file().ends_with("model.safetensors") && !target.join("pytorch_model.bin").exists());
+    let mut expected = values(&base);
+    expected.insert(name.to_owned(), vec![0.25; 32]);
+    assert_eq!(values(&tuned), expected);
+    let (old, new) = (base.weights().unwrap(), tuned.weights().unwrap());
+    let is_tied = |name: &String| name == "lm_head.decoder.weight";
+    assert!(old.file().names().iter().any(is_tied), "the fixture has two names for the word embeddings");
+    assert!(new.file().names().iter().any(is_tied), "a training that leaves them alone leaves both");
+    save(&base, &values(&base), &target, true, nothing).unwrap();
+    let new = ModelDir::open(&target).unwrap().weights().unwrap();
+    assert!(!new.file().names().iter().any(is_tied), "the second name would hold the old values");
+}
+
+#[test]
+fn a_model_is_saved_with_its_head() {
+    for name in ["tiny-dense", "tiny-mpnet", "tiny-distilbert", "tiny-roberta"] {
+        let base = ModelDir::open(&fixture(name)).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("tuned");
+        let mut weights = values(&base);
+        weights.values_mut().flatten().for_each(|value| *value += 1.0);
+        save(&base, &weights, &target, false, nothing).unwrap();
+        let tuned = ModelDir::open(&target).unwrap();
+        assert_eq!(values(&tuned), weights, "{name}");
+        assert_eq!((tuned.pooling(), tuned.normalizes()), (base.pooling(), base.normalizes()));
+        assert_eq!((tuned.dimension(), tuned.config()), (base.dimension(), base.config()));
+        let activations = |model: &ModelDir| model.dense().iter().map(|dense| dense.activation).collect::<Vec<_>>();
+        assert_eq!(activations(&tuned), activations(&base));
+        let pooling = fs::read_to_string(target.join("1_Pooling/config.json")).unwrap();
+        assert_eq!(pooling.matches("pooling_mode_").count(), 6, "all that older readers ask for");
+        assert!(pooling.contains("\"include_prompt\": true"));
+    }
+}
+
+#[test]
+fn heads_for_other_uses_are_copied_and_named() {
+    let directory = copy("tiny-xlmr");
+    fs::write(directory.path().join("sparse_linear.pt"), "sparse").unwrap();
+    let base = ModelDir::open(directory.path()).unwrap();
+    assert_eq!(base.other_heads(), ["sparse_linear.pt"]);
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("tuned");
+    save(&base, &NewWeights::new(), &target, false, nothing).unwrap();
+    assert_eq!(fs::read_to_string(target.join("sparse_linear.pt")).unwrap(), "sparse");
+}
