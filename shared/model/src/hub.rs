@@ -44,7 +44,7 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     }
     let cached = Cache::from_env().model(model.to_owned());
     let is_cached = |file: &&str| cached.get(file).is_some();
-    if REQUIRED.iter().all(is_cached) && WEIGHTS.iter().any(|file| is_cached(&file)) {
+    if REQUIRED.iter().all(&is_cached) && WEIGHTS.iter().any(&is_cached) {
         return cached
             .get(REQUIRED[0])
             .and_then(|file| file.parent().map(Path::to_owned))
