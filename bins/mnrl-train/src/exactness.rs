@@ -65,7 +65,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn what_is_computed_twice_is_the_same_to_the_bit() {
-    for name in ["tiny-bert", "tiny-xlmr"] {
+    for name in ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert"] {
         for kind in [Kind::Float, Kind::BFloat16] {
             let fixture = Fixture::open(name);
             let pass = Pass { kind, ..DROPOUT };
@@ -81,7 +81,7 @@ fn what_is_computed_twice_is_the_same_to_the_bit() {
 
 #[test]
 fn micro_batches_change_nothing_but_the_rounding() {
-    for name in ["tiny-bert", "tiny-xlmr"] {
+    for name in ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert"] {
         let fixture = Fixture::open(name);
         let (whole_vectors, whole) = fixture.gradient(DROPOUT, usize::MAX, usize::MAX);
         for batch_tokens in [1, 64, 100] {

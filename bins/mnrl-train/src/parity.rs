@@ -17,6 +17,8 @@ use crate::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
 
+const FIXTURES: [&str; 7] = ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
+
 struct Fixture {
     model: ModelDir,
     figures: Value,
@@ -57,7 +59,7 @@ fn floats(value: &Value) -> Vec<f64> {
 
 #[test]
 fn vectors_are_those_of_the_reference() {
-    for name in ["minilm", "tiny-bert", "tiny-xlmr"] {
+    for name in FIXTURES {
         let fixture = Fixture::open(name);
         for (key, length) in [("embeddings", fixture.model.max_seq_length()), ("embeddings_512", 512)] {
             let Some(expected) = fixture.figures.get(key) else { continue };
@@ -74,7 +76,7 @@ fn vectors_are_those_of_the_reference() {
 /// Relative 1e-4, as fp32 sums of another order allow; a key's bias has a gradient of 0 but for rounding.
 #[test]
 fn loss_and_gradients_are_those_of_the_reference() {
-    for name in ["minilm", "tiny-bert", "tiny-xlmr"] {
+    for name in FIXTURES {
         let fixture = Fixture::open(name);
         let figures = &fixture.figures["mnrl"];
         let (anchors, positives) = (strings(&figures["anchors"]), strings(&figures["positives"]));
@@ -133,7 +135,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
         let without = objective.backward(&anchors, &positives, &targets).unwrap();
         let expected = figures["loss_without_negatives"].as_f64().unwrap();
         close(without.double_value(&[]), expected, expected, "loss without negatives");
-        assert!(compared > 30, "{name}: {compared} parameters compared");
+        assert!(compared > 20, "{name}: {compared} parameters compared");
     }
 }
 

@@ -104,6 +104,7 @@ mod tests {
             tokens: 100,
             tokens_per_sec: 1000.0,
             masked: 0,
+            memory_mb: 0,
         }
     }
 
