@@ -51,7 +51,8 @@ impl Fixture {
         let _ = self.parameters.grads.shallow_clone().zero_();
         let vectors = cache
             .backward(&rows, 1.0, |vectors| {
-                vectors.matmul(&vectors.transpose(0, 1)).softmax(-1, Kind::Float).diag(0).log().sum(Kind::Float).backward();
+                let scores = vectors.matmul(&vectors.transpose(0, 1)).log_softmax(-1, Kind::Float);
+                scores.diag(0).sum(Kind::Float).backward();
                 Ok(vectors.detach())
             })
             .unwrap();
