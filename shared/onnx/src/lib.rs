@@ -4,8 +4,8 @@
 //! - [`sentence_encoder`]: encoder, pooling, Dense modules and normalisation, for embtune's own inference;
 //! - [`top_k`]: the search of the nearest vectors.
 //!
-//! Weights are not copied into the graphs: they are external data that points into the model's own safetensors file,
-//! so a graph is kilobytes and never meets protobuf's limit of 2 GB.
+//! Weights are not copied into the graphs: they are external data that points into the model's own file,
+//! safetensors or a checkpoint of torch, so a graph is kilobytes and never meets protobuf's limit of 2 GB.
 
 mod activation;
 mod encoder;

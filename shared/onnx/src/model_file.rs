@@ -14,7 +14,7 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 ///
 /// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT, `token_type_ids`. Output,
 /// f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the reader, as
-/// sentence-transformers, fastembed and text-embeddings-inference expect; weights lie in `model.safetensors`.
+/// sentence-transformers, fastembed and text-embeddings-inference expect; weights lie in [`ModelDir::weights_file`].
 ///
 /// # Errors
 /// A model whose weights cannot be read.

@@ -1,4 +1,4 @@
-//! Weights as external data inside the model's own safetensors file.
+//! Weights as external data inside the model's own file.
 
 use std::path::{Path, PathBuf};
 
