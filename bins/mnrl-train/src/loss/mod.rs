@@ -10,6 +10,8 @@ mod objective;
 #[cfg(test)]
 mod parity;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod triplet;
 mod vectors;
 

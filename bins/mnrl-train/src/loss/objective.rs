@@ -46,7 +46,7 @@ impl Objective {
     }
 
     /// [`backward`](Self::backward) with a number of anchors a chunk.
-    fn backward_by(
+    pub(super) fn backward_by(
         &self,
         chunk: usize,
         anchors: &Tensor,

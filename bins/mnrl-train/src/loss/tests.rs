@@ -1,0 +1,99 @@
+//! Masked, small and lopsided batches.
+
+use clap::Parser;
+use embtune_tensors::Hashes;
+use embtune_torch::tch::{Device, Kind, Tensor};
+
+use super::{Guide, Objective, Targets};
+use crate::cli::LossArgs;
+use crate::false_negatives::FalseNegatives;
+
+const SIZE: i64 = 4;
+const IN_BATCH: [&str; 4] =
+    ["--directions q2d,q2q,d2d", "--loss symmetric", "--loss gist --temperature 0.1", "--matryoshka 4,2"];
+
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct Flags {
+    #[command(flatten)]
+    loss: LossArgs,
+}
+
+fn objective(flags: &str) -> Objective {
+    Flags::try_parse_from(flags.split_whitespace()).unwrap().loss.objective(SIZE as usize).unwrap()
+}
+
+/// Vectors without two that are alike.
+fn vectors(rows: usize, first: f64) -> Tensor {
+    let places = Tensor::arange(rows as i64 * SIZE, (Kind::Float, Device::Cpu)) * 1.7 + first;
+    places.sin().view([rows as i64, SIZE])
+}
+
+/// A batch whose anchors and documents have these texts, the guide's vectors and falling scores.
+fn targets(anchors: &[u64], documents: &[u64], owners: &[usize]) -> Targets {
+    let hashes =
+        |texts: &[u64]| -> Vec<_> { texts.iter().map(|text| Hashes { text: *text, ..Hashes::default() }).collect() };
+    let guide = Guide::new(&vectors(anchors.len(), 0.5), &vectors(documents.len(), 2.5)).unwrap();
+    Targets {
+        pairs: anchors.len(),
+        owners: owners.to_vec(),
+        false_negatives: FalseNegatives::find(&hashes(anchors), &hashes(documents)),
+        scores: Some((0..documents.len()).map(|document| 1.0 - 0.1 * document as f32).collect()),
+        guide: Some(guide),
+    }
+}
+
+/// Loss and both gradients.
+fn backward(objective: &Objective, anchors: &Tensor, documents: &Tensor, targets: &Targets) -> (f64, Tensor, Tensor) {
+    let [anchors, documents] = [anchors, documents].map(|x| x.detach().set_requires_grad(true));
+    let loss = objective.backward(&anchors, &documents, targets).unwrap().double_value(&[]);
+    (loss, anchors.grad(), documents.grad())
+}
+
+fn largest(x: &Tensor) -> f64 {
+    x.abs().max().double_value(&[])
+}
+
+#[test]
+fn pairs_with_one_document_do_not_push_each_other() {
+    let (anchors, documents) = (vectors(2, 0.0), vectors(2, 9.0));
+    for flags in IN_BATCH {
+        let objective = objective(flags);
+        let (targets, others) = (targets(&[1, 2], &[3, 3], &[0, 1]), targets(&[1, 2], &[3, 4], &[0, 1]));
+        let (loss, of_anchors, of_documents) = backward(&objective, &anchors, &documents, &targets);
+        assert!(loss.abs() < 1e-6, "{flags}: {loss}");
+        assert!(largest(&of_anchors) < 1e-6 && largest(&of_documents) < 1e-6, "{flags}: {of_anchors:?}");
+        let (loss, ..) = backward(&objective, &anchors, &documents, &others);
+        assert!(loss > 1e-3, "{flags} with two documents: {loss}");
+        assert_eq!((objective.masked(&targets), objective.masked(&others)), (2, 0), "{flags}");
+    }
+}
+
+#[test]
+fn a_masked_document_is_as_if_it_were_not_there() {
+    let (anchors, documents) = (vectors(2, 0.0), vectors(4, 9.0));
+    // The last document has the text of both positives.
+    let with = targets(&[1, 2], &[3, 3, 5, 3], &[0, 1, 0, 1]);
+    let without = targets(&[1, 2], &[3, 3, 5], &[0, 1, 0]);
+    for flags in IN_BATCH.into_iter().chain(["--loss triplet --margin 3", "--hardness-mode all --hardness-strength 2"])
+    {
+        let objective = objective(flags);
+        let (loss, of_anchors, of_documents) = backward(&objective, &anchors, &documents, &with);
+        let expected = backward(&objective, &anchors, &documents.narrow(0, 0, 3), &without);
+        assert!((loss - expected.0).abs() < 1e-5 && loss > 1e-3, "{flags}: {loss}, expected {}", expected.0);
+        assert!(largest(&(of_anchors - expected.1)) < 1e-5, "{flags}");
+        assert!(largest(&(of_documents.narrow(0, 0, 3) - expected.2)) < 1e-5, "{flags}");
+        assert_eq!(largest(&of_documents.get(3)), 0.0, "{flags}");
+        assert!(objective.masked(&with) > 0, "{flags}");
+    }
+}
+
+#[test]
+fn a_single_pair_has_nothing_to_be_compared_with() {
+    for flags in IN_BATCH.into_iter().chain(["--loss triplet", "--loss margin-mse", "--loss cosent"]) {
+        let targets = targets(&[1], &[2], &[0]);
+        let (loss, anchors, documents) = backward(&objective(flags), &vectors(1, 0.0), &vectors(1, 9.0), &targets);
+        assert!(loss.abs() < 1e-6, "{flags}: {loss}");
+        assert!(largest(&anchors) < 1e-6 && largest(&documents) < 1e-6, "{flags}: {anchors:?} {documents:?}");
+    }
+}
