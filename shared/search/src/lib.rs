@@ -6,8 +6,6 @@
 mod hits;
 mod matrix;
 mod searcher;
-mod space;
 
 pub use hits::Hit;
 pub use searcher::{SearchError, Searcher, Similarity, gather};
-pub use space::check_same_space;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -99,10 +100,20 @@ impl TensorFile {
 
     /// Where a tensor's data begins in the file, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
-        self.metadata.info(name).map(|info| self.range(info).start)
+        self.span(name).map(|span| span.start)
     }
 
-    fn range(&self, info: &TensorInfo) -> std::ops::Range<usize> {
+    /// Where a tensor's data lies in the file: looking a tensor up by its name takes longer than reading a number of it.
+    pub(crate) fn span(&self, name: &str) -> Option<Range<usize>> {
+        self.metadata.info(name).map(|info| self.range(info))
+    }
+
+    /// The data of a tensor whose span is known.
+    pub(crate) fn bytes(&self, span: &Range<usize>) -> &[u8] {
+        &self.map[span.clone()]
+    }
+
+    fn range(&self, info: &TensorInfo) -> Range<usize> {
         self.data_start + info.data_offsets.0..self.data_start + info.data_offsets.1
     }
 }

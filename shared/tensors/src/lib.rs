@@ -7,6 +7,8 @@
 //! The mapping is the only unsafe code: a file that another process truncates while it is mapped ends the program
 //! with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
 
+mod by_id;
+mod column;
 mod embeddings;
 mod embeddings_writer;
 mod error;
@@ -14,14 +16,18 @@ mod file;
 mod numbers;
 mod shard;
 mod shard_writer;
+mod space;
 mod spool;
 mod write;
 
+pub use by_id::ById;
+pub use column::{Column, Hashes};
 pub use embeddings::{Embeddings, EmbeddingsMeta};
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
 pub use file::{Tensor, TensorFile};
 pub use safetensors::Dtype;
-pub use shard::{Column, Hashes, Shard, ShardMeta};
-pub use shard_writer::ShardWriter;
+pub use shard::{Shard, ShardMeta};
+pub use shard_writer::{Row, ShardWriter};
+pub use space::check_same_space;
 pub use write::write_tensors;
