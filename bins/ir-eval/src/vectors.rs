@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use embtune_cli::{Device, Session};
 use embtune_records::{Judgments, Run, RunEntry, decimal};
-use embtune_search::{Hit, Searcher, Similarity, check_same_space, gather};
-use embtune_tensors::Embeddings;
+use embtune_search::{Hit, Searcher, Similarity, gather};
+use embtune_tensors::{Embeddings, check_same_space};
 
 use crate::examine::judged_rows;
 

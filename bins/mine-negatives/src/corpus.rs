@@ -1,12 +1,11 @@
 //! The documents: their vectors, texts and groups.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::bail;
 use embtune_cli::Session;
 use embtune_records::{Document, Records};
-use embtune_tensors::Embeddings;
+use embtune_tensors::{ById, Embeddings};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is known of a document; texts and groups are compared by hash.
@@ -40,7 +39,7 @@ pub(crate) fn hash(text: &str) -> u64 {
 /// The documents that have vectors, by row.
 pub(crate) struct Corpus<'a> {
     pub(crate) vectors: &'a Embeddings,
-    rows: HashMap<&'a str, usize>,
+    pub(crate) by_id: ById<'a>,
     entries: Vec<Entry>,
 }
 
@@ -55,15 +54,15 @@ impl<'a> Corpus<'a> {
         max_record_bytes: usize,
         session: &Session,
     ) -> anyhow::Result<Self> {
-        let rows: HashMap<&str, usize> = vectors.ids().zip(0..).collect();
+        let by_id = ById::new(vectors, "document");
         let mut entries: Vec<Option<Entry>> = vec![None; vectors.len()];
         let input = session.input(texts)?;
         let name = input.name.clone();
         let mut documents = Records::<Document, _>::new(&name, input, max_record_bytes);
         while let Some(document) = documents.next() {
             let document = document?;
-            let Some(row) = rows.get(document.id()) else { continue };
-            if entries[*row].replace(Entry::new(&document)).is_some() {
+            let Some(row) = by_id.row(document.id()) else { continue };
+            if entries[row].replace(Entry::new(&document)).is_some() {
                 return Err(documents.error(format!("document \"{}\" is there twice", document.id())).into());
             }
         }
@@ -77,12 +76,7 @@ impl<'a> Corpus<'a> {
                 vectors.name()
             );
         }
-        Ok(Self { vectors, rows, entries: entries.into_iter().flatten().collect() })
-    }
-
-    /// The row of a document.
-    pub(crate) fn row(&self, id: &str) -> Option<usize> {
-        self.rows.get(id).copied()
+        Ok(Self { vectors, by_id, entries: entries.into_iter().flatten().collect() })
     }
 
     pub(crate) fn entry(&self, row: usize) -> &Entry {

@@ -21,7 +21,7 @@ pub(crate) struct Positive {
 impl Positive {
     fn new(pair: &Pair, corpus: &Corpus) -> Self {
         Self {
-            row: pair.positive_id.as_deref().and_then(|id| corpus.row(id)),
+            row: pair.positive_id.as_deref().and_then(|id| corpus.by_id.row(id)),
             group_hash: pair.group_or_positive_id().map(hash),
             text_hash: hash(&pair.positive),
         }

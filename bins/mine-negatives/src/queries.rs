@@ -1,9 +1,7 @@
 //! From a pair to the vectors that it names.
 
-use std::collections::HashMap;
-
 use embtune_records::Pair;
-use embtune_tensors::Embeddings;
+use embtune_tensors::{ById, Embeddings};
 
 use crate::corpus::Corpus;
 
@@ -17,31 +15,24 @@ pub(crate) struct Rows {
 /// The vectors of the queries, by id.
 pub(crate) struct Queries<'a> {
     pub(crate) vectors: &'a Embeddings,
-    rows: HashMap<&'a str, usize>,
+    by_id: ById<'a>,
 }
 
 impl<'a> Queries<'a> {
     pub(crate) fn new(vectors: &'a Embeddings) -> Self {
-        Self { vectors, rows: vectors.ids().zip(0..).collect() }
+        Self { vectors, by_id: ById::new(vectors, "query") }
     }
 
     /// Finds the vectors of a pair, or says what is missing and how to make it.
     pub(crate) fn find(&self, pair: &Pair, corpus: &Corpus) -> Result<Rows, String> {
-        let (queries, documents) = (self.vectors.name(), corpus.vectors.name());
-        let anchor_id = pair.anchor_id.as_deref().ok_or_else(|| {
-            format!("no field \"anchor_id\": it names the query's vector in {queries}\nhint: give every query an id, and {EMBED}")
-        })?;
-        let positive_id = pair.positive_id.as_deref().ok_or_else(|| {
-            format!("no field \"positive_id\": it names the document's vector in {documents}\nhint: it is the _id of the document in --texts")
-        })?;
-        let query = self.rows.get(anchor_id).copied();
-        let query = query.ok_or_else(|| format!("no vector of query \"{anchor_id}\" in {queries}\nhint: {EMBED}"))?;
-        let positive = corpus.row(positive_id).ok_or_else(|| {
-            format!("no vector of document \"{positive_id}\" in {documents}\nhint: embed all documents that pairs name")
-        })?;
+        let query = self.by_id.find("anchor_id", pair.anchor_id.as_deref());
+        let query = query.map_err(|what| format!("{what}\nhint: give every query an id, and {EMBED}"))?;
+        let positive = corpus.by_id.find("positive_id", pair.positive_id.as_deref());
+        let positive = positive.map_err(|what| format!("{what}\nhint: {DOCUMENTS}"))?;
         Ok(Rows { query, positive })
     }
 }
 
+const DOCUMENTS: &str = "positive_id is the _id of the document in --texts; embed all documents that pairs name";
 const EMBED: &str = "embed the queries of these pairs:\n      \
     jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl | embed --model DIR --role query -o queries.safetensors";

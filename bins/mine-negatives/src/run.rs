@@ -2,8 +2,8 @@
 
 use embtune_cli::{Outcome, Output, Session, Skipper};
 use embtune_records::{ReadError, write_json_line};
-use embtune_search::{Searcher, check_same_space};
-use embtune_tensors::Embeddings;
+use embtune_search::Searcher;
+use embtune_tensors::{Embeddings, check_same_space};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 

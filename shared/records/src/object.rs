@@ -45,6 +45,18 @@ pub(crate) fn text<'a>(object: &'a Object, names: &[&'static str]) -> Result<&'a
     optional_text(object, names)?.ok_or_else(|| missing(names))
 }
 
+/// A number, and the name under which it stands.
+pub(crate) fn optional_number(
+    object: &Object,
+    names: &[&'static str],
+) -> Result<Option<(&'static str, f64)>, FieldError> {
+    let Some((name, value)) = find(object, names) else { return Ok(None) };
+    match value.as_f64() {
+        Some(number) => Ok(Some((name, number))),
+        None => Err(wrong(name, "a number", value)),
+    }
+}
+
 /// An id: a string, or a number that is read as its decimal text.
 pub(crate) fn optional_id(object: &Object, names: &[&'static str]) -> Result<Option<String>, FieldError> {
     let Some((name, value)) = find(object, names) else { return Ok(None) };

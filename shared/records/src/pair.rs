@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use crate::object::{list, optional_id, text};
+use crate::object::{list, optional_id, optional_number, text};
 use crate::{FieldError, Object, Record};
 
 /// A query with a text that answers it and, optionally, texts that do not.
 ///
 /// Also read: `query` for `anchor`; `pos` for `positive`, the first of a list (FlagEmbedding); `negative`,
-/// `negative_1`, `negative_2`… and `neg` for `negatives`.
+/// `negative_1`, `negative_2`… and `neg` for `negatives`; without negatives, `score`, `label` or `labels`, a number, for
+/// `scores`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pair {
     /// The query.
@@ -23,7 +24,7 @@ pub struct Pair {
     pub positive_id: Option<String>,
     /// Ids of the documents that the negatives come from, as many as there are negatives.
     pub negative_ids: Option<Vec<String>>,
-    /// Score of the positive, then of each negative.
+    /// Score of the positive, then of each negative: finite, also as f32.
     pub scores: Option<Vec<f64>>,
     /// The parent document: splits and in-batch masking go by it.
     pub group: Option<String>,
@@ -47,6 +48,9 @@ const KNOWN: [&str; 13] = [
     "group",
     "query_id",
 ];
+
+/// What sentence-transformers also calls the column of labels.
+const LABELS: [&str; 3] = ["score", "label", "labels"];
 
 impl Pair {
     /// The record to write: canonical names first, then the other fields as they were read.
@@ -105,16 +109,7 @@ impl Record for Pair {
         {
             return Err(FieldError(format!("{} negatives but {} negative_ids", negatives.len(), ids.len())));
         }
-        let scores = list(&object, "scores", "a list of numbers", Value::as_f64)?;
-        if let Some(scores) = &scores
-            && scores.len() != 1 + negatives.len()
-        {
-            let expected = 1 + negatives.len();
-            return Err(FieldError(format!(
-                "expected {expected} scores (positive, then negatives), found {}",
-                scores.len()
-            )));
-        }
+        let (label, scores) = scores(&object, negatives.len())?.unzip();
         Ok(Self {
             anchor: text(&object, &["anchor", "query"])?.to_owned(),
             positive,
@@ -127,8 +122,29 @@ impl Record for Pair {
             rest: object
                 .into_iter()
                 .filter(|(name, _)| !KNOWN.contains(&name.as_str()) && !numbered.contains(name))
+                .filter(|(name, _)| Some(name.as_str()) != label)
                 .collect(),
         })
+    }
+}
+
+/// The scores, and the name of the field that they were found in.
+fn scores(object: &Object, negatives: usize) -> Result<Option<(&'static str, Vec<f64>)>, FieldError> {
+    let found = match list(object, "scores", "a list of numbers", Value::as_f64)? {
+        Some(scores) => Some(("scores", scores)),
+        // With negatives, of which documents a single number speaks is not said.
+        None if negatives > 0 => None,
+        None => optional_number(object, &LABELS)?.map(|(name, number)| (name, vec![number])),
+    };
+    let Some((name, scores)) = &found else { return Ok(None) };
+    let expected = 1 + negatives;
+    if scores.len() != expected {
+        let what = format!("expected {expected} scores (positive, then negatives), found {}", scores.len());
+        return Err(FieldError(what));
+    }
+    match scores.iter().find(|score| !(**score as f32).is_finite()) {
+        Some(score) => Err(FieldError(format!("field \"{name}\": {score:e} is too large for a number of 32 bits"))),
+        None => Ok(found),
     }
 }
 
@@ -162,6 +178,43 @@ mod tests {
             "1 negatives but 0 negative_ids"
         );
         assert!(read(json!({"anchor": "q", "positive": "p", "scores": [1, 2]})).is_err());
+    }
+
+    #[test]
+    fn a_label_is_the_score_of_a_pair_without_negatives() {
+        for name in LABELS {
+            let pair = read(json!({"anchor": "q", "positive": "p", name: 0.25, "lang": "de"})).unwrap();
+            assert_eq!((&pair.scores, pair.rest.len()), (&Some(vec![0.25]), 1), "{name}");
+            assert_eq!(Pair::from_object(pair.to_object()).unwrap(), pair);
+        }
+        let score = |mut value: Value| {
+            value["anchor"] = "q".into();
+            value["positive"] = "p".into();
+            read(value).unwrap().scores
+        };
+        assert_eq!(score(json!({"scores": 0.5, "label": 1})), Some(vec![0.5]), "scores come first");
+        assert_eq!(score(json!({"score": null, "label": 1})), Some(vec![1.0]), "null is absent");
+        // Of what it is the score is not said.
+        assert_eq!(score(json!({"negatives": ["n"], "label": 1})), None);
+    }
+
+    #[test]
+    fn labels_are_finite_numbers() {
+        let refusal = |value: Value| {
+            let mut record = json!({"anchor": "q", "positive": "p"});
+            record.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+            read(record).unwrap_err()
+        };
+        let message = refusal(json!({"label": "entailment"}));
+        assert_eq!(message, "field \"label\" must be a number, found a string");
+        assert_eq!(refusal(json!({"labels": [1]})), "field \"labels\" must be a number, found an array");
+        let message = refusal(json!({"score": 1e39}));
+        assert_eq!(message, "field \"score\": 1e39 is too large for a number of 32 bits");
+        let message = refusal(json!({"scores": [1, -1e300], "negatives": ["n"]}));
+        assert_eq!(message, "field \"scores\": -1e300 is too large for a number of 32 bits");
+        assert!(
+            refusal(json!({"scores": [null]})).starts_with("field \"scores\" must be a list of numbers, found null")
+        );
     }
 
     proptest! {

@@ -5,8 +5,6 @@
 
 mod matrix;
 mod searcher;
-mod space;
 
 pub use embtune_metrics::Hit;
 pub use searcher::{SearchError, Searcher, Similarity, gather};
-pub use space::check_same_space;

@@ -5,11 +5,6 @@ use rayon::prelude::*;
 /// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
 const SMALLEST_NORM: f32 = 1e-12;
 
-/// The first row that holds NaN or infinity.
-pub(crate) fn first_not_finite(rows: &[f32], dim: usize) -> Option<usize> {
-    rows.chunks_exact(dim).position(|row| row.iter().any(|x| !x.is_finite()))
-}
-
 /// Divides every row by its length.
 pub(crate) fn normalize(rows: &mut [f32], dim: usize) {
     rows.par_chunks_exact_mut(dim).for_each(|row| {

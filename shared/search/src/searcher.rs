@@ -1,17 +1,15 @@
 //! The loop over blocks.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
 use embtune_cli::Device;
 use embtune_metrics::{Hit, TopK};
 use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
-use embtune_tensors::Embeddings;
+use embtune_tensors::{Embeddings, TensorsError};
 
-use crate::matrix::{first_not_finite, normalize};
+use crate::matrix::normalize;
 
 /// Corpus vectors in one product: enough that reading them is hidden behind it.
 const CORPUS_BLOCK: usize = 16_384;
@@ -54,17 +52,9 @@ pub enum SearchError {
     /// ONNX Runtime refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The two files do not belong together.
-    #[error("{0}")]
-    Space(String),
     /// A vector holds NaN or infinity.
-    #[error("{file}: the vector of \"{id}\" holds NaN or infinity")]
-    NotFinite {
-        /// The file.
-        file: String,
-        /// The vector's id.
-        id: String,
-    },
+    #[error(transparent)]
+    Vectors(#[from] TensorsError),
 }
 
 /// Finds nearest vectors on one device.
@@ -118,7 +108,7 @@ impl Searcher {
         let mut best = TopK::new(queries.len() / dim, k, |index| corpus.id(index));
         for start in (0..corpus.len()).step_by(CORPUS_BLOCK) {
             let block = start..corpus.len().min(start + CORPUS_BLOCK);
-            let mut rows = read_finite(corpus, block.clone())?;
+            let mut rows = corpus.finite_rows_f32(block.clone())?;
             if self.similarity == Similarity::Cosine {
                 normalize(rows.to_mut(), dim);
             }
@@ -163,20 +153,11 @@ impl Searcher {
 /// Some vectors of a file, one behind the other, as [`Searcher::top_k`] takes queries.
 ///
 /// # Errors
-/// [`SearchError::NotFinite`], which names the first vector that holds NaN or infinity.
+/// [`SearchError::Vectors`], which names the first vector that holds NaN or infinity.
 pub fn gather(file: &Embeddings, rows: impl Iterator<Item = usize>) -> Result<Vec<f32>, SearchError> {
     let mut vectors = Vec::with_capacity(rows.size_hint().0 * file.dim());
     for row in rows {
-        vectors.extend_from_slice(&read_finite(file, row..row + 1)?);
+        vectors.extend_from_slice(&file.finite_rows_f32(row..row + 1)?);
     }
     Ok(vectors)
-}
-
-fn read_finite(file: &Embeddings, rows: Range<usize>) -> Result<Cow<'_, [f32]>, SearchError> {
-    let start = rows.start;
-    let vectors = file.rows_f32(rows);
-    match first_not_finite(&vectors, file.dim().max(1)) {
-        None => Ok(vectors),
-        Some(row) => Err(SearchError::NotFinite { file: file.name().into(), id: file.id(start + row).into() }),
-    }
 }

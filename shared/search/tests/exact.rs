@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use embtune_cli::Device;
-use embtune_search::{Hit, Searcher, Similarity, check_same_space, gather};
-use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter};
+use embtune_search::{Hit, Searcher, Similarity, gather};
+use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter, check_same_space};
 
 fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
     let mut writer = EmbeddingsWriter::new(directory, rows[0].len(), Dtype::F32).unwrap();

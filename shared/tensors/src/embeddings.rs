@@ -158,4 +158,23 @@ impl Embeddings {
         let bytes = self.file.get("embeddings").map_or(&[][..], |tensor| tensor.bytes);
         to_f32(self.dtype, &bytes[rows.start * row_bytes..rows.end * row_bytes]).unwrap_or_default()
     }
+    /// Vectors as f32, as [`rows_f32`](Self::rows_f32) gives them, when all numbers are finite.
+    ///
+    /// # Errors
+    /// [`TensorsError::Content`], which names the first vector that holds NaN or infinity.
+    ///
+    /// # Panics
+    /// When the range goes past the last vector.
+    pub fn finite_rows_f32(&self, rows: Range<usize>) -> Result<Cow<'_, [f32]>, TensorsError> {
+        let start = rows.start;
+        let vectors = self.rows_f32(rows);
+        let broken = vectors.chunks_exact(self.dim.max(1)).position(|row| row.iter().any(|x| !x.is_finite()));
+        match broken {
+            None => Ok(vectors),
+            Some(row) => {
+                let what = format!("the vector of \"{}\" holds NaN or infinity", self.id(start + row));
+                Err(TensorsError::content(self.name(), what))
+            }
+        }
+    }
 }

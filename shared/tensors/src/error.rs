@@ -27,6 +27,9 @@ pub enum TensorsError {
         /// What was expected and what was found.
         what: String,
     },
+    /// Two files of vectors do not belong together.
+    #[error("{0}")]
+    Space(String),
     /// What is to be written breaks a rule of the format.
     #[error("{0}")]
     Write(String),

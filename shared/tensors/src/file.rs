@@ -112,13 +112,23 @@ impl TensorFile {
     }
 
     /// The whole file.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(crate) fn whole(&self) -> &[u8] {
         &self.map
     }
 
     /// Where a tensor's data begins in the file, in bytes.
     pub fn offset(&self, name: &str) -> Option<usize> {
-        self.entries.get(name).map(|entry| entry.range.start)
+        self.span(name).map(|span| span.start)
+    }
+
+    /// Where a tensor's data lies in the file: looking a tensor up by its name takes longer than reading a number of it.
+    pub(crate) fn span(&self, name: &str) -> Option<Range<usize>> {
+        self.entries.get(name).map(|entry| entry.range.clone())
+    }
+
+    /// The data of a tensor whose span is known.
+    pub(crate) fn bytes(&self, span: &Range<usize>) -> &[u8] {
+        &self.map[span.clone()]
     }
 }
 

@@ -8,6 +8,8 @@
 //! ends the program with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
 
 mod checkpoint;
+mod by_id;
+mod column;
 mod embeddings;
 mod embeddings_writer;
 mod error;
@@ -17,9 +19,12 @@ mod pickle;
 mod sealed;
 mod shard;
 mod shard_writer;
+mod space;
 mod spool;
 mod write;
 
+pub use by_id::ById;
+pub use column::{Column, Hashes};
 pub use embeddings::{Embeddings, EmbeddingsMeta};
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
@@ -27,6 +32,7 @@ pub use file::{Tensor, TensorFile};
 pub use numbers::f32_bytes;
 pub use safetensors::Dtype;
 pub use sealed::SealedWriter;
-pub use shard::{Column, Hashes, Shard, ShardMeta};
-pub use shard_writer::ShardWriter;
+pub use shard::{Shard, ShardMeta};
+pub use shard_writer::{Row, ShardWriter};
+pub use space::check_same_space;
 pub use write::write_tensors;

@@ -53,6 +53,22 @@ pub(crate) fn u64_at(bytes: &[u8], index: usize) -> u64 {
     bytes.as_chunks::<8>().0.get(index).map_or(0, |chunk| u64::from_le_bytes(*chunk))
 }
 
+/// The number at `index` of a slice of f32.
+pub(crate) fn f32_at(bytes: &[u8], index: usize) -> f32 {
+    bytes.as_chunks::<4>().0.get(index).map_or(f32::NAN, |chunk| f32::from_le_bytes(*chunk))
+}
+
+/// Index of the first NaN or infinity of a slice of f16.
+pub(crate) fn first_not_finite_f16(bytes: &[u8]) -> Option<usize> {
+    /// Elements that are looked at without a branch, which the compiler then does many at a time.
+    const BLOCK: usize = 4096;
+    let is_not_finite = |number: &[u8; 2]| number[1] & 0x7c == 0x7c;
+    let blocks = bytes.as_chunks::<2>().0.chunks(BLOCK);
+    let broken = |block: &&[[u8; 2]]| block.iter().fold(false, |found, number| found | is_not_finite(number));
+    let (index, block) = blocks.enumerate().find(|(_, block)| broken(block))?;
+    Some(index * BLOCK + block.iter().position(is_not_finite)?)
+}
+
 /// Checks that `offsets` rise from 0 to `end`, so that every later slice is inside its data.
 pub(crate) fn check_offsets(name: &str, offsets: &[u8], end: usize) -> Result<(), String> {
     let mut last = 0;
@@ -67,4 +83,24 @@ pub(crate) fn check_offsets(name: &str, offsets: &[u8], end: usize) -> Result<()
         return Err(format!("\"{name}\" ends at {last}, its data at {end}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Blocks of the search for NaN and infinity have borders.
+        #[test]
+        fn one_number_that_is_none_is_found(elements in 1_usize..10_000, at: prop::sample::Index, sign: bool) {
+            let mut bytes = f16::from_f32(1.5).to_le_bytes().repeat(elements);
+            prop_assert_eq!(first_not_finite_f16(&bytes), None);
+            let at = at.index(elements);
+            let number = if sign { f16::NEG_INFINITY } else { f16::NAN };
+            bytes[at * 2..at * 2 + 2].copy_from_slice(&number.to_le_bytes());
+            prop_assert_eq!(first_not_finite_f16(&bytes), Some(at));
+        }
+    }
 }

@@ -82,7 +82,7 @@ impl TensorFile {
     /// # Errors
     /// A file that is not sealed, or whose checksum is another.
     pub fn check_seal(&self) -> Result<(), TensorsError> {
-        let content = self.bytes();
+        let content = self.whole();
         let seal = self.typed(CHECKSUM, Dtype::U8, 1)?;
         if seal.bytes.len() != CHECKSUM_BYTES || self.offset(CHECKSUM) != content.len().checked_sub(CHECKSUM_BYTES) {
             return Err(TensorsError::content(self.name(), "its checksum does not stand at the end"));

@@ -7,6 +7,8 @@
 //! | `<column>.input_ids` | u32 | `[T]` | token ids of all rows, special tokens included, cut at the column's length |
 //! | `<column>.cu_seqlens` | i64 | `[rows + 1]` | where each row begins |
 //! | `<column>.text_hash`, `.document_hash`, `.group_hash` | u64 | `[rows]` | for masking; 0 is unknown |
+//! | `<column>.guide` | f16 | `[rows, G]` | optional, all three or none: a guide model's vectors, of length 1 |
+//! | `<column>.scores` | f32 | `[rows]` | optional, not of anchors: a teacher's score or a label; NaN is unknown |
 //!
 //! and `negative.cu_rows`, i64 `[pairs + 1]`: the negatives of pair `i` are the rows `cu_rows[i]..cu_rows[i + 1]`.
 //! The metadata key `embtune` holds [`ShardMeta`] as JSON.
@@ -14,13 +16,17 @@
 use std::ops::Range;
 use std::path::Path;
 
+use half::f16;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::{check_offsets, i64_at, map, u64_at};
-use crate::{TensorFile, TensorsError};
+use crate::column::{Guide, Spans};
+use crate::numbers::{check_offsets, f32_at, i64_at, map, u64_at};
+use crate::{Column, Hashes, TensorFile, TensorsError};
 
 /// Version of the layout; files of another one are refused.
+///
+/// Tensors that came later are optional, and readers pass over those they do not know, so they are no new version.
 pub(crate) const VERSION: u32 = 1;
 
 /// How the shard was made.
@@ -43,56 +49,22 @@ pub struct ShardMeta {
     pub document_max_length: usize,
     /// Texts that were cut.
     pub truncated: u64,
-}
-
-/// One of the three columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// The queries.
-    Anchor,
-    /// Their answers.
-    Positive,
-    /// Texts that are no answer.
-    Negative,
-}
-
-impl Column {
-    /// All of them, in file order.
-    pub const ALL: [Self; 3] = [Self::Anchor, Self::Positive, Self::Negative];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Anchor => "anchor",
-            Self::Positive => "positive",
-            Self::Negative => "negative",
-        }
-    }
-
-    pub(crate) fn tensor(self, part: &str) -> String {
-        format!("{}.{part}", self.name())
-    }
-}
-
-/// What tells whether two texts may be each other's negatives; 0 is unknown and equals nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hashes {
-    /// Of the raw text.
-    pub text: u64,
-    /// Of the document's id.
-    pub document: u64,
-    /// Of the parent document's id.
-    pub group: u64,
+    /// Fingerprint of the guide model, where its vectors are there and say what made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guide: Option<String>,
 }
 
 /// A mapped training shard.
 pub struct Shard {
     file: TensorFile,
     meta: ShardMeta,
+    columns: [Spans; 3],
+    cu_rows: Range<usize>,
     pairs: usize,
 }
 
 impl Shard {
-    /// Opens a shard and checks every offset and token id, so that training can trust it.
+    /// Opens a shard and checks every number of it, so that training can trust it.
     ///
     /// # Errors
     /// A damaged file, an unknown version, columns that do not fit each other.
@@ -106,18 +78,20 @@ impl Shard {
         if meta.version != VERSION {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let mut rows = [0; 3];
-        for (column, rows) in Column::ALL.into_iter().zip(&mut rows) {
-            *rows = check_column(&file, column, meta.vocab_size)?;
-        }
-        let [anchors, positives, negatives] = rows;
+        let check = |column| Spans::check(&file, column, meta.vocab_size);
+        let columns = [check(Column::Anchor)?, check(Column::Positive)?, check(Column::Negative)?];
+        let [anchors, positives, negatives] = [columns[0].rows, columns[1].rows, columns[2].rows];
         let cu_rows = file.typed("negative.cu_rows", Dtype::I64, 1)?;
         check_offsets("negative.cu_rows", cu_rows.bytes, negatives).map_err(refuse)?;
         let pairs = cu_rows.shape[0].saturating_sub(1);
         if (anchors, positives) != (pairs, pairs) {
             return Err(refuse(format!("{pairs} pairs but {anchors} anchors and {positives} positives")));
         }
-        Ok(Self { meta, pairs, file })
+        let dimensions = columns.each_ref().map(|column| column.guide.as_ref().map(|guide| guide.dimension));
+        if dimensions.iter().any(|dimension| *dimension != dimensions[0]) {
+            return Err(refuse("the guide's vectors have different sizes, or are not there in every column".into()));
+        }
+        Ok(Self { meta, columns, pairs, cu_rows: file.span("negative.cu_rows").unwrap_or_default(), file })
     }
 
     /// The file's name, for messages.
@@ -137,51 +111,52 @@ impl Shard {
 
     /// Rows of the negatives of a pair.
     pub fn negatives(&self, pair: usize) -> Range<usize> {
-        let offsets = self.bytes("negative.cu_rows");
+        let offsets = self.file.bytes(&self.cu_rows);
         i64_at(offsets, pair) as usize..i64_at(offsets, pair + 1) as usize
     }
 
     /// Token ids of a row.
     pub fn tokens(&self, column: Column, row: usize) -> Vec<u32> {
         let range = self.token_range(column, row);
-        map(&self.bytes(&column.tensor("input_ids"))[range.start * 4..range.end * 4], u32::from_le_bytes)
+        map(&self.file.bytes(&self.spans(column).input_ids)[range.start * 4..range.end * 4], u32::from_le_bytes)
+    }
+
+    /// Number of tokens of a row; does not touch the tokens.
+    pub fn length(&self, column: Column, row: usize) -> usize {
+        self.token_range(column, row).len()
     }
 
     /// Hashes of a row.
     pub fn hashes(&self, column: Column, row: usize) -> Hashes {
-        let at = |part: &str| u64_at(self.bytes(&column.tensor(part)), row);
-        Hashes { text: at("text_hash"), document: at("document_hash"), group: at("group_hash") }
+        let [text, document, group] =
+            self.spans(column).hashes.each_ref().map(|span| u64_at(self.file.bytes(span), row));
+        Hashes { text, document, group }
+    }
+
+    /// A teacher's score, or the label, of a document for its pair's anchor; nothing where it is not known.
+    pub fn score(&self, column: Column, row: usize) -> Option<f32> {
+        let scores = self.spans(column).scores.as_ref()?;
+        Some(f32_at(self.file.bytes(scores), row)).filter(|score| !score.is_nan())
+    }
+
+    /// Elements of a guide model's vector, if the shard holds them.
+    pub fn guide_dimension(&self) -> Option<usize> {
+        self.columns[0].guide.as_ref().map(|guide| guide.dimension)
+    }
+
+    /// The guide model's vector of a row; empty in a shard without.
+    pub fn guide(&self, column: Column, row: usize) -> Vec<f32> {
+        let Some(Guide { span, dimension }) = &self.spans(column).guide else { return Vec::new() };
+        let row_bytes = dimension * 2;
+        map(&self.file.bytes(span)[row * row_bytes..(row + 1) * row_bytes], |b| f16::from_le_bytes(b).to_f32())
     }
 
     fn token_range(&self, column: Column, row: usize) -> Range<usize> {
-        let offsets = self.bytes(&column.tensor("cu_seqlens"));
+        let offsets = self.file.bytes(&self.spans(column).cu_seqlens);
         i64_at(offsets, row) as usize..i64_at(offsets, row + 1) as usize
     }
 
-    fn bytes(&self, tensor: &str) -> &[u8] {
-        self.file.get(tensor).map_or(&[], |tensor| tensor.bytes)
+    fn spans(&self, column: Column) -> &Spans {
+        &self.columns[column as usize]
     }
-}
-
-/// Checks a column and gives its number of rows.
-fn check_column(file: &TensorFile, column: Column, vocab_size: usize) -> Result<usize, TensorsError> {
-    let refuse = |what: String| TensorsError::content(file.name(), what);
-    let ids = file.typed(&column.tensor("input_ids"), Dtype::U32, 1)?;
-    let cu_seqlens = file.typed(&column.tensor("cu_seqlens"), Dtype::I64, 1)?;
-    check_offsets(&column.tensor("cu_seqlens"), cu_seqlens.bytes, ids.shape[0]).map_err(refuse)?;
-    let rows = cu_seqlens.shape[0].saturating_sub(1);
-    if let Some(row) = (0..rows).find(|row| i64_at(cu_seqlens.bytes, *row) == i64_at(cu_seqlens.bytes, row + 1)) {
-        return Err(refuse(format!("row {row} of \"{}\" has no tokens", column.name())));
-    }
-    let largest = ids.bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)).max().unwrap_or(0);
-    if rows > 0 && largest as usize >= vocab_size {
-        return Err(refuse(format!("token id {largest}, but the vocabulary has {vocab_size}")));
-    }
-    for part in ["text_hash", "document_hash", "group_hash"] {
-        let hashes = file.typed(&column.tensor(part), Dtype::U64, 1)?;
-        if hashes.shape[0] != rows {
-            return Err(refuse(format!("{rows} rows but {} of \"{}\"", hashes.shape[0], column.tensor(part))));
-        }
-    }
-    Ok(rows)
 }

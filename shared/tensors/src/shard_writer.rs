@@ -3,38 +3,64 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use half::f16;
 use safetensors::Dtype;
 
 use crate::shard::VERSION;
 use crate::spool::{self, Spool};
 use crate::{Column, Hashes, ShardMeta, TensorsError};
 
+/// A guide's vector that is shorter than this stays as it is.
+const SMALLEST_NORM: f64 = 1e-12;
+
 /// Collects tokenised pairs on disk, then writes them as one shard; memory does not grow with their number.
 pub struct ShardWriter {
     columns: [ColumnSpool; 3],
     cu_rows: Spool,
+    has_scores: bool,
 }
 
-/// A text as token ids, with its hashes.
-type Row<'a> = (&'a [u32], Hashes);
+/// A text of a pair, as it goes into a shard.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Row<'a> {
+    /// Token ids.
+    pub tokens: &'a [u32],
+    /// What masks go by.
+    pub hashes: Hashes,
+    /// Score of a document for its pair's anchor, if it is known; anchors have none.
+    pub score: Option<f32>,
+    /// The guide model's vector, finite and of any length; empty in a shard without.
+    pub guide: &'a [f32],
+}
 
 struct ColumnSpool {
     input_ids: Spool,
     cu_seqlens: Spool,
     hashes: [Spool; 3],
+    /// Of documents.
+    scores: Option<Spool>,
+    guide: Option<GuideSpool>,
+}
+
+/// Vectors are stored with length 1: what a guide is asked for are cosines, and f16 holds no number above 65,504.
+struct GuideSpool {
+    dimension: usize,
+    vectors: Spool,
 }
 
 impl ShardWriter {
-    /// A shard that is spooled in `directory`.
+    /// A shard that is spooled in `directory`, with guide vectors of this many elements.
     ///
     /// # Errors
     /// A directory that cannot be written.
-    pub fn new(directory: &Path) -> Result<Self, TensorsError> {
+    pub fn new(directory: &Path, guide_dimension: Option<usize>) -> Result<Self, TensorsError> {
         let named = |error| TensorsError::io(&directory.display().to_string(), error);
-        let [anchor, positive, negative] = Column::ALL.map(|column| ColumnSpool::new(directory, column));
+        let [anchor, positive, negative] =
+            Column::ALL.map(|column| ColumnSpool::new(directory, column, guide_dimension));
         let mut cu_rows = Spool::new(directory, "negative.cu_rows", Dtype::I64, &[]).map_err(named)?;
         cu_rows.push(1, &0_i64.to_le_bytes()).map_err(named)?;
-        Ok(Self { columns: [anchor.map_err(named)?, positive.map_err(named)?, negative.map_err(named)?], cu_rows })
+        let columns = [anchor.map_err(named)?, positive.map_err(named)?, negative.map_err(named)?];
+        Ok(Self { columns, cu_rows, has_scores: false })
     }
 
     /// Number of pairs so far.
@@ -42,10 +68,10 @@ impl ShardWriter {
         self.cu_rows.rows() - 1
     }
 
-    /// Appends a pair: each text as `(token ids, hashes)`.
+    /// Appends a pair.
     ///
     /// # Errors
-    /// A full disk.
+    /// A full disk; a guide's vector of another size than the shard's.
     pub fn push<'a>(
         &mut self,
         anchor: Row<'_>,
@@ -53,16 +79,17 @@ impl ShardWriter {
         negatives: impl IntoIterator<Item = Row<'a>>,
     ) -> Result<(), TensorsError> {
         let [anchors, positives, negative_rows] = &mut self.columns;
-        let append = || {
-            anchors.push(anchor)?;
-            positives.push(positive)?;
-            negatives.into_iter().try_for_each(|row| negative_rows.push(row))?;
-            self.cu_rows.push(1, &(negative_rows.rows() as i64).to_le_bytes())
-        };
-        append().map_err(|error| TensorsError::Write(error.to_string()))
+        self.has_scores |= positive.score.is_some();
+        anchors.push(anchor)?;
+        positives.push(positive)?;
+        for row in negatives {
+            self.has_scores |= row.score.is_some();
+            negative_rows.push(row)?;
+        }
+        self.cu_rows.push(1, &(negative_rows.rows() as i64).to_le_bytes()).map_err(full)
     }
 
-    /// Writes the shard.
+    /// Writes the shard; scores are left out when there is none.
     ///
     /// # Errors
     /// The writer's own.
@@ -74,24 +101,29 @@ impl ShardWriter {
             spools.extend(column.hashes);
             spools.push(column.cu_seqlens);
             spools.push(column.input_ids);
+            spools.extend(column.scores.filter(|_| self.has_scores));
+            spools.extend(column.guide.map(|guide| guide.vectors));
         }
         spool::write(spools, Some(("embtune", &json)), out)
     }
 }
 
 impl ColumnSpool {
-    fn new(directory: &Path, column: Column) -> io::Result<Self> {
+    fn new(directory: &Path, column: Column, guide_dimension: Option<usize>) -> io::Result<Self> {
         let spool = |part: &str, dtype| Spool::new(directory, &column.tensor(part), dtype, &[]);
+        let guide = |dimension| {
+            let vectors = Spool::new(directory, &column.tensor("guide"), Dtype::F16, &[dimension])?;
+            Ok::<_, io::Error>(GuideSpool { dimension, vectors })
+        };
         let mut cu_seqlens = spool("cu_seqlens", Dtype::I64)?;
         cu_seqlens.push(1, &0_i64.to_le_bytes())?;
+        let [text, document, group] = Hashes::TENSORS.map(|part| spool(part, Dtype::U64));
         Ok(Self {
             input_ids: spool("input_ids", Dtype::U32)?,
             cu_seqlens,
-            hashes: [
-                spool("text_hash", Dtype::U64)?,
-                spool("document_hash", Dtype::U64)?,
-                spool("group_hash", Dtype::U64)?,
-            ],
+            hashes: [text?, document?, group?],
+            scores: column.is_document().then(|| spool("scores", Dtype::F32)).transpose()?,
+            guide: guide_dimension.map(guide).transpose()?,
         })
     }
 
@@ -99,81 +131,39 @@ impl ColumnSpool {
         self.cu_seqlens.rows() - 1
     }
 
-    fn push(&mut self, (tokens, hashes): Row<'_>) -> io::Result<()> {
-        for token in tokens {
+    fn push(&mut self, row: Row<'_>) -> Result<(), TensorsError> {
+        let expected = self.guide.as_ref().map_or(0, |guide| guide.dimension);
+        if row.guide.len() != expected {
+            let found = row.guide.len();
+            return Err(TensorsError::Write(format!("guide's vector has {found} elements, expected {expected}")));
+        }
+        self.append(row).map_err(full)
+    }
+
+    fn append(&mut self, row: Row<'_>) -> io::Result<()> {
+        for token in row.tokens {
             self.input_ids.push(1, &token.to_le_bytes())?;
         }
         self.cu_seqlens.push(1, &(self.input_ids.rows() as i64).to_le_bytes())?;
-        for (spool, hash) in self.hashes.iter_mut().zip([hashes.text, hashes.document, hashes.group]) {
+        for (spool, hash) in self.hashes.iter_mut().zip([row.hashes.text, row.hashes.document, row.hashes.group]) {
             spool.push(1, &hash.to_le_bytes())?;
+        }
+        if let Some(scores) = &mut self.scores {
+            scores.push(1, &row.score.unwrap_or(f32::NAN).to_le_bytes())?;
+        }
+        if let Some(guide) = &mut self.guide {
+            guide.vectors.push(1, &unit(row.guide))?;
         }
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Shard;
+/// A vector of length 1, as bytes of f16.
+fn unit(vector: &[f32]) -> Vec<u8> {
+    let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(SMALLEST_NORM);
+    vector.iter().flat_map(|x| f16::from_f64(f64::from(*x) / norm).to_le_bytes()).collect()
+}
 
-    fn meta() -> ShardMeta {
-        ShardMeta {
-            version: 0,
-            tokenizer: "t".into(),
-            vocab_size: 10,
-            query_prompt: String::new(),
-            document_prompt: String::new(),
-            query_max_length: 8,
-            document_max_length: 8,
-            truncated: 0,
-        }
-    }
-
-    fn write(directory: &Path, largest: u32) -> std::path::PathBuf {
-        let hash = |n| Hashes { text: n, document: n + 1, group: 0 };
-        let mut writer = ShardWriter::new(directory).unwrap();
-        writer.push((&[1, 2], hash(1)), (&[3], hash(2)), []).unwrap();
-        writer.push((&[4], hash(3)), (&[5, 6], hash(4)), [(&[7][..], hash(5)), (&[8, largest][..], hash(6))]).unwrap();
-        let path = directory.join("s.safetensors");
-        writer.finish(meta(), &mut std::fs::File::create(&path).unwrap()).unwrap();
-        path
-    }
-
-    #[test]
-    fn what_is_written_reads_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let shard = Shard::open(&write(directory.path(), 9)).unwrap();
-        assert_eq!((shard.pairs(), shard.negatives(0), shard.negatives(1)), (2, 0..0, 0..2));
-        assert_eq!(shard.tokens(Column::Anchor, 0), [1, 2]);
-        assert_eq!(shard.tokens(Column::Negative, 1), [8, 9]);
-        assert_eq!(shard.hashes(Column::Positive, 1), Hashes { text: 4, document: 5, group: 0 });
-    }
-
-    #[test]
-    fn a_token_outside_the_vocabulary_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let error = Shard::open(&write(directory.path(), 10)).err().unwrap().to_string();
-        assert!(error.ends_with("token id 10, but the vocabulary has 10"), "{error}");
-    }
-
-    #[test]
-    fn damaged_shards_do_not_crash() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = write(directory.path(), 9);
-        let whole = std::fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(Shard::open(&path).is_err(), "{length} of {} bytes", whole.len());
-        }
-        for index in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[index] ^= 0x41;
-            std::fs::write(&path, bytes).unwrap();
-            if let Ok(shard) = Shard::open(&path) {
-                for pair in 0..shard.pairs() {
-                    shard.negatives(pair).for_each(|row| drop(shard.tokens(Column::Negative, row)));
-                }
-            }
-        }
-    }
+fn full(error: io::Error) -> TensorsError {
+    TensorsError::Write(error.to_string())
 }
