@@ -3,6 +3,7 @@
 mod attention;
 mod batch;
 mod card;
+mod checkpoint;
 mod cli;
 mod dev;
 mod encoder;
