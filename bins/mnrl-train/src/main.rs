@@ -2,6 +2,7 @@
 
 mod batch;
 mod card;
+mod checkpoint;
 mod cli;
 mod dev;
 #[cfg(test)]

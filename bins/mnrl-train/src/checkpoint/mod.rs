@@ -1,0 +1,16 @@
+//! Checkpoints: everything that a training needs to go on as if it had never stopped.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "the trainer calls it next"))]
+#![expect(unused_imports, reason = "the trainer uses them next")]
+
+mod args;
+mod file;
+mod folder;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use args::CheckpointArgs;
+pub(crate) use file::{Checkpoint, SavedTensor, bytes};
+pub(crate) use folder::Checkpoints;
+pub(crate) use progress::Progress;

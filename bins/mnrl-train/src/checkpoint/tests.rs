@@ -1,0 +1,249 @@
+//! What a folder of checkpoints promises.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::num::NonZero;
+use std::path::Path;
+
+use embtune_tensors::{Dtype, SealedWriter};
+use embtune_torch::tch::{Device, Kind, Tensor};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::progress::tests::progress;
+use super::{Checkpoint, Checkpoints, Progress, bytes};
+use crate::dev::Evaluation;
+
+const F32: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn open(place: &TempDir, keep: usize) -> Checkpoints {
+    Checkpoints::open(&place.path().join("c"), NonZero::new(keep).unwrap()).unwrap()
+}
+
+fn files(place: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(place.path().join("c")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Saves weights that are all `step`, so that it shows where they come from.
+fn save(checkpoints: &mut Checkpoints, progress: &Progress) {
+    let values = Tensor::full([10], progress.step as f64, F32);
+    checkpoints.save(progress, &[("values", &values)]).unwrap();
+}
+
+fn latest(checkpoints: &Checkpoints) -> (Option<Checkpoint>, Vec<String>) {
+    let mut warnings = Vec::new();
+    (checkpoints.latest(|warning| warnings.push(warning)).unwrap(), warnings)
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn everything_reads_back_bit_by_bit() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 2);
+    assert!(checkpoints.is_empty().unwrap() && latest(&checkpoints).0.is_none());
+    assert!(!place.path().join("c").exists(), "a folder that is not needed is not made");
+
+    // Longer than what is copied at a time, and not a multiple of it.
+    let values = Tensor::randn([3, 1_500_001], F32);
+    let generator = Tensor::from_slice(&[7_u8, 0, 255]);
+    let steps = Tensor::from_slice(&[i64::MIN, 3]);
+    let (empty, special) =
+        (Tensor::zeros([0], F32), Tensor::from_slice(&[-0.0_f32, f32::NAN, f32::MIN_POSITIVE / 8.0]));
+    let tensors =
+        [("values", &values), ("generator", &generator), ("steps", &steps), ("empty", &empty), ("special", &special)];
+    checkpoints.save(&progress(120), &tensors).unwrap();
+    let size = fs::metadata(place.path().join("c/step-00000120.safetensors")).unwrap().len();
+    assert!((bytes(&tensors)..bytes(&tensors) + 4096).contains(&size), "{size} bytes");
+
+    let checkpoint = latest(&checkpoints).0.unwrap();
+    assert_eq!(*checkpoint.progress(), progress(120));
+    for (name, tensor) in tensors {
+        let bits = |tensor: &Tensor| Vec::<u8>::try_from(tensor.view_dtype(Kind::Uint8).flatten(0, -1)).unwrap();
+        assert!(checkpoint.has(name) && bits(&checkpoint.tensor(name).unwrap()) == bits(tensor), "{name}");
+    }
+    let flat = Tensor::zeros([5_000_000], F32);
+    checkpoint.restore("values", &flat.narrow(0, 10, 4_500_003)).unwrap();
+    assert_eq!(flat.narrow(0, 10, 4_500_003).view_as(&values), values);
+    assert_eq!(f64::try_from(flat.narrow(0, 4_500_013, 100).abs().sum(Kind::Float)).unwrap(), 0.0);
+    assert!(!checkpoint.has("ema"));
+}
+
+#[test]
+fn the_newest_are_kept_and_other_files_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 2);
+    for step in [1, 20, 100_000_000, 300_000_000] {
+        save(&mut checkpoints, &progress(step));
+        assert_eq!(latest(&checkpoints).0.unwrap().progress().step, step);
+    }
+    for foreign in ["step-1.safetensors", "step-00000001.safetensors.bak", "best-x.safetensors", "notes"] {
+        fs::write(place.path().join("c").join(foreign), "").unwrap();
+    }
+    save(&mut checkpoints, &progress(300_000_001));
+    let ours = ["step-300000000.safetensors", "step-300000001.safetensors"];
+    let foreign = ["best-x.safetensors", "notes", "step-00000001.safetensors.bak", "step-1.safetensors"];
+    let mut expected = [&foreign[..], &ours].concat();
+    expected.sort_unstable();
+    assert_eq!(files(&place), expected);
+    checkpoints.remove_all().unwrap();
+    assert_eq!(files(&place), foreign);
+}
+
+#[test]
+fn after_the_training_nothing_is_left() {
+    let place = tempfile::tempdir().unwrap();
+    open(&place, 1).remove_all().unwrap();
+    let mut checkpoints = open(&place, 1);
+    checkpoints.save_best(1, &Tensor::zeros([2], F32)).unwrap();
+    save(&mut checkpoints, &progress(1));
+    checkpoints.remove_all().unwrap();
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 3);
+    for step in [10, 20, 30] {
+        save(&mut checkpoints, &progress(step));
+    }
+    let path = |step: u64| place.path().join(format!("c/step-{step:08}.safetensors"));
+    let whole = fs::read(path(30)).unwrap();
+    for at in [0, 20, whole.len() / 2, whole.len() - 1] {
+        flip(&path(30), at);
+        let (found, warnings) = latest(&checkpoints);
+        assert_eq!(found.unwrap().progress().step, 20);
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(
+            warning.contains("step-00000030.safetensors: ") && warning.ends_with("the checkpoint before it is taken")
+        );
+        fs::write(path(30), &whole).unwrap();
+    }
+    // The training goes on from step 20; its next checkpoint must not fall victim to the damaged one.
+    flip(&path(30), 100);
+    drop(checkpoints);
+    let mut checkpoints = open(&place, 1);
+    save(&mut checkpoints, &progress(25));
+    assert_eq!(files(&place), ["step-00000025.safetensors"]);
+    flip(&path(25), 100);
+    let message = checkpoints.latest(|_| ()).err().unwrap().to_string();
+    assert!(message.contains("c: all checkpoints are damaged\nhint: "), "{message}");
+}
+
+#[test]
+fn a_failed_save_leaves_the_older_ones() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 1);
+    save(&mut checkpoints, &progress(10));
+    // Half-precision weights have a master in f32, which is what is saved.
+    let half = Tensor::zeros([3], (Kind::BFloat16, Device::Cpu));
+    let error = checkpoints.save(&progress(20), &[("values", &half)]).unwrap_err();
+    assert!(format!("{error:#}").contains("step-00000020.safetensors: libtorch: a checkpoint holds no BFloat16"));
+    assert_eq!(files(&place), ["step-00000010.safetensors"]);
+    assert_eq!(latest(&checkpoints).0.unwrap().progress().step, 10);
+}
+
+#[test]
+fn a_killed_process_leaves_nothing_that_stays() {
+    let place = tempfile::tempdir().unwrap();
+    save(&mut open(&place, 1), &progress(10));
+    let half_written = ".step-00000020.safetensors.Ab12.tmp";
+    let best = ".best-00000020.safetensors.Ab12.tmp";
+    let foreign = [".notes.Ab12.tmp", ".step-20.safetensors.Ab12.tmp"];
+    for name in [half_written, best].iter().chain(&foreign) {
+        fs::write(place.path().join("c").join(name), "half").unwrap();
+    }
+    let first = open(&place, 1);
+    assert_eq!(files(&place), [foreign[0], foreign[1], "step-00000010.safetensors"]);
+    let second = Checkpoints::open(&place.path().join("c"), NonZero::new(1).unwrap()).err().unwrap().to_string();
+    assert!(second.contains("c: another training saves its checkpoints here\nhint: "), "{second}");
+    drop(first);
+    open(&place, 1);
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 1);
+    save(&mut checkpoints, &progress(10));
+    let checkpoint = latest(&checkpoints).0.unwrap();
+    for (name, elements, kind, expected) in [
+        ("values", 11, Kind::Float, "tensor \"values\" has 10 elements of F32, expected 11 of F32"),
+        ("values", 10, Kind::Int64, "tensor \"values\" has 10 elements of F32, expected 10 of I64"),
+        ("moment1", 10, Kind::Float, "no tensor \"moment1\""),
+    ] {
+        let target = Tensor::zeros([elements], (kind, Device::Cpu));
+        let message = checkpoint.restore(name, &target).unwrap_err().to_string();
+        assert!(message.contains(expected) && message.contains("step-00000010.safetensors: "), "{message}");
+    }
+    let mut other = progress(10).settings;
+    checkpoint.check_settings(&other).unwrap();
+    other["--learning-rate"] = json!(1e-3);
+    let message = checkpoint.check_settings(&other).unwrap_err().to_string();
+    assert!(
+        message.contains(": --learning-rate was 0.00002 when the training began, and is 0.001 now\nhint: "),
+        "{message}"
+    );
+
+    // Sealed, and still not what this program writes.
+    for (key, metadata, expected) in [
+        ("embtune", "{\"version\":9}", "a checkpoint of version 9, this program knows 1"),
+        ("embtune", "{\"version\":1,\"step\":", "not a checkpoint: metadata: EOF"),
+        ("embtune", "{\"version\":1,\"step\":3}", "not a checkpoint: metadata: missing field"),
+        ("other", "{}", "not a checkpoint (no metadata)"),
+    ] {
+        let file = File::create(place.path().join("c/step-00000011.safetensors")).unwrap();
+        let mut writer = SealedWriter::new(&[("values", Dtype::U8, 1)], (key, metadata), file).unwrap();
+        writer.write_all(&[1]).unwrap();
+        writer.finish().unwrap();
+        let message = checkpoints.latest(|_| ()).err().unwrap().to_string();
+        assert!(message.contains("step-00000011.safetensors: ") && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn the_best_weights_stay_while_a_checkpoint_may_need_them() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 1);
+    let mut training = progress(10);
+    training.evaluations.clear();
+    let mut evaluate = |checkpoints: &mut Checkpoints, step: u64, score: f64| {
+        checkpoints.save_best(step, &Tensor::full([4], step as f64, F32)).unwrap();
+        training.evaluations.push(Evaluation { step, score });
+        training.step = step;
+        training.clone()
+    };
+    let at_10 = evaluate(&mut checkpoints, 10, 0.1);
+    save(&mut checkpoints, &at_10);
+    let at_20 = evaluate(&mut checkpoints, 20, 0.2);
+    // Killed here, the training would go on from step 10, whose best weights are those of step 10.
+    assert_eq!(files(&place), ["best-00000010.safetensors", "best-00000020.safetensors", "step-00000010.safetensors"]);
+    let values = Tensor::zeros([4], F32);
+    checkpoints.restore_best(10, &values).unwrap();
+    assert_eq!(values, Tensor::full([4], 10.0, F32));
+    save(&mut checkpoints, &at_20);
+    assert_eq!(files(&place), ["best-00000020.safetensors", "step-00000020.safetensors"]);
+    let best = place.path().join("c/best-00000020.safetensors");
+    flip(&best, fs::read(&best).unwrap().len() - 20);
+    let message = checkpoints.restore_best(20, &values).unwrap_err().to_string();
+    assert!(message.contains("best-00000020.safetensors: is damaged"), "{message}");
+}
+
+#[test]
+fn a_disk_without_room_is_found_out_before_the_training() {
+    let place = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(&place, 2);
+    checkpoints.check_room(1 << 10).unwrap();
+    save(&mut checkpoints, &progress(10));
+    checkpoints.check_room(1 << 10).unwrap();
+    let message = checkpoints.check_room(1 << 60).unwrap_err().to_string();
+    assert!(message.contains("c: 3 checkpoints need 3298534883328 MB, and the disk has "), "{message}");
+}
