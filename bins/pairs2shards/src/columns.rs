@@ -1,10 +1,12 @@
 //! Pairs as token ids.
 
 use embtune_model::{ModelDir, Role};
-use embtune_records::Pair;
 use embtune_tensors::{Hashes, ShardMeta};
 use embtune_tokenize::{Tokenizer, Tokens};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::cli::Cli;
+use crate::shards::Job;
 
 /// The tokenizers of the two sides: they differ in prompt and length.
 pub(crate) struct Columns {
@@ -29,33 +31,29 @@ pub(crate) struct Window {
 }
 
 impl Columns {
-    pub(crate) fn new(
-        model: &ModelDir,
-        query_max_length: Option<usize>,
-        document_max_length: Option<usize>,
-        threads: usize,
-    ) -> anyhow::Result<Self> {
-        let side = |role, asked: Option<usize>| -> anyhow::Result<Side> {
+    pub(crate) fn new(model: &ModelDir, cli: &Cli) -> anyhow::Result<Self> {
+        let side = |role, prompt: Option<&str>, asked: Option<usize>| -> anyhow::Result<Side> {
             let most = model.config().max_length();
             let max_length = asked.unwrap_or(model.max_seq_length());
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
+            let threads = cli.threads.count();
             let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
-            Ok(Side { tokenizer, prompt: model.prompt(Some(role)).to_owned(), max_length })
+            Ok(Side { tokenizer, prompt: prompt.unwrap_or(model.prompt(Some(role))).to_owned(), max_length })
         };
         Ok(Self {
-            query: side(Role::Query, query_max_length)?,
-            document: side(Role::Document, document_max_length)?,
+            query: side(Role::Query, cli.query_prompt.as_deref(), cli.query_max_length)?,
+            document: side(Role::Document, cli.document_prompt.as_deref(), cli.document_max_length)?,
             fingerprint: model.tokenizer_fingerprint()?,
             vocab_size: model.config().vocab_size,
         })
     }
 
-    pub(crate) fn tokenize(&self, pairs: &[Pair]) -> anyhow::Result<Window> {
-        let column = |text: fn(&Pair) -> &String| pairs.iter().map(text).collect::<Vec<_>>();
-        let negatives: Vec<_> = pairs.iter().flat_map(|pair| &pair.negatives).collect();
+    pub(crate) fn tokenize(&self, jobs: &[Job]) -> anyhow::Result<Window> {
+        let column = |text: fn(&Job) -> &String| jobs.iter().map(text).collect::<Vec<_>>();
+        let negatives: Vec<_> = jobs.iter().flat_map(|job| &job.pair.negatives).collect();
         Ok(Window {
-            anchors: self.query.tokenize(&column(|pair| &pair.anchor))?,
-            positives: self.document.tokenize(&column(|pair| &pair.positive))?,
+            anchors: self.query.tokenize(&column(|job| &job.pair.anchor))?,
+            positives: self.document.tokenize(&column(|job| &job.pair.positive))?,
             negatives: self.document.tokenize(&negatives)?,
         })
     }
@@ -71,6 +69,7 @@ impl Columns {
             query_max_length: self.query.max_length,
             document_max_length: self.document.max_length,
             truncated: 0, // counted as pairs are written
+            guide: None,  // set with its vectors
         }
     }
 }

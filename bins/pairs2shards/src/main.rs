@@ -2,6 +2,7 @@
 
 mod cli;
 mod columns;
+mod guide;
 mod holdout;
 mod run;
 mod shards;

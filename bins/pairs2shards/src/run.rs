@@ -1,16 +1,19 @@
 //! What pairs2shards does.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use embtune_cli::{Outcome, Session, Skipper};
 use embtune_model::{ModelDir, locate};
 use embtune_records::{Pair, Records};
+use embtune_tensors::{Embeddings, ShardMeta};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cli::Cli;
 use crate::columns::Columns;
+use crate::guide::Guide;
 use crate::holdout::Holdout;
-use crate::shards::{Shards, Written};
+use crate::shards::{Job, Shards, Written};
 
 /// Pairs that are tokenised together.
 const WINDOW_PAIRS: usize = 4096;
@@ -26,10 +29,14 @@ struct Counts {
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
-    let columns = Columns::new(&model, cli.query_max_length, cli.document_max_length, cli.threads.count())?;
+    let columns = Columns::new(&model, &cli)?;
+    let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();
+    let vectors = open(&cli.guide_queries)?.zip(open(&cli.guide_corpus)?);
+    let guide = vectors.as_ref().map(|(queries, corpus)| Guide::new(queries, corpus)).transpose()?;
+    let meta = ShardMeta { guide: guide.as_ref().and_then(Guide::model), ..columns.meta() };
     let mut shards = match (&cli.out, cli.shard_pairs) {
-        (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), columns.meta(), session)?,
-        _ => Shards::one(cli.output.as_deref(), columns.meta(), session)?,
+        (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), meta, guide.as_ref(), session)?,
+        _ => Shards::one(cli.output.as_deref(), meta, guide.as_ref(), session)?,
     };
     let mut holdout = match (cli.holdout, cli.holdout_dir) {
         (Some(share), Some(directory)) => Some(Holdout::create(share, cli.seed, directory, session)?),
@@ -65,8 +72,14 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
                 Some(holdout) => holdout.take(pair),
                 None => Ok(Ok(Some(pair))),
             };
-            match kept {
-                Ok(kept) => window.extend(kept?),
+            let job = match kept {
+                Ok(Ok(Some(pair))) => job(pair, guide.as_ref()),
+                Ok(Ok(None)) => continue,
+                Ok(Err(error)) => return Err(error),
+                Err(what) => Err(what),
+            };
+            match job {
+                Ok(job) => window.push(job),
                 Err(what) => skipper.bad(records.error(what))?,
             }
             if window.len() == WINDOW_PAIRS {
@@ -90,12 +103,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     Ok(skipper.outcome())
 }
 
-fn flush(
-    window: &mut Vec<Pair>,
-    columns: &Columns,
-    shards: &mut Shards<'_>,
-    counts: &mut Counts,
-) -> anyhow::Result<()> {
+/// Finds the vectors of a pair, or says which is missing.
+fn job(pair: Pair, guide: Option<&Guide<'_>>) -> Result<Job, String> {
+    let rows = guide.map(|guide| guide.find(&pair)).transpose()?;
+    Ok(Job { pair, guide: rows })
+}
+
+fn flush(window: &mut Vec<Job>, columns: &Columns, shards: &mut Shards<'_>, counts: &mut Counts) -> anyhow::Result<()> {
     let tokens = columns.tokenize(window)?;
     shards.push(window, &tokens)?;
     counts.written += window.len() as u64;

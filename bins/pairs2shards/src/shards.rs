@@ -7,14 +7,23 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use embtune_cli::{AtomicDir, Output, Session, spool_directory};
 use embtune_records::Pair;
-use embtune_tensors::{ShardMeta, ShardWriter};
+use embtune_tensors::{Row, ShardMeta, ShardWriter};
 use embtune_tokenize::Tokens;
 
 use crate::columns::{Window, hashes};
+use crate::guide::{Guide, Rows, Vectors};
+
+/// A pair that goes into a shard.
+pub(crate) struct Job {
+    pub(crate) pair: Pair,
+    /// Its vectors, where there is a guide.
+    pub(crate) guide: Option<Rows>,
+}
 
 /// Where tokenised pairs go.
 pub(crate) struct Shards<'a> {
     session: &'a Session,
+    guide: Option<&'a Guide<'a>>,
     target: Target,
     spool: PathBuf,
     writer: ShardWriter,
@@ -37,33 +46,56 @@ enum Target {
 
 impl<'a> Shards<'a> {
     /// One shard in a file or on stdout.
-    pub(crate) fn one(output: Option<&Path>, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
+    pub(crate) fn one(
+        output: Option<&Path>,
+        meta: ShardMeta,
+        guide: Option<&'a Guide<'a>>,
+        session: &'a Session,
+    ) -> anyhow::Result<Self> {
         let out = session.output(output)?;
         anyhow::ensure!(
             !out.is_terminal(),
             "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
         );
         let spool = spool_directory(output);
-        Self::new(Target::One(out), spool, meta, session)
+        Self::new(Target::One(out), spool, meta, guide, session)
     }
 
     /// Shards of a number of pairs in a directory, which appears when all are there: `train-00000.safetensors` and so on.
-    pub(crate) fn many(name: &Path, pairs_each: usize, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
+    pub(crate) fn many(
+        name: &Path,
+        pairs_each: usize,
+        meta: ShardMeta,
+        guide: Option<&'a Guide<'a>>,
+        session: &'a Session,
+    ) -> anyhow::Result<Self> {
         // Shards of an older run would be trained on together with the new ones.
         let is_free = !name.exists() || fs::read_dir(name).is_ok_and(|mut entries| entries.next().is_none());
         anyhow::ensure!(is_free, "{}: exists already\nhint: remove it, or name another directory", name.display());
         let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
         let (spool, name) = (directory.path().to_owned(), name.to_owned());
-        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, session)
+        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, guide, session)
     }
 
-    fn new(target: Target, spool: PathBuf, meta: ShardMeta, session: &'a Session) -> anyhow::Result<Self> {
-        Ok(Self { session, target, writer: ShardWriter::new(&spool)?, spool, meta, truncated: 0 })
+    fn new(
+        target: Target,
+        spool: PathBuf,
+        meta: ShardMeta,
+        guide: Option<&'a Guide<'a>>,
+        session: &'a Session,
+    ) -> anyhow::Result<Self> {
+        let writer = ShardWriter::new(&spool, guide.map(Guide::dimension))?;
+        Ok(Self { session, guide, target, writer, spool, meta, truncated: 0 })
     }
 
-    pub(crate) fn push(&mut self, pairs: &[Pair], tokens: &Window) -> anyhow::Result<()> {
+    pub(crate) fn push(&mut self, jobs: &[Job], tokens: &Window) -> anyhow::Result<()> {
         let mut negatives = tokens.negatives.iter();
-        for ((pair, anchor), positive) in pairs.iter().zip(&tokens.anchors).zip(&tokens.positives) {
+        for ((Job { pair, guide }, anchor), positive) in jobs.iter().zip(&tokens.anchors).zip(&tokens.positives) {
+            let vectors = match (self.guide, guide) {
+                (Some(guide), Some(rows)) => guide.read(rows)?,
+                _ => Vectors::default(),
+            };
+            let score = |document: usize| pair.scores.as_ref().map(|scores| scores[document] as f32);
             let group = pair.group_or_positive_id();
             let mut truncated = u64::from(anchor.truncated) + u64::from(positive.truncated);
             let rows: Vec<_> = (0..)
@@ -72,13 +104,20 @@ impl<'a> Shards<'a> {
                 .map(|((index, text), tokens): ((usize, &String), &Tokens)| {
                     truncated += u64::from(tokens.truncated);
                     let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
-                    // A negative's parent is not in the record; its own id is the best that is known.
-                    (tokens.ids.as_slice(), hashes(text, document, document))
+                    Row {
+                        tokens: &tokens.ids,
+                        // A negative's parent is not in the record; its own id is the best that is known.
+                        hashes: hashes(text, document, document),
+                        score: score(1 + index),
+                        guide: vectors.negatives.get(index).map_or(&[], |vector| vector),
+                    }
                 })
                 .collect();
+            let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), group);
+            let hashes_of_anchor = hashes(&pair.anchor, None, None);
             self.writer.push(
-                (&anchor.ids, hashes(&pair.anchor, None, None)),
-                (&positive.ids, hashes(&pair.positive, pair.positive_id.as_deref(), group)),
+                Row { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
+                Row { tokens: &positive.ids, hashes: hashes_of_positive, score: score(0), guide: &vectors.positive },
                 rows,
             )?;
             self.meta.truncated += truncated;
@@ -117,7 +156,8 @@ impl<'a> Shards<'a> {
         let file = directory.path().join(format!("train-{written:05}.safetensors"));
         *written += 1;
         let mut out = self.session.output(Some(&file))?;
-        mem::replace(&mut self.writer, ShardWriter::new(&self.spool)?).finish(self.meta.clone(), &mut out)?;
+        let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
+        mem::replace(&mut self.writer, next).finish(self.meta.clone(), &mut out)?;
         self.truncated += mem::take(&mut self.meta.truncated);
         Ok(out.finish()?)
     }

@@ -1,0 +1,87 @@
+//! A guide model's vectors, which say in training what is no negative.
+
+use std::borrow::Cow;
+
+use anyhow::ensure;
+use embtune_records::Pair;
+use embtune_tensors::{ById, Embeddings, check_same_space};
+
+/// The vectors of the queries by anchor_id, and of the documents by positive_id and negative_ids.
+pub(crate) struct Guide<'a> {
+    queries: &'a Embeddings,
+    documents: &'a Embeddings,
+    queries_by_id: ById<'a>,
+    documents_by_id: ById<'a>,
+}
+
+/// Where the vectors of a pair stand.
+pub(crate) struct Rows {
+    anchor: usize,
+    positive: usize,
+    negatives: Vec<usize>,
+}
+
+/// The vectors of a pair; empty ones without a guide.
+#[derive(Default)]
+pub(crate) struct Vectors<'a> {
+    pub(crate) anchor: Cow<'a, [f32]>,
+    pub(crate) positive: Cow<'a, [f32]>,
+    /// As many as there are negatives, or none.
+    pub(crate) negatives: Vec<Cow<'a, [f32]>>,
+}
+
+impl<'a> Guide<'a> {
+    /// A guide from two files that `embed` wrote.
+    ///
+    /// # Errors
+    /// Files that do not belong together, vectors of no elements.
+    pub(crate) fn new(queries: &'a Embeddings, documents: &'a Embeddings) -> anyhow::Result<Self> {
+        check_same_space(queries, documents)?;
+        for file in [queries, documents] {
+            ensure!(file.dim() > 0, "{}: its vectors have no elements", file.name());
+        }
+        let (queries_by_id, documents_by_id) = (ById::new(queries, "query"), ById::new(documents, "document"));
+        Ok(Self { queries, documents, queries_by_id, documents_by_id })
+    }
+
+    /// Elements of a vector.
+    pub(crate) fn dimension(&self) -> usize {
+        self.documents.dim()
+    }
+
+    /// Fingerprint of the model, if the files name it.
+    pub(crate) fn model(&self) -> Option<String> {
+        self.documents.meta().or(self.queries.meta()).map(|meta| meta.model.clone())
+    }
+
+    /// Finds the vectors of a pair, or says which is missing.
+    pub(crate) fn find(&self, pair: &Pair) -> Result<Rows, String> {
+        let ids = pair.negative_ids.as_deref();
+        let negative = |index: usize| {
+            self.documents_by_id.find("negative_ids", ids.and_then(|ids| ids.get(index)).map(String::as_str))
+        };
+        let find = || {
+            Ok(Rows {
+                anchor: self.queries_by_id.find("anchor_id", pair.anchor_id.as_deref())?,
+                positive: self.documents_by_id.find("positive_id", pair.positive_id.as_deref())?,
+                negatives: (0..pair.negatives.len()).map(negative).collect::<Result<_, _>>()?,
+            })
+        };
+        find().map_err(|what: String| {
+            format!("{what}\nhint: --guide-queries and --guide-corpus need a vector for every id that the pairs name")
+        })
+    }
+
+    /// The vectors of a pair.
+    ///
+    /// # Errors
+    /// A vector that holds NaN or infinity.
+    pub(crate) fn read(&self, rows: &Rows) -> anyhow::Result<Vectors<'a>> {
+        let document = |row: usize| self.documents.finite_rows_f32(row..row + 1);
+        Ok(Vectors {
+            anchor: self.queries.finite_rows_f32(rows.anchor..rows.anchor + 1)?,
+            positive: document(rows.positive)?,
+            negatives: rows.negatives.iter().map(|row| document(*row)).collect::<Result<_, _>>()?,
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! Prompts: the model's, or a set's own.
+
+use embtune_tensors::Column;
+
+use crate::{folder, shard};
+
+const PAIR: &str = "{\"anchor\":\"rain\",\"positive\":\"felt\",\"negatives\":[\"rain\"]}\n";
+
+#[test]
+fn a_prompt_stands_before_the_texts_of_its_side() {
+    let folder = folder();
+    let flags = "--query-prompt felt --document-prompt rain";
+    let prompted = shard(&folder, flags, PAIR);
+    let meta = prompted.meta();
+    assert_eq!((meta.query_prompt.as_str(), meta.document_prompt.as_str()), ("felt", "rain"));
+    let written_out = "{\"anchor\":\"feltrain\",\"positive\":\"rainfelt\",\"negatives\":[\"rainrain\"]}\n";
+    let plain = shard(&folder, "--query-prompt= --document-prompt=", written_out);
+    for column in Column::ALL {
+        assert_eq!(prompted.tokens(column, 0), plain.tokens(column, 0), "{column:?}");
+    }
+    // Masks go by the text itself.
+    assert_eq!(prompted.hashes(Column::Anchor, 0).text, prompted.hashes(Column::Negative, 0).text);
+}
+
+#[test]
+fn an_empty_prompt_is_none() {
+    let folder = folder();
+    folder.write("BASE/config_sentence_transformers.json", r#"{"prompts":{"query":"felt"}}"#);
+    let (own, none) = (shard(&folder, "", PAIR), shard(&folder, "--query-prompt=", PAIR));
+    assert_eq!((own.meta().query_prompt.as_str(), none.meta().query_prompt.as_str()), ("felt", ""));
+    assert_eq!(none.tokens(Column::Anchor, 0), none.tokens(Column::Negative, 0));
+    assert!(own.length(Column::Anchor, 0) > none.length(Column::Anchor, 0));
+}
