@@ -1,53 +1,54 @@
 //! The rows of a batch.
 
-use embtune_tensors::{Column, Hashes};
+use embtune_tensors::{Column, Hashes, Shard};
+use embtune_torch::TorchError;
+use embtune_torch::tch::{Device, Tensor};
 
+use crate::cli::LossArgs;
 use crate::false_negatives::FalseNegatives;
-use crate::loss::Targets;
+use crate::loss::{Guide, Targets};
 use crate::shards::Shards;
 
 /// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
-pub(crate) struct Batch {
+pub(crate) struct Batch<'a> {
     /// Token ids of every row.
     pub(crate) rows: Vec<Vec<u32>>,
     /// Number of pairs.
     pub(crate) pairs: usize,
-    anchors: Vec<Hashes>,
-    documents: Vec<Hashes>,
+    /// Where each row comes from.
+    places: Vec<Place<'a>>,
     /// Pair that each document belongs to.
     owners: Vec<usize>,
 }
 
-impl Batch {
-    pub(crate) fn gather(shards: &Shards, pairs: &[usize]) -> Self {
-        let places: Vec<_> = pairs.iter().map(|pair| shards.find(*pair)).collect();
-        let mut batch = Self {
-            rows: Vec::new(),
-            pairs: pairs.len(),
-            anchors: Vec::new(),
-            documents: Vec::new(),
-            owners: Vec::new(),
-        };
-        for (shard, row) in &places {
-            batch.rows.push(shard.tokens(Column::Anchor, *row));
-            batch.anchors.push(shard.hashes(Column::Anchor, *row));
-        }
-        for (owner, (shard, row)) in places.iter().enumerate() {
-            batch.push_document(owner, shard.tokens(Column::Positive, *row), shard.hashes(Column::Positive, *row));
-        }
-        for (owner, (shard, row)) in places.iter().enumerate() {
-            for negative in shard.negatives(*row) {
-                let tokens = shard.tokens(Column::Negative, negative);
-                batch.push_document(owner, tokens, shard.hashes(Column::Negative, negative));
+/// A row of a shard.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shard: &'a Shard,
+    column: Column,
+    row: usize,
+}
+
+impl Place<'_> {
+    fn hashes(&self) -> Hashes {
+        self.shard.hashes(self.column, self.row)
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn gather(shards: &'a Shards, pairs: &[usize]) -> Self {
+        let found: Vec<_> = pairs.iter().map(|pair| shards.find(*pair)).collect();
+        let column = |column| found.iter().map(move |(shard, row)| Place { shard: *shard, column, row: *row });
+        let mut places: Vec<Place<'_>> = column(Column::Anchor).chain(column(Column::Positive)).collect();
+        let mut owners: Vec<usize> = (0..pairs.len()).collect();
+        for (owner, (shard, pair)) in found.iter().enumerate() {
+            for row in shard.negatives(*pair) {
+                places.push(Place { shard: *shard, column: Column::Negative, row });
+                owners.push(owner);
             }
         }
-        batch
-    }
-
-    fn push_document(&mut self, owner: usize, tokens: Vec<u32>, hashes: Hashes) {
-        self.rows.push(tokens);
-        self.documents.push(hashes);
-        self.owners.push(owner);
+        let rows = places.iter().map(|place| place.shard.tokens(place.column, place.row)).collect();
+        Self { rows, pairs: pairs.len(), places, owners }
     }
 
     /// The pair that a row belongs to.
@@ -60,18 +61,30 @@ impl Batch {
         self.rows.iter().map(|row| row.len() as u64).sum()
     }
 
-    /// What the loss knows of the rows.
-    pub(crate) fn targets(&self, mask: bool) -> Targets {
-        Targets {
+    /// What a loss knows of the rows.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn targets(&self, loss: &LossArgs, device: Device) -> Result<Targets, TorchError> {
+        let (anchors, documents) = self.places.split_at(self.pairs);
+        let hashes = |places: &[Place<'_>]| places.iter().map(Place::hashes).collect::<Vec<_>>();
+        let score = |place: &Place<'_>| place.shard.score(place.column, place.row);
+        let guide = |places: &[Place<'_>]| {
+            let vectors: Vec<f32> =
+                places.iter().flat_map(|place| place.shard.guide(place.column, place.row)).collect();
+            Ok::<_, TorchError>(Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device)?)
+        };
+        Ok(Targets {
             pairs: self.pairs,
             owners: self.owners.clone(),
-            false_negatives: if mask {
-                FalseNegatives::find(&self.anchors, &self.documents)
-            } else {
+            false_negatives: if loss.no_mask {
                 FalseNegatives::none()
+            } else {
+                FalseNegatives::find(&hashes(anchors), &hashes(documents))
             },
-            scores: None,
-            guide: None,
-        }
+            // All of them, or the loss takes none.
+            scores: if loss.reads_scores() { documents.iter().map(score).collect() } else { None },
+            guide: if loss.reads_guide() { Some(Guide::new(&guide(anchors)?, &guide(documents)?)?) } else { None },
+        })
     }
 }

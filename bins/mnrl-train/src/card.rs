@@ -1,15 +1,58 @@
 //! The model card: what was trained, on what, and how.
 
+use std::fmt::Write as _;
+
 use embtune_model::ModelDir;
 
 use crate::cli::Cli;
+use crate::course::Course;
+use crate::merge::Outcome;
 use crate::shards::Shards;
-use crate::trainer::Summary;
 
 /// `README.md` of the saved directory.
-pub(crate) fn card(cli: &Cli, base: &ModelDir, shards: &Shards, summary: &Summary) -> anyhow::Result<String> {
+pub(crate) fn card(
+    cli: &Cli,
+    base: &ModelDir,
+    shards: &Shards,
+    course: &Course,
+    outcome: &Outcome,
+) -> anyhow::Result<String> {
     let (training, optimizer) = (&cli.training, &cli.optimizer);
-    let dropout = training.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string());
+    let mut rows: Vec<(&str, String)> = vec![
+        ("base model's fingerprint", format!("`{}`", base.fingerprint()?)),
+        ("training pairs", shards.pairs().to_string()),
+        ("hard negatives", shards.negatives().to_string()),
+        ("steps", format!("{} of {} trained, {} tokens", outcome.step, course.step, course.tokens)),
+        ("epochs, batch size", format!("{}, {}", training.epochs, training.batch_size)),
+        ("loss", cli.loss.objective(base.dimension())?.to_string()),
+        (
+            "optimizer",
+            format!(
+                "AdamW, learning rate {}, {:?} schedule, weight decay {}, gradient norm at most {}",
+                optimizer.learning_rate, optimizer.schedule, optimizer.weight_decay, optimizer.max_grad_norm
+            ),
+        ),
+        (
+            "warm-up",
+            optimizer.warmup_ratio.map_or(format!("{} steps", optimizer.warmup_steps), |share| {
+                format!("{} % of the steps", share * 100.0)
+            }),
+        ),
+        ("dropout", training.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string())),
+        ("precision, seed", format!("{:?}, {}", cli.engine.precision, training.seed)),
+    ];
+    let mut option = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
+    option("LoRA", optimizer.lora.as_ref().map(ToString::to_string));
+    option("frozen", optimizer.freeze.map(|freeze| freeze.to_string()));
+    option("moving average of the weights", optimizer.ema.map(|decay| format!("decay {decay}")));
+    option("share of the base model", optimizer.merge_base.map(|_| outcome.base_share.to_string()));
+    option("final loss", Some(format!("{:.4}", course.recent_loss())));
+    option("dev set", outcome.score.map(|score| score.to_string()));
+    option("time", Some(format!("{:.0} s", course.seconds)));
+    let mut table = String::from("| | |\n|---|---|\n");
+    for (name, value) in rows {
+        writeln!(table, "| {name} | {value} |")?;
+    }
     Ok(format!(
         "\
 ---
@@ -20,38 +63,14 @@ tags: [sentence-transformers, feature-extraction, embtune]
 
 # {name}
 
-Fine-tuned from `{base}` with embtune {version} (mnrl-train).
+Fine-tuned from `{model}` with embtune {version} (mnrl-train).
 
-| | |
-|---|---|
-| base model's fingerprint | `{fingerprint}` |
-| training pairs | {pairs} |
-| steps, epochs, batch size | {steps}, {epochs}, {batch_size} |
-| loss | {objective} |
-| optimizer | AdamW, learning rate {rate}, {warmup} warm-up steps, then linear to 0, weight decay {decay} |
-| gradient clipping, dropout, seed | {clip}, {dropout}, {seed} |
-| final loss | {loss:.4} |
-| time | {seconds:.0} s, {tokens} tokens |
-
+{table}
 Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tokens, as in the base model.
 ",
         name = cli.out.file_name().unwrap_or_default().to_string_lossy(),
-        base = cli.model.model,
+        model = cli.model.model,
         version = env!("CARGO_PKG_VERSION"),
-        fingerprint = base.fingerprint()?,
-        pairs = shards.pairs(),
-        steps = summary.steps,
-        epochs = training.epochs,
-        batch_size = training.batch_size,
-        objective = cli.loss.objective(base.dimension())?,
-        rate = optimizer.learning_rate,
-        warmup = optimizer.warmup_steps,
-        decay = optimizer.weight_decay,
-        clip = optimizer.max_grad_norm,
-        seed = training.seed,
-        loss = summary.final_loss,
-        seconds = summary.seconds,
-        tokens = summary.tokens,
         dim = base.dimension(),
         pooling = base.pooling(),
         length = base.max_seq_length(),

@@ -1,5 +1,6 @@
 //! Which parameters are trained, and how.
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use embtune_model::ModelDir;
@@ -14,6 +15,15 @@ pub(crate) enum Freeze {
     Embeddings,
     /// The embeddings and this many layers above them.
     Layers(usize),
+}
+
+impl Display for Freeze {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embeddings => f.write_str("embeddings"),
+            Self::Layers(count) => write!(f, "layers:{count}"),
+        }
+    }
 }
 
 impl FromStr for Freeze {

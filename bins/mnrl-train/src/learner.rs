@@ -70,10 +70,10 @@ impl<'a> Learner<'a> {
     }
 
     /// Adds the gradient of a batch, times `share`. Batches are numbered through, for their dropout.
-    pub(crate) fn accumulate(&mut self, batch: &Batch, number: u64, share: f64) -> Result<BatchLoss, TorchError> {
+    pub(crate) fn accumulate(&mut self, batch: &Batch<'_>, number: u64, share: f64) -> Result<BatchLoss, TorchError> {
         let key = batch_key(self.cli.training.seed, number);
         let rows: Vec<_> = (0..).zip(&batch.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
-        let targets = batch.targets(!self.cli.loss.no_mask);
+        let targets = batch.targets(&self.cli.loss, self.device)?;
         let cache = GradCache {
             network: &self.network,
             config: self.model.config(),
@@ -87,7 +87,7 @@ impl<'a> Learner<'a> {
             let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
             let loss = self.objective.backward(&anchors, &documents, &targets)?.f_double_value(&[])?;
             let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(vectors, batch)? };
-            Ok(BatchLoss { loss, masked: targets.false_negatives.count(), broken })
+            Ok(BatchLoss { loss, masked: self.objective.masked(&targets), broken })
         })
     }
 
@@ -112,6 +112,17 @@ impl<'a> Learner<'a> {
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
         let packed = Packed::new(&rows, self.model.config(), self.device)?;
         no_grad(|| self.network.forward(&packed, self.pass.without_dropout()))
+    }
+
+    /// What is trained as the base model has it, on the learner's device.
+    pub(crate) fn base_values(&self) -> anyhow::Result<Tensor> {
+        let base = self.parameters.base(&self.model.weights()?)?;
+        Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
+    }
+
+    /// Tokens that go through the network at once.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        self.budget.batch_tokens
     }
 
     /// The values that would be saved now: the average if there is one.
@@ -145,7 +156,7 @@ impl<'a> Learner<'a> {
 }
 
 /// Pairs with a row whose vector is not finite; all pairs when there is none.
-fn broken_pairs(vectors: &Tensor, batch: &Batch) -> Result<Vec<usize>, TorchError> {
+fn broken_pairs(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
     let sums = Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
     let mut pairs: Vec<_> = (0..batch.rows.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
     pairs.sort_unstable();

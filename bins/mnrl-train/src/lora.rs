@@ -1,6 +1,7 @@
 //! LoRA: `W + α / r · B A` instead of a new W (Hu et al. 2021), as PEFT has it.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -23,6 +24,12 @@ pub(crate) struct Lora {
     pub(crate) alpha: usize,
     /// Names of linear layers, or their ends.
     pub(crate) targets: Vec<String>,
+}
+
+impl Display for Lora {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "r={},alpha={},targets={}", self.rank, self.alpha, self.targets.join(","))
+    }
 }
 
 impl FromStr for Lora {

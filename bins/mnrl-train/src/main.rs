@@ -4,6 +4,7 @@ mod batch;
 mod card;
 mod checkpoint;
 mod cli;
+mod course;
 mod dev;
 #[cfg(test)]
 mod exactness;
@@ -24,6 +25,7 @@ mod parity;
 mod run;
 mod sampler;
 mod schedule;
+mod settings;
 mod shards;
 mod tensorboard;
 mod trainer;

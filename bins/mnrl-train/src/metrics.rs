@@ -1,9 +1,12 @@
-//! One JSON object a step on stdout.
+//! What a training reports: one JSON object a step on stdout, and TensorBoard's files.
 
 use std::io::{self, Write as _};
 
 use embtune_cli::Output;
-use serde::Serialize;
+use embtune_metrics::Metric;
+use serde::{Serialize, Serializer};
+
+use crate::tensorboard::TensorBoard;
 
 /// What a step reports.
 #[derive(Debug, Serialize)]
@@ -16,7 +19,7 @@ pub(crate) struct Step {
     pub(crate) learning_rate: f64,
     /// Before clipping.
     pub(crate) grad_norm: f64,
-    /// Of all rows of the batch.
+    /// Of all rows of the step's batches.
     pub(crate) tokens: u64,
     pub(crate) tokens_per_sec: f64,
     /// Pairs of anchor and document that did not count as negatives.
@@ -25,19 +28,51 @@ pub(crate) struct Step {
     pub(crate) memory_mb: u64,
 }
 
-/// The metrics' stream. When its reader goes away, the training goes on: hours of work are worth more than its log.
+/// What an evaluation on the dev set reports.
+#[derive(Debug, Serialize)]
+pub(crate) struct DevScore {
+    /// Steps before it; 0 is the base model.
+    pub(crate) step: u64,
+    #[serde(serialize_with = "name")]
+    pub(crate) metric: Metric,
+    pub(crate) score: f64,
+    pub(crate) best: bool,
+    pub(crate) seconds: f64,
+}
+
+fn name<S: Serializer>(metric: &Metric, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(metric)
+}
+
+/// The reports' streams. When stdout's reader goes away, the training goes on: hours of work are worth more than their
+/// log.
 pub(crate) struct Metrics {
     out: Option<Output>,
+    tensorboard: Option<TensorBoard>,
 }
 
 impl Metrics {
-    pub(crate) fn new(out: Output) -> Self {
-        Self { out: Some(out) }
+    pub(crate) fn new(out: Output, tensorboard: Option<TensorBoard>) -> Self {
+        Self { out: Some(out), tensorboard }
     }
 
-    pub(crate) fn write(&mut self, step: &Step) -> io::Result<()> {
+    pub(crate) fn step(&mut self, step: &Step) -> io::Result<()> {
+        if let Some(board) = &mut self.tensorboard {
+            board.step(step)?;
+        }
+        self.line(step)
+    }
+
+    pub(crate) fn dev_score(&mut self, score: &DevScore) -> io::Result<()> {
+        if let Some(board) = &mut self.tensorboard {
+            board.evaluation(score.step, score.metric, score.score)?;
+        }
+        self.line(score)
+    }
+
+    fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
         let Some(out) = &mut self.out else { return Ok(()) };
-        let mut line = serde_json::to_vec(step)?;
+        let mut line = serde_json::to_vec(object)?;
         line.push(b'\n');
         match out.write_all(&line).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {

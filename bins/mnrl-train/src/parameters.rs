@@ -144,13 +144,11 @@ impl Parameters {
         self.place(name).filter(|entry| entry.is_trained).map(|entry| self.grads.narrow(0, entry.offset, entry.length))
     }
 
-    /// What is trained as the base model has it: f32 `[n]`, on the CPU. LoRA's parameters, of which it has none, are 0.
+    /// What is trained as the base model has it: f32 `[n]`, on the CPU.
     pub(crate) fn base(&self, weights: &Weights) -> anyhow::Result<Tensor> {
         let base = Tensor::f_zeros(self.values.size(), (Kind::Float, Device::Cpu)).map_err(TorchError::from)?;
         for entry in self.entries.iter().filter(|entry| entry.is_trained) {
-            if weights.require(&entry.name).is_ok() {
-                base.narrow(0, entry.offset, entry.length).copy_(&base_values(weights, &entry.name)?);
-            }
+            base.narrow(0, entry.offset, entry.length).copy_(&base_values(weights, &entry.name)?);
         }
         Ok(base)
     }

@@ -10,18 +10,87 @@ use embtune_onnx::{PORTABLE_FILE, portable};
 use embtune_torch::{open_device, tch};
 
 use crate::card::card;
+use crate::checkpoint::{self, Checkpoints};
 use crate::cli::Cli;
+use crate::course::{Course, tensors};
+use crate::dev::{DevSet, Encoding};
 use crate::learner::Learner;
+use crate::merge::merge_base;
 use crate::metrics::Metrics;
+use crate::sampler::Sampler;
+use crate::settings::settings;
 use crate::shards::Shards;
-use crate::trainer::train;
+use crate::tensorboard::TensorBoard;
+use crate::trainer::Trainer;
 use crate::waiting::prefer_sleep;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prefer_sleep();
+    cli.check()?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     check_target(&model, &cli.out, cli.overwrite)?;
     let shards = Shards::open(&cli.shards, &model, session)?;
+    cli.loss.check_supply(shards.supply())?;
+    let device = open(&cli, session)?;
+    let threads = cli.compute.threads.count();
+    tch::set_num_threads(threads as i32);
+
+    let mut learner = Learner::new(&model, &cli, device)?;
+    let encoding =
+        Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.batch_tokens(), threads };
+    let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
+    let sampler = Sampler::new(&cli, &shards);
+    let total = sampler.total_steps(cli.training.epochs);
+    let schedule = cli.optimizer.schedule(total);
+    if schedule.warmup >= total {
+        let (warmup, peak) = (schedule.warmup, schedule.peak);
+        session.warn(format!(
+            "{warmup} warm-up steps, but {total} steps in all: the learning rate never reaches {peak}\nhint: lower --warmup-steps"
+        ));
+    }
+
+    let mut course = Course::new(&cli, total, settings(&cli, &model, &shards)?);
+    let checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
+    let resumed = resume(&cli, &checkpoints, &mut course, &mut learner, session)?;
+    if cli.checkpoint.checkpoint_every.is_some() {
+        checkpoints.check_room(checkpoint::bytes(&tensors(&learner)))?;
+    }
+    let board = cli.tensorboard.as_deref().map(|folder| TensorBoard::create(folder, resumed)).transpose()?;
+    let metrics = Metrics::new(session.output(None)?, board);
+    let mut trainer =
+        Trainer { cli: &cli, learner, shards: &shards, sampler, schedule, dev, checkpoints, metrics, session };
+    trainer.train(&mut course)?;
+    let outcome = merge_base(&mut trainer, &course)?;
+
+    let weights = trainer.learner.weights()?;
+    let card = card(&cli, &model, &shards, &course, &outcome)?;
+    let lora = cli.optimizer.lora.as_ref();
+    let merged = match lora {
+        Some(lora) => &lora.merge(weights.clone(), &model.parameters()),
+        None => &weights,
+    };
+    save(&model, merged, &cli.out, cli.overwrite, |folder| {
+        if let Some(lora) = lora {
+            lora.save_adapter(&weights, &cli.model.model, &folder.join("adapter"))?;
+        }
+        finish(folder, &card)
+    })?;
+    trainer.checkpoints.remove_all()?;
+    for head in model.other_heads() {
+        session.warn(format!("{head} is copied, but was not trained: it no longer fits the encoder"));
+    }
+    let dev = outcome.score.map_or_else(String::new, |score| format!(", {score} on the dev set"));
+    session.notice(format!(
+        "{} steps, {:.0} tokens/s, final loss {:.4}{dev}: saved {}",
+        course.step,
+        course.tokens as f64 / course.seconds.max(1e-9),
+        course.recent_loss(),
+        cli.out.display()
+    ));
+    Ok(Outcome::Done)
+}
+
+fn open(cli: &Cli, session: &Session) -> anyhow::Result<tch::Device> {
     let opened = open_device(cli.compute.device)?;
     if let Some(reason) = &opened.fallback {
         session.warn(format!("CUDA does not run, so the CPU does: {reason}"));
@@ -29,34 +98,32 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     if cli.compute.device == Device::Auto && opened.device.is_cuda() {
         session.notice("running on cuda:0");
     }
-    tch::set_num_threads(cli.compute.threads.count() as i32);
+    Ok(opened.device)
+}
 
-    let mut learner = Learner::new(&model, &cli, opened.device)?;
-    let mut metrics = Metrics::new(session.output(None)?);
-    let summary = train(&mut learner, &cli, &shards, &mut metrics, session)?;
-    let card = card(&cli, &model, &shards, &summary)?;
-    let result = learner.result();
-    learner.set_values(&result)?;
-    let weights = learner.weights()?;
-    let adapter = cli.optimizer.lora.as_ref();
-    let merged = match adapter {
-        Some(lora) => lora.merge(weights.clone(), &model.parameters()),
-        None => weights.clone(),
+/// Goes to the newest checkpoint if that is wanted, and gives its step.
+fn resume(
+    cli: &Cli,
+    checkpoints: &Checkpoints,
+    course: &mut Course,
+    learner: &mut Learner<'_>,
+    session: &Session,
+) -> anyhow::Result<Option<u64>> {
+    if !cli.checkpoint.resume {
+        anyhow::ensure!(
+            checkpoints.is_empty()?,
+            "{}: has checkpoints of a training that did not end\nhint: --resume goes on from there; to begin anew, remove the folder",
+            cli.checkpoint.folder(&cli.out).display()
+        );
+        return Ok(None);
+    }
+    let Some(checkpoint) = checkpoints.latest(|message| session.warn(message))? else {
+        session.notice("no checkpoint to go on from: beginning anew");
+        return Ok(None);
     };
-    save(&model, &merged, &cli.out, cli.overwrite, |folder| {
-        if let Some(lora) = adapter {
-            lora.save_adapter(&weights, &cli.model.model, &folder.join("adapter"))?;
-        }
-        finish(folder, &card)
-    })?;
-    session.notice(format!(
-        "{} steps, {:.0} tokens/s, final loss {:.4}: saved {}",
-        summary.steps,
-        summary.tokens as f64 / summary.seconds,
-        summary.final_loss,
-        cli.out.display()
-    ));
-    Ok(Outcome::Done)
+    course.resume(&checkpoint, cli, learner)?;
+    session.notice(format!("going on behind step {}", course.step));
+    Ok(Some(course.step))
 }
 
 /// Adds the ONNX graph and the card to the directory before it appears.

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::Session;
 use embtune_model::ModelDir;
-use embtune_tensors::Shard;
+use embtune_tensors::{Column, Shard};
 use tempfile::NamedTempFile;
+
+use crate::cli::Supply;
 
 /// Mapped shards, whose pairs are numbered through.
 pub(crate) struct Shards {
@@ -51,6 +54,29 @@ impl Shards {
     /// Number of pairs.
     pub(crate) fn pairs(&self) -> usize {
         self.pairs
+    }
+
+    /// Number of hard negatives.
+    pub(crate) fn negatives(&self) -> usize {
+        self.shards.iter().map(Shard::negative_rows).sum()
+    }
+
+    /// What every pair has beside an anchor and a positive.
+    pub(crate) fn supply(&self) -> Supply {
+        let has_scores = |shard: &Shard| {
+            let scored = |column, mut rows: Range<usize>| rows.all(|row| shard.score(column, row).is_some());
+            scored(Column::Positive, 0..shard.pairs()) && scored(Column::Negative, 0..shard.negative_rows())
+        };
+        Supply {
+            negatives: self.negatives() > 0,
+            scores: self.shards.iter().all(has_scores),
+            guide: self.shards.iter().all(|shard| shard.guide_dimension().is_some()),
+        }
+    }
+
+    /// Names the content of all shards.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.shards.iter().map(Shard::fingerprint).collect::<Vec<_>>().join("+")
     }
 
     /// The shard of a pair, and the pair's number inside it.

@@ -3,101 +3,183 @@
 use std::time::Instant;
 
 use embtune_cli::Session;
+use embtune_torch::tch::Tensor;
 
 use crate::batch::Batch;
+use crate::checkpoint::Checkpoints;
 use crate::cli::Cli;
+use crate::course::Course;
+use crate::dev::{DevSet, Evaluation};
 use crate::learner::{BatchLoss, Learner};
 use crate::memory;
-use crate::metrics::{Metrics, Step};
-use crate::sampler::batches;
+use crate::metrics::{DevScore, Metrics, Step};
+use crate::sampler::Sampler;
+use crate::schedule::Schedule;
 use crate::shards::Shards;
 
-/// What a training was, for the model card.
-pub(crate) struct Summary {
-    pub(crate) steps: u64,
-    pub(crate) tokens: u64,
-    pub(crate) seconds: f64,
-    /// Mean over the last tenth of the steps.
-    pub(crate) final_loss: f64,
+/// What takes part in a training.
+pub(crate) struct Trainer<'a> {
+    pub(crate) cli: &'a Cli,
+    pub(crate) learner: Learner<'a>,
+    pub(crate) shards: &'a Shards,
+    pub(crate) sampler: Sampler,
+    pub(crate) schedule: Schedule,
+    pub(crate) dev: Option<DevSet>,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) metrics: Metrics,
+    pub(crate) session: &'a Session,
 }
 
-/// Trains for all epochs.
-pub(crate) fn train(
-    learner: &mut Learner<'_>,
-    cli: &Cli,
-    shards: &Shards,
-    metrics: &mut Metrics,
-    session: &Session,
-) -> anyhow::Result<Summary> {
-    let accumulation = cli.training.gradient_accumulation as usize;
-    let batch_size = cli.training.batch_size as usize;
-    let batches_an_epoch = shards.pairs().div_ceil(batch_size);
-    let steps_an_epoch = batches_an_epoch.div_ceil(accumulation) as u64;
-    let total = steps_an_epoch * u64::from(cli.training.epochs);
-    let schedule = cli.optimizer.schedule(total);
-    let progress = session.progress(Some(total), "steps");
-    let start = Instant::now();
-    let (mut step, mut tokens, mut number) = (0, 0, 0);
-    let mut losses = Vec::new();
-    for epoch in 0..cli.training.epochs {
-        for group in batches(shards.pairs(), batch_size, cli.training.seed, epoch).chunks(accumulation) {
-            let began = Instant::now();
-            let (mut loss, mut masked, mut step_tokens) = (0.0, 0, 0);
-            for pairs in group {
-                let batch = Batch::gather(shards, pairs);
-                let share = 1.0 / group.len() as f64;
-                let found = learner.accumulate(&batch, number, share)?;
-                number += 1;
-                check_finite(&found, step + 1, pairs, shards)?;
-                loss += found.loss * share;
-                masked += found.masked;
-                step_tokens += batch.tokens();
+impl Trainer<'_> {
+    /// Trains to the end, or until patience runs out.
+    ///
+    /// # Errors
+    /// A signal, after a checkpoint; a loss or gradient that is not finite; a disk that is full.
+    pub(crate) fn train(&mut self, course: &mut Course) -> anyhow::Result<()> {
+        let total = self.schedule.total;
+        let progress = self.session.progress(Some(total), "steps");
+        progress.add(course.step);
+        let mut batches = self.sampler.batches(course.epoch);
+        let mut saved = course.step;
+        loop {
+            if self.is_evaluation_due(course) {
+                if let Err(error) = self.evaluate_and_record(course) {
+                    if self.session.interrupt().check().is_err() {
+                        self.save(course)?;
+                    }
+                    return Err(error);
+                }
             }
-            let (grad_norm, divisor) = learner.clip()?;
-            anyhow::ensure!(grad_norm.is_finite(), diverged(step + 1, loss, grad_norm));
-            let learning_rate = schedule.rate(step);
-            learner.update(learning_rate, &divisor)?;
-            step += 1;
-            tokens += step_tokens;
-            losses.push(loss);
-            metrics.write(&Step {
-                step,
-                epoch: step as f64 / steps_an_epoch as f64,
-                loss,
-                learning_rate,
-                grad_norm,
-                tokens: step_tokens,
-                tokens_per_sec: step_tokens as f64 / began.elapsed().as_secs_f64(),
-                masked,
-                memory_mb: memory::peak(learner.device)? >> 20,
-            })?;
+            let every = self.cli.checkpoint.checkpoint_every;
+            if course.step > saved && every.is_some_and(|every| course.step.is_multiple_of(every.get())) {
+                self.save(course)?;
+                saved = course.step;
+            }
+            if let Err(interrupted) = self.session.interrupt().check() {
+                if course.step > saved || course.step == 0 {
+                    self.save(course)?;
+                }
+                return Err(interrupted.into());
+            }
+            if course.step >= total || course.tracker.is_out_of_patience() {
+                return Ok(());
+            }
+            if course.batch >= batches.len() {
+                course.epoch += 1;
+                course.batch = 0;
+                batches = self.sampler.batches(course.epoch);
+            }
+            let end = batches.len().min(course.batch + self.cli.training.gradient_accumulation as usize);
+            let group = &batches[course.batch..end];
+            let epoch = f64::from(course.epoch) + end as f64 / batches.len() as f64;
+            self.step(course, group, epoch)?;
+            course.batch = end;
             progress.add(1);
-            progress.message(format!("loss {loss:.4}"));
-            session.interrupt().check()?;
+            progress.message(format!("loss {:.4}", course.recent_loss()));
         }
     }
-    let last = &losses[losses.len() - losses.len().div_ceil(10)..];
-    let final_loss = last.iter().sum::<f64>() / last.len() as f64;
-    Ok(Summary { steps: step, tokens, seconds: start.elapsed().as_secs_f64(), final_loss })
-}
 
-fn check_finite(found: &BatchLoss, step: u64, pairs: &[usize], shards: &Shards) -> anyhow::Result<()> {
-    if found.broken.is_empty() {
-        return Ok(());
+    /// Forward, backward and update over the batches of one step.
+    fn step(&mut self, course: &mut Course, group: &[Vec<usize>], epoch: f64) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let step = course.step + 1;
+        let (mut loss, mut masked, mut tokens) = (0.0, 0, 0);
+        for (place, pairs) in group.iter().enumerate() {
+            let batch = Batch::gather(self.shards, pairs);
+            // The same number whether the training was interrupted or not.
+            let number = u64::from(course.epoch) << 32 | (course.batch + place) as u64;
+            let share = 1.0 / group.len() as f64;
+            let found = self.learner.accumulate(&batch, number, share)?;
+            self.check_finite(&found, step, pairs)?;
+            loss += found.loss * share;
+            masked += found.masked;
+            tokens += batch.tokens();
+        }
+        let (grad_norm, divisor) = self.learner.clip()?;
+        // Weights that a NaN has touched are lost: look before the update.
+        anyhow::ensure!(grad_norm.is_finite(), diverged(step, loss, grad_norm));
+        let learning_rate = self.schedule.rate(course.step);
+        self.learner.update(learning_rate, &divisor)?;
+        let seconds = began.elapsed().as_secs_f64();
+        course.step = step;
+        course.tokens += tokens;
+        course.seconds += seconds;
+        course.push_loss(loss);
+        self.metrics.step(&Step {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            grad_norm,
+            tokens,
+            tokens_per_sec: tokens as f64 / seconds,
+            masked,
+            memory_mb: memory::peak(self.learner.device)? >> 20,
+        })?;
+        Ok(())
     }
-    let names: Vec<_> = found
-        .broken
-        .iter()
-        .take(5)
-        .map(|place| {
-            let (shard, pair) = shards.find(pairs[*place]);
-            format!("{} of {}", pair + 1, shard.name())
+
+    /// At the start, every so many steps, and at the end; once.
+    fn is_evaluation_due(&self, course: &Course) -> bool {
+        let every = self.cli.dev.eval_every.map_or(self.sampler.steps_an_epoch(), u64::from);
+        let is_done = course.tracker.history().last().is_some_and(|last| last.step == course.step);
+        self.dev.is_some() && !is_done && (course.step.is_multiple_of(every.max(1)) || course.step >= self.schedule.total)
+    }
+
+    fn evaluate_and_record(&mut self, course: &mut Course) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let result = self.learner.result();
+        let Some((metric, score)) = self.evaluate(&result)? else { return Ok(()) };
+        let step = course.step;
+        let best = course.tracker.record(Evaluation { step, score });
+        if best {
+            self.checkpoints.save_best(step, &result)?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        self.session.info(format!("step {step}: {metric} {score:.4} on the dev set"));
+        Ok(self.metrics.dev_score(&DevScore { step, metric, score, best, seconds })?)
+    }
+
+    /// The dev set's figure with these values in place of those in training.
+    ///
+    /// # Errors
+    /// A signal; vectors that are not finite.
+    pub(crate) fn evaluate(&mut self, values: &Tensor) -> anyhow::Result<Option<(embtune_metrics::Metric, f64)>> {
+        let Some(dev) = &self.dev else { return Ok(None) };
+        let session = self.session;
+        self.learner.with_values(values, |learner| {
+            let score = dev.evaluate(&mut |rows| {
+                session.interrupt().check()?;
+                Ok(learner.encode(rows)?)
+            })?;
+            Ok(Some((dev.metric(), score.mean)))
         })
-        .collect();
-    let more = if found.broken.len() > names.len() { ", …" } else { "" };
-    anyhow::bail!("{}\nhint: the pairs are {}{more}", diverged(step, found.loss, f64::NAN), names.join(", "))
+    }
+
+    fn save(&mut self, course: &Course) -> anyhow::Result<()> {
+        course.save(&self.learner, |progress, tensors| self.checkpoints.save(progress, tensors))
+    }
+
+    fn check_finite(&self, found: &BatchLoss, step: u64, pairs: &[usize]) -> anyhow::Result<()> {
+        if found.broken.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = found
+            .broken
+            .iter()
+            .take(5)
+            .map(|place| {
+                let (shard, pair) = self.shards.find(pairs[*place]);
+                format!("pair {} of {}", pair + 1, shard.name())
+            })
+            .collect();
+        let more = if found.broken.len() > names.len() { ", …" } else { "" };
+        anyhow::bail!("{}; it may be the data: {}{more}", diverged(step, found.loss, f64::NAN), names.join(", "))
+    }
 }
 
 fn diverged(step: u64, loss: f64, grad_norm: f64) -> String {
-    format!("step {step}: loss {loss}, gradient norm {grad_norm}: the training has diverged, nothing is saved\nhint: lower --learning-rate, or raise --warmup-steps")
+    format!(
+        "step {step}: loss {loss}, gradient norm {grad_norm}: the training has diverged, nothing is saved\nhint: lower --learning-rate, or raise --warmup-steps"
+    )
 }

@@ -18,6 +18,7 @@ use std::path::Path;
 
 use half::f16;
 use safetensors::Dtype;
+use xxhash_rust::xxh3::xxh3_128;
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Guide, Spans};
@@ -107,6 +108,16 @@ impl Shard {
     /// Number of pairs.
     pub fn pairs(&self) -> usize {
         self.pairs
+    }
+
+    /// Number of negatives of all pairs.
+    pub fn negative_rows(&self) -> usize {
+        self.columns[2].rows
+    }
+
+    /// Names the content: XXH3 of the whole file, 128 bits in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        format!("{:032x}", xxh3_128(self.file.whole()))
     }
 
     /// Rows of the negatives of a pair.

@@ -124,11 +124,6 @@ impl Checkpoint {
         self.restore(name, &target)?;
         Ok(target)
     }
-
-    /// Whether there is such a tensor.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.file.get(name).is_some()
-    }
 }
 
 /// The progress of a file whose seal the caller need not trust.

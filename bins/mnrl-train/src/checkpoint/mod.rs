@@ -1,8 +1,5 @@
 //! Checkpoints: everything that a training needs to go on as if it had never stopped.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the trainer calls it next"))]
-#![expect(unused_imports, reason = "the trainer uses them next")]
-
 mod args;
 mod file;
 mod folder;

@@ -136,6 +136,14 @@ impl LossArgs {
         self.kind == LossKind::Gist
     }
 
+    /// Whether vectors of the trained model are to be compared by cosine, else by dot product.
+    pub(crate) fn compares_cosines(&self) -> bool {
+        match self.similarity {
+            Some(similarity) => similarity == Similarity::Cosine,
+            None => self.kind != LossKind::MarginMse,
+        }
+    }
+
     /// Refuses shards that lack what the loss needs.
     ///
     /// # Errors

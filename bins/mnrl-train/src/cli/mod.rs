@@ -15,6 +15,10 @@ pub(crate) use loss::{LossArgs, Supply};
 pub(crate) use optimizer::OptimizerArgs;
 pub(crate) use training::TrainingArgs;
 
+use crate::checkpoint::CheckpointArgs;
+use crate::dev::DevArgs;
+use crate::merge::MergeBase;
+
 const SECTIONS: &str = "\
 Loss:
   MultipleNegativesRankingLoss, as sentence-transformers computes it: each anchor is compared with
@@ -76,10 +80,31 @@ pub(crate) struct Cli {
     pub(crate) engine: EngineArgs,
 
     #[command(flatten)]
+    pub(crate) dev: DevArgs,
+
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+
+    /// Folder for TensorBoard's event files
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) tensorboard: Option<PathBuf>,
+
+    #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+impl Cli {
+    /// What clap cannot say about flags that do not go together.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.optimizer.merge_base != Some(MergeBase::Auto) || self.dev.dev_queries.is_some(),
+            "--merge-base auto is decided by a dev set\nhint: --dev-queries, --dev-corpus and --dev-qrels name one"
+        );
+        Ok(())
+    }
 }
 
 embtune_cli::filter!(Cli);

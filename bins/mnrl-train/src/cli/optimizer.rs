@@ -56,7 +56,7 @@ pub(crate) struct OptimizerArgs {
     pub(crate) ema: Option<f64>,
 
     /// Mix this share of the base model into the result, against forgetting; auto takes what the dev set likes best
-    #[arg(long, value_name = "SHARE|auto")]
+    #[arg(long, value_name = "SHARE|auto", conflicts_with = "lora")]
     pub(crate) merge_base: Option<MergeBase>,
 }
 

@@ -1,7 +1,5 @@
 //! Retrieval on a dev set while the training runs: which weights are the best, and when to stop.
 
-#![expect(dead_code, unused_imports, reason = "the trainer calls it next")]
-
 mod args;
 #[cfg(test)]
 mod parity;
@@ -10,5 +8,5 @@ mod texts;
 mod tracker;
 
 pub(crate) use args::DevArgs;
-pub(crate) use set::{DevSet, Encode, Encoding, Score};
+pub(crate) use set::{DevSet, Encoding};
 pub(crate) use tracker::{Evaluation, Tracker};
