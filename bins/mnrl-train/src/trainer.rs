@@ -61,6 +61,9 @@ impl<'a> Trainer<'a> {
         };
         let negatives = (0..shards.pairs()).any(has_negatives);
         self.args.loss.check_supply(Supply { negatives, scores: false, guide: false })?;
+        if let Some(warning) = self.args.loss.warning(self.model.config().hidden_size) {
+            session.warn(warning);
+        }
         let batch_size = self.args.batch_size as usize;
         let steps_an_epoch = shards.pairs().div_ceil(batch_size) as u64;
         let total = steps_an_epoch * u64::from(self.args.epochs);
