@@ -35,6 +35,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let threads = cli.compute.threads.count();
     tch::set_num_threads(threads as i32);
 
+    if let Some(warning) = cli.loss.warning(model.dimension()) {
+        session.warn(warning);
+    }
     let mut learner = Learner::new(&model, &cli, device)?;
     let encoding =
         Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.batch_tokens(), threads };

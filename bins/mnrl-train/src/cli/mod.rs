@@ -21,11 +21,17 @@ use crate::merge::MergeBase;
 
 const SECTIONS: &str = "\
 Loss:
-  MultipleNegativesRankingLoss, as sentence-transformers computes it: each anchor is compared with
-  every positive and negative of the batch by cosine, times --scale, and a cross entropy asks for
-  its own positive. A document is left out of the sum, and counted in the log as masked, when it has
-  the text, the document id or the group of the anchor's own positive, when it is the anchor's text,
-  and when it is the positive of another pair with the same anchor.
+  Formulas and defaults are sentence-transformers'. mnrl, symmetric and gist compare each pair with
+  the whole batch. triplet and margin-mse take a pair's anchor and positive with each negative of the
+  pair, contrastive and cosent the anchor with each document of the pair. A pair may have any number
+  of negatives. contrastive, cosent and margin-mse read the shard's scores, gist its guide vectors.
+
+False negatives:
+  Pairs with one anchor text are one question, and the positives of all of them answer it. What has
+  the question's text, or the text, document id or group of an answer, is no negative of it. Two
+  questions are no negatives of each other when they have an answer in common in this sense; nor are
+  their positives. So it is in every direction, and with the negatives of triplet and, without
+  scores, of contrastive. The log counts what is left out as masked; --no-mask leaves out nothing.
 
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before

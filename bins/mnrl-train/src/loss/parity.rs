@@ -4,23 +4,16 @@
 
 use std::path::Path;
 
-use clap::Parser;
 use embtune_torch::tch::{Kind, Tensor};
 use serde_json::Value;
 
-use super::{Guide, Objective, Targets};
+use super::targets::Guide;
+use super::{Objective, Targets};
 use crate::cli::LossArgs;
 use crate::false_negatives::FalseNegatives;
 
 /// Relative, to the length of a gradient: the figures are float64's, ours is f32.
 const TOLERANCE: f64 = 1e-5;
-
-#[derive(Parser)]
-#[command(no_binary_name = true)]
-struct Flags {
-    #[command(flatten)]
-    loss: LossArgs,
-}
 
 struct Figures(Value);
 
@@ -46,7 +39,8 @@ impl Figures {
 
     fn case<'a>(&self, expected: &'a Value) -> Case<'a> {
         let flags: Vec<_> = expected["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap()).collect();
-        let args = Flags::try_parse_from(&flags).unwrap().loss;
+        let flags = flags.join(" ");
+        let args = LossArgs::parse(&flags).unwrap();
         let negatives: Vec<_> =
             expected["negatives"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap() as usize).collect();
         let pairs = negatives.len();
@@ -57,7 +51,7 @@ impl Figures {
         let scores = scores[..owners.len()].iter().map(|score| *score as f32).collect();
         let anchors = rows(&self.0["anchors"]);
         Case {
-            name: format!("{flags:?} with {negatives:?} negatives"),
+            name: format!("{flags} with {negatives:?} negatives"),
             objective: args.objective(anchors.size()[1] as usize).unwrap(),
             expected,
             documents: documents("documents").set_requires_grad(true),

@@ -1,10 +1,10 @@
 //! Masked, small and lopsided batches.
 
-use clap::Parser;
 use embtune_tensors::Hashes;
 use embtune_torch::tch::{Device, Kind, Tensor};
 
-use super::{Guide, Objective, Targets};
+use super::targets::Guide;
+use super::{Objective, Targets};
 use crate::cli::LossArgs;
 use crate::false_negatives::FalseNegatives;
 
@@ -12,15 +12,8 @@ const SIZE: i64 = 4;
 const IN_BATCH: [&str; 4] =
     ["--directions q2d,q2q,d2d", "--loss symmetric", "--loss gist --temperature 0.1", "--matryoshka 4,2"];
 
-#[derive(Parser)]
-#[command(no_binary_name = true)]
-struct Flags {
-    #[command(flatten)]
-    loss: LossArgs,
-}
-
 fn objective(flags: &str) -> Objective {
-    Flags::try_parse_from(flags.split_whitespace()).unwrap().loss.objective(SIZE as usize).unwrap()
+    LossArgs::parse(flags).unwrap().objective(SIZE as usize).unwrap()
 }
 
 /// Vectors without two that are alike.

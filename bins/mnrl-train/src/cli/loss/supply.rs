@@ -1,0 +1,66 @@
+//! What a loss reads of the shards.
+
+use anyhow::ensure;
+
+use super::{LossArgs, LossKind};
+use crate::loss::{HardnessMode, value_name};
+
+/// What the shards have beside anchors and positives.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Supply {
+    /// A negative, in some pair at least.
+    pub(crate) negatives: bool,
+    /// A score of every positive and negative.
+    pub(crate) scores: bool,
+    /// A guide model's vectors.
+    pub(crate) guide: bool,
+}
+
+impl LossArgs {
+    /// Whether the loss makes use of scores, if there are any.
+    pub(crate) fn reads_scores(&self) -> bool {
+        matches!(self.kind, LossKind::Contrastive | LossKind::Cosent | LossKind::MarginMse)
+    }
+
+    /// Whether vectors of the trained model are to be compared by cosine, else by dot product.
+    pub(crate) fn compares_cosines(&self) -> bool {
+        match self.similarity {
+            Some(similarity) => similarity == Similarity::Cosine,
+            None => self.kind != LossKind::MarginMse,
+        }
+    }
+
+    /// Whether the loss makes use of a guide model's vectors.
+    pub(crate) fn reads_guide(&self) -> bool {
+        self.kind == LossKind::Gist
+    }
+
+    /// Refuses shards that lack what the loss needs.
+    ///
+    /// # Errors
+    /// When they do.
+    pub(crate) fn check_supply(&self, supply: Supply) -> anyhow::Result<()> {
+        let name = value_name(self.kind);
+        let contrastive = self.kind == LossKind::Contrastive;
+        let hard = self.hardness_mode == Some(HardnessMode::Hard);
+        let by_negatives = matches!(self.kind, LossKind::Triplet | LossKind::MarginMse);
+        ensure!(
+            supply.negatives || !(hard || by_negatives),
+            "{} needs negatives, and no pair has one\nhint: mine-negatives adds them",
+            if hard { "--hardness-mode hard".into() } else { format!("--loss {name}") }
+        );
+        ensure!(
+            supply.negatives || supply.scores || !contrastive,
+            "--loss {name} needs negatives or scores: positives alone would make all vectors one\nhint: mine-negatives adds negatives"
+        );
+        ensure!(
+            supply.scores || contrastive || !self.reads_scores(),
+            "--loss {name} needs a score of each positive and negative\nhint: pairs2shards takes them from the pairs' field \"scores\""
+        );
+        ensure!(
+            supply.guide || !self.reads_guide(),
+            "--loss {name} needs a guide model's vectors\nhint: pairs2shards takes them with --guide-queries and --guide-corpus"
+        );
+        Ok(())
+    }
+}
