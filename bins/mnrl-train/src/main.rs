@@ -13,6 +13,7 @@ mod packed;
 mod parameters;
 #[cfg(test)]
 mod parity;
+mod plan;
 mod run;
 mod sampler;
 mod schedule;
