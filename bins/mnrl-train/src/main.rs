@@ -22,6 +22,7 @@ mod network;
 mod parameters;
 #[cfg(test)]
 mod parity;
+mod plan;
 mod run;
 mod sampler;
 mod schedule;

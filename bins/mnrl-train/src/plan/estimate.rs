@@ -1,0 +1,206 @@
+//! Steps, tokens and the peak of memory, from the lengths of the rows alone.
+
+use serde::Serialize;
+
+/// The rows of one step.
+pub(crate) struct StepRows {
+    /// Pairs, that is anchors; all other rows are documents.
+    pub(crate) pairs: usize,
+    /// Tokens of every row, anchors and documents, in any order.
+    pub(crate) lengths: Vec<usize>,
+}
+
+/// What things cost on this device, at this precision.
+pub(crate) struct Costs<'a> {
+    /// Parameters of the model.
+    pub(crate) parameters: u64,
+    /// Those that are trained: each has a gradient and two moments.
+    pub(crate) trainable: u64,
+    /// Bytes a parameter that copies of the weights take: 2 for bf16 working weights, 4 for a moving average.
+    pub(crate) copy_bytes: u64,
+    /// Bytes that the graph keeps for each token of a row of this length; it does not fall with the length.
+    pub(crate) bytes_per_token: &'a dyn Fn(usize) -> f64,
+    /// Bytes of the loss over this many pairs and documents, with its gradient.
+    pub(crate) loss_bytes: &'a dyn Fn(usize, usize) -> u64,
+    /// Elements of a vector; every row has one, and its gradient.
+    pub(crate) hidden: usize,
+    /// Bytes of the program itself and its libraries.
+    pub(crate) program: u64,
+    /// Tokens of a micro-batch; a longer row is one of its own.
+    pub(crate) batch_tokens: usize,
+    /// Tokens whose graphs are kept from the first forward pass; those of others are computed again, a micro-batch at a
+    /// time.
+    pub(crate) live_tokens: usize,
+}
+
+/// Bytes at the peak of the largest step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Memory {
+    pub(crate) weights: u64,
+    pub(crate) copies: u64,
+    pub(crate) gradients: u64,
+    pub(crate) moments: u64,
+    pub(crate) activations: u64,
+    pub(crate) loss: u64,
+    pub(crate) program: u64,
+    pub(crate) total: u64,
+}
+
+/// What a training will take.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) epochs: u32,
+    pub(crate) steps: u64,
+    /// Of all steps.
+    pub(crate) tokens: u64,
+    pub(crate) largest_batch_tokens: u64,
+    pub(crate) longest_row_tokens: u64,
+    pub(crate) memory: Memory,
+    /// Bytes that the device has left, where it says so.
+    pub(crate) available: Option<u64>,
+    /// Whether the peak is below that.
+    pub(crate) fits: Option<bool>,
+    /// As measured on a few micro-batches.
+    pub(crate) tokens_per_sec: Option<f64>,
+    /// Of an epoch.
+    pub(crate) epoch_seconds: Option<f64>,
+    /// Of all epochs.
+    pub(crate) seconds: Option<f64>,
+}
+
+/// Goes through all steps of `epochs` epochs, as the sampler gives them.
+///
+/// Memory is an upper bound as far as `costs` is one: the graphs of the longest rows are taken to be the live ones.
+pub(crate) fn plan(
+    epochs: u32,
+    steps: impl IntoIterator<Item = StepRows>,
+    costs: &Costs<'_>,
+    available: Option<u64>,
+    tokens_per_sec: Option<f64>,
+) -> Plan {
+    let (mut count, mut tokens, mut largest, mut longest) = (0, 0, 0, 0);
+    let (mut activations, mut loss) = (0, 0);
+    for StepRows { pairs, mut lengths } in steps {
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let batch: usize = lengths.iter().sum();
+        let row = lengths.first().copied().unwrap_or(0);
+        count += 1;
+        tokens += batch as u64;
+        largest = largest.max(batch as u64);
+        longest = longest.max(row as u64);
+        let live = costs.live_tokens.saturating_add(costs.batch_tokens.max(row));
+        activations = activations.max(graph_bytes(&lengths, live, costs.bytes_per_token));
+        let vectors = 2 * 4 * (lengths.len() * costs.hidden) as u64;
+        loss = loss.max(vectors + (costs.loss_bytes)(pairs, lengths.len().saturating_sub(pairs)));
+    }
+    let mut memory = Memory {
+        weights: 4 * costs.parameters,
+        copies: costs.copy_bytes * costs.parameters,
+        gradients: 4 * costs.trainable,
+        moments: 8 * costs.trainable,
+        activations,
+        loss,
+        program: costs.program,
+        total: 0,
+    };
+    let Memory { weights, copies, gradients, moments, program, .. } = memory;
+    memory.total = weights + copies + gradients + moments + activations + loss + program;
+    let seconds = tokens_per_sec.map(|rate| tokens as f64 / rate);
+    Plan {
+        epochs,
+        steps: count,
+        tokens,
+        largest_batch_tokens: largest,
+        longest_row_tokens: longest,
+        memory,
+        available,
+        fits: available.map(|available| memory.total <= available),
+        tokens_per_sec,
+        epoch_seconds: seconds.map(|seconds| seconds / f64::from(epochs)),
+        seconds,
+    }
+}
+
+/// Bytes of the graphs of the first rows, longest first, until they have `budget` tokens.
+fn graph_bytes(lengths: &[usize], budget: usize, bytes_per_token: &dyn Fn(usize) -> f64) -> u64 {
+    let (mut left, mut bytes) = (budget, 0.0);
+    for length in lengths {
+        let tokens = (*length).min(left);
+        bytes += tokens as f64 * bytes_per_token(*length);
+        left -= tokens;
+    }
+    bytes.ceil() as u64
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// 1 KB a token and 1 byte more for each token of its row.
+    fn bytes_per_token(length: usize) -> f64 {
+        (1000 + length) as f64
+    }
+
+    fn loss_bytes(pairs: usize, documents: usize) -> u64 {
+        12 * (pairs * documents) as u64
+    }
+
+    pub(in super::super) fn costs(batch_tokens: usize, live_tokens: usize) -> Costs<'static> {
+        Costs {
+            parameters: 1_000_000,
+            trainable: 600_000,
+            copy_bytes: 2,
+            bytes_per_token: &bytes_per_token,
+            loss_bytes: &loss_bytes,
+            hidden: 10,
+            program: 5,
+            batch_tokens,
+            live_tokens,
+        }
+    }
+
+    pub(in super::super) fn steps() -> Vec<StepRows> {
+        vec![
+            StepRows { pairs: 2, lengths: vec![10, 20, 100, 300] },
+            StepRows { pairs: 1, lengths: vec![30, 40, 50] },
+            StepRows { pairs: 0, lengths: vec![] },
+        ]
+    }
+
+    #[test]
+    fn everything_is_counted() {
+        let plan = plan(2, steps(), &costs(1 << 20, 0), Some(30_000_000), Some(100.0));
+        assert_eq!((plan.steps, plan.tokens, plan.largest_batch_tokens, plan.longest_row_tokens), (3, 550, 430, 300));
+        assert_eq!((plan.seconds, plan.epoch_seconds), (Some(5.5), Some(2.75)));
+        let expected = Memory {
+            weights: 4_000_000,
+            copies: 2_000_000,
+            gradients: 2_400_000,
+            moments: 4_800_000,
+            activations: 10 * 1010 + 20 * 1020 + 100 * 1100 + 300 * 1300,
+            loss: 2 * 4 * 4 * 10 + 12 * 2 * 2,
+            program: 5,
+            total: 13_730_873,
+        };
+        assert_eq!((plan.memory, plan.fits), (expected, Some(true)));
+    }
+
+    #[test]
+    fn what_is_computed_again_takes_no_memory() {
+        let activations = |batch, live| plan(1, steps(), &costs(batch, live), None, None).memory.activations;
+        // The longest row is a micro-batch of its own.
+        assert_eq!(activations(50, 0), 300 * 1300);
+        assert_eq!(activations(50, 60), 300 * 1300 + 60 * 1100);
+        assert_eq!(activations(350, 0), 300 * 1300 + 50 * 1100);
+        assert_eq!(activations(50, 1 << 40), activations(1 << 40, 0));
+        assert_eq!(activations(usize::MAX, usize::MAX), activations(1 << 40, 0));
+    }
+
+    #[test]
+    fn it_fits_when_all_of_it_fits() {
+        let total = plan(1, steps(), &costs(50, 0), None, None).memory.total;
+        for (available, fits) in [(None, None), (Some(total), Some(true)), (Some(total - 1), Some(false))] {
+            assert_eq!(plan(1, steps(), &costs(50, 0), available, None).fits, fits);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The plan for people.
+
+use std::fmt;
+
+use super::estimate::{Memory, Plan};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let grouped = |number: u64| grouped(number.to_string());
+        writeln!(f, "{:<16}{:>15}", "epochs", self.epochs)?;
+        for (name, number) in [
+            ("steps", self.steps),
+            ("tokens", self.tokens),
+            ("largest batch", self.largest_batch_tokens),
+            ("longest text", self.longest_row_tokens),
+        ] {
+            let unit = if name == "steps" || name == "tokens" { "" } else { " tokens" };
+            writeln!(f, "{name:<16}{:>15}{unit}", grouped(number))?;
+        }
+        if let (Some(rate), Some(epoch), Some(seconds)) = (self.tokens_per_sec, self.epoch_seconds, self.seconds) {
+            writeln!(f, "{:<16}{:>15} tokens/s", "speed", grouped(rate as u64))?;
+            writeln!(f, "{:<16}{:>15}", "time an epoch", duration(epoch))?;
+            writeln!(f, "{:<16}{:>15}", "time", duration(seconds))?;
+        }
+        writeln!(f, "\nmemory at the peak")?;
+        let Memory { weights, copies, gradients, moments, activations, loss, program, total } = self.memory;
+        for (name, bytes) in [
+            ("weights", weights),
+            ("their copies", copies),
+            ("gradients", gradients),
+            ("moments", moments),
+            ("activations", activations),
+            ("loss", loss),
+            ("program", program),
+            ("total", total),
+        ] {
+            writeln!(f, "{name:<16}{:>15} MB", grouped(bytes.div_ceil(1 << 20)))?;
+        }
+        if let Some(available) = self.available {
+            let verdict = if self.fits == Some(true) { "it fits" } else { "it does not fit" };
+            writeln!(f, "{:<16}{:>15} MB: {verdict}", "available", grouped(available >> 20))?;
+        }
+        Ok(())
+    }
+}
+
+/// Digits in threes: `12,345`.
+fn grouped(digits: String) -> String {
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Hours and minutes, or minutes and seconds: nobody plans by the second of an hour.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::estimate::tests::{costs, steps};
+    use super::super::plan;
+    use super::*;
+
+    #[test]
+    fn a_person_can_read_it() {
+        let plan = plan(3, steps(), &costs(50, 0), Some(1 << 30), Some(0.125));
+        let expected = "\
+epochs                        3
+steps                         3
+tokens                      550
+largest batch               430 tokens
+longest text                300 tokens
+speed                         0 tokens/s
+time an epoch       24 min 27 s
+time                 1 h 13 min
+
+memory at the peak
+weights                       4 MB
+their copies                  2 MB
+gradients                     3 MB
+moments                       5 MB
+activations                   1 MB
+loss                          1 MB
+program                       1 MB
+total                        13 MB
+available                 1,024 MB: it fits
+";
+        assert_eq!(plan.to_string(), expected);
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_times_are_short() {
+        assert_eq!(
+            ["1", "123", "1234", "123456", "1234567"].map(|n| grouped(n.into())).join(" "),
+            "1 123 1,234 123,456 1,234,567"
+        );
+        assert_eq!(
+            [0.4, 59.6, 3599.0, 3600.0, 90_061.0].map(duration).join(", "),
+            "0 s, 1 min 0 s, 59 min 59 s, 1 h 0 min, 25 h 1 min"
+        );
+    }
+
+    #[test]
+    fn a_program_can_read_it() {
+        let plan = plan(3, steps(), &costs(50, 0), None, None);
+        let json = serde_json::to_value(&plan).unwrap();
+        assert_eq!(json["memory"]["total"], plan.memory.total);
+        assert_eq!((&json["steps"], &json["fits"], &json["seconds"]), (&3.into(), &().into(), &().into()));
+    }
+}
