@@ -24,7 +24,7 @@ pub(crate) struct Learner<'a> {
     network: Network,
     objective: Objective,
     pass: Pass,
-    budget: Budget,
+    pub(crate) budget: Budget,
 }
 
 /// What a batch gave.
@@ -118,11 +118,6 @@ impl<'a> Learner<'a> {
     pub(crate) fn base_values(&self) -> anyhow::Result<Tensor> {
         let base = self.parameters.base(&self.model.weights()?)?;
         Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
-    }
-
-    /// Tokens that go through the network at once.
-    pub(crate) fn batch_tokens(&self) -> usize {
-        self.budget.batch_tokens
     }
 
     /// The values that would be saved now: the average if there is one.

@@ -17,6 +17,7 @@ use crate::dev::{DevSet, Encoding};
 use crate::learner::Learner;
 use crate::merge::merge_base;
 use crate::metrics::Metrics;
+use crate::plan;
 use crate::sampler::Sampler;
 use crate::settings::settings;
 use crate::shards::Shards;
@@ -40,9 +41,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     let mut learner = Learner::new(&model, &cli, device)?;
     let encoding =
-        Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.batch_tokens(), threads };
+        Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
     let sampler = Sampler::new(&cli, &shards);
+    if cli.engine.plan {
+        plan::show(&cli, &mut learner, &shards, &sampler, session)?;
+        return Ok(Outcome::Done);
+    }
     let total = sampler.total_steps(cli.training.epochs);
     let schedule = cli.optimizer.schedule(total);
     if schedule.warmup >= total {

@@ -74,6 +74,16 @@ impl Shards {
         }
     }
 
+    /// Tokens of every row of some pairs.
+    pub(crate) fn lengths(&self, pairs: &[usize]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        for (shard, row) in pairs.iter().map(|pair| self.find(*pair)) {
+            lengths.extend([Column::Anchor, Column::Positive].map(|column| shard.length(column, row)));
+            lengths.extend(shard.negatives(row).map(|row| shard.length(Column::Negative, row)));
+        }
+        lengths
+    }
+
     /// Names the content of all shards.
     pub(crate) fn fingerprint(&self) -> String {
         self.shards.iter().map(Shard::fingerprint).collect::<Vec<_>>().join("+")

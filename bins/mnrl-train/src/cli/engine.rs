@@ -50,6 +50,8 @@ impl Precision {
     }
 }
 
+/// Tokens of a row, for the families whose memory depends on it.
+const TYPICAL_LENGTH: usize = 256;
 /// What the CPU may hold of a batch unless told otherwise.
 const CPU_MEMORY: u64 = 2 << 30;
 
@@ -60,9 +62,9 @@ impl EngineArgs {
         let bytes = match (self.memory, device) {
             (Some(bytes), _) => bytes as u64,
             (None, Device::Cpu) => CPU_MEMORY,
-            (None, _) => memory::free(device)? / 10 * 7,
+            (None, _) => memory::free(device)?.unwrap_or(CPU_MEMORY) / 10 * 7,
         };
-        let live_tokens = bytes / memory::bytes_a_token(config, self.precision.kind());
+        let live_tokens = bytes / memory::bytes_a_token(config, self.precision.kind(), TYPICAL_LENGTH);
         Ok(Budget { batch_tokens: tokens as usize, live_tokens: live_tokens as usize })
     }
 }

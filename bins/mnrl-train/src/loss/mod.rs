@@ -28,8 +28,8 @@ pub(crate) use direction::Direction;
 pub(crate) use gist::{Gist, MarginStrategy};
 pub(crate) use margin_mse::MarginMse;
 pub(crate) use mnrl::{Hardness, HardnessMode, Mnrl, Partition};
-pub(crate) use objective::Objective;
-pub(crate) use targets::Targets;
+pub(crate) use objective::{Objective, bytes};
+pub(crate) use targets::{Guide, Targets};
 pub(crate) use triplet::{Distance, Triplet};
 
 /// A loss of a batch's vectors, displayed as the model card has it.

@@ -19,6 +19,11 @@ pub(crate) struct Objective {
     sizes: Vec<i64>,
 }
 
+/// Bytes that the loss of this many pairs and documents takes: a handful of matrices of a chunk.
+pub(crate) fn bytes(pairs: usize, documents: usize) -> u64 {
+    6 * 4 * (pairs * documents).min(CHUNK_ENTRIES) as u64
+}
+
 impl Objective {
     /// A loss that is the sum over vectors cut to each of `sizes` and normalised again, or over whole vectors when
     /// there are none (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).

@@ -36,7 +36,6 @@ impl Guide {
     ///
     /// # Errors
     /// What libtorch says.
-    #[cfg_attr(not(test), expect(dead_code, reason = "shards hold no guide vectors yet"))]
     pub(crate) fn new(anchors: &Tensor, documents: &Tensor) -> Result<Self, TorchError> {
         Ok(Self { anchors: unit(anchors)?, documents: unit(documents)? })
     }

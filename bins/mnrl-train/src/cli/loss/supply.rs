@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::{LossArgs, LossKind};
+use super::{LossArgs, LossKind, Similarity};
 use crate::loss::{HardnessMode, value_name};
 
 /// What the shards have beside anchors and positives.

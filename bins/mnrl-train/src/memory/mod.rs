@@ -1,5 +1,7 @@
 //! How much memory a training takes, and how much there is.
 
+mod available;
+
 use std::fs;
 
 use anyhow::Context as _;
@@ -7,13 +9,13 @@ use embtune_model::{Architecture, EncoderConfig};
 use embtune_torch::cuda_memory;
 use embtune_torch::tch::{Device, Kind};
 
-/// Bytes that the backward pass needs of a token: of each layer its input, query, key, value, context, both sums before
-/// the norms, the first norm's output and the inner state, and f32 statistics.
-pub(crate) fn bytes_a_token(config: &EncoderConfig, kind: Kind) -> u64 {
+/// Bytes that the backward pass needs of each token of a row of this length: of each layer its input, query, key, value,
+/// context, both sums before the norms, the first norm's output and the inner state, and f32 statistics.
+pub(crate) fn bytes_a_token(config: &EncoderConfig, kind: Kind, length: usize) -> u64 {
     let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     let scores = match config.architecture {
-        // Its probabilities are kept: of a text of 256 tokens, say.
-        Architecture::MpNet => 3 * heads * 256,
+        // Its probabilities are kept, before and after dropout and in f32.
+        Architecture::MpNet => 3 * heads * length,
         _ => 0,
     };
     let elements = config.num_hidden_layers * (8 * hidden + inner + scores);
@@ -22,12 +24,18 @@ pub(crate) fn bytes_a_token(config: &EncoderConfig, kind: Kind) -> u64 {
     (elements * kind.elt_size_in_bytes() + floats * 4) as u64
 }
 
-/// Bytes that the device can still give.
-pub(crate) fn free(device: Device) -> anyhow::Result<u64> {
-    match cuda_memory(device)? {
-        Some(memory) => Ok(memory.free),
-        None => kilobytes("/proc/meminfo", "MemAvailable:"),
-    }
+/// Bytes that a pass takes of each token of its micro-batch beside what it keeps: the inner states of one layer and
+/// their gradients.
+pub(crate) fn working_bytes_a_token(config: &EncoderConfig, kind: Kind) -> u64 {
+    (4 * config.intermediate_size.max(config.hidden_size) * kind.elt_size_in_bytes()) as u64
+}
+
+/// Bytes that the device can still give, where it says so.
+pub(crate) fn free(device: Device) -> anyhow::Result<Option<u64>> {
+    Ok(match cuda_memory(device)? {
+        Some(memory) => Some(memory.free),
+        None => available::available_memory(),
+    })
 }
 
 /// Most bytes that this process has taken on the device.
