@@ -48,6 +48,20 @@ impl Running {
         stdout.read_exact(&mut [0]).expect("the program writes");
     }
 
+    /// Takes the first lines of stdout, as soon as they are there.
+    ///
+    /// # Panics
+    /// When the program ends before.
+    pub fn take_lines(&mut self, count: usize) -> String {
+        let stdout = self.child.stdout.as_mut().expect("stdout is a pipe");
+        let (mut lines, mut byte) = (Vec::new(), [0]);
+        while lines.iter().filter(|byte| **byte == b'\n').count() < count {
+            stdout.read_exact(&mut byte).expect("the program writes");
+            lines.push(byte[0]);
+        }
+        String::from_utf8(lines).expect("stdout is text")
+    }
+
     /// Sends a signal and waits until the program's handler has it: equal signals that wait become one.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -67,9 +67,19 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// Whether nothing has been saved here.
-    pub(crate) fn is_empty(&self) -> anyhow::Result<bool> {
-        Ok(self.steps(Kind::Step)?.is_empty())
+    /// Refuses a folder that holds checkpoints: a training that begins anew would remove them.
+    ///
+    /// # Errors
+    /// The last step of the training that was not finished.
+    pub(crate) fn check_unused(&self) -> anyhow::Result<()> {
+        if let Some(last) = self.steps(Kind::Step)?.last() {
+            anyhow::bail!(
+                "{}: holds checkpoints of a training that was not finished, the last after step {last}\n\
+                 hint: --resume goes on from there; to train anew, remove the folder",
+                self.folder.display()
+            );
+        }
+        Ok(())
     }
 
     /// Refuses when the disk has no room for `keep` checkpoints of this many bytes, and for one more while it is written.

@@ -48,7 +48,7 @@ fn flip(path: &Path, at: usize) {
 fn everything_reads_back_bit_by_bit() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 2);
-    assert!(checkpoints.is_empty().unwrap() && latest(&checkpoints).0.is_none());
+    assert!(checkpoints.check_unused().is_ok() && latest(&checkpoints).0.is_none());
     assert!(!place.path().join("c").exists(), "a folder that is not needed is not made");
 
     // Longer than what is copied at a time, and not a multiple of it.
@@ -84,6 +84,8 @@ fn the_newest_are_kept_and_other_files_left_alone() {
         save(&mut checkpoints, &progress(step));
         assert_eq!(latest(&checkpoints).0.unwrap().progress().step, step);
     }
+    let message = checkpoints.check_unused().unwrap_err().to_string();
+    assert!(message.contains("not finished, the last after step 300000000\nhint: --resume"), "{message}");
     for foreign in ["step-1.safetensors", "step-00000001.safetensors.bak", "best-x.safetensors", "notes"] {
         fs::write(place.path().join("c").join(foreign), "").unwrap();
     }

@@ -1,0 +1,8 @@
+//! What mnrl-train promises of long trainings: no work is lost, and no bad weights are saved.
+
+mod dev;
+mod divergence;
+mod killed;
+mod refusals;
+mod signals;
+mod start;
