@@ -118,11 +118,7 @@ fn resume(
     session: &Session,
 ) -> anyhow::Result<Option<u64>> {
     if !cli.checkpoint.resume {
-        anyhow::ensure!(
-            checkpoints.is_empty()?,
-            "{}: has checkpoints of a training that did not end\nhint: --resume goes on from there; to begin anew, remove the folder",
-            cli.checkpoint.folder(&cli.out).display()
-        );
+        checkpoints.check_unused()?;
         return Ok(None);
     }
     let Some(checkpoint) = checkpoints.latest(|message| session.warn(message))? else {
