@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use embtune_cli::Output;
 use embtune_metrics::Metric;
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::tensorboard::TensorBoard;
@@ -28,20 +29,27 @@ pub(crate) struct Step {
     pub(crate) memory_mb: u64,
 }
 
-/// What an evaluation on the dev set reports.
-#[derive(Debug, Serialize)]
+/// What an evaluation on the dev set reports; the score stands under the metric's name.
+#[derive(Debug)]
 pub(crate) struct DevScore {
     /// Steps before it; 0 is the base model.
     pub(crate) step: u64,
-    #[serde(serialize_with = "name")]
     pub(crate) metric: Metric,
     pub(crate) score: f64,
+    /// Whether it is the best so far.
     pub(crate) best: bool,
     pub(crate) seconds: f64,
 }
 
-fn name<S: Serializer>(metric: &Metric, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(metric)
+impl Serialize for DevScore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("step", &self.step)?;
+        map.serialize_entry(&self.metric.to_string(), &self.score)?;
+        map.serialize_entry("best", &self.best)?;
+        map.serialize_entry("seconds", &self.seconds)?;
+        map.end()
+    }
 }
 
 /// The reports' streams. When stdout's reader goes away, the training goes on: hours of work are worth more than their

@@ -45,7 +45,7 @@ impl Trainer<'_> {
             if self.is_evaluation_due(course) {
                 if let Err(error) = self.evaluate_and_record(course) {
                     if self.session.interrupt().check().is_err() {
-                        self.save(course)?;
+                        self.save_for_later(course, saved)?;
                     }
                     return Err(error);
                 }
@@ -56,9 +56,7 @@ impl Trainer<'_> {
                 saved = course.step;
             }
             if let Err(interrupted) = self.session.interrupt().check() {
-                if course.step > saved || course.step == 0 {
-                    self.save(course)?;
-                }
+                self.save_for_later(course, saved)?;
                 return Err(interrupted.into());
             }
             if course.step >= total || course.tracker.is_out_of_patience() {
@@ -154,6 +152,17 @@ impl Trainer<'_> {
             })?;
             Ok(Some((dev.metric(), score.mean)))
         })
+    }
+
+    /// Saves what is not saved yet, before a signal ends the program.
+    fn save_for_later(&mut self, course: &Course, saved: u64) -> anyhow::Result<()> {
+        if course.step > saved {
+            self.save(course)?;
+        }
+        if course.step > 0 {
+            self.session.notice(format!("interrupted behind step {}: --resume goes on from there", course.step));
+        }
+        Ok(())
     }
 
     fn save(&mut self, course: &Course) -> anyhow::Result<()> {

@@ -13,13 +13,12 @@ use embtune_torch::tch::{Device, Tensor, no_grad};
 
 use crate::dev::DevArgs;
 use crate::dev::texts::{Source, Texts};
+use crate::loss::unit;
 
 /// Documents in one product: enough that its cost hides that of the rest.
 const CORPUS_BLOCK: usize = 16_384;
 /// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
 const QUERY_BLOCK: i64 = 512;
-/// As `torch.nn.functional.normalize` has it.
-const SMALLEST_NORM: f64 = 1e-12;
 
 /// Vectors of rows of token ids: f32 `[rows, hidden]` on any device, without gradients.
 pub(crate) type Encode<'a> = dyn FnMut(&[Vec<u32>]) -> anyhow::Result<Tensor> + 'a;
@@ -171,18 +170,13 @@ impl DevSet {
             let id = texts.id(first + row);
             anyhow::bail!("{}: the vector of \"{id}\" holds NaN or infinity: the training has diverged", texts.name);
         }
-        Ok(if self.normalizes { normalize(&vectors)? } else { vectors })
+        Ok(if self.normalizes { unit(&vectors)? } else { vectors })
     }
 }
 
 fn first_not_finite(vectors: &Tensor) -> Result<Option<usize>, TorchError> {
     let finite = vectors.f_isfinite()?.f_all_dim(1, false)?;
     Ok(Vec::<bool>::try_from(&finite)?.iter().position(|finite| !finite))
-}
-
-fn normalize(vectors: &Tensor) -> Result<Tensor, TorchError> {
-    let norm = vectors.f_norm_scalaropt_dim(2, &[1_i64][..], true)?.f_clamp_min(SMALLEST_NORM)?;
-    Ok(vectors.f_div(&norm)?)
 }
 
 fn cat(vectors: &[Tensor]) -> Result<Tensor, TorchError> {

@@ -31,6 +31,7 @@ pub(crate) use mnrl::{Hardness, HardnessMode, Mnrl, Partition};
 pub(crate) use objective::{Objective, bytes};
 pub(crate) use targets::{Guide, Targets};
 pub(crate) use triplet::{Distance, Triplet};
+pub(crate) use vectors::unit;
 
 /// A loss of a batch's vectors, displayed as the model card has it.
 pub(crate) trait Loss: Display {

@@ -7,9 +7,7 @@ use embtune_torch::tch::Tensor;
 use super::Packed;
 use super::linear::{Affine, Builder};
 use super::pooling::pool;
-
-/// As `torch.nn.functional.normalize` has it.
-const SMALLEST_NORM: f64 = 1e-12;
+use crate::loss::unit;
 
 pub(crate) struct Head {
     pooling: Pooling,
@@ -44,10 +42,6 @@ impl Head {
                 DenseActivation::Relu => output.f_relu()?,
             };
         }
-        if self.normalizes {
-            let norm = vectors.f_norm_scalaropt_dim(2, &[1_i64][..], true)?.f_clamp_min(SMALLEST_NORM)?;
-            vectors = vectors.f_div(&norm)?;
-        }
-        Ok(vectors)
+        if self.normalizes { unit(&vectors) } else { Ok(vectors) }
     }
 }
