@@ -1,9 +1,13 @@
 //! The flags of mnrl-train.
 
+mod data;
+
 use std::path::PathBuf;
 
 use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs, parse_not_negative, parse_share};
+
+pub(crate) use data::{BatchFrom, DataArgs};
 
 const SECTIONS: &str = "\
 Loss:
@@ -12,6 +16,18 @@ Loss:
   its own positive. A document is left out of the sum, and counted in the log as masked, when it has
   the text, the document id or the group of the anchor's own positive, when it is the anchor's text,
   and when it is the positive of another pair with the same anchor.
+
+Sets:
+  Each operand is a set, with the prompts that pairs2shards put before its texts; a directory that
+  pairs2shards --out wrote is one set. A batch comes from one set, unless --batch-from mixed, and
+  the sets take turns at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
+  every pair of the first set is seen once, a random half of the second set's (the other half in the
+  next epoch), and the third set's pairs twice. The last batch of a set may be smaller.
+
+  With --no-duplicates, no two pairs of a batch share a text, be it anchor, positive or negative, or
+  a document. A pair waits until a batch has room for it, and none is left out: pairs that are left
+  at the end, because they all collide, make small batches. These are the batches of
+  sentence-transformers' NO_DUPLICATES, which compares the texts alone.
 
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
@@ -24,6 +40,7 @@ Output directory:
 Memory:
   Weights, gradients and two moments (16 bytes a parameter), and the activations of one batch: with
   all-MiniLM-L6-v2 about 0.25 MB a token, so 32 pairs of 200 tokens take 1.6 GB. Shards are mapped.
+  The order of an epoch takes 8 bytes a pair; --no-duplicates, about 100.
 
 Examples:
   Three epochs, the log in a file:
@@ -41,9 +58,8 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Training shards; none, or -, is stdin
-    #[arg(value_name = "SHARD", help_heading = "Input")]
-    pub(crate) shards: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 
     /// Directory for the fine-tuned model
     #[arg(long, value_name = "DIR", help_heading = "Output")]

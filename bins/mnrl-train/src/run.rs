@@ -12,6 +12,7 @@ use embtune_torch::{open_device, tch};
 use crate::card::card;
 use crate::cli::Cli;
 use crate::metrics::Metrics;
+use crate::sampler::Sampler;
 use crate::shards::Shards;
 use crate::trainer::Trainer;
 use crate::waiting::prefer_sleep;
@@ -20,7 +21,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prefer_sleep();
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     check_target(&model, &cli.out, cli.overwrite)?;
-    let shards = Shards::open(&cli.shards, &model, session)?;
+    let shards = Shards::open(&cli.data, &model, session)?;
     let opened = open_device(cli.compute.device)?;
     if let Some(reason) = &opened.fallback {
         session.warn(format!("CUDA does not run, so the CPU does: {reason}"));
@@ -32,7 +33,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
     let mut trainer = Trainer::new(&model, &cli.training, opened.device)?;
     let mut metrics = Metrics::new(session.output(None)?);
-    let summary = trainer.train(&shards, &mut metrics, session)?;
+    let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
+    let summary = trainer.train(&shards, &sampler, &mut metrics, session)?;
     let card = card(&cli, &model, &shards, &summary)?;
     save(&model, &trainer.weights()?, &cli.out, cli.overwrite, |folder| finish(folder, &card))?;
     session.notice(format!(

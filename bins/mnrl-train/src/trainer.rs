@@ -14,7 +14,7 @@ use crate::loss::mnrl;
 use crate::metrics::{Metrics, Step};
 use crate::packed::Packed;
 use crate::parameters::Parameters;
-use crate::sampler::batches;
+use crate::sampler::Sampler;
 use crate::schedule::Linear;
 use crate::shards::Shards;
 
@@ -50,12 +50,12 @@ impl<'a> Trainer<'a> {
     pub(crate) fn train(
         &mut self,
         shards: &Shards,
+        sampler: &Sampler,
         metrics: &mut Metrics,
         session: &Session,
     ) -> anyhow::Result<Summary> {
-        let batch_size = self.args.batch_size as usize;
-        let steps_an_epoch = shards.pairs().div_ceil(batch_size) as u64;
-        let total = steps_an_epoch * u64::from(self.args.epochs);
+        let total = sampler.total_steps(self.args.epochs);
+        anyhow::ensure!(total > 0, "--weights leave no pair to train on\nhint: raise them, or --epochs");
         let schedule = Linear { peak: self.args.learning_rate, warmup: self.args.warmup_steps, total };
         if schedule.warmup >= total {
             let warmup = schedule.warmup;
@@ -69,9 +69,10 @@ impl<'a> Trainer<'a> {
         let (mut step, mut tokens) = (0, 0);
         let mut losses = Vec::new();
         for epoch in 0..self.args.epochs {
-            for pairs in batches(shards.pairs(), batch_size, self.args.seed, epoch) {
+            let batches = sampler.epoch(epoch);
+            for (index, pairs) in batches.iter().enumerate() {
                 let began = Instant::now();
-                let batch = Batch::gather(shards, &pairs);
+                let batch = Batch::gather(shards, pairs);
                 let learning_rate = schedule.rate(step);
                 let outcome = self.step(&batch, learning_rate)?;
                 step += 1;
@@ -80,7 +81,7 @@ impl<'a> Trainer<'a> {
                 losses.push(outcome.loss);
                 metrics.write(&Step {
                     step,
-                    epoch: step as f64 / steps_an_epoch as f64,
+                    epoch: f64::from(epoch) + (index + 1) as f64 / batches.len() as f64,
                     loss: outcome.loss,
                     learning_rate,
                     grad_norm: outcome.grad_norm,
@@ -99,7 +100,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Forward, backward, clip, update.
-    fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<StepOutcome, TorchError> {
+    fn step(&mut self, batch: &Batch<'_>, learning_rate: f64) -> Result<StepOutcome, TorchError> {
         let packed = Packed::new(&batch.rows, self.model.config(), self.device)?;
         let (mask, masked) = batch.mask(self.device)?;
         let vectors = self.encoder.forward(&packed)?;
