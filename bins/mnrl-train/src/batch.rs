@@ -88,3 +88,96 @@ impl<'a> Batch<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use embtune_tensors::{Row, ShardMeta, ShardWriter};
+
+    use super::*;
+    use crate::shards::Source;
+
+    /// A shard of pairs whose tokens, hashes, scores and vectors all come from one number: 10 · the pair's, plus 0 for
+    /// the anchor, 1 for the positive and 2, 3 and so on for the negatives.
+    fn shard(directory: &Path, pairs: &[(u16, u16)], guide: Option<&str>, scored: bool) -> Source {
+        let mut writer = ShardWriter::new(directory, guide.map(|_| 2)).unwrap();
+        for (pair, negatives) in pairs {
+            let numbers: Vec<u32> = (0..2 + negatives).map(|text| u32::from(10 * pair + text)).collect();
+            let vectors: Vec<[f32; 2]> =
+                numbers.iter().map(|number| [0.0, if number % 2 == 0 { 1.0 } else { -1.0 }]).collect();
+            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| Row {
+                tokens: std::slice::from_ref(number),
+                hashes: Hashes { text: u64::from(*number), ..Hashes::default() },
+                score: scored.then_some(*number as f32),
+                guide: if guide.is_some() { vector } else { &[] },
+            });
+            let (anchor, positive) = (rows.next().unwrap(), rows.next().unwrap());
+            writer.push(anchor, positive, rows).unwrap();
+        }
+        let meta = ShardMeta {
+            version: 0, // set by the writer
+            tokenizer: String::new(),
+            vocab_size: 1000,
+            query_prompt: String::new(),
+            document_prompt: String::new(),
+            query_max_length: 1,
+            document_max_length: 1,
+            truncated: 0,
+            guide: guide.map(str::to_owned),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
+        writer.finish(meta, file.as_file_mut()).unwrap();
+        Source { shard: Shard::open(file.path()).unwrap(), name: "s".into() }
+    }
+
+    fn args(flags: &[&str]) -> LossArgs {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            loss: LossArgs,
+        }
+        Flags::parse_from([&["x"], flags].concat()).loss
+    }
+
+    fn shards(parts: &[(&[(u16, u16)], Option<&str>, bool)]) -> Shards {
+        let directory = tempfile::tempdir().unwrap();
+        let set = |(pairs, guide, scored): &(&[(u16, u16)], Option<&str>, bool)| {
+            (vec![shard(directory.path(), pairs, *guide, *scored)], 1.0)
+        };
+        Shards::new(parts.iter().map(set).collect())
+    }
+
+    #[test]
+    fn rows_are_anchors_then_positives_then_negatives() {
+        let shards =
+            shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[], Some("g"), true), (&[(2, 1)], Some("g"), true)]);
+        let batch = Batch::gather(&shards, &[2, 1, 0]);
+        assert_eq!(batch.rows.concat(), [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        assert_eq!((batch.pairs, batch.owners.as_slice()), (3, &[0, 1, 2, 0, 1, 1][..]));
+        let texts: Vec<_> = batch.places.iter().map(|place| place.hashes().text).collect();
+        assert_eq!(texts, [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        let scores = batch.targets(&args(&["--loss", "cosent"]), Device::Cpu).unwrap().scores;
+        assert_eq!(scores.unwrap(), [21.0, 11.0, 1.0, 22.0, 12.0, 13.0]);
+        let guide = batch.targets(&args(&["--loss", "gist"]), Device::Cpu).unwrap().guide.unwrap();
+        let signs = |vectors: &Tensor| Vec::<f32>::try_from(vectors.select(1, 1).contiguous()).unwrap();
+        assert_eq!(signs(&guide.anchors), [1.0, 1.0, 1.0]);
+        assert_eq!(signs(&guide.documents), [-1.0, -1.0, -1.0, 1.0, 1.0, -1.0]);
+    }
+
+    #[test]
+    fn what_shards_lack_is_known() {
+        let whole = shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[(2, 0)], Some("g"), true)]);
+        let supply = whole.supply().unwrap();
+        assert!(supply.negatives && supply.scores && supply.guide);
+        let plain = shards(&[(&[(0, 0)], Some("g"), true), (&[(1, 0)], None, false)]);
+        let supply = plain.supply().unwrap();
+        assert!(!supply.negatives && !supply.scores && !supply.guide);
+        let batch = Batch::gather(&plain, &[0, 1]);
+        assert_eq!(batch.targets(&args(&["--loss", "contrastive"]), Device::Cpu).unwrap().scores, None);
+        let other = shards(&[(&[(0, 0)], Some("g"), false), (&[(1, 0)], Some("h"), false)]);
+        let message = other.supply().unwrap_err().to_string();
+        assert_eq!(message, "s and s have the vectors of different guide models");
+    }
+}

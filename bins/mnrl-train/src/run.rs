@@ -30,8 +30,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     cli.check()?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     check_target(&model, &cli.out, cli.overwrite)?;
-    let shards = Shards::open(&cli.shards, &model, session)?;
-    cli.loss.check_supply(shards.supply())?;
+    let shards = Shards::open(&cli.data, &model, session)?;
+    cli.loss.check_supply(shards.supply()?)?;
     let device = open(&cli, session)?;
     let threads = cli.compute.threads.count();
     tch::set_num_threads(threads as i32);
@@ -43,12 +43,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let encoding =
         Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
-    let sampler = Sampler::new(&cli, &shards);
+    let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
     if cli.engine.plan {
         plan::show(&cli, &mut learner, &shards, &sampler, session)?;
         return Ok(Outcome::Done);
     }
-    let total = sampler.total_steps(cli.training.epochs);
+    let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
     let schedule = cli.optimizer.schedule(total);
     if schedule.warmup >= total {
         let (warmup, peak) = (schedule.warmup, schedule.peak);

@@ -14,6 +14,9 @@ pub(crate) fn settings(cli: &Cli, model: &ModelDir, shards: &Shards) -> anyhow::
     let settings = json!({
         "base model": model.fingerprint()?,
         "training data": shards.fingerprint(),
+        "--weights": cli.data.weights,
+        "--batch-from": debug(&cli.data.batch_from),
+        "--no-duplicates": cli.data.no_duplicates,
         "--epochs": training.epochs,
         "--batch-size": training.batch_size,
         "--gradient-accumulation": training.gradient_accumulation,

@@ -1,77 +1,132 @@
 //! All training pairs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use embtune_cli::Session;
 use embtune_model::ModelDir;
 use embtune_tensors::{Column, Shard};
 use tempfile::NamedTempFile;
 
-use crate::cli::Supply;
+use crate::cli::{DataArgs, Supply};
 
 /// Mapped shards, whose pairs are numbered through.
 pub(crate) struct Shards {
-    shards: Vec<Shard>,
-    /// Number of the first pair of each shard.
+    files: Vec<Source>,
+    /// Number of the first pair of each file.
     starts: Vec<usize>,
-    pairs: usize,
+    sets: Vec<Set>,
+}
+
+/// A mapped shard.
+pub(crate) struct Source {
+    pub(crate) shard: Shard,
+    /// As messages call it.
+    pub(crate) name: String,
+}
+
+/// The pairs of an operand.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Set {
+    pub(crate) pairs: Range<usize>,
+    /// How many times an epoch sees them.
+    pub(crate) weight: f64,
 }
 
 impl Shards {
     /// Opens the operands; none, or `-`, is stdin, which is spooled because a shard has to be mapped.
-    pub(crate) fn open(files: &[PathBuf], model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// A shard that is damaged or made for another model, a set without pairs, weights that are not one for each set.
+    pub(crate) fn open(args: &DataArgs, model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
         let stdin = [PathBuf::from("-")];
-        let files = if files.is_empty() { &stdin } else { files };
+        let operands = if args.sets.is_empty() { &stdin[..] } else { &args.sets };
+        let (weights, sets) = (args.weights.len(), operands.len());
+        ensure!(weights == 0 || weights == sets, "--weights: {weights} weight(s) for {sets} set(s)");
         let tokenizer = model.tokenizer_fingerprint()?;
-        let mut all = Self { shards: Vec::new(), starts: Vec::new(), pairs: 0 };
-        for file in files {
-            let shard = if file == Path::new("-") { open_stdin(session)? } else { Shard::open(file)? };
-            anyhow::ensure!(
-                shard.meta().tokenizer == tokenizer,
-                "{}: was made with another tokenizer than the model's\nhint: run pairs2shards with --model {}",
-                file.display(),
-                model.root().display()
-            );
-            let longest = shard.meta().query_max_length.max(shard.meta().document_max_length);
-            let most = model.config().max_length();
-            anyhow::ensure!(
-                longest <= most,
-                "{}: has texts of {longest} tokens, the model takes {most}",
-                file.display()
-            );
-            all.starts.push(all.pairs);
-            all.pairs += shard.pairs();
-            all.shards.push(shard);
+        let mut all = Vec::new();
+        for (index, operand) in operands.iter().enumerate() {
+            let sources: Vec<_> =
+                files(operand)?.iter().map(|file| Source::open(file, session)).collect::<Result<_, _>>()?;
+            sources.iter().try_for_each(|source| source.check(&tokenizer, model))?;
+            ensure!(sources.iter().any(|source| source.shard.pairs() > 0), "{}: no training pairs", operand.display());
+            all.push((sources, args.weights.get(index).copied().unwrap_or(1.0)));
         }
-        anyhow::ensure!(all.pairs > 0, "{}: no training pairs", files[0].display());
-        Ok(all)
+        Ok(Self::new(all))
+    }
+
+    /// Sets of shards, with their weights.
+    pub(crate) fn new(sets: Vec<(Vec<Source>, f64)>) -> Self {
+        let mut all = Self { files: Vec::new(), starts: Vec::new(), sets: Vec::new() };
+        let mut end = 0;
+        for (sources, weight) in sets {
+            let begin = end;
+            for source in sources {
+                all.starts.push(end);
+                end += source.shard.pairs();
+                all.files.push(source);
+            }
+            all.sets.push(Set { pairs: begin..end, weight });
+        }
+        all
     }
 
     /// Number of pairs.
     pub(crate) fn pairs(&self) -> usize {
-        self.pairs
+        self.sets.last().map_or(0, |set| set.pairs.end)
+    }
+
+    /// The sets, in the order of the operands.
+    pub(crate) fn sets(&self) -> &[Set] {
+        &self.sets
+    }
+
+    /// A pair as messages call it, from 1.
+    pub(crate) fn name_pair(&self, pair: usize) -> String {
+        let file = self.starts.partition_point(|start| *start <= pair) - 1;
+        format!("pair {} of {}", pair - self.starts[file] + 1, self.files[file].name)
+    }
+
+    /// The shard of a pair, and the pair's number inside it.
+    pub(crate) fn find(&self, pair: usize) -> (&Shard, usize) {
+        let file = self.starts.partition_point(|start| *start <= pair) - 1;
+        (&self.files[file].shard, pair - self.starts[file])
+    }
+
+    /// Appends what tells whether a pair shares a text or a document with another.
+    pub(crate) fn push_keys(&self, pair: usize, keys: &mut Vec<u64>) {
+        let (shard, row) = self.find(pair);
+        let negatives = shard.negatives(row).map(|row| (Column::Negative, row));
+        for (column, row) in [(Column::Anchor, row), (Column::Positive, row)].into_iter().chain(negatives) {
+            let hashes = shard.hashes(column, row);
+            if hashes.text != 0 {
+                keys.push(hashes.text);
+            }
+            if hashes.document != 0 {
+                // A document that is called like a text is not that text.
+                keys.push(!hashes.document);
+            }
+        }
     }
 
     /// Number of hard negatives.
     pub(crate) fn negatives(&self) -> usize {
-        self.shards.iter().map(Shard::negative_rows).sum()
+        self.files.iter().map(|file| file.shard.negative_rows()).sum()
     }
 
-    /// What every pair has beside an anchor and a positive.
-    pub(crate) fn supply(&self) -> Supply {
-        let has_scores = |shard: &Shard| {
-            let scored = |column, mut rows: Range<usize>| rows.all(|row| shard.score(column, row).is_some());
-            scored(Column::Positive, 0..shard.pairs()) && scored(Column::Negative, 0..shard.negative_rows())
-        };
-        Supply {
+    /// What the pairs have beside anchors and positives.
+    ///
+    /// # Errors
+    /// Vectors of different guide models.
+    pub(crate) fn supply(&self) -> anyhow::Result<Supply> {
+        Ok(Supply {
             negatives: self.negatives() > 0,
-            scores: self.shards.iter().all(has_scores),
-            guide: self.shards.iter().all(|shard| shard.guide_dimension().is_some()),
-        }
+            scores: self.first_without_scores().is_none(),
+            guide: self.guide_dimension()?.is_some(),
+        })
     }
 
     /// Tokens of every row of some pairs.
@@ -86,13 +141,77 @@ impl Shards {
 
     /// Names the content of all shards.
     pub(crate) fn fingerprint(&self) -> String {
-        self.shards.iter().map(Shard::fingerprint).collect::<Vec<_>>().join("+")
+        self.files.iter().map(|file| file.shard.fingerprint()).collect::<Vec<_>>().join("+")
     }
 
-    /// The shard of a pair, and the pair's number inside it.
-    pub(crate) fn find(&self, pair: usize) -> (&Shard, usize) {
-        let shard = self.starts.partition_point(|start| *start <= pair) - 1;
-        (&self.shards[shard], pair - self.starts[shard])
+    /// The first pair that lacks the score of one of its documents, as `FILE: pair N`, from 1.
+    fn first_without_scores(&self) -> Option<String> {
+        let lacks = |shard: &Shard, pair: usize| {
+            let negatives = shard.negatives(pair).any(|row| shard.score(Column::Negative, row).is_none());
+            negatives || shard.score(Column::Positive, pair).is_none()
+        };
+        self.files.iter().find_map(|Source { shard, name }| {
+            let pair = (0..shard.pairs()).find(|pair| lacks(shard, *pair))?;
+            Some(format!("{name}: pair {}", pair + 1))
+        })
+    }
+
+    /// Elements of the guide model's vectors, if all shards have them.
+    ///
+    /// # Errors
+    /// Vectors of different models: those of one batch are compared with each other.
+    fn guide_dimension(&self) -> anyhow::Result<Option<usize>> {
+        let guide = |file: &Source| Some((file.shard.guide_dimension()?, file.shard.meta().guide.clone()));
+        let Some(guides) = self.files.iter().map(guide).collect::<Option<Vec<_>>>() else { return Ok(None) };
+        if let Some(other) = guides.iter().position(|guide| *guide != guides[0]) {
+            let (first, other) = (&self.files[0].name, &self.files[other].name);
+            anyhow::bail!("{first} and {other} have the vectors of different guide models");
+        }
+        Ok(Some(guides[0].0))
+    }
+}
+
+/// The shards of an operand: itself, or those that `pairs2shards --out` put into a directory.
+fn files(operand: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !operand.is_dir() {
+        return Ok(vec![operand.to_owned()]);
+    }
+    let name = operand.display();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(operand).with_context(|| name.to_string())? {
+        let path = entry.with_context(|| name.to_string())?.path();
+        let is_shard = |name: &str| name.starts_with("train-") && name.ends_with(".safetensors");
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(is_shard) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    ensure!(
+        !files.is_empty(),
+        "{name}: no shards in this directory (train-*.safetensors)\nhint: pairs2shards --out {name} writes them"
+    );
+    Ok(files)
+}
+
+impl Source {
+    fn open(file: &Path, session: &Session) -> anyhow::Result<Self> {
+        if file == Path::new("-") {
+            return Ok(Self { shard: open_stdin(session)?, name: "<stdin>".into() });
+        }
+        Ok(Self { shard: Shard::open(file)?, name: file.display().to_string() })
+    }
+
+    /// Refuses a shard that this model cannot be trained on.
+    fn check(&self, tokenizer: &str, model: &ModelDir) -> anyhow::Result<()> {
+        let (meta, name) = (self.shard.meta(), &self.name);
+        ensure!(
+            meta.tokenizer == tokenizer,
+            "{name}: was made with another tokenizer than the model's\nhint: run pairs2shards with --model {}",
+            model.root().display()
+        );
+        let (longest, most) = (meta.query_max_length.max(meta.document_max_length), model.config().max_length());
+        ensure!(longest <= most, "{name}: has texts of {longest} tokens, the model takes {most}");
+        Ok(())
     }
 }
 

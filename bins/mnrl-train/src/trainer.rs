@@ -39,10 +39,10 @@ impl Trainer<'_> {
         let total = self.schedule.total;
         let progress = self.session.progress(Some(total), "steps");
         progress.add(course.step);
-        let mut batches = self.sampler.batches(course.epoch);
+        let mut batches = self.sampler.epoch(course.epoch);
         let mut saved = course.step;
         loop {
-            if self.is_evaluation_due(course) {
+            if self.is_evaluation_due(course, course.batch >= batches.len()) {
                 if let Err(error) = self.evaluate_and_record(course) {
                     if self.session.interrupt().check().is_err() {
                         self.save_for_later(course, saved)?;
@@ -65,7 +65,7 @@ impl Trainer<'_> {
             if course.batch >= batches.len() {
                 course.epoch += 1;
                 course.batch = 0;
-                batches = self.sampler.batches(course.epoch);
+                batches = self.sampler.epoch(course.epoch);
             }
             let end = batches.len().min(course.batch + self.cli.training.gradient_accumulation as usize);
             let group = &batches[course.batch..end];
@@ -117,11 +117,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// At the start, every so many steps, and at the end; once.
-    fn is_evaluation_due(&self, course: &Course) -> bool {
-        let every = self.cli.dev.eval_every.map_or(self.sampler.steps_an_epoch(), u64::from);
+    /// At the start, every so many steps or at the end of an epoch, and at the end of all; once.
+    fn is_evaluation_due(&self, course: &Course, epoch_ends: bool) -> bool {
         let is_done = course.tracker.history().last().is_some_and(|last| last.step == course.step);
-        self.dev.is_some() && !is_done && (course.step.is_multiple_of(every.max(1)) || course.step >= self.schedule.total)
+        let is_due = self.cli.dev.eval_every.map_or(epoch_ends, |every| course.step.is_multiple_of(every.get()));
+        self.dev.is_some() && !is_done && (course.step == 0 || is_due || course.step >= self.schedule.total)
     }
 
     fn evaluate_and_record(&mut self, course: &mut Course) -> anyhow::Result<()> {
@@ -177,10 +177,7 @@ impl Trainer<'_> {
             .broken
             .iter()
             .take(5)
-            .map(|place| {
-                let (shard, pair) = self.shards.find(pairs[*place]);
-                format!("pair {} of {}", pair + 1, shard.name())
-            })
+            .map(|place| self.shards.name_pair(pairs[*place]))
             .collect();
         let more = if found.broken.len() > names.len() { ", …" } else { "" };
         anyhow::bail!("{}; it may be the data: {}{more}", diverged(step, found.loss, f64::NAN), names.join(", "))

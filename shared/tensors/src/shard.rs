@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 use xxhash_rust::xxh3::xxh3_128;
 use serde::{Deserialize, Serialize};
@@ -159,7 +160,8 @@ impl Shard {
     pub fn guide(&self, column: Column, row: usize) -> Vec<f32> {
         let Some(Guide { span, dimension }) = &self.spans(column).guide else { return Vec::new() };
         let row_bytes = dimension * 2;
-        map(&self.file.bytes(span)[row * row_bytes..(row + 1) * row_bytes], |b| f16::from_le_bytes(b).to_f32())
+        let vector = map(&self.file.bytes(span)[row * row_bytes..(row + 1) * row_bytes], f16::from_le_bytes);
+        vector.to_f32_vec()
     }
 
     fn token_range(&self, column: Column, row: usize) -> Range<usize> {

@@ -4,3 +4,4 @@ mod chain;
 mod embed;
 mod flow;
 mod pipes;
+mod sets;

@@ -20,17 +20,6 @@ fn pipes_give_what_files_give() {
     assert!(folder.bytes("PIPED/model.safetensors") == folder.bytes("FILED/model.safetensors"), "weights differ");
 }
 
-#[test]
-fn several_shards_are_as_good_as_one() {
-    let folder = start("tiny-bert");
-    folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
-    folder.run("pairs2shards --model BASE pairs.jsonl -o train.safetensors").done();
-    folder.run("pairs2shards --model BASE pairs.jsonl --out shards --shard-pairs 50").done();
-    folder.run(&format!("{TRAIN} --threads 1 --out ONE train.safetensors")).done();
-    folder.shell(&format!("{TRAIN} --threads 1 --out MANY shards/*.safetensors")).done();
-    assert!(folder.bytes("ONE/model.safetensors") == folder.bytes("MANY/model.safetensors"), "weights differ");
-}
-
 /// The corpus a hundred times, with other words each time, so that its sentences stay different: far more than pipes hold.
 fn long_corpus(folder: &Folder) -> String {
     let documents = records(&folder.read("corpus.jsonl"));

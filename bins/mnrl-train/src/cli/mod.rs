@@ -1,5 +1,6 @@
 //! The flags of mnrl-train.
 
+mod data;
 mod engine;
 mod loss;
 mod optimizer;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs};
 
+pub(crate) use data::{BatchFrom, DataArgs};
 pub(crate) use engine::EngineArgs;
 pub(crate) use loss::{LossArgs, Supply};
 pub(crate) use optimizer::OptimizerArgs;
@@ -74,9 +76,8 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Training shards; none, or -, is stdin
-    #[arg(value_name = "SHARD", help_heading = "Input")]
-    pub(crate) shards: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 
     /// Directory for the fine-tuned model
     #[arg(long, value_name = "DIR", help_heading = "Output")]

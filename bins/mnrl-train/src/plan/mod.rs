@@ -52,7 +52,7 @@ pub(crate) fn show(
         live_tokens: budget.live_tokens,
     };
     let available = memory::free(learner.device)?;
-    let steps = (0..cli.training.epochs).flat_map(|epoch| sampler.batches(epoch)).map(|pairs| StepRows {
+    let steps = (0..cli.training.epochs).flat_map(|epoch| sampler.epoch(epoch)).map(|pairs| StepRows {
         pairs: pairs.len(),
         lengths: shards.lengths(&pairs),
     });
@@ -65,7 +65,7 @@ pub(crate) fn show(
 
 /// Tokens a second of the first pairs of the first batch.
 fn measure(learner: &mut Learner<'_>, shards: &Shards, sampler: &Sampler) -> anyhow::Result<f64> {
-    let pairs = sampler.batches(0).into_iter().next().unwrap_or_default();
+    let pairs = sampler.epoch(0).into_iter().next().unwrap_or_default();
     let most = MEASURED * learner.budget.batch_tokens;
     let mut tokens = 0;
     let enough = pairs.iter().position(|pair| {
