@@ -29,6 +29,13 @@ Loss:
   counted in the log as masked, when it has the text, the document id or the group of one of the
   anchor's positives, or is the anchor's text.
 
+Sets:
+  Each operand is a set, with the prompts that pairs2shards put before its texts; a directory that
+  pairs2shards --out wrote is one set. A batch comes from one set, unless --batch-from mixed, and
+  the sets take turns at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
+  every pair of the first set is seen once, a random half of the second set's (the other half in the
+  next epoch), and the third set's pairs twice. The last batch of a set may be smaller.
+
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
   clipping), tokens, tokens_per_sec, masked, memory_mb (the most so far). An evaluation on the dev set
