@@ -3,12 +3,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 7] =
-    ["add_norm", "attention", "dropout", "feed_forward", "parameters", "state", "varlen"];
+const SOURCES: [&str; 7] = ["add_norm", "attention", "dropout", "feed_forward", "parameters", "state", "varlen"];
 
 /// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
-const VECTOR_FLAGS: [&str; 4] =
-    ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
+const VECTOR_FLAGS: [&str; 4] = ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");

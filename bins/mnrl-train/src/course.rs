@@ -50,7 +50,12 @@ impl Course {
     ///
     /// # Errors
     /// A checkpoint of other settings, or of another model.
-    pub(crate) fn resume(&mut self, checkpoint: &Checkpoint, cli: &Cli, learner: &mut Learner<'_>) -> anyhow::Result<()> {
+    pub(crate) fn resume(
+        &mut self,
+        checkpoint: &Checkpoint,
+        cli: &Cli,
+        learner: &mut Learner<'_>,
+    ) -> anyhow::Result<()> {
         checkpoint.check_settings(&self.settings)?;
         let progress = checkpoint.progress();
         (self.step, self.epoch, self.batch) = (progress.step, progress.epoch, progress.batch as usize);

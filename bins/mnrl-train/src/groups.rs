@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn lower_layers_learn_slower() {
         let groups = groups(Options { layer_decay: 0.5, ..PLAIN });
-        let layers = groups.iter().filter_map(|(name, _)| name.split('.').nth(2)?.parse::<i32>().ok()).max().unwrap() + 1;
+        let layers =
+            groups.iter().filter_map(|(name, _)| name.split('.').nth(2)?.parse::<i32>().ok()).max().unwrap() + 1;
         for (name, group) in groups {
             let below_the_last = match name.split('.').nth(2).and_then(|index| index.parse::<i32>().ok()) {
                 Some(index) => layers - 1 - index,

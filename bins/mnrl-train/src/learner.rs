@@ -152,8 +152,10 @@ impl<'a> Learner<'a> {
 
 /// Pairs with a row whose vector is not finite; all pairs when there is none.
 fn broken_pairs(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
-    let sums = Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
-    let mut pairs: Vec<_> = (0..batch.rows.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
+    let sums =
+        Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
+    let mut pairs: Vec<_> =
+        (0..batch.rows.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
     pairs.sort_unstable();
     pairs.dedup();
     Ok(if pairs.is_empty() { (0..batch.pairs).collect() } else { pairs })

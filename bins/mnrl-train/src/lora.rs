@@ -65,9 +65,9 @@ impl Lora {
 
     /// Whether a linear layer is a target: by its name, or its name's end.
     pub(crate) fn adapts(&self, stem: &str) -> bool {
-        self.targets.iter().any(|target| stem.strip_suffix(target.as_str()).is_some_and(|rest| {
-            rest.is_empty() || rest.ends_with('.')
-        }))
+        self.targets
+            .iter()
+            .any(|target| stem.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
     }
 
     /// Names of A and B of a layer.
@@ -128,8 +128,7 @@ impl Lora {
             .filter(|(name, _)| name.contains(".lora_"))
             .map(|(name, values)| {
                 let columns = values.len() / self.rank;
-                let shape =
-                    if name.contains(".lora_A.") { vec![self.rank, columns] } else { vec![columns, self.rank] };
+                let shape = if name.contains(".lora_A.") { vec![self.rank, columns] } else { vec![columns, self.rank] };
                 let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
                 (format!("base_model.model.{name}"), (shape, bytes))
             })
@@ -164,9 +163,8 @@ fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = (&str, [usize
 
 /// What the linear layers of a layer are called.
 fn layer_kinds(parameters: &[Parameter]) -> String {
-    let mut kinds: Vec<_> = linear_layers(parameters)
-        .filter_map(|(stem, _)| stem.split_once(".0.").map(|(_, kind)| kind))
-        .collect();
+    let mut kinds: Vec<_> =
+        linear_layers(parameters).filter_map(|(stem, _)| stem.split_once(".0.").map(|(_, kind)| kind)).collect();
     kinds.dedup();
     kinds.join(", ")
 }

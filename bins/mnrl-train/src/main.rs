@@ -6,6 +6,7 @@ mod checkpoint;
 mod cli;
 mod course;
 mod dev;
+mod environment;
 #[cfg(test)]
 mod exactness;
 mod false_negatives;
@@ -30,7 +31,6 @@ mod settings;
 mod shards;
 mod tensorboard;
 mod trainer;
-mod waiting;
 
 use std::process::ExitCode;
 

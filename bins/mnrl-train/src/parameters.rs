@@ -157,9 +157,7 @@ impl Parameters {
     pub(crate) fn to_weights(&self) -> Result<NewWeights, TorchError> {
         self.entries
             .iter()
-            .map(|entry| {
-                Ok((entry.name.clone(), Vec::<f32>::try_from(&self.view(entry)?.f_to_device(Device::Cpu)?)?))
-            })
+            .map(|entry| Ok((entry.name.clone(), Vec::<f32>::try_from(&self.view(entry)?.f_to_device(Device::Cpu)?)?)))
             .collect()
     }
 }

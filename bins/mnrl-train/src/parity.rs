@@ -17,7 +17,8 @@ use crate::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
 
-const FIXTURES: [&str; 7] = ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
+const FIXTURES: [&str; 7] =
+    ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
 
 struct Fixture {
     model: ModelDir,
@@ -93,13 +94,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
             assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
         };
 
-        let mnrl = Mnrl {
-            scale,
-            cosine: true,
-            others: Vec::new(),
-            partition: Partition::Joint,
-            hardness: None,
-        };
+        let mnrl = Mnrl { scale, cosine: true, others: Vec::new(), partition: Partition::Joint, hardness: None };
         let objective = Objective::new(Box::new(mnrl), Vec::new());
         let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
         let mut targets = Targets {

@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Checkpoints};
 use crate::cli::Cli;
 use crate::course::{Course, tensors};
 use crate::dev::{DevSet, Encoding};
+use crate::environment::prepare;
 use crate::learner::Learner;
 use crate::merge::merge_base;
 use crate::metrics::Metrics;
@@ -23,10 +24,9 @@ use crate::settings::settings;
 use crate::shards::Shards;
 use crate::tensorboard::TensorBoard;
 use crate::trainer::Trainer;
-use crate::waiting::prefer_sleep;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    prefer_sleep();
+    prepare();
     cli.check()?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     check_target(&model, &cli.out, cli.overwrite)?;
@@ -40,8 +40,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         session.warn(warning);
     }
     let mut learner = Learner::new(&model, &cli, device)?;
-    let encoding =
-        Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
+    let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
     let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
     if cli.engine.plan {

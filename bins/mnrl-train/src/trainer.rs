@@ -173,12 +173,7 @@ impl Trainer<'_> {
         if found.broken.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = found
-            .broken
-            .iter()
-            .take(5)
-            .map(|place| self.shards.name_pair(pairs[*place]))
-            .collect();
+        let names: Vec<_> = found.broken.iter().take(5).map(|place| self.shards.name_pair(pairs[*place])).collect();
         let more = if found.broken.len() > names.len() { ", …" } else { "" };
         anyhow::bail!("{}; it may be the data: {}{more}", diverged(step, found.loss, f64::NAN), names.join(", "))
     }

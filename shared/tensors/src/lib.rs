@@ -7,8 +7,8 @@
 //! The mapping is the only unsafe code that trusts others: a file that another process truncates while it is mapped
 //! ends the program with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
 
-mod checkpoint;
 mod by_id;
+mod checkpoint;
 mod column;
 mod embeddings;
 mod embeddings_writer;

@@ -19,8 +19,8 @@ use std::path::Path;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
-use xxhash_rust::xxh3::xxh3_128;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::column::{Guide, Spans};
 use crate::numbers::{check_offsets, f32_at, i64_at, map, u64_at};

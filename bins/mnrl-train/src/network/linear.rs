@@ -64,7 +64,9 @@ impl Adapter {
     fn new(parameters: &Parameters, lora: &Lora, stem: &str, [output, input]: [i64; 2]) -> Result<Self, TorchError> {
         if !lora.adapts(stem) {
             let device = parameters.device();
-            return Ok(Self::Nothing(Tensor::f_zeros([1, 1], (Kind::Float, device))?.f_expand([output, input], false)?));
+            return Ok(Self::Nothing(
+                Tensor::f_zeros([1, 1], (Kind::Float, device))?.f_expand([output, input], false)?,
+            ));
         }
         let [a, b] = Lora::names(stem);
         let rank = lora.rank as i64;

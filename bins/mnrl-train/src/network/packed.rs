@@ -47,7 +47,13 @@ impl Packed {
             _ => Tensor::f_from_slice(&starts.iter().map(|start| *start as i32).collect::<Vec<_>>())?
                 .f_to_device(device)?,
         };
-        Ok(Self { input_ids: tensor(&input_ids)?, positions: tensor(&positions)?, keys: tensor(&keys)?, lengths, starts })
+        Ok(Self {
+            input_ids: tensor(&input_ids)?,
+            positions: tensor(&positions)?,
+            keys: tensor(&keys)?,
+            lengths,
+            starts,
+        })
     }
 
     /// Where the rows are, for attention.

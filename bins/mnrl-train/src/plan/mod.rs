@@ -52,10 +52,9 @@ pub(crate) fn show(
         live_tokens: budget.live_tokens,
     };
     let available = memory::free(learner.device)?;
-    let steps = (0..cli.training.epochs).flat_map(|epoch| sampler.epoch(epoch)).map(|pairs| StepRows {
-        pairs: pairs.len(),
-        lengths: shards.lengths(&pairs),
-    });
+    let steps = (0..cli.training.epochs)
+        .flat_map(|epoch| sampler.epoch(epoch))
+        .map(|pairs| StepRows { pairs: pairs.len(), lengths: shards.lengths(&pairs) });
     let rate = measure(learner, shards, sampler)?;
     let plan = plan(cli.training.epochs, steps, &costs, available, Some(rate));
     let mut out = session.output(None)?;
