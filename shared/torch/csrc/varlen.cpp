@@ -2,10 +2,17 @@
 // memory-efficient kernel for 32-bit. Both draw dropout from the device's generator.
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/constant_pad_nd.h>
 
 #include <cmath>
 
 #include "guard.h"
+
+namespace embtune {
+
+constexpr int64_t kAlignment = 8;  // elements of a head that the kernels read at a time
+
+}  // namespace embtune
 
 // qkv is [tokens, 3 · hidden], starts an int32 [sequences + 1] on the device; the output is [tokens, hidden].
 extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle starts, int64_t longest, int64_t heads,
@@ -13,7 +20,11 @@ extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle sta
   return embtune::guard([&] {
     const int64_t tokens = qkv->size(0), hidden = qkv->size(1) / 3, size = hidden / heads;
     const double scale = 1.0 / std::sqrt(static_cast<double>(size));
-    const auto parts = qkv->view({tokens, 3, heads, size}).unbind(1);
+    // Zeros behind a head change no product; the scale is that of the true size.
+    const int64_t padding = (embtune::kAlignment - size % embtune::kAlignment) % embtune::kAlignment;
+    at::Tensor split = qkv->view({tokens, 3, heads, size});
+    if (padding > 0) split = at::constant_pad_nd(split, {0, padding});
+    const auto parts = split.unbind(1);
     at::Tensor result;
     if (qkv->scalar_type() == at::kFloat) {
       // log_sumexp is what the backward pass starts from.
@@ -25,6 +36,6 @@ extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle sta
       result = std::get<0>(at::_flash_attention_forward(parts[0], parts[1], parts[2], *starts, *starts, longest, longest,
                                                         p, /*is_causal=*/false, /*return_debug_mask=*/false, scale));
     }
-    *out = embtune::give(result.reshape({tokens, hidden}));
+    *out = embtune::give(result.narrow(-1, 0, size).reshape({tokens, hidden}));
   });
 }

@@ -16,7 +16,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
 
-    /// Tokens that go through the network at once [default: 4096 on the CPU, 16384 on CUDA]
+    /// Tokens that go through the network at once [default: 4096 on the CPU, 65536 on CUDA]
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_tokens: Option<u32>,
 
@@ -58,7 +58,7 @@ const CPU_MEMORY: u64 = 2 << 30;
 impl EngineArgs {
     /// How batches are cut for this model and device.
     pub(crate) fn budget(&self, config: &EncoderConfig, device: Device) -> anyhow::Result<Budget> {
-        let tokens = self.batch_tokens.unwrap_or(if device == Device::Cpu { 4096 } else { 16_384 });
+        let tokens = self.batch_tokens.unwrap_or(if device == Device::Cpu { 4096 } else { 65_536 });
         let bytes = match (self.memory, device) {
             (Some(bytes), _) => bytes as u64,
             (None, Device::Cpu) => CPU_MEMORY,
