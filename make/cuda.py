@@ -42,7 +42,10 @@ class Lab:
             try:
                 fine, figure = function()
             except Exception as error:  # of any kind: the other checks are to run
-                fine, figure = False, str(error)
+                print(error, file=sys.stderr)
+                # Of what a program said, its hint is last, and before it what it died of.
+                said = [line for line in str(error).splitlines() if line.strip() and not line.startswith("hint:")]
+                fine, figure = False, (said or [repr(error)])[-1]
             row = f"{'ok' if fine else 'FAILED':7} {title}: {figure}"
             self.rows.append((fine, row))
             print(f"{row} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)

@@ -131,7 +131,7 @@ def benches(lab):
         timed = EPOCHS - 1
         return Timed(clocks[-1] - clocks[steps - 1], timed * len(rows) // 2, timed * sum(rows), timed * steps)
 
-    @lab.check("bf16 matrix product, TFLOP/s")
+    @lab.check("peak of a bf16 matrix product, TFLOP/s")
     def _():
         return True, f"{peak():,.3g}"
 
@@ -143,17 +143,17 @@ def benches(lab):
 
     title = f"bge-m3's shape, documents of {DOCUMENT_TOKENS} tokens, bf16, batch {batch}"
 
-    @lab.check(f"{title}, share of that (target {TARGET_SHARE_OF_PEAK:.0%})")
+    @lab.check(f"{title}, share of that peak (target {TARGET_SHARE_OF_PEAK:.0%})")
     def _():
         share, figure = share_of_peak()
         return target(share >= TARGET_SHARE_OF_PEAK), f"{share:.1%}, {figure}"
 
-    @lab.check(f"{title}, share of that, with --batch-tokens 65536")
+    @lab.check(f"{title}, share of that peak, with --batch-tokens 65536")
     def _():
         share, figure = share_of_peak("--batch-tokens", 65536)
         return True, f"{share:.1%}, {figure}"
 
-    @lab.check(f"{title}, {CASE_PAIRS:,} pairs x {CASE_EPOCHS} epochs by that speed, seconds (target {TARGET_SECONDS})")
+    @lab.check(f"{title}, seconds for {CASE_PAIRS:,} pairs x {CASE_EPOCHS} epochs by that (target {TARGET_SECONDS})")
     def _():
         seconds = CASE_PAIRS * CASE_EPOCHS / train("long", batch).rate
         return target(seconds <= TARGET_SECONDS), f"{seconds:.1f}"

@@ -86,7 +86,7 @@ def checks(lab):
 
     for name, precision in (("the model", "fp32"), ("the model", "bf16"), ("tiny-mpnet", "fp32")):
 
-        @lab.check(f"mnrl-train: GradCache with dropout: graphs kept, kept in part and computed again, {name}, {precision}")
+        @lab.check(f"mnrl-train: GradCache with dropout, graphs kept, in part or not at all, {name} in {precision}")
         def _():
             def run(dropout, memory):
                 model = models[name]
