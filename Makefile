@@ -86,8 +86,9 @@ bench: build .deps/parity/ready ## Time embed and mnrl-train beside sentence-tra
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
 
 .PHONY: check-cuda bench-cuda
+bench-cuda: .deps/parity/ready
 check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU's (on a machine with a GPU)
-	make/cuda.py $(@:%-cuda=%) --bin $(BIN) --model $(MODEL) --corpus $(CUDA_CORPUS)
+	make/cuda.py $(@:%-cuda=%) --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --corpus $(CUDA_CORPUS)
 
 .deps/parity/ready: tests/fixtures/parity/requirements.txt
 	rm -rf $(@D)

@@ -18,6 +18,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from transformers import TrainerCallback
 
 
 def tokens(model, texts):
@@ -32,6 +33,16 @@ def embed(model, path):
     return tokens(model, texts), time.perf_counter() - start
 
 
+class Clock(TrainerCallback):
+    """Starts behind the epochs that are not timed."""
+
+    def on_epoch_begin(self, _arguments, state, _control, **_):
+        if round(state.epoch) == arguments.untimed_epochs:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.start = time.perf_counter()
+
+
 def train(model, path):
     pairs = [json.loads(line) for line in open(path, encoding="utf-8")]
     columns = {name: [pair[name] for pair in pairs] for name in ("anchor", "positive")}
@@ -42,16 +53,17 @@ def train(model, path):
         disable_tqdm=True, logging_strategy="no", use_cpu=not torch.cuda.is_available(),
         batch_sampler=BatchSamplers.NO_DUPLICATES if arguments.no_duplicates else BatchSamplers.BATCH_SAMPLER,
     )
+    clock = Clock()
     trainer = SentenceTransformerTrainer(
-        model=model, args=settings, train_dataset=Dataset.from_dict(columns), loss=MultipleNegativesRankingLoss(model)
+        model=model, args=settings, train_dataset=Dataset.from_dict(columns), loss=MultipleNegativesRankingLoss(model),
+        callbacks=[clock],
     )
-    start = time.perf_counter()
     trainer.train()
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - clock.start
     if arguments.out:
         model.save_pretrained(arguments.out)
     count = tokens(model, columns["anchor"]) + tokens(model, columns["positive"])
-    return count * arguments.epochs, seconds
+    return count * (arguments.epochs - arguments.untimed_epochs), seconds
 
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -60,6 +72,8 @@ parser.add_argument("model")
 parser.add_argument("input")
 parser.add_argument("--threads", type=int, required=True)
 parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--untimed-epochs", type=int, default=0, help="of the epochs, the first ones")
+parser.add_argument("--max-length", type=int, help="tokens at which texts are cut [default: the model's]")
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=2e-5)
 parser.add_argument("--warmup-steps", type=int, default=0)
@@ -69,7 +83,8 @@ parser.add_argument("--no-duplicates", action="store_true")
 parser.add_argument("--out", help="folder for the trained model")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
-count, seconds = {"embed": embed, "train": train}[arguments.work](
-    SentenceTransformer(arguments.model), arguments.input
-)
+model = SentenceTransformer(arguments.model)
+if arguments.max_length:
+    model.max_seq_length = arguments.max_length
+count, seconds = {"embed": embed, "train": train}[arguments.work](model, arguments.input)
 print(json.dumps({"tokens": count, "seconds": seconds}))

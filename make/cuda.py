@@ -1,128 +1,133 @@
 #!/usr/bin/env python3
-"""Checks and times every CUDA path against the CPU's, on any machine with an NVIDIA GPU; prints a short table last.
+"""Checks every CUDA path against the CPU's, or times it, on any machine with an NVIDIA GPU; prints a short table last.
 
-Needs the built filters, `make deps CUDA=1` (or the same libraries in LD_LIBRARY_PATH), a model directory, and documents
-as JSON Lines. Exit status 1 when a check fails; every check runs.
+Needs the built filters, `make deps CUDA=1` (or the same libraries in LD_LIBRARY_PATH and ORT_DYLIB_PATH), a model
+directory and documents as JSON Lines; the benchmarks also a Python with sentence-transformers and torch for CUDA. Every
+check runs, whatever became of the others; exit status 1 when one fails or a benchmark misses its target.
 """
 import argparse
+import functools
+import itertools
 import json
-import math
+import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
+import time
 
-# fp32 on both sides, TF32 off: only the order of the sums differs.
-SMALLEST_COSINE = 0.99999
-LARGEST_LOSS_DIFFERENCE = 1e-3
+import cuda_bench
+import cuda_check
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("what", choices=["check", "bench"])
-parser.add_argument("--bin", required=True, help="folder of the filters")
-parser.add_argument("--model", required=True)
-parser.add_argument("--corpus", required=True, help="documents as JSON Lines")
-options = parser.parse_args()
-rows = []
+HERE = pathlib.Path(__file__).resolve().parent
+# Documents of the corpus and pairs from them: enough for figures, little enough for the CPU's side.
+SIZES = {"check": (200, 192), "bench": (600, 1024)}
+SMALL = (24, 96)
 
 
-class Failed(Exception):
-    pass
+class Lab:
+    """Runs the filters in a folder of its own, and keeps a row for each check."""
+
+    def __init__(self, options, folder):
+        self.device, self.small, self.model = options.device, options.small, options.model
+        self.threads, self.options, self.folder = os.cpu_count(), options, folder
+        self.sizes = SMALL if options.small else SIZES[options.what]
+        self.rows, self.made = [], 0
+
+    def check(self, title):
+        """Runs a function that gives (fine, figure) at once, and keeps its row."""
+
+        def decorate(function):
+            start = time.perf_counter()
+            try:
+                fine, figure = function()
+            except Exception as error:  # of any kind: the other checks are to run
+                print(error, file=sys.stderr)
+                # Of what a program said, its hint is last, and before it what it died of.
+                said = [line for line in str(error).splitlines() if line.strip() and not line.startswith("hint:")]
+                fine, figure = False, (said or [repr(error)])[-1]
+            row = f"{'ok' if fine else 'FAILED':7} {title}: {figure}"
+            self.rows.append((fine, row))
+            print(f"{row} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
+
+        return decorate
+
+    def new(self, name):
+        """A path that nothing has yet."""
+        self.made += 1
+        return self.folder / f"{self.made}-{name}"
+
+    def filter(self, name, *arguments):
+        """Runs a filter; gives its stdout and stderr."""
+        return self.execute(f"{self.options.bin}/{name}", *arguments)
+
+    def python(self, script, *arguments):
+        """Runs a script that stands beside this one; gives its stdout."""
+        return self.execute(self.options.python, HERE / script, *arguments)[0]
+
+    def execute(self, *command):
+        process = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if process.returncode:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {process.stderr.strip()}")
+        return process.stdout, process.stderr
+
+    def head(self, path, lines):
+        head = self.new(path.name)
+        with open(path, encoding="utf-8") as records:
+            head.write_text("".join(itertools.islice(records, lines)), encoding="utf-8")
+        return head
+
+    @functools.cached_property
+    def corpus(self):
+        return self.head(self.options.corpus, self.sizes[0])
+
+    @functools.cached_property
+    def pairs(self):
+        path = self.new("pairs.jsonl")
+        self.filter("docs2queries", "--generator", "extractive", self.corpus, "-o", path)
+        return self.head(path, self.sizes[1])
+
+    @functools.cache
+    def shard(self, model, pairs, *flags):
+        path = self.new("shard.safetensors")
+        self.filter("pairs2shards", "--model", model, *flags, pairs, "-o", path)
+        return path
+
+    def steps(self, model, shard, *flags, device=None, out=None):
+        """Runs mnrl-train; gives each step as it is reported, with this script's clock. Closing it is a SIGKILL."""
+        out = out or self.new("model")
+        command = [f"{self.options.bin}/mnrl-train", "--model", model, "--device", device or self.device, "--out", out]
+        with tempfile.TemporaryFile("w+") as error:
+            command = list(map(str, [*command, *flags, shard]))
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=error, text=True)
+            try:
+                for line in process.stdout:
+                    yield json.loads(line) | {"clock": time.perf_counter()}
+                if process.wait():
+                    error.seek(0)
+                    raise RuntimeError(f"mnrl-train ended with {process.returncode}: {error.read().strip()}")
+            finally:
+                process.kill()
+                process.wait()
+                process.stdout.close()
 
 
-def run(name, *arguments):
-    command = [f"{options.bin}/{name}", *map(str, arguments)]
-    process = subprocess.run(command, capture_output=True, text=True)
-    if process.returncode:
-        raise Failed(f"{name} ended with {process.returncode}: {process.stderr.strip()}")
-    return process.stdout, process.stderr
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["check", "bench"])
+    parser.add_argument("--bin", required=True, help="folder of the filters")
+    parser.add_argument("--model", required=True, help="a BERT with vocab.txt, such as the demo's")
+    parser.add_argument("--corpus", required=True, type=pathlib.Path, help="documents as JSON Lines")
+    parser.add_argument("--python", default=sys.executable, help="one that has sentence-transformers [default: this]")
+    parser.add_argument("--device", default="cuda", help="what is compared with the CPU; cpu only tries this script")
+    parser.add_argument("--small", action="store_true", help="little work and no targets: only tries this script")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        lab = Lab(options, pathlib.Path(name))
+        {"check": cuda_check.checks, "bench": cuda_bench.benches}[options.what](lab)
+    for _, row in lab.rows:
+        print(row)
+    sys.exit(not all(fine for fine, _ in lab.rows))
 
 
-def check(title):
-    """Runs a function that gives (fine, figure), and keeps its row."""
-
-    def decorate(function):
-        try:
-            fine, figure = function()
-        except Failed as failure:
-            fine, figure = False, str(failure)
-        rows.append(("ok" if fine else "FAILED", title, figure))
-
-    return decorate
-
-
-def vectors(device):
-    out, _ = run("embed", "--model", options.model, "--device", device, "--format", "jsonl", options.corpus)
-    return [json.loads(line)["embedding"] for line in out.splitlines()]
-
-
-def cosine(a, b):
-    dot = lambda x, y: sum(p * q for p, q in zip(x, y))
-    return dot(a, b) / math.sqrt(dot(a, a) * dot(b, b))
-
-
-def shard(folder):
-    run("docs2queries", "--generator", "extractive", options.corpus, "-o", folder / "pairs.jsonl")
-    run("pairs2shards", "--model", options.model, folder / "pairs.jsonl", "-o", folder / "shard.safetensors")
-    return folder / "shard.safetensors"
-
-
-def train(device, folder, *flags):
-    arguments = ["--model", options.model, "--device", device, "--out", folder / device, "--overwrite", "--warmup-steps", 2]
-    out, _ = run("mnrl-train", *arguments, *flags, shard(folder))
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def checks(folder):
-    @check("embed: vectors of CUDA and CPU, lowest cosine")
-    def _():
-        lowest = min(map(cosine, vectors("cuda"), vectors("cpu")))
-        return lowest > SMALLEST_COSINE, f"{lowest:.7f}"
-
-    @check("mnrl-train: losses of CUDA and CPU without dropout, largest relative difference")
-    def _():
-        flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0)
-        pairs = zip(train("cuda", folder, *flags), train("cpu", folder, *flags))
-        largest = max(abs(a["loss"] - b["loss"]) / max(b["loss"], 1e-3) for a, b in pairs)
-        return largest < LARGEST_LOSS_DIFFERENCE, f"{largest:.2e}"
-
-    @check("mnrl-train: with dropout, mean loss of the last epoch is below that of the first")
-    def _():
-        steps = train("cuda", folder, "--epochs", 3, "--batch-size", 16, "--learning-rate", "5e-5")
-        third = len(steps) // 3
-        mean = lambda part: sum(step["loss"] for step in part) / len(part)
-        return mean(steps[-third:]) < mean(steps[:third]), f"{mean(steps[:third]):.3f} to {mean(steps[-third:]):.3f}"
-
-    @check("ir-eval: report of CUDA and CPU search is the same")
-    def _():
-        run("docs2queries", "--generator", "extractive", options.corpus, "-o", folder / "pairs.jsonl")
-        split = ("--holdout", 0.9, "--holdout-dir", folder / "heldout")
-        run("pairs2shards", "--model", options.model, *split, folder / "pairs.jsonl", "-o", "/dev/null")
-        for role, path in (("query", folder / "heldout/queries.jsonl"), ("document", options.corpus)):
-            run("embed", "--model", options.model, "--role", role, "--device", "cpu", path, "-o", folder / f"{role}.safetensors")
-        system = f"base={folder}/query.safetensors,{folder}/document.safetensors"
-        reports = [run("ir-eval", "--qrels", folder / "heldout/qrels.tsv", "--device", device, system)[0] for device in ("cuda", "cpu")]
-        return reports[0] == reports[1], "same" if reports[0] == reports[1] else "differs"
-
-
-def benches(folder):
-    for device in ("cuda", "cpu"):
-
-        @check(f"embed on {device}, tokens/s")
-        def _():
-            _, error = run("embed", "--model", options.model, "--device", device, "-v", "--format", "npy", options.corpus, "-o", "/dev/null")
-            return True, re.search(r"([\d.]+) tokens/s$", error.strip())[1]
-
-        @check(f"mnrl-train on {device}, batch 32, tokens/s of the later half of the steps")
-        def _():
-            steps = train(device, folder, "--epochs", 1)
-            later = steps[len(steps) // 2 :]
-            seconds = sum(step["tokens"] / step["tokens_per_sec"] for step in later)
-            return True, f"{sum(step['tokens'] for step in later) / seconds:,.0f}"
-
-
-with tempfile.TemporaryDirectory() as name:
-    (checks if options.what == "check" else benches)(pathlib.Path(name))
-for state, title, figure in rows:
-    print(f"{state:7} {title}: {figure}")
-sys.exit(any(state == "FAILED" for state, _, _ in rows))
+main()

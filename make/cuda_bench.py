@@ -1,0 +1,175 @@
+"""The benchmarks of make/cuda.py."""
+import contextlib
+import functools
+import json
+import math
+import random
+import re
+import struct
+from dataclasses import dataclass
+
+# The case that the product is measured by: bge-m3's shape, documents of 512 tokens, bf16.
+DOCUMENT_TOKENS, QUERY_TOKENS = 512, 32
+BATCH, LARGE_BATCH = 32, 1024
+CASE_PAIRS, CASE_EPOCHS = 5000, 3
+TARGET_SHARE_OF_PEAK, TARGET_SECONDS, TARGET_SLOWDOWN, TARGET_RATIO = 0.45, 60, 1.35, 2
+# By standin.py 1.3 to 1.5 tokens a word: queries of 16 to 32 tokens, and documents that are cut.
+QUERY_WORDS, DOCUMENT_WORDS = (11, 21), 500
+# The first warms up: memory, choice of kernels.
+EPOCHS = 3
+
+
+@dataclass
+class Timed:
+    """The epochs behind the first."""
+
+    seconds: float
+    pairs: int
+    tokens: int
+    steps: int
+
+    @property
+    def rate(self):
+        return self.pairs / self.seconds
+
+
+def texts(lab):
+    records = [json.loads(line) for line in lab.corpus.read_text(encoding="utf-8").splitlines()]
+    return [f"{record.get('title', '')} {record['text']}".strip() for record in records]
+
+
+def write_pairs(path, documents, count, words=0):
+    """Pairs of a few words and the document that they are from, or several side by side until there are `words`."""
+    generator = random.Random(0)
+    with open(path, "w", encoding="utf-8") as file:
+        for number in range(count):
+            found = documents[number % len(documents)].split()
+            while len(found) < words:
+                found += generator.choice(documents).split()
+            length = generator.randint(*QUERY_WORDS)
+            start = generator.randint(0, max(0, len(found) - length))
+            pair = {"anchor": " ".join(found[start : start + length]), "positive": " ".join(found)}
+            file.write(json.dumps(pair) + "\n")
+    return path
+
+
+def lengths(shard):
+    """Tokens of every row of a shard of anchors and positives, by its cu_seqlens."""
+    with open(shard, "rb") as file:
+        size = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(size))
+        for column in ("anchor", "positive"):
+            begin, end = header[f"{column}.cu_seqlens"]["data_offsets"]
+            file.seek(8 + size + begin)
+            ends = struct.unpack(f"<{(end - begin) // 8}q", file.read(end - begin))
+            yield from (after - before for before, after in zip(ends, ends[1:]))
+
+
+def operations(config, rows):
+    """Of a forward and backward pass: 6 a token and weight of the matrices, and 12 a layer, unit and pair of tokens."""
+    layers, hidden, inner = (config[key] for key in ("num_hidden_layers", "hidden_size", "intermediate_size"))
+    weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
+    return 6 * weights * sum(rows) + 12 * layers * hidden * sum(length**2 for length in rows)
+
+
+def benches(lab):
+    def target(reached):
+        """Without meaning when little is done."""
+        return lab.small or reached
+
+    for device in (lab.device, "cpu"):
+
+        @lab.check(f"embed on {device}, tokens/s")
+        def _():
+            flags = ("--model", lab.model, "--device", device, "-v", "--format", "npy")
+            _, error = lab.filter("embed", *flags, lab.corpus, "-o", "/dev/null")
+            return True, re.search(r"([\d.]+) tokens/s$", error.strip())[1]
+
+    for device, precision in ((lab.device, "fp32"), (lab.device, "bf16"), ("cpu", "fp32")):
+
+        @lab.check(f"mnrl-train on {device}, {precision}, batch {BATCH}, tokens/s of the later half of the steps")
+        def _():
+            flags = ("--epochs", 1, "--warmup-steps", 0, "--precision", precision)
+            steps = list(lab.steps(lab.model, lab.shard(lab.model, lab.pairs), *flags, device=device))
+            later = steps[len(steps) // 2 :]
+            seconds = sum(step["tokens"] / step["tokens_per_sec"] for step in later)
+            return True, f"{sum(step['tokens'] for step in later) / seconds:,.0f}"
+
+    batch, large_batch = (4, 16) if lab.small else (BATCH, LARGE_BATCH)
+    pairs = {
+        "long": write_pairs(lab.new("long.jsonl"), texts(lab), large_batch, DOCUMENT_WORDS),
+        "mixed": write_pairs(lab.new("mixed.jsonl"), texts(lab), large_batch),
+    }
+
+    @functools.cache
+    def standin():
+        path = lab.new("standin")
+        lab.python("standin.py", path, "--words", f"{lab.model}/vocab.txt", *(["--layers", 1] if lab.small else []))
+        return path
+
+    @functools.cache
+    def peak():
+        work = ["--size", 512, "--products", 3] if lab.small else []
+        return json.loads(lab.python("matrix_peak.py", "--device", lab.device, *work))["tflops"]
+
+    def shard(name):
+        cut = ("--query-max-length", QUERY_TOKENS, "--document-max-length", DOCUMENT_TOKENS)
+        return lab.shard(standin(), pairs[name], *cut)
+
+    @functools.cache
+    def train(name, size, *flags):
+        """By this script's clock. The weights stay: random ones learn nothing, and what a step costs is the same."""
+        rows = list(lengths(shard(name)))
+        steps = math.ceil(len(rows) / 2 / size)
+        flags = ("--epochs", EPOCHS, "--batch-size", size, "--learning-rate", 0, "--warmup-steps", 0, *flags)
+        clocks = []
+        with contextlib.closing(lab.steps(standin(), shard(name), "--precision", "bf16", *flags)) as reports:
+            for report in reports:
+                clocks.append(report["clock"])
+                if len(clocks) == EPOCHS * steps:
+                    break  # saving the model is not timed, so it need not be done
+        timed = EPOCHS - 1
+        return Timed(clocks[-1] - clocks[steps - 1], timed * len(rows) // 2, timed * sum(rows), timed * steps)
+
+    @lab.check("peak of a bf16 matrix product, TFLOP/s")
+    def _():
+        return True, f"{peak():,.3g}"
+
+    def share_of_peak(*flags):
+        timed = train("long", batch, *flags)
+        config = json.loads((standin() / "config.json").read_text(encoding="utf-8"))
+        flops = operations(config, list(lengths(shard("long")))) * (EPOCHS - 1) / timed.seconds
+        return flops / 1e12 / peak(), f"{timed.tokens / timed.seconds:,.0f} tokens/s, {timed.steps} steps"
+
+    title = f"bge-m3's shape, documents of {DOCUMENT_TOKENS} tokens, bf16, batch {batch}"
+
+    @lab.check(f"{title}, share of that peak (target {TARGET_SHARE_OF_PEAK:.0%})")
+    def _():
+        share, figure = share_of_peak()
+        return target(share >= TARGET_SHARE_OF_PEAK), f"{share:.1%}, {figure}"
+
+    @lab.check(f"{title}, share of that peak, with --batch-tokens 65536")
+    def _():
+        share, figure = share_of_peak("--batch-tokens", 65536)
+        return True, f"{share:.1%}, {figure}"
+
+    @lab.check(f"{title}, seconds for {CASE_PAIRS:,} pairs x {CASE_EPOCHS} epochs by that (target {TARGET_SECONDS})")
+    def _():
+        seconds = CASE_PAIRS * CASE_EPOCHS / train("long", batch).rate
+        return target(seconds <= TARGET_SECONDS), f"{seconds:.1f}"
+
+    @lab.check(f"time of a pair in batches of {large_batch:,} over that in {batch} (target {TARGET_SLOWDOWN})")
+    def _():
+        slowdown = train("long", batch).rate / train("long", large_batch).rate
+        return target(slowdown <= TARGET_SLOWDOWN), f"{slowdown:.2f}, {train('long', large_batch).steps} steps"
+
+    @lab.check(f"the same model on the corpus's own lengths, over sentence-transformers' speed (target {TARGET_RATIO})")
+    def _():
+        flags = ["--batch-size", batch, "--learning-rate", 0, "--precision", "bf16", "--max-length", DOCUMENT_TOKENS]
+        flags += ["--epochs", EPOCHS, "--untimed-epochs", 1, "--threads", lab.threads]
+        out = lab.python("bench_reference.py", "train", standin(), pairs["mixed"], *flags)
+        theirs = json.loads(out.splitlines()[-1])
+        mine = train("mixed", batch)
+        speed, their_speed = mine.tokens / mine.seconds, theirs["tokens"] / theirs["seconds"]
+        ratio = speed / their_speed
+        return target(ratio >= TARGET_RATIO), f"{ratio:.2f}, {speed:,.0f} to {their_speed:,.0f} tokens/s"
