@@ -17,13 +17,14 @@ const FLOORS: [&[&str]; 4] = [
 ];
 
 /// Heavy dependencies, and the one folder whose manifest names each.
-const HOMES: [(&str, &str); 11] = [
+const HOMES: [(&str, &str); 12] = [
     ("tch", "shared/torch"),
     ("torch-sys", "shared/torch"),
     ("ort", "shared/ort-engine"),
     ("tokenizers", "shared/tokenize"),
     ("memmap2", "shared/tensors"),
     ("safetensors", "shared/tensors"),
+    ("rawzip", "shared/tensors"),
     ("hf-hub", "shared/model"),
     ("indicatif", "shared/cli"),
     ("signal-hook", "shared/cli"),

@@ -3,6 +3,8 @@
 mod dev;
 mod divergence;
 mod killed;
+mod losses;
 mod refusals;
 mod signals;
 mod start;
+mod weights;

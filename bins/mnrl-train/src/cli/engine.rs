@@ -16,7 +16,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
 
-    /// Tokens that go through the network at once [default: 4096 on the CPU, 65536 on CUDA]
+    /// Tokens that go through the network at once [default: 2048 on the CPU, 65536 on CUDA, less for large models]
+    ///
+    /// A text that is longer goes alone. On the CPU they take 1 GB at most unless this flag says otherwise, on CUDA half
+    /// of --memory.
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_tokens: Option<u32>,
 
@@ -52,19 +55,30 @@ impl Precision {
 
 /// Tokens of a row, for the families whose memory depends on it.
 const TYPICAL_LENGTH: usize = 256;
+/// More are not faster.
+const CPU_BATCH_TOKENS: usize = 2048;
+const CUDA_BATCH_TOKENS: usize = 65_536;
+/// What the CPU may hold of one micro-batch unless told otherwise.
+const CPU_BATCH_MEMORY: u64 = 1 << 30;
 /// What the CPU may hold of a batch unless told otherwise.
 const CPU_MEMORY: u64 = 2 << 30;
 
 impl EngineArgs {
     /// How batches are cut for this model and device.
     pub(crate) fn budget(&self, config: &EncoderConfig, device: Device) -> anyhow::Result<Budget> {
-        let tokens = self.batch_tokens.unwrap_or(if device == Device::Cpu { 4096 } else { 65_536 });
         let bytes = match (self.memory, device) {
             (Some(bytes), _) => bytes as u64,
             (None, Device::Cpu) => CPU_MEMORY,
             (None, _) => memory::free(device)?.unwrap_or(CPU_MEMORY) / 10 * 7,
         };
-        let live_tokens = bytes / memory::bytes_a_token(config, self.precision.kind(), TYPICAL_LENGTH);
-        Ok(Budget { batch_tokens: tokens as usize, live_tokens: live_tokens as usize })
+        let a_token = memory::bytes_a_token(config, self.precision.kind(), TYPICAL_LENGTH);
+        let live_tokens = (bytes / a_token) as usize;
+        let batch_tokens = match (self.batch_tokens, device) {
+            (Some(tokens), _) => tokens as usize,
+            // Not by --memory, which must not change the result.
+            (None, Device::Cpu) => CPU_BATCH_TOKENS.min((CPU_BATCH_MEMORY / a_token) as usize),
+            (None, _) => CUDA_BATCH_TOKENS.min(live_tokens / 2),
+        };
+        Ok(Budget { batch_tokens: batch_tokens.max(1), live_tokens })
     }
 }

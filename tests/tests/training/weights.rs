@@ -1,0 +1,79 @@
+//! Which weights change, and what is saved.
+
+use embtune_tests::Folder;
+
+use crate::start::{start, train};
+
+/// The tensors of a model, by name.
+fn tensors(folder: &Folder, model: &str) -> Vec<(String, Vec<f32>)> {
+    let bytes = folder.bytes(&format!("{model}/model.safetensors"));
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
+    tensors
+        .map(|(name, info)| {
+            let offset = |index: usize| 8 + length + info["data_offsets"][index].as_u64().unwrap() as usize;
+            let values = bytes[offset(0)..offset(1)].as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x));
+            (name.clone(), values.collect())
+        })
+        .collect()
+}
+
+/// Names of the tensors that are not what they were.
+fn changed(folder: &Folder, model: &str) -> Vec<String> {
+    let base = tensors(folder, "BASE");
+    let tuned = tensors(folder, model);
+    assert_eq!(base.len(), tuned.len());
+    base.into_iter().zip(tuned).filter(|(base, tuned)| base != tuned).map(|(base, _)| base.0).collect()
+}
+
+#[test]
+fn lora_changes_its_targets_and_leaves_an_adapter() {
+    let folder = start();
+    train(&folder, "TUNED", "--lora r=4,targets=query,intermediate.dense").done();
+    let changed = changed(&folder, "TUNED");
+    assert!(!changed.is_empty());
+    for name in changed {
+        assert!(name.ends_with("query.weight") || name.ends_with("intermediate.dense.weight"), "{name}");
+    }
+    let config: serde_json::Value = serde_json::from_str(&folder.read("TUNED/adapter/adapter_config.json")).unwrap();
+    assert_eq!((&config["peft_type"], &config["r"], &config["lora_alpha"]), (&"LORA".into(), &4.into(), &8.into()));
+    let adapter = folder.bytes("TUNED/adapter/adapter_model.safetensors");
+    let name = b"base_model.model.encoder.layer.0.attention.self.query.lora_A.weight";
+    assert!(adapter.windows(name.len()).any(|window| window == name));
+    let refusal = train(&folder, "NONE", "--lora r=4,targets=qurey").refusal();
+    assert!(refusal.contains("no linear layer is called \"qurey\""), "{refusal}");
+}
+
+#[test]
+fn frozen_parts_stay() {
+    let folder = start();
+    train(&folder, "TUNED", "--freeze layers:1").done();
+    for name in changed(&folder, "TUNED") {
+        assert!(!name.starts_with("embeddings.") && !name.starts_with("encoder.layer.0."), "{name}");
+    }
+}
+
+#[test]
+fn the_base_model_is_mixed_in() {
+    let folder = start();
+    train(&folder, "TUNED", "").done();
+    train(&folder, "MIXED", "--merge-base 0.25").done();
+    let (base, tuned, mixed) = (tensors(&folder, "BASE"), tensors(&folder, "TUNED"), tensors(&folder, "MIXED"));
+    for ((base, tuned), mixed) in base.iter().zip(&tuned).zip(&mixed) {
+        for ((base, tuned), mixed) in base.1.iter().zip(&tuned.1).zip(&mixed.1) {
+            assert!((0.25 * base + 0.75 * tuned - mixed).abs() < 1e-6, "{base} and {tuned} gave {mixed}");
+        }
+    }
+    let refusal = train(&folder, "NONE", "--merge-base auto").refusal();
+    assert!(refusal.contains("--merge-base auto is decided by a dev set"), "{refusal}");
+}
+
+#[test]
+fn memory_does_not_change_a_byte() {
+    let folder = start();
+    let flags = "--batch-tokens 256 --precision bf16 --ema 0.9";
+    train(&folder, "LARGE", &format!("{flags} --memory 1G")).done();
+    train(&folder, "SMALL", &format!("{flags} --memory 1K")).done();
+    assert!(folder.bytes("LARGE/model.safetensors") == folder.bytes("SMALL/model.safetensors"), "other weights");
+}
