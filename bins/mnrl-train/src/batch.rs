@@ -38,12 +38,12 @@ impl Place<'_> {
 impl<'a> Batch<'a> {
     pub(crate) fn gather(shards: &'a Shards, pairs: &[usize]) -> Self {
         let found: Vec<_> = pairs.iter().map(|pair| shards.find(*pair)).collect();
-        let column = |column| found.iter().map(move |(shard, row)| Place { shard: *shard, column, row: *row });
+        let column = |column| found.iter().map(move |(shard, row)| Place { shard, column, row: *row });
         let mut places: Vec<Place<'_>> = column(Column::Anchor).chain(column(Column::Positive)).collect();
         let mut owners: Vec<usize> = (0..pairs.len()).collect();
         for (owner, (shard, pair)) in found.iter().enumerate() {
             for row in shard.negatives(*pair) {
-                places.push(Place { shard: *shard, column: Column::Negative, row });
+                places.push(Place { shard, column: Column::Negative, row });
                 owners.push(owner);
             }
         }
@@ -141,11 +141,12 @@ mod tests {
         Flags::parse_from([&["x"], flags].concat()).loss
     }
 
-    fn shards(parts: &[(&[(u16, u16)], Option<&str>, bool)]) -> Shards {
+    /// Pairs with their number of negatives, the guide, whether there are scores.
+    type Part<'a> = (&'a [(u16, u16)], Option<&'a str>, bool);
+
+    fn shards(parts: &[Part<'_>]) -> Shards {
         let directory = tempfile::tempdir().unwrap();
-        let set = |(pairs, guide, scored): &(&[(u16, u16)], Option<&str>, bool)| {
-            (vec![shard(directory.path(), pairs, *guide, *scored)], 1.0)
-        };
+        let set = |(pairs, guide, scored): &Part<'_>| (vec![shard(directory.path(), pairs, *guide, *scored)], 1.0);
         Shards::new(parts.iter().map(set).collect())
     }
 

@@ -42,13 +42,13 @@ impl Trainer<'_> {
         let mut batches = self.sampler.epoch(course.epoch);
         let mut saved = course.step;
         loop {
-            if self.is_evaluation_due(course, course.batch >= batches.len()) {
-                if let Err(error) = self.evaluate_and_record(course) {
-                    if self.session.interrupt().check().is_err() {
-                        self.save_for_later(course, saved)?;
-                    }
-                    return Err(error);
+            if self.is_evaluation_due(course, course.batch >= batches.len())
+                && let Err(error) = self.evaluate_and_record(course)
+            {
+                if self.session.interrupt().check().is_err() {
+                    self.save_for_later(course, saved)?;
                 }
+                return Err(error);
             }
             let every = self.cli.checkpoint.checkpoint_every;
             if course.step > saved && every.is_some_and(|every| course.step.is_multiple_of(every.get())) {

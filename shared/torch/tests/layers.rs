@@ -1,10 +1,7 @@
 //! The kernels against the same formulas in plain libtorch operations, values and gradients.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{
-    Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, generator_state, seed,
-    set_generator_state,
-};
+use embtune_torch::{Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, seed};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -147,17 +144,6 @@ fn dropout_keeps_its_share_and_follows_its_key() {
     let other = drop(&keys, 4, &ones);
     let same = other.eq_tensor(&dropped).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
     assert!((same - 0.82).abs() < 0.01, "independent masks agree on 0.9² + 0.1²: {same}");
-}
-
-#[test]
-fn a_generator_goes_back_to_its_state() {
-    seed(4);
-    let state = generator_state(Device::Cpu).unwrap();
-    let first = Tensor::randn([100], CPU);
-    assert_ne!(first, Tensor::randn([100], CPU));
-    set_generator_state(Device::Cpu, &state).unwrap();
-    assert_eq!(first, Tensor::randn([100], CPU));
-    assert!(set_generator_state(Device::Cpu, &first).is_err(), "a state is bytes");
 }
 
 #[test]

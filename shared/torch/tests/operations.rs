@@ -1,7 +1,7 @@
 //! The shim's operations against plain formulas in tch.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{AdamW, clip, leaf};
+use embtune_torch::{AdamW, Segment, clip, leaf};
 
 fn randn(size: &[i64]) -> Tensor {
     Tensor::randn(size, (Kind::Float, Device::Cpu))
@@ -38,10 +38,15 @@ fn the_norm_is_exact_over_millions_of_elements() {
 fn adamw_follows_its_formula() {
     let (rate, decay, n) = (1e-2, 0.1, 40);
     let parameters = randn(&[n]);
-    let mut optimizer = AdamW::new(&parameters, 25, decay);
+    let segments = vec![
+        Segment { range: 0..25, rate: 1.0, weight_decay: decay },
+        Segment { range: 25..n, rate: 0.5, weight_decay: 0.0 },
+    ];
+    let mut optimizer = AdamW::new(&parameters, segments);
     let mut expected = parameters.to_kind(Kind::Double);
     let (mut m, mut v) = (expected.zeros_like(), expected.zeros_like());
-    let decays = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double) * (rate * decay);
+    let first_segment = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double);
+    let (decays, rates) = (&first_segment * (rate * decay), (&first_segment + 1.0) * (rate / 2.0));
     for t in 1..=5 {
         let grad = randn(&[n]) * 3.0;
         let (_, divisor) = clip(&grad, 1.0).unwrap();
@@ -49,7 +54,7 @@ fn adamw_follows_its_formula() {
         m = m * 0.9 + &g * 0.1;
         v = v * 0.999 + &g * &g * 0.001;
         let (first, second) = (1.0 - 0.9_f64.powi(t), 1.0 - 0.999_f64.powi(t));
-        expected = &expected * (1.0 - &decays) - &m * (rate / first) / ((&v / second).sqrt() + 1e-8);
+        expected = &expected * (1.0 - &decays) - &m * &rates / first / ((&v / second).sqrt() + 1e-8);
         optimizer.step(&parameters, &grad, rate, &divisor).unwrap();
     }
     assert!(distance(&parameters.to_kind(Kind::Double), &expected) < 1e-6);
