@@ -44,9 +44,9 @@ pub(crate) struct OptimizerArgs {
     #[arg(long, value_name = "PART")]
     pub(crate) freeze: Option<Freeze>,
 
-    /// Train low-rank changes of linear layers only: r=NUM[,alpha=NUM][,targets=NAME,NAME]
+    /// Train low-rank changes of linear layers only, as in r=16,alpha=32,targets=query,value
     ///
-    /// alpha is 2 r unless given, targets are query and value. The model is saved with the changes merged, and the
+    /// alpha is twice r unless given, and targets are query and value. The model is saved with the changes merged, and the
     /// changes alone as a PEFT adapter in its folder adapter.
     #[arg(long, value_name = "SPEC")]
     pub(crate) lora: Option<Lora>,
