@@ -74,6 +74,8 @@ impl<'a> Batch<'a> {
                 places.iter().flat_map(|place| place.shard.guide(place.column, place.row)).collect();
             Ok::<_, TorchError>(Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device)?)
         };
+        // All of them, or the loss takes none.
+        let scores: Option<Vec<f32>> = if loss.reads_scores() { documents.iter().map(score).collect() } else { None };
         Ok(Targets {
             pairs: self.pairs,
             owners: self.owners.clone(),
@@ -82,8 +84,8 @@ impl<'a> Batch<'a> {
             } else {
                 FalseNegatives::find(&hashes(anchors), &hashes(documents))
             },
-            // All of them, or the loss takes none.
-            scores: if loss.reads_scores() { documents.iter().map(score).collect() } else { None },
+            scores: scores
+                .filter(|scores| !loss.reads_labels() || scores.iter().all(|score| [0.0, 1.0].contains(score))),
             guide: if loss.reads_guide() { Some(Guide::new(&guide(anchors)?, &guide(documents)?)?) } else { None },
         })
     }

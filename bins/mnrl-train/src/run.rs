@@ -48,7 +48,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
-    anyhow::ensure!(total > 0, "the sets' weights leave no pair for any epoch\nhint: raise --weights or --epochs");
+    anyhow::ensure!(total > 0, "--weights leave no pair to train on\nhint: raise them, or --epochs");
     let schedule = cli.optimizer.schedule(total);
     if schedule.warmup >= total {
         let (warmup, peak) = (schedule.warmup, schedule.peak);

@@ -125,6 +125,7 @@ impl Shards {
         Ok(Supply {
             negatives: self.negatives() > 0,
             scores: self.first_without_scores().is_none(),
+            labels: self.has_labels(),
             guide: self.guide_dimension()?.is_some(),
         })
     }
@@ -153,6 +154,15 @@ impl Shards {
         self.files.iter().find_map(|Source { shard, name }| {
             let pair = (0..shard.pairs()).find(|pair| lacks(shard, *pair))?;
             Some(format!("{name}: pair {}", pair + 1))
+        })
+    }
+
+    /// Whether every positive and negative has a score of 0 or 1.
+    fn has_labels(&self) -> bool {
+        let is_label = |score: Option<f32>| score.is_some_and(|score| score == 0.0 || score == 1.0);
+        self.files.iter().all(|Source { shard, .. }| {
+            (0..shard.pairs()).all(|row| is_label(shard.score(Column::Positive, row)))
+                && (0..shard.negative_rows()).all(|row| is_label(shard.score(Column::Negative, row)))
         })
     }
 

@@ -12,7 +12,7 @@ use super::{Loss, Targets};
 /// Draws the matching together and the others apart, up to a margin:
 /// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over all anchors with each document of theirs.
 ///
-/// The label `y` is the document's score; without scores it is 1 for positives and 0 for negatives. Hadsell et al.
+/// The label `y` is the document's score, 0 or 1; without scores it is 1 for positives and 0 for negatives. Hadsell et al.
 /// 2006; sentence-transformers `losses/contrastive.py`.
 #[derive(Debug)]
 pub(crate) struct Contrastive {

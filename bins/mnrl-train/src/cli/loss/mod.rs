@@ -87,8 +87,8 @@ pub(crate) enum LossKind {
     Symmetric,
     /// The positive is to be closer to the anchor than each of the pair's negatives, by a margin
     Triplet,
-    /// The positive is to be close to the anchor and the pair's negatives far; the shard's scores, where it has them,
-    /// are the labels, from 1 for close to 0 for far
+    /// The positive is to be close to the anchor and the pair's negatives far; the shard's scores are the labels when
+    /// all are 1, for close, or 0, for far
     Contrastive,
     /// The similarities of anchors with their positives and negatives are to have the order of the shard's scores
     Cosent,

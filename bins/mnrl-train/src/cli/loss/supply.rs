@@ -12,6 +12,8 @@ pub(crate) struct Supply {
     pub(crate) negatives: bool,
     /// A score of every positive and negative.
     pub(crate) scores: bool,
+    /// Scores that are all 0 or 1.
+    pub(crate) labels: bool,
     /// A guide model's vectors.
     pub(crate) guide: bool,
 }
@@ -20,6 +22,11 @@ impl LossArgs {
     /// Whether the loss makes use of scores, if there are any.
     pub(crate) fn reads_scores(&self) -> bool {
         matches!(self.kind, LossKind::Contrastive | LossKind::Cosent | LossKind::MarginMse)
+    }
+
+    /// Whether the loss takes scores for labels, which only 0 and 1 are: those of `mine-negatives` are none.
+    pub(crate) fn reads_labels(&self) -> bool {
+        self.kind == LossKind::Contrastive
     }
 
     /// Whether vectors of the trained model are to be compared by cosine, else by dot product.
@@ -50,8 +57,8 @@ impl LossArgs {
             if hard { "--hardness-mode hard".into() } else { format!("--loss {name}") }
         );
         ensure!(
-            supply.negatives || supply.scores || !contrastive,
-            "--loss {name} needs negatives or scores: positives alone would make all vectors one\nhint: mine-negatives adds negatives"
+            supply.negatives || supply.labels || !contrastive,
+            "--loss {name} needs negatives, or labels of 0 and 1: positives alone would make all vectors one\nhint: mine-negatives adds negatives; pairs2shards takes labels from the pairs' field \"label\""
         );
         ensure!(
             supply.scores || contrastive || !self.reads_scores(),

@@ -118,6 +118,7 @@ fn shards_have_to_have_what_the_loss_reads() {
     let supply = |letters: &str| Supply {
         negatives: letters.contains('n'),
         scores: letters.contains('s'),
+        labels: letters.contains('l'),
         guide: letters.contains('g'),
     };
     for (flags, enough, too_little) in [
@@ -126,7 +127,7 @@ fn shards_have_to_have_what_the_loss_reads() {
         ("--hardness-mode in-batch --hardness-strength 9", vec![""], vec![]),
         ("--hardness-mode hard --hardness-strength 5", vec!["n"], vec!["", "sg"]),
         ("--loss triplet", vec!["n"], vec!["", "sg"]),
-        ("--loss contrastive", vec!["n", "s"], vec!["", "g"]),
+        ("--loss contrastive", vec!["n", "sl"], vec!["", "g", "s"]),
         ("--loss cosent", vec!["s"], vec!["", "ng"]),
         ("--loss margin-mse", vec!["ns"], vec!["", "n", "s"]),
         ("--loss gist", vec!["g"], vec!["", "ns"]),
