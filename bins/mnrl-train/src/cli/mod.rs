@@ -23,11 +23,18 @@ use crate::merge::MergeBase;
 
 const SECTIONS: &str = "\
 Loss:
-  mnrl is MultipleNegativesRankingLoss: each anchor is compared with every positive and negative of
-  the batch by cosine, times --scale, and a cross entropy asks for its own positive. All losses have
-  the formulas and the defaults of sentence-transformers 6. A document is left out of the sum, and
-  counted in the log as masked, when it has the text, the document id or the group of one of the
-  anchor's positives, or is the anchor's text.
+  Formulas and defaults are sentence-transformers'. mnrl, symmetric and gist compare each pair with
+  the whole batch. triplet and margin-mse take a pair's anchor and positive with each negative of
+  the pair, contrastive and cosent the anchor with each document of the pair. A pair may have any
+  number of negatives. cosent and margin-mse read the shard's scores, contrastive its labels, gist its guide
+  vectors.
+
+False negatives:
+  Pairs with one anchor text are one question, and the positives of all of them answer it. What has
+  the question's text, or the text, document id or group of an answer, is no negative of it. Two
+  questions are no negatives of each other when they have an answer in common in this sense; nor are
+  their positives. So it is in every direction, and with the negatives of triplet and, without
+  labels, of contrastive. The log counts what is left out as masked; --no-mask leaves out nothing.
 
 Sets:
   Each operand is a set, with the prompts that pairs2shards put before its texts; a directory that
