@@ -70,7 +70,7 @@ impl Sampler {
         }
     }
 
-    /// Number of batches of an epoch, exactly; takes as long as [`epoch`](Self::epoch) without duplicates, else no time.
+    /// Number of batches of an epoch, exactly. With --no-duplicates it takes as long as [`epoch`](Self::epoch), else no time.
     pub(crate) fn steps(&self, epoch: u32) -> u64 {
         if self.collisions.is_some() {
             return self.epoch(epoch).len() as u64;
