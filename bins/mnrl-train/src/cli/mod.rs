@@ -26,8 +26,8 @@ Loss:
   Formulas and defaults are sentence-transformers'. mnrl, symmetric and gist compare each pair with
   the whole batch. triplet and margin-mse take a pair's anchor and positive with each negative of
   the pair, contrastive and cosent the anchor with each document of the pair. A pair may have any
-  number of negatives. cosent and margin-mse read the shard's scores, contrastive its labels, gist its guide
-  vectors.
+  number of negatives. cosent and margin-mse read the shard's scores, contrastive its labels, gist
+  its guide vectors.
 
 False negatives:
   Pairs with one anchor text are one question, and the positives of all of them answer it. What has
@@ -46,7 +46,7 @@ Sets:
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
   clipping), tokens, tokens_per_sec, masked, memory_mb (the most so far). An evaluation on the dev set
-  is an object of its own: step, metric, score, best, seconds. A reader that goes away does not end
+  is an object of its own: step, the metric's name with the figure, best, seconds. A reader that goes away does not end
   the training. --plan prints a table instead, and trains nothing.
 
 Output directory:
