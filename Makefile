@@ -85,6 +85,10 @@ bench: build .deps/parity/ready ## Time embed and mnrl-train beside sentence-tra
 	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) \
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
 
+.PHONY: quality
+quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
+	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA)
+
 .PHONY: check-cuda bench-cuda
 bench-cuda: .deps/parity/ready
 check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU's (on a machine with a GPU)

@@ -95,7 +95,7 @@ train.outputs = $(tuned) $(run)/log.jsonl
 train.stdout  = $(run)/log.jsonl
 train.command = $(BIN)/mnrl-train --model $(MODEL) --out $(tuned) --overwrite --epochs $(EPOCHS) \
   --batch-size $(BATCH_SIZE) --learning-rate $(LEARNING_RATE) --warmup-steps $(WARMUP_STEPS) --seed $(SEED) \
-  --device $(DEVICE) $(TRAIN_FLAGS) $(run)/train.safetensors
+  --device $(DEVICE) --resume $(TRAIN_FLAGS) $(run)/train.safetensors
 
 # $(call embedding,STAGE,FILES OF THE MODEL,MODEL,ROLE,TEXTS)
 define embedding
