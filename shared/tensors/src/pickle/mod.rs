@@ -8,6 +8,10 @@
 //! Source: opcodes in `Lib/pickletools.py` (CPython), the meaning of the persistent ids in
 //! `torch/serialization.py`, arguments in `torch/_utils.py`.
 
+mod stack;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use safetensors::Dtype;
@@ -263,125 +267,6 @@ impl<'a> Machine<'a> {
         entries.extend(pairs.iter().map(|[key, value]| (*key, *value)));
         Ok(())
     }
-
-    fn push(&mut self, value: Value<'a>) {
-        self.stack.push(self.arena.len());
-        self.arena.push(value);
-    }
-
-    fn push_integer(&mut self, bytes: usize) -> Result<(), String> {
-        let value = little_endian(self.take(bytes)?);
-        self.push(Value::Int(value as i64));
-        Ok(())
-    }
-
-    /// Two's complement of any length; only what fits into 64 bits is a size.
-    fn push_long(&mut self) -> Result<(), String> {
-        let length = self.byte()?;
-        let bytes = self.take(length.into())?;
-        if bytes.len() > 8 {
-            return Err(format!("has an integer of {length} bytes"));
-        }
-        let unused = 64 - 8 * bytes.len() as u32;
-        let value = if bytes.is_empty() { 0 } else { (little_endian(bytes) << unused) as i64 >> unused };
-        self.push(Value::Int(value));
-        Ok(())
-    }
-
-    fn push_text(&mut self, length_bytes: usize) -> Result<(), String> {
-        let length = little_endian(self.take(length_bytes)?);
-        if length > MAX_TEXT as u64 {
-            return Err(format!("has a text of {length} bytes"));
-        }
-        let text = utf8(self.take(length as usize)?)?;
-        self.push(Value::Text(text));
-        Ok(())
-    }
-
-    fn push_tuple(&mut self, length: usize) -> Result<(), String> {
-        let mut items = (0..length).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
-        items.reverse();
-        self.push(Value::Tuple(items));
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Result<Id, String> {
-        self.top()?;
-        self.stack.pop().ok_or_else(underflow)
-    }
-
-    /// What stands above the last mark.
-    fn top(&self) -> Result<Id, String> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        self.stack.get(floor..).and_then(<[Id]>::last).copied().ok_or_else(underflow)
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<Id>, String> {
-        let mark = self.marks.pop().ok_or_else(underflow)?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    fn memoize(&mut self, index: u32) -> Result<(), String> {
-        let value = self.top()?;
-        self.memo.insert(index, value);
-        Ok(())
-    }
-
-    fn recall(&mut self, index: u32) -> Result<(), String> {
-        let value = self.memo.get(&index).ok_or_else(|| format!("recalls value {index}, which it did not keep"))?;
-        self.stack.push(*value);
-        Ok(())
-    }
-
-    fn text(&self, id: Id) -> Result<&'a str, String> {
-        match self.arena[id] {
-            Value::Text(text) => Ok(text),
-            _ => Err("has a name that is not a text".into()),
-        }
-    }
-
-    fn size(&self, id: Id) -> Result<usize, String> {
-        match self.arena[id] {
-            Value::Int(size) => usize::try_from(size).map_err(|_| format!("has a size of {size}")),
-            _ => Err("has a size that is not an integer".into()),
-        }
-    }
-
-    fn sizes(&self, id: Id) -> Result<Vec<usize>, String> {
-        match &self.arena[id] {
-            Value::Tuple(sizes) if sizes.len() > MAX_DIMENSIONS => {
-                Err(format!("has a tensor of {} dimensions", sizes.len()))
-            }
-            Value::Tuple(sizes) => sizes.iter().map(|size| self.size(*size)).collect(),
-            _ => Err("has a shape that is not a tuple".into()),
-        }
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or("ends too early")?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or("ends too early")?;
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, String> {
-        let [byte] = self.array()?;
-        Ok(byte)
-    }
-
-    /// Up to the end of the line, which is left out.
-    fn line(&mut self) -> Result<&'a str, String> {
-        let end =
-            self.rest.iter().take(MAX_TEXT).position(|byte| *byte == b'\n').ok_or("has a name that does not end")?;
-        let line = self.take(end)?;
-        self.byte()?;
-        utf8(line)
-    }
 }
 
 fn storage_type(class: &str) -> Option<Dtype> {
@@ -418,81 +303,4 @@ pub(crate) fn shown(name: &str) -> String {
     const MOST: usize = 100;
     let cut: String = name.chars().take(MOST).collect();
     if cut.len() < name.len() { format!("{:?}", cut + "…") } else { format!("{cut:?}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The error of a program.
-    fn refused(program: &[u8]) -> String {
-        read(program).unwrap_err()
-    }
-
-    const GLOBALS: &[u8] = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00ctorch\nFloatStorage\nq\x01";
-
-    /// A tensor of one element whose shape is on the stack between `before` and `after`.
-    fn with_shape(shape: &[u8]) -> Vec<u8> {
-        let storage = b"(X\x07\x00\x00\x00storageh\x01X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ";
-        let name = b"}X\x01\x00\x00\x00a";
-        [GLOBALS, name, b"h\x00(", storage, b"K\x00", shape, b")tRs."].concat()
-    }
-
-    #[test]
-    fn a_tensor_is_read() {
-        let program = with_shape(b")");
-        let storage = Storage { dtype: Dtype::F32, key: "0", elements: 1 };
-        assert_eq!(read(&program), Ok(vec![("a", View { storage, offset: 0, shape: vec![], strides: vec![] })]));
-    }
-
-    #[test]
-    fn sizes_that_are_none_are_refused() {
-        assert_eq!(refused(&with_shape(b"J\xff\xff\xff\xff\x85")), "has a size of -1");
-        assert_eq!(refused(&with_shape(b"\x8a\x01\xff\x85")), "has a size of -1");
-        assert_eq!(refused(&with_shape(b"\x8a\x09\0\0\0\0\0\0\0\0\x01\x85")), "has an integer of 9 bytes");
-        assert_eq!(refused(&with_shape(b"K\x01")), "has a shape that is not a tuple");
-        assert_eq!(
-            refused(&with_shape(&[b"(".as_slice(), &[b'N'; 17], b"t"].concat())),
-            "has a tensor of 17 dimensions"
-        );
-    }
-
-    #[test]
-    fn programs_that_name_or_call_something_else_are_refused() {
-        for (program, expected) in [
-            (b"cos\nsystem\n.".as_slice(), "names \"os.system\", which a file of tensors does not"),
-            (b"ctorch\nload\n.", "names \"torch.load\", which"),
-            (b"\x8c\x08builtins\x8c\x04eval\x93.", "names \"builtins.eval\", which"),
-            (b"c\x1b[2J\nx\n.", "names \"\\u{1b}[2J.x\", which"),
-            (b"(X\x02\x00\x00\x00idios\nsystem\n.", "has the opcode 0x69, which"),
-            (b"}X\x01\x00\x00\x00a}s.", "holds \"a\", which is not a tensor"),
-            (b"N)R.", "calls what is not a function"),
-            (b"ccollections\nOrderedDict\nK\x01\x85R.", "calls OrderedDict with 1 arguments"),
-            (b"K\x01Q.", "persistent id that is not a tuple"),
-            (b")}b.", "sets attributes of what is not a dict"),
-            (b"N.", "holds no dict of tensors"),
-            (b".", "takes more from its stack than there is"),
-            (b"(}t", "ends too early"),
-            (b"h\x07.", "recalls value 7, which it did not keep"),
-            (b"X\xff\xff\xff\xff", "has a text of 4294967295 bytes"),
-            (b"\x8c\x02\xff\xff.", "has a text that is not UTF-8"),
-        ] {
-            let error = refused(program);
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    /// Each would grow without bound in a machine that copies values, or follows them by recursion.
-    #[test]
-    fn bombs_are_duds() {
-        let dict_in_itself = b"}q\x00X\x01\x00\x00\x00ah\x00s.";
-        assert_eq!(refused(dict_in_itself), "holds \"a\", which is not a tensor");
-        let deep = [b"}".as_slice(), &vec![0x85; 900_000], b"."].concat();
-        assert_eq!(refused(&deep), "holds no dict of tensors");
-        let doubled = [&b")"[..], &b"q\x00h\x00\x86".repeat(300_000), b"."].concat();
-        assert_eq!(refused(&doubled), "holds no dict of tensors");
-        assert_eq!(refused(&vec![b'N'; 2_000_000]), "has more than 1000000 steps");
-        let endless_name = [b"c".as_slice(), &vec![b'a'; 10_000]].concat();
-        assert_eq!(refused(&endless_name), "has a name that does not end");
-    }
 }
