@@ -12,6 +12,7 @@ use crate::shards::Shards;
 /// `README.md` of the saved directory.
 pub(crate) fn card(
     cli: &Cli,
+    fingerprint: &str,
     base: &ModelDir,
     shards: &Shards,
     course: &Course,
@@ -19,7 +20,7 @@ pub(crate) fn card(
 ) -> anyhow::Result<String> {
     let (training, optimizer) = (&cli.training, &cli.optimizer);
     let mut rows: Vec<(&str, String)> = vec![
-        ("base model's fingerprint", format!("`{}`", base.fingerprint()?)),
+        ("base model's fingerprint", format!("`{fingerprint}`")),
         ("training pairs", shards.pairs().to_string()),
         ("hard negatives", shards.negatives().to_string()),
         ("steps", format!("{} of {} trained, {} tokens", outcome.step, course.step, course.tokens)),

@@ -120,9 +120,9 @@ impl<'a> Learner<'a> {
         Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
     }
 
-    /// The values that would be saved now: the average if there is one.
+    /// The values that would be saved now, in the place where they are: the average if there is one.
     pub(crate) fn result(&self) -> Tensor {
-        self.average.as_ref().unwrap_or(&self.parameters.values).copy()
+        self.average.as_ref().unwrap_or(&self.parameters.values).shallow_clone()
     }
 
     /// Does something with other values in place of those in training, which come back afterwards.
@@ -131,6 +131,9 @@ impl<'a> Learner<'a> {
         values: &Tensor,
         act: impl FnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        if values.data_ptr() == self.parameters.values.data_ptr() {
+            return act(self);
+        }
         let kept = self.parameters.values.copy();
         self.set_values(values)?;
         let outcome = act(self);

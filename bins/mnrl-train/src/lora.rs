@@ -104,10 +104,12 @@ impl Lora {
         linear_layers(parameters).filter(|(stem, _)| self.adapts(stem)).collect()
     }
 
-    /// Adds the changes to the weights they belong to, and takes them out.
-    pub(crate) fn merge(&self, mut weights: NewWeights, parameters: &[Parameter]) -> NewWeights {
+    /// Adds the changes to the weights they belong to; gives these, and the changes that were taken out.
+    pub(crate) fn merge(&self, mut weights: NewWeights, parameters: &[Parameter]) -> (NewWeights, NewWeights) {
+        let mut changes = NewWeights::new();
         for (stem, [output, input]) in self.layers(parameters) {
-            let [a, b] = Self::names(stem).map(|name| weights.remove(&name).unwrap_or_default());
+            let names = Self::names(stem);
+            let [a, b] = names.each_ref().map(|name| weights.remove(name).unwrap_or_default());
             let Some(weight) = weights.get_mut(&format!("{stem}.weight")) else { continue };
             for row in 0..output {
                 for rank in 0..self.rank {
@@ -116,16 +118,16 @@ impl Lora {
                     weight.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
                 }
             }
+            changes.extend(names.into_iter().zip([a, b]));
         }
-        weights
+        (weights, changes)
     }
 
     /// Writes A and B as a PEFT adapter directory into `folder`.
-    pub(crate) fn save_adapter(&self, weights: &NewWeights, base: &str, folder: &Path) -> anyhow::Result<()> {
+    pub(crate) fn save_adapter(&self, changes: &NewWeights, base: &str, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir(folder).with_context(|| folder.display().to_string())?;
-        let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = weights
+        let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = changes
             .iter()
-            .filter(|(name, _)| name.contains(".lora_"))
             .map(|(name, values)| {
                 let columns = values.len() / self.rank;
                 let shape = if name.contains(".lora_A.") { vec![self.rank, columns] } else { vec![columns, self.rank] };
@@ -195,7 +197,8 @@ mod tests {
             ("x.q.lora_A.weight".into(), vec![1.0, 2.0, 3.0]),
             ("x.q.lora_B.weight".into(), vec![0.5, -1.0]),
         ]);
-        let merged = lora.merge(weights, &parameters);
+        let (merged, changes) = lora.merge(weights, &parameters);
         assert_eq!(merged, NewWeights::from([("x.q.weight".into(), vec![2.0, 3.0, 4.0, -1.0, -3.0, -5.0])]));
+        assert_eq!(changes.into_keys().collect::<Vec<_>>(), ["x.q.lora_A.weight", "x.q.lora_B.weight"]);
     }
 }

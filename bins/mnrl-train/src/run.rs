@@ -57,7 +57,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         ));
     }
 
-    let mut course = Course::new(&cli, total, settings(&cli, &model, &shards)?);
+    let fingerprint = model.fingerprint()?;
+    let mut course = Course::new(&cli, total, settings(&cli, &fingerprint, model.dimension(), &shards)?);
     let checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
     let resumed = resume(&cli, &checkpoints, &mut course, &mut learner, session)?;
     if cli.checkpoint.checkpoint_every.is_some() {
@@ -70,16 +71,16 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     trainer.train(&mut course)?;
     let outcome = merge_base(&mut trainer, &course)?;
 
-    let weights = trainer.learner.weights()?;
-    let card = card(&cli, &model, &shards, &course, &outcome)?;
-    let lora = cli.optimizer.lora.as_ref();
-    let merged = match lora {
-        Some(lora) => &lora.merge(weights.clone(), &model.parameters()),
-        None => &weights,
-    };
-    save(&model, merged, &cli.out, cli.overwrite, |folder| {
-        if let Some(lora) = lora {
-            lora.save_adapter(&weights, &cli.model.model, &folder.join("adapter"))?;
+    let mut weights = trainer.learner.weights()?;
+    let card = card(&cli, &fingerprint, &model, &shards, &course, &outcome)?;
+    let adapter = cli.optimizer.lora.as_ref().map(|lora| {
+        let (merged, changes) = lora.merge(std::mem::take(&mut weights), &model.parameters());
+        weights = merged;
+        (lora, changes)
+    });
+    save(&model, &weights, &cli.out, cli.overwrite, |folder| {
+        if let Some((lora, changes)) = &adapter {
+            lora.save_adapter(changes, &cli.model.model, &folder.join("adapter"))?;
         }
         finish(folder, &card)
     })?;

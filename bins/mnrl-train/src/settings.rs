@@ -2,17 +2,21 @@
 //!
 //! A checkpoint keeps it: to go on with other settings would give the result of neither.
 
-use embtune_model::ModelDir;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
 use crate::shards::Shards;
 
-pub(crate) fn settings(cli: &Cli, model: &ModelDir, shards: &Shards) -> anyhow::Result<Map<String, Value>> {
+pub(crate) fn settings(
+    cli: &Cli,
+    base_model: &str,
+    dimension: usize,
+    shards: &Shards,
+) -> anyhow::Result<Map<String, Value>> {
     let Cli { training, optimizer, engine, dev, .. } = cli;
     let debug = |value: &dyn std::fmt::Debug| Value::from(format!("{value:?}"));
     let settings = json!({
-        "base model": model.fingerprint()?,
+        "base model": base_model,
         "training data": shards.fingerprint(),
         "--weights": cli.data.weights,
         "--batch-from": debug(&cli.data.batch_from),
@@ -22,7 +26,7 @@ pub(crate) fn settings(cli: &Cli, model: &ModelDir, shards: &Shards) -> anyhow::
         "--gradient-accumulation": training.gradient_accumulation,
         "--dropout": training.dropout,
         "--seed": training.seed,
-        "--loss": cli.loss.objective(model.dimension())?.to_string(),
+        "--loss": cli.loss.objective(dimension)?.to_string(),
         "--no-mask": cli.loss.no_mask,
         "--learning-rate": optimizer.learning_rate,
         "--schedule": debug(&optimizer.schedule),
