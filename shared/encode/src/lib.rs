@@ -6,6 +6,10 @@
 //! session), or on the one GPU.
 
 mod encoder;
+mod front;
 mod padded;
+mod runner;
 
 pub use encoder::{EncodeError, Encoded, Encoder, Options};
+pub use front::Front;
+pub use runner::Runner;

@@ -1,0 +1,40 @@
+//! Texts to rows of tokens, as the model wants them.
+
+use embtune_model::ModelDir;
+use embtune_tokenize::{Tokenizer, Tokens};
+
+use crate::encoder::{EncodeError, Options};
+
+/// A model's tokenizer, the text that goes before each text, and the length at which texts are cut.
+pub struct Front {
+    tokenizer: Tokenizer,
+    prompt: String,
+    max_seq_length: usize,
+}
+
+impl Front {
+    pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+        let most = model.config().max_length();
+        let max_seq_length = match options.max_seq_length {
+            Some(asked) if asked > most => return Err(EncodeError::TooLong { asked, most }),
+            Some(asked) => asked,
+            None => model.max_seq_length(),
+        };
+        let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_seq_length, model.lower_cases(), options.threads)?;
+        tokenizer.check_vocabulary(model.config().vocab_size)?;
+        Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
+    }
+
+    /// Tokens at which a text is cut.
+    pub fn max_seq_length(&self) -> usize {
+        self.max_seq_length
+    }
+
+    /// Tokenises texts in parallel, in the texts' order.
+    ///
+    /// # Errors
+    /// A text that the tokenizer cannot take (its own rules).
+    pub fn tokenize(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Tokens>, EncodeError> {
+        Ok(self.tokenizer.encode(texts, &self.prompt)?)
+    }
+}
