@@ -56,7 +56,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
             role: cli.role.map(|role| role.name().to_owned()),
             prompt,
             normalized: model.normalizes(),
-            precision: "fp32".into(),
+            precision: embtune_encode::Precision::from(cli.precision).to_string(),
             max_seq_length: encoder.max_seq_length(),
             truncated,
         })
@@ -88,6 +88,8 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
     let options = Options {
         prompt,
         max_seq_length: cli.max_seq_length,
+        normalize: model.normalizes(),
+        precision: cli.precision.into(),
         batch_tokens: cli.batch_tokens,
         device: cli.compute.compute.device,
         threads: cli.compute.compute.threads.count(),

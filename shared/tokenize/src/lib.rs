@@ -3,5 +3,5 @@
 mod batch;
 mod tokenizer;
 
-pub use batch::{longest_first, pack};
+pub use batch::{longest_first, pack, pack_equal};
 pub use tokenizer::{TokenizeError, Tokenizer, Tokens};
