@@ -9,7 +9,7 @@ use embtune_torch::tch::{Device, Kind, Tensor};
 use crate::grad_cache::{Budget, GradCache};
 use crate::groups::{Options, specs};
 use crate::keys::{batch_key, row_key};
-use crate::network::{Network, Pass, Row};
+use crate::network::{Network, Pass, Row, trained};
 use crate::parameters::Parameters;
 
 const DROPOUT: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.1, attention_dropout: 0.1 };
@@ -28,7 +28,7 @@ impl Fixture {
         let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
         let specs = specs(&model, options).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, &parameters, None).unwrap();
+        let network = Network::new(&model, trained(&model).unwrap(), &parameters, None).unwrap();
         let most = model.config().max_length().min(40);
         // Lengths from 1 to the longest, in no order.
         let rows: Vec<Vec<u32>> = (0..24)
@@ -43,7 +43,7 @@ impl Fixture {
         let rows: Vec<_> = (0..).zip(&self.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
         let cache = GradCache {
             network: &self.network,
-            config: self.model.config(),
+            config: trained(&self.model).unwrap(),
             device: Device::Cpu,
             pass,
             budget: Budget { batch_tokens, live_tokens },

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use embtune_model::EncoderConfig;
+use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{TorchError, generator_state, set_generator_state};
 
@@ -70,7 +70,7 @@ impl MicroBatches {
 /// A batch on its way through the network.
 pub(crate) struct GradCache<'a> {
     pub(crate) network: &'a Network,
-    pub(crate) config: &'a EncoderConfig,
+    pub(crate) config: &'a BertConfig,
     pub(crate) device: Device,
     pub(crate) pass: Pass,
     pub(crate) budget: Budget,

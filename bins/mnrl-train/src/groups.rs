@@ -54,7 +54,7 @@ pub(crate) struct Options<'a> {
 /// # Errors
 /// More frozen layers than there are, a LoRA target that names nothing.
 pub(crate) fn specs(model: &ModelDir, options: Options<'_>) -> anyhow::Result<Vec<Spec>> {
-    let layers = model.config().num_hidden_layers;
+    let layers = model.config().num_hidden_layers();
     let frozen_depth = match options.freeze {
         None => 0,
         Some(Freeze::Embeddings) => 1,

@@ -1,6 +1,6 @@
 //! The model that learns: gradients of batches, updates, and vectors of texts.
 
-use embtune_model::{ModelDir, NewWeights};
+use embtune_model::{BertConfig, ModelDir, NewWeights};
 use embtune_torch::tch::{Device, Tensor, no_grad};
 use embtune_torch::{AdamW, TorchError, clip, seed};
 
@@ -15,6 +15,7 @@ use crate::parameters::Parameters;
 
 pub(crate) struct Learner<'a> {
     pub(crate) model: &'a ModelDir,
+    pub(crate) config: &'a BertConfig,
     pub(crate) device: Device,
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
@@ -38,9 +39,14 @@ pub(crate) struct BatchLoss {
 }
 
 impl<'a> Learner<'a> {
-    pub(crate) fn new(model: &'a ModelDir, cli: &'a Cli, device: Device) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        model: &'a ModelDir,
+        config: &'a BertConfig,
+        cli: &'a Cli,
+        device: Device,
+    ) -> anyhow::Result<Self> {
         seed(cli.training.seed);
-        let (optimizer, config) = (&cli.optimizer, model.config());
+        let optimizer = &cli.optimizer;
         let options = groups::Options {
             weight_decay: optimizer.weight_decay,
             layer_decay: optimizer.layer_decay,
@@ -56,12 +62,13 @@ impl<'a> Learner<'a> {
             attention_dropout: dropout(config.attention_probs_dropout_prob),
         };
         Ok(Self {
-            network: Network::new(model, &parameters, optimizer.lora.as_ref())?,
+            network: Network::new(model, config, &parameters, optimizer.lora.as_ref())?,
             objective: cli.loss.objective(model.dimension())?,
             optimizer: AdamW::new(&parameters.values, parameters.segments.clone()),
             average: optimizer.ema.map(|_| parameters.values.copy()),
             budget: cli.engine.budget(config, device)?,
             model,
+            config,
             cli,
             device,
             parameters,
@@ -76,7 +83,7 @@ impl<'a> Learner<'a> {
         let targets = batch.targets(&self.cli.loss, self.device)?;
         let cache = GradCache {
             network: &self.network,
-            config: self.model.config(),
+            config: self.config,
             device: self.device,
             pass: self.pass,
             budget: self.budget,
@@ -110,7 +117,7 @@ impl<'a> Learner<'a> {
     /// Vectors of rows of token ids, without dropout: f32 `[rows, dimension]`, on the learner's device.
     pub(crate) fn encode(&self, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        let packed = Packed::new(&rows, self.model.config(), self.device)?;
+        let packed = Packed::new(&rows, self.config, self.device)?;
         no_grad(|| self.network.forward(&packed, self.pass.without_dropout()))
     }
 

@@ -18,6 +18,7 @@ use crate::environment::prepare;
 use crate::learner::Learner;
 use crate::merge::merge_base;
 use crate::metrics::Metrics;
+use crate::network::trained;
 use crate::plan;
 use crate::sampler::Sampler;
 use crate::settings::settings;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();
     cli.check()?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    let config = trained(&model)?;
     check_target(&model, &cli.out, cli.overwrite)?;
     let shards = Shards::open(&cli.data, &model, session)?;
     cli.loss.check_supply(shards.supply()?)?;
@@ -39,7 +41,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     if let Some(warning) = cli.loss.warning(model.dimension()) {
         session.warn(warning);
     }
-    let mut learner = Learner::new(&model, &cli, device)?;
+    let mut learner = Learner::new(&model, config, &cli, device)?;
     let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
     let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);

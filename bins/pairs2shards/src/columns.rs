@@ -44,7 +44,7 @@ impl Columns {
             query: side(Role::Query, cli.query_prompt.as_deref(), cli.query_max_length)?,
             document: side(Role::Document, cli.document_prompt.as_deref(), cli.document_max_length)?,
             fingerprint: model.tokenizer_fingerprint()?,
-            vocab_size: model.config().vocab_size,
+            vocab_size: model.config().vocab_size(),
         })
     }
 

@@ -21,7 +21,7 @@ impl Front {
             None => model.max_seq_length(),
         };
         let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_seq_length, model.lower_cases(), options.threads)?;
-        tokenizer.check_vocabulary(model.config().vocab_size)?;
+        tokenizer.check_vocabulary(model.config().vocab_size())?;
         Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::encoder::Refusal;
 use crate::modules::Head;
-use crate::raw_config::Refusal;
 use crate::{Dense, EncoderConfig, ModelError, Parameter, Pooling, Weights, fingerprint, json};
 
 /// Heads for other uses of the encoder (bge-m3's), which sentence-transformers does not read.
@@ -83,7 +83,7 @@ impl ModelDir {
         let limit = transformer.max_seq_length.or(tokenizer.model_max_length.map(|length| length as usize));
         let tokenizer_file = root.join(TOKENIZER);
         std::fs::metadata(&tokenizer_file).map_err(|error| ModelError::io(&tokenizer_file, error))?;
-        let head = Head::read(root, config.hidden_size)?;
+        let head = Head::read(root, config.hidden_size())?;
         let mut weights = vec![find_weights(root, Path::new(""))?];
         for dense in &head.dense {
             weights.push(find_weights(root, &dense.path)?);
@@ -121,7 +121,7 @@ impl ModelDir {
 
     /// Elements of a text's vector.
     pub fn dimension(&self) -> usize {
-        self.dense().last().map_or(self.config.hidden_size, |dense| dense.out_features)
+        self.dense().last().map_or(self.config.hidden_size(), |dense| dense.out_features)
     }
 
     /// Every tensor that makes a text's vector: the encoder's, then those of [`ModelDir::dense`].

@@ -8,28 +8,27 @@
 //!
 //! A model that this crate does not know exactly is refused by name: a wrong vector is worse than none.
 
-mod config;
 mod dense;
 mod directory;
+mod encoder;
 mod error;
 mod fingerprint;
 mod hub;
 mod json;
 mod modules;
-mod names;
 mod pooling;
-mod raw_config;
-mod relative;
 mod save;
 mod weights;
 
-pub use config::{Activation, Architecture, EncoderConfig, Parameter};
 pub use dense::{Dense, DenseActivation};
 pub use directory::{ModelDir, Role};
+pub use encoder::{
+    Activation, Architecture, BertConfig, EmbeddingNames, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE,
+    ModernBertConfig, ModernBertLayerNames, NomicBertConfig, NomicBertLayerNames, Parameter, Qwen3Config,
+    Qwen3LayerNames, RELATIVE_BUCKETS, relative_position_bucket,
+};
 pub use error::ModelError;
 pub use hub::locate;
-pub use names::{EmbeddingNames, LayerNames};
 pub use pooling::Pooling;
-pub use relative::{MAX_RELATIVE_DISTANCE, RELATIVE_BUCKETS, relative_position_bucket};
 pub use save::{NewWeights, check_target, save};
 pub use weights::Weights;

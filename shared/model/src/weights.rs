@@ -93,11 +93,15 @@ fn open(path: &Path) -> Result<TensorFile, ModelError> {
 
 /// The prefix of a checkpoint's names, and whether it has the old names of layer norms.
 fn naming(file: &TensorFile, config: &EncoderConfig) -> Result<(&'static str, bool), ModelError> {
-    let names = config.architecture.embedding_names();
-    let word = format!("{}.weight", names.word);
+    let word = format!("{}.weight", config.word_embeddings());
     let prefix = PREFIXES
         .into_iter()
         .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
         .ok_or_else(|| ModelError::content(Path::new(file.name()), format!("no tensor \"{word}\"")))?;
-    Ok((prefix, file.get(&format!("{prefix}{}.gamma", names.norm)).is_some()))
+    let old = |norm: &str| file.get(&format!("{prefix}{norm}.gamma")).is_some();
+    let old_layer_norms = match config {
+        EncoderConfig::Bert(config) => old(config.architecture.embedding_names().norm),
+        _ => false,
+    };
+    Ok((prefix, old_layer_norms))
 }

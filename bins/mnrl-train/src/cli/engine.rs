@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use embtune_cli::parse_bytes;
-use embtune_model::EncoderConfig;
+use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind};
 
 use crate::grad_cache::Budget;
@@ -65,7 +65,7 @@ const CPU_MEMORY: u64 = 2 << 30;
 
 impl EngineArgs {
     /// How batches are cut for this model and device.
-    pub(crate) fn budget(&self, config: &EncoderConfig, device: Device) -> anyhow::Result<Budget> {
+    pub(crate) fn budget(&self, config: &BertConfig, device: Device) -> anyhow::Result<Budget> {
         let bytes = match (self.memory, device) {
             (Some(bytes), _) => bytes as u64,
             (None, Device::Cpu) => CPU_MEMORY,

@@ -37,7 +37,7 @@ impl Texts {
         wanted: impl Fn(&str) -> bool,
     ) -> anyhow::Result<Self> {
         let tokenizer = Tokenizer::open(&model.tokenizer_file(), model.max_seq_length(), model.lower_cases(), threads)?;
-        tokenizer.check_vocabulary(model.config().vocab_size)?;
+        tokenizer.check_vocabulary(model.config().vocab_size())?;
         let mut records = Records::<Document, _>::new(source.name.clone(), source.reader, DEFAULT_MAX_RECORD_BYTES);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         loop {

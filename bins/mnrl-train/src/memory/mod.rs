@@ -5,13 +5,13 @@ mod available;
 use std::fs;
 
 use anyhow::Context as _;
-use embtune_model::{Architecture, EncoderConfig};
+use embtune_model::{Architecture, BertConfig};
 use embtune_torch::cuda_memory;
 use embtune_torch::tch::{Device, Kind};
 
 /// Bytes that the backward pass needs of each token of a row of this length: of each layer its input, query, key, value,
 /// context, both sums before the norms, the first norm's output and the inner state, and f32 statistics.
-pub(crate) fn bytes_a_token(config: &EncoderConfig, kind: Kind, length: usize) -> u64 {
+pub(crate) fn bytes_a_token(config: &BertConfig, kind: Kind, length: usize) -> u64 {
     let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     let scores = match config.architecture {
         // Its probabilities are kept, before and after dropout and in f32.
@@ -26,7 +26,7 @@ pub(crate) fn bytes_a_token(config: &EncoderConfig, kind: Kind, length: usize) -
 
 /// Bytes that a pass takes of each token of its micro-batch beside what it keeps: the inner states of one layer and
 /// their gradients.
-pub(crate) fn working_bytes_a_token(config: &EncoderConfig, kind: Kind) -> u64 {
+pub(crate) fn working_bytes_a_token(config: &BertConfig, kind: Kind) -> u64 {
     (4 * config.intermediate_size.max(config.hidden_size) * kind.elt_size_in_bytes()) as u64
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Source: `transformers/models/{bert,roberta,xlm_roberta,distilbert}/modeling_*.py`.
 
-use embtune_model::EncoderConfig;
+use embtune_model::BertConfig;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
@@ -17,7 +17,7 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
-    pub(crate) fn new(config: &EncoderConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
+    pub(crate) fn new(config: &BertConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
         Ok(Self { embeddings: Embeddings::new(config, builder)?, layers: PostNormLayer::all(config, builder)? })
     }
 }

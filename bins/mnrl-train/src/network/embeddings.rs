@@ -1,6 +1,6 @@
 //! Token ids to the first hidden states.
 
-use embtune_model::EncoderConfig;
+use embtune_model::BertConfig;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
@@ -19,7 +19,7 @@ pub(crate) struct Embeddings {
 }
 
 impl Embeddings {
-    pub(crate) fn new(config: &EncoderConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
+    pub(crate) fn new(config: &BertConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
         let names = config.architecture.embedding_names();
         let width = config.hidden_size;
         let token_types = names.token_type.map(|stem| builder.table(stem, config.type_vocab_size, width));

@@ -10,7 +10,7 @@ mod pooling;
 mod post_norm;
 mod relative_attention;
 
-use embtune_model::{Architecture, ModelDir};
+use embtune_model::{Architecture, BertConfig, EncoderConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{Dropout, TorchError};
 
@@ -55,6 +55,21 @@ impl Pass {
     }
 }
 
+/// The shape of a model of a family that is trained.
+///
+/// # Errors
+/// Another family.
+pub(crate) fn trained(model: &ModelDir) -> anyhow::Result<&BertConfig> {
+    match model.config() {
+        EncoderConfig::Bert(config) => Ok(config),
+        other => anyhow::bail!(
+            "{}: {} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)",
+            model.root().display(),
+            other.name()
+        ),
+    }
+}
+
 /// A model whose weights are leaves over [`Parameters`].
 pub(crate) struct Network {
     encoder: Box<dyn Encoder>,
@@ -62,8 +77,12 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(model: &ModelDir, parameters: &Parameters, lora: Option<&Lora>) -> Result<Self, TorchError> {
-        let config = model.config();
+    pub(crate) fn new(
+        model: &ModelDir,
+        config: &BertConfig,
+        parameters: &Parameters,
+        lora: Option<&Lora>,
+    ) -> Result<Self, TorchError> {
         let builder = Builder { parameters, lora };
         let encoder: Box<dyn Encoder> = match config.architecture {
             Architecture::Bert | Architecture::XlmRoberta | Architecture::DistilBert => {

@@ -2,7 +2,7 @@
 //!
 //! Source: `transformers/models/mpnet/modeling_mpnet.py`.
 
-use embtune_model::{EncoderConfig, RELATIVE_BUCKETS};
+use embtune_model::{BertConfig, RELATIVE_BUCKETS};
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
@@ -20,7 +20,7 @@ pub(crate) struct MpNet {
 }
 
 impl MpNet {
-    pub(crate) fn new(config: &EncoderConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
+    pub(crate) fn new(config: &BertConfig, builder: Builder<'_>) -> Result<Self, TorchError> {
         let names = config.architecture.embedding_names();
         let stem = names.relative_attention_bias.ok_or_else(|| TorchError::new("no relative attention bias"))?;
         Ok(Self {

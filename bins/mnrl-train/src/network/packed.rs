@@ -1,6 +1,6 @@
 //! Rows of tokens side by side, without padding.
 
-use embtune_model::EncoderConfig;
+use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{Sequences, TorchError};
 
@@ -28,7 +28,7 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    pub(crate) fn new(rows: &[Row<'_>], config: &EncoderConfig, device: Device) -> Result<Self, TorchError> {
+    pub(crate) fn new(rows: &[Row<'_>], config: &BertConfig, device: Device) -> Result<Self, TorchError> {
         let (mut input_ids, mut positions, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let (mut lengths, mut starts) = (Vec::with_capacity(rows.len()), vec![0_i64]);
         for row in rows {
@@ -69,7 +69,7 @@ impl Packed {
 
 /// BERT counts from 0. RoBERTa's families count tokens that are not padding from the row behind padding's own, which
 /// padding, if a text spells it out, takes.
-fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &EncoderConfig) {
+fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &BertConfig) {
     let Some(row) = config.position_padding() else {
         positions.extend(0..tokens.len() as i64);
         return;

@@ -1,6 +1,6 @@
 //! The layer of BERT and its relatives.
 
-use embtune_model::{Activation, EncoderConfig};
+use embtune_model::{Activation, BertConfig};
 use embtune_torch::tch::Tensor;
 use embtune_torch::{TorchError, add_norm, attention, feed_forward};
 
@@ -26,11 +26,11 @@ pub(crate) struct PostNormLayer {
 
 impl PostNormLayer {
     /// All layers of an encoder.
-    pub(crate) fn all(config: &EncoderConfig, builder: Builder<'_>) -> Result<Vec<Self>, TorchError> {
+    pub(crate) fn all(config: &BertConfig, builder: Builder<'_>) -> Result<Vec<Self>, TorchError> {
         (0..config.num_hidden_layers).map(|index| Self::new(config, builder, index)).collect()
     }
 
-    fn new(config: &EncoderConfig, builder: Builder<'_>, index: usize) -> Result<Self, TorchError> {
+    fn new(config: &BertConfig, builder: Builder<'_>, index: usize) -> Result<Self, TorchError> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let names = config.architecture.layer_names(index);
         Ok(Self {

@@ -34,7 +34,7 @@ pub(crate) fn show(
     session: &Session,
 ) -> anyhow::Result<()> {
     let (trainable, frozen) = learner.parameters.counts();
-    let config = learner.model.config();
+    let config = learner.config;
     let kind = cli.engine.precision.kind();
     let budget = learner.budget;
     let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());

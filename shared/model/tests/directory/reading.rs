@@ -2,9 +2,15 @@
 
 use std::fs;
 
-use embtune_model::{Activation, Architecture, DenseActivation, ModelDir, Pooling, Role};
+use embtune_model::{Activation, Architecture, BertConfig, DenseActivation, EncoderConfig, ModelDir, Pooling, Role};
 
 use crate::support::{copy, edit, fixture};
+
+/// The configuration of a relative of BERT.
+fn config(model: &ModelDir) -> &BertConfig {
+    let EncoderConfig::Bert(config) = model.config() else { panic!("a relative of BERT") };
+    config
+}
 
 #[test]
 fn what_a_directory_says_is_read() {
@@ -14,34 +20,34 @@ fn what_a_directory_says_is_read() {
         (bert.prompt(Some(Role::Query)), bert.prompt(Some(Role::Document)), bert.prompt(None)),
         ("query: ", "passage: ", "")
     );
-    assert_eq!(bert.config().first_position(), 0);
+    assert_eq!(config(&bert).first_position(), 0);
 
     let xlmr = ModelDir::open(&fixture("tiny-xlmr")).unwrap();
     assert_eq!((xlmr.pooling(), xlmr.normalizes(), xlmr.max_seq_length()), (Pooling::Cls, true, 512));
-    assert_eq!(xlmr.config().architecture, Architecture::XlmRoberta);
-    assert_eq!((xlmr.config().first_position(), xlmr.config().max_length()), (2, 512));
+    assert_eq!(config(&xlmr).architecture, Architecture::XlmRoberta);
+    assert_eq!((config(&xlmr).first_position(), config(&xlmr).max_length()), (2, 512));
     assert!(!xlmr.has_prompts());
 }
 
 #[test]
 fn each_family_is_read_by_its_own_names() {
     let roberta = ModelDir::open(&fixture("tiny-roberta")).unwrap();
-    assert_eq!((roberta.config().architecture, roberta.pooling()), (Architecture::XlmRoberta, Pooling::Max));
-    assert_eq!(roberta.config().hidden_act, Activation::GeluTanh);
+    assert_eq!((config(&roberta).architecture, roberta.pooling()), (Architecture::XlmRoberta, Pooling::Max));
+    assert_eq!(config(&roberta).hidden_act, Activation::GeluTanh);
     assert!(roberta.weights_file().ends_with("pytorch_model.bin"));
 
     let mpnet = ModelDir::open(&fixture("tiny-mpnet")).unwrap();
-    let config = mpnet.config();
-    assert_eq!((config.architecture, mpnet.pooling()), (Architecture::MpNet, Pooling::WeightedMean));
-    assert_eq!((config.first_position(), config.max_length(), config.type_vocab_size), (2, 128, 0));
+    let shape = config(&mpnet);
+    assert_eq!((shape.architecture, mpnet.pooling()), (Architecture::MpNet, Pooling::WeightedMean));
+    assert_eq!((shape.first_position(), shape.max_length(), shape.type_vocab_size), (2, 128, 0));
     let bias = "encoder.relative_attention_bias.weight";
     assert_eq!(mpnet.weights().unwrap().require(bias).unwrap().shape, [32, 4]);
 
     let distilbert = ModelDir::open(&fixture("tiny-distilbert")).unwrap();
-    let config = distilbert.config();
-    assert_eq!((config.architecture, distilbert.pooling()), (Architecture::DistilBert, Pooling::MeanSqrtLen));
-    assert_eq!((config.hidden_size, config.intermediate_size, config.num_attention_heads), (32, 64, 4));
-    assert_eq!((config.first_position(), config.hidden_act, config.layer_norm_eps), (0, Activation::Relu, 1e-12));
+    let shape = config(&distilbert);
+    assert_eq!((shape.architecture, distilbert.pooling()), (Architecture::DistilBert, Pooling::MeanSqrtLen));
+    assert_eq!((shape.hidden_size, shape.intermediate_size, shape.num_attention_heads), (32, 64, 4));
+    assert_eq!((shape.first_position(), shape.hidden_act, shape.layer_norm_eps), (0, Activation::Relu, 1e-12));
     assert_eq!(distilbert.weights().unwrap().require("transformer.layer.1.ffn.lin2.weight").unwrap().shape, [32, 64]);
 }
 

@@ -1,29 +1,12 @@
-//! `config.json`, as each family writes it.
+//! `config.json` of BERT and its relatives, as each family writes it.
 //!
 //! Field names and defaults are those of `transformers/models/*/configuration_*.py`.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::relative::RELATIVE_BUCKETS;
-use crate::{Activation, Architecture, EncoderConfig};
-
-/// More layers than any encoder has: a damaged file must not make embtune list the tensors of billions.
-const MAX_LAYERS: usize = 1000;
-
-/// Why a configuration was refused.
-pub(crate) enum Refusal {
-    /// The file does not hold what its family writes.
-    Content(String),
-    /// It says something that embtune does not compute.
-    Unsupported(String),
-}
-
-#[derive(Deserialize)]
-struct Family {
-    model_type: String,
-}
+use super::json::{activation, check_sizes, head_size, parse};
+use super::{Architecture, BertConfig, RELATIVE_BUCKETS, Refusal};
 
 /// BERT, RoBERTa, XLM-RoBERTa and MPNet.
 #[derive(Deserialize)]
@@ -77,43 +60,26 @@ fn tenth() -> f64 {
     0.1
 }
 
-impl EncoderConfig {
-    /// Takes what embtune computes with, or says what it does not know.
-    pub(crate) fn from_json(json: Value) -> Result<Self, Refusal> {
-        let family: Family = parse(&json)?;
-        let config = match family.model_type.as_str() {
-            "bert" => parse::<RawBert>(&json)?.into_config(Architecture::Bert)?,
-            "xlm-roberta" | "roberta" => parse::<RawBert>(&json)?.into_config(Architecture::XlmRoberta)?,
-            "mpnet" => parse::<RawBert>(&json)?.into_config(Architecture::MpNet)?,
-            "distilbert" => parse::<RawDistilBert>(&json)?.into_config()?,
-            other => {
-                return Err(Refusal::Unsupported(format!(
-                    "model_type \"{other}\" is not supported (supported: bert, roberta, xlm-roberta, mpnet, distilbert)"
-                )));
-            }
+impl BertConfig {
+    /// `json` of one of the `model_type`s of BERT's relatives.
+    pub(super) fn from_json(model_type: &str, json: &Value) -> Result<Self, Refusal> {
+        let config = match model_type {
+            "distilbert" => parse::<RawDistilBert>(json)?.into_config()?,
+            "mpnet" => parse::<RawBert>(json)?.into_config(Architecture::MpNet)?,
+            "bert" => parse::<RawBert>(json)?.into_config(Architecture::Bert)?,
+            _ => parse::<RawBert>(json)?.into_config(Architecture::XlmRoberta)?,
         };
-        config.check().map_err(Refusal::Unsupported)?;
+        check_sizes(config.hidden_size, config.num_hidden_layers, config.max_length())?;
+        head_size(config.hidden_size, config.num_attention_heads)?;
+        if config.architecture.embedding_names().token_type.is_some() && config.type_vocab_size == 0 {
+            return Err(Refusal::Unsupported("has no token types".into()));
+        }
         Ok(config)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let (hidden, heads, layers) = (self.hidden_size, self.num_attention_heads, self.num_hidden_layers);
-        if heads == 0 || hidden == 0 || !hidden.is_multiple_of(heads) {
-            return Err(format!("hidden_size {hidden} does not divide into {heads} attention heads"));
-        }
-        if layers > MAX_LAYERS {
-            return Err(format!("{layers} layers are not supported (at most {MAX_LAYERS})"));
-        }
-        let has_token_types = self.architecture.embedding_names().token_type.is_some();
-        if self.max_length() == 0 || (has_token_types && self.type_vocab_size == 0) {
-            return Err("has no positions or no token types".into());
-        }
-        Ok(())
     }
 }
 
 impl RawBert {
-    fn into_config(self, architecture: Architecture) -> Result<EncoderConfig, Refusal> {
+    fn into_config(self, architecture: Architecture) -> Result<BertConfig, Refusal> {
         if let Some(kind) = self.position_embedding_type.filter(|kind| kind != "absolute") {
             let what = format!("position_embedding_type \"{kind}\" is not supported (supported: absolute)");
             return Err(Refusal::Unsupported(what));
@@ -127,7 +93,7 @@ impl RawBert {
                 format!("relative_attention_num_buckets {buckets} is not supported (supported: {RELATIVE_BUCKETS})");
             return Err(Refusal::Unsupported(what));
         }
-        Ok(EncoderConfig {
+        Ok(BertConfig {
             architecture,
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
@@ -151,8 +117,8 @@ impl RawBert {
 }
 
 impl RawDistilBert {
-    fn into_config(self) -> Result<EncoderConfig, Refusal> {
-        Ok(EncoderConfig {
+    fn into_config(self) -> Result<BertConfig, Refusal> {
+        Ok(BertConfig {
             architecture: Architecture::DistilBert,
             vocab_size: self.vocab_size,
             hidden_size: self.dim,
@@ -167,20 +133,5 @@ impl RawDistilBert {
             hidden_dropout_prob: self.dropout,
             attention_probs_dropout_prob: self.attention_dropout,
         })
-    }
-}
-
-fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, Refusal> {
-    T::deserialize(json).map_err(|error| Refusal::Content(error.to_string()))
-}
-
-fn activation(key: &str, name: &str) -> Result<Activation, Refusal> {
-    match name {
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
-        "relu" => Ok(Activation::Relu),
-        other => {
-            Err(Refusal::Unsupported(format!("{key} \"{other}\" is not supported (supported: gelu, gelu_new, relu)")))
-        }
     }
 }

@@ -1,9 +1,9 @@
-//! What Hugging Face calls the tensors of each family.
+//! What Hugging Face calls the tensors of BERT and its relatives.
 //!
 //! Source: the module names in `transformers/models/{bert,xlm_roberta,mpnet,distilbert}/modeling_*.py`. Each name is
 //! a stem: `.weight` stands behind it, and for a linear layer or a layer norm `.bias` too.
 
-use crate::Architecture;
+use super::Architecture;
 
 /// Stems of the tensors before the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

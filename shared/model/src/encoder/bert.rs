@@ -1,8 +1,9 @@
-//! The encoder: what the forward pass needs to know.
+//! BERT and its relatives: post-norm layers over learned positions.
 
-use crate::relative::RELATIVE_BUCKETS;
+use super::parameters::Parameters;
+use super::{Parameter, RELATIVE_BUCKETS};
 
-/// A family of encoders that share one forward pass.
+/// A relative of BERT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// BERT: positions count from 0.
@@ -26,9 +27,9 @@ pub enum Activation {
     Relu,
 }
 
-/// Shape of an encoder.
+/// Shape of one of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EncoderConfig {
+pub struct BertConfig {
     /// Which family.
     pub architecture: Architecture,
     /// Rows of the word embeddings.
@@ -57,16 +58,19 @@ pub struct EncoderConfig {
     pub attention_probs_dropout_prob: f64,
 }
 
-/// A tensor of the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Hugging Face name without a prefix.
-    pub name: String,
-    /// Sizes, outermost first; a linear layer is `[out, in]`.
-    pub shape: Vec<usize>,
+impl Architecture {
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bert => "BERT",
+            Self::XlmRoberta => "RoBERTa",
+            Self::MpNet => "MPNet",
+            Self::DistilBert => "DistilBERT",
+        }
+    }
 }
 
-impl EncoderConfig {
+impl BertConfig {
     /// Elements of an attention head.
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
@@ -96,33 +100,26 @@ impl EncoderConfig {
     pub fn parameters(&self) -> Vec<Parameter> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let names = self.architecture.embedding_names();
-        let mut parameters = Vec::new();
-        let mut add = |name: &str, part: &str, shape: &[usize]| {
-            parameters.push(Parameter { name: format!("{name}.{part}"), shape: shape.to_vec() });
-        };
-        add(names.word, "weight", &[self.vocab_size, hidden]);
-        add(names.position, "weight", &[self.max_position_embeddings, hidden]);
+        let mut parameters = Parameters::default();
+        parameters.weight(names.word, &[self.vocab_size, hidden]);
+        parameters.weight(names.position, &[self.max_position_embeddings, hidden]);
         if let Some(token_type) = names.token_type {
-            add(token_type, "weight", &[self.type_vocab_size, hidden]);
+            parameters.weight(token_type, &[self.type_vocab_size, hidden]);
         }
         if let Some(bias) = names.relative_attention_bias {
-            add(bias, "weight", &[RELATIVE_BUCKETS, self.num_attention_heads]);
+            parameters.weight(bias, &[RELATIVE_BUCKETS, self.num_attention_heads]);
         }
-        let mut pair = |name: &str, weight: &[usize]| {
-            add(name, "weight", weight);
-            add(name, "bias", &weight[..1]);
-        };
-        pair(names.norm, &[hidden]);
+        parameters.affine(names.norm, &[hidden]);
         for layer in 0..self.num_hidden_layers {
             let names = self.architecture.layer_names(layer);
             for name in [&names.query, &names.key, &names.value, &names.attention_output] {
-                pair(name, &[hidden, hidden]);
+                parameters.affine(name, &[hidden, hidden]);
             }
-            pair(&names.attention_norm, &[hidden]);
-            pair(&names.intermediate, &[inner, hidden]);
-            pair(&names.output, &[hidden, inner]);
-            pair(&names.output_norm, &[hidden]);
+            parameters.affine(&names.attention_norm, &[hidden]);
+            parameters.affine(&names.intermediate, &[inner, hidden]);
+            parameters.affine(&names.output, &[hidden, inner]);
+            parameters.affine(&names.output_norm, &[hidden]);
         }
-        parameters
+        parameters.into_vec()
     }
 }

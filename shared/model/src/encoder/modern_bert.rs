@@ -1,0 +1,174 @@
+//! ModernBERT: pre-norm layers over rotary positions, some of which look at a window only.
+//!
+//! Source: `transformers/models/modernbert/{configuration,modeling}_modernbert.py`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::json::{activation, check_fixed, check_sizes, head_size, parse};
+use super::parameters::Parameters;
+use super::rope::{RawRope, check_head_size};
+use super::{Activation, Parameter, Refusal};
+
+/// Shape of a ModernBERT: linear layers and norms without biases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModernBertConfig {
+    /// Rows of the word embeddings.
+    pub vocab_size: usize,
+    /// Elements of a hidden state.
+    pub hidden_size: usize,
+    /// Attention heads; they share `hidden_size` equally.
+    pub num_attention_heads: usize,
+    /// Elements between the feed-forward matrices; the first makes twice as many, the activated and the gates.
+    pub intermediate_size: usize,
+    /// On the first half of what the first feed-forward matrix makes.
+    pub hidden_activation: Activation,
+    /// Most tokens.
+    pub max_position_embeddings: usize,
+    /// Added to the variance in layer norms.
+    pub norm_eps: f64,
+    /// The padding token.
+    pub pad_token_id: usize,
+    /// For each layer, whether it looks at the whole text; the others look at a window.
+    pub is_global: Vec<bool>,
+    /// Tokens on either side of a token that its window reaches.
+    pub window: usize,
+    /// Base of the frequencies in layers that look at the whole text.
+    pub global_rope_theta: f64,
+    /// Base of the frequencies in the others.
+    pub local_rope_theta: f64,
+}
+
+/// Stems of the tensors of one layer; `.weight` stands behind each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModernBertLayerNames {
+    /// Layer norm before the attention; the first layer has none.
+    pub attention_norm: Option<String>,
+    /// Linear, `[3 · hidden, hidden]`: query, key and value below each other.
+    pub query_key_value: String,
+    /// Linear, `[hidden, hidden]`.
+    pub attention_output: String,
+    /// Layer norm before the feed-forward part.
+    pub feed_forward_norm: String,
+    /// Linear, `[2 · intermediate, hidden]`: what is activated, then the gates.
+    pub intermediate: String,
+    /// Linear, `[hidden, intermediate]`.
+    pub output: String,
+}
+
+#[derive(Deserialize)]
+struct RawModernBert {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    hidden_activation: Option<String>,
+    max_position_embeddings: usize,
+    norm_eps: Option<f64>,
+    pad_token_id: Option<usize>,
+    local_attention: Option<usize>,
+    global_attn_every_n_layers: Option<usize>,
+    /// Transformers 5; stands above `global_attn_every_n_layers`.
+    layer_types: Option<Vec<String>>,
+    global_rope_theta: Option<f64>,
+    local_rope_theta: Option<f64>,
+    /// Transformers 5, by the type of layer.
+    rope_parameters: Option<BTreeMap<String, Option<RawRope>>>,
+    rope_scaling: Option<RawRope>,
+}
+
+const GLOBAL: &str = "full_attention";
+const LOCAL: &str = "sliding_attention";
+
+impl ModernBertConfig {
+    /// Stem of the word embeddings `[vocab_size, hidden]`.
+    pub const WORD_EMBEDDINGS: &str = "embeddings.tok_embeddings";
+    /// Stem of the layer norm over them.
+    pub const EMBEDDINGS_NORM: &str = "embeddings.norm";
+    /// Stem of the layer norm over the last layer's result.
+    pub const FINAL_NORM: &str = "final_norm";
+
+    pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
+        let fixed = ["norm_bias", "attention_bias", "mlp_bias"].map(|key| (key, json!(false)));
+        check_fixed(json, &fixed)?;
+        let raw: RawModernBert = parse(json)?;
+        let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
+        check_sizes(hidden, raw.num_hidden_layers, raw.max_position_embeddings)?;
+        check_head_size(head_size(hidden, heads)?)?;
+        raw.rope_scaling.unwrap_or_default().theta(None, 1.0)?;
+        let mut ropes = raw.rope_parameters.unwrap_or_default();
+        let mut theta =
+            |kind: &str, beside, default| ropes.remove(kind).flatten().unwrap_or_default().theta(beside, default);
+        Ok(Self {
+            vocab_size: raw.vocab_size,
+            hidden_size: hidden,
+            num_attention_heads: heads,
+            intermediate_size: raw.intermediate_size,
+            hidden_activation: activation("hidden_activation", raw.hidden_activation.as_deref().unwrap_or("gelu"))?,
+            max_position_embeddings: raw.max_position_embeddings,
+            norm_eps: raw.norm_eps.unwrap_or(1e-5),
+            pad_token_id: raw.pad_token_id.unwrap_or(50283),
+            is_global: is_global(raw.num_hidden_layers, raw.layer_types, raw.global_attn_every_n_layers.unwrap_or(3))?,
+            window: raw.local_attention.unwrap_or(128) / 2,
+            global_rope_theta: theta(GLOBAL, raw.global_rope_theta, 160_000.0)?,
+            local_rope_theta: theta(LOCAL, raw.local_rope_theta, 10_000.0)?,
+        })
+    }
+
+    /// Names of the tensors of a layer, counted from 0.
+    pub fn layer_names(&self, layer: usize) -> ModernBertLayerNames {
+        let name = |part: &str| format!("layers.{layer}.{part}");
+        ModernBertLayerNames {
+            attention_norm: (layer > 0).then(|| name("attn_norm")),
+            query_key_value: name("attn.Wqkv"),
+            attention_output: name("attn.Wo"),
+            feed_forward_norm: name("mlp_norm"),
+            intermediate: name("mlp.Wi"),
+            output: name("mlp.Wo"),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        let mut parameters = Parameters::default();
+        parameters.weight(Self::WORD_EMBEDDINGS, &[self.vocab_size, hidden]);
+        parameters.weight(Self::EMBEDDINGS_NORM, &[hidden]);
+        for layer in 0..self.is_global.len() {
+            let names = self.layer_names(layer);
+            if let Some(norm) = &names.attention_norm {
+                parameters.weight(norm, &[hidden]);
+            }
+            parameters.weight(&names.query_key_value, &[hidden.saturating_mul(3), hidden]);
+            parameters.weight(&names.attention_output, &[hidden, hidden]);
+            parameters.weight(&names.feed_forward_norm, &[hidden]);
+            parameters.weight(&names.intermediate, &[inner.saturating_mul(2), hidden]);
+            parameters.weight(&names.output, &[hidden, inner]);
+        }
+        parameters.weight(Self::FINAL_NORM, &[hidden]);
+        parameters.into_vec()
+    }
+}
+
+/// For each layer, whether it looks at the whole text: as the list says, or every n-th from the first on.
+fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, Refusal> {
+    let Some(types) = types else {
+        let is_nth = |layer: usize| layer.checked_rem(every).map(|rest| rest == 0);
+        let all: Option<Vec<bool>> = (0..layers).map(is_nth).collect();
+        return all.ok_or_else(|| Refusal::Content("global_attn_every_n_layers is 0".into()));
+    };
+    if types.len() != layers {
+        return Err(Refusal::Content(format!("layer_types has {} entries for {layers} layers", types.len())));
+    }
+    let kind = |kind: String| match kind.as_str() {
+        GLOBAL => Ok(true),
+        LOCAL => Ok(false),
+        _ => {
+            let what = format!("layer type \"{kind}\" is not supported (supported: {GLOBAL}, {LOCAL})");
+            Err(Refusal::Unsupported(what))
+        }
+    };
+    types.into_iter().map(kind).collect()
+}

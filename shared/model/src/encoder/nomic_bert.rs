@@ -1,0 +1,178 @@
+//! NomicBERT: BERT's post-norm layers over rotary positions, with gates and without biases in the linear layers.
+//!
+//! Source: `transformers/models/nomic_bert/modeling_nomic_bert.py`; names of tensors and fields are also those of
+//! `modeling_hf_nomic_bert.py`, which the published models brought along before transformers knew them.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::json::{check_fixed, check_sizes, head_size, parse};
+use super::parameters::Parameters;
+use super::rope::{RawRope, check_head_size};
+use super::{Parameter, Refusal};
+
+/// Shape of a NomicBERT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NomicBertConfig {
+    /// Rows of the word embeddings.
+    pub vocab_size: usize,
+    /// Elements of a hidden state.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads; they share `hidden_size` equally.
+    pub num_attention_heads: usize,
+    /// Elements between the feed-forward matrices.
+    pub intermediate_size: usize,
+    /// Most tokens.
+    pub max_position_embeddings: usize,
+    /// Rows of the token type embeddings; embtune uses row 0.
+    pub type_vocab_size: usize,
+    /// Added to the variance in layer norms.
+    pub layer_norm_eps: f64,
+    /// The padding token.
+    pub pad_token_id: usize,
+    /// Base of the frequencies of the rotary positions.
+    pub rope_theta: f64,
+}
+
+/// Stems of the tensors of one layer; `.weight` stands behind each, and behind a layer norm `.bias` too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NomicBertLayerNames {
+    /// Linear, `[3 · hidden, hidden]`: query, key and value below each other.
+    pub query_key_value: String,
+    /// Linear, `[hidden, hidden]`.
+    pub attention_output: String,
+    /// Layer norm behind the attention.
+    pub attention_norm: String,
+    /// Linear, `[intermediate, hidden]`.
+    pub intermediate: String,
+    /// Linear, `[intermediate, hidden]`: its result goes through SiLU and is multiplied onto the other's.
+    pub gate: String,
+    /// Linear, `[hidden, intermediate]`.
+    pub output: String,
+    /// Layer norm at the end of the layer.
+    pub output_norm: String,
+}
+
+#[derive(Deserialize)]
+struct RawNomicBert {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    max_position_embeddings: Option<usize>,
+    /// Positions for which the older code had frequencies.
+    n_positions: Option<usize>,
+    /// With it, the older code changes the frequencies of batches that are longer than `max_trained_positions`.
+    rotary_scaling_factor: Option<f64>,
+    max_trained_positions: Option<usize>,
+    type_vocab_size: Option<usize>,
+    layer_norm_eps: Option<f64>,
+    pad_token_id: Option<usize>,
+    rotary_emb_base: Option<f64>,
+    rope_parameters: Option<RawRope>,
+}
+
+/// What the older code, in GPT-2's manner, calls a field.
+const OLD_NAMES: [(&str, &str); 5] = [
+    ("n_embd", "hidden_size"),
+    ("n_layer", "num_hidden_layers"),
+    ("n_head", "num_attention_heads"),
+    ("n_inner", "intermediate_size"),
+    ("layer_norm_epsilon", "layer_norm_eps"),
+];
+
+impl NomicBertConfig {
+    /// Stem of the word embeddings `[vocab_size, hidden]`.
+    pub const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings";
+    /// Stem of the token type embeddings `[type_vocab_size, hidden]`.
+    pub const TOKEN_TYPE_EMBEDDINGS: &str = "embeddings.token_type_embeddings";
+    /// Stem of the layer norm over their sum.
+    pub const EMBEDDINGS_NORM: &str = "emb_ln";
+
+    pub(super) fn from_json(mut json: Value) -> Result<Self, Refusal> {
+        check_fixed(
+            &json,
+            &[
+                ("moe_every_n_layers", json!(0)),
+                ("activation_function", json!("swiglu")),
+                ("hidden_act", json!("silu")),
+                ("prenorm", json!(false)),
+                ("parallel_block", json!(false)),
+                ("causal", json!(false)),
+                ("use_rms_norm", json!(false)),
+                ("qkv_proj_bias", json!(false)),
+                ("mlp_fc1_bias", json!(false)),
+                ("mlp_fc2_bias", json!(false)),
+                ("rotary_emb_fraction", json!(1.0)),
+                ("rotary_emb_interleaved", json!(false)),
+                ("rotary_emb_scale_base", json!(null)),
+            ],
+        )?;
+        for (old, new) in OLD_NAMES {
+            if json.get(new).is_none()
+                && let Some(value) = json.get(old).cloned()
+            {
+                json[new] = value;
+            }
+        }
+        let raw: RawNomicBert = parse(&json)?;
+        let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
+        let positions = raw.max_position_embeddings.into_iter().chain(raw.n_positions).max().unwrap_or(2048);
+        let max_length = match raw.rotary_scaling_factor {
+            None => positions,
+            Some(_) => raw.max_trained_positions.unwrap_or(2048),
+        };
+        check_sizes(hidden, raw.num_hidden_layers, max_length)?;
+        let size = head_size(hidden, heads)?;
+        check_head_size(size)?;
+        check_fixed(&json, &[("head_dim", json!(size))])?;
+        Ok(Self {
+            vocab_size: raw.vocab_size,
+            hidden_size: hidden,
+            num_hidden_layers: raw.num_hidden_layers,
+            num_attention_heads: heads,
+            intermediate_size: raw.intermediate_size,
+            max_position_embeddings: max_length,
+            type_vocab_size: raw.type_vocab_size.unwrap_or(2),
+            layer_norm_eps: raw.layer_norm_eps.unwrap_or(1e-12),
+            pad_token_id: raw.pad_token_id.unwrap_or(0),
+            rope_theta: raw.rope_parameters.unwrap_or_default().theta(raw.rotary_emb_base, 1000.0)?,
+        })
+    }
+
+    /// Names of the tensors of a layer, counted from 0.
+    pub fn layer_names(&self, layer: usize) -> NomicBertLayerNames {
+        let name = |part: &str| format!("encoder.layers.{layer}.{part}");
+        NomicBertLayerNames {
+            query_key_value: name("attn.Wqkv"),
+            attention_output: name("attn.out_proj"),
+            attention_norm: name("norm1"),
+            intermediate: name("mlp.fc11"),
+            gate: name("mlp.fc12"),
+            output: name("mlp.fc2"),
+            output_norm: name("norm2"),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        let mut parameters = Parameters::default();
+        parameters.weight(Self::WORD_EMBEDDINGS, &[self.vocab_size, hidden]);
+        parameters.weight(Self::TOKEN_TYPE_EMBEDDINGS, &[self.type_vocab_size, hidden]);
+        parameters.affine(Self::EMBEDDINGS_NORM, &[hidden]);
+        for layer in 0..self.num_hidden_layers {
+            let names = self.layer_names(layer);
+            parameters.weight(&names.query_key_value, &[hidden.saturating_mul(3), hidden]);
+            parameters.weight(&names.attention_output, &[hidden, hidden]);
+            parameters.affine(&names.attention_norm, &[hidden]);
+            parameters.weight(&names.intermediate, &[inner, hidden]);
+            parameters.weight(&names.gate, &[inner, hidden]);
+            parameters.weight(&names.output, &[hidden, inner]);
+            parameters.affine(&names.output_norm, &[hidden]);
+        }
+        parameters.into_vec()
+    }
+}
