@@ -1,6 +1,17 @@
 //! Activations that ONNX has no single node for in operator set 17.
 
+use embtune_model::Activation;
+
 use crate::graph::{Graph, Value};
+
+/// An encoder's activation.
+pub(crate) fn append(graph: &mut Graph, activation: Activation, x: &Value) -> Value {
+    match activation {
+        Activation::Relu => graph.node("Relu", &[x], &[]),
+        Activation::Gelu => gelu(graph, x),
+        Activation::GeluTanh => gelu_tanh(graph, x),
+    }
+}
 
 /// `x · ½ · (1 + erf(x / √2))`; ONNX Runtime makes one kernel of it.
 pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
@@ -11,7 +22,7 @@ pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
 }
 
 /// `x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`
-pub(crate) fn gelu_tanh(graph: &mut Graph, x: &Value) -> Value {
+fn gelu_tanh(graph: &mut Graph, x: &Value) -> Value {
     let three = graph.number(3.0);
     let cube = graph.node("Pow", &[x, &three], &[]);
     let factor = graph.number(0.044_715);

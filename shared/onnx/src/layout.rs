@@ -1,6 +1,6 @@
 //! How the tokens of a batch lie in the graph's inputs.
 
-use crate::graph::{Graph, Value, int};
+use crate::graph::{Graph, Value, int, to};
 use crate::proto::DataType;
 
 /// How a batch is handed to [`crate::sentence_encoder`]'s graph.
@@ -86,6 +86,34 @@ impl Tokens {
         let shape = graph.node("Shape", &[rectangle], &[]);
         let one = graph.integers(&[1]);
         graph.node("Gather", &[&shape, &one], &[int("axis", 0)])
+    }
+
+    /// Places in a row, i64 `[sequence]`.
+    pub(crate) fn places(&self, graph: &mut Graph) -> Value {
+        let longest = self.longest(graph);
+        let (zero, one) = (graph.integer(0), graph.integer(1));
+        let longest = graph.node("Squeeze", &[&longest], &[]);
+        graph.node("Range", &[&zero, &longest, &one], &[])
+    }
+
+    /// Whether other programs than ONNX Runtime may read the graph, so that only standard nodes will do.
+    pub(crate) fn is_portable(&self) -> bool {
+        matches!(self, Self::Rectangle { mask: Some(_), .. })
+    }
+
+    /// `[batch, sequence, …]` as `[tokens, width]`, the way back from [`Tokens::as_rectangle`].
+    pub(crate) fn from_rectangle(&self, graph: &mut Graph, value: &Value, width: usize) -> Value {
+        let shape = graph.integers(&[-1, width as i64]);
+        let flat = graph.node("Reshape", &[value, &shape], &[]);
+        match self {
+            Self::Rectangle { .. } => flat,
+            Self::Packed { mask, .. } => {
+                let all = graph.integers(&[-1]);
+                let mask = graph.node("Reshape", &[mask, &all], &[]);
+                let is_token = graph.node("Cast", &[&mask], &[to(DataType::Bool)]);
+                graph.node("Compress", &[&flat, &is_token], &[int("axis", 0)])
+            }
+        }
     }
 
     /// `[tokens, …sizes]` as `[batch, sequence, …sizes]`; in the packed layout padding repeats some token.

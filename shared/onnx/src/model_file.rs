@@ -1,6 +1,6 @@
 //! `model.onnx`: the encoder as other programs expect it.
 
-use embtune_model::{Architecture, ModelDir, ModelError};
+use embtune_model::{Architecture, EncoderConfig, ModelDir, ModelError};
 
 use crate::encoder;
 use crate::graph::Graph;
@@ -28,11 +28,20 @@ pub fn portable(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
     let tokens = Tokens::Rectangle {
         input_ids: input("input_ids"),
         mask: Some(input("attention_mask")),
-        token_type_ids: (model.config().architecture == Architecture::Bert).then(|| input("token_type_ids")),
+        token_type_ids: has_token_types(model.config()).then(|| input("token_type_ids")),
     };
     let hidden = encoder::append(&mut graph, &weights, model.config(), Precision::Fp32, &tokens)?;
-    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
-    let size = model.config().hidden_size.to_string();
+    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size() as i64]);
+    let size = model.config().hidden_size().to_string();
     graph.output("last_hidden_state", hidden, DataType::Float, &["batch_size", "sequence_length", &size]);
     Ok(graph.into_bytes())
+}
+
+/// Whether the tokenizers of these models tell token types.
+fn has_token_types(config: &EncoderConfig) -> bool {
+    match config {
+        EncoderConfig::Bert(config) => config.architecture == Architecture::Bert,
+        EncoderConfig::NomicBert(_) => true,
+        EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => false,
+    }
 }

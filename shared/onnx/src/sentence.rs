@@ -39,7 +39,7 @@ pub fn sentence_encoder(model: &ModelDir, form: Form) -> Result<(Vec<u8>, PathBu
     let mut graph = Graph::new("sentence_encoder", form.precision.number());
     let tokens = Tokens::declare(&mut graph, form.layout);
     let hidden = encoder::append(&mut graph, &weights, model.config(), form.precision, &tokens)?;
-    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
+    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size() as i64]);
     let hidden = match form.precision.number() {
         DataType::Float => hidden,
         _ => graph.node("Cast", &[&hidden], &[to(DataType::Float)]),

@@ -13,6 +13,8 @@ pub(crate) struct Attention<'a> {
     /// Of the encoder's own, such as relative positions, and of padding: broadcasts to
     /// `[batch, heads, sequence, sequence]`.
     pub(crate) bias: Option<&'a Value>,
+    /// Whether a token sees only itself and what stands before it; where rows are padded, the bias hides the rest.
+    pub(crate) causal: bool,
 }
 
 impl Attention<'_> {
@@ -20,27 +22,26 @@ impl Attention<'_> {
     pub(crate) fn append(&self, graph: &mut Graph, tokens: &Tokens) -> Value {
         match tokens {
             Tokens::Rectangle { mask: None, .. } => self.fused(graph, tokens),
-            Tokens::Rectangle { .. } => self.plain(graph, tokens),
-            Tokens::Packed { cu_seqlens, padded_index, .. } => self.packed(graph, cu_seqlens, padded_index),
+            Tokens::Packed { cu_seqlens, padded_index, .. } if !self.causal => {
+                self.packed(graph, cu_seqlens, padded_index)
+            }
+            Tokens::Rectangle { .. } | Tokens::Packed { .. } => self.plain(graph, tokens),
         }
-    }
-
-    fn width(&self) -> i64 {
-        (self.heads * self.size) as i64
     }
 
     /// ONNX Runtime's own node: without a mask it goes through the scores in blocks, as FlashAttention-2 does, and
     /// never holds `sequence²` of them.
     fn fused(&self, graph: &mut Graph, tokens: &Tokens) -> Value {
-        let width = self.width();
+        let width = (self.heads * self.size) as i64;
         let [query, key, value] = [self.query, self.key, self.value].map(|x| tokens.as_rectangle(graph, x, &[width]));
         let absent = Value::new();
         let mut inputs = vec![&query, &key, &value];
         if let Some(bias) = self.bias {
             inputs.extend([&absent, &absent, bias]);
         }
-        let context = graph.node_of(MICROSOFT, "MultiHeadAttention", &inputs, &[int("num_heads", self.heads as i64)]);
-        self.flat(graph, &context)
+        let attributes = [int("num_heads", self.heads as i64), int("unidirectional", self.causal.into())];
+        let context = graph.node_of(MICROSOFT, "MultiHeadAttention", &inputs, &attributes);
+        tokens.from_rectangle(graph, &context, self.heads * self.size)
     }
 
     /// Standard nodes, for every reader.
@@ -62,7 +63,7 @@ impl Attention<'_> {
         let probabilities = graph.node("Softmax", &[&scores], &[int("axis", -1)]);
         let context = graph.node("MatMul", &[&probabilities, &value], &[]);
         let context = graph.node("Transpose", &[&context], &[ints("perm", &[0, 2, 1, 3])]);
-        self.flat(graph, &context)
+        tokens.from_rectangle(graph, &context, self.heads * self.size)
     }
 
     /// CUDA's kernels of variable length. Query, key and value stay apart and without a bias: then nothing is copied.
@@ -74,10 +75,5 @@ impl Attention<'_> {
         }
         let attributes = [int("num_heads", self.heads as i64), float("scale", 1.0 / (self.size as f32).sqrt())];
         graph.node_of(MICROSOFT, "PackedMultiHeadAttention", &inputs, &attributes)
-    }
-
-    fn flat(&self, graph: &mut Graph, context: &Value) -> Value {
-        let shape = graph.integers(&[-1, self.width()]);
-        graph.node("Reshape", &[context, &shape], &[])
     }
 }

@@ -2,22 +2,19 @@
 //!
 //! Source of the formulas: `transformers/models/{bert,xlm_roberta,mpnet,distilbert}/modeling_*.py`.
 
-use embtune_model::{
-    Activation, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE, ModelError, relative_position_bucket,
-};
+use embtune_model::{Activation, BertConfig, LayerNames, MAX_RELATIVE_DISTANCE, ModelError, relative_position_bucket};
 
-use crate::activation::{gelu, gelu_tanh};
+use crate::activation;
 use crate::encoder::attention::Attention;
 use crate::encoder::int8::Input;
 use crate::encoder::linear::Linear;
+use crate::encoder::mask;
 use crate::graph::{Graph, Value, float, int, ints, to};
 use crate::layout::Tokens;
 use crate::precision::Precision;
 use crate::proto::DataType;
 use crate::weights::WeightSource;
 
-/// Added to the attention scores of padding: large enough that the softmax gives 0, finite in every precision.
-const MASKED: f32 = -10_000.0;
 /// GELU is nowhere below this.
 const GELU_LEAST: f32 = -0.17;
 /// SmoothQuant's α for query, key and value, and for the first feed-forward matrix (see [`crate::encoder::int8`]).
@@ -27,7 +24,7 @@ const FEED_FORWARD_SHARE: f32 = 0.7;
 struct Builder<'a> {
     graph: &'a mut Graph,
     weights: &'a WeightSource,
-    config: &'a EncoderConfig,
+    config: &'a BertConfig,
     precision: Precision,
     tokens: &'a Tokens,
 }
@@ -36,17 +33,13 @@ struct Builder<'a> {
 pub(crate) fn append(
     graph: &mut Graph,
     weights: &WeightSource,
-    config: &EncoderConfig,
+    config: &BertConfig,
     precision: Precision,
     tokens: &Tokens,
 ) -> Result<Value, ModelError> {
     let names = config.architecture.embedding_names();
     let mut builder = Builder { graph, weights, config, precision, tokens };
-    let padding = match tokens {
-        Tokens::Rectangle { mask: Some(mask), .. } => Some(builder.padding_bias(mask)),
-        // Without padding there is none to hide, and the packed kernels know where rows end.
-        Tokens::Rectangle { mask: None, .. } | Tokens::Packed { .. } => None,
-    };
+    let padding = mask::padding(builder.graph, tokens);
     let relative = names.relative_attention_bias.map(|table| builder.relative_bias(table)).transpose()?;
     let bias = match (relative, padding) {
         (Some(relative), Some(padding)) => Some(builder.graph.node("Add", &[&relative, &padding], &[])),
@@ -63,18 +56,6 @@ pub(crate) fn append(
 }
 
 impl Builder<'_> {
-    /// `(1 − mask) · MASKED`, `[batch, 1, 1, sequence]`.
-    fn padding_bias(&mut self, mask: &Value) -> Value {
-        let number = self.graph.number_type();
-        let mask = self.graph.node("Cast", &[mask], &[to(number)]);
-        let one = self.graph.number(1.0);
-        let padding = self.graph.node("Sub", &[&one, &mask], &[]);
-        let masked = self.graph.number(MASKED);
-        let bias = self.graph.node("Mul", &[&padding, &masked], &[]);
-        let axes = self.graph.integers(&[1, 2]);
-        self.graph.node("Unsqueeze", &[&bias, &axes], &[])
-    }
-
     /// A row of `table` for how far each key stands from each query, `[1, heads, sequence, sequence]`.
     fn relative_bias(&mut self, table: &str) -> Result<Value, ModelError> {
         let furthest = MAX_RELATIVE_DISTANCE as i64;
@@ -163,7 +144,7 @@ impl Builder<'_> {
         let read = Input::Norm { name: norm, share: ATTENTION_SHARE, from: 2 };
         let [query, key, value] = self.linear(&[&names.query, &names.key, &names.value], read, hidden)?;
         let (heads, size) = (self.config.num_attention_heads, self.config.head_size());
-        let attention = Attention { query: &query, key: &key, value: &value, heads, size, bias };
+        let attention = Attention { query: &query, key: &key, value: &value, heads, size, bias, causal: false };
         let context = attention.append(self.graph, self.tokens);
         let [output] = self.linear(&[&names.attention_output], Input::Plain, &context)?;
         let sum = self.graph.node("Add", &[&output, hidden], &[]);
@@ -171,11 +152,8 @@ impl Builder<'_> {
 
         let read = Input::Norm { name: &names.attention_norm, share: FEED_FORWARD_SHARE, from: 0 };
         let [inner] = self.linear(&[&names.intermediate], read, &hidden)?;
-        let (inner, least) = match self.config.hidden_act {
-            Activation::Relu => (self.graph.node("Relu", &[&inner], &[]), 0.0),
-            Activation::Gelu => (gelu(self.graph, &inner), GELU_LEAST),
-            Activation::GeluTanh => (gelu_tanh(self.graph, &inner), GELU_LEAST),
-        };
+        let inner = activation::append(self.graph, self.config.hidden_act, &inner);
+        let least = if self.config.hidden_act == Activation::Relu { 0.0 } else { GELU_LEAST };
         let [output] = self.linear(&[&names.output], Input::Above(least), &inner)?;
         let sum = self.graph.node("Add", &[&output, &hidden], &[]);
         self.layer_norm(&names.output_norm, &sum)
