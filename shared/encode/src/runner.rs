@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use embtune_cli::Device;
-use embtune_model::{Architecture, ModelDir};
+use embtune_model::{Architecture, EncoderConfig, ModelDir};
 use embtune_onnx::{Form, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session};
 use embtune_tokenize::{Tokens, longest_first};
@@ -111,9 +111,9 @@ impl Runner {
 /// On a CPU rows of one length go together, so that nothing is padded; on a GPU all rows are packed one behind the
 /// other. Its kernels of variable length take no table of relative positions with fp32, so MPNet is padded there.
 fn layout(model: &ModelDir, device: Device) -> Layout {
-    match device {
-        Device::Cpu => Layout::Equal,
-        _ if model.config().architecture == Architecture::MpNet => Layout::Padded,
+    match model.config() {
+        _ if device == Device::Cpu => Layout::Equal,
+        EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Layout::Padded,
         _ => Layout::Packed,
     }
 }

@@ -29,7 +29,7 @@ impl BatchShape {
     pub(crate) fn batch(&self, rows: &[&Tokens]) -> Batch {
         match self.layout {
             Layout::Equal => equal::batch(rows),
-            Layout::Padded => padded::batch(rows, self.config.pad_token_id),
+            Layout::Padded => padded::batch(rows, self.config.pad_token_id()),
             Layout::Packed => packed::batch(rows, &self.config),
         }
     }

@@ -48,10 +48,10 @@ fn positions(ids: &[u32], config: &EncoderConfig) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use embtune_model::{Activation, Architecture};
+    use embtune_model::{Activation, Architecture, BertConfig};
 
     fn config(architecture: Architecture) -> EncoderConfig {
-        EncoderConfig {
+        EncoderConfig::Bert(BertConfig {
             architecture,
             vocab_size: 10,
             hidden_size: 2,
@@ -65,7 +65,7 @@ mod tests {
             pad_token_id: 1,
             hidden_dropout_prob: 0.0,
             attention_probs_dropout_prob: 0.0,
-        }
+        })
     }
 
     fn tokens(ids: &[u32]) -> Tokens {

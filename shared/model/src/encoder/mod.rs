@@ -108,6 +108,14 @@ impl EncoderConfig {
         }
     }
 
+    /// Row of the position embeddings that padding takes, see [`BertConfig::position_padding`].
+    pub fn position_padding(&self) -> Option<usize> {
+        match self {
+            Self::Bert(config) => config.position_padding(),
+            Self::ModernBert(_) | Self::NomicBert(_) | Self::Qwen3(_) => None,
+        }
+    }
+
     /// Most tokens that a text may have.
     pub fn max_length(&self) -> usize {
         match self {

@@ -51,21 +51,22 @@ impl Rotary {
                 let rows = builder.tokens.as_rectangle(builder.graph, x, &[(heads * self.size) as i64]);
                 // One number: the place of every row's first token.
                 let first = builder.graph.integers(&[0]);
-                self.fused(builder, &rows, &first)
+                self.fused(builder, &rows, &first, false)
             }
             Tokens::Packed { position_ids, .. } => {
                 let axis = builder.graph.integers(&[0]);
                 let row = builder.graph.node("Unsqueeze", &[x, &axis], &[]);
                 let places = builder.graph.node("Unsqueeze", &[position_ids, &axis], &[]);
-                self.fused(builder, &row, &places)
+                self.fused(builder, &row, &places, true)
             }
         };
         builder.flat(&turned, heads * self.size)
     }
 
-    /// ONNX Runtime's own node, over `[batch, sequence, heads · size]`.
-    fn fused(&self, builder: &mut Builder<'_>, x: &Value, places: &Value) -> Value {
-        builder.graph.node_of(MICROSOFT, "RotaryEmbedding", &[x, places, &self.cosine, &self.sine], &[])
+    /// ONNX Runtime's own node, over `[batch, sequence, heads · size]`; a packed sequence may be longer than the tables.
+    fn fused(&self, builder: &mut Builder<'_>, x: &Value, places: &Value, is_packed: bool) -> Value {
+        let inputs = [x, places, &self.cosine, &self.sine];
+        builder.graph.node_of(MICROSOFT, "RotaryEmbedding", &inputs, &[int("is_packed_batching", is_packed.into())])
     }
 
     /// Standard nodes, for every reader.
