@@ -2,6 +2,7 @@
 
 mod cli;
 mod format;
+mod pipeline;
 mod records;
 mod run;
 mod sink;

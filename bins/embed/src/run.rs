@@ -1,16 +1,16 @@
 //! What embed does.
 
+use std::io::Write as _;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use embtune_cli::{Device, Outcome, Session};
-use embtune_encode::{EncodeError, Encoder, Options};
+use embtune_encode::{Encoder, Options};
 use embtune_model::{ModelDir, locate};
-use embtune_records::Document;
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cli::Cli;
 use crate::format::Format;
+use crate::pipeline::{self, Embedded};
 use crate::records::Source;
 use crate::sink::Sink;
 
@@ -29,23 +29,21 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
     let progress = session.progress(None, "texts");
     let start = Instant::now();
+    let dim = encoder.dim();
     let (mut records, mut truncated, mut tokens) = (0, 0, 0);
-    loop {
-        let window = source.window()?;
-        if window.is_empty() {
-            break;
-        }
-        let encoded = encode(&mut encoder, &window)?;
-        truncated += encoded.truncated;
-        tokens += encoded.tokens;
-        records += window.len() as u64;
-        progress.add(window.len() as u64);
+    let write = |window: Embedded| {
+        truncated += window.truncated;
+        tokens += window.tokens;
+        records += window.records.len() as u64;
+        progress.add(window.records.len() as u64);
         progress.message(format!("{:.0} tokens/s", tokens as f64 / start.elapsed().as_secs_f64()));
-        for (record, vector) in window.into_iter().zip(encoded.vectors.chunks_exact(encoder.dim())) {
+        for (record, vector) in window.records.into_iter().zip(window.vectors.chunks_exact(dim)) {
             sink.write(record, vector, &mut out)?;
         }
-        session.interrupt().check()?;
-    }
+        // A reader in a pipe gets each window as soon as it is there.
+        Ok(out.flush()?)
+    };
+    let times = pipeline::run(&mut source, &mut encoder, write, session)?;
     drop(progress);
 
     let meta = || -> anyhow::Result<EmbeddingsMeta> {
@@ -70,6 +68,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let seconds = start.elapsed().as_secs_f64();
     session
         .info(format!("{records} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
+    session.info(times.to_string());
     Ok(source.outcome())
 }
 
@@ -102,18 +101,4 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));
     Ok(encoder)
-}
-
-fn encode(encoder: &mut Encoder, window: &[Document]) -> anyhow::Result<embtune_encode::Encoded> {
-    let texts: Vec<_> = window.iter().map(Document::full_text).collect();
-    encoder
-        .encode(&texts)
-        .map_err(|error| match error {
-            EncodeError::NotFinite(index) => {
-                let id = window.get(index).map_or("", Document::id);
-                anyhow::anyhow!("the vector of \"{id}\" holds NaN or infinity: the model's weights are damaged")
-            }
-            other => other.into(),
-        })
-        .context("embedding")
 }
