@@ -3,10 +3,13 @@
 use embtune_cli::{Input, RecordArgs, Session, Skipper};
 use embtune_records::{Document, Lines, ReadError, Records};
 
+use crate::shard::Shard;
+
 /// All records of all inputs.
 pub(crate) struct Source<'a> {
     args: &'a RecordArgs,
     text: bool,
+    shard: Option<Shard>,
     /// The next one is at the end.
     inputs: Vec<Input>,
     reader: Option<Reader>,
@@ -21,10 +24,15 @@ enum Reader {
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn open(args: &'a RecordArgs, text: bool, session: &'a Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        args: &'a RecordArgs,
+        text: bool,
+        shard: Option<Shard>,
+        session: &'a Session,
+    ) -> anyhow::Result<Self> {
         let mut inputs = session.inputs(&args.files)?;
         inputs.reverse();
-        Ok(Self { args, text, inputs, reader: None, skipper: Skipper::new(args.on_error, session), count: 0 })
+        Ok(Self { args, text, shard, inputs, reader: None, skipper: Skipper::new(args.on_error, session), count: 0 })
     }
 
     /// Lets `hook` be called whenever reading is about to wait for more of a pipe.
@@ -42,17 +50,22 @@ impl<'a> Source<'a> {
                 self.reader = Some(Reader::new(input, self.text, self.args.max_record_bytes));
                 continue;
             };
-            match reader.next(self.count) {
-                None => self.reader = None,
-                Some(Ok(record)) => {
-                    self.count += 1;
-                    return Ok(Some(record));
-                }
-                Some(Err(error)) if error.is_record() => {
-                    self.count += 1;
-                    self.skipper.bad(error)?;
-                }
-                Some(Err(error)) => return Err(error.into()),
+            let Some(result) = reader.next(self.count) else {
+                self.reader = None;
+                continue;
+            };
+            if let Err(error) = &result
+                && !error.is_record()
+            {
+                return result.map(Some).map_err(Into::into);
+            }
+            // Bad records count too, so that all shards count alike; each belongs to one of them.
+            let is_ours = self.shard.is_none_or(|shard| shard.takes(self.count));
+            self.count += 1;
+            match result {
+                _ if !is_ours => {}
+                Ok(record) => return Ok(Some(record)),
+                Err(error) => self.skipper.bad(error)?,
             }
         }
     }

@@ -32,10 +32,19 @@ struct State {
     is_waiting: bool,
     /// Windows that were taken and are not written yet.
     in_flight: usize,
-    /// Set at the end of the reading: all is read, or reading failed.
-    end: Option<anyhow::Result<()>>,
+    end: End,
     /// Nobody will take another window.
     is_abandoned: bool,
+}
+
+/// How the reading has ended.
+enum End {
+    /// It has not.
+    Open,
+    /// All is read, or reading failed.
+    Reached(anyhow::Result<()>),
+    /// The tokeniser knows.
+    Taken,
 }
 
 impl Gather {
@@ -46,7 +55,7 @@ impl Gather {
             limit: FIRST_RECORDS,
             is_waiting: false,
             in_flight: 0,
-            end: None,
+            end: End::Open,
             is_abandoned: false,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -71,11 +80,11 @@ impl Gather {
         self.changed.notify_all();
     }
 
-    /// The next window; behind the last one nothing, or the error that reading ended with.
+    /// The next window; behind the last one an empty one, or the error that reading ended with, and then nothing.
     pub(super) fn take(&self) -> Option<anyhow::Result<Vec<Document>>> {
         let mut state = self.lock();
         loop {
-            let is_last = state.end.is_some();
+            let is_last = !matches!(state.end, End::Open);
             let is_wanted = state.is_waiting && state.in_flight == 0;
             if state.is_full() || ((is_last || is_wanted) && !state.records.is_empty()) {
                 state.in_flight += 1;
@@ -84,9 +93,16 @@ impl Gather {
                 self.changed.notify_all();
                 return Some(Ok(mem::take(&mut state.records)));
             }
-            match state.end.take() {
-                Some(result) => return result.err().map(Err),
-                None => state = self.wait(state),
+            match mem::replace(&mut state.end, End::Taken) {
+                End::Taken => return None,
+                End::Reached(result) => {
+                    state.in_flight += 1;
+                    return Some(result.map(|()| Vec::new()));
+                }
+                End::Open => {
+                    state.end = End::Open;
+                    state = self.wait(state);
+                }
             }
         }
     }
@@ -131,13 +147,17 @@ impl Reading<'_> {
         if result.is_err() {
             state.records.clear();
         }
-        state.end = Some(result);
+        state.end = End::Reached(result);
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.gather.lock().end.get_or_insert_with(|| Err(anyhow::anyhow!("reading broke off")));
+        let mut state = self.gather.lock();
+        if matches!(state.end, End::Open) {
+            state.end = End::Reached(Err(anyhow::anyhow!("reading broke off")));
+        }
+        drop(state);
         self.gather.changed.notify_all();
     }
 }

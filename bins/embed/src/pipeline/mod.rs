@@ -17,6 +17,7 @@ use std::thread;
 use embtune_cli::{Interrupt, Session};
 use embtune_encode::Encoder;
 
+use crate::known::Known;
 use crate::records::Source;
 use gather::Gather;
 use times::Clock;
@@ -26,20 +27,24 @@ pub(crate) use window::Embedded;
 
 /// Runs all records of a source through a model; `write` gets them with their vectors, in order.
 ///
+/// When somebody reads the output as it comes (`is_live`), a slow input is not waited for.
+///
 /// # Errors
 /// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that was being computed
 /// is written.
 pub(crate) fn run(
     source: &mut Source<'_>,
     encoder: &mut Encoder,
+    mut known: Known<'_>,
     mut write: impl FnMut(Embedded) -> anyhow::Result<()>,
+    is_live: bool,
     session: &Session,
 ) -> anyhow::Result<Times> {
     let gather = &Arc::new(Gather::new());
-    source.on_wait({
+    if is_live {
         let gather = Arc::clone(gather);
-        move || gather.wait_for_input()
-    });
+        source.on_wait(move || gather.wait_for_input());
+    }
     let (front, runner, interrupt) = (&Arc::clone(encoder.front()), encoder.runner(), session.interrupt());
     thread::scope(|scope| {
         let ending = Ending { gather, interrupt };
@@ -47,7 +52,9 @@ pub(crate) fn run(
         let (to_write, embedded) = sync_channel(0);
         let read = scope.spawn(move || stage::read(source, gather));
         let tokenise = scope.spawn(move || {
-            let work = |records| interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, records));
+            let work = |records| {
+                interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, &mut known, records))
+            };
             stage::pump(|| gather.take(), work, to_infer)
         });
         let infer = scope.spawn(move || {

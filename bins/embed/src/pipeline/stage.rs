@@ -10,6 +10,8 @@ use embtune_records::Document;
 use super::gather::Gather;
 use super::times::Clock;
 use super::window::{Embedded, Tokenised};
+use crate::answer::{Answer, Origin};
+use crate::known::{Key, Known};
 use crate::records::Source;
 
 /// Takes windows, works on them and hands the results on, until there are no more, the work fails, or nobody takes a
@@ -48,29 +50,41 @@ pub(super) fn read(source: &mut Source<'_>, gather: &Gather) -> Duration {
     clock.worked()
 }
 
-pub(super) fn tokenise(front: &Front, records: Vec<Document>) -> anyhow::Result<Tokenised> {
+/// Looks records up, and tokenises those that are new. The window behind the last one is empty.
+pub(super) fn tokenise(front: &Front, known: &mut Known<'_>, records: Vec<Document>) -> anyhow::Result<Tokenised> {
+    if records.is_empty() {
+        known.finish()?;
+    }
     let texts: Vec<_> = records.iter().map(Document::full_text).collect();
-    let rows = front.tokenize(&texts).context("embedding")?;
+    let keys: Vec<Key> = records.iter().zip(&texts).map(|(record, text)| known.key(record, text)).collect();
+    let answers = known.find(&keys)?;
+    let new: Vec<_> = texts.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(text, _)| text).collect();
+    let rows = front.tokenize(&new).context("embedding")?;
     drop(texts);
-    Ok(Tokenised { records, rows })
+    Ok(Tokenised { records, keys, known: answers, rows })
 }
 
+/// Computes what is not known.
 pub(super) fn infer(runner: &mut Runner, window: Tokenised) -> anyhow::Result<Embedded> {
-    let Tokenised { records, rows } = window;
+    let Tokenised { records, keys, known, rows } = window;
     let vectors = runner
         .run(&rows)
         .map_err(|error| match error {
-            EncodeError::NotFinite(index) => {
-                let id = records.get(index).map_or("", Document::id);
+            EncodeError::NotFinite(row) => {
+                let mut new = records.iter().zip(&known).filter(|(_, answer)| answer.is_none());
+                let id = new.nth(row).map_or("", |(record, _)| record.id());
                 anyhow::anyhow!("the vector of \"{id}\" holds NaN or infinity: the model's weights are damaged")
             }
             other => other.into(),
         })
         .context("embedding")?;
-    Ok(Embedded {
-        records,
-        vectors,
-        truncated: rows.iter().filter(|row| row.truncated).count() as u64,
-        tokens: rows.iter().map(|row| row.ids.len() as u64).sum(),
-    })
+    let new = rows.iter().zip(vectors.chunks_exact(runner.dim())).map(|(row, vector)| Answer {
+        vector: vector.to_vec(),
+        tokens: row.ids.len() as u32,
+        truncated: row.truncated,
+        origin: Origin::Model,
+    });
+    let mut new = new.fuse();
+    let answers = keys.into_iter().zip(known).filter_map(|(key, answer)| Some((key, answer.or_else(|| new.next())?)));
+    Ok(Embedded { records, answers: answers.collect() })
 }

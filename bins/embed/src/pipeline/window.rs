@@ -3,19 +3,22 @@
 use embtune_records::Document;
 use embtune_tokenize::Tokens;
 
-/// Records with their tokens, `rows[i]` of `records[i]`.
+use crate::answer::Answer;
+use crate::known::Key;
+
+/// Records on their way to their vectors.
 pub(crate) struct Tokenised {
     pub(crate) records: Vec<Document>,
+    /// One for each record.
+    pub(crate) keys: Vec<Key>,
+    /// What was known of each record without the model.
+    pub(crate) known: Vec<Option<Answer>>,
+    /// The tokens of the others, in order.
     pub(crate) rows: Vec<Tokens>,
 }
 
-/// Records with their vectors, in the order in which they were read.
+/// Records with what the model made of each, in the order in which they were read.
 pub(crate) struct Embedded {
     pub(crate) records: Vec<Document>,
-    /// `[records, dim]`.
-    pub(crate) vectors: Vec<f32>,
-    /// Texts that were cut.
-    pub(crate) truncated: u64,
-    /// Tokens that were computed.
-    pub(crate) tokens: u64,
+    pub(crate) answers: Vec<(Key, Answer)>,
 }
