@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use embtune_cli::caught;
 use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase as _, TableDefinition, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -21,7 +22,8 @@ const MEMORY: usize = 64 << 20;
 /// Answers on disk, by recipe and text.
 pub(crate) struct Cache {
     name: String,
-    database: Database,
+    /// Always there, until the end.
+    database: Option<Database>,
     recipe: Xxh3,
     dim: usize,
 }
@@ -35,15 +37,15 @@ impl Cache {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let path = folder.join(format!("{}.redb", recipe.model.trim_start_matches("xxh3:")));
         let name = path.display().to_string();
-        let database = Builder::new()
-            .set_cache_size(MEMORY)
-            .set_concurrency_mode(ConcurrencyMode::MultiWriter)
-            .create(&path)
-            .map_err(|error| explain(&name, error.into()))?;
+        let database = guarded(&name, || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(MEMORY).set_concurrency_mode(ConcurrencyMode::MultiWriter);
+            Ok(builder.create(&path)?)
+        })?;
         let mut hash = Xxh3::new();
         hash.update(recipe.to_json()?.as_bytes());
         hash.update(&[0]);
-        Ok(Self { name, database, recipe: hash, dim: recipe.dim })
+        Ok(Self { name, database: Some(database), recipe: hash, dim: recipe.dim })
     }
 
     /// The name of a text's answer: XXH3 with 128 bits of the recipe and the text.
@@ -58,8 +60,9 @@ impl Cache {
     /// # Errors
     /// A damaged database.
     pub(crate) fn find(&self, keys: impl Iterator<Item = u128>) -> anyhow::Result<Vec<Option<Answer>>> {
-        let find = || -> Result<_, redb::Error> {
-            let table = match self.database.begin_read()?.open_table(ANSWERS) {
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        guarded(&self.name, || {
+            let table = match database.begin_read()?.open_table(ANSWERS) {
                 Ok(table) => Some(table),
                 Err(TableError::TableDoesNotExist(_)) => None,
                 Err(error) => return Err(error.into()),
@@ -69,8 +72,7 @@ impl Cache {
                 value.map(|value| self.read(key, value.value())).transpose()
             })
             .collect()
-        };
-        find().map_err(|error| explain(&self.name, error))
+        })
     }
 
     /// Keeps answers, all or none.
@@ -82,8 +84,9 @@ impl Cache {
         if answers.peek().is_none() {
             return Ok(());
         }
-        let keep = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+        let Some(database) = &self.database else { return Ok(()) };
+        guarded(&self.name, || {
+            let transaction = database.begin_write()?;
             {
                 let mut table = transaction.open_table(ANSWERS)?;
                 let mut bytes = Vec::new();
@@ -95,8 +98,7 @@ impl Cache {
                 }
             }
             Ok(transaction.commit()?)
-        };
-        keep().map_err(|error| explain(&self.name, error))
+        })
     }
 
     fn read(&self, key: u128, value: &[u8]) -> Result<Answer, redb::Error> {
@@ -110,6 +112,19 @@ impl Cache {
 /// redb checks its pages after a crash only, and a disk that changes a bit must not change a vector.
 fn checksum(key: u128, bytes: &[u8]) -> u64 {
     xxh3_64(bytes) ^ key as u64
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        // What it writes at its end is committed already; it may panic on what it could not read.
+        let database = self.database.take();
+        let _ = caught(|| drop(database));
+    }
+}
+
+/// Runs redb, which may panic on a damaged file.
+fn guarded<T>(name: &str, code: impl FnOnce() -> Result<T, redb::Error>) -> anyhow::Result<T> {
+    caught(code).unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic))).map_err(|error| explain(name, error))
 }
 
 fn explain(name: &str, error: redb::Error) -> anyhow::Error {
@@ -126,5 +141,7 @@ fn explain(name: &str, error: redb::Error) -> anyhow::Error {
 }
 
 fn damaged(name: &str, error: &dyn std::fmt::Display) -> anyhow::Error {
+    let error = error.to_string();
+    let error = error.lines().next().unwrap_or_default();
     anyhow!("{name}: the cache is damaged: {error}\nhint: remove that file; its vectors are computed again")
 }

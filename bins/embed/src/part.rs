@@ -201,6 +201,11 @@ pub(crate) struct Append {
 }
 
 impl Append {
+    /// The file's name, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Adds the answers of a window that are not there, in order, with their records' keys.
     ///
     /// # Errors

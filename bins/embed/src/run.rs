@@ -56,8 +56,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         Ok(out.flush()?)
     };
     let known = Known { replay, cache: cache.as_ref() };
-    let times = pipeline::run(&mut source, &mut encoder, known, write, format == Format::Jsonl, session)?;
+    let times = pipeline::run(&mut source, &mut encoder, known, write, format == Format::Jsonl, session);
     drop(progress);
+    if let (Some(part), Some(_)) = (&keeper.part, session.interrupt().signal()) {
+        session.notice(format!("{} texts are kept in {}: the same command goes on", tally.records, part.name()));
+    }
+    let times = times?;
 
     let meta = || -> anyhow::Result<EmbeddingsMeta> {
         Ok(EmbeddingsMeta {
