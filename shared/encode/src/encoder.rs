@@ -114,6 +114,11 @@ impl Encoder {
         self.front.max_seq_length()
     }
 
+    /// What the encoder computes in.
+    pub fn precision(&self) -> Precision {
+        self.runner.precision()
+    }
+
     /// The device that runs the model.
     pub fn device(&self) -> Device {
         self.runner.device()

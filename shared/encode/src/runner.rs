@@ -17,6 +17,7 @@ use crate::encoder::{EncodeError, Options};
 pub struct Runner {
     sessions: Vec<Session>,
     device: Device,
+    precision: Precision,
     fallback: Option<String>,
     batch_tokens: usize,
     shape: BatchShape,
@@ -36,6 +37,7 @@ impl Runner {
         Ok(Self {
             sessions,
             device,
+            precision: options.precision,
             fallback: engine.fallback().map(str::to_owned),
             batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device)),
             shape,
@@ -46,6 +48,11 @@ impl Runner {
     /// Elements of a vector.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// What the encoder computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The device that runs the model.
