@@ -13,6 +13,9 @@ use embtune_tokenize::{Tokens, longest_first};
 use crate::batch::{Batch, BatchShape};
 use crate::encoder::{EncodeError, Options};
 
+/// Bytes of weights from which sessions are not multiplied.
+const LARGE_WEIGHTS: u64 = 512 << 20;
+
 /// A model's graph on its device.
 pub struct Runner {
     sessions: Vec<Session>,
@@ -32,14 +35,14 @@ impl Runner {
         let shape = BatchShape { layout: layout(model, device), config: model.config().clone() };
         let form = Form { layout: shape.layout, precision: options.precision, normalize: options.normalize };
         let (onnx, folder) = embtune_onnx::sentence_encoder(model, form)?;
-        let workers = if device == Device::Cpu { options.threads } else { 1 };
-        let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, workers, 1)?;
+        let (count, threads) = sessions(model, device, options.threads);
+        let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, count, threads)?;
         Ok(Self {
             sessions,
             device,
             precision: options.precision,
             fallback: engine.fallback().map(str::to_owned),
-            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device)),
+            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device, threads)),
             shape,
             dim: model.dimension(),
         })
@@ -134,10 +137,21 @@ fn check_precision(precision: Precision, device: Device) -> Result<(), EncodeErr
     }
 }
 
-/// On a CPU thread small batches stay in the cache (measured best around 512 tokens with all-MiniLM-L6-v2); a GPU
+/// Sessions, and CPU threads of each. One session a thread is faster with a small model, whose batches stay in the
+/// cache; a large one is as fast with one wide session, and each session would hold its weights once more.
+fn sessions(model: &ModelDir, device: Device, threads: usize) -> (usize, usize) {
+    let bytes = model.weights_file().metadata().map_or(0, |file| file.len());
+    match device {
+        Device::Cpu if bytes < LARGE_WEIGHTS => (threads, 1),
+        Device::Cpu => (1, threads),
+        _ => (1, 1),
+    }
+}
+
+/// On a CPU small batches stay in the cache (measured best around 512 tokens a thread with all-MiniLM-L6-v2); a GPU
 /// wants enough work to hide the launches.
-fn default_batch_tokens(device: Device) -> usize {
-    if device == Device::Cpu { 512 } else { 32_768 }
+fn default_batch_tokens(device: Device, threads: usize) -> usize {
+    if device == Device::Cpu { 512 * threads } else { 32_768 }
 }
 
 fn run_batch(session: &mut Session, batch: &Batch) -> Result<Vec<f32>, EngineError> {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use embtune_cli::Device;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::{EngineError, Session, Tensor, cuda, library};
 
@@ -94,7 +94,7 @@ impl Engine {
     /// A provider may be registered and find only when a session is made that there is no GPU, or one too old.
     fn try_device(&self) -> Result<(), EngineError> {
         let graph = Graph { onnx: &PROBE, weights_folder: None };
-        let run = || self.session(graph, 1, &PrepackedWeights::new())?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
+        let run = || self.session(graph, 1)?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
         match run() {
             Err(EngineError::Run(what)) => {
                 Err(EngineError::Device { device: self.device.to_string(), what: cuda::reason(&what) })
@@ -103,16 +103,15 @@ impl Engine {
         }
     }
 
-    /// Makes `count` sessions of a graph, of `threads` CPU threads each, which share their packed weights.
+    /// Makes `count` sessions of a graph, of `threads` CPU threads each; each holds its own packed weights.
     ///
     /// # Errors
     /// A graph that ONNX Runtime refuses.
     pub fn sessions(&self, graph: Graph<'_>, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
-        let packed = PrepackedWeights::new();
-        (0..count).map(|_| self.session(graph, threads, &packed)).collect()
+        (0..count).map(|_| self.session(graph, threads)).collect()
     }
 
-    fn session(&self, graph: Graph<'_>, threads: usize, packed: &PrepackedWeights) -> Result<Session, EngineError> {
+    fn session(&self, graph: Graph<'_>, threads: usize) -> Result<Session, EngineError> {
         let options = || -> ort::Result<SessionBuilder> {
             let mut builder = ort::session::Session::builder(&self.environment)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
@@ -125,10 +124,8 @@ impl Engine {
                 let key = "session.model_external_initializers_file_folder_path";
                 builder = builder.with_config_entry(key, folder.display().to_string())?;
             }
-            if self.device == Device::Cpu {
-                builder = builder.with_prepacked_weights(packed)?;
-            } else {
-                // On CUDA a Gemm adds its bias by a product of its own; a bias that stays apart is fused with what follows.
+            if self.device != Device::Cpu {
+                // Its Gemm adds a bias by a product of its own; a bias that stays apart is fused with what follows.
                 builder = builder.with_config_entry("optimization.disable_specified_optimizers", "MatMulAddFusion")?;
             }
             Ok(builder)
