@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use embtune_cli::{Device, Outcome, Session};
-use embtune_encode::{Encoder, Options};
+use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{ModelDir, locate};
 use embtune_tensors::EmbeddingsMeta;
 
@@ -80,6 +80,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     report(&tally, encoder.max_seq_length(), start.elapsed(), session);
     session.info(times.to_string());
+    for Kernels { provider, op, nodes } in encoder.kernels() {
+        session.info(format!("kernels: {provider} ran {nodes} {op}"));
+    }
     Ok(source.outcome())
 }
 
@@ -131,6 +134,7 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
         batch_tokens: cli.batch_tokens,
         device: cli.compute.compute.device,
         threads: cli.compute.compute.threads.count(),
+        watch: cli.common.verbose > 0,
         ort_library: cli.compute.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;

@@ -7,7 +7,7 @@ use std::thread;
 use embtune_cli::Device;
 use embtune_model::{Architecture, ModelDir};
 use embtune_onnx::{Form, Layout, Precision};
-use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session};
+use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::{Tokens, longest_first};
 
 use crate::batch::{Batch, BatchShape};
@@ -21,6 +21,7 @@ pub struct Runner {
     sessions: Vec<Session>,
     device: Device,
     precision: Precision,
+    kernels: Vec<Kernels>,
     fallback: Option<String>,
     batch_tokens: usize,
     shape: BatchShape,
@@ -29,7 +30,10 @@ pub struct Runner {
 
 impl Runner {
     pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
-        let engine = Engine::start(options.device, options.ort_library)?;
+        let mut engine = Engine::start(options.device, options.ort_library)?;
+        if options.watch {
+            engine.watch();
+        }
         let device = engine.device();
         check_precision(options.precision, device)?;
         let shape = BatchShape { layout: layout(model, device), config: model.config().clone() };
@@ -41,6 +45,7 @@ impl Runner {
             sessions,
             device,
             precision: options.precision,
+            kernels: Vec::new(),
             fallback: engine.fallback().map(str::to_owned),
             batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device, threads)),
             shape,
@@ -68,6 +73,11 @@ impl Runner {
         self.fallback.as_deref()
     }
 
+    /// The kernels that ran first, when [`Options::watch`] said so.
+    pub fn kernels(&self) -> &[Kernels] {
+        &self.kernels
+    }
+
     /// Vectors of rows, `[rows, dim]`, in the rows' order.
     ///
     /// # Errors
@@ -77,6 +87,12 @@ impl Runner {
         let order = longest_first(&lengths);
         let batches = self.shape.pack(order.iter().map(|row| lengths[*row]), self.batch_tokens);
         let results = self.run_batches(batches.iter().map(|batch| &order[batch.clone()]).collect(), rows)?;
+        // A profile of more than the first rows would fill the memory.
+        for session in &mut self.sessions {
+            if let Some(kernels) = session.kernels()?.filter(|kernels| kernels.len() > self.kernels.len()) {
+                self.kernels = kernels;
+            }
+        }
         let mut vectors = vec![0.0; rows.len() * self.dim];
         for (batch, result) in batches.into_iter().zip(results) {
             for (row, vector) in order[batch].iter().zip(result.chunks_exact(self.dim)) {

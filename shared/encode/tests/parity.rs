@@ -30,6 +30,7 @@ fn options(model: &ModelDir) -> Options<'static> {
         batch_tokens: None,
         device: Device::Cpu,
         threads: 2,
+        watch: false,
         ort_library: None,
     }
 }
@@ -134,4 +135,15 @@ fn a_precision_without_kernels_is_refused() {
     let half = Options { precision: Precision::Fp16, ..options(&model) };
     let error = Encoder::load(&model, &half).err().unwrap().to_string();
     assert_eq!(error, "precision fp16 does not run on cpu\nhint: --precision fp32 or int8");
+}
+
+#[test]
+fn the_kernels_that_ran_are_known() {
+    let (model, figures) = fixture("tiny-bert");
+    let mut encoder = Encoder::load(&model, &Options { watch: true, ..options(&model) }).unwrap();
+    encoder.encode(&texts(&figures)).unwrap();
+    let kernels = encoder.kernels();
+    assert!(kernels.iter().all(|kernels| kernels.provider == "CPUExecutionProvider"), "{kernels:?}");
+    let attention = kernels.iter().find(|kernels| kernels.op == "MultiHeadAttention").unwrap();
+    assert_eq!(attention.nodes, model.config().num_hidden_layers);
 }
