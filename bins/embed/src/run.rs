@@ -1,5 +1,6 @@
 //! What embed does.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -80,9 +81,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     report(&tally, encoder.max_seq_length(), start.elapsed(), session);
     session.info(times.to_string());
-    for Kernels { provider, op, nodes } in encoder.kernels() {
-        session.info(format!("kernels: {provider} ran {nodes} {op}"));
-    }
+    tell_kernels(encoder.kernels(), session);
     Ok(source.outcome())
 }
 
@@ -100,6 +99,16 @@ fn report(tally: &Tally, limit: usize, took: Duration, session: &Session) {
     let seconds = took.as_secs_f64();
     session
         .info(format!("{computed} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
+}
+
+/// What ran, a line for each of ONNX Runtime's providers: on a GPU whatever the CPU ran stands out.
+fn tell_kernels(kernels: &[Kernels], session: &Session) {
+    let providers: BTreeSet<&String> = kernels.iter().map(|kernels| &kernels.provider).collect();
+    for provider in providers {
+        let of_provider = kernels.iter().filter(|kernels| kernels.provider == *provider);
+        let ran: Vec<String> = of_provider.map(|kernels| format!("{} {}", kernels.nodes, kernels.op)).collect();
+        session.info(format!("{provider} ran {}", ran.join(", ")));
+    }
 }
 
 fn recipe(model: &ModelDir, prompt: &str, encoder: &Encoder) -> anyhow::Result<Recipe> {
