@@ -106,8 +106,7 @@ impl Affine {
 
     /// `x Wᵀ + b` in the type of `x`.
     pub(crate) fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        let cast = self.cast(x.kind())?;
-        Ok(x.f_linear(&cast.weight, Some(&cast.bias))?)
+        self.cast(x.kind())?.linear().apply(x)
     }
 }
 
