@@ -7,8 +7,8 @@ use tch::{Device, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
-    embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_linear, embtune_varlen_attention, handle,
-    make,
+    embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_linear,
+    embtune_varlen_attention, handle, make,
 };
 
 /// Dropout at one site of a network.
