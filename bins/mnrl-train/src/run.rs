@@ -9,21 +9,21 @@ use embtune_model::{ModelDir, check_target, locate, save};
 use embtune_onnx::{PORTABLE_FILE, portable};
 use embtune_torch::{open_device, tch};
 
-use crate::card::card;
 use crate::checkpoint::{self, Checkpoints};
 use crate::cli::Cli;
-use crate::course::{Course, tensors};
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
 use crate::dev::{DevSet, Encoding};
 use crate::environment::prepare;
-use crate::learner::Learner;
-use crate::merge::merge_base;
-use crate::metrics::Metrics;
-use crate::plan;
-use crate::sampler::Sampler;
-use crate::settings::settings;
-use crate::shards::Shards;
-use crate::tensorboard::TensorBoard;
-use crate::trainer::Trainer;
+use crate::report::card::card;
+use crate::report::metrics::Metrics;
+use crate::report::plan;
+use crate::report::tensorboard::TensorBoard;
+use crate::training::course::{Course, tensors};
+use crate::training::learner::Learner;
+use crate::training::settings::settings;
+use crate::training::trainer::Trainer;
+use crate::weights::merge::merge_base;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();

@@ -3,8 +3,8 @@
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{Linear, Norm, TorchError};
 
-use crate::lora::Lora;
-use crate::parameters::Parameters;
+use crate::weights::lora::Lora;
+use crate::weights::parameters::Parameters;
 
 /// Makes the layers of a network from the parameters.
 #[derive(Clone, Copy)]
