@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::event::{Event, SessionLog, SessionStatus, Summary, Value, What};
 use super::record::framed;
-use crate::metrics::Step;
+use crate::report::metrics::Step;
 
 /// What TensorBoard expects in front of everything else.
 const FILE_VERSION: &str = "brain.Event:2";

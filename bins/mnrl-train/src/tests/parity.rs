@@ -9,11 +9,11 @@ use embtune_tokenize::Tokenizer;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::Value;
 
-use crate::false_negatives::FalseNegatives;
-use crate::groups::{Options, specs};
+use crate::data::false_negatives::FalseNegatives;
 use crate::loss::{Mnrl, Objective, Partition, Targets};
 use crate::network::{Network, Packed, Pass, Row};
-use crate::parameters::Parameters;
+use crate::weights::groups::{Options, specs};
+use crate::weights::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use embtune_model::ModelDir;
 
-use crate::lora::Lora;
-use crate::parameters::{Group, Spec};
+use crate::weights::lora::Lora;
+use crate::weights::parameters::{Group, Spec};
 
 /// `--freeze`: what keeps the base model's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
 use crate::cli::LossArgs;
-use crate::false_negatives::FalseNegatives;
+use crate::data::false_negatives::FalseNegatives;
+use crate::data::shards::Shards;
 use crate::loss::{Guide, Targets};
-use crate::shards::Shards;
 
 /// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
 pub(crate) struct Batch<'a> {
@@ -99,7 +99,7 @@ mod tests {
     use embtune_tensors::{Row, ShardMeta, ShardWriter};
 
     use super::*;
-    use crate::shards::Source;
+    use crate::data::shards::Source;
 
     /// A shard of pairs whose tokens, hashes, scores and vectors all come from one number: 10 · the pair's, plus 0 for
     /// the anchor, 1 for the positive and 2, 3 and so on for the negatives.

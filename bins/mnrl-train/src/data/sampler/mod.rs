@@ -13,7 +13,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::cli::{BatchFrom, DataArgs};
-use crate::shards::Shards;
+use crate::data::shards::Shards;
 
 use collisions::Collisions;
 use first_fit::first_fit;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use embtune_model::ModelDir;
 
 use crate::cli::Cli;
-use crate::course::Course;
-use crate::merge::Outcome;
-use crate::shards::Shards;
+use crate::data::shards::Shards;
+use crate::training::course::Course;
+use crate::weights::merge::Outcome;
 
 /// `README.md` of the saved directory.
 pub(crate) fn card(

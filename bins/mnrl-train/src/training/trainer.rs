@@ -5,17 +5,17 @@ use std::time::Instant;
 use embtune_cli::Session;
 use embtune_torch::tch::Tensor;
 
-use crate::batch::Batch;
 use crate::checkpoint::Checkpoints;
 use crate::cli::Cli;
-use crate::course::Course;
+use crate::data::batch::Batch;
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
 use crate::dev::{DevSet, Evaluation};
-use crate::learner::{BatchLoss, Learner};
-use crate::memory;
-use crate::metrics::{DevScore, Metrics, Step};
-use crate::sampler::Sampler;
-use crate::schedule::Schedule;
-use crate::shards::Shards;
+use crate::report::metrics::{DevScore, Metrics, Step};
+use crate::training::course::Course;
+use crate::training::learner::{BatchLoss, Learner};
+use crate::training::memory;
+use crate::training::schedule::Schedule;
 
 /// What takes part in a training.
 pub(crate) struct Trainer<'a> {

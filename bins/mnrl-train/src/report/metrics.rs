@@ -7,7 +7,7 @@ use embtune_metrics::Metric;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use crate::tensorboard::TensorBoard;
+use crate::report::tensorboard::TensorBoard;
 
 /// What a step reports.
 #[derive(Debug, Serialize)]

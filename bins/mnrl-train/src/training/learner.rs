@@ -4,14 +4,14 @@ use embtune_model::{ModelDir, NewWeights};
 use embtune_torch::tch::{Device, Tensor, no_grad};
 use embtune_torch::{AdamW, TorchError, clip, seed};
 
-use crate::batch::Batch;
 use crate::cli::Cli;
-use crate::grad_cache::{Budget, GradCache};
-use crate::groups::{self, specs};
-use crate::keys::{batch_key, row_key};
+use crate::data::batch::Batch;
 use crate::loss::Objective;
 use crate::network::{Network, Packed, Pass, Row};
-use crate::parameters::Parameters;
+use crate::training::grad_cache::{Budget, GradCache};
+use crate::training::keys::{batch_key, row_key};
+use crate::weights::groups::{self, specs};
+use crate::weights::parameters::Parameters;
 
 pub(crate) struct Learner<'a> {
     pub(crate) model: &'a ModelDir,

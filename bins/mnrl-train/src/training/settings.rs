@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
-use crate::shards::Shards;
+use crate::data::shards::Shards;
 
 pub(crate) fn settings(
     cli: &Cli,

@@ -8,8 +8,8 @@ use embtune_metrics::Metric;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
-use crate::course::Course;
-use crate::trainer::Trainer;
+use crate::training::course::Course;
+use crate::training::trainer::Trainer;
 
 /// `--merge-base`: the base model's share in the result, against forgetting (Wortsman et al. 2022; Xiao et al. 2023,
 /// LM-Cocktail).

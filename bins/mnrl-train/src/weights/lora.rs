@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::parameters::{Group, Spec};
+use crate::weights::parameters::{Group, Spec};
 
 /// `--lora r=16,alpha=32,targets=query,value`.
 #[derive(Debug, Clone, PartialEq, Eq)]

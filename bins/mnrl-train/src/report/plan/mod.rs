@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use embtune_cli::Session;
 
-use crate::batch::Batch;
 use crate::cli::Cli;
-use crate::learner::Learner;
+use crate::data::batch::Batch;
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
 use crate::loss;
-use crate::memory;
-use crate::sampler::Sampler;
-use crate::shards::Shards;
+use crate::training::learner::Learner;
+use crate::training::memory;
 use estimate::{Costs, StepRows, plan};
 
 /// Bytes of the program and libtorch, beside the model's own file, which is mapped (measured on the CPU).

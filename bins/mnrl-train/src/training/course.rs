@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::checkpoint::{Checkpoint, Progress, SavedTensor};
 use crate::cli::Cli;
 use crate::dev::Tracker;
-use crate::learner::Learner;
+use crate::training::learner::Learner;
 
 /// Where a training stands.
 pub(crate) struct Course {

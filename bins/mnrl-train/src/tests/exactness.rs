@@ -6,11 +6,11 @@ use std::path::Path;
 use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor};
 
-use crate::grad_cache::{Budget, GradCache};
-use crate::groups::{Options, specs};
-use crate::keys::{batch_key, row_key};
 use crate::network::{Network, Pass, Row};
-use crate::parameters::Parameters;
+use crate::training::grad_cache::{Budget, GradCache};
+use crate::training::keys::{batch_key, row_key};
+use crate::weights::groups::{Options, specs};
+use crate::weights::parameters::Parameters;
 
 const DROPOUT: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.1, attention_dropout: 0.1 };
 
