@@ -28,8 +28,9 @@ def run(command):
         return out.read(), error.read(), seconds, usage.ru_maxrss / 1024
 
 
-def ours_embed(options, path):
-    command = [f"{options.bin}/embed", "--model", options.model, "--device", "cpu", "--threads", str(options.threads), "-v"]
+def ours_embed(options, path, precision):
+    command = [f"{options.bin}/embed", "--model", options.model, "--device", "cpu", "--threads", str(options.threads)]
+    command += ["--precision", precision, "-v"]
     _, error, wall, memory = run([*command, path, "-o", "/dev/null", "--format", "safetensors"])
     found = re.search(r"(\d+) tokens in ([\d.]+) s", error)
     return int(found[1]) / float(found[2]), wall, memory
@@ -74,7 +75,11 @@ parser.add_argument("--threads", type=int, default=os.cpu_count())
 options = parser.parse_args()
 overheads = []  # seconds of mnrl-train outside its steps: start, loading, saving
 works = {
-    "embed": (lambda path: ours_embed(options, path), lambda path: reference(options, "embed", path)),
+    f"embed, {precision}": (
+        lambda path, precision=precision: ours_embed(options, path, precision),
+        lambda path: reference(options, "embed", path),
+    )
+    for precision in ("fp32", "int8")
 }
 for precision in ("fp32", "bf16"):
     works[f"train, {precision}"] = (
@@ -87,7 +92,7 @@ with tempfile.TemporaryDirectory() as folder:
     pairs = head(options.pairs, pathlib.Path(folder, "pairs.jsonl"), options.count)
     rows = []
     for work, (ours, theirs) in works.items():
-        path = texts if work == "embed" else pairs
+        path = texts if work.startswith("embed") else pairs
         results = [(ours(path), theirs(path)) for _ in range(options.rounds)]
         speed = [statistics.median(side[0] for side in sides) for sides in zip(*results)]
         ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in results)

@@ -12,6 +12,8 @@ TINY = ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert", "tiny-roberta
 
 # fp32 on both sides, TF32 off: only the order of the sums differs.
 SMALLEST_COSINE = 0.99999
+# fp16 keeps 11 bits of a number, fp32 24.
+SMALLEST_FP16_COSINE = 0.9999
 # The same; on the CPU another order of the sums changes a figure by 5e-7, and bf16 does by 5e-3 to 2e-2. TF32, with
 # three bits more, would by about 1e-3: it is to be noticed.
 LARGEST_FP32_DIFFERENCE = 1e-4
@@ -59,14 +61,30 @@ def checks(lab):
         return list(lab.steps(model, lab.shard(model, lab.pairs), *flags, device=device))
 
     @functools.cache
-    def vectors(model, device):
-        out, _ = lab.filter("embed", "--model", model, "--device", device, "--format", "jsonl", lab.corpus)
+    def vectors(model, device, precision="fp32"):
+        flags = ("--model", model, "--device", device, "--precision", precision, "--format", "jsonl")
+        out, _ = lab.filter("embed", *flags, lab.corpus)
         return [json.loads(line)["embedding"] for line in out.splitlines()]
 
-    @lab.check("embed: vectors as on the CPU, lowest cosine")
+    # All kinds of positions, pooling and attention; heads that the fast kernels do not take are among them.
+    for name, model in {"the model": lab.model, **{name: FIXTURES / name for name in TINY}}.items():
+        for precision, smallest in (("fp32", SMALLEST_COSINE), ("fp16", SMALLEST_FP16_COSINE)):
+
+            @lab.check(f"embed: {precision} vectors as the CPU's in fp32, {name}, lowest cosine")
+            def _():
+                # On a CPU, which only tries this script, there are no kernels for fp16.
+                found = vectors(model, lab.device, precision if lab.device != "cpu" else "fp32")
+                lowest = min(map(cosine, found, vectors(model, "cpu")))
+                return lowest > smallest, f"{lowest:.7f}"
+
+    @lab.check("embed: every kernel but those of shapes runs on the device")
     def _():
-        lowest = min(map(cosine, vectors(lab.model, lab.device), vectors(lab.model, "cpu")))
-        return lowest > SMALLEST_COSINE, f"{lowest:.7f}"
+        _, told = lab.filter("embed", "--model", lab.model, "--device", lab.device, "-v", lab.corpus)
+        lines = [line for line in told.splitlines() if "ExecutionProvider ran" in line]
+        provider = "CPUExecutionProvider" if lab.device == "cpu" else "CUDAExecutionProvider"
+        heavy = ("MatMul", "Gemm", "Attention")
+        on = [line for line in lines if any(op in line for op in heavy)]
+        return len(on) == 1 and provider in on[0], " | ".join(line.split(": ", 1)[-1] for line in lines)
 
     models = {"the model": lab.model} | {name: FIXTURES / name for name in TINY} | {"heads of 2": narrow_heads(lab)}
     for name, model in models.items():

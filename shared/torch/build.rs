@@ -3,7 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 7] = ["add_norm", "attention", "dropout", "feed_forward", "parameters", "state", "varlen"];
+const SOURCES: [&str; 9] =
+    ["add_norm", "attention", "dropout", "feed_forward", "linear", "multiply", "parameters", "state", "varlen"];
 
 /// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
 const VECTOR_FLAGS: [&str; 4] = ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];

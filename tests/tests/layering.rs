@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 4] = [
 ];
 
 /// Heavy dependencies, and the one folder whose manifest names each.
-const HOMES: [(&str, &str); 12] = [
+const HOMES: [(&str, &str); 13] = [
     ("tch", "shared/torch"),
     ("torch-sys", "shared/torch"),
     ("ort", "shared/ort-engine"),
@@ -30,6 +30,7 @@ const HOMES: [(&str, &str); 12] = [
     ("signal-hook", "shared/cli"),
     ("async-openai", "bins/docs2queries"),
     ("tokio", "bins/docs2queries"),
+    ("redb", "bins/embed"),
 ];
 
 /// A binding and its native library are one thing: a minor release may move the ABI.

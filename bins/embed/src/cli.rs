@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use embtune_cli::{Common, ModelArgs, OrtArgs, RecordArgs};
 
+use crate::flow_args::FlowArgs;
 use crate::format::{Dtype, Format};
 
 const SECTIONS: &str = "\
@@ -62,6 +63,9 @@ pub(crate) struct Cli {
     /// Type of the numbers in a binary output
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Dtype::F32, help_heading = "Output")]
     pub(crate) dtype: Dtype,
+
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
 
     #[command(flatten)]
     pub(crate) compute: OrtArgs,

@@ -1,16 +1,18 @@
-//! The texts to embed, in windows.
+//! The records to embed.
 
 use embtune_cli::{Input, RecordArgs, Session, Skipper};
 use embtune_records::{Document, Lines, ReadError, Records};
 
-/// Records in a window: enough to find neighbours of equal length for every batch.
-const WINDOW_RECORDS: usize = 4096;
-/// Bytes of text in a window, so that long records do not fill the memory.
-const WINDOW_BYTES: usize = 32 << 20;
+use crate::shard::Shard;
 
 /// All records of all inputs.
 pub(crate) struct Source<'a> {
-    readers: Vec<Reader>,
+    args: &'a RecordArgs,
+    text: bool,
+    shard: Option<Shard>,
+    /// The next one is at the end.
+    inputs: Vec<Input>,
+    reader: Option<Reader>,
     skipper: Skipper<'a>,
     /// Records that were read; the id of a line of text.
     count: u64,
@@ -22,44 +24,50 @@ enum Reader {
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn open(args: &RecordArgs, text: bool, session: &'a Session) -> anyhow::Result<Self> {
-        let mut readers: Vec<Reader> = session
-            .inputs(&args.files)?
-            .into_iter()
-            .map(|input| {
-                let name = input.name.clone();
-                if text {
-                    Reader::Text(Lines::new(name, input, args.max_record_bytes))
-                } else {
-                    Reader::Json(Records::new(name, input, args.max_record_bytes))
-                }
-            })
-            .collect();
-        readers.reverse(); // the next one is popped off the end
-        Ok(Self { readers, skipper: Skipper::new(args.on_error, session), count: 0 })
+    pub(crate) fn open(
+        args: &'a RecordArgs,
+        text: bool,
+        shard: Option<Shard>,
+        session: &'a Session,
+    ) -> anyhow::Result<Self> {
+        let mut inputs = session.inputs(&args.files)?;
+        inputs.reverse();
+        Ok(Self { args, text, shard, inputs, reader: None, skipper: Skipper::new(args.on_error, session), count: 0 })
     }
 
-    /// The next records, none at the end of the input.
-    pub(crate) fn window(&mut self) -> anyhow::Result<Vec<Document>> {
-        let mut window = Vec::new();
-        let mut bytes = 0;
-        while window.len() < WINDOW_RECORDS && bytes < WINDOW_BYTES {
-            let Some(reader) = self.readers.last_mut() else { break };
-            match reader.next(self.count) {
-                None => drop(self.readers.pop()),
-                Some(Ok(record)) => {
-                    self.count += 1;
-                    bytes += record.text().len();
-                    window.push(record);
-                }
-                Some(Err(error)) if error.is_record() => {
-                    self.count += 1;
-                    self.skipper.bad(error)?;
-                }
-                Some(Err(error)) => return Err(error.into()),
+    /// Lets `hook` be called whenever reading is about to wait for more of a pipe.
+    pub(crate) fn on_wait(&self, hook: impl Fn() + Clone + Send + Sync + 'static) {
+        for input in &self.inputs {
+            input.on_wait(hook.clone());
+        }
+    }
+
+    /// The next record that can be used, nothing at the end of all inputs.
+    pub(crate) fn next_record(&mut self) -> anyhow::Result<Option<Document>> {
+        loop {
+            let Some(reader) = &mut self.reader else {
+                let Some(input) = self.inputs.pop() else { return Ok(None) };
+                self.reader = Some(Reader::new(input, self.text, self.args.max_record_bytes));
+                continue;
+            };
+            let Some(result) = reader.next(self.count) else {
+                self.reader = None;
+                continue;
+            };
+            if let Err(error) = &result
+                && !error.is_record()
+            {
+                return result.map(Some).map_err(Into::into);
+            }
+            // Bad records count too, so that all shards count alike; each belongs to one of them.
+            let is_ours = self.shard.is_none_or(|shard| shard.takes(self.count));
+            self.count += 1;
+            match result {
+                _ if !is_ours => {}
+                Ok(record) => return Ok(Some(record)),
+                Err(error) => self.skipper.bad(error)?,
             }
         }
-        Ok(window)
     }
 
     pub(crate) fn outcome(&self) -> embtune_cli::Outcome {
@@ -68,6 +76,15 @@ impl<'a> Source<'a> {
 }
 
 impl Reader {
+    fn new(input: Input, text: bool, max_record_bytes: usize) -> Self {
+        let name = input.name.clone();
+        if text {
+            Self::Text(Lines::new(name, input, max_record_bytes))
+        } else {
+            Self::Json(Records::new(name, input, max_record_bytes))
+        }
+    }
+
     fn next(&mut self, count: u64) -> Option<Result<Document, ReadError>> {
         match self {
             Self::Json(records) => records.next(),

@@ -1,52 +1,65 @@
 //! What embed does.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use embtune_cli::{Device, Outcome, Session};
-use embtune_encode::{EncodeError, Encoder, Options};
+use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{ModelDir, locate};
-use embtune_records::Document;
 use embtune_tensors::EmbeddingsMeta;
 
+use crate::cache::Cache;
 use crate::cli::Cli;
 use crate::format::Format;
+use crate::known::{Keeper, Known};
+use crate::part::{self, Plan};
+use crate::pipeline::{self, Embedded};
+use crate::recipe::Recipe;
 use crate::records::Source;
 use crate::sink::Sink;
+use crate::tally::Tally;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let format = cli.format.unwrap_or_else(|| Format::of(cli.output.as_deref()));
+    let part = cli.flow.resume.then(|| part::path(cli.output.as_deref())).transpose()?;
     let mut out = session.output(cli.output.as_deref())?;
     anyhow::ensure!(
         format == Format::Jsonl || !out.is_terminal(),
         "binary output to a terminal\nhint: name a file with -o, or pipe it"
     );
-    let mut source = Source::open(&cli.records, cli.text, session)?;
+    let mut source = Source::open(&cli.records, cli.text, cli.flow.shard, session)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let prompt = prompt(&cli, &model, session);
     let mut encoder = load(&cli, &model, &prompt, session)?;
+    let recipe = || recipe(&model, &prompt, &encoder);
+    let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
+    let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard))).transpose()?;
+    let (replay, part) = part.unzip();
     let mut sink = Sink::new(format, cli.dtype, encoder.dim(), cli.output.as_deref())?;
 
     let progress = session.progress(None, "texts");
     let start = Instant::now();
-    let (mut records, mut truncated, mut tokens) = (0, 0, 0);
-    loop {
-        let window = source.window()?;
-        if window.is_empty() {
-            break;
+    let mut tally = Tally::default();
+    let mut keeper = Keeper { part, cache: cache.as_ref() };
+    let write = |window: Embedded| {
+        keeper.keep(&window.answers)?;
+        progress.add(window.records.len() as u64);
+        for (record, (_, answer)) in window.records.into_iter().zip(window.answers) {
+            tally.add(&answer);
+            sink.write(record, &answer.vector, &mut out)?;
         }
-        let encoded = encode(&mut encoder, &window)?;
-        truncated += encoded.truncated;
-        tokens += encoded.tokens;
-        records += window.len() as u64;
-        progress.add(window.len() as u64);
-        progress.message(format!("{:.0} tokens/s", tokens as f64 / start.elapsed().as_secs_f64()));
-        for (record, vector) in window.into_iter().zip(encoded.vectors.chunks_exact(encoder.dim())) {
-            sink.write(record, vector, &mut out)?;
-        }
-        session.interrupt().check()?;
-    }
+        progress.message(format!("{:.0} tokens/s", tally.tokens as f64 / start.elapsed().as_secs_f64()));
+        // A reader in a pipe gets each window as soon as it is there.
+        Ok(out.flush()?)
+    };
+    let known = Known { replay, cache: cache.as_ref() };
+    let times = pipeline::run(&mut source, &mut encoder, known, write, format == Format::Jsonl, session);
     drop(progress);
+    if let (Some(part), Some(_)) = (&keeper.part, session.interrupt().signal()) {
+        session.notice(format!("{} texts are kept in {}: the same command goes on", tally.records, part.name()));
+    }
+    let times = times?;
 
     let meta = || -> anyhow::Result<EmbeddingsMeta> {
         Ok(EmbeddingsMeta {
@@ -54,23 +67,60 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
             model: model.fingerprint()?,
             pooling: model.pooling().to_string(),
             role: cli.role.map(|role| role.name().to_owned()),
-            prompt,
+            prompt: prompt.clone(),
             normalized: model.normalizes(),
-            precision: embtune_encode::Precision::from(cli.precision).to_string(),
+            precision: encoder.precision().to_string(),
             max_seq_length: encoder.max_seq_length(),
-            truncated,
+            truncated: tally.truncated,
         })
     };
     sink.finish(meta, &mut out)?;
     out.finish()?;
+    if let Some(part) = keeper.part {
+        part.remove()?;
+    }
+    report(&tally, encoder.max_seq_length(), start.elapsed(), session);
+    session.info(times.to_string());
+    tell_kernels(encoder.kernels(), session);
+    Ok(source.outcome())
+}
+
+fn report(tally: &Tally, limit: usize, took: Duration, session: &Session) {
+    let Tally { records, truncated, computed, tokens, resumed, cached } = *tally;
     if truncated > 0 {
-        let limit = encoder.max_seq_length();
         session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut"));
     }
-    let seconds = start.elapsed().as_secs_f64();
+    if resumed > 0 {
+        session.notice(format!("{resumed} of {records} texts had been embedded before the interruption"));
+    }
+    if cached > 0 {
+        session.info(format!("{cached} of {records} texts were in the cache"));
+    }
+    let seconds = took.as_secs_f64();
     session
-        .info(format!("{records} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
-    Ok(source.outcome())
+        .info(format!("{computed} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
+}
+
+/// What ran, a line for each of ONNX Runtime's providers: on a GPU whatever the CPU ran stands out.
+fn tell_kernels(kernels: &[Kernels], session: &Session) {
+    let providers: BTreeSet<&String> = kernels.iter().map(|kernels| &kernels.provider).collect();
+    for provider in providers {
+        let of_provider = kernels.iter().filter(|kernels| kernels.provider == *provider);
+        let ran: Vec<String> = of_provider.map(|kernels| format!("{} {}", kernels.nodes, kernels.op)).collect();
+        session.info(format!("{provider} ran {}", ran.join(", ")));
+    }
+}
+
+fn recipe(model: &ModelDir, prompt: &str, encoder: &Encoder) -> anyhow::Result<Recipe> {
+    Ok(Recipe {
+        generation: Recipe::GENERATION,
+        model: model.fingerprint()?,
+        prompt: prompt.to_owned(),
+        max_seq_length: encoder.max_seq_length(),
+        precision: encoder.precision().to_string(),
+        normalized: model.normalizes(),
+        dim: encoder.dim(),
+    })
 }
 
 /// The text that goes before each text; a model that has prompts and is asked without a role is worth a warning.
@@ -93,6 +143,7 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
         batch_tokens: cli.batch_tokens,
         device: cli.compute.compute.device,
         threads: cli.compute.compute.threads.count(),
+        watch: cli.common.verbose > 0,
         ort_library: cli.compute.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;
@@ -104,18 +155,4 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow:
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));
     Ok(encoder)
-}
-
-fn encode(encoder: &mut Encoder, window: &[Document]) -> anyhow::Result<embtune_encode::Encoded> {
-    let texts: Vec<_> = window.iter().map(Document::full_text).collect();
-    encoder
-        .encode(&texts)
-        .map_err(|error| match error {
-            EncodeError::NotFinite(index) => {
-                let id = window.get(index).map_or("", Document::id);
-                anyhow::anyhow!("the vector of \"{id}\" holds NaN or infinity: the model's weights are damaged")
-            }
-            other => other.into(),
-        })
-        .context("embedding")
 }

@@ -9,22 +9,22 @@ use embtune_model::{ModelDir, check_target, locate, save};
 use embtune_onnx::{PORTABLE_FILE, portable};
 use embtune_torch::{open_device, tch};
 
-use crate::card::card;
 use crate::checkpoint::{self, Checkpoints};
 use crate::cli::Cli;
-use crate::course::{Course, tensors};
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
 use crate::dev::{DevSet, Encoding};
 use crate::environment::prepare;
-use crate::learner::Learner;
-use crate::merge::merge_base;
-use crate::metrics::Metrics;
 use crate::network::trained;
-use crate::plan;
-use crate::sampler::Sampler;
-use crate::settings::settings;
-use crate::shards::Shards;
-use crate::tensorboard::TensorBoard;
-use crate::trainer::Trainer;
+use crate::report::card::card;
+use crate::report::metrics::Metrics;
+use crate::report::plan;
+use crate::report::tensorboard::TensorBoard;
+use crate::training::course::{Course, tensors};
+use crate::training::learner::Learner;
+use crate::training::settings::settings;
+use crate::training::trainer::Trainer;
+use crate::weights::merge::merge_base;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();
@@ -32,6 +32,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let config = trained(&model)?;
     check_target(&model, &cli.out, cli.overwrite)?;
+    let checkpoints = if cli.engine.plan { None } else { Some(open_checkpoints(&cli)?) };
     let shards = Shards::open(&cli.data, &model, session)?;
     cli.loss.check_supply(shards.supply()?)?;
     let device = open(&cli, session)?;
@@ -45,10 +46,10 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
     let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
-    if cli.engine.plan {
+    let Some(checkpoints) = checkpoints else {
         plan::show(&cli, &mut learner, &shards, &sampler, session)?;
         return Ok(Outcome::Done);
-    }
+    };
     let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
     anyhow::ensure!(total > 0, "--weights leave no pair to train on\nhint: raise them, or --epochs");
     let schedule = cli.optimizer.schedule(total);
@@ -61,11 +62,10 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
     let fingerprint = model.fingerprint()?;
     let mut course = Course::new(&cli, total, settings(&cli, &fingerprint, model.dimension(), &shards)?);
-    let checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
     let resumed = resume(&cli, &checkpoints, &mut course, &mut learner, session)?;
-    if cli.checkpoint.checkpoint_every.is_some() {
-        checkpoints.check_room(checkpoint::bytes(&tensors(&learner)))?;
-    }
+    let checkpoint = cli.checkpoint.checkpoint_every.map(|_| checkpoint::bytes(&tensors(&learner)));
+    let best = dev.as_ref().map(|_| checkpoint::bytes(&[("values", &learner.parameters.values)]));
+    checkpoints.check_room(checkpoint, best)?;
     let board = cli.tensorboard.as_deref().map(|folder| TensorBoard::create(folder, resumed)).transpose()?;
     let metrics = Metrics::new(session.output(None)?, board);
     let mut trainer =
@@ -112,6 +112,15 @@ fn open(cli: &Cli, session: &Session) -> anyhow::Result<tch::Device> {
     Ok(opened.device)
 }
 
+/// Takes the folder of the checkpoints before anything is loaded.
+fn open_checkpoints(cli: &Cli) -> anyhow::Result<Checkpoints> {
+    let checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
+    if !cli.checkpoint.resume {
+        checkpoints.check_unused()?;
+    }
+    Ok(checkpoints)
+}
+
 /// Goes to the newest checkpoint if that is wanted, and gives its step.
 fn resume(
     cli: &Cli,
@@ -121,7 +130,6 @@ fn resume(
     session: &Session,
 ) -> anyhow::Result<Option<u64>> {
     if !cli.checkpoint.resume {
-        checkpoints.check_unused()?;
         return Ok(None);
     }
     let Some(checkpoint) = checkpoints.latest(|message| session.warn(message))? else {

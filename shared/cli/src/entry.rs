@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::caught::is_caught;
 use crate::interrupt::Interrupted;
 use crate::log::Level;
 use crate::{ClosedPipe, Common, Session, generate};
@@ -126,6 +127,9 @@ struct Reported;
 fn report_panics_as_errors(session: &Session) {
     let log = session.logger().clone();
     panic::set_hook(Box::new(move |info| {
+        if is_caught() {
+            return;
+        }
         let place = info.location().map_or_else(|| "unknown place".into(), ToString::to_string);
         let what = info.payload_as_str().unwrap_or("no message");
         log.write(

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
@@ -18,7 +20,10 @@ pub struct Input {
     /// How messages call it: the path as it was given, or `<stdin>`.
     pub name: String,
     reader: Box<dyn BufRead + Send>,
+    on_wait: Arc<OnceLock<Hook>>,
 }
+
+type Hook = Box<dyn Fn() + Send + Sync>;
 
 impl Input {
     pub(crate) fn open_all(files: &[PathBuf], interrupt: &Interrupt) -> anyhow::Result<Vec<Self>> {
@@ -34,17 +39,23 @@ impl Input {
                 !refuse_terminal,
                 "no input: stdin is a terminal\nhint: name a file, pipe data in, or give `-` to type it"
             );
-            let source = Interruptible { source: io::stdin(), interrupt: interrupt.clone() };
-            return Ok(Self {
-                name: "<stdin>".into(),
-                reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)),
-            });
+            return Ok(Self::new("<stdin>".into(), io::stdin(), interrupt));
         }
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| name.clone())?;
         anyhow::ensure!(!file.metadata().with_context(|| name.clone())?.is_dir(), "{name}: is a directory");
-        let source = Interruptible { source: file, interrupt: interrupt.clone() };
-        Ok(Self { name, reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)) })
+        Ok(Self::new(name, file, interrupt))
+    }
+
+    fn new(name: String, source: impl Read + AsFd + Send + 'static, interrupt: &Interrupt) -> Self {
+        let on_wait = Arc::default();
+        let source = Interruptible { source, interrupt: interrupt.clone(), on_wait: Arc::clone(&on_wait) };
+        Self { name, reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)), on_wait }
+    }
+
+    /// Lets `hook` be called whenever reading is about to wait for more of a pipe; the first hook counts.
+    pub fn on_wait(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_wait.set(Box::new(hook));
     }
 }
 
@@ -67,11 +78,16 @@ impl BufRead for Input {
 struct Interruptible<R> {
     source: R,
     interrupt: Interrupt,
+    on_wait: Arc<OnceLock<Hook>>,
 }
 
-impl<R: Read + std::os::fd::AsFd> Read for Interruptible<R> {
+impl<R: Read + AsFd> Read for Interruptible<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.interrupt.wait_readable(&self.source)?;
+        self.interrupt.wait_readable(&self.source, || {
+            if let Some(hook) = self.on_wait.get() {
+                hook();
+            }
+        })?;
         self.source.read(buffer)
     }
 }

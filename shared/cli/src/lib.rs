@@ -16,6 +16,7 @@
 mod args;
 mod atomic_dir;
 mod atomic_file;
+mod caught;
 mod compute;
 mod device;
 mod entry;
@@ -33,6 +34,7 @@ mod skip;
 pub use args::{Common, LogFormat, RecordArgs};
 pub use atomic_dir::AtomicDir;
 pub use atomic_file::AtomicFile;
+pub use caught::caught;
 pub use compute::{ComputeArgs, OrtArgs, ThreadArgs};
 pub use device::Device;
 pub use entry::{Filter, Outcome, main};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use embtune_cli::Device;
 use embtune_model::{ModelDir, ModelError};
 use embtune_onnx::Precision;
-use embtune_ort_engine::EngineError;
+use embtune_ort_engine::{EngineError, Kernels};
 use embtune_tokenize::TokenizeError;
 
 use crate::front::Front;
@@ -64,6 +64,8 @@ pub struct Options<'a> {
     pub device: Device,
     /// CPU threads.
     pub threads: usize,
+    /// Whether to write down which kernels run at first.
+    pub watch: bool,
     /// ONNX Runtime's library, when it is not in its usual places.
     pub ort_library: Option<&'a Path>,
 }
@@ -112,6 +114,16 @@ impl Encoder {
     /// Tokens at which a text is cut.
     pub fn max_seq_length(&self) -> usize {
         self.front.max_seq_length()
+    }
+
+    /// What the encoder computes in.
+    pub fn precision(&self) -> Precision {
+        self.runner.precision()
+    }
+
+    /// The kernels that ran first, when [`Options::watch`] said so.
+    pub fn kernels(&self) -> &[Kernels] {
+        self.runner.kernels()
     }
 
     /// The device that runs the model.

@@ -11,6 +11,7 @@ mod front;
 mod runner;
 
 pub use embtune_onnx::Precision;
+pub use embtune_ort_engine::Kernels;
 pub use encoder::{EncodeError, Encoded, Encoder, Options};
 pub use front::Front;
 pub use runner::Runner;

@@ -7,16 +7,21 @@ use std::thread;
 use embtune_cli::Device;
 use embtune_model::{Architecture, EncoderConfig, ModelDir};
 use embtune_onnx::{Form, Layout, Precision};
-use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session};
+use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::{Tokens, longest_first};
 
 use crate::batch::{Batch, BatchShape};
 use crate::encoder::{EncodeError, Options};
 
+/// Bytes of weights from which sessions are not multiplied.
+const LARGE_WEIGHTS: u64 = 512 << 20;
+
 /// A model's graph on its device.
 pub struct Runner {
     sessions: Vec<Session>,
     device: Device,
+    precision: Precision,
+    kernels: Vec<Kernels>,
     fallback: Option<String>,
     batch_tokens: usize,
     shape: BatchShape,
@@ -25,19 +30,24 @@ pub struct Runner {
 
 impl Runner {
     pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
-        let engine = Engine::start(options.device, options.ort_library)?;
+        let mut engine = Engine::start(options.device, options.ort_library)?;
+        if options.watch {
+            engine.watch();
+        }
         let device = engine.device();
         check_precision(options.precision, device)?;
         let shape = BatchShape { layout: layout(model, device), config: model.config().clone() };
         let form = Form { layout: shape.layout, precision: options.precision, normalize: options.normalize };
         let (onnx, folder) = embtune_onnx::sentence_encoder(model, form)?;
-        let workers = if device == Device::Cpu { options.threads } else { 1 };
-        let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, workers, 1)?;
+        let (count, threads) = sessions(model, device, options.threads);
+        let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, count, threads)?;
         Ok(Self {
             sessions,
             device,
+            precision: options.precision,
+            kernels: Vec::new(),
             fallback: engine.fallback().map(str::to_owned),
-            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device)),
+            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device, threads)),
             shape,
             dim: model.dimension(),
         })
@@ -46,6 +56,11 @@ impl Runner {
     /// Elements of a vector.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// What the encoder computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The device that runs the model.
@@ -58,6 +73,11 @@ impl Runner {
         self.fallback.as_deref()
     }
 
+    /// The kernels that ran first, when [`Options::watch`] said so.
+    pub fn kernels(&self) -> &[Kernels] {
+        &self.kernels
+    }
+
     /// Vectors of rows, `[rows, dim]`, in the rows' order.
     ///
     /// # Errors
@@ -67,6 +87,12 @@ impl Runner {
         let order = longest_first(&lengths);
         let batches = self.shape.pack(order.iter().map(|row| lengths[*row]), self.batch_tokens);
         let results = self.run_batches(batches.iter().map(|batch| &order[batch.clone()]).collect(), rows)?;
+        // A profile of more than the first rows would fill the memory.
+        for session in &mut self.sessions {
+            if let Some(kernels) = session.kernels()?.filter(|kernels| kernels.len() > self.kernels.len()) {
+                self.kernels = kernels;
+            }
+        }
         let mut vectors = vec![0.0; rows.len() * self.dim];
         for (batch, result) in batches.into_iter().zip(results) {
             for (row, vector) in order[batch].iter().zip(result.chunks_exact(self.dim)) {
@@ -127,10 +153,21 @@ fn check_precision(precision: Precision, device: Device) -> Result<(), EncodeErr
     }
 }
 
-/// On a CPU thread small batches stay in the cache (measured best around 512 tokens with all-MiniLM-L6-v2); a GPU
+/// Sessions, and CPU threads of each. One session a thread is faster with a small model, whose batches stay in the
+/// cache; a large one is as fast with one wide session, and each session would hold its weights once more.
+fn sessions(model: &ModelDir, device: Device, threads: usize) -> (usize, usize) {
+    let bytes = model.weights_file().metadata().map_or(0, |file| file.len());
+    match device {
+        Device::Cpu if bytes < LARGE_WEIGHTS => (threads, 1),
+        Device::Cpu => (1, threads),
+        _ => (1, 1),
+    }
+}
+
+/// On a CPU small batches stay in the cache (measured best around 512 tokens a thread with all-MiniLM-L6-v2); a GPU
 /// wants enough work to hide the launches.
-fn default_batch_tokens(device: Device) -> usize {
-    if device == Device::Cpu { 512 } else { 32_768 }
+fn default_batch_tokens(device: Device, threads: usize) -> usize {
+    if device == Device::Cpu { 512 * threads } else { 32_768 }
 }
 
 fn run_batch(session: &mut Session, batch: &Batch) -> Result<Vec<f32>, EngineError> {

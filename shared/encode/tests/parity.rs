@@ -30,6 +30,7 @@ fn options(model: &ModelDir) -> Options<'static> {
         batch_tokens: None,
         device: Device::Cpu,
         threads: 2,
+        watch: false,
         ort_library: None,
     }
 }
@@ -103,4 +104,46 @@ fn more_tokens_than_positions_are_refused() {
     let longer = Options { max_seq_length: Some(513), ..options(&model) };
     let error = Encoder::load(&model, &longer).err().unwrap().to_string();
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
+}
+
+/// The integers' own error is bounded (an empty text, which has nothing to average, is the worst), and a text has the same vector among others and alone.
+#[test]
+fn int8_is_near_the_reference_and_knows_no_neighbours() {
+    for name in ["minilm", "tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert", "tiny-dense"] {
+        let (model, figures) = fixture(name);
+        let mut encoder = Encoder::load(&model, &Options { precision: Precision::Int8, ..options(&model) }).unwrap();
+        let texts = texts(&figures);
+        let together = encoder.encode(&texts).unwrap().vectors;
+        for (index, found) in together.chunks_exact(encoder.dim()).enumerate() {
+            let expected = vector(&figures["embeddings"][index]);
+            assert!(cosine(found, &expected) > 0.99, "{name}, text {index}: cosine {}", cosine(found, &expected));
+            let alone = encoder.encode(&texts[index..=index]).unwrap().vectors;
+            assert_eq!(alone, found, "{name}, text {index}: another vector among others");
+        }
+        // Many of one length in a batch: their scales must not be shared.
+        let doubled: Vec<&String> = texts.iter().flat_map(|text| [text, text, text]).collect();
+        let doubled = encoder.encode(&doubled).unwrap().vectors;
+        for (index, found) in doubled.chunks_exact(encoder.dim()).enumerate() {
+            assert_eq!(found, &together[index / 3 * encoder.dim()..][..encoder.dim()], "{name}, row {index}");
+        }
+    }
+}
+
+#[test]
+fn a_precision_without_kernels_is_refused() {
+    let (model, _) = fixture("tiny-bert");
+    let half = Options { precision: Precision::Fp16, ..options(&model) };
+    let error = Encoder::load(&model, &half).err().unwrap().to_string();
+    assert_eq!(error, "precision fp16 does not run on cpu\nhint: --precision fp32 or int8");
+}
+
+#[test]
+fn the_kernels_that_ran_are_known() {
+    let (model, figures) = fixture("tiny-bert");
+    let mut encoder = Encoder::load(&model, &Options { watch: true, ..options(&model) }).unwrap();
+    encoder.encode(&texts(&figures)).unwrap();
+    let kernels = encoder.kernels();
+    assert!(kernels.iter().all(|kernels| kernels.provider == "CPUExecutionProvider"), "{kernels:?}");
+    let attention = kernels.iter().find(|kernels| kernels.op == "MultiHeadAttention").unwrap();
+    assert_eq!(attention.nodes, model.config().num_hidden_layers());
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use embtune_cli::Device;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::{EngineError, Session, Tensor, cuda, library};
 
@@ -16,6 +16,7 @@ pub struct Engine {
     library: PathBuf,
     device: Device,
     fallback: Option<String>,
+    watch: bool,
 }
 
 /// The library's environment, of which a process has one: whoever comes first says which library it is.
@@ -60,7 +61,7 @@ impl Engine {
         let file = library::find(named_library)?;
         let environment = environment(&file)?;
         let has_cuda = cuda::is_installed(&file);
-        let mut engine = Self { environment, library: file, device: Device::Cpu, fallback: None };
+        let mut engine = Self { environment, library: file, device: Device::Cpu, fallback: None, watch: false };
         engine.device = match device {
             Device::Cpu => return Ok(engine),
             Device::Auto if !has_cuda => return Ok(engine),
@@ -91,10 +92,15 @@ impl Engine {
         self.fallback.as_deref()
     }
 
+    /// Sessions made from now on write down which kernels run, see [`Session::kernels`].
+    pub fn watch(&mut self) {
+        self.watch = true;
+    }
+
     /// A provider may be registered and find only when a session is made that there is no GPU, or one too old.
     fn try_device(&self) -> Result<(), EngineError> {
         let graph = Graph { onnx: &PROBE, weights_folder: None };
-        let run = || self.session(graph, 1, &PrepackedWeights::new())?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
+        let run = || self.session(graph, 1)?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
         match run() {
             Err(EngineError::Run(what)) => {
                 Err(EngineError::Device { device: self.device.to_string(), what: cuda::reason(&what) })
@@ -103,16 +109,18 @@ impl Engine {
         }
     }
 
-    /// Makes `count` sessions of a graph, of `threads` CPU threads each, which share their packed weights.
+    /// Makes `count` sessions of a graph, of `threads` CPU threads each; each holds its own packed weights.
     ///
     /// # Errors
     /// A graph that ONNX Runtime refuses.
     pub fn sessions(&self, graph: Graph<'_>, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
-        let packed = PrepackedWeights::new();
-        (0..count).map(|_| self.session(graph, threads, &packed)).collect()
+        (0..count).map(|_| self.session(graph, threads)).collect()
     }
 
-    fn session(&self, graph: Graph<'_>, threads: usize, packed: &PrepackedWeights) -> Result<Session, EngineError> {
+    fn session(&self, graph: Graph<'_>, threads: usize) -> Result<Session, EngineError> {
+        let folder =
+            || tempfile::tempdir().map_err(|error| EngineError::Run(format!("no room for a profile: {error}")));
+        let profile = if self.watch { Some(folder()?) } else { None };
         let options = || -> ort::Result<SessionBuilder> {
             let mut builder = ort::session::Session::builder(&self.environment)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
@@ -121,14 +129,15 @@ impl Engine {
                 .with_intra_op_spinning(false)?
                 // Shapes vary, and a pattern would be kept for every one of them.
                 .with_memory_pattern(false)?;
+            if let Some(folder) = &profile {
+                builder = builder.with_profiling(folder.path().join("profile"))?;
+            }
             if let Some(folder) = graph.weights_folder {
                 let key = "session.model_external_initializers_file_folder_path";
                 builder = builder.with_config_entry(key, folder.display().to_string())?;
             }
-            if self.device == Device::Cpu {
-                builder = builder.with_prepacked_weights(packed)?;
-            } else {
-                // On CUDA a Gemm adds its bias by a product of its own; a bias that stays apart is fused with what follows.
+            if self.device != Device::Cpu {
+                // Its Gemm adds a bias by a product of its own; a bias that stays apart is fused with what follows.
                 builder = builder.with_config_entry("optimization.disable_specified_optimizers", "MatMulAddFusion")?;
             }
             Ok(builder)
@@ -140,6 +149,6 @@ impl Engine {
                 .with_execution_providers([cuda::provider(&self.library, index)])
                 .map_err(|error| refused(cuda::reason(&error.to_string())))?;
         }
-        Ok(Session::new(builder.commit_from_memory(graph.onnx)?))
+        Ok(Session::new(builder.commit_from_memory(graph.onnx)?, profile))
     }
 }

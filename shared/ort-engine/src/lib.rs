@@ -6,9 +6,11 @@
 mod cuda;
 mod engine;
 mod error;
+mod kernels;
 mod library;
 mod session;
 
 pub use engine::{Engine, Graph};
 pub use error::EngineError;
+pub use kernels::Kernels;
 pub use session::{Output, Session, Tensor};

@@ -1,9 +1,12 @@
 //! A graph that runs.
 
+use std::path::Path;
+
 use ort::session::SessionInputValue;
 use ort::value::TensorRef;
+use tempfile::TempDir;
 
-use crate::EngineError;
+use crate::{EngineError, Kernels, kernels};
 
 /// An input: elements, row-major, with their shape.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +32,26 @@ pub enum Output {
 pub struct Session {
     inner: ort::session::Session,
     outputs: Vec<String>,
+    /// Where ONNX Runtime writes down what runs, while it is watched.
+    profile: Option<TempDir>,
 }
 
 impl Session {
-    pub(crate) fn new(inner: ort::session::Session) -> Self {
+    pub(crate) fn new(inner: ort::session::Session, profile: Option<TempDir>) -> Self {
         let outputs = inner.outputs().iter().map(|output| output.name().to_owned()).collect();
-        Self { inner, outputs }
+        Self { inner, outputs, profile }
+    }
+
+    /// The kernels that have run, when the engine was told to watch; it is told once and then watched no more.
+    ///
+    /// # Errors
+    /// A profile that cannot be read.
+    pub fn kernels(&mut self) -> Result<Option<Vec<Kernels>>, EngineError> {
+        let Some(folder) = self.profile.take() else { return Ok(None) };
+        let file = self.inner.end_profiling()?;
+        let read = kernels::read(Path::new(&file));
+        drop(folder);
+        read.map(Some)
     }
 
     /// Runs the graph on named inputs; the outputs come in the graph's order.

@@ -10,33 +10,12 @@
 #include <vector>
 
 #include "guard.h"
+#include "multiply.h"
 #include "vector.h"
-
-// BLAS, as libtorch carries it.
-extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const int* m, const int* n, const int* k,
-                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
-                       const float* beta, float* c, const int* ldc);
 
 namespace embtune {
 
 constexpr int64_t kQueries = 128;  // of which the scores are held at a time
-
-// A matrix by rows: `stride` elements from one to the next.
-template <class T>
-struct Rows {
-  T* data;
-  int64_t stride;
-};
-
-// c = alpha · a · b + beta · c; BLAS counts by columns, so the factors change places.
-enum Form { kTimes, kTimesTransposed, kTransposedTimes };
-static void multiply(Form form, int64_t rows, int64_t columns, int64_t inner, float alpha, Rows<const float> a,
-                     Rows<const float> b, float beta, Rows<float> c) {
-  const int m = static_cast<int>(columns), n = static_cast<int>(rows), k = static_cast<int>(inner);
-  const int lda = static_cast<int>(b.stride), ldb = static_cast<int>(a.stride), ldc = static_cast<int>(c.stride);
-  sgemm_(form == kTimesTransposed ? "T" : "N", form == kTransposedTimes ? "T" : "N", &m, &n, &k, &alpha, b.data, &lda,
-         a.data, &ldb, &beta, c.data, &ldc);
-}
 
 // e^x for x ≤ 0 within 2 units in the last place: 2^n · e^r with |r| ≤ ln 2 / 2.
 EMBTUNE_INLINE float exp_of(float x) {
@@ -88,13 +67,20 @@ EMBTUNE_VECTORIZED static float softmax_line(float* scores, int64_t count, uint6
 }
 
 // Scores to dropped probabilities, and the gradient of those to the gradient of the scores, both in place.
-EMBTUNE_VECTORIZED static void backward_line(float* scores, float* grad, int64_t count, float log_sum, float dot,
-                                             uint64_t key, Mask mask, bool drops) {
-  for (int64_t j = 0; j < count; j++) {
-    const float probability = exp_of(scores[j] - log_sum);
-    const float keep = drops ? factor(mask, key, static_cast<uint32_t>(j)) : 1.0f;
-    grad[j] = probability * (grad[j] * keep - dot);
-    scores[j] = probability * keep;
+EMBTUNE_VECTORIZED static void backward_line(float* __restrict scores, float* __restrict grad, int64_t count,
+                                             float log_sum, float dot, uint64_t key, Mask mask, bool drops) {
+  if (drops) {
+    for (int64_t j = 0; j < count; j++) {
+      const float probability = exp_of(scores[j] - log_sum), keep = factor(mask, key, static_cast<uint32_t>(j));
+      grad[j] = probability * (grad[j] * keep - dot);
+      scores[j] = probability * keep;
+    }
+  } else {
+    for (int64_t j = 0; j < count; j++) {
+      const float probability = exp_of(scores[j] - log_sum);
+      grad[j] = probability * (grad[j] - dot);
+      scores[j] = probability;
+    }
   }
 }
 
@@ -103,38 +89,78 @@ EMBTUNE_VECTORIZED static float dot_line(const float* a, const float* b, int64_t
   for (int64_t i = 0; i < count; i++) total += a[i] * b[i];
   return total;
 }
-EMBTUNE_VECTORIZED static void widen(float* to, const c10::BFloat16* from, int64_t count) {
-  for (int64_t i = 0; i < count; i++) to[i] = load(from + i);
+
+template <class To, class From>
+EMBTUNE_INLINE void scale_line_of(To* to, const From* from, int64_t count, float scale) {
+  for (int64_t i = 0; i < count; i++) store(to + i, scale * load(from + i));
 }
-EMBTUNE_VECTORIZED static void narrow(c10::BFloat16* to, const float* from, int64_t count) {
-  for (int64_t i = 0; i < count; i++) store(to + i, from[i]);
+EMBTUNE_VECTORIZED static void scale_line(float* to, const float* from, int64_t count, float scale) {
+  scale_line_of(to, from, count, scale);
+}
+EMBTUNE_VECTORIZED static void scale_line(float* to, const c10::BFloat16* from, int64_t count, float scale) {
+  scale_line_of(to, from, count, scale);
+}
+EMBTUNE_VECTORIZED static void scale_line(c10::BFloat16* to, const float* from, int64_t count, float scale) {
+  scale_line_of(to, from, count, scale);
 }
 
-// A sequence's part of a head as floats: in its place, or widened into `buffer`.
-static Rows<const float> read(const float* data, int64_t stride, int64_t, int64_t, std::vector<float>&) {
-  return {data, stride};
-}
-static Rows<const float> read(const c10::BFloat16* data, int64_t stride, int64_t length, int64_t size,
-                              std::vector<float>& buffer) {
-  buffer.resize(static_cast<size_t>(length * size));
-  for (int64_t i = 0; i < length; i++) widen(buffer.data() + i * size, data + i * stride, size);
-  return {buffer.data(), size};
-}
-// Where results are computed: in their place, or in `buffer`, from which `finish` narrows them.
-static Rows<float> target(float* data, int64_t stride, int64_t, int64_t, std::vector<float>&) { return {data, stride}; }
-static Rows<float> target(c10::BFloat16*, int64_t, int64_t length, int64_t size, std::vector<float>& buffer) {
-  buffer.resize(static_cast<size_t>(length * size));
-  return {buffer.data(), size};
-}
-static void finish(float*, int64_t, int64_t, int64_t, const Rows<float>&) {}
-static void finish(c10::BFloat16* data, int64_t stride, int64_t length, int64_t size, const Rows<float>& from) {
-  for (int64_t i = 0; i < length; i++) narrow(data + i * stride, from.data + i * from.stride, size);
+// A sequence's part of a head, [length, size] in rows of whole vectors.
+struct Part {
+  std::vector<float> data;
+  int64_t length = 0, size = 0, stride = 0;
+
+  void shape(int64_t rows, int64_t columns) {
+    length = rows, size = columns, stride = padded(columns);
+    data.assign(static_cast<size_t>(length * stride), 0.0f);
+  }
+
+  template <class T>
+  void read(const T* from, int64_t from_stride, int64_t rows, int64_t columns, float scale = 1) {
+    shape(rows, columns);
+    for (int64_t i = 0; i < length; i++) scale_line(row(i), from + i * from_stride, size, scale);
+  }
+
+  template <class T>
+  void write(T* to, int64_t to_stride, float scale = 1) const {
+    for (int64_t i = 0; i < length; i++) scale_line(to + i * to_stride, row(i), size, scale);
+  }
+
+  void transpose(const Part& from) {
+    shape(from.size, from.length);
+    for (int64_t i = 0; i < from.length; i++) {
+      for (int64_t j = 0; j < from.size; j++) data[static_cast<size_t>(j * stride + i)] = from.row(i)[j];
+    }
+  }
+
+  float* row(int64_t i) { return data.data() + i * stride; }
+  const float* row(int64_t i) const { return data.data() + i * stride; }
+  // The rows from `first` on as a left factor.
+  Factor from(int64_t first) const { return {row(first), stride, 1}; }
+  Factor transposed() const { return {data.data(), 1, stride}; }
+};
+
+// to[first ..] = a · b, or += it.
+static void multiply(int64_t rows, Factor a, int64_t inner, const Part& b, int64_t first_of_b, bool adds, Part& to,
+                     int64_t first = 0) {
+  multiply(rows, to.stride, inner, a, b.row(first_of_b), b.stride, adds, to.row(first), to.stride);
 }
 
 struct Shape {
   const int64_t* starts;  // [sequences + 1]
   int64_t sequences, heads, size, hidden;
   float scale;
+};
+
+// A sequence in a head: where its elements begin in [tokens, 3 · hidden] and in [tokens, hidden].
+struct Unit {
+  int64_t head, start, length, qkv, context;
+
+  // Heads before sequences, so that threads get the same lengths.
+  Unit(const Shape& shape, int64_t index) : head(index / shape.sequences) {
+    const int64_t sequence = index % shape.sequences;
+    start = shape.starts[sequence], length = shape.starts[sequence + 1] - start;
+    qkv = start * 3 * shape.hidden + head * shape.size, context = start * shape.hidden + head * shape.size;
+  }
 };
 
 struct Dropout {
@@ -150,33 +176,27 @@ struct Dropout {
 template <class T>
 static void attend(const T* qkv, T* out, float* log_sums, const Shape& shape, const Dropout& dropout) {
   const Mask mask(dropout.p);
-  at::parallel_for(0, shape.sequences * shape.heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores, buffers[4];
+  at::parallel_for(0, shape.heads * shape.sequences, 1, [&](int64_t begin, int64_t end) {
+    Part query, key, value, keys_by_columns, scores, result;
     for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t sequence = unit / shape.heads, head = unit % shape.heads;
-      const int64_t start = shape.starts[sequence], length = shape.starts[sequence + 1] - start;
-      const T* base = qkv + start * 3 * shape.hidden + head * shape.size;
-      const auto part = [&](int64_t index) {
-        return read(base + index * shape.hidden, 3 * shape.hidden, length, shape.size, buffers[index]);
-      };
-      const Rows<const float> query = part(0), key = part(1), value = part(2);
-      T* place = out + start * shape.hidden + head * shape.size;
-      const Rows<float> result = target(place, shape.hidden, length, shape.size, buffers[3]);
-      scores.resize(static_cast<size_t>(std::min(kQueries, length) * length));
-      const Rows<float> block{scores.data(), length};
-      for (int64_t first = 0; first < length; first += kQueries) {
-        const int64_t count = std::min(kQueries, length - first);
-        multiply(kTimesTransposed, count, length, shape.size, shape.scale, {query.data + first * query.stride, query.stride},
-                 key, 0, block);
+      const Unit at(shape, unit);
+      query.read(qkv + at.qkv, 3 * shape.hidden, at.length, shape.size, shape.scale);
+      key.read(qkv + at.qkv + shape.hidden, 3 * shape.hidden, at.length, shape.size);
+      value.read(qkv + at.qkv + 2 * shape.hidden, 3 * shape.hidden, at.length, shape.size);
+      keys_by_columns.transpose(key);
+      scores.shape(std::min(kQueries, at.length), at.length);
+      result.shape(at.length, shape.size);
+      for (int64_t first = 0; first < at.length; first += kQueries) {
+        const int64_t count = std::min(kQueries, at.length - first);
+        multiply(count, query.from(first), shape.size, keys_by_columns, 0, false, scores);
         for (int64_t i = 0; i < count; i++) {
-          const int64_t token = start + first + i;
-          log_sums[token * shape.heads + head] =
-              softmax_line(block.data + i * length, length, dropout.key(token, head), mask, dropout.p > 0);
+          const int64_t token = at.start + first + i;
+          log_sums[token * shape.heads + at.head] =
+              softmax_line(scores.row(i), at.length, dropout.key(token, at.head), mask, dropout.p > 0);
         }
-        multiply(kTimes, count, shape.size, length, 1, {block.data, length}, value, 0,
-                 {result.data + first * result.stride, result.stride});
+        multiply(count, scores.from(0), at.length, value, 0, false, result, first);
       }
-      finish(place, shape.hidden, length, shape.size, result);
+      result.write(out + at.context, shape.hidden);
     }
   });
 }
@@ -185,50 +205,38 @@ template <class T>
 static void attend_backward(const T* qkv, const T* out, const T* grad_out, const float* log_sums, T* grad_qkv,
                             const Shape& shape, const Dropout& dropout) {
   const Mask mask(dropout.p);
-  at::parallel_for(0, shape.sequences * shape.heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores, grads, buffers[8];
+  at::parallel_for(0, shape.heads * shape.sequences, 1, [&](int64_t begin, int64_t end) {
+    Part query, key, value, keys_by_columns, values_by_columns, result, grad, scores, changes;
+    Part grad_query, grad_key, grad_value;
     for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t sequence = unit / shape.heads, head = unit % shape.heads;
-      const int64_t start = shape.starts[sequence], length = shape.starts[sequence + 1] - start;
-      const int64_t at = start * 3 * shape.hidden + head * shape.size;
-      const auto part = [&](int64_t index) {
-        return read(qkv + at + index * shape.hidden, 3 * shape.hidden, length, shape.size, buffers[index]);
-      };
-      const auto grad_part = [&](int64_t index) {
-        return target(grad_qkv + at + index * shape.hidden, 3 * shape.hidden, length, shape.size, buffers[3 + index]);
-      };
-      const int64_t place = start * shape.hidden + head * shape.size;
-      const Rows<const float> query = part(0), key = part(1), value = part(2);
-      const Rows<const float> result = read(out + place, shape.hidden, length, shape.size, buffers[6]);
-      const Rows<const float> grad = read(grad_out + place, shape.hidden, length, shape.size, buffers[7]);
-      const Rows<float> grad_query = grad_part(0), grad_key = grad_part(1), grad_value = grad_part(2);
-      const size_t area = static_cast<size_t>(std::min(kQueries, length) * length);
-      scores.resize(area), grads.resize(area);
-      const Rows<float> block{scores.data(), length}, grad_block{grads.data(), length};
-      const auto from = [](Rows<const float> rows, int64_t first) {
-        return Rows<const float>{rows.data + first * rows.stride, rows.stride};
-      };
-      for (int64_t first = 0; first < length; first += kQueries) {
-        const int64_t count = std::min(kQueries, length - first);
-        multiply(kTimesTransposed, count, length, shape.size, shape.scale, from(query, first), key, 0, block);
-        multiply(kTimesTransposed, count, length, shape.size, 1, from(grad, first), value, 0, grad_block);
+      const Unit at(shape, unit);
+      query.read(qkv + at.qkv, 3 * shape.hidden, at.length, shape.size, shape.scale);
+      key.read(qkv + at.qkv + shape.hidden, 3 * shape.hidden, at.length, shape.size);
+      value.read(qkv + at.qkv + 2 * shape.hidden, 3 * shape.hidden, at.length, shape.size);
+      result.read(out + at.context, shape.hidden, at.length, shape.size);
+      grad.read(grad_out + at.context, shape.hidden, at.length, shape.size);
+      keys_by_columns.transpose(key);
+      values_by_columns.transpose(value);
+      for (Part* part : {&grad_query, &grad_key, &grad_value}) part->shape(at.length, shape.size);
+      for (Part* part : {&scores, &changes}) part->shape(std::min(kQueries, at.length), at.length);
+      for (int64_t first = 0; first < at.length; first += kQueries) {
+        const int64_t count = std::min(kQueries, at.length - first);
+        multiply(count, query.from(first), shape.size, keys_by_columns, 0, false, scores);
+        multiply(count, grad.from(first), shape.size, values_by_columns, 0, false, changes);
         for (int64_t i = 0; i < count; i++) {
-          const int64_t token = start + first + i;
-          const float dot = dot_line(from(grad, first + i).data, from(result, first + i).data, shape.size);
-          backward_line(block.data + i * length, grad_block.data + i * length, length,
-                        log_sums[token * shape.heads + head], dot, dropout.key(token, head), mask, dropout.p > 0);
+          const int64_t token = at.start + first + i;
+          const float dot = dot_line(grad.row(first + i), result.row(first + i), shape.size);
+          backward_line(scores.row(i), changes.row(i), at.length, log_sums[token * shape.heads + at.head], dot,
+                        dropout.key(token, at.head), mask, dropout.p > 0);
         }
-        const Rows<const float> weights{block.data, length}, changes{grad_block.data, length};
-        const float more = first == 0 ? 0 : 1;
-        multiply(kTransposedTimes, length, shape.size, count, 1, weights, from(grad, first), more, grad_value);
-        multiply(kTransposedTimes, length, shape.size, count, shape.scale, changes, from(query, first), more, grad_key);
-        multiply(kTimes, count, shape.size, length, shape.scale, changes, key, 0,
-                 {grad_query.data + first * grad_query.stride, grad_query.stride});
+        multiply(at.length, scores.transposed(), count, grad, first, true, grad_value);
+        multiply(at.length, changes.transposed(), count, query, first, true, grad_key);
+        multiply(count, changes.from(0), at.length, key, 0, false, grad_query, first);
       }
-      const Rows<float> made[3] = {grad_query, grad_key, grad_value};
-      for (int64_t index = 0; index < 3; index++) {
-        finish(grad_qkv + at + index * shape.hidden, 3 * shape.hidden, length, shape.size, made[index]);
-      }
+      // Queries were scaled when they were read, and so is the gradient of the keys.
+      grad_query.write(grad_qkv + at.qkv, 3 * shape.hidden, shape.scale);
+      grad_key.write(grad_qkv + at.qkv + shape.hidden, 3 * shape.hidden);
+      grad_value.write(grad_qkv + at.qkv + 2 * shape.hidden, 3 * shape.hidden);
     }
   });
 }

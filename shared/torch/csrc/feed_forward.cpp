@@ -2,13 +2,12 @@
 // activation again in the backward pass: it is the widest tensor of a layer, and cheap.
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/threshold_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "guard.h"
+#include "linear.h"
 
 namespace embtune {
 
@@ -27,10 +26,10 @@ static at::Tensor activate_backward(const at::Tensor& grad, const at::Tensor& x,
 struct FeedForward : torch::autograd::Function<FeedForward> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& w1,
                             const at::Tensor& b1, const at::Tensor& w2, const at::Tensor& b2, int64_t activation) {
-    const at::Tensor inner = at::linear(x, w1, b1);
+    const at::Tensor inner = affine(x, w1, b1);
     context->save_for_backward({x, inner, w1, w2});
     context->saved_data["activation"] = activation;
-    return at::linear(activate(inner, activation), w2, b2);
+    return affine(activate(inner, activation), w2, b2);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -39,12 +38,12 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const at::Tensor &x = saved[0], &inner = saved[1], &w1 = saved[2], &w2 = saved[3], &grad = grads[0];
     const int64_t activation = context->saved_data["activation"].toInt();
     at::Tensor grad_x, grad_w1, grad_b1, grad_w2, grad_b2;
-    if (context->needs_input_grad(3)) grad_w2 = at::matmul(grad.t(), activate(inner, activation));
+    if (context->needs_input_grad(3)) grad_w2 = affine_grad_weight(grad, activate(inner, activation));
     if (context->needs_input_grad(4)) grad_b2 = grad.sum(0);
-    const at::Tensor grad_inner = activate_backward(at::matmul(grad, w2), inner, activation);
-    if (context->needs_input_grad(1)) grad_w1 = at::matmul(grad_inner.t(), x);
+    const at::Tensor grad_inner = activate_backward(affine_grad_input(grad, w2), inner, activation);
+    if (context->needs_input_grad(1)) grad_w1 = affine_grad_weight(grad_inner, x);
     if (context->needs_input_grad(2)) grad_b1 = grad_inner.sum(0);
-    if (context->needs_input_grad(0)) grad_x = at::matmul(grad_inner, w1);
+    if (context->needs_input_grad(0)) grad_x = affine_grad_input(grad_inner, w1);
     return {grad_x, grad_w1, grad_b1, grad_w2, grad_b2, {}};
   }
 };

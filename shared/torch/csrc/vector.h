@@ -7,6 +7,7 @@
 
 // One version of a loop for each vector width; the loader takes the widest that the machine has.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define EMBTUNE_CLONES
 #define EMBTUNE_VECTORIZED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EMBTUNE_VECTORIZED

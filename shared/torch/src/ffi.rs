@@ -79,6 +79,7 @@ unsafe extern "C" {
         p: c_double,
         out: *mut Handle,
     ) -> c_int;
+    pub(crate) fn embtune_linear(x: Handle, weight: Handle, bias: Handle, out: *mut Handle) -> c_int;
     pub(crate) fn embtune_feed_forward(
         x: Handle,
         w1: Handle,

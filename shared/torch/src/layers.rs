@@ -7,7 +7,8 @@ use tch::{Device, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
-    embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_varlen_attention, handle, make,
+    embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_linear,
+    embtune_varlen_attention, handle, make,
 };
 
 /// Dropout at one site of a network.
@@ -151,6 +152,21 @@ pub struct Linear<'a> {
     pub weight: &'a Tensor,
     /// b.
     pub bias: &'a Tensor,
+}
+
+impl Linear<'_> {
+    /// Applies it.
+    ///
+    /// # Shapes
+    /// - `x`: `[tokens, in]`, of the weights' type
+    /// - output: `[tokens, out]`
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
+        // SAFETY: all handles are live tensors for the call.
+        make(|out| unsafe { embtune_linear(handle(x), handle(self.weight), handle(self.bias), out) })
+    }
 }
 
 /// `W₂ act(W₁ x + b₁) + b₂`, whose backward pass computes the activation again.

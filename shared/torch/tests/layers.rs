@@ -57,9 +57,10 @@ fn attention_is_that_of_plain_operations() {
         .collect();
     let tokens = starts[lengths.len()];
     let (starts, keys) = (Tensor::from_slice(&starts), keys(tokens));
-    for p in [0.0, 0.25] {
+    // Heads narrower than a vector, and of several and a part.
+    for (p, size) in [(0.0, 8), (0.25, 8), (0.25, 40)] {
         let dropout = Dropout { keys: &keys, site: 5, p };
-        let qkv = leaf(&[tokens, 3 * 4 * 8]);
+        let qkv = leaf(&[tokens, 3 * 4 * size]);
         let expected = plain_attention(&qkv, &lengths, 4, dropout);
         let expected_grad = gradients(&expected, &[&qkv]);
         let sequences = Sequences { starts: &starts, longest: 300 };
@@ -102,6 +103,22 @@ fn add_norm_is_that_of_plain_operations() {
         assert!(distance(&found, &expected) < 2e-2);
         for (found, expected) in gradients(&found, &[&residual, &x, &weight, &bias]).iter().zip(&expected_grads) {
             assert!(distance(found, expected) < 3e-2, "bf16, p {p}: {}", distance(found, expected));
+        }
+    }
+}
+
+#[test]
+fn linear_layers_are_those_of_plain_operations() {
+    seed(4);
+    // One that widens, one that narrows, one token.
+    for (tokens, input, output) in [(19, 8, 40), (19, 40, 8), (1, 8, 8)] {
+        let (x, weight, bias) = (leaf(&[tokens, input]), leaf(&[output, input]), leaf(&[output]));
+        let leaves = [&x, &weight, &bias];
+        let expected = x.matmul(&weight.tr()) + &bias;
+        let found = Linear { weight: &weight, bias: &bias }.apply(&x).unwrap();
+        assert!(distance(&found, &expected) < 1e-6);
+        for (found, expected) in gradients(&found, &leaves).iter().zip(gradients(&expected, &leaves)) {
+            assert!(distance(found, &expected) < 1e-6, "{tokens} {input} {output}");
         }
     }
 }

@@ -63,9 +63,11 @@ fn a_bad_record_is_named_or_skipped() {
         let expected = filter.run(&folder, "").done().stdout;
         for (bad, what) in bad_records(filter.input) {
             let input = [first.as_bytes(), &bad, b"\n", rest.as_bytes()].concat();
-            let message = filter.empty(&folder, "").stdin(input.clone()).refusal();
-            assert!(message.contains(&format!("{}: <stdin>:2: {what}", filter.name)), "{what}: {message}");
-            assert!(message.len() < 1000, "the record itself is no help: {}", message.len());
+            let failed = filter.empty(&folder, "").stdin(input.clone()).ran().with_code(2);
+            let failed = failed.saying(&format!("{}: <stdin>:2: {what}", filter.name));
+            assert!(failed.stderr().len() < 1000, "the record itself is no help: {}", failed.stderr().len());
+            // A long record keeps a pipe busy, and the first record's result may be out before it is whole.
+            assert!(expected.starts_with(&failed.stdout), "{failed}");
 
             let skipped = filter.empty(&folder, "--on-error skip").stdin(input).ran().with_code(1);
             let skipped = skipped.saying("warning: skipped: <stdin>:2: ").saying("1 records skipped");

@@ -41,8 +41,8 @@ fn a_signal_ends_a_training_between_two_steps() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let folder = workbench();
-    // embed looks for signals between its windows, and cannot finish the first one: its vectors take 2 MB, and nobody
-    // reads them.
+    // embed ends between two windows, and cannot finish the one in hand: its vectors take more than the pipe holds, and
+    // nobody reads them.
     let (run, pipe) = folder.run("embed --device cpu --model BASE --role document -q").to_unread_pipe();
     let mut running = run.start();
     running.feed(DOCUMENTS.repeat(1365).as_bytes());

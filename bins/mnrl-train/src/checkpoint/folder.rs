@@ -82,21 +82,31 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Refuses when the disk has no room for `keep` checkpoints of this many bytes, and for one more while it is written.
+    /// Refuses when the disk has no room for the files that may be there at once: `keep` checkpoints, each with best
+    /// weights of its own, and one more of both while it is written. Sizes are bytes of a file; nothing where there are
+    /// no such files.
     ///
     /// # Errors
     /// Both sizes.
-    pub(crate) fn check_room(&self, bytes: u64) -> anyhow::Result<()> {
+    pub(crate) fn check_room(&self, checkpoint: Option<u64>, best: Option<u64>) -> anyhow::Result<()> {
         let named = || self.folder.display().to_string();
-        let needed = bytes.saturating_mul(self.keep as u64 + 1);
-        let present = self.steps(Kind::Step)?.into_iter().map(|step| self.path(Kind::Step, step));
-        let present: u64 = present.filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum();
+        let kept = if checkpoint.is_some() { self.keep as u64 } else { 0 };
+        let checkpoints = checkpoint.map_or(0, |bytes| bytes.saturating_mul(kept + 1));
+        let bests = best.map_or(0, |bytes| bytes.saturating_mul(kept + 2));
+        let needed = checkpoints.saturating_add(bests);
+        if needed == 0 {
+            return Ok(());
+        }
+        let mut present = 0;
+        for kind in [Kind::Step, Kind::Best] {
+            let files = self.steps(kind)?.into_iter().map(|step| self.path(kind, step));
+            present += files.filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum::<u64>();
+        }
         let free = AtomicDir::free_bytes(&self.folder.join("step")).with_context(named)?.saturating_add(present);
         anyhow::ensure!(
             free >= needed,
-            "{}: {} checkpoints need {} MB, and the disk has {} MB free\nhint: --checkpoint-dir names a folder on another disk, a lower --keep needs less",
+            "{}: checkpoints and the best weights need {} MB, and the disk has {} MB free\nhint: --checkpoint-dir names a folder on another disk, a lower --keep needs less",
             named(),
-            self.keep + 1,
             needed.div_ceil(1 << 20),
             free >> 20
         );

@@ -243,9 +243,15 @@ fn the_best_weights_stay_while_a_checkpoint_may_need_them() {
 fn a_disk_without_room_is_found_out_before_the_training() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 2);
-    checkpoints.check_room(1 << 10).unwrap();
+    checkpoints.check_room(Some(1 << 10), Some(1 << 8)).unwrap();
     save(&mut checkpoints, &progress(10));
-    checkpoints.check_room(1 << 10).unwrap();
-    let message = checkpoints.check_room(1 << 60).unwrap_err().to_string();
-    assert!(message.contains("c: 3 checkpoints need 3298534883328 MB, and the disk has "), "{message}");
+    checkpoints.check_room(Some(1 << 10), None).unwrap();
+    checkpoints.check_room(None, None).unwrap();
+    let refusal = |checkpoint, best| checkpoints.check_room(checkpoint, best).unwrap_err().to_string();
+    let needs = |megabytes: u64| format!("c: checkpoints and the best weights need {megabytes} MB, and the disk has ");
+    let size = 1_u64 << 50;
+    for (checkpoint, best, files) in [(Some(size), None, 3), (None, Some(size), 2), (Some(size), Some(size), 7)] {
+        let message = refusal(checkpoint, best);
+        assert!(message.contains(&needs(files * (size >> 20))), "{files}: {message}");
+    }
 }

@@ -5,8 +5,8 @@ use embtune_cli::parse_bytes;
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind};
 
-use crate::grad_cache::Budget;
-use crate::memory;
+use crate::training::grad_cache::Budget;
+use crate::training::memory;
 
 /// How the work is done.
 #[derive(Debug, Clone, Args)]

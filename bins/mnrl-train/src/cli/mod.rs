@@ -19,7 +19,7 @@ pub(crate) use training::TrainingArgs;
 
 use crate::checkpoint::CheckpointArgs;
 use crate::dev::DevArgs;
-use crate::merge::MergeBase;
+use crate::weights::merge::MergeBase;
 
 const SECTIONS: &str = "\
 Loss:

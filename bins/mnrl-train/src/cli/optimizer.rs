@@ -3,10 +3,10 @@
 use clap::Args;
 use embtune_cli::{parse_not_negative, parse_share};
 
-use crate::groups::Freeze;
-use crate::lora::Lora;
-use crate::merge::MergeBase;
-use crate::schedule::{Decay, Schedule};
+use crate::training::schedule::{Decay, Schedule};
+use crate::weights::groups::Freeze;
+use crate::weights::lora::Lora;
+use crate::weights::merge::MergeBase;
 
 /// How weights change.
 #[derive(Debug, Clone, Args)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::targets::Guide;
 use super::{Objective, Targets};
 use crate::cli::LossArgs;
-use crate::false_negatives::FalseNegatives;
+use crate::data::false_negatives::FalseNegatives;
 
 /// Relative, to the length of a gradient: the figures are float64's, ours is f32.
 const TOLERANCE: f64 = 1e-5;

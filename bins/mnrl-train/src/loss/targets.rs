@@ -7,7 +7,7 @@ use embtune_torch::tch::{Device, Tensor};
 
 use super::Direction;
 use super::vectors::unit;
-use crate::false_negatives::FalseNegatives;
+use crate::data::false_negatives::FalseNegatives;
 
 /// What a loss knows of a batch beside the vectors.
 pub(crate) struct Targets {

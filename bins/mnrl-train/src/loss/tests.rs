@@ -6,7 +6,7 @@ use embtune_torch::tch::{Device, Kind, Tensor};
 use super::targets::Guide;
 use super::{Objective, Targets};
 use crate::cli::LossArgs;
-use crate::false_negatives::FalseNegatives;
+use crate::data::false_negatives::FalseNegatives;
 
 const SIZE: i64 = 4;
 const IN_BATCH: [&str; 4] =

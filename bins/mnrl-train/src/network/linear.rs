@@ -3,8 +3,8 @@
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{Linear, Norm, TorchError};
 
-use crate::lora::Lora;
-use crate::parameters::Parameters;
+use crate::weights::lora::Lora;
+use crate::weights::parameters::Parameters;
 
 /// Makes the layers of a network from the parameters.
 #[derive(Clone, Copy)]
@@ -106,8 +106,7 @@ impl Affine {
 
     /// `x Wᵀ + b` in the type of `x`.
     pub(crate) fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        let cast = self.cast(x.kind())?;
-        Ok(x.f_linear(&cast.weight, Some(&cast.bias))?)
+        self.cast(x.kind())?.linear().apply(x)
     }
 }
 

@@ -14,8 +14,8 @@ use embtune_model::{Architecture, BertConfig, EncoderConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{Dropout, TorchError};
 
-use crate::lora::Lora;
-use crate::parameters::Parameters;
+use crate::weights::lora::Lora;
+use crate::weights::parameters::Parameters;
 use head::Head;
 use linear::Builder;
 pub(crate) use packed::{Packed, Row};

@@ -4,7 +4,7 @@ use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{Sequences, TorchError};
 
-use crate::keys::token_key;
+use crate::training::keys::token_key;
 
 /// A row of token ids, and the key of its dropout.
 #[derive(Debug, Clone, Copy)]

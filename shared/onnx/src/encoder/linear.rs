@@ -3,8 +3,9 @@
 use embtune_model::ModelError;
 
 use crate::encoder::int8::{self, Input};
-use crate::graph::{Graph, Value, ints};
+use crate::graph::{Graph, Value, int, ints};
 use crate::precision::Precision;
+use crate::proto::DataType;
 use crate::weights::WeightSource;
 
 /// Linear layers that read the same values, as one product: their outputs stand side by side.
@@ -35,19 +36,33 @@ impl Linear<'_> {
     }
 
     fn floats(&self, graph: &mut Graph, weights: &WeightSource, x: &Value) -> Result<Vec<Value>, ModelError> {
+        let in_half = graph.number_type() == DataType::Float16;
         self.names
             .iter()
             .map(|name| {
                 let weight = weights.tensor(graph, &format!("{name}.weight"))?;
-                // Folded when the graph is loaded.
-                let weight = graph.node("Transpose", &[&weight], &[ints("perm", &[1, 0])]);
-                let product = graph.node("MatMul", &[x, &weight], &[]);
-                if !self.biased {
-                    return Ok(product);
-                }
-                let bias = weights.tensor(graph, &format!("{name}.bias"))?;
-                Ok(graph.node("Add", &[&product, &bias], &[]))
+                let bias = match self.biased {
+                    true => Some(weights.tensor(graph, &format!("{name}.bias"))?),
+                    false => None,
+                };
+                Ok(if in_half { apart(graph, x, &weight, bias) } else { gemm(graph, x, &weight, bias) })
             })
             .collect()
+    }
+}
+
+/// One node, which reads the weight where it lies: a transposition would be folded into a copy.
+fn gemm(graph: &mut Graph, x: &Value, weight: &Value, bias: Option<Value>) -> Value {
+    let inputs: Vec<&Value> = [x, weight].into_iter().chain(&bias).collect();
+    graph.node("Gemm", &inputs, &[int("transB", 1)])
+}
+
+/// On CUDA a Gemm adds its bias by a product of its own; a bias that stays apart is fused with what follows.
+fn apart(graph: &mut Graph, x: &Value, weight: &Value, bias: Option<Value>) -> Value {
+    let weight = graph.node("Transpose", &[weight], &[ints("perm", &[1, 0])]);
+    let product = graph.node("MatMul", &[x, &weight], &[]);
+    match bias {
+        Some(bias) => graph.node("Add", &[&product, &bias], &[]),
+        None => product,
     }
 }

@@ -1,0 +1,24 @@
+//! What goes from one stage to the next.
+
+use embtune_records::Document;
+use embtune_tokenize::Tokens;
+
+use crate::answer::Answer;
+use crate::known::Key;
+
+/// Records on their way to their vectors.
+pub(crate) struct Tokenised {
+    pub(crate) records: Vec<Document>,
+    /// One for each record.
+    pub(crate) keys: Vec<Key>,
+    /// What was known of each record without the model.
+    pub(crate) known: Vec<Option<Answer>>,
+    /// The tokens of the others, in order.
+    pub(crate) rows: Vec<Tokens>,
+}
+
+/// Records with what the model made of each, in the order in which they were read.
+pub(crate) struct Embedded {
+    pub(crate) records: Vec<Document>,
+    pub(crate) answers: Vec<(Key, Answer)>,
+}

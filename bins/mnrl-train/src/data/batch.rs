@@ -1,0 +1,186 @@
+//! The rows of a batch.
+
+use embtune_tensors::{Column, Hashes, Shard};
+use embtune_torch::TorchError;
+use embtune_torch::tch::{Device, Tensor};
+
+use crate::cli::LossArgs;
+use crate::data::false_negatives::FalseNegatives;
+use crate::data::shards::Shards;
+use crate::loss::{Guide, Targets};
+
+/// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
+pub(crate) struct Batch<'a> {
+    /// Token ids of every row.
+    pub(crate) rows: Vec<Vec<u32>>,
+    /// Number of pairs.
+    pub(crate) pairs: usize,
+    /// Where each row comes from.
+    places: Vec<Place<'a>>,
+    /// Pair that each document belongs to.
+    owners: Vec<usize>,
+}
+
+/// A row of a shard.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shard: &'a Shard,
+    column: Column,
+    row: usize,
+}
+
+impl Place<'_> {
+    fn hashes(&self) -> Hashes {
+        self.shard.hashes(self.column, self.row)
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn gather(shards: &'a Shards, pairs: &[usize]) -> Self {
+        let found: Vec<_> = pairs.iter().map(|pair| shards.find(*pair)).collect();
+        let column = |column| found.iter().map(move |(shard, row)| Place { shard, column, row: *row });
+        let mut places: Vec<Place<'_>> = column(Column::Anchor).chain(column(Column::Positive)).collect();
+        let mut owners: Vec<usize> = (0..pairs.len()).collect();
+        for (owner, (shard, pair)) in found.iter().enumerate() {
+            for row in shard.negatives(*pair) {
+                places.push(Place { shard, column: Column::Negative, row });
+                owners.push(owner);
+            }
+        }
+        let rows = places.iter().map(|place| place.shard.tokens(place.column, place.row)).collect();
+        Self { rows, pairs: pairs.len(), places, owners }
+    }
+
+    /// The pair that a row belongs to.
+    pub(crate) fn pair(&self, row: usize) -> usize {
+        row.checked_sub(self.pairs).map_or(row, |document| self.owners[document])
+    }
+
+    /// Number of tokens of all rows.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.rows.iter().map(|row| row.len() as u64).sum()
+    }
+
+    /// What a loss knows of the rows.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn targets(&self, loss: &LossArgs, device: Device) -> Result<Targets, TorchError> {
+        let (anchors, documents) = self.places.split_at(self.pairs);
+        let hashes = |places: &[Place<'_>]| places.iter().map(Place::hashes).collect::<Vec<_>>();
+        let score = |place: &Place<'_>| place.shard.score(place.column, place.row);
+        let guide = |places: &[Place<'_>]| {
+            let vectors: Vec<f32> =
+                places.iter().flat_map(|place| place.shard.guide(place.column, place.row)).collect();
+            Ok::<_, TorchError>(Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device)?)
+        };
+        // All of them, or the loss takes none.
+        let scores: Option<Vec<f32>> = if loss.reads_scores() { documents.iter().map(score).collect() } else { None };
+        Ok(Targets {
+            pairs: self.pairs,
+            owners: self.owners.clone(),
+            false_negatives: if loss.no_mask {
+                FalseNegatives::none()
+            } else {
+                FalseNegatives::find(&hashes(anchors), &hashes(documents))
+            },
+            scores: scores
+                .filter(|scores| !loss.reads_labels() || scores.iter().all(|score| [0.0, 1.0].contains(score))),
+            guide: if loss.reads_guide() { Some(Guide::new(&guide(anchors)?, &guide(documents)?)?) } else { None },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use embtune_tensors::{Row, ShardMeta, ShardWriter};
+
+    use super::*;
+    use crate::data::shards::Source;
+
+    /// A shard of pairs whose tokens, hashes, scores and vectors all come from one number: 10 · the pair's, plus 0 for
+    /// the anchor, 1 for the positive and 2, 3 and so on for the negatives.
+    fn shard(directory: &Path, pairs: &[(u16, u16)], guide: Option<&str>, scored: bool) -> Source {
+        let mut writer = ShardWriter::new(directory, guide.map(|_| 2)).unwrap();
+        for (pair, negatives) in pairs {
+            let numbers: Vec<u32> = (0..2 + negatives).map(|text| u32::from(10 * pair + text)).collect();
+            let vectors: Vec<[f32; 2]> =
+                numbers.iter().map(|number| [0.0, if number % 2 == 0 { 1.0 } else { -1.0 }]).collect();
+            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| Row {
+                tokens: std::slice::from_ref(number),
+                hashes: Hashes { text: u64::from(*number), ..Hashes::default() },
+                score: scored.then_some(*number as f32),
+                guide: if guide.is_some() { vector } else { &[] },
+            });
+            let (anchor, positive) = (rows.next().unwrap(), rows.next().unwrap());
+            writer.push(anchor, positive, rows).unwrap();
+        }
+        let meta = ShardMeta {
+            version: 0, // set by the writer
+            tokenizer: String::new(),
+            vocab_size: 1000,
+            query_prompt: String::new(),
+            document_prompt: String::new(),
+            query_max_length: 1,
+            document_max_length: 1,
+            truncated: 0,
+            guide: guide.map(str::to_owned),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
+        writer.finish(meta, file.as_file_mut()).unwrap();
+        Source { shard: Shard::open(file.path()).unwrap(), name: "s".into() }
+    }
+
+    fn args(flags: &[&str]) -> LossArgs {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            loss: LossArgs,
+        }
+        Flags::parse_from([&["x"], flags].concat()).loss
+    }
+
+    /// Pairs with their number of negatives, the guide, whether there are scores.
+    type Part<'a> = (&'a [(u16, u16)], Option<&'a str>, bool);
+
+    fn shards(parts: &[Part<'_>]) -> Shards {
+        let directory = tempfile::tempdir().unwrap();
+        let set = |(pairs, guide, scored): &Part<'_>| (vec![shard(directory.path(), pairs, *guide, *scored)], 1.0);
+        Shards::new(parts.iter().map(set).collect())
+    }
+
+    #[test]
+    fn rows_are_anchors_then_positives_then_negatives() {
+        let shards =
+            shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[], Some("g"), true), (&[(2, 1)], Some("g"), true)]);
+        let batch = Batch::gather(&shards, &[2, 1, 0]);
+        assert_eq!(batch.rows.concat(), [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        assert_eq!((batch.pairs, batch.owners.as_slice()), (3, &[0, 1, 2, 0, 1, 1][..]));
+        let texts: Vec<_> = batch.places.iter().map(|place| place.hashes().text).collect();
+        assert_eq!(texts, [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        let scores = batch.targets(&args(&["--loss", "cosent"]), Device::Cpu).unwrap().scores;
+        assert_eq!(scores.unwrap(), [21.0, 11.0, 1.0, 22.0, 12.0, 13.0]);
+        let guide = batch.targets(&args(&["--loss", "gist"]), Device::Cpu).unwrap().guide.unwrap();
+        let signs = |vectors: &Tensor| Vec::<f32>::try_from(vectors.select(1, 1).contiguous()).unwrap();
+        assert_eq!(signs(&guide.anchors), [1.0, 1.0, 1.0]);
+        assert_eq!(signs(&guide.documents), [-1.0, -1.0, -1.0, 1.0, 1.0, -1.0]);
+    }
+
+    #[test]
+    fn what_shards_lack_is_known() {
+        let whole = shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[(2, 0)], Some("g"), true)]);
+        let supply = whole.supply().unwrap();
+        assert!(supply.negatives && supply.scores && supply.guide);
+        let plain = shards(&[(&[(0, 0)], Some("g"), true), (&[(1, 0)], None, false)]);
+        let supply = plain.supply().unwrap();
+        assert!(!supply.negatives && !supply.scores && !supply.guide);
+        let batch = Batch::gather(&plain, &[0, 1]);
+        assert_eq!(batch.targets(&args(&["--loss", "contrastive"]), Device::Cpu).unwrap().scores, None);
+        let other = shards(&[(&[(0, 0)], Some("g"), false), (&[(1, 0)], Some("h"), false)]);
+        let message = other.supply().unwrap_err().to_string();
+        assert_eq!(message, "s and s have the vectors of different guide models");
+    }
+}

@@ -1,0 +1,79 @@
+//! The model card: what was trained, on what, and how.
+
+use std::fmt::Write as _;
+
+use embtune_model::ModelDir;
+
+use crate::cli::Cli;
+use crate::data::shards::Shards;
+use crate::training::course::Course;
+use crate::weights::merge::Outcome;
+
+/// `README.md` of the saved directory.
+pub(crate) fn card(
+    cli: &Cli,
+    fingerprint: &str,
+    base: &ModelDir,
+    shards: &Shards,
+    course: &Course,
+    outcome: &Outcome,
+) -> anyhow::Result<String> {
+    let (training, optimizer) = (&cli.training, &cli.optimizer);
+    let mut rows: Vec<(&str, String)> = vec![
+        ("base model's fingerprint", format!("`{fingerprint}`")),
+        ("training pairs", shards.pairs().to_string()),
+        ("hard negatives", shards.negatives().to_string()),
+        ("steps", format!("{} of {} trained, {} tokens", outcome.step, course.step, course.tokens)),
+        ("epochs, batch size", format!("{}, {}", training.epochs, training.batch_size)),
+        ("loss", cli.loss.objective(base.dimension())?.to_string()),
+        (
+            "optimizer",
+            format!(
+                "AdamW, learning rate {}, {:?} schedule, weight decay {}, gradient norm at most {}",
+                optimizer.learning_rate, optimizer.schedule, optimizer.weight_decay, optimizer.max_grad_norm
+            ),
+        ),
+        (
+            "warm-up",
+            optimizer.warmup_ratio.map_or(format!("{} steps", optimizer.warmup_steps), |share| {
+                format!("{} % of the steps", share * 100.0)
+            }),
+        ),
+        ("dropout", training.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string())),
+        ("precision, seed", format!("{:?}, {}", cli.engine.precision, training.seed)),
+    ];
+    let mut option = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
+    option("LoRA", optimizer.lora.as_ref().map(ToString::to_string));
+    option("frozen", optimizer.freeze.map(|freeze| freeze.to_string()));
+    option("moving average of the weights", optimizer.ema.map(|decay| format!("decay {decay}")));
+    option("share of the base model", optimizer.merge_base.map(|_| outcome.base_share.to_string()));
+    option("final loss", Some(format!("{:.4}", course.recent_loss())));
+    option("dev set", outcome.score.map(|score| score.to_string()));
+    option("time", Some(format!("{:.0} s", course.seconds)));
+    let mut table = String::from("| | |\n|---|---|\n");
+    for (name, value) in rows {
+        writeln!(table, "| {name} | {value} |")?;
+    }
+    Ok(format!(
+        "\
+---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, feature-extraction, embtune]
+---
+
+# {name}
+
+Fine-tuned from `{model}` with embtune {version} (mnrl-train).
+
+{table}
+Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tokens, as in the base model.
+",
+        name = cli.out.file_name().unwrap_or_default().to_string_lossy(),
+        model = cli.model.model,
+        version = env!("CARGO_PKG_VERSION"),
+        dim = base.dimension(),
+        pooling = base.pooling(),
+        length = base.max_seq_length(),
+    ))
+}

@@ -1,0 +1,79 @@
+//! `--plan`: what a training will take, before it begins.
+
+mod estimate;
+mod table;
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use embtune_cli::Session;
+
+use crate::cli::Cli;
+use crate::data::batch::Batch;
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
+use crate::loss;
+use crate::training::learner::Learner;
+use crate::training::memory;
+use estimate::{Costs, StepRows, plan};
+
+/// Bytes of the program and libtorch, beside the model's own file, which is mapped (measured on the CPU).
+const PROGRAM: u64 = 256 << 20;
+/// Micro-batches whose time is measured.
+const MEASURED: usize = 3;
+
+/// Measures a few micro-batches, and prints the plan.
+///
+/// # Errors
+/// What libtorch says, a closed stdout.
+pub(crate) fn show(
+    cli: &Cli,
+    learner: &mut Learner<'_>,
+    shards: &Shards,
+    sampler: &Sampler,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let (trainable, frozen) = learner.parameters.counts();
+    let config = learner.config;
+    let kind = cli.engine.precision.kind();
+    let budget = learner.budget;
+    let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());
+    let bytes_per_token = |length: usize| memory::bytes_a_token(config, kind, length) as f64;
+    let loss_bytes = |pairs: usize, documents: usize| loss::bytes(pairs, documents);
+    let costs = Costs {
+        parameters: trainable + frozen,
+        trainable,
+        copy_bytes: u64::from(kind.elt_size_in_bytes() < 4) * 2 + if cli.optimizer.ema.is_some() { 4 } else { 0 },
+        bytes_per_token: &bytes_per_token,
+        loss_bytes: &loss_bytes,
+        hidden: learner.model.dimension(),
+        program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_a_token(config, kind),
+        batch_tokens: budget.batch_tokens,
+        live_tokens: budget.live_tokens,
+    };
+    let available = memory::free(learner.device)?;
+    let steps = (0..cli.training.epochs)
+        .flat_map(|epoch| sampler.epoch(epoch))
+        .map(|pairs| StepRows { pairs: pairs.len(), lengths: shards.lengths(&pairs) });
+    let rate = measure(learner, shards, sampler)?;
+    let plan = plan(cli.training.epochs, steps, &costs, available, Some(rate));
+    let mut out = session.output(None)?;
+    write!(out, "{plan}")?;
+    Ok(out.flush()?)
+}
+
+/// Tokens a second of the first pairs of the first batch.
+fn measure(learner: &mut Learner<'_>, shards: &Shards, sampler: &Sampler) -> anyhow::Result<f64> {
+    let pairs = sampler.epoch(0).into_iter().next().unwrap_or_default();
+    let most = MEASURED * learner.budget.batch_tokens;
+    let mut tokens = 0;
+    let enough = pairs.iter().position(|pair| {
+        tokens += shards.lengths(&[*pair]).iter().sum::<usize>();
+        tokens > most
+    });
+    // A pair alone has no negatives, but takes its time all the same.
+    let batch = Batch::gather(shards, &pairs[..enough.unwrap_or(pairs.len()).max(1)]);
+    let began = Instant::now();
+    learner.accumulate(&batch, 0, 0.0)?;
+    Ok(batch.tokens() as f64 / began.elapsed().as_secs_f64())
+}

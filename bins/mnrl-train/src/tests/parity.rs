@@ -1,0 +1,152 @@
+//! Vectors, loss and gradients against those of sentence-transformers.
+//!
+//! The figures and the script that made them are in `tests/fixtures/parity`.
+
+use std::path::{Path, PathBuf};
+
+use embtune_model::ModelDir;
+use embtune_tokenize::Tokenizer;
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
+use serde_json::Value;
+
+use crate::data::false_negatives::FalseNegatives;
+use crate::loss::{Mnrl, Objective, Partition, Targets};
+use crate::network::{Network, Packed, Pass, Row, trained};
+use crate::weights::groups::{Options, specs};
+use crate::weights::parameters::Parameters;
+
+const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
+
+const FIXTURES: [&str; 7] =
+    ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
+
+struct Fixture {
+    model: ModelDir,
+    figures: Value,
+    parameters: Parameters,
+    network: Network,
+}
+
+impl Fixture {
+    fn open(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let parity = root.join("tests/fixtures/parity");
+        let directory: PathBuf =
+            if name == "minilm" { root.join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
+        let model = ModelDir::open(&directory).unwrap();
+        let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
+        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
+        let specs = specs(&model, options).unwrap();
+        let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
+        let network = Network::new(&model, trained(&model).unwrap(), &parameters, None).unwrap();
+        Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
+    }
+
+    fn encode(&self, texts: &[String], max_length: usize) -> Tensor {
+        let tokenizer = Tokenizer::open(&self.model.tokenizer_file(), max_length, false, 1).unwrap();
+        let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
+        let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
+        self.network.forward(&Packed::new(&rows, trained(&self.model).unwrap(), Device::Cpu).unwrap(), PASS).unwrap()
+    }
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn vectors_are_those_of_the_reference() {
+    for name in FIXTURES {
+        let fixture = Fixture::open(name);
+        for (key, length) in [("embeddings", fixture.model.max_seq_length()), ("embeddings_512", 512)] {
+            let Some(expected) = fixture.figures.get(key) else { continue };
+            let expected: Vec<_> =
+                expected.as_array().unwrap().iter().map(|row| Tensor::from_slice(&floats(row))).collect();
+            let expected = Tensor::stack(&expected, 0).to_kind(Kind::Float);
+            let found = no_grad(|| fixture.encode(&strings(&fixture.figures["texts"]), length));
+            let worst = Tensor::cosine_similarity(&found, &expected, 1, 1e-12).min().double_value(&[]);
+            assert!(worst > 0.999_99, "{name} {key}: cosine {worst}");
+        }
+    }
+}
+
+/// Relative 1e-4, as fp32 sums of another order allow; a key's bias has a gradient of 0 but for rounding.
+#[test]
+fn loss_and_gradients_are_those_of_the_reference() {
+    for name in FIXTURES {
+        let fixture = Fixture::open(name);
+        let figures = &fixture.figures["mnrl"];
+        let (anchors, positives) = (strings(&figures["anchors"]), strings(&figures["positives"]));
+        let negatives: Vec<_> = figures["negatives"].as_array().unwrap().iter().map(strings).collect();
+        // The reference lays the documents out column by column.
+        let columns = (0..negatives[0].len()).flat_map(|column| negatives.iter().map(move |row| row[column].clone()));
+        let documents: Vec<_> = positives.iter().cloned().chain(columns).collect();
+        let texts: Vec<_> = anchors.iter().chain(&documents).cloned().collect();
+        let vectors = fixture.encode(&texts, fixture.model.max_seq_length());
+        let pairs = anchors.len() as i64;
+        let (anchors, documents) = (vectors.narrow(0, 0, pairs), vectors.narrow(0, pairs, documents.len() as i64));
+        let scale = figures["scale"].as_f64().unwrap();
+        let close = |found: f64, expected: f64, size: f64, what: &str| {
+            assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
+        };
+
+        let mnrl = Mnrl { scale, cosine: true, others: Vec::new(), partition: Partition::Joint, hardness: None };
+        let objective = Objective::new(Box::new(mnrl), Vec::new());
+        let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
+        let mut targets = Targets {
+            pairs: pairs as usize,
+            owners,
+            false_negatives: FalseNegatives::none(),
+            scores: None,
+            guide: None,
+        };
+        let loss = objective.backward(&anchors, &documents, &targets).unwrap();
+        let expected = figures["loss"].as_f64().unwrap();
+        close(loss.double_value(&[]), expected, expected, "loss");
+
+        let config = trained(&fixture.model).unwrap();
+        let is_key_bias = |parameter: &str| {
+            let stem = parameter.strip_suffix(".bias");
+            (0..config.num_hidden_layers).any(|layer| stem == Some(&config.architecture.layer_names(layer).key))
+        };
+        let gradients = figures["gradients"].as_object().unwrap();
+        let mut compared = 0;
+        for (parameter, expected) in gradients {
+            let norm = expected["norm"].as_f64().unwrap();
+            let grad = fixture.parameters.grad(parameter).expect("every parameter of the reference is ours");
+            if is_key_bias(parameter) {
+                assert!(grad.norm().double_value(&[]) < 1e-5, "{name} {parameter}");
+                continue;
+            }
+            close(grad.to_kind(Kind::Double).norm().double_value(&[]), norm, norm, parameter);
+            for (index, value) in floats(&expected["indices"]).into_iter().zip(floats(&expected["values"])) {
+                close(grad.double_value(&[index as i64]), value, norm, parameter);
+            }
+            compared += 1;
+        }
+
+        let leaf = |x: &Tensor| x.detach().set_requires_grad(true);
+        let (anchors, positives) = (leaf(&anchors), leaf(&documents.narrow(0, 0, pairs)));
+        targets.owners.truncate(targets.pairs);
+        let without = objective.backward(&anchors, &positives, &targets).unwrap();
+        let expected = figures["loss_without_negatives"].as_f64().unwrap();
+        close(without.double_value(&[]), expected, expected, "loss without negatives");
+        assert!(compared > 20, "{name}: {compared} parameters compared");
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_neighbours() {
+    let fixture = Fixture::open("tiny-xlmr");
+    let texts = strings(&fixture.figures["texts"]);
+    let together = no_grad(|| fixture.encode(&texts, 512));
+    for (index, text) in texts.iter().enumerate() {
+        let alone = no_grad(|| fixture.encode(std::slice::from_ref(text), 512));
+        let distance = (alone.get(0) - together.get(index as i64)).abs().max().double_value(&[]);
+        assert!(distance < 1e-5, "text {index}: {distance}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Where a training stands: what a checkpoint saves and brings back.
+
+use std::collections::VecDeque;
+
+use embtune_torch::tch::{Device, Tensor};
+use embtune_torch::{generator_state, set_generator_state};
+use serde_json::{Map, Value};
+
+use crate::checkpoint::{Checkpoint, Progress, SavedTensor};
+use crate::cli::Cli;
+use crate::dev::Tracker;
+use crate::training::learner::Learner;
+
+/// Where a training stands.
+pub(crate) struct Course {
+    /// Steps that are done.
+    pub(crate) step: u64,
+    /// Epoch of the next batch, from 0.
+    pub(crate) epoch: u32,
+    /// Batches of that epoch that are done.
+    pub(crate) batch: usize,
+    pub(crate) tokens: u64,
+    /// Without breaks.
+    pub(crate) seconds: f64,
+    /// Of the last tenth of the steps.
+    losses: VecDeque<f64>,
+    /// How many these may be.
+    window: usize,
+    pub(crate) tracker: Tracker,
+    settings: Map<String, Value>,
+}
+
+impl Course {
+    /// The beginning of a training of `total` steps.
+    pub(crate) fn new(cli: &Cli, total: u64, settings: Map<String, Value>) -> Self {
+        Self {
+            step: 0,
+            epoch: 0,
+            batch: 0,
+            tokens: 0,
+            seconds: 0.0,
+            losses: VecDeque::new(),
+            window: total.div_ceil(10) as usize,
+            tracker: Tracker::new(cli.dev.patience, Vec::new()),
+            settings,
+        }
+    }
+
+    /// Goes to where a checkpoint was made, and the learner with it.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings, or of another model.
+    pub(crate) fn resume(
+        &mut self,
+        checkpoint: &Checkpoint,
+        cli: &Cli,
+        learner: &mut Learner<'_>,
+    ) -> anyhow::Result<()> {
+        checkpoint.check_settings(&self.settings)?;
+        let progress = checkpoint.progress();
+        (self.step, self.epoch, self.batch) = (progress.step, progress.epoch, progress.batch as usize);
+        (self.tokens, self.seconds) = (progress.tokens, progress.seconds);
+        self.losses = progress.losses.iter().copied().collect();
+        self.tracker = Tracker::new(cli.dev.patience, progress.evaluations.clone());
+        for (name, tensor) in tensors(learner) {
+            checkpoint.restore(name, tensor)?;
+        }
+        learner.optimizer.steps = progress.step;
+        if learner.device != Device::Cpu {
+            set_generator_state(learner.device, &checkpoint.tensor("generator")?)?;
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint holds, handed to `save`.
+    pub(crate) fn save(
+        &self,
+        learner: &Learner<'_>,
+        save: impl FnOnce(&Progress, &[SavedTensor<'_>]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let progress = Progress {
+            step: self.step,
+            epoch: self.epoch,
+            batch: self.batch as u64,
+            tokens: self.tokens,
+            seconds: self.seconds,
+            losses: self.losses.iter().copied().collect(),
+            evaluations: self.tracker.history().to_vec(),
+            settings: self.settings.clone(),
+        };
+        let mut tensors = tensors(learner);
+        // On the CPU nothing is drawn: dropout is a function of seed, epoch and batch.
+        let generator: Tensor;
+        if learner.device != Device::Cpu {
+            generator = generator_state(learner.device)?;
+            tensors.push(("generator", &generator));
+        }
+        save(&progress, &tensors)
+    }
+
+    /// Counts a step's loss.
+    pub(crate) fn push_loss(&mut self, loss: f64) {
+        self.losses.push_back(loss);
+        if self.losses.len() > self.window {
+            self.losses.pop_front();
+        }
+    }
+
+    /// Mean over the last tenth of the steps.
+    pub(crate) fn recent_loss(&self) -> f64 {
+        self.losses.iter().sum::<f64>() / self.losses.len().max(1) as f64
+    }
+}
+
+/// What is in training, by the names that checkpoints have for it.
+pub(crate) fn tensors<'a>(learner: &'a Learner<'_>) -> Vec<SavedTensor<'a>> {
+    let mut tensors = vec![
+        ("values", &learner.parameters.values),
+        ("moment1", &learner.optimizer.moment1),
+        ("moment2", &learner.optimizer.moment2),
+    ];
+    tensors.extend(learner.average.as_ref().map(|average| ("average", average)));
+    tensors
+}

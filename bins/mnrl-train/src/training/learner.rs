@@ -1,0 +1,172 @@
+//! The model that learns: gradients of batches, updates, and vectors of texts.
+
+use embtune_model::{BertConfig, ModelDir, NewWeights};
+use embtune_torch::tch::{Device, Tensor, no_grad};
+use embtune_torch::{AdamW, TorchError, clip, seed};
+
+use crate::cli::Cli;
+use crate::data::batch::Batch;
+use crate::loss::Objective;
+use crate::network::{Network, Packed, Pass, Row};
+use crate::training::grad_cache::{Budget, GradCache};
+use crate::training::keys::{batch_key, row_key};
+use crate::weights::groups::{self, specs};
+use crate::weights::parameters::Parameters;
+
+pub(crate) struct Learner<'a> {
+    pub(crate) model: &'a ModelDir,
+    pub(crate) config: &'a BertConfig,
+    pub(crate) device: Device,
+    pub(crate) parameters: Parameters,
+    pub(crate) optimizer: AdamW,
+    /// Exponential moving average of the trained values, f32 `[n]`.
+    pub(crate) average: Option<Tensor>,
+    cli: &'a Cli,
+    network: Network,
+    objective: Objective,
+    pass: Pass,
+    pub(crate) budget: Budget,
+}
+
+/// What a batch gave.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BatchLoss {
+    pub(crate) loss: f64,
+    /// Pairs of anchor and document that did not count as negatives.
+    pub(crate) masked: u64,
+    /// Pairs whose vectors hold NaN or infinity, or all when only the loss does: numbers inside the batch.
+    pub(crate) broken: Vec<usize>,
+}
+
+impl<'a> Learner<'a> {
+    pub(crate) fn new(
+        model: &'a ModelDir,
+        config: &'a BertConfig,
+        cli: &'a Cli,
+        device: Device,
+    ) -> anyhow::Result<Self> {
+        seed(cli.training.seed);
+        let optimizer = &cli.optimizer;
+        let options = groups::Options {
+            weight_decay: optimizer.weight_decay,
+            layer_decay: optimizer.layer_decay,
+            freeze: optimizer.freeze,
+            lora: optimizer.lora.as_ref(),
+            seed: cli.training.seed,
+        };
+        let parameters = Parameters::load(specs(model, options)?, &model.weights()?, device)?;
+        let dropout = |of_model: f64| cli.training.dropout.unwrap_or(of_model);
+        let pass = Pass {
+            kind: cli.engine.precision.kind(),
+            hidden_dropout: dropout(config.hidden_dropout_prob),
+            attention_dropout: dropout(config.attention_probs_dropout_prob),
+        };
+        Ok(Self {
+            network: Network::new(model, config, &parameters, optimizer.lora.as_ref())?,
+            objective: cli.loss.objective(model.dimension())?,
+            optimizer: AdamW::new(&parameters.values, parameters.segments.clone()),
+            average: optimizer.ema.map(|_| parameters.values.copy()),
+            budget: cli.engine.budget(config, device)?,
+            model,
+            config,
+            cli,
+            device,
+            parameters,
+            pass,
+        })
+    }
+
+    /// Adds the gradient of a batch, times `share`. Batches are numbered through, for their dropout.
+    pub(crate) fn accumulate(&mut self, batch: &Batch<'_>, number: u64, share: f64) -> Result<BatchLoss, TorchError> {
+        let key = batch_key(self.cli.training.seed, number);
+        let rows: Vec<_> = (0..).zip(&batch.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
+        let targets = batch.targets(&self.cli.loss, self.device)?;
+        let cache = GradCache {
+            network: &self.network,
+            config: self.config,
+            device: self.device,
+            pass: self.pass,
+            budget: self.budget,
+        };
+        cache.backward(&rows, share, |vectors| {
+            let pairs = batch.pairs as i64;
+            let anchors = vectors.f_narrow(0, 0, pairs)?;
+            let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
+            let loss = self.objective.backward(&anchors, &documents, &targets)?.f_double_value(&[])?;
+            let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(vectors, batch)? };
+            Ok(BatchLoss { loss, masked: self.objective.masked(&targets), broken })
+        })
+    }
+
+    /// The norm of the gradient so far, and what it is to be divided by.
+    pub(crate) fn clip(&self) -> Result<(f64, Tensor), TorchError> {
+        let (norm, divisor) = clip(&self.parameters.grads, self.cli.optimizer.max_grad_norm)?;
+        Ok((norm.f_double_value(&[])?, divisor))
+    }
+
+    /// One step of the optimizer; the gradient is 0 afterwards.
+    pub(crate) fn update(&mut self, learning_rate: f64, divisor: &Tensor) -> Result<(), TorchError> {
+        self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, divisor)?;
+        let _ = self.parameters.grads.f_zero_()?;
+        if let (Some(average), Some(decay)) = (&mut self.average, self.cli.optimizer.ema) {
+            let _ = average.f_lerp_(&self.parameters.values, 1.0 - decay)?;
+        }
+        Ok(())
+    }
+
+    /// Vectors of rows of token ids, without dropout: f32 `[rows, dimension]`, on the learner's device.
+    pub(crate) fn encode(&self, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
+        let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
+        let packed = Packed::new(&rows, self.config, self.device)?;
+        no_grad(|| self.network.forward(&packed, self.pass.without_dropout()))
+    }
+
+    /// What is trained as the base model has it, on the learner's device.
+    pub(crate) fn base_values(&self) -> anyhow::Result<Tensor> {
+        let base = self.parameters.base(&self.model.weights()?)?;
+        Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
+    }
+
+    /// The values that would be saved now, in the place where they are: the average if there is one.
+    pub(crate) fn result(&self) -> Tensor {
+        self.average.as_ref().unwrap_or(&self.parameters.values).shallow_clone()
+    }
+
+    /// Does something with other values in place of those in training, which come back afterwards.
+    pub(crate) fn with_values<T>(
+        &mut self,
+        values: &Tensor,
+        act: impl FnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        if values.data_ptr() == self.parameters.values.data_ptr() {
+            return act(self);
+        }
+        let kept = self.parameters.values.copy();
+        self.set_values(values)?;
+        let outcome = act(self);
+        self.set_values(&kept)?;
+        outcome
+    }
+
+    /// Puts values in the place of those in training.
+    pub(crate) fn set_values(&mut self, values: &Tensor) -> Result<(), TorchError> {
+        // Under no_grad, or the copy would be part of the leaves' graph.
+        no_grad(|| self.parameters.values.f_copy_(values)).map(|_| ()).map_err(TorchError::from)
+    }
+
+    /// All weights by name as they are now; LoRA's changes stand beside what they change.
+    pub(crate) fn weights(&self) -> Result<NewWeights, TorchError> {
+        self.parameters.to_weights()
+    }
+}
+
+/// Pairs with a row whose vector is not finite; all pairs when there is none.
+fn broken_pairs(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
+    let sums =
+        Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
+    let mut pairs: Vec<_> =
+        (0..batch.rows.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    Ok(if pairs.is_empty() { (0..batch.pairs).collect() } else { pairs })
+}

@@ -1,0 +1,186 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use embtune_cli::Session;
+use embtune_torch::tch::Tensor;
+
+use crate::checkpoint::Checkpoints;
+use crate::cli::Cli;
+use crate::data::batch::Batch;
+use crate::data::sampler::Sampler;
+use crate::data::shards::Shards;
+use crate::dev::{DevSet, Evaluation};
+use crate::report::metrics::{DevScore, Metrics, Step};
+use crate::training::course::Course;
+use crate::training::learner::{BatchLoss, Learner};
+use crate::training::memory;
+use crate::training::schedule::Schedule;
+
+/// What takes part in a training.
+pub(crate) struct Trainer<'a> {
+    pub(crate) cli: &'a Cli,
+    pub(crate) learner: Learner<'a>,
+    pub(crate) shards: &'a Shards,
+    pub(crate) sampler: Sampler,
+    pub(crate) schedule: Schedule,
+    pub(crate) dev: Option<DevSet>,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) metrics: Metrics,
+    pub(crate) session: &'a Session,
+}
+
+impl Trainer<'_> {
+    /// Trains to the end, or until patience runs out.
+    ///
+    /// # Errors
+    /// A signal, after a checkpoint; a loss or gradient that is not finite; a disk that is full.
+    pub(crate) fn train(&mut self, course: &mut Course) -> anyhow::Result<()> {
+        let total = self.schedule.total;
+        let progress = self.session.progress(Some(total), "steps");
+        progress.add(course.step);
+        let mut batches = self.sampler.epoch(course.epoch);
+        let mut saved = course.step;
+        loop {
+            if self.is_evaluation_due(course, course.batch >= batches.len())
+                && let Err(error) = self.evaluate_and_record(course)
+            {
+                if self.session.interrupt().check().is_err() {
+                    self.save_for_later(course, saved)?;
+                }
+                return Err(error);
+            }
+            let every = self.cli.checkpoint.checkpoint_every;
+            if course.step > saved && every.is_some_and(|every| course.step.is_multiple_of(every.get())) {
+                self.save(course)?;
+                saved = course.step;
+            }
+            if let Err(interrupted) = self.session.interrupt().check() {
+                self.save_for_later(course, saved)?;
+                return Err(interrupted.into());
+            }
+            if course.step >= total || course.tracker.is_out_of_patience() {
+                return Ok(());
+            }
+            if course.batch >= batches.len() {
+                course.epoch += 1;
+                course.batch = 0;
+                batches = self.sampler.epoch(course.epoch);
+            }
+            let end = batches.len().min(course.batch + self.cli.training.gradient_accumulation as usize);
+            let group = &batches[course.batch..end];
+            let epoch = f64::from(course.epoch) + end as f64 / batches.len() as f64;
+            self.step(course, group, epoch)?;
+            course.batch = end;
+            progress.add(1);
+            progress.message(format!("loss {:.4}", course.recent_loss()));
+        }
+    }
+
+    /// Forward, backward and update over the batches of one step.
+    fn step(&mut self, course: &mut Course, group: &[Vec<usize>], epoch: f64) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let step = course.step + 1;
+        let (mut loss, mut masked, mut tokens) = (0.0, 0, 0);
+        for (place, pairs) in group.iter().enumerate() {
+            let batch = Batch::gather(self.shards, pairs);
+            // The same number whether the training was interrupted or not.
+            let number = u64::from(course.epoch) << 32 | (course.batch + place) as u64;
+            let share = 1.0 / group.len() as f64;
+            let found = self.learner.accumulate(&batch, number, share)?;
+            self.check_finite(&found, step, pairs)?;
+            loss += found.loss * share;
+            masked += found.masked;
+            tokens += batch.tokens();
+        }
+        let (grad_norm, divisor) = self.learner.clip()?;
+        // Weights that a NaN has touched are lost: look before the update.
+        anyhow::ensure!(grad_norm.is_finite(), diverged(step, loss, grad_norm));
+        let learning_rate = self.schedule.rate(course.step);
+        self.learner.update(learning_rate, &divisor)?;
+        let seconds = began.elapsed().as_secs_f64();
+        course.step = step;
+        course.tokens += tokens;
+        course.seconds += seconds;
+        course.push_loss(loss);
+        self.metrics.step(&Step {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            grad_norm,
+            tokens,
+            tokens_per_sec: tokens as f64 / seconds,
+            masked,
+            memory_mb: memory::peak(self.learner.device)? >> 20,
+        })?;
+        Ok(())
+    }
+
+    /// At the start, every so many steps or at the end of an epoch, and at the end of all; once.
+    fn is_evaluation_due(&self, course: &Course, epoch_ends: bool) -> bool {
+        let is_done = course.tracker.history().last().is_some_and(|last| last.step == course.step);
+        let is_due = self.cli.dev.eval_every.map_or(epoch_ends, |every| course.step.is_multiple_of(every.get()));
+        self.dev.is_some() && !is_done && (course.step == 0 || is_due || course.step >= self.schedule.total)
+    }
+
+    fn evaluate_and_record(&mut self, course: &mut Course) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let result = self.learner.result();
+        let Some((metric, score)) = self.evaluate(&result)? else { return Ok(()) };
+        let step = course.step;
+        let best = course.tracker.record(Evaluation { step, score });
+        if best {
+            self.checkpoints.save_best(step, &result)?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        self.session.info(format!("step {step}: {metric} {score:.4} on the dev set"));
+        Ok(self.metrics.dev_score(&DevScore { step, metric, score, best, seconds })?)
+    }
+
+    /// The dev set's figure with these values in place of those in training.
+    ///
+    /// # Errors
+    /// A signal; vectors that are not finite.
+    pub(crate) fn evaluate(&mut self, values: &Tensor) -> anyhow::Result<Option<(embtune_metrics::Metric, f64)>> {
+        let Some(dev) = &self.dev else { return Ok(None) };
+        let session = self.session;
+        self.learner.with_values(values, |learner| {
+            let score = dev.evaluate(&mut |rows| {
+                session.interrupt().check()?;
+                Ok(learner.encode(rows)?)
+            })?;
+            Ok(Some((dev.metric(), score.mean)))
+        })
+    }
+
+    /// Saves what is not saved yet, before a signal ends the program.
+    fn save_for_later(&mut self, course: &Course, saved: u64) -> anyhow::Result<()> {
+        if course.step > saved {
+            self.save(course)?;
+        }
+        if course.step > 0 {
+            self.session.notice(format!("interrupted behind step {}: --resume goes on from there", course.step));
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, course: &Course) -> anyhow::Result<()> {
+        course.save(&self.learner, |progress, tensors| self.checkpoints.save(progress, tensors))
+    }
+
+    fn check_finite(&self, found: &BatchLoss, step: u64, pairs: &[usize]) -> anyhow::Result<()> {
+        if found.broken.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = found.broken.iter().take(5).map(|place| self.shards.name_pair(pairs[*place])).collect();
+        let more = if found.broken.len() > names.len() { ", …" } else { "" };
+        anyhow::bail!("{}; it may be the data: {}{more}", diverged(step, found.loss, f64::NAN), names.join(", "))
+    }
+}
+
+fn diverged(step: u64, loss: f64, grad_norm: f64) -> String {
+    format!(
+        "step {step}: loss {loss}, gradient norm {grad_norm}: the training has diverged, nothing is saved\nhint: lower --learning-rate, or raise --warmup-steps"
+    )
+}

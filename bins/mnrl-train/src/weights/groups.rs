@@ -1,0 +1,157 @@
+//! Which parameters are trained, and how.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use embtune_model::ModelDir;
+
+use crate::weights::lora::Lora;
+use crate::weights::parameters::{Group, Spec};
+
+/// `--freeze`: what keeps the base model's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freeze {
+    /// The embeddings.
+    Embeddings,
+    /// The embeddings and this many layers above them.
+    Layers(usize),
+}
+
+impl Display for Freeze {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embeddings => f.write_str("embeddings"),
+            Self::Layers(count) => write!(f, "layers:{count}"),
+        }
+    }
+}
+
+impl FromStr for Freeze {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("layers:").map(str::parse) {
+            Some(Ok(count)) => Ok(Self::Layers(count)),
+            None if text == "embeddings" => Ok(Self::Embeddings),
+            _ => Err("expected embeddings or layers:NUM".into()),
+        }
+    }
+}
+
+/// What decides the groups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options<'a> {
+    pub(crate) weight_decay: f64,
+    /// Factor on the learning rate from each layer to the one below.
+    pub(crate) layer_decay: f64,
+    pub(crate) freeze: Option<Freeze>,
+    pub(crate) lora: Option<&'a Lora>,
+    pub(crate) seed: u64,
+}
+
+/// All parameters of a model, matrices before vectors, so that those of a fused layer stand behind each other.
+///
+/// # Errors
+/// More frozen layers than there are, a LoRA target that names nothing.
+pub(crate) fn specs(model: &ModelDir, options: Options<'_>) -> anyhow::Result<Vec<Spec>> {
+    let layers = model.config().num_hidden_layers();
+    let frozen_depth = match options.freeze {
+        None => 0,
+        Some(Freeze::Embeddings) => 1,
+        Some(Freeze::Layers(count)) => {
+            anyhow::ensure!(count <= layers, "--freeze layers:{count}: the model has {layers} layers");
+            1 + count
+        }
+    };
+    let parameters = model.parameters();
+    let mut specs: Vec<Spec> = Vec::new();
+    for parameter in &parameters {
+        let depth = depth(&parameter.name, layers);
+        // Under LoRA only its own matrices are trained.
+        let training = (depth >= frozen_depth && options.lora.is_none()).then(|| Group {
+            rate: options.layer_decay.powi((layers.saturating_sub(depth)) as i32),
+            weight_decay: if decays(&parameter.name) { options.weight_decay } else { 0.0 },
+        });
+        specs.push(Spec { name: parameter.name.clone(), shape: parameter.shape.clone(), training, initial: None });
+    }
+    if let Some(lora) = options.lora {
+        let group = Group { rate: 1.0, weight_decay: options.weight_decay };
+        specs.extend(lora.specs(&parameters, group, options.seed)?.into_iter().map(|mut spec| {
+            if depth(&spec.name, layers) < frozen_depth {
+                spec.training = None;
+            }
+            spec
+        }));
+    }
+    specs.sort_by_key(|spec| spec.shape.len() < 2);
+    Ok(specs)
+}
+
+/// 0 for what stands below the layers, then the layer, counted from 1; dense layers count as the last one.
+fn depth(name: &str, layers: usize) -> usize {
+    let mut parts = name.split('.');
+    match (parts.by_ref().find(|part| *part == "layer"), parts.next().and_then(|index| index.parse::<usize>().ok())) {
+        (Some(_), Some(index)) => index + 1,
+        _ if name.contains("_Dense.") => layers,
+        _ => 0,
+    }
+}
+
+/// The reference's rule: no weight decay for biases and norms, by name.
+///
+/// Source: `get_decay_parameter_names` in `transformers/trainer.py`.
+fn decays(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_norm = |part: &str| part == "norm" || part.ends_with("_norm");
+    !name.contains("bias") && !name.contains("layernorm") && !name.contains("rmsnorm") && !name.split('.').any(is_norm)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn groups(options: Options<'_>) -> Vec<(String, Option<Group>)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-bert");
+        let model = ModelDir::open(&root).unwrap();
+        specs(&model, options).unwrap().into_iter().map(|spec| (spec.name, spec.training)).collect()
+    }
+
+    const PLAIN: Options<'_> = Options { weight_decay: 0.1, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
+
+    #[test]
+    fn biases_and_norms_do_not_decay() {
+        for (name, group) in groups(PLAIN) {
+            let expected = if name.ends_with("bias") || name.contains("LayerNorm") { 0.0 } else { 0.1 };
+            assert_eq!(group.unwrap().weight_decay, expected, "{name}");
+        }
+        assert!(!decays("transformer.layer.0.sa_layer_norm.weight"));
+        assert!(!decays("encoder.relative_attention_bias.weight"));
+        assert!(decays("2_Dense.linear.weight"));
+    }
+
+    #[test]
+    fn lower_layers_learn_slower() {
+        let groups = groups(Options { layer_decay: 0.5, ..PLAIN });
+        let layers =
+            groups.iter().filter_map(|(name, _)| name.split('.').nth(2)?.parse::<i32>().ok()).max().unwrap() + 1;
+        for (name, group) in groups {
+            let below_the_last = match name.split('.').nth(2).and_then(|index| index.parse::<i32>().ok()) {
+                Some(index) => layers - 1 - index,
+                None => layers,
+            };
+            assert_eq!(group.unwrap().rate, 0.5_f64.powi(below_the_last), "{name}");
+        }
+    }
+
+    #[test]
+    fn frozen_layers_are_not_trained() {
+        assert_eq!("layers:2".parse(), Ok(Freeze::Layers(2)));
+        assert!("layers:x".parse::<Freeze>().is_err());
+        for (name, group) in groups(Options { freeze: Some(Freeze::Layers(1)), ..PLAIN }) {
+            let is_frozen = name.starts_with("embeddings") || name.starts_with("encoder.layer.0.");
+            assert_eq!(group.is_none(), is_frozen, "{name}");
+        }
+    }
+}

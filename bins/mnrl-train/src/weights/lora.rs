@@ -1,0 +1,204 @@
+//! LoRA: `W + α / r · B A` instead of a new W (Hu et al. 2021), as PEFT has it.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use embtune_model::{NewWeights, Parameter};
+use embtune_tensors::{Dtype, write_tensors};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+use crate::weights::parameters::{Group, Spec};
+
+/// `--lora r=16,alpha=32,targets=query,value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lora {
+    /// r: rows of A, columns of B.
+    pub(crate) rank: usize,
+    /// α.
+    pub(crate) alpha: usize,
+    /// Names of linear layers, or their ends.
+    pub(crate) targets: Vec<String>,
+}
+
+impl Display for Lora {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "r={},alpha={},targets={}", self.rank, self.alpha, self.targets.join(","))
+    }
+}
+
+impl FromStr for Lora {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut rank, mut alpha, mut targets) = (None, None, Vec::new());
+        for part in text.split(',') {
+            let number = |text: &str| {
+                text.parse::<usize>().ok().filter(|n| *n > 0).ok_or(format!("\"{text}\" is not a number above 0"))
+            };
+            match part.split_once('=') {
+                Some(("r", value)) => rank = Some(number(value)?),
+                Some(("alpha", value)) => alpha = Some(number(value)?),
+                Some(("targets", value)) => targets.push(value.to_owned()),
+                None if !targets.is_empty() => targets.push(part.to_owned()),
+                _ => return Err(format!("\"{part}\": expected r=NUM, alpha=NUM, targets=NAME,NAME…")),
+            }
+        }
+        let rank = rank.ok_or("r=NUM is missing")?;
+        if targets.is_empty() {
+            targets = vec!["query".into(), "value".into()];
+        }
+        Ok(Self { rank, alpha: alpha.unwrap_or(2 * rank), targets })
+    }
+}
+
+impl Lora {
+    /// α / r.
+    pub(crate) fn scale(&self) -> f64 {
+        self.alpha as f64 / self.rank as f64
+    }
+
+    /// Whether a linear layer is a target: by its name, or its name's end.
+    pub(crate) fn adapts(&self, stem: &str) -> bool {
+        self.targets
+            .iter()
+            .any(|target| stem.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    }
+
+    /// Names of A and B of a layer.
+    pub(crate) fn names(stem: &str) -> [String; 2] {
+        [format!("{stem}.lora_A.weight"), format!("{stem}.lora_B.weight")]
+    }
+
+    /// A and B of every target: A uniform in ±1/√in, as `kaiming_uniform_` with `a = √5` has it, B of 0.
+    pub(crate) fn specs(&self, parameters: &[Parameter], group: Group, seed: u64) -> anyhow::Result<Vec<Spec>> {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let mut specs = Vec::new();
+        for (stem, [output, input]) in self.layers(parameters) {
+            let bound = 1.0 / (input as f32).sqrt();
+            let a = (0..self.rank * input).map(|_| generator.random_range(-bound..bound)).collect();
+            let initial = [a, vec![0.0; output * self.rank]];
+            let shapes = [[self.rank, input], [output, self.rank]];
+            for ((name, shape), initial) in Self::names(stem).into_iter().zip(shapes).zip(initial) {
+                let (shape, initial) = (shape.to_vec(), Some(initial));
+                specs.push(Spec { name, shape, training: Some(group), initial });
+            }
+        }
+        for target in &self.targets {
+            let one = Self { targets: vec![target.clone()], ..self.clone() };
+            anyhow::ensure!(
+                !one.layers(parameters).is_empty(),
+                "--lora: no linear layer is called \"{target}\"\nhint: this model has {}",
+                layer_kinds(parameters)
+            );
+        }
+        Ok(specs)
+    }
+
+    fn layers<'a>(&self, parameters: &'a [Parameter]) -> Vec<(&'a str, [usize; 2])> {
+        linear_layers(parameters).filter(|(stem, _)| self.adapts(stem)).collect()
+    }
+
+    /// Adds the changes to the weights they belong to; gives these, and the changes that were taken out.
+    pub(crate) fn merge(&self, mut weights: NewWeights, parameters: &[Parameter]) -> (NewWeights, NewWeights) {
+        let mut changes = NewWeights::new();
+        for (stem, [output, input]) in self.layers(parameters) {
+            let names = Self::names(stem);
+            let [a, b] = names.each_ref().map(|name| weights.remove(name).unwrap_or_default());
+            let Some(weight) = weights.get_mut(&format!("{stem}.weight")) else { continue };
+            for row in 0..output {
+                for rank in 0..self.rank {
+                    let factor = b[row * self.rank + rank] * self.scale() as f32;
+                    let (a, weight) = (&a[rank * input..][..input], &mut weight[row * input..][..input]);
+                    weight.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
+                }
+            }
+            changes.extend(names.into_iter().zip([a, b]));
+        }
+        (weights, changes)
+    }
+
+    /// Writes A and B as a PEFT adapter directory into `folder`.
+    pub(crate) fn save_adapter(&self, changes: &NewWeights, base: &str, folder: &Path) -> anyhow::Result<()> {
+        fs::create_dir(folder).with_context(|| folder.display().to_string())?;
+        let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = changes
+            .iter()
+            .map(|(name, values)| {
+                let columns = values.len() / self.rank;
+                let shape = if name.contains(".lora_A.") { vec![self.rank, columns] } else { vec![columns, self.rank] };
+                let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                (format!("base_model.model.{name}"), (shape, bytes))
+            })
+            .collect();
+        let tensors: Vec<_> = tensors
+            .iter()
+            .map(|(name, (shape, bytes))| (name.as_str(), Dtype::F32, shape.clone(), bytes.as_slice()))
+            .collect();
+        let mut out = Vec::new();
+        write_tensors(&tensors, Some(("format", "pt")), &mut out)?;
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).with_context(|| name.to_owned());
+        write("adapter_model.safetensors", &out)?;
+        let config = json!({
+            "peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": base,
+            "r": self.rank, "lora_alpha": self.alpha, "lora_dropout": 0.0, "bias": "none",
+            "target_modules": self.targets, "inference_mode": true, "fan_in_fan_out": false,
+            "init_lora_weights": true, "modules_to_save": null, "use_rslora": false, "use_dora": false,
+        });
+        write("adapter_config.json", format!("{config:#}\n").as_bytes())
+    }
+}
+
+/// Names and shapes of the encoder's linear layers: the matrices that have a bias.
+fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = (&str, [usize; 2])> {
+    parameters.iter().filter_map(move |parameter| {
+        let stem = parameter.name.strip_suffix(".weight")?;
+        let shape: [usize; 2] = parameter.shape.as_slice().try_into().ok()?;
+        let has_bias = parameters.iter().any(|other| other.name.strip_suffix(".bias") == Some(stem));
+        (has_bias && !stem.contains("_Dense.")).then_some((stem, shape))
+    })
+}
+
+/// What the linear layers of a layer are called.
+fn layer_kinds(parameters: &[Parameter]) -> String {
+    let mut kinds: Vec<_> =
+        linear_layers(parameters).filter_map(|(stem, _)| stem.split_once(".0.").map(|(_, kind)| kind)).collect();
+    kinds.dedup();
+    kinds.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read() {
+        let lora: Lora = "r=4,targets=query,attention.output.dense".parse().unwrap();
+        assert_eq!((lora.rank, lora.alpha, lora.scale()), (4, 8, 2.0));
+        assert!(lora.adapts("encoder.layer.0.attention.self.query"));
+        assert!(lora.adapts("encoder.layer.1.attention.output.dense"));
+        assert!(!lora.adapts("encoder.layer.1.output.dense"), "another layer's end");
+        for bad in ["", "r=0", "alpha=3", "r=4,query", "r=4,what=1"] {
+            assert!(bad.parse::<Lora>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn changes_are_merged() {
+        let lora = Lora { rank: 1, alpha: 2, targets: vec!["q".into()] };
+        let parameter = |name: &str, shape: &[usize]| Parameter { name: name.into(), shape: shape.to_vec() };
+        let parameters = [parameter("x.q.weight", &[2, 3]), parameter("x.q.bias", &[2])];
+        let weights = NewWeights::from([
+            ("x.q.weight".into(), vec![1.0; 6]),
+            ("x.q.lora_A.weight".into(), vec![1.0, 2.0, 3.0]),
+            ("x.q.lora_B.weight".into(), vec![0.5, -1.0]),
+        ]);
+        let (merged, changes) = lora.merge(weights, &parameters);
+        assert_eq!(merged, NewWeights::from([("x.q.weight".into(), vec![2.0, 3.0, 4.0, -1.0, -3.0, -5.0])]));
+        assert_eq!(changes.into_keys().collect::<Vec<_>>(), ["x.q.lora_A.weight", "x.q.lora_B.weight"]);
+    }
+}

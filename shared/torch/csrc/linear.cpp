@@ -1,0 +1,75 @@
+// A linear layer. ATen multiplies floats with MKL, which leaves half of the vector width unused on processors that are
+// not Intel's; oneDNN does not, and libtorch carries it as well.
+#include "linear.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/List.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <string_view>
+
+#include "guard.h"
+
+namespace embtune {
+
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                                   std::string_view, c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
+
+// oneDNN's, if this libtorch has it.
+static const c10::TypedOperatorHandle<LinearPointwise>* one_dnn() {
+  static const auto found = [] {
+    const auto schema = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+    return schema ? std::make_optional(schema->typed<LinearPointwise>()) : std::nullopt;
+  }();
+  return found ? &*found : nullptr;
+}
+
+static bool takes(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && one_dnn() != nullptr;
+}
+
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  if (!takes(x)) return at::linear(x, weight, bias);
+  at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return one_dnn()->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+at::Tensor affine_grad_input(const at::Tensor& grad, const at::Tensor& weight) {
+  return takes(grad) ? affine(grad, weight.t(), std::nullopt) : at::matmul(grad, weight);
+}
+
+at::Tensor affine_grad_weight(const at::Tensor& grad, const at::Tensor& x) {
+  if (!takes(grad)) return at::matmul(grad.t(), x);
+  // oneDNN copies its left factor if that is transposed: the narrower one is.
+  if (grad.size(1) > x.size(1)) return affine(x.t(), grad.t(), std::nullopt).t();
+  return affine(grad.t(), x.t(), std::nullopt);
+}
+
+struct Linear : torch::autograd::Function<Linear> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias) {
+    context->save_for_backward({x, weight});
+    return affine(x, weight, bias);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& grad = grads[0];
+    at::Tensor grad_x, grad_weight, grad_bias;
+    if (context->needs_input_grad(0)) grad_x = affine_grad_input(grad, saved[1]);
+    if (context->needs_input_grad(1)) grad_weight = affine_grad_weight(grad, saved[0]);
+    if (context->needs_input_grad(2)) grad_bias = grad.sum(0);
+    return {grad_x, grad_weight, grad_bias};
+  }
+};
+
+}  // namespace embtune
+
+extern "C" int embtune_linear(embtune::Handle x, embtune::Handle weight, embtune::Handle bias, embtune::Handle* out) {
+  return embtune::guard([&] { *out = embtune::give(embtune::Linear::apply(*x, *weight, *bias)); });
+}

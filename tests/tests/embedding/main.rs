@@ -1,0 +1,7 @@
+//! Long runs of embed.
+
+mod cache;
+mod resume;
+mod shards;
+mod streaming;
+mod texts;

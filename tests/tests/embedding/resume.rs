@@ -1,0 +1,141 @@
+//! `--resume`: a run that broke off goes on, and nobody sees that it did.
+
+use std::thread;
+
+use embtune_tests::{Folder, Signal};
+
+use crate::texts::{EMBED, embed, record, start};
+
+/// Windows of 32, 128, 512 and 828 records.
+const RECORDS: usize = 1500;
+
+/// Bytes that are kept of a record with tiny-bert: key, tokens, whether it was cut, 32 numbers.
+const KEPT: usize = 8 + 4 + 1 + 4 * 32;
+
+fn whole(folder: &Folder, form: &str) -> Vec<u8> {
+    embed(folder, &format!("-o whole.{form}")).done();
+    folder.bytes(&format!("whole.{form}"))
+}
+
+/// Runs until a file gets longer than this many KiB: the system then ends the process, in the midst of a write. Says
+/// whether it did.
+fn is_killed(folder: &Folder, flags: &str, kib: usize) -> bool {
+    let ran = folder
+        .shell(&format!("export ORT_DISABLE_TELEMETRY=1; ulimit -c 0 -f {kib}; exec {EMBED} {flags} records.jsonl"))
+        .ran();
+    assert!([0, 128 + 25].contains(&ran.code), "{ran}");
+    ran.code != 0
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_goes_on() {
+    let folder = start(RECORDS);
+    for form in ["safetensors", "jsonl", "npy"] {
+        let expected = whole(&folder, form);
+        let (mut kib, mut kills) = (0, 0);
+        while is_killed(&folder, &format!("--resume -o out.{form}"), kib) {
+            assert!(
+                !folder.path(&format!("out.{form}")).exists(),
+                "{form} at {kib} KiB {:?} {:?}",
+                folder.listing(),
+                std::fs::metadata(folder.path(&format!("out.{form}")))
+            );
+            kib += 1 + kib / 3;
+            kills += 1;
+        }
+        assert!(kills > 10, "{form}: {kills}");
+        assert!(folder.bytes(&format!("out.{form}")) == expected, "{form}");
+        assert!(!folder.path(&format!(".out.{form}.part")).exists());
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_in_its_last_write_computes_nothing_again() {
+    let folder = start(RECORDS);
+    let expected = whole(&folder, "safetensors");
+    let kib = KEPT * RECORDS / 1024 + 2;
+    assert!(expected.len() > kib * 1024, "the output is larger than what is kept");
+    assert!(is_killed(&folder, "--resume -o out.safetensors", kib));
+    let ran = embed(&folder, "--resume -o out.safetensors -v").done();
+    let ran = ran.saying("1500 of 1500 texts had been embedded before").saying(" 0 texts, 0 tokens");
+    assert!(folder.bytes("out.safetensors") == expected, "{ran}");
+}
+
+#[test]
+fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
+    let folder = start(RECORDS);
+    let expected = whole(&folder, "safetensors");
+    let line = format!("{EMBED} --resume -o out.safetensors");
+    let mut running = folder.run(&line).start();
+    running.feed((0..200).map(record).collect::<String>().as_bytes());
+    while std::fs::metadata(folder.path(".out.safetensors.part")).map_or(0, |found| found.len()) < 160 * KEPT as u64 {
+        thread::yield_now();
+    }
+    // One output has one run.
+    let message = folder.run(&line).refusal();
+    assert!(message.contains(".out.safetensors.part: in use by another process\nhint: "), "{message}");
+    running.signal(Signal::KILL);
+    let _ = running.end().with_code(137);
+    let ran = folder.run(&line).stdin(folder.bytes("records.jsonl")).done();
+    let ran = ran.saying("160 of 1500 texts had been embedded before");
+    assert!(folder.bytes("out.safetensors") == expected, "{ran}");
+}
+
+#[test]
+fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
+    let folder = start(RECORDS);
+    let expected = whole(&folder, "jsonl");
+    let line = format!("{EMBED} --resume -o out.jsonl");
+    let mut running = folder.run(&line).start();
+    running.feed((0..200).map(record).collect::<String>().as_bytes());
+    while !folder.path(".out.jsonl.part").exists() {
+        thread::yield_now();
+    }
+    running.signal(Signal::INT);
+    let _ = running.end().with_code(130).saying(" texts are kept in ").saying("the same command goes on");
+    // The system refuses what goes beyond the limit, as a full disk does.
+    let full = format!("export ORT_DISABLE_TELEMETRY=1; trap '' XFSZ; ulimit -f 100; {line} records.jsonl");
+    let _ = folder.shell(&full).ran().with_code(2).saying("out.jsonl: File too large");
+    embed(&folder, "--resume -o out.jsonl").done();
+    let near = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    crate::texts::assert_near(&near(&folder.bytes("out.jsonl")), &near(&expected));
+}
+
+#[test]
+fn what_is_kept_is_of_this_run_and_this_input() {
+    let folder = start(RECORDS);
+    assert!(is_killed(&folder, "--resume -o out", 100));
+    let refused = |flags: &str| embed(&folder, &format!("--resume -o out {flags}")).refusal();
+    for (flags, what) in [
+        ("--prompt another:", "had prompt \"passage: \", this one has \"another:\""),
+        ("--max-seq-length 9", "had max_seq_length 128, this one has 9"),
+        ("--shard 1/2", "had shard null, this one has \"1/2\""),
+    ] {
+        let message = refused(flags);
+        assert!(message.contains(what) && message.contains("hint: remove that file"), "{message}");
+    }
+    let records = folder.read("records.jsonl");
+    folder.write("records.jsonl", records.replacen("number 2 ", "number two ", 1));
+    let message = refused("");
+    assert!(message.contains("record 3 of the input is not the one that was embedded before"), "{message}");
+    folder.write("records.jsonl", records.lines().take(9).map(|line| format!("{line}\n")).collect::<String>());
+    let message = refused("");
+    assert!(message.contains("the input ends after 9 records, but more were embedded before"), "{message}");
+    // A file that has grown, and numbers of another type, are no hindrance.
+    folder.write("records.jsonl", records + &record(RECORDS));
+    embed(&folder, "--resume -o out --dtype f16 -q").done();
+    embed(&folder, "-o whole --dtype f16 -q").done();
+    assert!(folder.bytes("out") == folder.bytes("whole"));
+}
+
+#[test]
+fn only_a_file_can_be_resumed() {
+    let folder = start(1);
+    for output in ["", "-o -", "-o /dev/null"] {
+        let message = embed(&folder, &format!("--resume {output}")).refusal();
+        assert!(message.contains("--resume needs an output that is a file\nhint: "), "{message}");
+    }
+    folder.write(".out.part", "something else\n");
+    let message = embed(&folder, "--resume -o out").refusal();
+    assert!(message.contains(".out.part: not what an interrupted run leaves\nhint: "), "{message}");
+}
