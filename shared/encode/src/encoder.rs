@@ -42,6 +42,14 @@ pub enum EncodeError {
         /// What does run there.
         instead: &'static str,
     },
+    /// Integers lose too much of what this architecture computes.
+    #[error(
+        "int8 is not supported for {architecture}: its vectors would be too far from fp32's\nhint: --precision fp32"
+    )]
+    Int8 {
+        /// What people call it.
+        architecture: &'static str,
+    },
     /// A vector came out as NaN or infinity.
     #[error("the vector of text {0} (counted from 0) holds NaN or infinity")]
     NotFinite(usize),

@@ -35,7 +35,7 @@ impl Runner {
             engine.watch();
         }
         let device = engine.device();
-        check_precision(options.precision, device)?;
+        check_precision(options.precision, device, model)?;
         let shape = BatchShape { layout: layout(model, device), config: model.config().clone() };
         let form = Form { layout: shape.layout, precision: options.precision, normalize: options.normalize };
         let (onnx, folder) = embtune_onnx::sentence_encoder(model, form)?;
@@ -135,20 +135,25 @@ impl Runner {
 }
 
 /// On a CPU rows of one length go together, so that nothing is padded; on a GPU all rows are packed one behind the
-/// other. Its kernels of variable length take no table of relative positions with fp32, so MPNet is padded there.
+/// other where only padding is hidden from attention. Relative positions, windows and causal order are biases, for
+/// which the kernels of variable length are not made: there rows are padded.
 fn layout(model: &ModelDir, device: Device) -> Layout {
     match model.config() {
         _ if device == Device::Cpu => Layout::Equal,
         EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Layout::Padded,
-        _ => Layout::Packed,
+        EncoderConfig::Bert(_) | EncoderConfig::NomicBert(_) => Layout::Packed,
+        EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => Layout::Padded,
     }
 }
 
-fn check_precision(precision: Precision, device: Device) -> Result<(), EncodeError> {
+fn check_precision(precision: Precision, device: Device, model: &ModelDir) -> Result<(), EncodeError> {
     let on_cpu = device == Device::Cpu;
     match precision {
         Precision::Fp16 if on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp32 or int8" }),
         Precision::Int8 if !on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp16" }),
+        Precision::Int8 if !matches!(model.config(), EncoderConfig::Bert(_)) => {
+            Err(EncodeError::Int8 { architecture: model.config().name() })
+        }
         _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use embtune_ort_engine::{Engine, Graph};
 #[test]
 fn a_cpu_lacks_only_the_attention_of_variable_length() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
-    for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense"] {
+    for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense", "tiny-nomic"] {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name);
         let model = ModelDir::open(&directory).unwrap();
         for precision in [Precision::Fp32, Precision::Fp16] {
