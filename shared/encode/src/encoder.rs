@@ -43,6 +43,8 @@ pub struct Options<'a> {
     pub prompt: &'a str,
     /// Tokens at which a text is cut; the model's own number when absent.
     pub max_seq_length: Option<usize>,
+    /// Whether vectors get length 1 where the model asks for it.
+    pub normalize: bool,
     /// Tokens in a batch, padding included; when absent, what suits the device.
     pub batch_tokens: Option<usize>,
     /// Where to run.

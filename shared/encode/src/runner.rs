@@ -25,7 +25,7 @@ pub struct Runner {
 impl Runner {
     pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
         let mut engine = Engine::start(options.device, options.ort_library)?;
-        let (onnx, folder) = embtune_onnx::sentence_encoder(model, model.normalizes())?;
+        let (onnx, folder) = embtune_onnx::sentence_encoder(model, options.normalize && model.normalizes())?;
         let workers = if engine.device() == Device::Cpu { options.threads } else { 1 };
         let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, workers, 1)?;
         Ok(Self {

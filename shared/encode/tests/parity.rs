@@ -22,7 +22,15 @@ fn fixture(name: &str) -> (ModelDir, Value) {
 }
 
 fn options() -> Options<'static> {
-    Options { prompt: "", max_seq_length: None, batch_tokens: None, device: Device::Cpu, threads: 2, ort_library: None }
+    Options {
+        prompt: "",
+        max_seq_length: None,
+        normalize: true,
+        batch_tokens: None,
+        device: Device::Cpu,
+        threads: 2,
+        ort_library: None,
+    }
 }
 
 fn texts(figures: &Value) -> Vec<String> {

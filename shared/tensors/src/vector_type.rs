@@ -1,5 +1,7 @@
 //! Types in which vectors are stored.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
 use safetensors::Dtype;
 
@@ -73,6 +75,15 @@ impl VectorType {
         if self == Self::Ubinary { columns * 8 } else { columns }
     }
 
+    /// Whether no element is so large that it would become infinite.
+    pub fn holds(self, vector: &[f32]) -> bool {
+        match self {
+            Self::F16 => vector.iter().all(|x| f16::from_f32(*x).is_finite()),
+            Self::Bf16 => vector.iter().all(|x| bf16::from_f32(*x).is_finite()),
+            Self::F32 | Self::Int8 | Self::Ubinary => true,
+        }
+    }
+
     /// Appends a vector's bytes; gives its scale, 1 where the type has none.
     ///
     /// A vector of zeros in [`VectorType::Int8`] has the scale 0.
@@ -98,21 +109,32 @@ impl VectorType {
         1.0
     }
 
+    /// A vector as it is read back.
+    pub fn rounded(self, vector: &[f32]) -> Vec<f32> {
+        let mut bytes = Vec::new();
+        let scale = self.store(vector, &mut bytes);
+        self.load(&bytes, &scale.to_le_bytes(), vector.len()).into_owned()
+    }
+
     /// The elements of vectors that are stored one behind the other, with the scales of [`VectorType::Int8`] as f32.
-    pub(crate) fn load<'a>(self, bytes: &'a [u8], scales: &[u8], dim: usize) -> std::borrow::Cow<'a, [f32]> {
+    pub(crate) fn load<'a>(self, bytes: &'a [u8], scales: &[u8], dim: usize) -> Cow<'a, [f32]> {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => to_f32(self.dtype(), bytes).unwrap_or_default(),
             Self::Int8 => {
-                let row = |(row, bytes): (usize, &'a [u8])| {
+                let mut vectors = Vec::with_capacity(bytes.len());
+                for (row, bytes) in bytes.chunks_exact(dim.max(1)).enumerate() {
                     let scale = f32_at(scales, row);
-                    bytes.iter().map(move |byte| f32::from(*byte as i8) * scale)
-                };
-                bytes.chunks_exact(dim.max(1)).enumerate().flat_map(row).collect()
+                    vectors.extend(bytes.iter().map(|byte| f32::from(*byte as i8) * scale));
+                }
+                vectors.into()
             }
-            Self::Ubinary => bytes
-                .iter()
-                .flat_map(|byte| (0..8).map(move |n| if byte >> (7 - n) & 1 == 1 { 1.0 } else { -1.0 }))
-                .collect(),
+            Self::Ubinary => {
+                let mut vectors = Vec::with_capacity(8 * bytes.len());
+                for byte in bytes {
+                    vectors.extend([7, 6, 5, 4, 3, 2, 1, 0].map(|n| if byte >> n & 1 == 1 { 1.0 } else { -1.0 }));
+                }
+                vectors.into()
+            }
         }
     }
 }
@@ -161,6 +183,13 @@ mod tests {
         assert_eq!(through(VectorType::Int8, &[f32::from_bits(180), f32::from_bits(1)]).0[0], 127);
         // Halves go to the even neighbour, as NumPy rounds.
         assert_eq!(through(VectorType::Int8, &[127.0, 0.5, 1.5, -2.5]).0, [127, 0, 2, (-2_i8) as u8]);
+    }
+
+    #[test]
+    fn floats_have_bounds() {
+        assert!(VectorType::F16.holds(&[65_504.0]) && !VectorType::F16.holds(&[0.0, -65_520.0]));
+        assert!(VectorType::Bf16.holds(&[65_520.0]) && !VectorType::Bf16.holds(&[f32::MAX]));
+        assert!(VectorType::Int8.holds(&[f32::MAX]) && through(VectorType::Int8, &[f32::MAX]).2[0].is_finite());
     }
 
     #[test]
