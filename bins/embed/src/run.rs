@@ -24,9 +24,6 @@ use crate::sink;
 use crate::tally::Tally;
 use crate::writer::Writer;
 
-/// What the model computes in.
-const PRECISION: &str = "fp32";
-
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     cli.long.check()?;
     let path = cli.output.path.as_deref();
@@ -41,8 +38,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let mut source = Source::open(&cli.input, cli.flow.shard, &skipper, session)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let prompt = prompt(&cli, &model, session);
-    let mut encoder = load(&cli, &model, &prompt, session)?;
     let normalized = model.normalizes() && !cli.output.no_normalize;
+    let mut encoder = load(&cli, &model, &prompt, normalized, session)?;
     let shape = Shape { dim: dim(&cli, encoder.dim())?, normalized };
     let texts = Texts {
         fields: Fields::new(cli.input.fields.clone()),
@@ -50,7 +47,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         normalized,
     };
     let sink = sink::open(&cli, shape.dim)?;
-    let recipe = || recipe(&model, &encoder, &texts);
+    let recipe = || recipe(&cli, &model, &encoder, &texts);
     let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
     let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard))).transpose()?;
     let (replay, part) = part.unzip();
@@ -94,7 +91,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
             role: cli.text.role.map(|role| role.name().to_owned()),
             prompt: prompt.clone(),
             normalized,
-            precision: PRECISION.into(),
+            precision: precision(&cli),
             max_seq_length: encoder.max_seq_length(),
             truncated: tally.truncated,
             chunked: tally.chunked,
@@ -139,17 +136,22 @@ fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Ses
         .info(format!("{computed} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
 }
 
-fn recipe(model: &ModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
+fn recipe(cli: &Cli, model: &ModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
     Ok(Recipe {
         generation: Recipe::GENERATION,
         model: model.fingerprint()?,
         prompt: encoder.front().prompt().to_owned(),
         max_seq_length: encoder.max_seq_length(),
         on_long: texts.long,
-        precision: PRECISION.into(),
+        precision: precision(cli),
         normalized: texts.normalized,
         dim: encoder.dim(),
     })
+}
+
+/// What the model computes in, by its name.
+fn precision(cli: &Cli) -> String {
+    embtune_encode::Precision::from(cli.compute.precision).to_string()
 }
 
 /// Elements that are written of a vector.
@@ -170,21 +172,22 @@ fn prompt(cli: &Cli, model: &ModelDir, session: &Session) -> String {
     model.prompt(cli.text.role.map(Into::into)).to_owned()
 }
 
-fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow::Result<Encoder> {
+fn load(cli: &Cli, model: &ModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
     let options = Options {
         prompt,
         max_seq_length: cli.text.max_seq_length,
-        normalize: !cli.output.no_normalize,
-        batch_tokens: cli.batch_tokens,
-        device: cli.compute.compute.device,
-        threads: cli.compute.compute.threads.count(),
-        ort_library: cli.compute.ort_library.as_deref(),
+        normalize: normalized,
+        precision: cli.compute.precision.into(),
+        batch_tokens: cli.compute.batch_tokens,
+        device: cli.compute.ort.compute.device,
+        threads: cli.compute.ort.compute.threads.count(),
+        ort_library: cli.compute.ort.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;
     if let Some(reason) = encoder.fallback() {
         session.warn(format!("CUDA is installed but does not run, so the CPU does: {reason}"));
     }
-    if cli.compute.compute.device == Device::Auto && encoder.device() != Device::Cpu {
+    if cli.compute.ort.compute.device == Device::Auto && encoder.device() != Device::Cpu {
         session.notice(format!("running on {}", encoder.device()));
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use embtune_cli::Device;
 use embtune_model::{ModelDir, ModelError};
+use embtune_onnx::Precision;
 use embtune_ort_engine::EngineError;
 use embtune_tokenize::TokenizeError;
 
@@ -31,6 +32,16 @@ pub enum EncodeError {
         /// What the model can.
         most: usize,
     },
+    /// The device has no kernels for the precision.
+    #[error("precision {precision} does not run on {device}\nhint: --precision {instead}")]
+    Precision {
+        /// What was asked for.
+        precision: Precision,
+        /// Where.
+        device: Device,
+        /// What does run there.
+        instead: &'static str,
+    },
     /// A vector came out as NaN or infinity.
     #[error("the vector of text {0} (counted from 0) holds NaN or infinity")]
     NotFinite(usize),
@@ -43,8 +54,10 @@ pub struct Options<'a> {
     pub prompt: &'a str,
     /// Tokens at which a text is cut; the model's own number when absent.
     pub max_seq_length: Option<usize>,
-    /// Whether vectors get length 1 where the model asks for it.
+    /// Whether vectors are divided by their length; [`ModelDir::normalizes`] is the model's own word.
     pub normalize: bool,
+    /// What the encoder computes in.
+    pub precision: Precision,
     /// Tokens in a batch, padding included; when absent, what suits the device.
     pub batch_tokens: Option<usize>,
     /// Where to run.

@@ -5,11 +5,12 @@
 //! the batches run on as many single-threaded sessions as there are threads (measured faster on a CPU than one wide
 //! session), or on the one GPU.
 
+mod batch;
 mod encoder;
 mod front;
-mod padded;
 mod runner;
 
+pub use embtune_onnx::Precision;
 pub use encoder::{EncodeError, Encoded, Encoder, Options};
 pub use front::Front;
 pub use runner::Runner;

@@ -5,12 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use embtune_cli::Device;
-use embtune_model::ModelDir;
-use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
-use embtune_tokenize::{Tokens, longest_first, pack};
+use embtune_model::{Architecture, ModelDir};
+use embtune_onnx::{Form, Layout, Precision};
+use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session};
+use embtune_tokenize::{Tokens, longest_first};
 
+use crate::batch::{Batch, BatchShape};
 use crate::encoder::{EncodeError, Options};
-use crate::padded::Padded;
 
 /// A model's graph on its device.
 pub struct Runner {
@@ -18,22 +19,26 @@ pub struct Runner {
     device: Device,
     fallback: Option<String>,
     batch_tokens: usize,
-    pad_token_id: usize,
+    shape: BatchShape,
     dim: usize,
 }
 
 impl Runner {
     pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
-        let mut engine = Engine::start(options.device, options.ort_library)?;
-        let (onnx, folder) = embtune_onnx::sentence_encoder(model, options.normalize && model.normalizes())?;
-        let workers = if engine.device() == Device::Cpu { options.threads } else { 1 };
+        let engine = Engine::start(options.device, options.ort_library)?;
+        let device = engine.device();
+        check_precision(options.precision, device)?;
+        let shape = BatchShape { layout: layout(model, device), config: model.config().clone() };
+        let form = Form { layout: shape.layout, precision: options.precision, normalize: options.normalize };
+        let (onnx, folder) = embtune_onnx::sentence_encoder(model, form)?;
+        let workers = if device == Device::Cpu { options.threads } else { 1 };
         let sessions = engine.sessions(Graph { onnx: &onnx, weights_folder: Some(&folder) }, workers, 1)?;
         Ok(Self {
             sessions,
-            device: engine.device(),
+            device,
             fallback: engine.fallback().map(str::to_owned),
-            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(engine.device())),
-            pad_token_id: model.config().pad_token_id,
+            batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device)),
+            shape,
             dim: model.dimension(),
         })
     }
@@ -60,7 +65,7 @@ impl Runner {
     pub fn run(&mut self, rows: &[Tokens]) -> Result<Vec<f32>, EncodeError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
         let order = longest_first(&lengths);
-        let batches = pack(order.iter().map(|row| lengths[*row]), self.batch_tokens);
+        let batches = self.shape.pack(order.iter().map(|row| lengths[*row]), self.batch_tokens);
         let results = self.run_batches(batches.iter().map(|batch| &order[batch.clone()]).collect(), rows)?;
         let mut vectors = vec![0.0; rows.len() * self.dim];
         for (batch, result) in batches.into_iter().zip(results) {
@@ -78,13 +83,13 @@ impl Runner {
     fn run_batches(&mut self, batches: Vec<&[usize]>, rows: &[Tokens]) -> Result<Vec<Vec<f32>>, EncodeError> {
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Vec<f32>>> = Mutex::new(vec![Vec::new(); batches.len()]);
-        let pad_token_id = self.pad_token_id;
+        let shape = &self.shape;
         let work = |session: &mut Session| -> Result<(), EngineError> {
             while let index = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(batch) = batches.get(index)
             {
                 let batch: Vec<&Tokens> = batch.iter().map(|row| &rows[*row]).collect();
-                let vectors = run_batch(session, &Padded::new(&batch, pad_token_id))?;
+                let vectors = run_batch(session, &shape.batch(&batch))?;
                 results.lock().unwrap_or_else(PoisonError::into_inner)[index] = vectors;
             }
             Ok(())
@@ -103,17 +108,33 @@ impl Runner {
     }
 }
 
-/// On a CPU thread small batches stay in the cache (measured best around 1,024 tokens with all-MiniLM-L6-v2); a GPU
-/// wants enough work to hide the launches.
-fn default_batch_tokens(device: Device) -> usize {
-    if device == Device::Cpu { 1024 } else { 32_768 }
+/// On a CPU rows of one length go together, so that nothing is padded; on a GPU all rows are packed one behind the
+/// other. Its kernels of variable length take no table of relative positions with fp32, so MPNet is padded there.
+fn layout(model: &ModelDir, device: Device) -> Layout {
+    match device {
+        Device::Cpu => Layout::Equal,
+        _ if model.config().architecture == Architecture::MpNet => Layout::Padded,
+        _ => Layout::Packed,
+    }
 }
 
-fn run_batch(session: &mut Session, batch: &Padded) -> Result<Vec<f32>, EngineError> {
-    let outputs = session.run(&[
-        ("input_ids", Tensor::I64(&batch.input_ids, &batch.shape)),
-        ("attention_mask", Tensor::I64(&batch.attention_mask, &batch.shape)),
-    ])?;
+fn check_precision(precision: Precision, device: Device) -> Result<(), EncodeError> {
+    let on_cpu = device == Device::Cpu;
+    match precision {
+        Precision::Fp16 if on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp32 or int8" }),
+        Precision::Int8 if !on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp16" }),
+        _ => Ok(()),
+    }
+}
+
+/// On a CPU thread small batches stay in the cache (measured best around 512 tokens with all-MiniLM-L6-v2); a GPU
+/// wants enough work to hide the launches.
+fn default_batch_tokens(device: Device) -> usize {
+    if device == Device::Cpu { 512 } else { 32_768 }
+}
+
+fn run_batch(session: &mut Session, batch: &Batch) -> Result<Vec<f32>, EngineError> {
+    let outputs = session.run(&batch.tensors())?;
     match outputs.into_iter().next() {
         Some(Output::F32(vectors, _)) => Ok(vectors),
         _ => Err(EngineError::Run("the model's graph gave no vectors".into())),

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use embtune_cli::Device;
-use embtune_encode::{Encoder, Options};
+use embtune_encode::{Encoder, Options, Precision};
 use embtune_model::{ModelDir, Role};
 use serde_json::Value;
 
@@ -21,11 +21,12 @@ fn fixture(name: &str) -> (ModelDir, Value) {
     (ModelDir::open(&directory).unwrap(), serde_json::from_slice(&figures).unwrap())
 }
 
-fn options() -> Options<'static> {
+fn options(model: &ModelDir) -> Options<'static> {
     Options {
         prompt: "",
         max_seq_length: None,
-        normalize: true,
+        normalize: model.normalizes(),
+        precision: Precision::Fp32,
         batch_tokens: None,
         device: Device::Cpu,
         threads: 2,
@@ -64,9 +65,9 @@ fn vectors_are_those_of_the_reference() {
     let tiny = ["tiny-bert", "tiny-xlmr", "tiny-roberta", "tiny-mpnet", "tiny-distilbert", "tiny-dense"];
     for name in ["minilm"].into_iter().chain(tiny) {
         let (model, figures) = fixture(name);
-        assert_same(&mut Encoder::load(&model, &options()).unwrap(), &figures, "embeddings");
+        assert_same(&mut Encoder::load(&model, &options(&model)).unwrap(), &figures, "embeddings");
         if figures.get("embeddings_512").is_some() {
-            let longer = Options { max_seq_length: Some(512), ..options() };
+            let longer = Options { max_seq_length: Some(512), ..options(&model) };
             assert_same(&mut Encoder::load(&model, &longer).unwrap(), &figures, "embeddings_512");
         }
     }
@@ -75,7 +76,7 @@ fn vectors_are_those_of_the_reference() {
 #[test]
 fn prompts_are_those_of_the_reference() {
     let (model, figures) = fixture("tiny-bert");
-    let query = Options { prompt: model.prompt(Some(Role::Query)), ..options() };
+    let query = Options { prompt: model.prompt(Some(Role::Query)), ..options(&model) };
     assert_same(&mut Encoder::load(&model, &query).unwrap(), &figures, "embeddings_query");
 }
 
@@ -83,7 +84,7 @@ fn prompts_are_those_of_the_reference() {
 fn neither_batch_nor_order_changes_a_vector() {
     let (model, figures) = fixture("minilm");
     let texts = texts(&figures);
-    let mut encoder = Encoder::load(&model, &options()).unwrap();
+    let mut encoder = Encoder::load(&model, &options(&model)).unwrap();
     let together = encoder.encode(&texts).unwrap();
     let reversed: Vec<&String> = texts.iter().rev().collect();
     let reversed = encoder.encode(&reversed).unwrap();
@@ -99,7 +100,7 @@ fn neither_batch_nor_order_changes_a_vector() {
 #[test]
 fn more_tokens_than_positions_are_refused() {
     let (model, _) = fixture("tiny-xlmr");
-    let longer = Options { max_seq_length: Some(513), ..options() };
+    let longer = Options { max_seq_length: Some(513), ..options(&model) };
     let error = Encoder::load(&model, &longer).err().unwrap().to_string();
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
 }

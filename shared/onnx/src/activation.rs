@@ -4,7 +4,7 @@ use crate::graph::{Graph, Value};
 
 /// `x · ½ · (1 + erf(x / √2))`; ONNX Runtime makes one kernel of it.
 pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
-    let root = graph.float(std::f32::consts::SQRT_2);
+    let root = graph.number(std::f32::consts::SQRT_2);
     let scaled = graph.node("Div", &[x, &root], &[]);
     let erf = graph.node("Erf", &[&scaled], &[]);
     half_of_one_plus(graph, x, &erf)
@@ -12,19 +12,19 @@ pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
 
 /// `x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`
 pub(crate) fn gelu_tanh(graph: &mut Graph, x: &Value) -> Value {
-    let three = graph.float(3.0);
+    let three = graph.number(3.0);
     let cube = graph.node("Pow", &[x, &three], &[]);
-    let factor = graph.float(0.044_715);
+    let factor = graph.number(0.044_715);
     let cube = graph.node("Mul", &[&cube, &factor], &[]);
     let sum = graph.node("Add", &[x, &cube], &[]);
-    let factor = graph.float((2.0 / std::f32::consts::PI).sqrt());
+    let factor = graph.number((2.0 / std::f32::consts::PI).sqrt());
     let scaled = graph.node("Mul", &[&sum, &factor], &[]);
     let tanh = graph.node("Tanh", &[&scaled], &[]);
     half_of_one_plus(graph, x, &tanh)
 }
 
 fn half_of_one_plus(graph: &mut Graph, x: &Value, y: &Value) -> Value {
-    let (one, half) = (graph.float(1.0), graph.float(0.5));
+    let (one, half) = (graph.number(1.0), graph.number(0.5));
     let sum = graph.node("Add", &[y, &one], &[]);
     let product = graph.node("Mul", &[x, &sum], &[]);
     graph.node("Mul", &[&product, &half], &[])

@@ -1,5 +1,6 @@
 //! Putting a graph together, node by node.
 
+use half::f16;
 use prost::Message as _;
 
 use crate::proto::{
@@ -13,7 +14,10 @@ const OPSET: i64 = 17;
 /// The format version that came with it.
 const IR_VERSION: i64 = 8;
 
-/// Name of a value that flows through the graph.
+/// Nodes that only ONNX Runtime has; they are for graphs that embtune runs itself.
+pub(crate) const MICROSOFT: &str = "com.microsoft";
+
+/// Name of a value that flows through the graph; an empty one is an input that a node goes without.
 pub(crate) type Value = String;
 
 /// Where a tensor's data lies outside the graph.
@@ -27,12 +31,19 @@ pub(crate) struct External<'a> {
 /// A graph under construction. Nodes are named after their first output.
 pub(crate) struct Graph {
     proto: GraphProto,
+    number: DataType,
     counter: usize,
 }
 
 impl Graph {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { proto: GraphProto { name: name.into(), ..GraphProto::default() }, counter: 0 }
+    /// A graph whose weights and hidden states are of the type `number`.
+    pub(crate) fn new(name: &str, number: DataType) -> Self {
+        Self { proto: GraphProto { name: name.into(), ..GraphProto::default() }, number, counter: 0 }
+    }
+
+    /// The type of weights and hidden states.
+    pub(crate) fn number_type(&self) -> DataType {
+        self.number
     }
 
     /// An input of the graph; a dimension that varies has a name, one that does not is a number.
@@ -48,7 +59,7 @@ impl Graph {
             output: vec![name.into()],
             name: name.into(),
             op_type: "Identity".into(),
-            attribute: Vec::new(),
+            ..NodeProto::default()
         });
         self.proto.output.push(value_info(name, data_type, dimensions));
     }
@@ -82,6 +93,14 @@ impl Graph {
         self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
     }
 
+    /// A constant without dimensions, of the type of hidden states.
+    pub(crate) fn number(&mut self, value: f32) -> Value {
+        match self.number {
+            DataType::Float16 => self.constant(DataType::Float16, vec![], f16::from_f32(value).to_le_bytes().to_vec()),
+            _ => self.float(value),
+        }
+    }
+
     /// A constant float without dimensions.
     pub(crate) fn float(&mut self, value: f32) -> Value {
         self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
@@ -91,6 +110,11 @@ impl Graph {
     pub(crate) fn floats(&mut self, values: &[f32], shape: &[usize]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(DataType::Float, shape.iter().map(|size| *size as i64).collect(), bytes)
+    }
+
+    /// Constant bytes of a shape, signed or not.
+    pub(crate) fn bytes(&mut self, data_type: DataType, shape: &[usize], bytes: Vec<u8>) -> Value {
+        self.constant(data_type, shape.iter().map(|size| *size as i64).collect(), bytes)
     }
 
     fn constant(&mut self, data_type: DataType, dims: Vec<i64>, bytes: Vec<u8>) -> Value {
@@ -108,26 +132,51 @@ impl Graph {
 
     /// Appends a node with one output.
     pub(crate) fn node(&mut self, op_type: &str, inputs: &[&Value], attributes: &[AttributeProto]) -> Value {
-        let [output] = self.node_with(op_type, inputs, attributes);
+        self.node_of("", op_type, inputs, attributes)
+    }
+
+    /// Appends a node of another domain than ONNX's own, with one output.
+    pub(crate) fn node_of(
+        &mut self,
+        domain: &str,
+        op_type: &str,
+        inputs: &[&Value],
+        attributes: &[AttributeProto],
+    ) -> Value {
+        let output = self.fresh(op_type);
+        self.append(domain, op_type, inputs, vec![output.clone()], attributes);
         output
     }
 
-    /// Appends a node with N outputs.
-    pub(crate) fn node_with<const N: usize>(
+    /// Appends a node with several outputs.
+    pub(crate) fn nodes(
         &mut self,
         op_type: &str,
         inputs: &[&Value],
         attributes: &[AttributeProto],
-    ) -> [Value; N] {
-        let outputs = std::array::from_fn(|_| self.fresh(op_type));
+        count: usize,
+    ) -> Vec<Value> {
+        let outputs: Vec<Value> = (0..count).map(|_| self.fresh(op_type)).collect();
+        self.append("", op_type, inputs, outputs.clone(), attributes);
+        outputs
+    }
+
+    fn append(
+        &mut self,
+        domain: &str,
+        op_type: &str,
+        inputs: &[&Value],
+        outputs: Vec<Value>,
+        attributes: &[AttributeProto],
+    ) {
         self.proto.node.push(NodeProto {
             input: inputs.iter().map(|value| (*value).clone()).collect(),
-            output: outputs.to_vec(),
             name: outputs.first().cloned().unwrap_or_default(),
+            output: outputs,
             op_type: op_type.into(),
             attribute: attributes.to_vec(),
+            domain: domain.into(),
         });
-        outputs
     }
 
     fn fresh(&mut self, stem: &str) -> Value {
@@ -137,12 +186,15 @@ impl Graph {
 
     /// The model as protobuf bytes.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let is_microsofts = self.proto.node.iter().any(|node| node.domain == MICROSOFT);
+        let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.into(), version };
+        let extra = is_microsofts.then(|| opset(MICROSOFT, 1));
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "embtune".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
             graph: Some(self.proto),
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            opset_import: [opset("", OPSET)].into_iter().chain(extra).collect(),
         };
         model.encode_to_vec()
     }

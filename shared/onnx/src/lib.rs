@@ -10,13 +10,17 @@
 mod activation;
 mod encoder;
 mod graph;
+mod layout;
 mod model_file;
 mod pooling;
+mod precision;
 mod proto;
 mod search;
 mod sentence;
 mod weights;
 
+pub use layout::Layout;
 pub use model_file::{PORTABLE_FILE, portable};
+pub use precision::Precision;
 pub use search::top_k;
-pub use sentence::sentence_encoder;
+pub use sentence::{Form, sentence_encoder};

@@ -2,8 +2,10 @@
 
 use embtune_model::{Architecture, ModelDir, ModelError};
 
-use crate::encoder::{self, Inputs};
+use crate::encoder;
 use crate::graph::Graph;
+use crate::layout::Tokens;
+use crate::precision::Precision;
 use crate::proto::DataType;
 use crate::weights::WeightSource;
 
@@ -20,15 +22,16 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 /// A model whose weights cannot be read.
 pub fn portable(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
     let weights = WeightSource::sibling(model)?;
-    let mut graph = Graph::new("encoder");
+    let mut graph = Graph::new("encoder", DataType::Float);
     let axes = ["batch_size", "sequence_length"];
     let mut input = |name: &str| graph.input(name, DataType::Int64, &axes);
-    let inputs = Inputs {
+    let tokens = Tokens::Rectangle {
         input_ids: input("input_ids"),
-        attention_mask: input("attention_mask"),
+        mask: Some(input("attention_mask")),
         token_type_ids: (model.config().architecture == Architecture::Bert).then(|| input("token_type_ids")),
     };
-    let hidden = encoder::append(&mut graph, &weights, model.config(), &inputs)?;
+    let hidden = encoder::append(&mut graph, &weights, model.config(), Precision::Fp32, &tokens)?;
+    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
     let size = model.config().hidden_size.to_string();
     graph.output("last_hidden_state", hidden, DataType::Float, &["batch_size", "sequence_length", &size]);
     Ok(graph.into_bytes())

@@ -3,14 +3,19 @@
 use embtune_model::Pooling;
 
 use crate::graph::{Graph, Value, int, ints, to};
+use crate::layout::Tokens;
 use crate::proto::DataType;
 
 /// As sentence-transformers' pooling has it.
 const SMALLEST_COUNT: f32 = 1e-9;
 
-/// Appends the pooling of `hidden`, f32 `[batch, sequence, hidden]`, over the tokens of `mask`, i64
-/// `[batch, sequence]`: each row's tokens stand at its beginning. The result is f32 `[batch, hidden]`.
-pub(crate) fn append(graph: &mut Graph, pooling: Pooling, hidden: &Value, mask: &Value) -> Value {
+/// Appends the pooling of `hidden`, f32 `[batch, sequence, hidden]`, over each row's tokens, which stand at its
+/// beginning. The result is f32 `[batch, hidden]`.
+pub(crate) fn append(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens) -> Value {
+    let mask = &match tokens.mask() {
+        Some(mask) => mask.clone(),
+        None => all_tokens(graph, tokens.input_ids()),
+    };
     match pooling {
         Pooling::Cls => first_token(graph, hidden),
         Pooling::LastToken => last_token(graph, hidden, mask),
@@ -30,6 +35,12 @@ pub(crate) fn append(graph: &mut Graph, pooling: Pooling, hidden: &Value, mask: 
             graph.node("Div", &[&sum, &weight], &[])
         }
     }
+}
+
+/// 1 for every token, i64 `[batch, sequence]`.
+fn all_tokens(graph: &mut Graph, input_ids: &Value) -> Value {
+    let (shape, one) = (graph.node("Shape", &[input_ids], &[]), graph.integer(1));
+    graph.node("Expand", &[&one, &shape], &[])
 }
 
 fn first_token(graph: &mut Graph, hidden: &Value) -> Value {

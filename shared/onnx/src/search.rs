@@ -8,15 +8,17 @@ use crate::proto::DataType;
 /// Inputs: `queries` f32 `[queries, dim]`, `corpus` f32 `[rows, dim]`, `k` i64 `[1]`. Outputs: `scores` f32 and
 /// `indices` i64, both `[queries, k]`, falling by score.
 pub fn top_k(dim: usize) -> Vec<u8> {
-    let mut graph = Graph::new("top_k");
+    let mut graph = Graph::new("top_k", DataType::Float);
     let dim = dim.to_string();
     let queries = graph.input("queries", DataType::Float, &["queries", &dim]);
     let corpus = graph.input("corpus", DataType::Float, &["rows", &dim]);
     let k = graph.input("k", DataType::Int64, &["1"]);
     let scores = graph.node("Gemm", &[&queries, &corpus], &[int("transB", 1)]);
-    let [values, indices] =
-        graph.node_with("TopK", &[&scores, &k], &[int("axis", 1), int("largest", 1), int("sorted", 1)]);
-    graph.output("scores", values, DataType::Float, &["queries", "hits"]);
-    graph.output("indices", indices, DataType::Int64, &["queries", "hits"]);
+    let attributes = [int("axis", 1), int("largest", 1), int("sorted", 1)];
+    let outputs = graph.nodes("TopK", &[&scores, &k], &attributes, 2);
+    let types = [("scores", DataType::Float), ("indices", DataType::Int64)];
+    for (value, (name, data_type)) in outputs.into_iter().zip(types) {
+        graph.output(name, value, data_type, &["queries", "hits"]);
+    }
     graph.into_bytes()
 }

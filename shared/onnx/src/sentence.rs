@@ -5,35 +5,50 @@ use std::path::PathBuf;
 use embtune_model::{Dense, DenseActivation, ModelDir, ModelError};
 
 use crate::activation::gelu;
-use crate::encoder::{self, Inputs};
-use crate::graph::{Graph, Value, int, ints};
+use crate::encoder;
+use crate::graph::{Graph, Value, int, ints, to};
+use crate::layout::{Layout, Tokens};
 use crate::pooling;
+use crate::precision::Precision;
 use crate::proto::DataType;
 use crate::weights::WeightSource;
 
 /// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
 const SMALLEST_NORM: f32 = 1e-12;
 
-/// Encoder, pooling, Dense modules and, when `normalize`, division by the length.
+/// How a sentence encoder is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// How batches come.
+    pub layout: Layout,
+    /// What the encoder computes in.
+    pub precision: Precision,
+    /// Whether vectors are divided by their length.
+    pub normalize: bool,
+}
+
+/// Encoder, pooling, Dense modules and, when the form says so, division by the length.
 ///
-/// Inputs, i64 `[batch, sequence]`: `input_ids` and `attention_mask`. Output, f32 `[batch, dimension]`:
-/// `sentence_embedding`. Gives the graph and the folder that its external data is relative to.
+/// The inputs are the [`Layout`]'s. Output, f32 `[batch, dimension]`: `sentence_embedding`. Gives the graph and the
+/// folder that its external data is relative to.
 ///
 /// # Errors
 /// A model whose weights cannot be read.
-pub fn sentence_encoder(model: &ModelDir, normalize: bool) -> Result<(Vec<u8>, PathBuf), ModelError> {
+pub fn sentence_encoder(model: &ModelDir, form: Form) -> Result<(Vec<u8>, PathBuf), ModelError> {
     let weights = WeightSource::resolved(model)?;
-    let mut graph = Graph::new("sentence_encoder");
-    let axes = ["batch", "sequence"];
-    let input_ids = graph.input("input_ids", DataType::Int64, &axes);
-    let attention_mask = graph.input("attention_mask", DataType::Int64, &axes);
-    let inputs = Inputs { input_ids, attention_mask, token_type_ids: None };
-    let hidden = encoder::append(&mut graph, &weights, model.config(), &inputs)?;
-    let mut vector = pooling::append(&mut graph, model.pooling(), &hidden, &inputs.attention_mask);
+    let mut graph = Graph::new("sentence_encoder", form.precision.number());
+    let tokens = Tokens::declare(&mut graph, form.layout);
+    let hidden = encoder::append(&mut graph, &weights, model.config(), form.precision, &tokens)?;
+    let hidden = tokens.as_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
+    let hidden = match form.precision.number() {
+        DataType::Float => hidden,
+        _ => graph.node("Cast", &[&hidden], &[to(DataType::Float)]),
+    };
+    let mut vector = pooling::append(&mut graph, model.pooling(), &hidden, &tokens);
     for layer in model.dense() {
         vector = dense(&mut graph, &weights, layer, &vector)?;
     }
-    if normalize {
+    if form.normalize {
         vector = unit_length(&mut graph, &vector);
     }
     let size = model.dimension().to_string();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use embtune_model::{ModelDir, ModelError, Weights};
 use embtune_tensors::Dtype;
 
+use crate::encoder::Matrix;
 use crate::graph::{External, Graph, Value, to};
 use crate::proto::DataType;
 
@@ -33,7 +34,7 @@ impl WeightSource {
         Ok(Self { weights: model.weights()?, location, folder: model.root().to_owned() })
     }
 
-    /// A tensor of the model as an f32 value of the graph.
+    /// A tensor of the model as a value of the graph, of the type of hidden states.
     pub(crate) fn tensor(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
         let tensor = self.weights.require(name)?;
         let data_type = match tensor.dtype {
@@ -47,16 +48,29 @@ impl WeightSource {
             length: tensor.bytes.len(),
         };
         let value = graph.external(name, data_type, tensor.shape, &external);
+        let number = graph.number_type();
         // Folded into a constant when the graph is loaded.
-        Ok(if data_type == DataType::Float { value } else { graph.node("Cast", &[&value], &[to(DataType::Float)]) })
+        Ok(if data_type == number { value } else { graph.node("Cast", &[&value], &[to(number)]) })
     }
+
     /// A small tensor of the model, which may stand in a file of its own, as an f32 value inside the graph.
     pub(crate) fn constant(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
-        let tensor = self.weights.require(name)?;
-        let values = tensor.to_f32().map_err(|kind| ModelError::Content {
+        let shape = self.weights.require(name)?.shape.to_vec();
+        Ok(graph.floats(&self.floats(name)?, &shape))
+    }
+
+    /// A weight `[out, in]` as f32.
+    pub(crate) fn matrix(&self, name: &str) -> Result<Matrix, ModelError> {
+        let columns = self.weights.require(name)?.shape.last().copied().unwrap_or(0);
+        Ok(Matrix { values: self.floats(name)?, columns })
+    }
+
+    /// A tensor's numbers as f32.
+    pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let numbers = self.weights.require(name)?.to_f32().map_err(|kind| ModelError::Content {
             file: self.location.clone(),
             what: format!("tensor \"{name}\" is {kind}, not a float"),
         })?;
-        Ok(graph.floats(&values, tensor.shape))
+        Ok(numbers.into_owned())
     }
 }

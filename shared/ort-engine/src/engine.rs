@@ -8,15 +8,13 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 
-use crate::{EngineError, Session, cuda, library};
+use crate::{EngineError, Session, Tensor, cuda, library};
 
 /// ONNX Runtime on one device.
 pub struct Engine {
     environment: Environment,
     library: PathBuf,
     device: Device,
-    /// Whether CUDA was only tried because it might be there.
-    may_fall_back: bool,
     fallback: Option<String>,
 }
 
@@ -39,6 +37,11 @@ fn environment(file: &Path) -> Result<Environment, EngineError> {
     Ok(loaded.insert(environment).clone())
 }
 
+/// The smallest model: `y = x`, f32 `[1]`, operator set 17, as protobuf.
+const PROBE: [u8; 63] = *b"\x08\x08\x3a\x37\x0a\x10\x0a\x01x\x12\x01y\x22\x08Identity\x12\x01g\
+    \x5a\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\
+    \x62\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x01\x42\x02\x10\x11";
+
 /// A graph with what it needs to become a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Graph<'a> {
@@ -49,25 +52,33 @@ pub struct Graph<'a> {
 }
 
 impl Engine {
-    /// Loads the library and chooses the device.
+    /// Loads the library and chooses the device, which runs a first graph: a device that is chosen does run.
     ///
     /// # Errors
-    /// No library, or one that does not load; `cuda` asked for with a library that has none.
+    /// No library, or one that does not load; `cuda` asked for where it cannot run.
     pub fn start(device: Device, named_library: Option<&Path>) -> Result<Self, EngineError> {
         let file = library::find(named_library)?;
         let environment = environment(&file)?;
         let has_cuda = cuda::is_installed(&file);
-        let may_fall_back = device == Device::Auto;
-        let device = match device {
-            Device::Auto if has_cuda => Device::Cuda(0),
-            Device::Auto | Device::Cpu => Device::Cpu,
-            Device::Cuda(_) if has_cuda => device,
-            Device::Cuda(_) => {
-                let what = format!("{} was built without CUDA", file.display());
+        let mut engine = Self { environment, library: file, device: Device::Cpu, fallback: None };
+        engine.device = match device {
+            Device::Cpu => return Ok(engine),
+            Device::Auto if !has_cuda => return Ok(engine),
+            Device::Cuda(_) if !has_cuda => {
+                let what = format!("{} was built without CUDA", engine.library.display());
                 return Err(EngineError::Device { device: device.to_string(), what });
             }
+            Device::Auto => Device::Cuda(0),
+            Device::Cuda(_) => device,
         };
-        Ok(Self { environment, library: file, device, may_fall_back, fallback: None })
+        match engine.try_device() {
+            Err(EngineError::Device { what, .. }) if device == Device::Auto => {
+                engine.device = Device::Cpu;
+                engine.fallback = Device::has_nvidia_driver().then_some(what);
+                Ok(engine)
+            }
+            result => result.map(|()| engine),
+        }
     }
 
     /// The device that sessions run on.
@@ -75,27 +86,28 @@ impl Engine {
         self.device
     }
 
-    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU; known once a session was asked for.
+    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU.
     pub fn fallback(&self) -> Option<&str> {
         self.fallback.as_deref()
+    }
+
+    /// A provider may be registered and find only when a session is made that there is no GPU, or one too old.
+    fn try_device(&self) -> Result<(), EngineError> {
+        let graph = Graph { onnx: &PROBE, weights_folder: None };
+        let run = || self.session(graph, 1, &PrepackedWeights::new())?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
+        match run() {
+            Err(EngineError::Run(what)) => {
+                Err(EngineError::Device { device: self.device.to_string(), what: cuda::reason(&what) })
+            }
+            result => result.map(drop),
+        }
     }
 
     /// Makes `count` sessions of a graph, of `threads` CPU threads each, which share their packed weights.
     ///
     /// # Errors
-    /// A graph that ONNX Runtime refuses, a device that cannot run.
-    pub fn sessions(&mut self, graph: Graph<'_>, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
-        match self.try_sessions(graph, count, threads) {
-            Err(EngineError::Device { what, .. }) if self.may_fall_back => {
-                self.device = Device::Cpu;
-                self.fallback = Device::has_nvidia_driver().then_some(what);
-                self.try_sessions(graph, count, threads)
-            }
-            result => result,
-        }
-    }
-
-    fn try_sessions(&self, graph: Graph<'_>, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
+    /// A graph that ONNX Runtime refuses.
+    pub fn sessions(&self, graph: Graph<'_>, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
         let packed = PrepackedWeights::new();
         (0..count).map(|_| self.session(graph, threads, &packed)).collect()
     }
@@ -115,6 +127,9 @@ impl Engine {
             }
             if self.device == Device::Cpu {
                 builder = builder.with_prepacked_weights(packed)?;
+            } else {
+                // On CUDA a Gemm adds its bias by a product of its own; a bias that stays apart is fused with what follows.
+                builder = builder.with_config_entry("optimization.disable_specified_optimizers", "MatMulAddFusion")?;
             }
             Ok(builder)
         };

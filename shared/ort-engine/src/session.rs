@@ -10,6 +10,8 @@ use crate::EngineError;
 pub enum Tensor<'a> {
     /// 64-bit integers.
     I64(&'a [i64], &'a [usize]),
+    /// 32-bit integers.
+    I32(&'a [i32], &'a [usize]),
     /// 32-bit floats.
     F32(&'a [f32], &'a [usize]),
 }
@@ -44,6 +46,7 @@ impl Session {
         for (name, tensor) in inputs {
             let value = match *tensor {
                 Tensor::I64(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
+                Tensor::I32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
                 Tensor::F32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
             };
             values.push(((*name).to_owned(), value));

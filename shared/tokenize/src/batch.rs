@@ -31,6 +31,24 @@ pub fn pack(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Rang
     batches
 }
 
+/// Cuts rows, given by falling lengths, into batches of one length and at most `budget` tokens.
+///
+/// A row that is longer than the budget is a batch of its own.
+pub fn pack_equal(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut current = None;
+    for (row, length) in lengths.into_iter().enumerate() {
+        match batches.last_mut() {
+            Some(batch) if current == Some(length) && (batch.len() + 1) * length <= budget => batch.end += 1,
+            _ => {
+                current = Some(length);
+                batches.push(row..row + 1);
+            }
+        }
+    }
+    batches
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +61,11 @@ mod tests {
         let batches = pack(order.iter().map(|row| lengths[*row]), 20);
         assert_eq!(batches, [0..1, 1..3, 3..8]);
         assert!(pack([], 20).is_empty());
+    }
+
+    #[test]
+    fn batches_of_one_length_keep_the_budget_and_lose_nothing() {
+        assert_eq!(pack_equal([200, 9, 9, 9, 4, 3, 3], 20), [0..1, 1..3, 3..4, 4..5, 5..7]);
+        assert!(pack_equal([], 20).is_empty());
     }
 }

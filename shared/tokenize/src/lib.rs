@@ -6,6 +6,6 @@ mod frame;
 mod tokenizer;
 mod windows;
 
-pub use batch::{longest_first, pack};
+pub use batch::{longest_first, pack, pack_equal};
 pub use tokenizer::{TokenizeError, Tokenizer, Tokens};
 pub use windows::{Parts, Window, Windows};

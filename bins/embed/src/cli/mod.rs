@@ -1,5 +1,6 @@
 //! The flags of embed.
 
+mod compute;
 mod flow;
 mod input;
 mod long;
@@ -8,8 +9,9 @@ mod text;
 mod verify;
 
 use clap::Parser;
-use embtune_cli::{Common, ModelArgs, OrtArgs};
+use embtune_cli::{Common, ModelArgs};
 
+pub(crate) use compute::ComputeArgs;
 pub(crate) use flow::FlowArgs;
 pub(crate) use input::InputArgs;
 pub(crate) use long::{Chunks, LongArgs, OnLong};
@@ -96,11 +98,7 @@ pub(crate) struct Cli {
     pub(crate) verify: VerifyArgs,
 
     #[command(flatten)]
-    pub(crate) compute: OrtArgs,
-
-    /// Tokens in a batch, padding included [default: 1024 on a CPU thread, 32768 on CUDA]
-    #[arg(long, value_name = "NUM", help_heading = "Compute")]
-    pub(crate) batch_tokens: Option<usize>,
+    pub(crate) compute: ComputeArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,
