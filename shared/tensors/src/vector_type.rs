@@ -80,7 +80,8 @@ impl VectorType {
         match self {
             Self::F16 => vector.iter().all(|x| f16::from_f32(*x).is_finite()),
             Self::Bf16 => vector.iter().all(|x| bf16::from_f32(*x).is_finite()),
-            Self::F32 | Self::Int8 | Self::Ubinary => true,
+            Self::Int8 => vector.iter().all(|x| (x / LARGEST_INT8 * LARGEST_INT8).is_finite()),
+            Self::F32 | Self::Ubinary => true,
         }
     }
 
@@ -189,7 +190,8 @@ mod tests {
     fn floats_have_bounds() {
         assert!(VectorType::F16.holds(&[65_504.0]) && !VectorType::F16.holds(&[0.0, -65_520.0]));
         assert!(VectorType::Bf16.holds(&[65_520.0]) && !VectorType::Bf16.holds(&[f32::MAX]));
-        assert!(VectorType::Int8.holds(&[f32::MAX]) && through(VectorType::Int8, &[f32::MAX]).2[0].is_finite());
+        assert!(VectorType::Int8.holds(&[3.4e38]) && through(VectorType::Int8, &[3.4e38]).2[0].is_finite());
+        assert!(!VectorType::Int8.holds(&[f32::MAX]), "the scale is rounded up");
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn every_type_is_the_same_in_every_form() {
                 let largest = exact.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
                 let expected: Vec<f32> = exact.iter().map(|x| (x / (largest / 127.0)).round_ties_even()).collect();
                 assert_eq!(*bytes, expected);
-                assert_near(&[bytes.iter().map(|x| x * (largest / 127.0)).collect()], &[row.clone()], 1e-7);
+                assert_near(&[bytes.iter().map(|x| x * (largest / 127.0)).collect()], std::slice::from_ref(row), 1e-7);
             }
         } else {
             assert_eq!(json, rows, "{dtype}");
