@@ -102,7 +102,7 @@ impl Tokens {
     }
 
     /// `[batch, sequence, …]` as `[tokens, width]`, the way back from [`Tokens::as_rectangle`].
-    pub(crate) fn from_rectangle(&self, graph: &mut Graph, value: &Value, width: usize) -> Value {
+    pub(crate) fn as_tokens(&self, graph: &mut Graph, value: &Value, width: usize) -> Value {
         let shape = graph.integers(&[-1, width as i64]);
         let flat = graph.node("Reshape", &[value, &shape], &[]);
         match self {

@@ -41,7 +41,7 @@ impl Attention<'_> {
         }
         let attributes = [int("num_heads", self.heads as i64), int("unidirectional", self.causal.into())];
         let context = graph.node_of(MICROSOFT, "MultiHeadAttention", &inputs, &attributes);
-        tokens.from_rectangle(graph, &context, self.heads * self.size)
+        tokens.as_tokens(graph, &context, self.heads * self.size)
     }
 
     /// Standard nodes, for every reader.
@@ -63,7 +63,7 @@ impl Attention<'_> {
         let probabilities = graph.node("Softmax", &[&scores], &[int("axis", -1)]);
         let context = graph.node("MatMul", &[&probabilities, &value], &[]);
         let context = graph.node("Transpose", &[&context], &[ints("perm", &[0, 2, 1, 3])]);
-        tokens.from_rectangle(graph, &context, self.heads * self.size)
+        tokens.as_tokens(graph, &context, self.heads * self.size)
     }
 
     /// CUDA's kernels of variable length. Query, key and value stay apart and without a bias: then nothing is copied.

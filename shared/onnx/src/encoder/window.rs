@@ -115,7 +115,7 @@ impl Windows {
         let context = graph.node("Reshape", &[&context, &shape], &[]);
         let (from, axis) = (graph.integers(&[0]), graph.integers(&[1]));
         let context = graph.node("Slice", &[&context, &from, &self.sequence, &axis], &[]);
-        tokens.from_rectangle(graph, &context, heads * size)
+        tokens.as_tokens(graph, &context, heads * size)
     }
 }
 
