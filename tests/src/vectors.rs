@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use embtune_tensors::{Dtype, EmbeddingsMeta, EmbeddingsWriter};
+use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, VectorType};
 
 use crate::Folder;
 
@@ -14,20 +14,15 @@ impl Folder {
 
     /// Writes a file of vectors, made by this model with this role.
     pub fn write_vectors_of(&self, model: &str, name: &str, role: &str, rows: &[(&str, &[f32])]) {
-        let mut writer = EmbeddingsWriter::new(self.root(), rows[0].1.len(), Dtype::F32).unwrap();
+        let mut writer = EmbeddingsWriter::new(self.root(), rows[0].1.len(), VectorType::F32).unwrap();
         for (id, vector) in rows {
             writer.push(id, vector).unwrap();
         }
         let meta = EmbeddingsMeta {
-            version: 0, // set by the writer
             model: model.into(),
             pooling: "mean".into(),
             role: Some(role.into()),
-            prompt: String::new(),
-            normalized: false,
-            precision: "fp32".into(),
-            max_seq_length: 256,
-            truncated: 0,
+            ..EmbeddingsMeta::default()
         };
         writer.finish(meta, &mut File::create(self.path(name)).unwrap()).unwrap();
     }

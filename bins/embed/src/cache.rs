@@ -12,6 +12,7 @@ use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase as _, TableDefin
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::answer::{Answer, Origin};
+use crate::fields::Text;
 use crate::recipe::Recipe;
 
 /// [`Cache::key`] to the answer's bytes and their XXH3 (u64).
@@ -49,9 +50,9 @@ impl Cache {
     }
 
     /// The name of a text's answer: XXH3 with 128 bits of the recipe and the text.
-    pub(crate) fn key(&self, text: &str) -> u128 {
+    pub(crate) fn key(&self, text: &Text<'_>) -> u128 {
         let mut hash = self.recipe.clone();
-        hash.update(text.as_bytes());
+        text.hash(&mut hash);
         hash.digest128()
     }
 
@@ -102,8 +103,10 @@ impl Cache {
     }
 
     fn read(&self, key: u128, value: &[u8]) -> Result<Answer, redb::Error> {
-        let answer = value.split_last_chunk().and_then(|(bytes, sum)| {
-            (checksum(key, bytes) == u64::from_le_bytes(*sum)).then(|| Answer::read(bytes, self.dim, Origin::Cache))?
+        let answer = value.split_last_chunk().and_then(|(mut bytes, sum)| {
+            let is_whole = checksum(key, bytes) == u64::from_le_bytes(*sum);
+            let answer = is_whole.then(|| Answer::read(&mut bytes, self.dim, Origin::Cache))?;
+            answer.filter(|_| bytes.is_empty())
         });
         answer.ok_or_else(|| redb::Error::Corrupted("a vector is not what was kept".into()))
     }

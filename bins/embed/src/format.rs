@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::ValueEnum;
+use embtune_tensors::VectorType;
 
 /// How vectors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +30,7 @@ impl Format {
     }
 }
 
-/// Type of the numbers in a binary output.
+/// Type of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Dtype {
     /// 32-bit floats
@@ -38,14 +39,20 @@ pub(crate) enum Dtype {
     F16,
     /// 16-bit floats with the range of f32; not in npy
     Bf16,
+    /// Bytes from -127 to 127, and a scale for each vector
+    Int8,
+    /// Bits, 1 for what is above 0, eight in a byte
+    Ubinary,
 }
 
 impl Dtype {
-    pub(crate) fn of_tensors(self) -> embtune_tensors::Dtype {
+    pub(crate) fn stored(self) -> VectorType {
         match self {
-            Self::F32 => embtune_tensors::Dtype::F32,
-            Self::F16 => embtune_tensors::Dtype::F16,
-            Self::Bf16 => embtune_tensors::Dtype::BF16,
+            Self::F32 => VectorType::F32,
+            Self::F16 => VectorType::F16,
+            Self::Bf16 => VectorType::Bf16,
+            Self::Int8 => VectorType::Int8,
+            Self::Ubinary => VectorType::Ubinary,
         }
     }
 }

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::answer::Answer;
 use crate::cache::Cache;
+use crate::fields::Text;
 use crate::part::{Append, Replay};
 
 /// Names of a record and of its text, where they are wanted.
@@ -23,12 +24,12 @@ pub(crate) struct Known<'a> {
 }
 
 impl Known<'_> {
-    pub(crate) fn key(&self, record: &Document, text: &str) -> Key {
+    pub(crate) fn key(&self, record: &Document, text: &Text<'_>) -> Key {
         let mut hash = Xxh3::new();
         if self.replay.is_some() {
             hash.update(&(record.id().len() as u64).to_le_bytes());
             hash.update(record.id().as_bytes());
-            hash.update(text.as_bytes());
+            text.hash(&mut hash);
         }
         Key { record: hash.digest(), text: self.cache.map_or(0, |cache| cache.key(text)) }
     }

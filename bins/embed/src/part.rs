@@ -87,6 +87,7 @@ pub(crate) fn open(path: PathBuf, plan: &Plan) -> anyhow::Result<(Replay, Append
         reader: Some(reader),
         end: line.len() as u64,
         block: Vec::new(),
+        position: 0,
         dim: plan.recipe.dim,
         taken: 0,
     };
@@ -114,8 +115,9 @@ pub(crate) struct Replay {
     reader: Option<BufReader<File>>,
     /// Where the last whole block ends.
     end: u64,
-    /// What was not taken yet of the block that was read last.
+    /// The block that was read last, and how much of it was taken.
     block: Vec<u8>,
+    position: usize,
     dim: usize,
     taken: u64,
 }
@@ -126,14 +128,14 @@ impl Replay {
     /// # Errors
     /// When another record stood in its place.
     pub(crate) fn next(&mut self, key: u64) -> anyhow::Result<Option<Answer>> {
-        let Some(entry) = self.entry().with_context(|| self.name.clone())? else { return Ok(None) };
+        if !self.has_more().with_context(|| self.name.clone())? {
+            return Ok(None);
+        }
         self.taken += 1;
-        let answer = match entry.split_first_chunk() {
-            Some((before, answer)) if u64::from_le_bytes(*before) == key => {
-                Answer::read(answer, self.dim, Origin::Part)
-            }
-            _ => None,
-        };
+        let mut rest = &self.block[self.position..];
+        let answer = rest.split_off(..KEY_BYTES).filter(|before| **before == key.to_le_bytes());
+        let answer = answer.and_then(|_| Answer::read(&mut rest, self.dim, Origin::Part));
+        self.position = self.block.len() - rest.len();
         match answer {
             Some(answer) => Ok(Some(answer)),
             None => bail!(
@@ -147,7 +149,7 @@ impl Replay {
 
     /// Refuses an input that has ended before what was embedded of it.
     pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
-        let left = self.entry().with_context(|| self.name.clone())?.is_some();
+        let left = self.has_more().with_context(|| self.name.clone())?;
         ensure!(
             !left,
             "{}: the input ends after {} records, but more were embedded before: it has changed\n\
@@ -158,24 +160,24 @@ impl Replay {
         Ok(())
     }
 
-    fn entry(&mut self) -> io::Result<Option<Vec<u8>>> {
-        if self.block.is_empty() {
-            let Some(reader) = &mut self.reader else { return Ok(None) };
-            match read_block(reader)? {
-                Some(block) => {
-                    self.end += (BLOCK_HEADER_BYTES + block.len()) as u64;
-                    self.block = block;
-                }
-                None => {
-                    self.reader = None;
-                    OpenOptions::new().write(true).open(&self.name)?.set_len(self.end)?;
-                    return Ok(None);
-                }
+    /// Whether an answer was not taken yet; reads the next block when it stands there.
+    fn has_more(&mut self) -> io::Result<bool> {
+        if self.position < self.block.len() {
+            return Ok(true);
+        }
+        let Some(reader) = &mut self.reader else { return Ok(false) };
+        (self.block, self.position) = (Vec::new(), 0);
+        match read_block(reader)? {
+            Some(block) => {
+                self.end += (BLOCK_HEADER_BYTES + block.len()) as u64;
+                self.block = block;
+            }
+            None => {
+                self.reader = None;
+                OpenOptions::new().write(true).open(&self.name)?.set_len(self.end)?;
             }
         }
-        let bytes = (KEY_BYTES + Answer::bytes(self.dim)).min(self.block.len());
-        let rest = self.block.split_off(bytes);
-        Ok(Some(std::mem::replace(&mut self.block, rest)))
+        Ok(!self.block.is_empty())
     }
 }
 

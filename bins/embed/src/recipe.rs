@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::long::Long;
+
 /// Raised when a change of the program gives other vectors for the same text: what older versions kept is not used.
 const GENERATION: u32 = 1;
 
@@ -13,6 +15,7 @@ pub(crate) struct Recipe {
     pub(crate) model: String,
     pub(crate) prompt: String,
     pub(crate) max_seq_length: usize,
+    pub(crate) on_long: Long,
     pub(crate) precision: String,
     pub(crate) normalized: bool,
     /// Elements of a vector.

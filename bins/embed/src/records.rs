@@ -1,38 +1,45 @@
 //! The records to embed.
 
-use embtune_cli::{Input, RecordArgs, Session, Skipper};
-use embtune_records::{Document, Lines, ReadError, Records};
+use embtune_cli::{Input, Session, Skipper};
+use embtune_records::{Document, Lines, Object, ReadError, Records};
 
+use crate::cli::InputArgs;
 use crate::shard::Shard;
 
 /// All records of all inputs.
 pub(crate) struct Source<'a> {
-    args: &'a RecordArgs,
-    text: bool,
+    args: &'a InputArgs,
     shard: Option<Shard>,
     /// The next one is at the end.
     inputs: Vec<Input>,
     reader: Option<Reader>,
-    skipper: Skipper<'a>,
+    skipper: &'a Skipper<'a>,
     /// Records that were read; the id of a line of text.
     count: u64,
 }
 
+/// A record, and how much of the input it was.
+pub(crate) struct Entry {
+    pub(crate) record: Document,
+    /// Bytes of its line.
+    pub(crate) bytes: usize,
+}
+
 enum Reader {
-    Json(Records<Document, Input>),
+    Json(Records<Object, Input>),
     Text(Lines<Input>),
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn open(
-        args: &'a RecordArgs,
-        text: bool,
+        args: &'a InputArgs,
         shard: Option<Shard>,
-        session: &'a Session,
+        skipper: &'a Skipper<'a>,
+        session: &Session,
     ) -> anyhow::Result<Self> {
-        let mut inputs = session.inputs(&args.files)?;
+        let mut inputs = session.inputs(&args.records.files)?;
         inputs.reverse();
-        Ok(Self { args, text, shard, inputs, reader: None, skipper: Skipper::new(args.on_error, session), count: 0 })
+        Ok(Self { args, shard, inputs, reader: None, skipper, count: 0 })
     }
 
     /// Lets `hook` be called whenever reading is about to wait for more of a pipe.
@@ -43,14 +50,14 @@ impl<'a> Source<'a> {
     }
 
     /// The next record that can be used, nothing at the end of all inputs.
-    pub(crate) fn next_record(&mut self) -> anyhow::Result<Option<Document>> {
+    pub(crate) fn next_record(&mut self) -> anyhow::Result<Option<Entry>> {
         loop {
             let Some(reader) = &mut self.reader else {
                 let Some(input) = self.inputs.pop() else { return Ok(None) };
-                self.reader = Some(Reader::new(input, self.text, self.args.max_record_bytes));
+                self.reader = Some(Reader::new(input, self.args));
                 continue;
             };
-            let Some(result) = reader.next(self.count) else {
+            let Some(result) = reader.next(self.count, &self.args.fields) else {
                 self.reader = None;
                 continue;
             };
@@ -69,27 +76,27 @@ impl<'a> Source<'a> {
             }
         }
     }
-
-    pub(crate) fn outcome(&self) -> embtune_cli::Outcome {
-        self.skipper.outcome()
-    }
 }
 
 impl Reader {
-    fn new(input: Input, text: bool, max_record_bytes: usize) -> Self {
-        let name = input.name.clone();
-        if text {
-            Self::Text(Lines::new(name, input, max_record_bytes))
-        } else {
-            Self::Json(Records::new(name, input, max_record_bytes))
+    fn new(input: Input, args: &InputArgs) -> Self {
+        let (name, most) = (input.name.clone(), args.records.max_record_bytes);
+        match (args.text, args.null) {
+            (false, _) => Self::Json(Records::new(name, input, most)),
+            (true, false) => Self::Text(Lines::new(name, input, most)),
+            (true, true) => Self::Text(Lines::new(name, input, most).ended_by_nul()),
         }
     }
 
-    fn next(&mut self, count: u64) -> Option<Result<Document, ReadError>> {
+    fn next(&mut self, count: u64, fields: &[String]) -> Option<Result<Entry, ReadError>> {
         match self {
-            Self::Json(records) => records.next(),
+            Self::Json(records) => Some(records.next()?.and_then(|object| {
+                let record = Document::from_fields(object, fields).map_err(|error| records.error(error.to_string()))?;
+                Ok(Entry { record, bytes: records.bytes() })
+            })),
             Self::Text(lines) => {
-                Some(lines.next_line()?.map(|line| Document::new((count + 1).to_string(), None, line)))
+                let record = lines.next_line()?.map(|line| Document::new((count + 1).to_string(), None, line));
+                Some(record.map(|record| Entry { record, bytes: lines.bytes() }))
             }
         }
     }

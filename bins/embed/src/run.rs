@@ -2,93 +2,130 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use embtune_cli::{Device, Outcome, Session};
+use embtune_cli::{Device, Outcome, Session, Skipper};
 use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{ModelDir, locate};
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cache::Cache;
 use crate::cli::Cli;
+use crate::fields::Fields;
 use crate::format::Format;
 use crate::known::{Keeper, Known};
+use crate::long::Long;
 use crate::part::{self, Plan};
-use crate::pipeline::{self, Embedded};
+use crate::pipeline::{self, Embedded, Texts};
 use crate::recipe::Recipe;
 use crate::records::Source;
-use crate::sink::Sink;
+use crate::shape::Shape;
+use crate::sink;
 use crate::tally::Tally;
+use crate::writer::Writer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    let format = cli.format.unwrap_or_else(|| Format::of(cli.output.as_deref()));
-    let part = cli.flow.resume.then(|| part::path(cli.output.as_deref())).transpose()?;
-    let mut out = session.output(cli.output.as_deref())?;
+    cli.long.check()?;
+    let path = cli.output.path.as_deref();
+    let is_live = cli.verify.reference.is_none() && cli.output.format() == Format::Jsonl;
+    let part = cli.flow.resume.then(|| part::path(path)).transpose()?;
+    let mut out = session.output(path)?;
     anyhow::ensure!(
-        format == Format::Jsonl || !out.is_terminal(),
+        cli.verify.reference.is_some() || is_live || !out.is_terminal(),
         "binary output to a terminal\nhint: name a file with -o, or pipe it"
     );
-    let mut source = Source::open(&cli.records, cli.text, cli.flow.shard, session)?;
+    let skipper = Skipper::new(cli.input.records.on_error, session);
+    let mut source = Source::open(&cli.input, cli.flow.shard, &skipper, session)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let prompt = prompt(&cli, &model, session);
-    let mut encoder = load(&cli, &model, &prompt, session)?;
-    let recipe = || recipe(&model, &prompt, &encoder);
+    let normalized = model.normalizes() && !cli.output.no_normalize;
+    let mut encoder = load(&cli, &model, &prompt, normalized, session)?;
+    let shape = Shape { dim: dim(&cli, encoder.dim())?, normalized };
+    let texts = Texts {
+        fields: Fields::new(cli.input.fields.clone()),
+        long: Long::new(&cli.long, encoder.front())?,
+        normalized,
+    };
+    let sink = sink::open(&cli, shape.dim)?;
+    let recipe = || recipe(&model, &encoder, &texts);
     let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
     let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard))).transpose()?;
     let (replay, part) = part.unzip();
-    let mut sink = Sink::new(format, cli.dtype, encoder.dim(), cli.output.as_deref())?;
 
     let progress = session.progress(None, "texts");
     let start = Instant::now();
-    let mut tally = Tally::default();
+    let mut writer = Writer {
+        sink,
+        tally: Tally::default(),
+        skipper: &skipper,
+        dim: encoder.dim(),
+        shape,
+        stored: cli.output.dtype.stored(),
+        divided: texts.fields.divided(),
+        limit: encoder.max_seq_length(),
+    };
     let mut keeper = Keeper { part, cache: cache.as_ref() };
     let write = |window: Embedded| {
         keeper.keep(&window.answers)?;
         progress.add(window.records.len() as u64);
         for (record, (_, answer)) in window.records.into_iter().zip(window.answers) {
-            tally.add(&answer);
-            sink.write(record, &answer.vector, &mut out)?;
+            writer.write(record, &answer, &mut out)?;
         }
-        progress.message(format!("{:.0} tokens/s", tally.tokens as f64 / start.elapsed().as_secs_f64()));
+        progress.message(format!("{:.0} tokens/s", writer.tally.tokens as f64 / start.elapsed().as_secs_f64()));
         // A reader in a pipe gets each window as soon as it is there.
         Ok(out.flush()?)
     };
     let known = Known { replay, cache: cache.as_ref() };
-    let times = pipeline::run(&mut source, &mut encoder, known, write, format == Format::Jsonl, session);
+    let times = pipeline::run(&mut source, &mut encoder, &texts, known, write, is_live, session);
     drop(progress);
+    let Writer { sink, tally, .. } = writer;
     if let (Some(part), Some(_)) = (&keeper.part, session.interrupt().signal()) {
         session.notice(format!("{} texts are kept in {}: the same command goes on", tally.records, part.name()));
     }
     let times = times?;
 
-    let meta = || -> anyhow::Result<EmbeddingsMeta> {
+    let mut meta = || -> anyhow::Result<EmbeddingsMeta> {
         Ok(EmbeddingsMeta {
-            version: 0, // set by the writer
             model: model.fingerprint()?,
             pooling: model.pooling().to_string(),
-            role: cli.role.map(|role| role.name().to_owned()),
+            role: cli.text.role.map(|role| role.name().to_owned()),
             prompt: prompt.clone(),
-            normalized: model.normalizes(),
+            normalized,
             precision: encoder.precision().to_string(),
             max_seq_length: encoder.max_seq_length(),
             truncated: tally.truncated,
+            chunked: tally.chunked,
+            ..EmbeddingsMeta::default()
         })
     };
-    sink.finish(meta, &mut out)?;
+    let outcome = sink.finish(&mut meta, &mut out)?;
     out.finish()?;
     if let Some(part) = keeper.part {
         part.remove()?;
     }
-    report(&tally, encoder.max_seq_length(), start.elapsed(), session);
+    report(&tally, texts.long, encoder.max_seq_length(), start.elapsed(), session);
     session.info(times.to_string());
     tell_kernels(encoder.kernels(), session);
-    Ok(source.outcome())
+    Ok(match (outcome, skipper.outcome()) {
+        (Outcome::Done, Outcome::Done) => Outcome::Done,
+        _ => Outcome::Incomplete,
+    })
 }
 
-fn report(tally: &Tally, limit: usize, took: Duration, session: &Session) {
-    let Tally { records, truncated, computed, tokens, resumed, cached } = *tally;
-    if truncated > 0 {
-        session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut"));
+fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Session) {
+    let Tally { records, truncated, chunked, chunks, computed, tokens, resumed, cached } = *tally;
+    if chunked > 0 {
+        session.notice(format!(
+            "{chunked} of {records} texts were longer than {limit} tokens and were divided into {chunks} chunks"
+        ));
+    }
+    match long {
+        _ if truncated == 0 => {}
+        Long::Mean(_) | Long::Separate(_) => session.notice(format!(
+            "what stands before each chunk took more than half of it in {truncated} texts and was cut"
+        )),
+        _ => session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut")),
     }
     if resumed > 0 {
         session.notice(format!("{resumed} of {records} texts had been embedded before the interruption"));
@@ -111,46 +148,54 @@ fn tell_kernels(kernels: &[Kernels], session: &Session) {
     }
 }
 
-fn recipe(model: &ModelDir, prompt: &str, encoder: &Encoder) -> anyhow::Result<Recipe> {
+fn recipe(model: &ModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
     Ok(Recipe {
         generation: Recipe::GENERATION,
         model: model.fingerprint()?,
-        prompt: prompt.to_owned(),
+        prompt: encoder.front().prompt().to_owned(),
         max_seq_length: encoder.max_seq_length(),
+        on_long: texts.long,
         precision: encoder.precision().to_string(),
-        normalized: model.normalizes(),
+        normalized: texts.normalized,
         dim: encoder.dim(),
     })
 }
 
-/// The text that goes before each text; a model that has prompts and is asked without a role is worth a warning.
-fn prompt(cli: &Cli, model: &ModelDir, session: &Session) -> String {
-    if let Some(prompt) = &cli.prompt {
-        return prompt.clone();
-    }
-    if cli.role.is_none() && model.has_prompts() {
-        session.warn("the model has prompts for queries and documents, but no --role is given: none is used");
-    }
-    model.prompt(cli.role.map(Into::into)).to_owned()
+/// Elements that are written of a vector.
+fn dim(cli: &Cli, all: usize) -> anyhow::Result<usize> {
+    let dim = cli.output.truncate_dim.map_or(all, NonZeroUsize::get);
+    anyhow::ensure!(dim <= all, "--truncate-dim {dim} is more than the {all} elements of the model's vectors");
+    Ok(dim)
 }
 
-fn load(cli: &Cli, model: &ModelDir, prompt: &str, session: &Session) -> anyhow::Result<Encoder> {
+/// The text that goes before each text; a model that has prompts and is asked without a role is worth a warning.
+fn prompt(cli: &Cli, model: &ModelDir, session: &Session) -> String {
+    if let Some(prompt) = &cli.text.prompt {
+        return prompt.clone();
+    }
+    if cli.text.role.is_none() && model.has_prompts() {
+        session.warn("the model has prompts for queries and documents, but no --role is given: none is used");
+    }
+    model.prompt(cli.text.role.map(Into::into)).to_owned()
+}
+
+fn load(cli: &Cli, model: &ModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
     let options = Options {
         prompt,
-        max_seq_length: cli.max_seq_length,
-        normalize: model.normalizes(),
-        precision: cli.precision.into(),
-        batch_tokens: cli.batch_tokens,
-        device: cli.compute.compute.device,
-        threads: cli.compute.compute.threads.count(),
+        max_seq_length: cli.text.max_seq_length,
+        normalize: normalized,
+        precision: cli.compute.precision.into(),
+        batch_tokens: cli.compute.batch_tokens,
+        device: cli.compute.ort.compute.device,
+        threads: cli.compute.ort.compute.threads.count(),
         watch: cli.common.verbose > 0,
-        ort_library: cli.compute.ort_library.as_deref(),
+        ort_library: cli.compute.ort.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;
     if let Some(reason) = encoder.fallback() {
         session.warn(format!("CUDA is installed but does not run, so the CPU does: {reason}"));
     }
-    if cli.compute.compute.device == Device::Auto && encoder.device() != Device::Cpu {
+    if cli.compute.ort.compute.device == Device::Auto && encoder.device() != Device::Cpu {
         session.notice(format!("running on {}", encoder.device()));
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));

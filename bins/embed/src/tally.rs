@@ -8,6 +8,9 @@ pub(crate) struct Tally {
     pub(crate) records: u64,
     /// Texts that were cut.
     pub(crate) truncated: u64,
+    /// Texts that were divided, and into how many chunks.
+    pub(crate) chunked: u64,
+    pub(crate) chunks: u64,
     /// Records that the model ran on, and their tokens.
     pub(crate) computed: u64,
     pub(crate) tokens: u64,
@@ -17,9 +20,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Counts a record that is not refused.
     pub(crate) fn add(&mut self, answer: &Answer) {
         self.records += 1;
         self.truncated += u64::from(answer.truncated);
+        if answer.chunks > 1 {
+            self.chunked += 1;
+            self.chunks += u64::from(answer.chunks);
+        }
         match answer.origin {
             Origin::Model => {
                 self.computed += 1;

@@ -43,9 +43,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         counts: Counts::default(),
         session,
     };
-    let mut skipper = Skipper::new(cli.records.on_error, session);
+    let skipper = Skipper::new(cli.records.on_error, session);
     let mut out = session.output(cli.output.as_deref())?;
-    mine(&mut miner, &sources, max_record_bytes, &mut skipper, &mut out)?;
+    mine(&mut miner, &sources, max_record_bytes, &skipper, &mut out)?;
     out.finish()?;
     session.notice(miner.counts.summary(wanted));
     Ok(skipper.outcome())
@@ -56,7 +56,7 @@ fn mine(
     miner: &mut Miner,
     sources: &[Source],
     max_record_bytes: usize,
-    skipper: &mut Skipper,
+    skipper: &Skipper,
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let progress = miner.session.progress(None, "pairs");

@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         _ => None,
     };
 
-    let mut skipper = Skipper::new(cli.records.on_error, session);
+    let skipper = Skipper::new(cli.records.on_error, session);
     let mut counts = Counts::default();
     let mut seen = HashSet::new();
     let mut window = Vec::new();

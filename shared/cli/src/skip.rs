@@ -1,6 +1,7 @@
 //! The `--on-error` policy.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 
@@ -18,29 +19,28 @@ pub enum OnError {
     Skip,
 }
 
-/// Applies [`OnError`] and counts what was skipped.
+/// Applies [`OnError`] and counts what was skipped, on any thread.
 pub struct Skipper<'a> {
     policy: OnError,
     session: &'a Session,
-    skipped: u64,
+    skipped: AtomicU64,
 }
 
 impl<'a> Skipper<'a> {
     /// A policy that has seen no bad record yet.
     pub fn new(policy: OnError, session: &'a Session) -> Self {
-        Self { policy, session, skipped: 0 }
+        Self { policy, session, skipped: AtomicU64::new(0) }
     }
 
     /// Reports a bad record: an error under `fail`, a warning under `skip`.
     ///
     /// # Errors
     /// The record's own error, under `fail`.
-    pub fn bad<E: Display + Into<anyhow::Error>>(&mut self, error: E) -> anyhow::Result<()> {
+    pub fn bad<E: Display + Into<anyhow::Error>>(&self, error: E) -> anyhow::Result<()> {
         if self.policy == OnError::Fail {
             return Err(error.into());
         }
-        self.skipped += 1;
-        if self.skipped <= SHOWN {
+        if self.skipped.fetch_add(1, Ordering::Relaxed) < SHOWN {
             self.session.warn(format!("skipped: {error}"));
         }
         Ok(())
@@ -48,10 +48,11 @@ impl<'a> Skipper<'a> {
 
     /// Sums up: says how many were skipped, and how the filter ends.
     pub fn outcome(&self) -> Outcome {
-        if self.skipped == 0 {
+        let skipped = self.skipped.load(Ordering::Relaxed);
+        if skipped == 0 {
             return Outcome::Done;
         }
-        self.session.warn(format!("{} records skipped", self.skipped));
+        self.session.warn(format!("{skipped} records skipped"));
         Outcome::Incomplete
     }
 }

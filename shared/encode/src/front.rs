@@ -25,6 +25,16 @@ impl Front {
         Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
     }
 
+    /// The tokenizer, for texts that are not just to be cut.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The text that goes before each text.
+    pub fn prompt(&self) -> &str {
+        &self.prompt
+    }
+
     /// Tokens at which a text is cut.
     pub fn max_seq_length(&self) -> usize {
         self.max_seq_length

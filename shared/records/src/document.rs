@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::object::{optional_id, optional_text, text};
+use crate::object::{missing, optional_id, optional_text, text};
 use crate::{FieldError, Object, Record};
+
+/// Names under which an id is found; the first one is what we write.
+const ID: [&str; 2] = ["_id", "id"];
 
 /// A document or a query: `{"_id": …, "title"?: …, "text": …}` with any further fields.
 ///
@@ -29,6 +32,20 @@ impl Document {
         Self { id, object }
     }
 
+    /// A document that need not have a text, but has a string in each of `fields`; without fields, one of BEIR's form.
+    ///
+    /// # Errors
+    /// No id, or a field that is missing or no string, by name.
+    pub fn from_fields(object: Object, fields: &[String]) -> Result<Self, FieldError> {
+        if fields.is_empty() {
+            return Self::from_object(object);
+        }
+        for field in fields {
+            text(&object, &[field])?;
+        }
+        Ok(Self { id: id(&object)?, object })
+    }
+
     /// The id.
     pub fn id(&self) -> &str {
         &self.id
@@ -41,7 +58,12 @@ impl Document {
 
     /// The text without the title.
     pub fn text(&self) -> &str {
-        self.object.get("text").and_then(|text| text.as_str()).unwrap_or_default()
+        self.field("text")
+    }
+
+    /// A field, empty when it is no string.
+    pub fn field(&self, name: &str) -> &str {
+        self.object.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The text that is embedded: `title + " " + text` when there is a title (BEIR's rule).
@@ -61,15 +83,33 @@ impl Document {
         }
     }
 
+    /// The record under another id.
+    #[must_use]
+    pub fn with_id(self, id: String) -> Self {
+        let name = ID.into_iter().find(|name| self.object.get(*name).is_some_and(|id| !id.is_null()));
+        Self { id: id.clone(), ..self }.with_field(name.unwrap_or(ID[0]), id)
+    }
+
+    /// The record with a field that has another value, or one more.
+    #[must_use]
+    pub fn with_field(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.object.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// The whole record as it was read.
     pub fn into_object(self) -> Object {
         self.object
     }
 }
 
+fn id(object: &Object) -> Result<String, FieldError> {
+    optional_id(object, &ID)?.ok_or_else(|| missing(&ID[..1]))
+}
+
 impl Record for Document {
     fn from_object(object: Object) -> Result<Self, FieldError> {
-        let id = optional_id(&object, &["_id", "id"])?.ok_or_else(|| crate::object::missing(&["_id"]))?;
+        let id = id(&object)?;
         text(&object, &["text"])?;
         optional_text(&object, &["title"])?;
         Ok(Self { id, object })
@@ -92,6 +132,28 @@ mod tests {
         assert_eq!((document.id(), &*document.full_text()), ("17", "T x"));
         assert_eq!(document.into_object()["lang"], "de");
         assert_eq!(&*read(json!({"_id": "a", "title": "", "text": "x"})).unwrap().full_text(), "x");
+    }
+
+    #[test]
+    fn named_fields_are_needed_and_the_text_is_not() {
+        let read = |value: Value, fields: &[&str]| {
+            let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
+            Document::from_fields(value.as_object().unwrap().clone(), &fields).map_err(|error| error.to_string())
+        };
+        let value = json!({"id": 1, "body": "b", "n": 2, "none": null, "title": 3});
+        let document = read(value.clone(), &["body"]).unwrap();
+        assert_eq!((document.id(), document.field("body"), document.field("n")), ("1", "b", ""));
+        assert_eq!(read(value.clone(), &["body", "n"]).unwrap_err(), "field \"n\" must be a string, found a number");
+        assert_eq!(read(value.clone(), &["none"]).unwrap_err(), "no field \"none\"");
+        assert_eq!(read(json!({"body": ""}), &["body"]).unwrap_err(), "no field \"_id\"");
+    }
+
+    #[test]
+    fn an_id_is_replaced_where_it_stands() {
+        let renamed = |value| serde_json::to_string(&read(value).unwrap().with_id("b".into()).into_object()).unwrap();
+        assert_eq!(renamed(json!({"x": 1, "id": 7, "text": ""})), r#"{"x":1,"id":"b","text":""}"#);
+        assert_eq!(renamed(json!({"_id": "a", "id": 7, "text": ""})), r#"{"_id":"b","id":7,"text":""}"#);
+        assert_eq!(renamed(json!({"_id": null, "id": 7, "text": ""})), r#"{"_id":null,"id":"b","text":""}"#);
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl<T: Record, R: BufRead> Records<T, R> {
         self.lines.error(what)
     }
 
+    /// Bytes of the line of the record that was read last.
+    pub fn bytes(&self) -> usize {
+        self.lines.bytes()
+    }
+
     /// Number of the line of the record that was read last, from 1.
     pub fn line(&self) -> u64 {
         self.lines.number()

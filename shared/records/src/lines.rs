@@ -12,6 +12,7 @@ pub struct Lines<R> {
     name: String,
     reader: R,
     max_bytes: usize,
+    end: u8,
     number: u64,
     buffer: Vec<u8>,
 }
@@ -19,7 +20,13 @@ pub struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// Lines of `reader`, which messages call `name`.
     pub fn new(name: impl Into<String>, reader: R, max_bytes: usize) -> Self {
-        Self { name: name.into(), reader, max_bytes, number: 0, buffer: Vec::new() }
+        Self { name: name.into(), reader, max_bytes, end: b'\n', number: 0, buffer: Vec::new() }
+    }
+
+    /// Lets "lines" end with a NUL byte, as `find -print0` writes them, and hold any other.
+    #[must_use]
+    pub fn ended_by_nul(self) -> Self {
+        Self { end: b'\0', ..self }
     }
 
     /// Number of the line that was read last, from 1.
@@ -36,17 +43,17 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         // One byte more than allowed tells a line that fits from one that does not; two more are its end.
         let limit = self.max_bytes as u64 + 2;
-        match self.reader.by_ref().take(limit).read_until(b'\n', &mut self.buffer) {
+        match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
             Ok(0) => return None,
             Ok(_) => {}
             Err(error) => return Some(Err(self.io_error(error))),
         }
-        let ended = self.buffer.pop_if(|byte| *byte == b'\n').is_some();
-        if ended {
+        let ended = self.buffer.pop_if(|byte| *byte == self.end).is_some();
+        if ended && self.end == b'\n' {
             self.buffer.pop_if(|byte| *byte == b'\r');
         }
         if self.buffer.len() > self.max_bytes {
-            if !ended && let Err(error) = self.reader.skip_until(b'\n') {
+            if !ended && let Err(error) = self.reader.skip_until(self.end) {
                 return Some(Err(self.io_error(error)));
             }
             let what = format!("longer than {} bytes\nhint: raise the limit with --max-record-bytes", self.max_bytes);
@@ -62,6 +69,11 @@ impl<R: BufRead> Lines<R> {
                 Some(Err(self.error(what)))
             }
         }
+    }
+
+    /// Bytes of the line that was read last.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     /// An error about the line that was read last.
@@ -94,6 +106,16 @@ mod tests {
         assert_eq!(read(b"a\r\n\r\nb\r\n", 10), expected);
         assert_eq!(read(b"\xef\xbb\xbfa\n\nb\n", 10), expected);
         assert!(read(b"", 10).is_empty());
+    }
+
+    #[test]
+    fn nul_ends_what_holds_line_ends() {
+        let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).ended_by_nul();
+        assert_eq!(lines.next_line().unwrap().unwrap(), "a\nb\r");
+        assert_eq!(lines.next_line().unwrap().unwrap(), "");
+        assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:3: longer than 4 bytes"));
+        assert_eq!(lines.next_line().unwrap().unwrap(), "c");
+        assert!(lines.next_line().is_none());
     }
 
     #[test]

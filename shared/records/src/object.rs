@@ -27,12 +27,12 @@ fn wrong(name: &str, expected: &str, found: &Value) -> FieldError {
 }
 
 /// The first of `names` that stands in the object, with its value; null counts as absent.
-fn find<'a>(object: &'a Object, names: &[&'static str]) -> Option<(&'static str, &'a Value)> {
+fn find<'a, 'n>(object: &'a Object, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
     names.iter().find_map(|name| object.get(*name).filter(|value| !value.is_null()).map(|value| (*name, value)))
 }
 
 /// A text.
-pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&'static str]) -> Result<Option<&'a str>, FieldError> {
+pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Option<&'a str>, FieldError> {
     match find(object, names) {
         None => Ok(None),
         Some((_, Value::String(text))) => Ok(Some(text)),
@@ -41,15 +41,12 @@ pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&'static str]) -> R
 }
 
 /// A text that must be there.
-pub(crate) fn text<'a>(object: &'a Object, names: &[&'static str]) -> Result<&'a str, FieldError> {
+pub(crate) fn text<'a>(object: &'a Object, names: &[&str]) -> Result<&'a str, FieldError> {
     optional_text(object, names)?.ok_or_else(|| missing(names))
 }
 
 /// A number, and the name under which it stands.
-pub(crate) fn optional_number(
-    object: &Object,
-    names: &[&'static str],
-) -> Result<Option<(&'static str, f64)>, FieldError> {
+pub(crate) fn optional_number<'n>(object: &Object, names: &[&'n str]) -> Result<Option<(&'n str, f64)>, FieldError> {
     let Some((name, value)) = find(object, names) else { return Ok(None) };
     match value.as_f64() {
         Some(number) => Ok(Some((name, number))),
@@ -58,7 +55,7 @@ pub(crate) fn optional_number(
 }
 
 /// An id: a string, or a number that is read as its decimal text.
-pub(crate) fn optional_id(object: &Object, names: &[&'static str]) -> Result<Option<String>, FieldError> {
+pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<String>, FieldError> {
     let Some((name, value)) = find(object, names) else { return Ok(None) };
     let id = match value {
         Value::String(id) => id.clone(),

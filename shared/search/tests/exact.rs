@@ -5,24 +5,14 @@ use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_search::{Hit, Searcher, Similarity, gather};
-use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter, check_same_space};
+use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType, check_same_space};
 
 fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
-    let mut writer = EmbeddingsWriter::new(directory, rows[0].len(), Dtype::F32).unwrap();
+    let mut writer = EmbeddingsWriter::new(directory, rows[0].len(), VectorType::F32).unwrap();
     for (index, row) in rows.iter().enumerate() {
         writer.push(&format!("{name}{index:05}"), row).unwrap();
     }
-    let meta = EmbeddingsMeta {
-        version: 0,
-        model: String::new(),
-        pooling: "mean".into(),
-        role: None,
-        prompt: String::new(),
-        normalized: false,
-        precision: "fp32".into(),
-        max_seq_length: 1,
-        truncated: 0,
-    };
+    let meta = EmbeddingsMeta { pooling: "mean".into(), ..EmbeddingsMeta::default() };
     let path = directory.join(name);
     writer.finish(meta, &mut File::create(&path).unwrap()).unwrap();
     Embeddings::open(&path).unwrap()

@@ -2,7 +2,8 @@
 //!
 //! | tensor | type | shape | |
 //! |---|---|---|---|
-//! | `embeddings` | f32, f16 or bf16 | `[N, D]` | one row a text |
+//! | `embeddings` | a [`VectorType`]'s | `[N, D]`, of bits `[N, D / 8]` | one row a text |
+//! | `scales` | f32 | `[N]` | of int8: what each row is multiplied with |
 //! | `ids.offsets` | i64 | `[N + 1]` | where each id begins in `ids.bytes` |
 //! | `ids.bytes` | u8 | `[…]` | the ids, UTF-8, one behind the other |
 //!
@@ -16,16 +17,16 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::{check_offsets, i64_at, to_f32};
-use crate::{TensorFile, TensorsError};
+use crate::numbers::{check_offsets, i64_at};
+use crate::{TensorFile, TensorsError, VectorType};
 
 /// Version of the layout; files of another one are refused.
 pub(crate) const VERSION: u32 = 1;
 
 /// How the vectors were made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddingsMeta {
-    /// Version of the layout.
+    /// Version of the layout; set by the writer.
     #[serde(default)]
     pub version: u32,
     /// Fingerprint of the model directory.
@@ -36,21 +37,27 @@ pub struct EmbeddingsMeta {
     pub role: Option<String>,
     /// The text that was put before each text.
     pub prompt: String,
-    /// Whether the vectors have length 1.
+    /// Whether the vectors have length 1 (before they were stored in a smaller type).
     pub normalized: bool,
+    /// The name of the [`VectorType`]; set by the writer.
+    #[serde(default)]
+    pub dtype: String,
     /// What the model computed in.
     pub precision: String,
     /// Tokens at which a text was cut.
     pub max_seq_length: usize,
     /// Texts that were cut.
     pub truncated: u64,
+    /// Texts that were embedded in several chunks.
+    #[serde(default)]
+    pub chunked: u64,
 }
 
 /// A mapped file of vectors.
 pub struct Embeddings {
     file: TensorFile,
     meta: Option<EmbeddingsMeta>,
-    dtype: Dtype,
+    stored: VectorType,
     len: usize,
     dim: usize,
 }
@@ -66,11 +73,15 @@ impl Embeddings {
         let file = TensorFile::open(path)?;
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let vectors = file.require("embeddings")?;
-        let (&[len, dim], Dtype::F32 | Dtype::F16 | Dtype::BF16) = (vectors.shape, vectors.dtype) else {
+        let (&[len, columns], Some(stored)) = (vectors.shape, VectorType::of(vectors.dtype)) else {
             let found = format!("{:?} {:?}", vectors.dtype, vectors.shape);
-            return Err(refuse(format!("tensor \"embeddings\" must be F32, F16 or BF16 [N, D], found {found}")));
+            return Err(refuse(format!(
+                "tensor \"embeddings\" must be F32, F16, BF16, I8 or U8 [N, D], found {found}"
+            )));
         };
-        let dtype = vectors.dtype;
+        if stored == VectorType::Int8 && file.typed("scales", Dtype::F32, 1)?.shape[0] != len {
+            return Err(refuse(format!("{len} vectors but another number of scales")));
+        }
         let offsets = file.typed("ids.offsets", Dtype::I64, 1)?;
         let bytes = file.typed("ids.bytes", Dtype::U8, 1)?;
         if offsets.shape[0] != len + 1 {
@@ -86,7 +97,7 @@ impl Embeddings {
         {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let embeddings = Self { meta, dtype, len, dim, file };
+        let embeddings = Self { meta, stored, len, dim: stored.dim(columns), file };
         embeddings.check_ids()?;
         Ok(embeddings)
     }
@@ -129,7 +140,7 @@ impl Embeddings {
         self.len == 0
     }
 
-    /// Elements of a vector.
+    /// Elements of a vector: of bits, their number.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -149,15 +160,19 @@ impl Embeddings {
         (0..self.len).map(|index| self.id(index))
     }
 
-    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so.
+    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so; see [`VectorType`] for the others.
     ///
     /// # Panics
     /// When the range goes past the last vector.
     pub fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
-        let row_bytes = self.dim * self.dtype.bitsize() / 8;
-        let bytes = self.file.get("embeddings").map_or(&[][..], |tensor| tensor.bytes);
-        to_f32(self.dtype, &bytes[rows.start * row_bytes..rows.end * row_bytes]).unwrap_or_default()
+        let slice = |name: &str, row_bytes: usize| {
+            self.file.get(name).map_or(&[][..], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
+        };
+        let row_bytes = self.file.get("embeddings").map_or(0, |tensor| tensor.shape[1] * tensor.dtype.bitsize() / 8);
+        let scales = if self.stored == VectorType::Int8 { slice("scales", size_of::<f32>()) } else { &[] };
+        self.stored.load(slice("embeddings", row_bytes), scales, self.dim)
     }
+
     /// Vectors as f32, as [`rows_f32`](Self::rows_f32) gives them, when all numbers are finite.
     ///
     /// # Errors

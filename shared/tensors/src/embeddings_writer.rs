@@ -3,40 +3,40 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use half::{bf16, f16};
 use safetensors::Dtype;
 
 use crate::embeddings::VERSION;
 use crate::spool::{self, Spool};
-use crate::{EmbeddingsMeta, TensorsError};
+use crate::{EmbeddingsMeta, TensorsError, VectorType};
 
 /// Collects vectors and ids on disk, then writes them as one file; memory does not grow with their number.
 pub struct EmbeddingsWriter {
     dim: usize,
-    dtype: Dtype,
+    stored: VectorType,
     vectors: Spool,
+    /// Of [`VectorType::Int8`] only.
+    scales: Option<Spool>,
     offsets: Spool,
     bytes: Spool,
     row: Vec<u8>,
 }
 
 impl EmbeddingsWriter {
-    /// A file of vectors with `dim` elements of type F32, F16 or BF16, spooled in `directory`.
+    /// A file of vectors with `dim` elements, spooled in `directory`.
     ///
     /// # Errors
-    /// Another type, or a directory that cannot be written.
-    pub fn new(directory: &Path, dim: usize, dtype: Dtype) -> Result<Self, TensorsError> {
-        if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Err(TensorsError::Write(format!("embeddings cannot be stored as {dtype:?}")));
-        }
+    /// A type that such vectors do not fit, or a directory that cannot be written.
+    pub fn new(directory: &Path, dim: usize, stored: VectorType) -> Result<Self, TensorsError> {
+        let columns = stored.columns(dim).map_err(TensorsError::Write)?;
         let spool = |name: &str, dtype, row_shape: &[usize]| {
             Spool::new(directory, name, dtype, row_shape)
                 .map_err(|error| TensorsError::io(&directory.display().to_string(), error))
         };
         let mut offsets = spool("ids.offsets", Dtype::I64, &[])?;
         offsets.push(1, &0_i64.to_le_bytes()).map_err(|error| TensorsError::Write(error.to_string()))?;
-        let vectors = spool("embeddings", dtype, &[dim])?;
-        Ok(Self { dim, dtype, vectors, offsets, bytes: spool("ids.bytes", Dtype::U8, &[])?, row: Vec::new() })
+        let vectors = spool("embeddings", stored.dtype(), &[columns])?;
+        let scales = (stored == VectorType::Int8).then(|| spool("scales", Dtype::F32, &[])).transpose()?;
+        Ok(Self { dim, stored, vectors, scales, offsets, bytes: spool("ids.bytes", Dtype::U8, &[])?, row: Vec::new() })
     }
 
     /// Appends a vector.
@@ -48,16 +48,15 @@ impl EmbeddingsWriter {
             return Err(TensorsError::Write(format!("vector has {} elements, expected {}", vector.len(), self.dim)));
         }
         self.row.clear();
-        match self.dtype {
-            Dtype::F16 => self.row.extend(vector.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes())),
-            Dtype::BF16 => self.row.extend(vector.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes())),
-            _ => self.row.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
-        }
-        self.append(id).map_err(|error| TensorsError::Write(error.to_string()))
+        let scale = self.stored.store(vector, &mut self.row);
+        self.append(id, scale).map_err(|error| TensorsError::Write(error.to_string()))
     }
 
-    fn append(&mut self, id: &str) -> io::Result<()> {
+    fn append(&mut self, id: &str, scale: f32) -> io::Result<()> {
         self.vectors.push(1, &self.row)?;
+        if let Some(scales) = &mut self.scales {
+            scales.push(1, &scale.to_le_bytes())?;
+        }
         self.bytes.push(id.len(), id.as_bytes())?;
         self.offsets.push(1, &(self.bytes.rows() as i64).to_le_bytes())
     }
@@ -68,8 +67,10 @@ impl EmbeddingsWriter {
     /// The writer's own.
     pub fn finish(self, mut meta: EmbeddingsMeta, out: &mut dyn Write) -> io::Result<()> {
         meta.version = VERSION;
+        self.stored.name().clone_into(&mut meta.dtype);
         let json = serde_json::to_string(&meta).map_err(io::Error::from)?;
-        spool::write(vec![self.vectors, self.offsets, self.bytes], Some(("embtune", &json)), out)
+        let spools = [self.vectors].into_iter().chain(self.scales).chain([self.offsets, self.bytes]).collect();
+        spool::write(spools, Some(("embtune", &json)), out)
     }
 }
 
@@ -81,21 +82,12 @@ mod tests {
     use crate::Embeddings;
 
     fn meta() -> EmbeddingsMeta {
-        EmbeddingsMeta {
-            version: 0,
-            model: "m".into(),
-            pooling: "mean".into(),
-            role: None,
-            prompt: String::new(),
-            normalized: true,
-            precision: "fp32".into(),
-            max_seq_length: 256,
-            truncated: 0,
-        }
+        EmbeddingsMeta { model: "m".into(), pooling: "mean".into(), normalized: true, ..EmbeddingsMeta::default() }
     }
 
-    fn write(directory: &Path, rows: &[(String, Vec<f32>)], dtype: Dtype) -> std::path::PathBuf {
-        let mut writer = EmbeddingsWriter::new(directory, 3, dtype).unwrap();
+    fn write(directory: &Path, rows: &[(String, Vec<f32>)], stored: VectorType) -> std::path::PathBuf {
+        let dim = rows.first().map_or(8, |(_, row)| row.len());
+        let mut writer = EmbeddingsWriter::new(directory, dim, stored).unwrap();
         for (id, row) in rows {
             writer.push(id, row).unwrap();
         }
@@ -106,22 +98,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(rows in prop::collection::btree_map("\\PC{1,9}", prop::array::uniform3(-1e3_f32..1e3), 0..20)) {
+        fn what_is_written_reads_back(
+            rows in prop::collection::btree_map("\\PC{1,9}", prop::array::uniform8(-1e3_f32..1e3), 0..20),
+            stored in prop::sample::select(&VectorType::ALL[..]),
+        ) {
             let rows: Vec<_> = rows.into_iter().map(|(id, row)| (id, row.to_vec())).collect();
             let directory = tempfile::tempdir().unwrap();
-            let read = Embeddings::open(&write(directory.path(), &rows, Dtype::F32)).unwrap();
-            prop_assert_eq!(read.len(), rows.len());
+            let read = Embeddings::open(&write(directory.path(), &rows, stored)).unwrap();
+            prop_assert_eq!((read.len(), read.dim()), (rows.len(), 8));
+            prop_assert_eq!(&read.meta().unwrap().dtype, stored.name());
             prop_assert_eq!(read.ids().map(str::to_owned).collect::<Vec<_>>(), rows.iter().map(|r| r.0.clone()).collect::<Vec<_>>());
-            let flat: Vec<f32> = rows.iter().flat_map(|r| r.1.clone()).collect();
-            prop_assert_eq!(&*read.rows_f32(0..read.len()), &flat[..]);
+            for (index, (_, row)) in rows.iter().enumerate() {
+                let mut bytes = Vec::new();
+                let scale = stored.store(row, &mut bytes);
+                let expected = stored.load(&bytes, &scale.to_le_bytes(), 8).into_owned();
+                prop_assert_eq!(&*read.rows_f32(index..index + 1), &expected[..]);
+            }
+            prop_assert_eq!(read.rows_f32(0..rows.len()).len(), 8 * rows.len());
         }
 
         /// A file that lost bytes or has a flipped one is refused or read, never a crash.
         #[test]
-        fn damaged_files_do_not_crash(cut in 0_usize..400, flip in 0_usize..400, value: u8) {
+        fn damaged_files_do_not_crash(
+            cut in 0_usize..400,
+            flip in 0_usize..400,
+            value: u8,
+            stored in prop::sample::select(&VectorType::ALL[..]),
+        ) {
             let directory = tempfile::tempdir().unwrap();
-            let rows = [("a".to_owned(), vec![1.0, 2.0, 3.0]), ("b".to_owned(), vec![4.0, 5.0, 6.0])];
-            let path = write(directory.path(), &rows, Dtype::F16);
+            let rows = [("a".to_owned(), vec![1.0; 8]), ("b".to_owned(), vec![4.0; 8])];
+            let path = write(directory.path(), &rows, stored);
             let mut bytes = std::fs::read(&path).unwrap();
             let index = flip % bytes.len();
             bytes[index] = value;
@@ -137,7 +143,7 @@ mod tests {
     fn double_ids_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let rows = [("a".to_owned(), vec![0.0; 3]), ("a".to_owned(), vec![0.0; 3])];
-        let error = Embeddings::open(&write(directory.path(), &rows, Dtype::F32)).err().unwrap().to_string();
+        let error = Embeddings::open(&write(directory.path(), &rows, VectorType::F32)).err().unwrap().to_string();
         assert!(error.contains("id of vector 1 is not the first \"a\""), "{error}");
     }
 }

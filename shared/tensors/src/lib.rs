@@ -21,6 +21,7 @@ mod shard;
 mod shard_writer;
 mod space;
 mod spool;
+mod vector_type;
 mod write;
 
 pub use by_id::ById;
@@ -35,4 +36,5 @@ pub use sealed::SealedWriter;
 pub use shard::{Shard, ShardMeta};
 pub use shard_writer::{Row, ShardWriter};
 pub use space::check_same_space;
+pub use vector_type::VectorType;
 pub use write::write_tensors;

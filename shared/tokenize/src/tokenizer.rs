@@ -4,7 +4,9 @@ use std::path::Path;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use tokenizers::{TruncationParams, TruncationStrategy};
+
+use crate::border::border;
+use crate::frame::Frame;
 
 /// Why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +31,12 @@ pub struct Tokenizer {
     name: String,
     lower_case: bool,
     pool: ThreadPool,
+    frame: Frame,
+    room: usize,
 }
+
+/// More bytes of text than a token has: so many for each token that fits are looked at first.
+const BYTES_A_TOKEN: usize = 16;
 
 impl Tokenizer {
     /// Reads a `tokenizer.json`.
@@ -43,11 +50,9 @@ impl Tokenizer {
         let name = file.display().to_string();
         let fail = |what: String| TokenizeError { file: name.clone(), what };
         let mut inner = tokenizers::Tokenizer::from_file(file).map_err(|error| fail(error.to_string()))?;
-        inner.with_padding(None);
-        let truncation =
-            TruncationParams { max_length, strategy: TruncationStrategy::LongestFirst, ..TruncationParams::default() };
-        inner.with_truncation(Some(truncation)).map_err(|error| fail(error.to_string()))?;
-        let special = inner.encode_fast("", true).map_err(|error| fail(error.to_string()))?.len();
+        inner.with_padding(None).with_truncation(None).map_err(|error| fail(error.to_string()))?;
+        let frame = Frame::of(&inner).map_err(fail)?;
+        let special = frame.len();
         if max_length <= special {
             return Err(fail(format!(
                 "a length of {max_length} tokens leaves no room beside {special} special tokens"
@@ -57,7 +62,12 @@ impl Tokenizer {
             .num_threads(threads)
             .build()
             .map_err(|error| fail(format!("cannot start {threads} threads: {error}")))?;
-        Ok(Self { inner, name, lower_case, pool })
+        Ok(Self { inner, name, lower_case, pool, frame, room: max_length - special })
+    }
+
+    /// Tokens of a text that fit beside the special tokens.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// Refuses a tokenizer whose ids go past a model's word embeddings.
@@ -67,8 +77,7 @@ impl Tokenizer {
     pub fn check_vocabulary(&self, word_embeddings: usize) -> Result<(), TokenizeError> {
         let tokens = self.inner.get_vocab_size(true);
         if tokens > word_embeddings {
-            let what = format!("has {tokens} tokens, but the model has {word_embeddings} word embeddings");
-            return Err(TokenizeError { file: self.name.clone(), what });
+            return Err(self.fail(format!("has {tokens} tokens, but the model has {word_embeddings} word embeddings")));
         }
         Ok(())
     }
@@ -78,7 +87,7 @@ impl Tokenizer {
     /// # Errors
     /// A text that the tokenizer cannot take (its own rules).
     pub fn encode(&self, texts: &[impl AsRef<str> + Sync], prompt: &str) -> Result<Vec<Tokens>, TokenizeError> {
-        self.pool.install(|| texts.par_iter().map(|text| self.encode_one(text.as_ref(), prompt)).collect())
+        self.map(texts, |text| self.encode_one(text.as_ref(), prompt))
     }
 
     fn encode_one(&self, text: &str, prompt: &str) -> Result<Tokens, TokenizeError> {
@@ -86,10 +95,79 @@ impl Tokenizer {
         if self.lower_case {
             text = text.to_lowercase();
         }
-        let encoding = self
-            .inner
-            .encode_fast(text, true)
-            .map_err(|error| TokenizeError { file: self.name.clone(), what: error.to_string() })?;
-        Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
+        // Of a text that will be cut, what is behind the cut need not be tokenised.
+        let mut enough = self.room.saturating_mul(BYTES_A_TOKEN);
+        loop {
+            let end = border(&text, enough).unwrap_or(text.len());
+            let encoding = self.inner.encode_fast(&text[..end], false).map_err(|error| self.fail(error.to_string()))?;
+            let ids = encoding.get_ids();
+            let truncated = ids.len() > self.room;
+            if truncated || end == text.len() {
+                return Ok(Tokens { ids: self.framed(&ids[..ids.len().min(self.room)]), truncated });
+            }
+            enough = end.saturating_mul(2);
+        }
     }
+
+    /// Works on texts in parallel; the results are in the texts' order.
+    pub(crate) fn map<T: Sync, R: Send>(
+        &self,
+        texts: &[T],
+        one: impl Fn(&T) -> Result<R, TokenizeError> + Sync + Send,
+    ) -> Result<Vec<R>, TokenizeError> {
+        self.pool.install(|| texts.par_iter().map(one).collect())
+    }
+
+    /// Tokens between the special tokens.
+    pub(crate) fn framed(&self, ids: &[u32]) -> Vec<u32> {
+        [&self.frame.before, ids, &self.frame.after].concat()
+    }
+
+    /// Token ids and where in `text` each stands, in bytes; no special tokens.
+    pub(crate) fn place(&self, text: &str) -> Result<Vec<Token>, TokenizeError> {
+        let lowered = self.lower_case.then(|| lower(text));
+        let seen = lowered.as_ref().map_or(text, |(lowered, _)| lowered);
+        let encoding = self.inner.encode(seen, false).map_err(|error| self.fail(error.to_string()))?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets()).map(|(id, (start, end))| Token {
+            id: *id,
+            start: *start,
+            end: *end,
+        });
+        Ok(match &lowered {
+            None => tokens.collect(),
+            Some((_, origin)) => tokens.map(|token| token.before_lowering(text, origin)).collect(),
+        })
+    }
+
+    fn fail(&self, what: String) -> TokenizeError {
+        TokenizeError { file: self.name.clone(), what }
+    }
+}
+
+/// A token and the bytes of the text that it stands for.
+pub(crate) struct Token {
+    pub(crate) id: u32,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Token {
+    /// Where the token stands in the text that was put into lower case; see [`lower`].
+    fn before_lowering(self, text: &str, origin: &[usize]) -> Self {
+        let end =
+            if self.end > self.start { text.ceil_char_boundary(origin[self.end - 1] + 1) } else { origin[self.end] };
+        Self { id: self.id, start: origin[self.start], end }
+    }
+}
+
+/// A text in lower case, and from which byte of the text each of its bytes, and its end, comes.
+fn lower(text: &str) -> (String, Vec<usize>) {
+    let lowered = text.to_lowercase();
+    let mut origin = Vec::with_capacity(lowered.len() + 1);
+    for (at, character) in text.char_indices() {
+        let bytes = character.to_lowercase().map(char::len_utf8).sum();
+        origin.extend(std::iter::repeat_n(at, bytes));
+    }
+    origin.resize(lowered.len() + 1, text.len());
+    (lowered, origin)
 }

@@ -72,7 +72,7 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "embed",
         line: "embed --device cpu --model BASE --role document",
         input: Input::Documents,
-        headings: &["Model", "Input", "Output", "Compute", "Logging"],
+        headings: &["Model", "Input", "Long texts", "Output", "Verification", "Compute", "Logging"],
         output: "-o out",
         mapped: &["BASE/model.safetensors"],
     },

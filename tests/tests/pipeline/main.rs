@@ -5,3 +5,4 @@ mod embed;
 mod flow;
 mod pipes;
 mod sets;
+mod types;

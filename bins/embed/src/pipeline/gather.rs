@@ -6,12 +6,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use embtune_records::Document;
 
 use super::times::Clock;
+use crate::records::Entry;
 
 /// Records in the first window: few, so that the first vectors come soon. Each window may be four times the last.
 const FIRST_RECORDS: usize = 32;
 /// Records in a window: enough to find neighbours of equal length for every batch.
 const MOST_RECORDS: usize = 4096;
-/// Bytes of text in a window, so that long records do not fill the memory.
+/// Bytes of lines in a window, so that long records do not fill the memory.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Where the reader puts records and the tokeniser takes them, a window at a time.
@@ -127,14 +128,14 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Adds a record, once there is room for it; says whether anybody still wants records.
-    pub(super) fn push(&mut self, record: Document, clock: &mut Clock) -> bool {
+    pub(super) fn push(&mut self, entry: Entry, clock: &mut Clock) -> bool {
         let mut state = self.gather.lock();
         while state.is_full() && !state.is_abandoned {
             state = clock.wait(|| self.gather.wait(state));
         }
         state.is_waiting = false;
-        state.bytes += record.text().len();
-        state.records.push(record);
+        state.bytes += entry.bytes;
+        state.records.push(entry.record);
         if state.is_full() {
             self.gather.changed.notify_all();
         }

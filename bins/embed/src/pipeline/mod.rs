@@ -17,13 +17,23 @@ use std::thread;
 use embtune_cli::{Interrupt, Session};
 use embtune_encode::Encoder;
 
+use crate::fields::Fields;
 use crate::known::Known;
+use crate::long::Long;
 use crate::records::Source;
 use gather::Gather;
 use times::Clock;
 
 pub(crate) use times::Times;
 pub(crate) use window::Embedded;
+
+/// How records become rows of tokens, and vectors of rows answers.
+pub(crate) struct Texts {
+    pub(crate) fields: Fields,
+    pub(crate) long: Long,
+    /// Whether vectors have length 1.
+    pub(crate) normalized: bool,
+}
 
 /// Runs all records of a source through a model; `write` gets them with their vectors, in order.
 ///
@@ -35,6 +45,7 @@ pub(crate) use window::Embedded;
 pub(crate) fn run(
     source: &mut Source<'_>,
     encoder: &mut Encoder,
+    texts: &Texts,
     mut known: Known<'_>,
     mut write: impl FnMut(Embedded) -> anyhow::Result<()>,
     is_live: bool,
@@ -53,12 +64,13 @@ pub(crate) fn run(
         let read = scope.spawn(move || stage::read(source, gather));
         let tokenise = scope.spawn(move || {
             let work = |records| {
-                interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, &mut known, records))
+                interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, texts, &mut known, records))
             };
             stage::pump(|| gather.take(), work, to_infer)
         });
         let infer = scope.spawn(move || {
-            let work = |window| interrupt.check().map_err(Into::into).and_then(|()| stage::infer(runner, window));
+            let work =
+                |window| interrupt.check().map_err(Into::into).and_then(|()| stage::infer(runner, texts, window));
             stage::pump(|| tokenised.recv().ok(), work, to_write)
         });
         let mut clock = Clock::start();

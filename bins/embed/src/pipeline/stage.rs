@@ -1,5 +1,6 @@
 //! What each stage does.
 
+use std::iter::repeat_n;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use anyhow::Context as _;
 use embtune_encode::{EncodeError, Front, Runner};
 use embtune_records::Document;
 
+use super::Texts;
 use super::gather::Gather;
 use super::times::Clock;
 use super::window::{Embedded, Tokenised};
-use crate::answer::{Answer, Origin};
+use crate::fields::Text;
 use crate::known::{Key, Known};
 use crate::records::Source;
 
@@ -37,8 +39,8 @@ pub(super) fn read(source: &mut Source<'_>, gather: &Gather) -> Duration {
     let mut reading = gather.reading();
     let result = loop {
         match source.next_record() {
-            Ok(Some(record)) => {
-                if !reading.push(record, &mut clock) {
+            Ok(Some(entry)) => {
+                if !reading.push(entry, &mut clock) {
                     break Ok(());
                 }
             }
@@ -51,40 +53,46 @@ pub(super) fn read(source: &mut Source<'_>, gather: &Gather) -> Duration {
 }
 
 /// Looks records up, and tokenises those that are new. The window behind the last one is empty.
-pub(super) fn tokenise(front: &Front, known: &mut Known<'_>, records: Vec<Document>) -> anyhow::Result<Tokenised> {
+pub(super) fn tokenise(
+    front: &Front,
+    texts: &Texts,
+    known: &mut Known<'_>,
+    records: Vec<Document>,
+) -> anyhow::Result<Tokenised> {
     if records.is_empty() {
         known.finish()?;
     }
-    let texts: Vec<_> = records.iter().map(Document::full_text).collect();
-    let keys: Vec<Key> = records.iter().zip(&texts).map(|(record, text)| known.key(record, text)).collect();
+    let all: Vec<Text<'_>> = records.iter().map(|record| texts.fields.text(record)).collect();
+    let keys: Vec<Key> = records.iter().zip(&all).map(|(record, text)| known.key(record, text)).collect();
     let answers = known.find(&keys)?;
-    let new: Vec<_> = texts.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(text, _)| text).collect();
-    let rows = front.tokenize(&new).context("embedding")?;
-    drop(texts);
-    Ok(Tokenised { records, keys, known: answers, rows })
+    let new: Vec<Text<'_>> =
+        all.into_iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(text, _)| text).collect();
+    let (rows, divisions) = texts.long.tokenize(&new, front).context("embedding")?;
+    drop(new);
+    Ok(Tokenised { records, keys, known: answers, rows, divisions })
 }
 
 /// Computes what is not known.
-pub(super) fn infer(runner: &mut Runner, window: Tokenised) -> anyhow::Result<Embedded> {
-    let Tokenised { records, keys, known, rows } = window;
+pub(super) fn infer(runner: &mut Runner, texts: &Texts, window: Tokenised) -> anyhow::Result<Embedded> {
+    let Tokenised { records, keys, known, rows, divisions } = window;
     let vectors = runner
         .run(&rows)
         .map_err(|error| match error {
             EncodeError::NotFinite(row) => {
-                let mut new = records.iter().zip(&known).filter(|(_, answer)| answer.is_none());
-                let id = new.nth(row).map_or("", |(record, _)| record.id());
+                let new = records.iter().zip(&known).filter(|(_, answer)| answer.is_none());
+                let of_rows = new.zip(&divisions).flat_map(|(new, division)| repeat_n(new, division.rows()));
+                let id = of_rows.map(|(record, _)| record.id()).nth(row).unwrap_or_default();
                 anyhow::anyhow!("the vector of \"{id}\" holds NaN or infinity: the model's weights are damaged")
             }
             other => other.into(),
         })
         .context("embedding")?;
-    let new = rows.iter().zip(vectors.chunks_exact(runner.dim())).map(|(row, vector)| Answer {
-        vector: vector.to_vec(),
-        tokens: row.ids.len() as u32,
-        truncated: row.truncated,
-        origin: Origin::Model,
+    let (dim, mut rest) = (runner.dim(), vectors.as_slice());
+    let mut new = divisions.into_iter().map(|division| {
+        let (vectors, behind) = rest.split_at(division.rows() * dim);
+        rest = behind;
+        division.answer(vectors, dim, texts.long, texts.normalized)
     });
-    let mut new = new.fuse();
     let answers = keys.into_iter().zip(known).filter_map(|(key, answer)| Some((key, answer.or_else(|| new.next())?)));
     Ok(Embedded { records, answers: answers.collect() })
 }

@@ -5,6 +5,7 @@ use embtune_tokenize::Tokens;
 
 use crate::answer::Answer;
 use crate::known::Key;
+use crate::long::Division;
 
 /// Records on their way to their vectors.
 pub(crate) struct Tokenised {
@@ -13,8 +14,9 @@ pub(crate) struct Tokenised {
     pub(crate) keys: Vec<Key>,
     /// What was known of each record without the model.
     pub(crate) known: Vec<Option<Answer>>,
-    /// The tokens of the others, in order.
+    /// The tokens of the others, in order, and how their texts were divided into them.
     pub(crate) rows: Vec<Tokens>,
+    pub(crate) divisions: Vec<Division>,
 }
 
 /// Records with what the model made of each, in the order in which they were read.

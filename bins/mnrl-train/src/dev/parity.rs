@@ -10,7 +10,7 @@ use embtune_metrics::{Metric, mean, trec_order};
 use embtune_model::ModelDir;
 use embtune_records::{Judgments, decimal};
 use embtune_search::{Searcher, Similarity};
-use embtune_tensors::{Dtype, Embeddings, EmbeddingsMeta, EmbeddingsWriter};
+use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
 use embtune_torch::tch::Tensor;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -95,23 +95,13 @@ fn open(files: &[String; 3], metric: &str, cosine: bool) -> Result<(DevSet, Vec<
 
 /// A file as `embed` writes it.
 fn write(directory: &Path, name: &str, texts: &super::texts::Texts) -> Embeddings {
-    let mut writer = EmbeddingsWriter::new(directory, DIM, Dtype::F32).unwrap();
+    let mut writer = EmbeddingsWriter::new(directory, DIM, VectorType::F32).unwrap();
     for (batch, rows) in texts.batches() {
         for (index, row) in batch.zip(rows) {
             writer.push(texts.id(index), &vector(row)).unwrap();
         }
     }
-    let meta = EmbeddingsMeta {
-        version: 0,
-        model: String::new(),
-        pooling: "mean".into(),
-        role: None,
-        prompt: String::new(),
-        normalized: false,
-        precision: "fp32".into(),
-        max_seq_length: 64,
-        truncated: 0,
-    };
+    let meta = EmbeddingsMeta { pooling: "mean".into(), ..EmbeddingsMeta::default() };
     let path = directory.join(name);
     writer.finish(meta, &mut File::create(&path).unwrap()).unwrap();
     Embeddings::open(&path).unwrap()

@@ -1,0 +1,107 @@
+//! The flags of embed.
+
+mod compute;
+mod flow;
+mod input;
+mod long;
+mod output;
+mod text;
+mod verify;
+
+use clap::Parser;
+use embtune_cli::{Common, ModelArgs};
+
+pub(crate) use compute::ComputeArgs;
+pub(crate) use flow::FlowArgs;
+pub(crate) use input::InputArgs;
+pub(crate) use long::{Chunks, LongArgs, OnLong};
+pub(crate) use output::OutputArgs;
+pub(crate) use text::TextArgs;
+pub(crate) use verify::VerifyArgs;
+
+const SECTIONS: &str = "\
+Long texts:
+  --on-long says what becomes of a text that is longer than --max-seq-length. truncate embeds its
+  beginning. error takes it for a record that cannot be used. chunk divides it into chunks of as
+  many tokens as fit, each with the prompt and the special tokens; a title, and with --field all
+  fields but the last, stand before each chunk, too. --chunks mean gives the text one vector: the
+  mean of its chunks' vectors, weighted with their numbers of tokens (of length 1, if the model's
+  are). --chunks separate writes a record for each chunk, with the id ID#0, ID#1 and so on. There
+  the field that was divided holds the chunk's text, and these fields are added: group (the text's
+  id, if there is no group), chunk (from 0), start and end (in characters of the whole field, so
+  that Python's field[start:end] is the chunk). A text that fits keeps its record and its id.
+
+Numbers:
+  f32, f16 and bf16 are floats; in JSON they have as many digits as bring the same float back. int8
+  is a byte for each element and a scale for each vector: x = q s with s = max |x| / 127; q is x /
+  s rounded, halves to even, and the scale of zeros is 0. safetensors has a tensor of scales; npy
+  and jsonl have the bytes alone, which give the same cosines. ubinary is a bit for each element, 1
+  if it is above 0, eight in a byte, the first one highest: sentence-transformers' ubinary, and
+  numpy.packbits. ir-eval and mine-negatives read all types, bits as 1 and -1; the type of queries
+  may differ from that of documents.
+
+Verification:
+  --verify embeds the input and compares each vector with that of the same id in REFERENCE, which
+  any program may have made (see embtune-formats(5)); --dtype is applied first. The output is a
+  table: the 20 lowest cosines, lowest first, then lines that begin with # for the lowest, the mean
+  and the counts. Exit code 1: a cosine is below --min-cosine, or one side lacks an id.
+
+Memory:
+  The model, and a window of 4,096 records or 16 MB of lines, whichever is less, at each of four
+  stages. Vectors of a binary format wait in an unnamed temporary file beside the output (in TMPDIR
+  for stdout), because the header, which comes first, holds their number; 8 bytes an id are kept to
+  refuse double ids.
+
+Examples:
+  Embed a corpus into a file of vectors:
+      embed --model BASE --role document corpus.jsonl -o corpus.safetensors
+  One line of text, as JSON:
+      echo 'notice period' | embed --model BASE --role query --text
+  The chunks of long texts, for a vector database:
+      embed --model BASE --role document --on-long chunk --chunks separate corpus.jsonl
+  A quarter of the elements, one bit each:
+      embed --model BASE --role document --truncate-dim 96 --dtype ubinary corpus.jsonl \\
+        -o corpus.safetensors
+  Files, one record each:
+      find . -name '*.txt' -exec cat {} \\; -printf '\\0' |
+        embed --model BASE --role document --text --null
+  Read vectors in Python:
+      safetensors.numpy.load_file('corpus.safetensors')['embeddings']";
+
+/// Turn texts into vectors
+///
+/// Reads documents or queries as JSON Lines ({"_id", "title"?, "text"}, as BEIR has them) or lines of text, and
+/// writes one vector for each, in the same order. Pooling, normalisation, prompts and the length at which texts are
+/// cut come from the model directory. A document's title is put before its text.
+#[derive(Debug, Parser)]
+#[command(name = "embed", version, after_long_help = SECTIONS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) long: LongArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
+
+    #[command(flatten)]
+    pub(crate) verify: VerifyArgs,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+embtune_cli::filter!(Cli);

@@ -1,0 +1,41 @@
+//! Where vectors go.
+
+mod jsonl;
+mod npy;
+mod safetensors;
+mod verify;
+
+use embtune_cli::{Outcome, Output, spool_directory};
+use embtune_records::Document;
+use embtune_tensors::EmbeddingsMeta;
+
+use crate::cli::Cli;
+use crate::format::Format;
+
+/// Vectors on their way out, in the order of the input.
+pub(crate) trait Sink {
+    /// Takes a record's vector.
+    fn write(&mut self, record: Document, vector: &[f32], out: &mut Output) -> anyhow::Result<()>;
+
+    /// Writes what has waited. `meta` is asked for only where it is written: naming a model means reading all of it.
+    fn finish(
+        self: Box<Self>,
+        meta: &mut dyn FnMut() -> anyhow::Result<EmbeddingsMeta>,
+        out: &mut Output,
+    ) -> anyhow::Result<Outcome>;
+}
+
+/// The sink that the flags ask for, for vectors of `dim` elements.
+pub(crate) fn open(cli: &Cli, dim: usize) -> anyhow::Result<Box<dyn Sink>> {
+    let stored = cli.output.dtype.stored();
+    let columns = stored.columns(dim).map_err(|what| anyhow::anyhow!("--dtype {what}"))?;
+    if let Some(reference) = &cli.verify.reference {
+        return Ok(Box::new(verify::Verify::open(reference, stored, dim, cli.verify.min_cosine)?));
+    }
+    let directory = spool_directory(cli.output.path.as_deref());
+    Ok(match cli.output.format() {
+        Format::Jsonl => Box::new(jsonl::Jsonl::new(stored)),
+        Format::Safetensors => Box::new(safetensors::Safetensors::new(&directory, dim, stored)?),
+        Format::Npy => Box::new(npy::Npy::new(&directory, columns, stored)?),
+    })
+}

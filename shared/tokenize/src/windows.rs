@@ -1,0 +1,130 @@
+//! Long texts as several rows of tokens.
+
+use std::ops::Range;
+
+use crate::border::piece_end;
+use crate::tokenizer::{Token, TokenizeError, Tokenizer};
+
+/// A text in two parts: what is repeated before each window, and what is divided.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Stands before each window, such as a prompt or a title.
+    pub head: &'a str,
+    /// Divided into windows.
+    pub body: &'a str,
+}
+
+/// A part of a text that the model takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Token ids, special tokens and head included.
+    pub ids: Vec<u32>,
+    /// How many of them are of the body.
+    pub own: usize,
+    /// The bytes of the body that these stand for.
+    pub span: Range<usize>,
+}
+
+/// All windows of a text, one at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Windows {
+    /// In the order of the text.
+    pub windows: Vec<Window>,
+    /// Tokens of the whole text in one row, special tokens and head included.
+    pub tokens: usize,
+    /// Whether the head was cut, because it took more than half of a window.
+    pub head_truncated: bool,
+}
+
+impl Tokenizer {
+    /// Tokens that two windows may have in common: less than half of what fits, so that there is room beside a head.
+    pub fn most_overlap(&self) -> usize {
+        (self.room() - 1) / 2
+    }
+
+    /// Divides texts, in parallel, into windows of the tokenizer's length, of which each begins with the last `overlap`
+    /// tokens of the one before; the results are in the texts' order.
+    ///
+    /// A text that fits is one window, with the ids that [`encode`](Self::encode) gives it. Windows end where tokens end.
+    /// A long text goes through the tokenizer in pieces: what it takes in memory are its ids.
+    ///
+    /// # Errors
+    /// A text that the tokenizer cannot take (its own rules).
+    ///
+    /// # Panics
+    /// When `overlap` is more than [`most_overlap`](Self::most_overlap).
+    pub fn windows(&self, texts: &[Parts<'_>], overlap: usize) -> Result<Vec<Windows>, TokenizeError> {
+        assert!(overlap <= self.most_overlap(), "windows overlap by {overlap} tokens");
+        self.map(texts, |text| self.divide(*text, overlap))
+    }
+
+    fn divide(&self, text: Parts<'_>, overlap: usize) -> Result<Windows, TokenizeError> {
+        let Parts { head, body } = text;
+        let mut end = piece_end(body, 0);
+        let mut first = self.place(&format!("{head}{}", &body[..end]))?;
+        let content =
+            first.split_off(first.iter().take_while(|token| token.end <= head.len() && !head.is_empty()).count());
+        let mut head_ids: Vec<u32> = first.iter().map(|token| token.id).collect();
+        let head_tokens = head_ids.len();
+        let fits = end == body.len() && head_tokens + content.len() <= self.room();
+        let head_truncated = !fits && head_tokens > self.room() / 2;
+        if head_truncated {
+            head_ids.truncate(self.room() / 2);
+        }
+        let mut cutter =
+            Cutter { tokenizer: self, head: head_ids, overlap, pending: Vec::new(), count: 0, windows: Vec::new() };
+        cutter.extend(content, |at| at.saturating_sub(head.len()));
+        while end < body.len() {
+            let start = end;
+            end = piece_end(body, start);
+            cutter.extend(self.place(&body[start..end])?, |at| start + at);
+        }
+        let tokens = self.framed(&[]).len() + head_tokens + cutter.count;
+        let mut windows = cutter.finish();
+        for Window { span, .. } in &mut windows {
+            *span = body.floor_char_boundary(span.start)..body.ceil_char_boundary(span.end.max(span.start));
+        }
+        Ok(Windows { windows, tokens, head_truncated })
+    }
+}
+
+/// Makes windows of tokens that come one after the other.
+struct Cutter<'a> {
+    tokenizer: &'a Tokenizer,
+    head: Vec<u32>,
+    overlap: usize,
+    /// Tokens of the window that is being filled.
+    pending: Vec<Token>,
+    /// Tokens that came.
+    count: usize,
+    windows: Vec<Window>,
+}
+
+impl Cutter<'_> {
+    fn extend(&mut self, tokens: Vec<Token>, place: impl Fn(usize) -> usize) {
+        let room = self.tokenizer.room() - self.head.len();
+        self.count += tokens.len();
+        for Token { id, start, end } in tokens {
+            if self.pending.len() == room {
+                self.cut();
+                self.pending.drain(..room - self.overlap);
+            }
+            self.pending.push(Token { id, start: place(start), end: place(end) });
+        }
+    }
+
+    fn cut(&mut self) {
+        let own = self.pending.iter().map(|token| token.id);
+        let ids: Vec<u32> = self.head.iter().copied().chain(own).collect();
+        let span = match (self.pending.first(), self.pending.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        };
+        self.windows.push(Window { ids: self.tokenizer.framed(&ids), own: self.pending.len(), span });
+    }
+
+    fn finish(mut self) -> Vec<Window> {
+        self.cut();
+        self.windows
+    }
+}
