@@ -79,6 +79,10 @@ install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
 parity: build .deps/parity/ready ## Compare embed with sentence-transformers (MODEL=DIR; fetches 3 GB once)
 	.deps/parity/bin/python tests/fixtures/parity/check.py $(MODEL) $(BIN)/embed
 
+.PHONY: parity-onnx
+parity-onnx: build .deps/parity/readers/ready ## Read model.onnx with sentence-transformers, fastembed and onnx.checker (fetches 100 MB once)
+	PYTHONPATH=.deps/parity/readers .deps/parity/bin/python tests/fixtures/parity/readers.py $(BIN) $(MODEL)
+
 .PHONY: bench
 bench: build .deps/parity/ready ## Time embed and mnrl-train beside sentence-transformers (after make demo)
 	@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
@@ -98,6 +102,11 @@ check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU
 	rm -rf $(@D)
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+.deps/parity/readers/ready: tests/fixtures/parity/requirements-readers.txt .deps/parity/ready
+	rm -rf $(@D)
+	.deps/parity/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) --requirement $<
 	touch $@
 
 # .deps took minutes to fetch, and runs/ may have cost money: both stay.

@@ -9,8 +9,8 @@ use crate::texts::{EMBED, embed, record, start};
 /// Windows of 32, 128, 512 and 828 records.
 const RECORDS: usize = 1500;
 
-/// Bytes that are kept of a record with tiny-bert: key, tokens, whether it was cut, 32 numbers.
-const KEPT: usize = 8 + 4 + 1 + 4 * 32;
+/// Bytes that are kept of a record with tiny-bert: key, tokens, chunks, two marks, 32 numbers.
+const KEPT: usize = 8 + 4 + 4 + 2 + 4 * 32;
 
 fn whole(folder: &Folder, form: &str) -> Vec<u8> {
     embed(folder, &format!("-o whole.{form}")).done();

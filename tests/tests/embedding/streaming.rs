@@ -88,7 +88,7 @@ fn a_signal_lets_whole_lines_behind() {
 fn the_limiting_stage_is_named() {
     let folder = start(200);
     let ran = embed(&folder, "-v").done();
-    let line = ran.stderr().lines().last().unwrap_or_default().to_owned();
+    let line = ran.stderr().lines().find(|line| line.contains("side by side")).unwrap_or_default().to_owned();
     let (stages, limit) = line.split_once("the limit is ").unwrap_or_else(|| panic!("{ran}"));
     for stage in ["read ", "tokenise ", "infer ", "write "] {
         assert!(stages.contains(stage), "{line}");

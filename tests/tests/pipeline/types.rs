@@ -12,13 +12,18 @@ const TYPES: [(&str, f64); 5] = [("f32", 0.0), ("f16", 0.1), ("bf16", 0.5), ("in
 
 const EVALUATE: &str = "ir-eval --device cpu --qrels qrels.tsv";
 
+/// What a document is asked for with: its title, or the text of the one that has none.
+fn title(document: &Value) -> &Value {
+    document.get("title").unwrap_or(&document["text"])
+}
+
 /// A folder with queries (the titles), their judgments, and both sides as exact vectors.
 fn sides() -> Folder {
     let folder = start("tiny-xlmr");
     let corpus = records(&folder.read("corpus.jsonl"));
     let id = |document: &Value| document["_id"].as_str().unwrap().to_owned();
     let query =
-        |document: &Value| format!("{}\n", json!({"_id": format!("q-{}", id(document)), "text": document["title"]}));
+        |document: &Value| format!("{}\n", json!({"_id": format!("q-{}", id(document)), "text": title(document)}));
     folder.write("queries.jsonl", corpus.iter().map(query).collect::<String>());
     let judgment = |document: &Value| format!("q-{}\t{}\t1\n", id(document), id(document));
     folder.write("qrels.tsv", corpus.iter().map(judgment).collect::<String>());
@@ -107,7 +112,7 @@ fn negatives_are_mined_with_any_type() {
     let corpus = records(&folder.read("corpus.jsonl"));
     let pair = |document: &Value| {
         let id = document["_id"].as_str().unwrap();
-        let pair = json!({"anchor": document["title"], "positive": document["text"], "anchor_id": format!("q-{id}"), "positive_id": id});
+        let pair = json!({"anchor": title(document), "positive": document["text"], "anchor_id": format!("q-{id}"), "positive_id": id});
         format!("{pair}\n")
     };
     folder.write("pairs.jsonl", corpus.iter().map(pair).collect::<String>());
