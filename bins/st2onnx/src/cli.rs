@@ -7,7 +7,7 @@ use embtune_cli::Common;
 
 const SECTIONS: &str = "\
 Output file:
-  model.onnx, operator set 17, fp32. Inputs input_ids, attention_mask and, for BERT,
+  model.onnx, operator set 17, fp32. Inputs input_ids, attention_mask and, for BERT and NomicBERT,
   token_type_ids: int64 [batch_size, sequence_length]. Output last_hidden_state: float
   [batch_size, sequence_length, hidden]. Pooling and normalisation are the reader's, as
   sentence-transformers, fastembed and text-embeddings-inference expect. The file is tens of

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use embtune_cli::Device;
-use embtune_model::{Architecture, EncoderConfig, ModelDir};
+use embtune_model::{EncoderConfig, ModelDir};
 use embtune_onnx::{Form, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::{Tokens, longest_first};
@@ -134,16 +134,9 @@ impl Runner {
     }
 }
 
-/// On a CPU rows of one length go together, so that nothing is padded; on a GPU all rows are packed one behind the
-/// other where only padding is hidden from attention. Relative positions, windows and causal order are biases, for
-/// which the kernels of variable length are not made: there rows are padded.
+/// On a CPU rows of one length go together, so that nothing is padded.
 fn layout(model: &ModelDir, device: Device) -> Layout {
-    match model.config() {
-        _ if device == Device::Cpu => Layout::Equal,
-        EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Layout::Padded,
-        EncoderConfig::Bert(_) | EncoderConfig::NomicBert(_) => Layout::Packed,
-        EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => Layout::Padded,
-    }
+    if device == Device::Cpu { Layout::Equal } else { Layout::of_cuda(model.config()) }
 }
 
 fn check_precision(precision: Precision, device: Device, model: &ModelDir) -> Result<(), EncodeError> {

@@ -161,6 +161,13 @@ impl Graph {
         outputs
     }
 
+    /// 0, 1, 2 … below `end`, i64 `[1]`.
+    pub(crate) fn range(&mut self, end: &Value) -> Value {
+        let (zero, one) = (self.integer(0), self.integer(1));
+        let end = self.node("Squeeze", &[end], &[]);
+        self.node("Range", &[&zero, &end, &one], &[])
+    }
+
     fn append(
         &mut self,
         domain: &str,

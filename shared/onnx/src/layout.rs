@@ -1,6 +1,8 @@
 //! How the tokens of a batch lie in the graph's inputs.
 
-use crate::graph::{Graph, Value, int, to};
+use embtune_model::{Architecture, EncoderConfig};
+
+use crate::graph::{Graph, Value, int};
 use crate::proto::DataType;
 
 /// How a batch is handed to [`crate::sentence_encoder`]'s graph.
@@ -16,6 +18,18 @@ pub enum Layout {
     /// rows begin), `padded_index` i32 `[batch, sequence]` (where a place of the padded rectangle lies among the
     /// tokens; any token for padding) and `attention_mask` i64 `[batch, sequence]`.
     Packed,
+}
+
+impl Layout {
+    /// What CUDA is given: packed tokens, where attention hides nothing but padding. Relative positions, windows and
+    /// causal order are biases, for which the kernels of variable length are not made: there rows are padded.
+    pub fn of_cuda(config: &EncoderConfig) -> Self {
+        match config {
+            EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Self::Padded,
+            EncoderConfig::Bert(_) | EncoderConfig::NomicBert(_) => Self::Packed,
+            EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => Self::Padded,
+        }
+    }
 }
 
 /// The inputs of a graph, and what follows from them.
@@ -91,29 +105,7 @@ impl Tokens {
     /// Places in a row, i64 `[sequence]`.
     pub(crate) fn places(&self, graph: &mut Graph) -> Value {
         let longest = self.longest(graph);
-        let (zero, one) = (graph.integer(0), graph.integer(1));
-        let longest = graph.node("Squeeze", &[&longest], &[]);
-        graph.node("Range", &[&zero, &longest, &one], &[])
-    }
-
-    /// Whether other programs than ONNX Runtime may read the graph, so that only standard nodes will do.
-    pub(crate) fn is_portable(&self) -> bool {
-        matches!(self, Self::Rectangle { mask: Some(_), .. })
-    }
-
-    /// `[batch, sequence, …]` as `[tokens, width]`, the way back from [`Tokens::as_rectangle`].
-    pub(crate) fn as_tokens(&self, graph: &mut Graph, value: &Value, width: usize) -> Value {
-        let shape = graph.integers(&[-1, width as i64]);
-        let flat = graph.node("Reshape", &[value, &shape], &[]);
-        match self {
-            Self::Rectangle { .. } => flat,
-            Self::Packed { mask, .. } => {
-                let all = graph.integers(&[-1]);
-                let mask = graph.node("Reshape", &[mask, &all], &[]);
-                let is_token = graph.node("Cast", &[&mask], &[to(DataType::Bool)]);
-                graph.node("Compress", &[&flat, &is_token], &[int("axis", 0)])
-            }
-        }
+        graph.range(&longest)
     }
 
     /// `[tokens, …sizes]` as `[batch, sequence, …sizes]`; in the packed layout padding repeats some token.
@@ -128,4 +120,10 @@ impl Tokens {
             Self::Packed { padded_index, .. } => graph.node("Gather", &[value, padded_index], &[]),
         }
     }
+}
+
+/// `[…, width]` as `[tokens, width]`.
+pub(crate) fn flat(graph: &mut Graph, value: &Value, width: usize) -> Value {
+    let shape = graph.integers(&[-1, width as i64]);
+    graph.node("Reshape", &[value, &shape], &[])
 }

@@ -14,9 +14,10 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 
 /// The encoder alone, operator set 17, f32.
 ///
-/// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT, `token_type_ids`. Output,
-/// f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the reader, as
-/// sentence-transformers, fastembed and text-embeddings-inference expect; weights lie in [`ModelDir::weights_file`].
+/// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT and NomicBERT,
+/// `token_type_ids`. Output, f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the
+/// reader, as sentence-transformers, fastembed and text-embeddings-inference expect; weights lie in
+/// [`ModelDir::weights_file`].
 ///
 /// # Errors
 /// A model whose weights cannot be read.

@@ -33,8 +33,12 @@ pub struct Form {
 /// folder that its external data is relative to.
 ///
 /// # Errors
-/// A model whose weights cannot be read.
+/// A model whose weights cannot be read, or which cannot be packed.
 pub fn sentence_encoder(model: &ModelDir, form: Form) -> Result<(Vec<u8>, PathBuf), ModelError> {
+    if form.layout == Layout::Packed && Layout::of_cuda(model.config()) != Layout::Packed {
+        let what = format!("{} is not packed", model.config().name());
+        return Err(ModelError::Unsupported { directory: model.root().display().to_string(), what });
+    }
     let weights = WeightSource::resolved(model)?;
     let mut graph = Graph::new("sentence_encoder", form.precision.number());
     let tokens = Tokens::declare(&mut graph, form.layout);

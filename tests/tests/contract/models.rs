@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use embtune_tests::Folder;
+
 use crate::filters::{ALL, Filter, workbench};
 
 /// The filters that open a model directory.
@@ -72,5 +74,17 @@ fn weights_of_another_shape_are_named() {
         let message = filter.run(&folder, "").refusal();
         let expected = "BASE/model.safetensors: tensor \"encoder.layer.0.intermediate.dense.weight\" must be [65, 32]";
         assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_family_that_is_only_embedded_is_not_trained() {
+    for (fixture, name) in [("tiny-modernbert", "ModernBERT"), ("tiny-nomic", "NomicBERT"), ("tiny-qwen3", "Qwen3")] {
+        let folder = Folder::new();
+        folder.copy_fixture(&format!("parity/{fixture}"), "BASE");
+        let message = folder.run("mnrl-train --model BASE --out TUNED train.safetensors").refusal();
+        let expected =
+            format!("BASE: {name} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)");
+        assert!(message.contains(&expected), "{message}");
     }
 }

@@ -1,7 +1,7 @@
 //! Attention of every row over its own tokens.
 
 use crate::graph::{Graph, MICROSOFT, Value, float, int, ints};
-use crate::layout::Tokens;
+use crate::layout::{Tokens, flat};
 
 /// Query, key and value of every token, `[tokens, heads · size]` each, and what is added to their scores.
 pub(crate) struct Attention<'a> {
@@ -22,10 +22,8 @@ impl Attention<'_> {
     pub(crate) fn append(&self, graph: &mut Graph, tokens: &Tokens) -> Value {
         match tokens {
             Tokens::Rectangle { mask: None, .. } => self.fused(graph, tokens),
-            Tokens::Packed { cu_seqlens, padded_index, .. } if !self.causal => {
-                self.packed(graph, cu_seqlens, padded_index)
-            }
-            Tokens::Rectangle { .. } | Tokens::Packed { .. } => self.plain(graph, tokens),
+            Tokens::Rectangle { .. } => self.plain(graph, tokens),
+            Tokens::Packed { cu_seqlens, padded_index, .. } => self.packed(graph, cu_seqlens, padded_index),
         }
     }
 
@@ -41,7 +39,7 @@ impl Attention<'_> {
         }
         let attributes = [int("num_heads", self.heads as i64), int("unidirectional", self.causal.into())];
         let context = graph.node_of(MICROSOFT, "MultiHeadAttention", &inputs, &attributes);
-        tokens.as_tokens(graph, &context, self.heads * self.size)
+        flat(graph, &context, self.heads * self.size)
     }
 
     /// Standard nodes, for every reader.
@@ -63,16 +61,13 @@ impl Attention<'_> {
         let probabilities = graph.node("Softmax", &[&scores], &[int("axis", -1)]);
         let context = graph.node("MatMul", &[&probabilities, &value], &[]);
         let context = graph.node("Transpose", &[&context], &[ints("perm", &[0, 2, 1, 3])]);
-        tokens.as_tokens(graph, &context, self.heads * self.size)
+        flat(graph, &context, self.heads * self.size)
     }
 
     /// CUDA's kernels of variable length. Query, key and value stay apart and without a bias: then nothing is copied.
     fn packed(&self, graph: &mut Graph, cu_seqlens: &Value, padded_index: &Value) -> Value {
         let absent = Value::new();
-        let mut inputs = vec![self.query, self.key, self.value, &absent, padded_index, cu_seqlens];
-        if let Some(bias) = self.bias {
-            inputs.push(bias);
-        }
+        let inputs = [self.query, self.key, self.value, &absent, padded_index, cu_seqlens];
         let attributes = [int("num_heads", self.heads as i64), float("scale", 1.0 / (self.size as f32).sqrt())];
         graph.node_of(MICROSOFT, "PackedMultiHeadAttention", &inputs, &attributes)
     }

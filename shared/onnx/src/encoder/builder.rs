@@ -5,8 +5,9 @@ use embtune_model::ModelError;
 use crate::encoder::int8::Input;
 use crate::encoder::linear::Linear;
 use crate::graph::{Graph, MICROSOFT, Value, float, int, ints};
-use crate::layout::Tokens;
+use crate::layout::{Tokens, flat};
 use crate::precision::Precision;
+use crate::proto::DataType;
 use crate::weights::WeightSource;
 
 /// A graph, and what stands on its way from token ids to hidden states.
@@ -26,10 +27,10 @@ impl Builder<'_> {
     pub(crate) fn words(&mut self, stem: &str, width: usize) -> Result<Value, ModelError> {
         let table = self.weight(stem)?;
         let rows = self.graph.node("Gather", &[&table, self.tokens.input_ids()], &[]);
-        Ok(self.flat(&rows, width))
+        Ok(flat(self.graph, &rows, width))
     }
 
-    /// Linear layers without biases that read the same values.
+    /// `x Wᵀ` of every layer of these stems.
     pub(crate) fn linear<const N: usize>(
         &mut self,
         names: &[&str; N],
@@ -37,6 +38,16 @@ impl Builder<'_> {
         x: &Value,
     ) -> Result<[Value; N], ModelError> {
         Linear { names, input, biased: false }.append(self.graph, self.weights, self.precision, x)
+    }
+
+    /// `x Wᵀ + b` of every layer of these stems.
+    pub(crate) fn affine<const N: usize>(
+        &mut self,
+        names: &[&str; N],
+        input: Input<'_>,
+        x: &Value,
+    ) -> Result<[Value; N], ModelError> {
+        Linear { names, input, biased: true }.append(self.graph, self.weights, self.precision, x)
     }
 
     /// `γ (x − mean) / √(variance + ε) + β`, over the last axis.
@@ -57,7 +68,7 @@ impl Builder<'_> {
     /// `γ x / √(mean(x²) + ε)`, over the last axis.
     pub(crate) fn rms_norm(&mut self, stem: &str, epsilon: f64, x: &Value) -> Result<Value, ModelError> {
         let weight = self.weight(stem)?;
-        if !self.tokens.is_portable() {
+        if !self.is_portable() {
             // Adds up in fp32 whatever the precision is.
             let attributes = [int("axis", -1), float("epsilon", epsilon as f32)];
             return Ok(self.graph.node("SimplifiedLayerNormalization", &[x, &weight], &attributes));
@@ -74,7 +85,7 @@ impl Builder<'_> {
 
     /// `x · σ(x)`.
     pub(crate) fn silu(&mut self, x: &Value) -> Value {
-        if !self.tokens.is_portable() {
+        if !self.is_portable() {
             return self.graph.node_of(MICROSOFT, "QuickGelu", &[x], &[float("alpha", 1.0)]);
         }
         let sigmoid = self.graph.node("Sigmoid", &[x], &[]);
@@ -95,9 +106,9 @@ impl Builder<'_> {
         std::array::from_fn(|index| parts.get(index).cloned().unwrap_or_default())
     }
 
-    /// `[…, width]` as `[tokens, width]`.
-    pub(crate) fn flat(&mut self, x: &Value, width: usize) -> Value {
-        let shape = self.graph.integers(&[-1, width as i64]);
-        self.graph.node("Reshape", &[x, &shape], &[])
+    /// Whether other programs than ONNX Runtime may read the graph, so that only standard nodes will do. A portable
+    /// graph computes in fp32, and padded rows in fp32 are rare enough to run on its nodes too.
+    fn is_portable(&self) -> bool {
+        matches!(self.tokens, Tokens::Rectangle { mask: Some(_), .. }) && self.graph.number_type() == DataType::Float
     }
 }

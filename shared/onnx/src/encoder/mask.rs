@@ -20,31 +20,20 @@ pub(crate) fn padding(graph: &mut Graph, tokens: &Tokens) -> Option<Value> {
     Some(graph.node("Unsqueeze", &[&bias, &axes], &[]))
 }
 
-/// Hides what stands behind the query, and padding before it, `[batch or 1, 1, sequence, sequence]`; nothing for rows
-/// of one length, whose node does so itself.
+/// Hides padding and what stands behind the query, `[batch, 1, sequence, sequence]`; nothing for rows of one length,
+/// whose node does so itself.
 pub(crate) fn causal(graph: &mut Graph, tokens: &Tokens) -> Option<Value> {
-    let mask = match tokens {
-        Tokens::Rectangle { mask: None, .. } => return None,
-        Tokens::Rectangle { mask: Some(mask), .. } => Some(mask),
-        // Padding stands behind every token.
-        Tokens::Packed { .. } => None,
-    };
+    let Tokens::Rectangle { mask: Some(mask), .. } = tokens else { return None };
     let place = tokens.places(graph);
     let (rows, columns) = (graph.integers(&[1]), graph.integers(&[0]));
     let query = graph.node("Unsqueeze", &[&place, &rows], &[]);
     let key = graph.node("Unsqueeze", &[&place, &columns], &[]);
-    let mut is_hidden = graph.node("Greater", &[&key, &query], &[]);
-    let axes = match mask {
-        None => graph.integers(&[0, 1]),
-        Some(mask) => {
-            let is_token = graph.node("Cast", &[mask], &[to(DataType::Bool)]);
-            let is_padding = graph.node("Not", &[&is_token], &[]);
-            let is_padding = graph.node("Unsqueeze", &[&is_padding, &rows], &[]);
-            is_hidden = graph.node("Or", &[&is_hidden, &is_padding], &[]);
-            rows
-        }
-    };
-    let is_hidden = graph.node("Unsqueeze", &[&is_hidden, &axes], &[]);
+    let is_behind = graph.node("Greater", &[&key, &query], &[]);
+    let is_token = graph.node("Cast", &[mask], &[to(DataType::Bool)]);
+    let is_padding = graph.node("Not", &[&is_token], &[]);
+    let axes = graph.integers(&[1, 2]);
+    let is_padding = graph.node("Unsqueeze", &[&is_padding, &axes], &[]);
+    let is_hidden = graph.node("Or", &[&is_padding, &is_behind], &[]);
     let (masked, seen) = (graph.number(MASKED), graph.number(0.0));
     Some(graph.node("Where", &[&is_hidden, &masked, &seen], &[]))
 }

@@ -31,7 +31,7 @@ pub(crate) fn append(
 ) -> Result<Value, ModelError> {
     let mut builder = Builder { graph, weights, precision, tokens };
     match config {
-        EncoderConfig::Bert(config) => bert::append(builder.graph, weights, config, precision, tokens),
+        EncoderConfig::Bert(config) => bert::append(&mut builder, config),
         EncoderConfig::ModernBert(config) => modern_bert::append(&mut builder, config),
         EncoderConfig::NomicBert(config) => nomic_bert::append(&mut builder, config),
         EncoderConfig::Qwen3(config) => qwen3::append(&mut builder, config),

@@ -10,7 +10,7 @@ use crate::encoder::int8::Input;
 use crate::encoder::mask;
 use crate::encoder::rotary::Rotary;
 use crate::graph::Value;
-use crate::layout::Tokens;
+use crate::layout::{Tokens, flat};
 
 /// Appends the encoder; the result is `[tokens, hidden]`, where padding counts among the tokens.
 pub(super) fn append(builder: &mut Builder<'_>, config: &NomicBertConfig) -> Result<Value, ModelError> {
@@ -53,7 +53,7 @@ fn token_types(builder: &mut Builder<'_>, width: usize) -> Result<Value, ModelEr
     Ok(match builder.tokens {
         Tokens::Rectangle { token_type_ids: Some(ids), .. } => {
             let rows = builder.graph.node("Gather", &[&table, ids], &[]);
-            builder.flat(&rows, width)
+            flat(builder.graph, &rows, width)
         }
         _ => {
             let first = builder.graph.integer(0);

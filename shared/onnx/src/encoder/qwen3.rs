@@ -10,6 +10,7 @@ use crate::encoder::int8::Input;
 use crate::encoder::mask;
 use crate::encoder::rotary::Rotary;
 use crate::graph::Value;
+use crate::layout::flat;
 
 /// Appends the encoder; the result is `[tokens, hidden]`, where padding counts among the tokens.
 pub(super) fn append(builder: &mut Builder<'_>, config: &Qwen3Config) -> Result<Value, ModelError> {
@@ -27,7 +28,7 @@ pub(super) fn append(builder: &mut Builder<'_>, config: &Qwen3Config) -> Result<
             let each = builder.graph.integers(&[-1, heads as i64, size as i64]);
             let each = builder.graph.node("Reshape", &[x, &each], &[]);
             let normed = norm(builder, stem, &each)?;
-            let flat = builder.flat(&normed, heads * size);
+            let flat = flat(builder.graph, &normed, heads * size);
             Ok::<_, ModelError>(rotary.turn(builder, &flat, heads))
         };
         let query = turned(builder, &query, &names.query_norm, heads)?;
@@ -60,5 +61,5 @@ fn repeated(builder: &mut Builder<'_>, x: &Value, config: &Qwen3Config) -> Value
     let one = graph.node("Reshape", &[x, &one], &[]);
     let many = graph.integers(&[1, 1, (heads / groups) as i64, 1]);
     let many = graph.node("Expand", &[&one, &many], &[]);
-    builder.flat(&many, heads * size)
+    flat(builder.graph, &many, heads * size)
 }

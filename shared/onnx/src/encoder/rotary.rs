@@ -6,7 +6,7 @@
 
 use crate::encoder::builder::Builder;
 use crate::graph::{MICROSOFT, Value, int, to};
-use crate::layout::Tokens;
+use crate::layout::{Tokens, flat};
 use crate::proto::DataType;
 
 /// Cosines and sines of the angles, which are computed in fp32 whatever the precision is.
@@ -60,7 +60,7 @@ impl Rotary {
                 self.fused(builder, &row, &places, true)
             }
         };
-        builder.flat(&turned, heads * self.size)
+        flat(builder.graph, &turned, heads * self.size)
     }
 
     /// ONNX Runtime's own node, over `[batch, sequence, heads · size]`; a packed sequence may be longer than the tables.

@@ -5,7 +5,8 @@
 
 use crate::encoder::builder::Builder;
 use crate::encoder::mask::MASKED;
-use crate::graph::{Graph, Value, int, ints, to};
+use crate::graph::{Value, int, ints, to};
+use crate::layout::flat;
 use crate::proto::DataType;
 
 /// How the sequence falls into blocks, computed once for all layers.
@@ -46,16 +47,16 @@ impl Windows {
         let query_pads = graph.node("Concat", &[&none, &none, &none, &none, &missing, &none], &[int("axis", 0)]);
         let key_pads = graph.node("Concat", &[&none, &block, &none, &none, &behind, &none], &[int("axis", 0)]);
 
-        let starts = range(graph, &blocks);
+        let starts = graph.range(&blocks);
         let starts = graph.node("Mul", &[&starts, &block], &[]);
-        let within = range(graph, &span);
+        let within = graph.range(&span);
         let (rows, columns) = (graph.integers(&[1]), graph.integers(&[0]));
         let starts = graph.node("Unsqueeze", &[&starts, &rows], &[]);
         let within = graph.node("Unsqueeze", &[&within, &columns], &[]);
         let keys = graph.node("Add", &[&starts, &within], &[]);
 
         // A key's place before its query's, both counted from the block's beginning.
-        let query = range(graph, &block);
+        let query = graph.range(&block);
         let query = graph.node("Unsqueeze", &[&query, &rows], &[]);
         let key = graph.node("Sub", &[&within, &block], &[]);
         let distance = graph.node("Sub", &[&key, &query], &[]);
@@ -115,13 +116,6 @@ impl Windows {
         let context = graph.node("Reshape", &[&context, &shape], &[]);
         let (from, axis) = (graph.integers(&[0]), graph.integers(&[1]));
         let context = graph.node("Slice", &[&context, &from, &self.sequence, &axis], &[]);
-        tokens.as_tokens(graph, &context, heads * size)
+        flat(graph, &context, heads * size)
     }
-}
-
-/// 0, 1, 2 … below `end`, i64 `[1]`.
-fn range(graph: &mut Graph, end: &Value) -> Value {
-    let (zero, one) = (graph.integer(0), graph.integer(1));
-    let end = graph.node("Squeeze", &[end], &[]);
-    graph.node("Range", &[&zero, &end, &one], &[])
 }

@@ -1,0 +1,79 @@
+//! The graphs for CUDA, as far as a machine without a GPU can tell.
+
+use std::path::Path;
+
+use embtune_cli::Device;
+use embtune_model::ModelDir;
+use embtune_onnx::{Form, Layout, Precision, sentence_encoder};
+use embtune_ort_engine::{Engine, Graph, Output, Tensor};
+use embtune_tokenize::Tokenizer;
+
+fn fixture(name: &str) -> ModelDir {
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
+    ModelDir::open(&parity.join(name)).unwrap()
+}
+
+/// ONNX Runtime checks every type and shape before it looks for kernels: what it misses on a CPU is CUDA's attention
+/// in both precisions, and nothing else.
+#[test]
+fn a_cpu_lacks_only_the_attention_of_variable_length() {
+    let engine = Engine::start(Device::Cpu, None).unwrap();
+    for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense", "tiny-nomic"] {
+        let model = fixture(name);
+        for precision in [Precision::Fp32, Precision::Fp16] {
+            let form = Form { layout: Layout::Packed, precision, normalize: true };
+            let (onnx, folder) = sentence_encoder(&model, form).unwrap();
+            let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
+            let error = engine.sessions(graph, 1, 1).err().unwrap().to_string();
+            let missing = [
+                "Could not find an implementation for PackedMultiHeadAttention",
+                "Failed to find kernel for com.microsoft.PackedMultiHeadAttention",
+            ];
+            assert!(missing.iter().any(|text| error.contains(text)), "{name}, {precision}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_the_kernels_of_variable_length_cannot_hide_is_refused() {
+    for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
+        let model = fixture(name);
+        assert_eq!(Layout::of_cuda(model.config()), Layout::Padded);
+        let form = Form { layout: Layout::Packed, precision: Precision::Fp16, normalize: true };
+        let error = sentence_encoder(&model, form).unwrap_err().to_string();
+        assert!(error.contains("is not packed"), "{error}");
+    }
+}
+
+/// The CPU computes in fp32 where it has no half-precision kernel, and rounds as the graph says.
+#[test]
+fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
+    let engine = Engine::start(Device::Cpu, None).unwrap();
+    for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
+        let model = fixture(name);
+        let tokenizer = Tokenizer::open(&model.tokenizer_file(), 64, false, 1).unwrap();
+        let texts = ["The tide turns twice a day, and the small harbour lives by its timetable.", "harbour"];
+        let rows = tokenizer.encode(&texts, "").unwrap();
+        let longest = rows[0].ids.len();
+        let pad = model.config().pad_token_id() as i64;
+        let mut ids: Vec<i64> = rows.iter().flat_map(|row| row.ids.iter().map(|id| i64::from(*id))).collect();
+        ids.resize(2 * longest, pad);
+        let mask: Vec<i64> = (0..2 * longest).map(|place| i64::from(place < longest + rows[1].ids.len())).collect();
+        let shape = [2, longest];
+        let inputs = [("input_ids", Tensor::I64(&ids, &shape)), ("attention_mask", Tensor::I64(&mask, &shape))];
+        let [half, single] = [Precision::Fp16, Precision::Fp32].map(|precision| {
+            let form = Form { layout: Layout::Padded, precision, normalize: true };
+            let (onnx, folder) = sentence_encoder(&model, form).unwrap();
+            let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
+            let mut session = engine.sessions(graph, 1, 1).unwrap().pop().unwrap();
+            let Some(Output::F32(vectors, _)) = session.run(&inputs).unwrap().into_iter().next() else {
+                panic!("floats")
+            };
+            vectors
+        });
+        for (half, single) in half.chunks_exact(32).zip(single.chunks_exact(32)) {
+            let cosine: f32 = half.iter().zip(single).map(|(a, b)| a * b).sum();
+            assert!((0.999..0.999_999_9).contains(&cosine), "{name}: cosine {cosine}");
+        }
+    }
+}

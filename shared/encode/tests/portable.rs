@@ -1,0 +1,110 @@
+//! The file that other programs get, `model.onnx`, run as they run it: padded rows, pooled outside.
+
+use std::path::Path;
+
+use embtune_cli::Device;
+use embtune_model::{EncoderConfig, ModelDir, Pooling};
+use embtune_onnx::portable;
+use embtune_ort_engine::{Engine, Graph, Output, Tensor};
+use embtune_tokenize::Tokenizer;
+use serde_json::Value;
+
+/// Where short rows are filled up. Left is where the reference puts padding for language models.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// Each row's hidden states `[tokens, hidden]`, from one batch of all rows.
+fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Side) -> Vec<Vec<f32>> {
+    let longest = rows.iter().map(Vec::len).max().unwrap();
+    let (mut ids, mut mask) = (Vec::new(), Vec::new());
+    for row in rows {
+        let padding = longest - row.len();
+        let (left, right) = if side == Side::Left { (padding, 0) } else { (0, padding) };
+        let pad = |count| std::iter::repeat_n(model.config().pad_token_id() as i64, count);
+        ids.extend(pad(left).chain(row.iter().map(|id| i64::from(*id))).chain(pad(right)));
+        mask.extend((0..longest).map(|place| i64::from((left..left + row.len()).contains(&place))));
+    }
+    let onnx = portable(model).unwrap();
+    let graph = Graph { onnx: &onnx, weights_folder: Some(model.root()) };
+    let mut session = engine.sessions(graph, 1, 2).unwrap().pop().unwrap();
+    let shape = [rows.len(), longest];
+    let zeros = vec![0; ids.len()];
+    let mut inputs = vec![("input_ids", Tensor::I64(&ids, &shape)), ("attention_mask", Tensor::I64(&mask, &shape))];
+    if matches!(model.config().name(), "BERT" | "NomicBERT") {
+        inputs.push(("token_type_ids", Tensor::I64(&zeros, &shape)));
+    }
+    let Some(Output::F32(hidden, _)) = session.run(&inputs).unwrap().into_iter().next() else { panic!("floats") };
+    let width = model.config().hidden_size();
+    let states = hidden.chunks_exact(longest * width).zip(mask.chunks_exact(longest));
+    let tokens = |(states, mask): (&[f32], &[i64])| {
+        let rows = states.chunks_exact(width).zip(mask).filter(|(_, is_token)| **is_token == 1);
+        rows.flat_map(|(state, _)| state.to_vec()).collect()
+    };
+    states.map(tokens).collect()
+}
+
+/// Up to its length, which cosines do not see.
+fn pooled(states: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
+    let tokens: Vec<&[f32]> = states.chunks_exact(width).collect();
+    let sum = |weight: fn(usize) -> f32| {
+        (0..width).map(|i| tokens.iter().enumerate().map(|(place, token)| weight(place) * token[i]).sum()).collect()
+    };
+    match pooling {
+        Pooling::Cls => tokens[0].to_vec(),
+        Pooling::LastToken => tokens[tokens.len() - 1].to_vec(),
+        Pooling::Max => (0..width).map(|i| tokens.iter().map(|token| token[i]).fold(f32::MIN, f32::max)).collect(),
+        Pooling::Mean | Pooling::MeanSqrtLen => sum(|_| 1.0),
+        Pooling::WeightedMean => sum(|place| place as f32 + 1.0),
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn other_programs_get_the_reference_s_vectors() {
+    let engine = Engine::start(Device::Cpu, None).unwrap();
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
+    for name in [
+        "tiny-bert",
+        "tiny-xlmr",
+        "tiny-roberta",
+        "tiny-mpnet",
+        "tiny-distilbert",
+        "tiny-modernbert",
+        "tiny-nomic",
+        "tiny-qwen3",
+    ] {
+        let model = ModelDir::open(&parity.join(name)).unwrap();
+        let figures: Value =
+            serde_json::from_slice(&std::fs::read(parity.join(format!("{name}.json"))).unwrap()).unwrap();
+        // Longer than a window wherever the model has the positions.
+        let (key, length) = match figures.get("embeddings_512") {
+            Some(_) => ("embeddings_512", 512),
+            None => ("embeddings", model.max_seq_length()),
+        };
+        let texts: Vec<&str> = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+        let tokenizer = Tokenizer::open(&model.tokenizer_file(), length, model.lower_cases(), 1).unwrap();
+        let rows: Vec<_> = tokenizer.encode(&texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
+        // Positions that are learned count from the left end of a row, padding or not.
+        let sides = match model.config() {
+            EncoderConfig::Bert(_) => [Side::Right].as_slice(),
+            _ => &[Side::Right, Side::Left],
+        };
+        for side in sides {
+            let states = hidden_states(&engine, &model, &rows, *side);
+            for (index, states) in states.iter().enumerate() {
+                let found = pooled(states, model.config().hidden_size(), model.pooling());
+                let expected: Vec<f32> =
+                    figures[key][index].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
+                let cosine = cosine(&found, &expected);
+                assert!(cosine > 0.999_99, "{name}, padding {side:?}, text {index}: cosine {cosine}");
+            }
+        }
+    }
+}
