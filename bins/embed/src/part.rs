@@ -3,8 +3,8 @@
 //! A file beside the output: a line of JSON that says what the vectors are made with, then blocks, one for each window
 //! of the run: the length of what follows (u32), its XXH3 (u64), and for each record in order its key (u64) and its
 //! answer, all little-endian. A block is written as soon as it is computed, which survives the end of the process at any
-//! moment, and is on the disk ten seconds later at most, which survives a power cut. A block that is not whole ends the
-//! file: it is cut off.
+//! moment; the first one after every ten seconds forces all to the disk, which survives a power cut. A block that is not
+//! whole ends the file: it is cut off.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -25,7 +25,7 @@ const MOST_HEADER_BYTES: u64 = 1 << 20;
 /// Length and checksum of a block.
 const BLOCK_HEADER_BYTES: usize = 12;
 const KEY_BYTES: usize = 8;
-/// How long a block may be lost to a power cut.
+/// How long blocks wait before the next one forces them to the disk.
 const SYNC_AFTER: Duration = Duration::from_secs(10);
 
 /// What the run is, as the first line says it; a run that is something else does not go on with the file.

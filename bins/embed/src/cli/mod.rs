@@ -46,6 +46,29 @@ Verification:
   table: the 20 lowest cosines, lowest first, then lines that begin with # for the lowest, the mean
   and the counts. Exit code 1: a cosine is below --min-cosine, or one side lacks an id.
 
+Interruptions:
+  With --resume, what the model has computed of each window is added to .NAME.part beside the output
+  NAME at once, which survives the end of the process at any moment; it is forced to the disk with
+  the first window after every ten seconds, which bounds what a power cut costs. The same command
+  then goes on behind it: nothing that was kept is computed again, and from files the output has the
+  same bytes as without the break. Model, prompt, length, precision, shard and input must be what
+  they were; a difference is named and refused. The form of the output and its numbers may change,
+  and the input may have grown at its end. Standard input can be resumed when the same data comes
+  again; standard output cannot. The file takes 4 bytes an element and is removed when the output is
+  whole. A killed run leaves its unfinished output, .NAME.*.tmp, which nothing needs.
+
+Shards:
+  --shard 2/4 takes the 2nd, 6th, 10th record and so on. Bad records count, too, and one shard
+  reports each. A job array that counts from 0 adds 1. The shards together have the records of the
+  whole; of JSON Lines, paste -d '\\n' of all shards in order brings back the order of the input,
+  with empty lines at the end where a shard is shorter.
+
+Cache:
+  --cache keeps each vector under the model's fingerprint and the XXH3 (128 bits) of text, prompt,
+  length and precision, in one redb database a model. --dtype, --truncate-dim and --format do not
+  matter: the vector is kept as the model gives it. Processes may share the folder. A database never
+  shrinks; remove the file to empty it. A damaged one is an error that names it.
+
 Memory:
   The model, and a window of 4,096 records or 16 MB of lines, whichever is less, at each of four
   stages. Vectors of a binary format wait in an unnamed temporary file beside the output (in TMPDIR
