@@ -15,6 +15,8 @@ use crate::encoder::{EncodeError, Options};
 
 /// Bytes of weights from which sessions are not multiplied.
 const LARGE_WEIGHTS: u64 = 512 << 20;
+/// Bytes of weights times bytes of text that a CPU of two cores works off in about a minute.
+const CPU_MINUTE: u64 = 128_000_000_000_000;
 
 /// A model's graph on its device.
 pub struct Runner {
@@ -24,6 +26,7 @@ pub struct Runner {
     kernels: Vec<Kernels>,
     fallback: Option<String>,
     batch_tokens: usize,
+    window_bytes: usize,
     shape: BatchShape,
     dim: usize,
 }
@@ -48,6 +51,7 @@ impl Runner {
             kernels: Vec::new(),
             fallback: engine.fallback().map(str::to_owned),
             batch_tokens: options.batch_tokens.unwrap_or(default_batch_tokens(device, threads)),
+            window_bytes: window_bytes(model, device),
             shape,
             dim: model.dimension(),
         })
@@ -61,6 +65,12 @@ impl Runner {
     /// What the encoder computes in.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Bytes of text beyond which there is no use in giving [`run`](Self::run) more at once: on a CPU what takes about a
+    /// minute, so that a caller who stops, or is stopped, between two calls loses no more.
+    pub fn window_bytes(&self) -> usize {
+        self.window_bytes
     }
 
     /// The device that runs the model.
@@ -160,6 +170,12 @@ fn sessions(model: &ModelDir, device: Device, threads: usize) -> (usize, usize) 
         Device::Cpu => (1, threads),
         _ => (1, 1),
     }
+}
+
+/// By the weights alone, so that the same text always falls into the same batches.
+fn window_bytes(model: &ModelDir, device: Device) -> usize {
+    let weights = model.weights_file().metadata().map_or(0, |file| file.len());
+    if device == Device::Cpu { usize::try_from(CPU_MINUTE / weights.max(1)).unwrap_or(usize::MAX) } else { usize::MAX }
 }
 
 /// On a CPU small batches stay in the cache (measured best around 512 tokens a thread with all-MiniLM-L6-v2); a GPU

@@ -70,10 +70,10 @@ Cache:
   shrinks; remove the file to empty it. A damaged one is an error that names it.
 
 Memory:
-  The model, and a window of 4,096 records or 16 MB of lines, whichever is less, at each of four
-  stages. Vectors of a binary format wait in an unnamed temporary file beside the output (in TMPDIR
-  for stdout), because the header, which comes first, holds their number; 8 bytes an id are kept to
-  refuse double ids.
+  The model, and a window of 4,096 records, 16 MB of lines or, on a CPU, what takes about a minute,
+  whichever is least, at each of four stages. Vectors of a binary format wait in an unnamed temporary
+  file beside the output (in TMPDIR for stdout), because the header, which comes first, holds their
+  number; 8 bytes an id are kept to refuse double ids.
 
 Examples:
   Embed a corpus into a file of vectors:

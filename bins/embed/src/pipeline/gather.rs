@@ -29,6 +29,7 @@ struct State {
     bytes: usize,
     /// Records that the window may hold.
     limit: usize,
+    most_bytes: usize,
     /// The reader waits for its input.
     is_waiting: bool,
     /// Windows that were taken and are not written yet.
@@ -49,11 +50,13 @@ enum End {
 }
 
 impl Gather {
-    pub(super) fn new() -> Self {
+    /// Windows of `most_bytes`, or as many as the memory allows.
+    pub(super) fn new(most_bytes: usize) -> Self {
         let state = State {
             records: Vec::new(),
             bytes: 0,
             limit: FIRST_RECORDS,
+            most_bytes: most_bytes.min(MOST_BYTES),
             is_waiting: false,
             in_flight: 0,
             end: End::Open,
@@ -165,6 +168,6 @@ impl Drop for Reading<'_> {
 
 impl State {
     fn is_full(&self) -> bool {
-        self.records.len() >= self.limit || self.bytes >= MOST_BYTES
+        self.records.len() >= self.limit || self.bytes >= self.most_bytes
     }
 }

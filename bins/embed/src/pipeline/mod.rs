@@ -51,12 +51,12 @@ pub(crate) fn run(
     is_live: bool,
     session: &Session,
 ) -> anyhow::Result<Times> {
-    let gather = &Arc::new(Gather::new());
+    let (front, runner, interrupt) = (&Arc::clone(encoder.front()), encoder.runner(), session.interrupt());
+    let gather = &Arc::new(Gather::new(runner.window_bytes()));
     if is_live {
         let gather = Arc::clone(gather);
         source.on_wait(move || gather.wait_for_input());
     }
-    let (front, runner, interrupt) = (&Arc::clone(encoder.front()), encoder.runner(), session.interrupt());
     thread::scope(|scope| {
         let ending = Ending { gather, interrupt };
         let (to_infer, tokenised) = sync_channel(0);
