@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Times embtune beside sentence-transformers: the same texts, model, threads and length, in turns; medians and ratios.
+"""Times embtune beside sentence-transformers and fastembed: the same texts, model, threads and length, in turns; medians
+and ratios.
 
 The machine may be busy, so the two run one after the other in every round and only their ratio is to be trusted.
 """
@@ -32,8 +33,9 @@ def ours_embed(options, path, precision):
     command = [f"{options.bin}/embed", "--model", options.model, "--device", "cpu", "--threads", str(options.threads)]
     command += ["--precision", precision, "-v"]
     _, error, wall, memory = run([*command, path, "-o", "/dev/null", "--format", "safetensors"])
-    found = re.search(r"(\d+) tokens in ([\d.]+) s", error)
-    return int(found[1]) / float(found[2]), wall, memory
+    found = re.search(r"(\d+) texts, (\d+) tokens in ([\d.]+) s", error)
+    lengths.append(int(found[2]) / int(found[1]))
+    return int(found[2]) / float(found[3]), wall, memory
 
 
 def ours_train(options, path, precision):
@@ -57,6 +59,28 @@ def reference(options, work, path, *flags):
     return measured["tokens"] / measured["seconds"], wall, memory
 
 
+def onnx(options, work, *flags):
+    """What bench_onnx.py says; its packages are laid over those of the environment."""
+    os.environ["PYTHONPATH"] = options.readers
+    script = str(pathlib.Path(__file__).with_name("bench_onnx.py"))
+    out, _, wall, memory = run([options.python, script, work, "--threads", str(options.threads), *flags])
+    del os.environ["PYTHONPATH"]
+    return json.loads(out), wall, memory
+
+
+def fastembed(options, path):
+    flags = ["--model", options.model, "--input", path, "--st2onnx", f"{options.bin}/st2onnx"]
+    measured, wall, memory = onnx(options, "fastembed", *flags)
+    return measured["tokens"] / measured["seconds"], wall, memory
+
+
+def operations_a_token(model, length):
+    """Of all products of matrices: linear layers, and attention in a text of `length` tokens."""
+    config = json.loads(pathlib.Path(model, "config.json").read_text())
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    return config["num_hidden_layers"] * 2 * (4 * hidden * hidden + 2 * hidden * inner + 2 * hidden * length)
+
+
 def head(source, target, lines):
     with open(source, encoding="utf-8") as records:
         target.write_text("".join(record for record, _ in zip(records, range(lines))), encoding="utf-8")
@@ -66,6 +90,7 @@ def head(source, target, lines):
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--bin", required=True, help="folder of the filters")
 parser.add_argument("--python", required=True, help="Python that has sentence-transformers")
+parser.add_argument("--readers", required=True, help="its packages with fastembed and onnx")
 parser.add_argument("--model", required=True)
 parser.add_argument("--texts", required=True, help="documents JSONL for embed")
 parser.add_argument("--pairs", required=True, help="pairs JSONL for mnrl-train")
@@ -73,6 +98,7 @@ parser.add_argument("--count", type=int, default=96, help="number of pairs; a ba
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 options = parser.parse_args()
+lengths = []  # tokens of a text
 overheads = []  # seconds of mnrl-train outside its steps: start, loading, saving
 works = {
     f"embed, {precision}": (
@@ -81,6 +107,7 @@ works = {
     )
     for precision in ("fp32", "int8")
 }
+works["embed, fastembed"] = (lambda path: ours_embed(options, path, "fp32"), lambda path: fastembed(options, path))
 for precision in ("fp32", "bf16"):
     works[f"train, {precision}"] = (
         lambda path, precision=precision: ours_train(options, path, precision),
@@ -97,10 +124,17 @@ with tempfile.TemporaryDirectory() as folder:
         speed = [statistics.median(side[0] for side in sides) for sides in zip(*results)]
         ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in results)
         wall = statistics.median(theirs[1] / mine[1] for mine, theirs in results)
+        if work == "embed, fp32":
+            # In turns: the machine's speed changes from minute to minute.
+            turns = [(ours(path)[0], onnx(options, "gemm")[0]["gflops"]) for _ in range(options.rounds)]
         rows.append((work, speed, ratio, wall, [max(side[2] for side in sides) for sides in zip(*results)]))
 
-print(f"{options.threads} threads, median of {options.rounds} rounds; sentence-transformers on the right")
-print(f"{'':12}{'tokens/s':>20}{'ratio':>8}{'whole process':>15}{'peak memory, MB':>18}")
+print(f"{options.threads} threads, median of {options.rounds} rounds; sentence-transformers, or fastembed, on the right")
+print(f"{'':17}{'tokens/s':>20}{'ratio':>8}{'whole process':>15}{'peak memory, MB':>18}")
 for work, (mine, theirs), ratio, wall, (mine_mb, theirs_mb) in rows:
-    print(f"{work:12}{mine:>10,.0f} {theirs:>9,.0f}{ratio:>7.2f}x{wall:>14.2f}x{mine_mb:>10,.0f} {theirs_mb:>7,.0f}")
+    print(f"{work:17}{mine:>10,.0f} {theirs:>9,.0f}{ratio:>7.2f}x{wall:>14.2f}x{mine_mb:>10,.0f} {theirs_mb:>7,.0f}")
+billions = operations_a_token(options.model, statistics.mean(lengths)) / 1e9
+share = statistics.median(mine * billions / bare for mine, bare in turns)
+mine, bare = (statistics.median(side) for side in zip(*turns))
+print(f"embed, fp32: products of {mine * billions:,.0f} GFLOP/s, {share:.0%} of ONNX Runtime's MatMul alone ({bare:,.0f})")
 print(f"mnrl-train outside its steps (start, load, save): {statistics.median(overheads):.1f} s")
