@@ -40,6 +40,9 @@ impl ThreadArgs {
     }
 }
 
+/// The flag that every filter with ONNX Runtime has.
+pub(crate) const ORT_LIBRARY: &str = "ort_library";
+
 /// [`ComputeArgs`] of a filter that uses ONNX Runtime.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Compute")]
@@ -49,6 +52,6 @@ pub struct OrtArgs {
     pub compute: ComputeArgs,
 
     /// ONNX Runtime's library [default: beside the program, then where make deps put it]
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    #[arg(id = ORT_LIBRARY, long = "ort-library", value_name = "FILE", env = "ORT_DYLIB_PATH")]
     pub ort_library: Option<PathBuf>,
 }

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::caught::is_caught;
+use crate::compute::ORT_LIBRARY;
+use crate::environment::{ONNX_RUNTIME, start_with};
 use crate::interrupt::Interrupted;
 use crate::log::Level;
 use crate::{ClosedPipe, Common, Session, generate};
@@ -66,11 +68,14 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
 
 /// The flags, or `None` when the man page is asked for: the operands that a filter requires are then not there.
 ///
-/// Every flag must have a help text; `debug_assert` in each filter's tests checks the rest.
+/// A filter that may load ONNX Runtime first sees to its environment. Every flag must have a help text; `debug_assert` in each filter's tests checks the rest.
 fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     let mut matches = F::command().help_expected(true).try_get_matches()?;
     if matches.contains_id("generate") {
         return Ok(None);
+    }
+    if matches.try_contains_id(ORT_LIBRARY).is_ok() {
+        start_with(&ONNX_RUNTIME);
     }
     F::from_arg_matches_mut(&mut matches).map(Some)
 }
