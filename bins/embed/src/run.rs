@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use embtune_cli::{Device, Outcome, Session, Skipper};
 use embtune_encode::{Encoder, Kernels, Options};
-use embtune_model::{ModelDir, locate};
+use embtune_model::{AnyEncoder, AnyModelDir, locate};
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cache::Cache;
@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     );
     let skipper = Skipper::new(cli.input.records.on_error, session);
     let mut source = Source::open(&cli.input, cli.flow.shard, &skipper, session)?;
-    let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    let model = AnyModelDir::open_any(&locate(&cli.model.model, cli.model.offline)?)?;
     let prompt = prompt(&cli, &model, session);
     let normalized = model.normalizes() && !cli.output.no_normalize;
     let mut encoder = load(&cli, &model, &prompt, normalized, session)?;
@@ -148,7 +148,7 @@ fn tell_kernels(kernels: &[Kernels], session: &Session) {
     }
 }
 
-fn recipe(model: &ModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
+fn recipe(model: &AnyModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
     Ok(Recipe {
         generation: Recipe::GENERATION,
         model: model.fingerprint()?,
@@ -169,7 +169,7 @@ fn dim(cli: &Cli, all: usize) -> anyhow::Result<usize> {
 }
 
 /// The text that goes before each text; a model that has prompts and is asked without a role is worth a warning.
-fn prompt(cli: &Cli, model: &ModelDir, session: &Session) -> String {
+fn prompt(cli: &Cli, model: &AnyModelDir, session: &Session) -> String {
     if let Some(prompt) = &cli.text.prompt {
         return prompt.clone();
     }
@@ -179,7 +179,7 @@ fn prompt(cli: &Cli, model: &ModelDir, session: &Session) -> String {
     model.prompt(cli.text.role.map(Into::into)).to_owned()
 }
 
-fn load(cli: &Cli, model: &ModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
+fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
     let options = Options {
         prompt,
         max_seq_length: cli.text.max_seq_length,
@@ -197,6 +197,9 @@ fn load(cli: &Cli, model: &ModelDir, prompt: &str, normalized: bool, session: &S
     }
     if cli.compute.ort.compute.device == Device::Auto && encoder.device() != Device::Cpu {
         session.notice(format!("running on {}", encoder.device()));
+    }
+    if let AnyEncoder::Onnx(file) = model.encoder() {
+        session.info(format!("the model runs through {}: {}", file.name(), file.why));
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));
     Ok(encoder)

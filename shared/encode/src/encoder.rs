@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use embtune_cli::Device;
-use embtune_model::{ModelDir, ModelError};
+use embtune_model::{AnyModelDir, ModelError};
 use embtune_onnx::Precision;
 use embtune_ort_engine::{EngineError, Kernels};
 use embtune_tokenize::TokenizeError;
@@ -31,6 +31,23 @@ pub enum EncodeError {
         asked: usize,
         /// What the model can.
         most: usize,
+    },
+    /// No length at which texts are cut.
+    #[error(
+        "{directory}: nothing says how many tokens the model takes: neither sentence_bert_config.json, \
+         tokenizer_config.json nor config.json\nhint: --max-seq-length NUM"
+    )]
+    Endless {
+        /// The model directory.
+        directory: String,
+    },
+    /// An ONNX file that is no sentence encoder, or not the one that its directory describes.
+    #[error("{file}: {what}")]
+    Onnx {
+        /// The file.
+        file: String,
+        /// What was expected and what was found.
+        what: String,
     },
     /// The device has no kernels for the precision.
     #[error("precision {precision} does not run on {device}\nhint: --precision {instead}")]
@@ -62,7 +79,7 @@ pub struct Options<'a> {
     pub prompt: &'a str,
     /// Tokens at which a text is cut; the model's own number when absent.
     pub max_seq_length: Option<usize>,
-    /// Whether vectors are divided by their length; [`ModelDir::normalizes`] is the model's own word.
+    /// Whether vectors are divided by their length; [`AnyModelDir::normalizes`] is the model's own word.
     pub normalize: bool,
     /// What the encoder computes in.
     pub precision: Precision,
@@ -100,7 +117,7 @@ impl Encoder {
     ///
     /// # Errors
     /// A damaged model, no ONNX Runtime, a device that cannot run.
-    pub fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+    pub fn load(model: &AnyModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
         Ok(Self { front: Arc::new(Front::load(model, options)?), runner: Runner::load(model, options)? })
     }
 

@@ -1,6 +1,6 @@
 //! Texts to rows of tokens, as the model wants them.
 
-use embtune_model::ModelDir;
+use embtune_model::AnyModelDir;
 use embtune_tokenize::{Tokenizer, Tokens};
 
 use crate::encoder::{EncodeError, Options};
@@ -13,15 +13,20 @@ pub struct Front {
 }
 
 impl Front {
-    pub(crate) fn load(model: &ModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
-        let most = model.config().max_length();
+    pub(crate) fn load(model: &AnyModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+        let most = model.encoder().max_length();
         let max_seq_length = match options.max_seq_length {
             Some(asked) if asked > most => return Err(EncodeError::TooLong { asked, most }),
             Some(asked) => asked,
             None => model.max_seq_length(),
         };
+        if max_seq_length == usize::MAX {
+            return Err(EncodeError::Endless { directory: model.root().display().to_string() });
+        }
         let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_seq_length, model.lower_cases(), options.threads)?;
-        tokenizer.check_vocabulary(model.config().vocab_size())?;
+        if let Some(size) = model.encoder().vocab_size() {
+            tokenizer.check_vocabulary(size)?;
+        }
         Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
     }
 

@@ -75,11 +75,11 @@ impl DenseActivation {
 
 impl Dense {
     /// Reads module `index` from its folder, `path` under `root`; `dimension` elements come out of the one before.
-    pub(crate) fn read(root: &Path, path: PathBuf, index: usize, dimension: usize) -> Result<Self, ModelError> {
+    pub(crate) fn read(root: &Path, path: PathBuf, index: usize, dimension: Option<usize>) -> Result<Self, ModelError> {
         let file = root.join(&path).join("config.json");
         let raw: RawDense = json::read(&file)?;
         let refuse = |what: String| Err(ModelError::content(&file, what));
-        if raw.in_features != dimension {
+        if let Some(dimension) = dimension.filter(|dimension| *dimension != raw.in_features) {
             return refuse(format!("in_features is {}, but vectors of {dimension} elements come in", raw.in_features));
         }
         if raw.out_features == 0 {

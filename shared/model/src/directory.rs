@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::encoder::Refusal;
 use crate::modules::Head;
-use crate::{Dense, EncoderConfig, ModelError, Parameter, Pooling, Weights, fingerprint, json};
+use crate::{
+    AnyEncoder, Dense, DenseWeights, EncoderConfig, ModelError, OnnxEncoder, Parameter, Pooling, Weights, fingerprint,
+    json,
+};
 
 /// Heads for other uses of the encoder (bge-m3's), which sentence-transformers does not read.
 const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
@@ -29,18 +33,23 @@ pub enum Role {
     Document,
 }
 
-/// How a directory's model turns a text into a vector.
+/// How a directory's model turns a text into a vector; `E` is its encoder.
 #[derive(Debug, Clone)]
-pub struct ModelDir {
+pub struct ModelDir<E = EncoderConfig> {
     root: PathBuf,
-    config: EncoderConfig,
+    encoder: E,
     head: Head,
     prompts: BTreeMap<String, String>,
     max_seq_length: usize,
     do_lower_case: bool,
-    /// Relative to the root: the encoder's weights, then those of each Dense module.
+    /// Files of the encoder, relative to the root.
     weights: Vec<PathBuf>,
+    /// The weights of each Dense module, relative to the root.
+    dense_weights: Vec<PathBuf>,
 }
+
+/// A directory whose encoder embtune computes itself, or through an ONNX file of the directory.
+pub type AnyModelDir = ModelDir<AnyEncoder>;
 
 #[derive(Deserialize, Default)]
 struct RawTransformer {
@@ -62,19 +71,78 @@ struct RawTokenizer {
 }
 
 impl ModelDir {
-    /// Reads a directory's configuration; weights and tokenizer are only looked for.
+    /// Reads the configuration of a directory whose encoder embtune knows; weights and tokenizer are only looked for.
     ///
     /// # Errors
     /// A file that is missing or damaged, a model that embtune does not know.
     pub fn open(root: &Path) -> Result<Self, ModelError> {
+        let model = AnyModelDir::open_any(root)?;
+        match &model.encoder {
+            AnyEncoder::Known(config) => Ok(model.with_encoder(config.clone())),
+            AnyEncoder::Onnx(file) => Err(ModelError::Unsupported {
+                directory: root.display().to_string(),
+                what: format!("{}\nhint: only embed runs such a model, through its {}", file.why, file.name()),
+            }),
+        }
+    }
+
+    /// The encoder.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.encoder
+    }
+
+    /// Elements of a text's vector.
+    pub fn dimension(&self) -> usize {
+        self.dense().last().map_or(self.encoder.hidden_size(), |dense| dense.out_features)
+    }
+
+    /// Every tensor that makes a text's vector: the encoder's, then those of [`ModelDir::dense`].
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = self.encoder.parameters();
+        parameters.extend(self.dense().iter().flat_map(Dense::parameters));
+        parameters
+    }
+
+    /// The encoder's weights: `model.safetensors`, or where there is none `pytorch_model.bin`.
+    pub fn weights_file(&self) -> PathBuf {
+        self.weights.first().map_or_else(PathBuf::new, |file| self.root.join(file))
+    }
+
+    /// Maps the weights and checks their shapes.
+    ///
+    /// # Errors
+    /// A damaged file, a tensor that is missing or has another shape.
+    pub fn weights(&self) -> Result<Weights, ModelError> {
+        Weights::open(self)
+    }
+}
+
+impl AnyModelDir {
+    /// Reads a directory's configuration; weights and tokenizer are only looked for. An encoder that embtune does not
+    /// know, or whose weights it cannot read, is the directory's ONNX file, if there is one.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged, a model that embtune can neither compute nor run.
+    pub fn open_any(root: &Path) -> Result<Self, ModelError> {
         if !root.is_dir() {
             return Err(ModelError::content(root, "no such model directory"));
         }
         let config_file = root.join("config.json");
-        let config = EncoderConfig::from_json(json::read(&config_file)?).map_err(|refusal| match refusal {
-            Refusal::Content(what) => ModelError::content(&config_file, what),
-            Refusal::Unsupported(what) => ModelError::Unsupported { directory: root.display().to_string(), what },
-        })?;
+        let json: Value = json::read(&config_file)?;
+        let encoder = match EncoderConfig::from_json(&json) {
+            Ok(config) => find_weights(root, Path::new("")).map(|weights| (AnyEncoder::Known(config), vec![weights])),
+            Err(Refusal::Content(what)) => return Err(ModelError::content(&config_file, what)),
+            Err(Refusal::Unsupported(what)) => {
+                Err(ModelError::Unsupported { directory: root.display().to_string(), what })
+            }
+        };
+        let (encoder, weights) = match encoder {
+            Ok(known) => known,
+            Err(error) => {
+                let onnx = OnnxEncoder::find(root, &json, error)?;
+                (AnyEncoder::Onnx(onnx.encoder), onnx.files)
+            }
+        };
         let transformer: RawTransformer =
             json::read_optional(&root.join("sentence_bert_config.json"))?.unwrap_or_default();
         let tokenizer: RawTokenizer = json::read_optional(&root.join("tokenizer_config.json"))?.unwrap_or_default();
@@ -83,30 +151,50 @@ impl ModelDir {
         let limit = transformer.max_seq_length.or(tokenizer.model_max_length.map(|length| length as usize));
         let tokenizer_file = root.join(TOKENIZER);
         std::fs::metadata(&tokenizer_file).map_err(|error| ModelError::io(&tokenizer_file, error))?;
-        let head = Head::read(root, config.hidden_size())?;
-        let mut weights = vec![find_weights(root, Path::new(""))?];
-        for dense in &head.dense {
-            weights.push(find_weights(root, &dense.path)?);
-        }
+        // Of a file only the modules know what it gives.
+        let hidden_size = match &encoder {
+            AnyEncoder::Known(config) => Some(config.hidden_size()),
+            AnyEncoder::Onnx(_) => None,
+        };
+        let head = Head::read(root, hidden_size)?;
+        let dense_weights: Result<_, ModelError> =
+            head.dense.iter().map(|dense| find_weights(root, &dense.path)).collect();
         Ok(Self {
             head,
             weights,
-            max_seq_length: limit.unwrap_or(usize::MAX).clamp(1, config.max_length()),
+            dense_weights: dense_weights?,
+            max_seq_length: limit.unwrap_or(usize::MAX).clamp(1, encoder.max_length()),
             do_lower_case: transformer.do_lower_case,
             prompts: prompts.prompts,
             root: root.to_owned(),
-            config,
+            encoder,
         })
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &AnyEncoder {
+        &self.encoder
+    }
+}
+
+impl<E> ModelDir<E> {
+    /// The same directory, seen as one of another encoder.
+    pub fn with_encoder<F>(&self, encoder: F) -> ModelDir<F> {
+        ModelDir {
+            root: self.root.clone(),
+            encoder,
+            head: self.head.clone(),
+            prompts: self.prompts.clone(),
+            max_seq_length: self.max_seq_length,
+            do_lower_case: self.do_lower_case,
+            weights: self.weights.clone(),
+            dense_weights: self.dense_weights.clone(),
+        }
     }
 
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// The encoder.
-    pub fn config(&self) -> &EncoderConfig {
-        &self.config
     }
 
     /// How token vectors become one vector.
@@ -119,22 +207,28 @@ impl ModelDir {
         &self.head.dense
     }
 
-    /// Elements of a text's vector.
-    pub fn dimension(&self) -> usize {
-        self.dense().last().map_or(self.config.hidden_size(), |dense| dense.out_features)
-    }
-
-    /// Every tensor that makes a text's vector: the encoder's, then those of [`ModelDir::dense`].
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let mut parameters = self.config.parameters();
-        parameters.extend(self.dense().iter().flat_map(Dense::parameters));
-        parameters
-    }
-
     /// Files of heads that belong to the encoder, but make no part of a text's vector: a training leaves them as they
     /// are, and after it they no longer fit the encoder. [`crate::save`] copies them.
     pub fn other_heads(&self) -> Vec<&'static str> {
         OTHER_HEADS.into_iter().filter(|name| self.root.join(name).is_file()).collect()
+    }
+
+    /// Whether `modules.json` says what follows the encoder.
+    pub fn has_modules(&self) -> bool {
+        !self.head.files.is_empty()
+    }
+
+    /// Elements of a hidden state, where the modules behind the encoder say it.
+    pub fn pooled_size(&self) -> Option<usize> {
+        self.dense().first().map(|dense| dense.in_features).or(self.head.pooled_size)
+    }
+
+    /// Maps the weights of [`ModelDir::dense`] and checks their shapes.
+    ///
+    /// # Errors
+    /// A damaged file, a tensor that is missing or has another shape.
+    pub fn dense_weights(&self) -> Result<DenseWeights, ModelError> {
+        DenseWeights::open(self.dense(), self.dense_weights.iter().map(|file| self.root.join(file)))
     }
 
     /// Whether the model itself makes its vectors' length 1.
@@ -142,7 +236,7 @@ impl ModelDir {
         self.head.normalize
     }
 
-    /// Tokens at which a text is cut, special tokens included.
+    /// Tokens at which a text is cut, special tokens included; [`usize::MAX`] where nothing says it.
     pub fn max_seq_length(&self) -> usize {
         self.max_seq_length
     }
@@ -155,16 +249,6 @@ impl ModelDir {
     /// The tokenizer's file.
     pub fn tokenizer_file(&self) -> PathBuf {
         self.root.join(TOKENIZER)
-    }
-
-    /// The encoder's weights: `model.safetensors`, or where there is none `pytorch_model.bin`.
-    pub fn weights_file(&self) -> PathBuf {
-        self.weights.first().map_or_else(PathBuf::new, |file| self.root.join(file))
-    }
-
-    /// Every file of weights: the encoder's, then one for each of [`ModelDir::dense`].
-    pub(crate) fn weights_files(&self) -> impl Iterator<Item = PathBuf> {
-        self.weights.iter().map(|file| self.root.join(file))
     }
 
     /// What the model wants before a text; empty for no role, or where it has no prompt for it.
@@ -185,12 +269,10 @@ impl ModelDir {
         [Role::Query, Role::Document].into_iter().any(|role| !self.prompt(Some(role)).is_empty())
     }
 
-    /// Maps the weights and checks their shapes.
-    ///
-    /// # Errors
-    /// A damaged file, a tensor that is missing or has another shape.
-    pub fn weights(&self) -> Result<Weights, ModelError> {
-        Weights::open(self)
+    /// Bytes of the encoder's files.
+    pub fn encoder_bytes(&self) -> u64 {
+        let bytes = |file: &PathBuf| self.root.join(file).metadata().map_or(0, |file| file.len());
+        self.weights.iter().map(bytes).sum()
     }
 
     /// Names the model's content: configuration, tokenizer and weights.
@@ -201,7 +283,7 @@ impl ModelDir {
         let mut files: Vec<PathBuf> = ["config.json", "modules.json"].map(PathBuf::from).into();
         files.extend(self.head.files.iter().cloned());
         files.extend(["sentence_bert_config.json", TOKENIZER].map(PathBuf::from));
-        files.extend(self.weights.iter().cloned());
+        files.extend(self.weights.iter().chain(&self.dense_weights).cloned());
         fingerprint::of_files(&self.root, &files)
     }
 

@@ -1,25 +1,29 @@
 //! `--model` takes a directory or a Hugging Face name.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use hf_hub::Cache;
-use hf_hub::api::sync::ApiBuilder;
+use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use serde_json::Value;
 
-use crate::ModelError;
 use crate::directory::WEIGHTS;
+use crate::encoder::Refusal;
+use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json};
 
-/// Files that a model cannot do without, beside its weights.
-const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
+const CONFIG: &str = "config.json";
+const MODULES: &str = "modules.json";
+const TOKENIZER: &str = "tokenizer.json";
 
-/// Files at the root that say more about it, or belong to it.
+/// Files at the root that say more about a model, or belong to it.
 const OPTIONAL: [&str; 7] = [
-    "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "colbert_linear.pt",
     "sparse_linear.pt",
+    MODULES,
 ];
 
 /// The directory of a model: the path itself, or, for a name such as `BAAI/bge-small-en-v1.5`, its snapshot in the
@@ -42,40 +46,90 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     if !is_name {
         return Err(fail("no such model directory, and not a Hugging Face name (owner/model)".into()));
     }
-    let cached = Cache::from_env().model(model.to_owned());
-    let is_cached = |file: &&str| cached.get(file).is_some();
-    if REQUIRED.iter().all(&is_cached) && WEIGHTS.iter().any(&is_cached) {
-        return cached
-            .get(REQUIRED[0])
-            .and_then(|file| file.parent().map(Path::to_owned))
-            .ok_or_else(|| fail("cache is damaged".into()));
-    }
-    if offline {
-        return Err(fail("no such directory, and not in the Hugging Face cache (HF_HUB_OFFLINE is set)".into()));
+    let cached = Cache::from_env().model(model.to_owned()).get(CONFIG);
+    let cached = cached.as_deref().and_then(Path::parent);
+    let lacking = cached.map(what_lacks);
+    match (cached, lacking.flatten()) {
+        (Some(snapshot), None) => return Ok(snapshot.to_owned()),
+        (None, _) if offline => {
+            return Err(fail("no such directory, and not in the Hugging Face cache (HF_HUB_OFFLINE is set)".into()));
+        }
+        (Some(_), Some(what)) if offline => {
+            let hint = "hint: without HF_HUB_OFFLINE and --offline the rest is fetched";
+            return Err(fail(format!("its copy in the Hugging Face cache cannot be used: {what}\n{hint}")));
+        }
+        _ => {}
     }
     let api = ApiBuilder::from_env().with_progress(false).build().map_err(|error| fail(error.to_string()))?;
     let repository = api.model(model.to_owned());
     let info = repository.info().map_err(|error| {
         fail(format!("no such directory, and the Hugging Face hub did not answer: {error}\nhint: name a model directory, or check the network"))
     })?;
-    let there = |file: &str| info.siblings.iter().any(|sibling| sibling.rfilename == file);
-    if let Some(missing) = REQUIRED.into_iter().find(|file| !there(file)) {
+    let files: Vec<String> = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
+    fetch(&repository, &files, &fail)
+}
+
+/// Fetches what a model is made of, and says where it then is.
+fn fetch(repository: &ApiRepo, files: &[String], fail: &impl Fn(String) -> ModelError) -> Result<PathBuf, ModelError> {
+    let there = |file: &&str| files.iter().any(|there| there == file);
+    let get = |file: &str| repository.get(file).map_err(|error| fail(format!("{file}: {error}")));
+    if let Some(missing) = [CONFIG, TOKENIZER].iter().find(|file| !there(file)) {
         return Err(fail(format!("the repository has no {missing}")));
     }
-    let mut root = None;
-    let [safetensors, checkpoint] = WEIGHTS;
-    let weights = WEIGHTS.into_iter().find(|file| there(file));
-    let weights = weights.ok_or_else(|| fail(format!("the repository has neither {safetensors} nor {checkpoint}")))?;
-    let of_modules = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).filter(|file| is_of_a_module(file));
-    // What is required comes last: a cache that has it has everything.
-    let optional = OPTIONAL.into_iter().filter(|file| there(file));
-    for file in optional.chain(of_modules).chain([weights]).chain(REQUIRED) {
-        let path = repository.get(file).map_err(|error| fail(format!("{file}: {error}")))?;
-        if file == REQUIRED[0] {
-            root = path.parent().map(Path::to_owned);
+    let config = get(CONFIG)?;
+    let root = config.parent().unwrap_or(Path::new("")).to_owned();
+    let refusal = EncoderConfig::from_json(&json::read::<Value>(&config)?).err();
+    let onnx = OnnxEncoder::PLACES.into_iter().find(there);
+    let weights = WEIGHTS.into_iter().find(there).filter(|_| refusal.is_none());
+    for file in OPTIONAL.into_iter().filter(there) {
+        get(file)?;
+    }
+    for file in files.iter().filter(|file| is_of_a_module(file)) {
+        get(file)?;
+    }
+    match (weights, onnx, refusal) {
+        (Some(file), _, _) => drop(get(file)?),
+        (None, Some(place), _) => {
+            let folder = Path::new(place).parent().unwrap_or(Path::new(""));
+            for data in external_data::names(&get(place)?)? {
+                get(&folder.join(data).display().to_string())?;
+            }
+        }
+        (None, None, Some(Refusal::Content(what) | Refusal::Unsupported(what))) => {
+            return Err(fail(format!("{what}, and the repository has no {}", OnnxEncoder::PLACES.join(" or "))));
+        }
+        (None, None, None) => {
+            let [safetensors, checkpoint] = WEIGHTS;
+            return Err(fail(format!("the repository has neither {safetensors} nor {checkpoint}")));
         }
     }
-    root.ok_or_else(|| fail("the cache has no directory".into()))
+    if !there(&MODULES)
+        && let Some(mark) = absence_mark(&root)
+    {
+        // Where it cannot be left, the hub is asked again.
+        let _ = mark.parent().map(fs::create_dir_all);
+        let _ = fs::write(mark, "");
+    }
+    // Last: a cache that has it has everything.
+    get(TOKENIZER)?;
+    Ok(root)
+}
+
+/// What keeps a snapshot in the cache from being a whole model. Other programs fetch what they need: one without
+/// `modules.json` may be a model whose pooling nobody has asked for, or one that has none.
+fn what_lacks(snapshot: &Path) -> Option<String> {
+    let knows_modules = snapshot.join(MODULES).exists() || absence_mark(snapshot).is_some_and(|mark| mark.exists());
+    match AnyModelDir::open_any(snapshot) {
+        Err(error) => Some(error.to_string()),
+        Ok(_) if !knows_modules => Some(format!("it lacks {MODULES}, and nothing says that the model has none")),
+        Ok(_) => None,
+    }
+}
+
+/// Where Hugging Face's programs note that the repository of a snapshot has no `modules.json`.
+fn absence_mark(snapshot: &Path) -> Option<PathBuf> {
+    let (commit, repository) = (snapshot.file_name()?, snapshot.parent()?.parent()?);
+    Some(repository.join(".no_exist").join(commit).join(MODULES))
 }
 
 /// Whether a file is one of a module's, whose folder sentence-transformers names `1_Pooling`.

@@ -6,12 +6,15 @@
 //! writes are read; the legacy form is written, because more programs load it. [`Weights`] gives the tensors by
 //! their Hugging Face names, and [`save`] writes a directory that appears whole or not at all.
 //!
-//! A model that this crate does not know exactly is refused by name: a wrong vector is worse than none.
+//! A model that this crate does not know exactly is refused by name: a wrong vector is worse than none. Where its
+//! directory has an ONNX file, [`AnyModelDir`] says how that is run.
 
 mod dense;
+mod dense_weights;
 mod directory;
 mod encoder;
 mod error;
+mod external_data;
 mod fingerprint;
 mod hub;
 mod json;
@@ -21,10 +24,11 @@ mod save;
 mod weights;
 
 pub use dense::{Dense, DenseActivation};
-pub use directory::{ModelDir, Role};
+pub use dense_weights::DenseWeights;
+pub use directory::{AnyModelDir, ModelDir, Role};
 pub use encoder::{
-    Activation, Architecture, BertConfig, EmbeddingNames, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE,
-    ModernBertConfig, ModernBertLayerNames, NomicBertConfig, NomicBertLayerNames, Parameter, Qwen3Config,
+    Activation, AnyEncoder, Architecture, BertConfig, EmbeddingNames, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE,
+    ModernBertConfig, ModernBertLayerNames, NomicBertConfig, NomicBertLayerNames, OnnxEncoder, Parameter, Qwen3Config,
     Qwen3LayerNames, RELATIVE_BUCKETS, relative_position_bucket,
 };
 pub use error::ModelError;

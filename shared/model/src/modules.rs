@@ -10,6 +10,8 @@ use crate::{Dense, ModelError, Pooling, json};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) pooling: Pooling,
+    /// Elements of what is pooled, where the Pooling module says it.
+    pub(crate) pooled_size: Option<usize>,
     pub(crate) dense: Vec<Dense>,
     pub(crate) normalize: bool,
     /// Files that say so, relative to the directory.
@@ -24,14 +26,21 @@ struct Module {
 }
 
 impl Head {
-    /// Reads the modules behind the encoder, whose hidden states have `hidden_size` elements; a directory without
-    /// `modules.json` pools by mean, as sentence-transformers does with a bare Transformer.
-    pub(crate) fn read(root: &Path, hidden_size: usize) -> Result<Self, ModelError> {
+    /// Reads the modules behind the encoder, whose hidden states have `hidden_size` elements (absent: as many as the
+    /// Pooling module says); a directory without `modules.json` pools by mean, as sentence-transformers does with a bare
+    /// Transformer.
+    pub(crate) fn read(root: &Path, hidden_size: Option<usize>) -> Result<Self, ModelError> {
         let file = root.join("modules.json");
         let Some(modules) = json::read_optional::<Vec<Module>>(&file)? else {
-            return Ok(Self { pooling: Pooling::Mean, dense: Vec::new(), normalize: false, files: Vec::new() });
+            return Ok(Self {
+                pooling: Pooling::Mean,
+                pooled_size: None,
+                dense: Vec::new(),
+                normalize: false,
+                files: Vec::new(),
+            });
         };
-        let mut pooling = None;
+        let (mut pooling, mut pooled_size) = (None, None);
         let mut dense: Vec<Dense> = Vec::new();
         let mut normalize = false;
         let mut files = Vec::new();
@@ -41,11 +50,12 @@ impl Head {
                 (0, "Transformer") if module.path.is_empty() => {}
                 (1, "Pooling") => {
                     let path = relative(&file, &module.path)?;
-                    pooling = Some(Pooling::read(&root.join(&path))?);
+                    let (mode, size) = Pooling::read(&root.join(&path))?;
+                    (pooling, pooled_size) = (Some(mode), size);
                     files.push(path.join("config.json"));
                 }
                 (2.., "Dense") if !normalize => {
-                    let dimension = dense.last().map_or(hidden_size, |dense| dense.out_features);
+                    let dimension = dense.last().map(|dense| dense.out_features).or(hidden_size).or(pooled_size);
                     let path = relative(&file, &module.path)?;
                     files.push(path.join("config.json"));
                     dense.push(Dense::read(root, path, index, dimension)?);
@@ -62,7 +72,7 @@ impl Head {
             }
         }
         let pooling = pooling.ok_or_else(|| ModelError::content(&file, "has no Pooling module"))?;
-        Ok(Self { pooling, dense, normalize, files })
+        Ok(Self { pooling, pooled_size, dense, normalize, files })
     }
 }
 

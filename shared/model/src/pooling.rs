@@ -62,8 +62,9 @@ impl Pooling {
         Value::Object(config)
     }
 
-    /// Reads the module in either form: one name, or a boolean for each mode.
-    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
+    /// Reads the module in either form: one name, or a boolean for each mode. With it comes the number of elements of
+    /// what is pooled, where the module says it.
+    pub(crate) fn read(folder: &Path) -> Result<(Self, Option<usize>), ModelError> {
         let file = folder.join("config.json");
         let config: Map<String, Value> = json::read(&file)?;
         if config.get("include_prompt").and_then(Value::as_bool) == Some(false) {
@@ -85,7 +86,8 @@ impl Pooling {
         if let [mode] = modes[..]
             && let Some(mode) = find(mode)
         {
-            return Ok(mode);
+            let size = ["embedding_dimension", "word_embedding_dimension"].into_iter().find_map(|key| config.get(key));
+            return Ok((mode, size.and_then(Value::as_u64).map(|size| size as usize)));
         }
         let known = Self::ALL.map(Self::name).join(", ");
         Err(ModelError::content(

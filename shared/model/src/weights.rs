@@ -1,10 +1,10 @@
 //! The model's tensors by name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use embtune_tensors::{Dtype, Tensor, TensorFile};
 
-use crate::{Dense, EncoderConfig, ModelDir, ModelError, Parameter};
+use crate::{DenseWeights, EncoderConfig, ModelDir, ModelError, Parameter};
 
 /// What some checkpoints put before every name.
 const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
@@ -15,35 +15,18 @@ pub struct Weights {
     prefix: &'static str,
     /// Old checkpoints call a layer norm's weight and bias gamma and beta.
     old_layer_norms: bool,
-    dense: Vec<(String, TensorFile)>,
+    dense: DenseWeights,
 }
 
 impl Weights {
     pub(crate) fn open(model: &ModelDir) -> Result<Self, ModelError> {
         let file = open(&model.weights_file())?;
         let (prefix, old_layer_norms) = naming(&file, model.config())?;
-        let files_of_dense = model.weights_files().skip(1);
-        let open_dense = |(dense, file): (&Dense, PathBuf)| Ok((dense.name.clone(), open(&file)?));
-        let dense = model.dense().iter().zip(files_of_dense).map(open_dense).collect::<Result<_, ModelError>>()?;
-        let weights = Self { file, prefix, old_layer_norms, dense };
-        for parameter in model.parameters() {
-            weights.check(&parameter)?;
+        let weights = Self { file, prefix, old_layer_norms, dense: model.dense_weights()? };
+        for parameter in model.config().parameters() {
+            check(&weights.file, &weights.stored_name(&parameter.name), &parameter)?;
         }
         Ok(weights)
-    }
-
-    fn check(&self, parameter: &Parameter) -> Result<(), ModelError> {
-        let Parameter { name, shape } = parameter;
-        let (file, stored) = self.find(name);
-        let tensor = file.require(&stored)?;
-        let refuse = |what| Err(ModelError::content(Path::new(file.name()), what));
-        if tensor.shape != shape {
-            return refuse(format!("tensor \"{stored}\" must be {shape:?}, found {:?}", tensor.shape));
-        }
-        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return refuse(format!("tensor \"{stored}\" is {:?}, not a float", tensor.dtype));
-        }
-        Ok(())
     }
 
     /// A tensor of [`ModelDir::parameters`].
@@ -51,8 +34,10 @@ impl Weights {
     /// # Errors
     /// When there is none of this name.
     pub fn require(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
-        let (file, stored) = self.find(name);
-        Ok(file.require(&stored)?)
+        match self.dense.get(name)? {
+            Some(tensor) => Ok(tensor),
+            None => Ok(self.file.require(&self.stored_name(name))?),
+        }
     }
 
     /// Where a tensor's bytes begin in [`ModelDir::weights_file`]; nothing for a tensor that stands elsewhere.
@@ -76,17 +61,23 @@ impl Weights {
         };
         format!("{}{name}", self.prefix)
     }
+}
 
-    /// The file that holds a tensor, and its name there.
-    fn find(&self, name: &str) -> (&TensorFile, String) {
-        let in_dense = |(stem, file)| Some((file, name.strip_prefix(stem)?.strip_prefix('.')?.to_owned()));
-        let dense = self.dense.iter().find_map(|(stem, file)| in_dense((stem.as_str(), file)));
-        dense.unwrap_or_else(|| (&self.file, self.stored_name(name)))
+/// Refuses a tensor of another shape, or of no floats; `stored` is its name in the file.
+pub(crate) fn check(file: &TensorFile, stored: &str, parameter: &Parameter) -> Result<(), ModelError> {
+    let tensor = file.require(stored)?;
+    let refuse = |what| Err(ModelError::content(Path::new(file.name()), what));
+    if tensor.shape != parameter.shape {
+        return refuse(format!("tensor \"{stored}\" must be {:?}, found {:?}", parameter.shape, tensor.shape));
     }
+    if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+        return refuse(format!("tensor \"{stored}\" is {:?}, not a float", tensor.dtype));
+    }
+    Ok(())
 }
 
 /// Opens a file in the form that its name says.
-fn open(path: &Path) -> Result<TensorFile, ModelError> {
+pub(crate) fn open(path: &Path) -> Result<TensorFile, ModelError> {
     let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
     Ok(if is_safetensors { TensorFile::open(path)? } else { TensorFile::open_checkpoint(path)? })
 }

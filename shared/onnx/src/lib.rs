@@ -2,6 +2,7 @@
 //!
 //! - [`portable`]: the encoder alone, as other programs expect a `model.onnx`;
 //! - [`sentence_encoder`]: encoder, pooling, Dense modules and normalisation, for embtune's own inference;
+//! - [`sentence_head`]: the same without the encoder, for behind somebody else's;
 //! - [`top_k`]: the search of the nearest vectors.
 //!
 //! Weights are not copied into the graphs: they are external data that points into the model's own file,
@@ -10,6 +11,7 @@
 mod activation;
 mod encoder;
 mod graph;
+mod head;
 mod layout;
 mod model_file;
 mod pooling;
@@ -19,6 +21,7 @@ mod search;
 mod sentence;
 mod weights;
 
+pub use head::sentence_head;
 pub use layout::Layout;
 pub use model_file::{PORTABLE_FILE, portable};
 pub use precision::Precision;

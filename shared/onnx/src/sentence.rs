@@ -2,19 +2,15 @@
 
 use std::path::PathBuf;
 
-use embtune_model::{Dense, DenseActivation, ModelDir, ModelError};
+use embtune_model::{ModelDir, ModelError};
 
-use crate::activation::gelu;
 use crate::encoder;
-use crate::graph::{Graph, Value, int, ints, to};
+use crate::graph::{Graph, to};
+use crate::head;
 use crate::layout::{Layout, Tokens};
-use crate::pooling;
 use crate::precision::Precision;
 use crate::proto::DataType;
 use crate::weights::WeightSource;
-
-/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
-const SMALLEST_NORM: f32 = 1e-12;
 
 /// How a sentence encoder is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,37 +44,8 @@ pub fn sentence_encoder(model: &ModelDir, form: Form) -> Result<(Vec<u8>, PathBu
         DataType::Float => hidden,
         _ => graph.node("Cast", &[&hidden], &[to(DataType::Float)]),
     };
-    let mut vector = pooling::append(&mut graph, model.pooling(), &hidden, &tokens);
-    for layer in model.dense() {
-        vector = dense(&mut graph, &weights, layer, &vector)?;
-    }
-    if form.normalize {
-        vector = unit_length(&mut graph, &vector);
-    }
+    let vector = head::append(&mut graph, model, &hidden, &tokens, form.normalize)?;
     let size = model.dimension().to_string();
     graph.output("sentence_embedding", vector, DataType::Float, &["batch", &size]);
     Ok((graph.into_bytes(), weights.folder))
-}
-
-/// `activation(W x + b)`.
-fn dense(graph: &mut Graph, weights: &WeightSource, layer: &Dense, x: &Value) -> Result<Value, ModelError> {
-    let mut inputs = vec![x.clone()];
-    for parameter in layer.parameters() {
-        inputs.push(weights.constant(graph, &parameter.name)?);
-    }
-    let inputs: Vec<&Value> = inputs.iter().collect();
-    let product = graph.node("Gemm", &inputs, &[int("transB", 1)]);
-    Ok(match layer.activation {
-        DenseActivation::Identity => product,
-        DenseActivation::Tanh => graph.node("Tanh", &[&product], &[]),
-        DenseActivation::Relu => graph.node("Relu", &[&product], &[]),
-        DenseActivation::Gelu => gelu(graph, &product),
-    })
-}
-
-fn unit_length(graph: &mut Graph, vector: &Value) -> Value {
-    let norm = graph.node("ReduceL2", &[vector], &[ints("axes", &[-1]), int("keepdims", 1)]);
-    let smallest = graph.float(SMALLEST_NORM);
-    let norm = graph.node("Max", &[&norm, &smallest], &[]);
-    graph.node("Div", &[vector, &norm], &[])
 }

@@ -53,12 +53,6 @@ impl WeightSource {
         Ok(if data_type == number { value } else { graph.node("Cast", &[&value], &[to(number)]) })
     }
 
-    /// A small tensor of the model, which may stand in a file of its own, as an f32 value inside the graph.
-    pub(crate) fn constant(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
-        let shape = self.weights.require(name)?.shape.to_vec();
-        Ok(graph.floats(&self.floats(name)?, &shape))
-    }
-
     /// A weight `[out, in]` as f32.
     pub(crate) fn matrix(&self, name: &str) -> Result<Matrix, ModelError> {
         let columns = self.weights.require(name)?.shape.last().copied().unwrap_or(0);

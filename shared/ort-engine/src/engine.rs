@@ -117,7 +117,25 @@ impl Engine {
         (0..count).map(|_| self.session(graph, threads)).collect()
     }
 
+    /// Makes sessions of an ONNX file, whose weights may lie in files beside it; as [`Engine::sessions`].
+    ///
+    /// # Errors
+    /// A file that ONNX Runtime refuses.
+    pub fn sessions_of_file(&self, file: &Path, count: usize, threads: usize) -> Result<Vec<Session>, EngineError> {
+        let load = || self.build(threads, None, |builder| builder.commit_from_file(file));
+        (0..count).map(|_| load().map_err(|error| error.of_file(file))).collect()
+    }
+
     fn session(&self, graph: Graph<'_>, threads: usize) -> Result<Session, EngineError> {
+        self.build(threads, graph.weights_folder, |builder| builder.commit_from_memory(graph.onnx))
+    }
+
+    fn build(
+        &self,
+        threads: usize,
+        weights_folder: Option<&Path>,
+        commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
+    ) -> Result<Session, EngineError> {
         let folder =
             || tempfile::tempdir().map_err(|error| EngineError::Run(format!("no room for a profile: {error}")));
         let profile = if self.watch { Some(folder()?) } else { None };
@@ -132,7 +150,7 @@ impl Engine {
             if let Some(folder) = &profile {
                 builder = builder.with_profiling(folder.path().join("profile"))?;
             }
-            if let Some(folder) = graph.weights_folder {
+            if let Some(folder) = weights_folder {
                 let key = "session.model_external_initializers_file_folder_path";
                 builder = builder.with_config_entry(key, folder.display().to_string())?;
             }
@@ -149,6 +167,6 @@ impl Engine {
                 .with_execution_providers([cuda::provider(&self.library, index)])
                 .map_err(|error| refused(cuda::reason(&error.to_string())))?;
         }
-        Ok(Session::new(builder.commit_from_memory(graph.onnx)?, profile))
+        Ok(Session::new(commit(&mut builder)?, profile))
     }
 }

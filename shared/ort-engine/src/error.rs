@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why ONNX Runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,27 @@ pub enum EngineError {
         /// Why.
         what: String,
     },
+    /// ONNX Runtime refused a file, or a run of it.
+    #[error("{file}: ONNX Runtime: {what}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        what: String,
+    },
     /// ONNX Runtime refused a graph or a run.
     #[error("ONNX Runtime: {0}")]
     Run(String),
+}
+
+impl EngineError {
+    /// The same, of a graph that came from a file.
+    pub fn of_file(self, file: &Path) -> Self {
+        match self {
+            Self::Run(what) => Self::File { file: file.display().to_string(), what },
+            other => other,
+        }
+    }
 }
 
 impl From<ort::Error> for EngineError {

@@ -13,4 +13,4 @@ mod session;
 pub use engine::{Engine, Graph};
 pub use error::EngineError;
 pub use kernels::Kernels;
-pub use session::{Output, Session, Tensor};
+pub use session::{Number, Output, Port, Session, Tensor};

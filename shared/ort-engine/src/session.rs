@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ort::session::SessionInputValue;
-use ort::value::TensorRef;
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use tempfile::TempDir;
 
 use crate::{EngineError, Kernels, kernels};
@@ -28,9 +28,48 @@ pub enum Output {
     F32(Vec<f32>, Vec<usize>),
 }
 
+/// What an input takes, or an output gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Type of its elements.
+    pub number: Number,
+    /// Its dimensions; nothing for one that varies.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// Type of a tensor's elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Number {
+    /// 64-bit integers.
+    I64,
+    /// 32-bit integers.
+    I32,
+    /// 32-bit floats.
+    F32,
+    /// Another one, by its name.
+    Other(String),
+}
+
+impl Port {
+    fn new(outlet: &Outlet) -> Self {
+        let (number, shape) = match outlet.dtype() {
+            ValueType::Tensor { ty: TensorElementType::Int64, shape, .. } => (Number::I64, &shape[..]),
+            ValueType::Tensor { ty: TensorElementType::Int32, shape, .. } => (Number::I32, &shape[..]),
+            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => (Number::F32, &shape[..]),
+            ValueType::Tensor { ty, shape, .. } => (Number::Other(ty.to_string()), &shape[..]),
+            other => (Number::Other(other.to_string()), &[][..]),
+        };
+        let shape = shape.iter().map(|size| usize::try_from(*size).ok()).collect();
+        Self { name: outlet.name().to_owned(), number, shape }
+    }
+}
+
 /// A graph, ready to run on its device. It is not shared between threads: a worker has its own.
 pub struct Session {
     inner: ort::session::Session,
+    /// Names of the outputs that are read.
     outputs: Vec<String>,
     /// Where ONNX Runtime writes down what runs, while it is watched.
     profile: Option<TempDir>,
@@ -40,6 +79,21 @@ impl Session {
     pub(crate) fn new(inner: ort::session::Session, profile: Option<TempDir>) -> Self {
         let outputs = inner.outputs().iter().map(|output| output.name().to_owned()).collect();
         Self { inner, outputs, profile }
+    }
+
+    /// What the graph takes, in its order.
+    pub fn inputs(&self) -> Vec<Port> {
+        self.inner.inputs().iter().map(Port::new).collect()
+    }
+
+    /// What the graph gives, in its order.
+    pub fn outputs(&self) -> Vec<Port> {
+        self.inner.outputs().iter().map(Port::new).collect()
+    }
+
+    /// Reads nothing but this output from now on.
+    pub fn read_only(&mut self, output: &str) {
+        self.outputs = vec![output.to_owned()];
     }
 
     /// The kernels that have run, when the engine was told to watch; it is told once and then watched no more.

@@ -88,3 +88,20 @@ fn a_family_that_is_only_embedded_is_not_trained() {
         assert!(message.contains(&expected), "{message}");
     }
 }
+
+#[test]
+fn a_model_that_is_an_onnx_file_is_only_embedded() {
+    for filter in of_models() {
+        let folder = workbench();
+        std::fs::remove_dir_all(folder.path("BASE")).unwrap();
+        folder.copy_fixture("foreign/tiny-albert", "BASE");
+        if filter.name == "embed" {
+            let _ = filter.run(&folder, "").done();
+            continue;
+        }
+        let message = filter.run(&folder, "").refusal();
+        let expected = "BASE: model_type \"albert\" is not supported (supported: bert";
+        let hint = "hint: only embed runs such a model, through its BASE/model.onnx";
+        assert!(message.contains(expected) && message.contains(hint), "{message}");
+    }
+}

@@ -20,6 +20,17 @@ pub(crate) use text::TextArgs;
 pub(crate) use verify::VerifyArgs;
 
 const SECTIONS: &str = "\
+Models:
+  embed computes BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT, ModernBERT, NomicBERT and Qwen3 from
+  their weights. A model of another architecture, or one without weights that it reads, runs through
+  the ONNX file of its directory: model.onnx, else onnx/model.onnx; files of other names, which are
+  other precisions, are not taken. Pooling, Dense modules, normalisation, prompts and length come
+  from the directory here, too. The file takes input_ids and perhaps attention_mask, token_type_ids
+  and position_ids, int64 or int32 [batch, sequence], and gives last_hidden_state or
+  token_embeddings, float [batch, sequence, hidden], or sentence_embedding alone. It computes in what
+  it was exported in, and --precision cannot change that. If its layers are quantised dynamically, a
+  text's vector depends on the texts beside it. -v names the file.
+
 Long texts:
   --on-long says what becomes of a text that is longer than --max-seq-length. truncate embeds its
   beginning. error takes it for a record that cannot be used. chunk divides it into chunks of as

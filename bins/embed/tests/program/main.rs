@@ -2,6 +2,8 @@
 //! runs owe in tests/tests/embedding, and vectors on their way to other filters in tests/tests/pipeline.
 
 mod environment;
+mod foreign;
+mod hub;
 mod input;
 mod long;
 mod model;

@@ -1,11 +1,13 @@
 //! The encoder: what the forward pass needs to know.
 
+mod any;
 mod bert;
 mod bert_json;
 mod bert_names;
 mod json;
 mod modern_bert;
 mod nomic_bert;
+mod onnx;
 mod parameters;
 mod qwen3;
 mod relative;
@@ -14,11 +16,13 @@ mod rope;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use any::AnyEncoder;
 pub use bert::{Activation, Architecture, BertConfig};
 pub use bert_names::{EmbeddingNames, LayerNames};
 pub(crate) use json::Refusal;
 pub use modern_bert::{ModernBertConfig, ModernBertLayerNames};
 pub use nomic_bert::{NomicBertConfig, NomicBertLayerNames};
+pub use onnx::OnnxEncoder;
 pub use parameters::Parameter;
 pub use qwen3::{Qwen3Config, Qwen3LayerNames};
 pub use relative::{MAX_RELATIVE_DISTANCE, RELATIVE_BUCKETS, relative_position_bucket};
@@ -43,15 +47,15 @@ struct Family {
 
 impl EncoderConfig {
     /// Takes what embtune computes with, or says what it does not know.
-    pub(crate) fn from_json(json: Value) -> Result<Self, Refusal> {
-        let family: Family = json::parse(&json)?;
+    pub(crate) fn from_json(json: &Value) -> Result<Self, Refusal> {
+        let family: Family = json::parse(json)?;
         match family.model_type.as_str() {
             "bert" | "xlm-roberta" | "roberta" | "mpnet" | "distilbert" => {
-                Ok(Self::Bert(BertConfig::from_json(&family.model_type, &json)?))
+                Ok(Self::Bert(BertConfig::from_json(&family.model_type, json)?))
             }
-            "modernbert" => Ok(Self::ModernBert(ModernBertConfig::from_json(&json)?)),
-            "nomic_bert" => Ok(Self::NomicBert(NomicBertConfig::from_json(json)?)),
-            "qwen3" => Ok(Self::Qwen3(Qwen3Config::from_json(&json)?)),
+            "modernbert" => Ok(Self::ModernBert(ModernBertConfig::from_json(json)?)),
+            "nomic_bert" => Ok(Self::NomicBert(NomicBertConfig::from_json(json.clone())?)),
+            "qwen3" => Ok(Self::Qwen3(Qwen3Config::from_json(json)?)),
             other => Err(Refusal::Unsupported(format!(
                 "model_type \"{other}\" is not supported (supported: bert, roberta, xlm-roberta, mpnet, distilbert, modernbert, nomic_bert, qwen3)"
             ))),

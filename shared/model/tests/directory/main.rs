@@ -1,5 +1,6 @@
 //! Model directories, read and written.
 
+mod foreign;
 mod reading;
 mod rotary;
 mod saving;

@@ -7,6 +7,12 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name)
 }
 
+/// A directory whose encoder is an ONNX file.
+pub(crate) fn foreign(name: &str) -> PathBuf {
+    fixture("../foreign").join(name)
+}
+
+/// A copy of a [`fixture`].
 pub(crate) fn copy(name: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     copy_into(&fixture(name), directory.path());

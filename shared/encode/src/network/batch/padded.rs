@@ -2,19 +2,25 @@
 
 use embtune_tokenize::Tokens;
 
-use crate::batch::{Batch, longest};
+use crate::network::batch::{Batch, longest};
 
 /// Token ids and mask, i64 `[rows, longest]`; short rows are filled on the right.
 pub(crate) fn batch(rows: &[&Tokens], pad_token_id: usize) -> Batch {
     let longest = longest(rows);
+    let shape = vec![rows.len(), longest];
+    let ids = ids(rows, longest, pad_token_id);
+    let longs = vec![("input_ids", ids, shape.clone()), ("attention_mask", mask(rows, longest), shape)];
+    Batch { longs, ..Batch::default() }
+}
+
+/// Token ids, `[rows, longest]`.
+pub(crate) fn ids(rows: &[&Tokens], longest: usize, pad_token_id: usize) -> Vec<i64> {
     let mut ids = Vec::with_capacity(rows.len() * longest);
     for row in rows {
         ids.extend(row.ids.iter().map(|id| i64::from(*id)));
         ids.resize(ids.len() + longest - row.ids.len(), pad_token_id as i64);
     }
-    let shape = vec![rows.len(), longest];
-    let longs = vec![("input_ids", ids, shape.clone()), ("attention_mask", mask(rows, longest), shape)];
-    Batch { longs, ..Batch::default() }
+    ids
 }
 
 /// 1 for tokens, 0 for padding, `[rows, longest]`.

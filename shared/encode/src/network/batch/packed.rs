@@ -3,7 +3,7 @@
 use embtune_model::EncoderConfig;
 use embtune_tokenize::Tokens;
 
-use crate::batch::{Batch, longest, padded};
+use crate::network::batch::{Batch, longest, padded};
 
 /// The inputs of [`embtune_onnx::Layout::Packed`].
 pub(crate) fn batch(rows: &[&Tokens], config: &EncoderConfig) -> Batch {

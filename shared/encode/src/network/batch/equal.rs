@@ -2,7 +2,7 @@
 
 use embtune_tokenize::Tokens;
 
-use crate::batch::{Batch, longest};
+use crate::network::batch::{Batch, longest};
 
 /// Token ids, i64 `[rows, length]`.
 pub(crate) fn batch(rows: &[&Tokens]) -> Batch {

@@ -1,0 +1,223 @@
+//! Models by their Hugging Face names: from the cache, and from a hub.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use embtune_tests::{Folder, Run, fixture};
+use serde_json::json;
+
+const COMMIT: &str = "c0ffee";
+
+/// Every file of a fixture, by its path there.
+fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
+    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(root, &path, files);
+            } else {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                files.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    add(&fixture(name), &fixture(name), &mut files);
+    files
+}
+
+/// A cache as Hugging Face's programs lay it out: links from the snapshot to numbered blobs.
+fn cache(files: &BTreeMap<String, Vec<u8>>) -> Folder {
+    let folder = Folder::new();
+    let repository = folder.path("hf/hub/models--me--tiny");
+    for name in ["refs", "blobs", "snapshots/c0ffee"] {
+        fs::create_dir_all(repository.join(name)).unwrap();
+    }
+    fs::write(repository.join("refs/main"), COMMIT).unwrap();
+    for (index, (name, content)) in files.iter().enumerate() {
+        fs::write(repository.join(format!("blobs/{index}")), content).unwrap();
+        let link = repository.join("snapshots/c0ffee").join(name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        let up = "../".repeat(2 + name.matches('/').count());
+        symlink(format!("{up}blobs/{index}"), link).unwrap();
+    }
+    folder
+}
+
+/// `embed` of a line, by the model's name, with this hub.
+fn embed(folder: &Folder, hub: &str, flags: &str) -> Run {
+    let endpoint = format!("HF_HOME=hf HF_ENDPOINT={hub}");
+    folder.run(&format!("env {endpoint} embed --device cpu --model me/tiny --text {flags}")).stdin("harbour\n")
+}
+
+/// A hub that nobody answers at.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// A hub with one repository; it notes what was fetched.
+struct Hub {
+    address: String,
+    fetched: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hub {
+    fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let fetched = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&fetched);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &files, &noted);
+            }
+        });
+        Self { address, fetched }
+    }
+
+    fn fetched(&self) -> Vec<String> {
+        let mut fetched = std::mem::take(&mut *self.fetched.lock().unwrap());
+        fetched.sort();
+        fetched
+    }
+}
+
+fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mutex<Vec<String>>) {
+    let head: Vec<String> =
+        BufReader::new(&stream).lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    let path = head[0].split(' ').nth(1).unwrap();
+    let range = head.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+    let (status, headers, body) = if path == "/api/models/me/tiny/revision/main" {
+        let siblings: Vec<_> = files.keys().map(|name| json!({"rfilename": name})).collect();
+        ("200 OK", String::new(), json!({"sha": COMMIT, "siblings": siblings}).to_string().into_bytes())
+    } else if let Some((name, content)) =
+        path.strip_prefix("/me/tiny/resolve/main/").and_then(|name| files.get_key_value(name))
+    {
+        let is_head = range.as_deref() == Some("0-0");
+        if !is_head {
+            fetched.lock().unwrap().push(name.clone());
+        }
+        let part = if is_head { &content[..1] } else { &content[..] };
+        let etag = name.replace('/', "-");
+        let size = content.len();
+        let headers = format!(
+            "x-repo-commit: {COMMIT}\r\netag: \"{etag}\"\r\ncontent-range: bytes 0-{}/{size}\r\n",
+            part.len() - 1
+        );
+        ("206 Partial Content", headers, part.to_vec())
+    } else {
+        ("404 Not Found", String::new(), Vec::new())
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+}
+
+#[test]
+fn a_model_in_the_cache_needs_no_network() {
+    for name in ["parity/tiny-xlmr", "parity/tiny-dense", "foreign/tiny-electra", "foreign/tiny-albert"] {
+        let folder = cache(&files_of(name));
+        folder.copy_fixture(name, "BASE");
+        let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
+        assert_eq!(embed(&folder, NOBODY, "").stdout(), by_path, "{name}");
+        assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), by_path, "{name}");
+    }
+}
+
+#[test]
+fn what_the_cache_lacks_is_named_or_fetched() {
+    for (fixture, lacking, expected) in [
+        ("parity/tiny-xlmr", "model.safetensors", "model.safetensors: No such file"),
+        ("parity/tiny-xlmr", "tokenizer.json", "tokenizer.json: No such file"),
+        // transformers fetches no modules: pooled by mean, the vectors would be others.
+        ("parity/tiny-xlmr", "modules.json", "it lacks modules.json, and nothing says that the model has none"),
+        ("parity/tiny-xlmr", "1_Pooling/config.json", "1_Pooling/config.json: No such file"),
+        ("parity/tiny-dense", "3_Dense/pytorch_model.bin", "3_Dense/model.safetensors: No such file"),
+        ("foreign/tiny-electra", "onnx/model.onnx", "model_type \"electra\" is not supported"),
+        ("foreign/tiny-electra", "onnx/model.onnx_data", "its data \"model.onnx_data\" is not beside it"),
+    ] {
+        let whole = files_of(fixture);
+        let mut files = whole.clone();
+        files.remove(lacking).unwrap();
+        let folder = cache(&files);
+        let message = embed(&folder, NOBODY, "--offline").ran().with_code(2).stderr();
+        assert!(
+            message.contains("me/tiny: its copy in the Hugging Face cache cannot be used: "),
+            "{lacking}: {message}"
+        );
+        assert!(message.contains(expected) && message.contains("hint: without HF_HUB_OFFLINE"), "{lacking}: {message}");
+        let message = embed(&folder, NOBODY, "").ran().with_code(2).stderr();
+        assert!(message.contains("me/tiny: no such directory, and the Hugging Face hub did not answer"), "{message}");
+
+        let hub = Hub::start(whole);
+        folder.copy_fixture(fixture, "BASE");
+        let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
+        assert_eq!(embed(&folder, &hub.address, "").stdout(), by_path, "{lacking}");
+        assert_eq!(hub.fetched(), [lacking]);
+        assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), by_path, "{lacking}");
+    }
+}
+
+#[test]
+fn a_model_is_fetched_with_all_that_it_needs_and_nothing_else() {
+    for (fixture, more) in [
+        (
+            "parity/tiny-dense",
+            &["README.md", "onnx/model.onnx", "pytorch_model.bin", "openvino/openvino_model.bin"][..],
+        ),
+        ("foreign/tiny-electra", &["onnx/model_quantized.onnx", "model.safetensors"]),
+    ] {
+        let needed = files_of(fixture);
+        let mut files = needed.clone();
+        files.extend(more.iter().map(|name| ((*name).to_owned(), b"x".to_vec())));
+        let hub = Hub::start(files);
+        let folder = Folder::new();
+        fs::create_dir(folder.path("hf")).unwrap();
+        folder.copy_fixture(fixture, "BASE");
+        let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
+        assert_eq!(embed(&folder, &hub.address, "").stdout(), by_path);
+        assert_eq!(hub.fetched(), needed.into_keys().collect::<Vec<_>>());
+    }
+}
+
+/// It is asked for once.
+#[test]
+fn a_model_that_has_no_modules_is_pooled_by_mean() {
+    let mut files = files_of("parity/tiny-bert");
+    files.remove("modules.json").unwrap();
+    let hub = Hub::start(files);
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    let fetched = embed(&folder, &hub.address, "").stdout();
+    assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), fetched);
+    assert!(folder.path("hf/hub/models--me--tiny/.no_exist/c0ffee/modules.json").is_file());
+}
+
+#[test]
+fn what_no_repository_can_give_is_named() {
+    for (fixture, lacking, expected) in [
+        (
+            "parity/tiny-xlmr",
+            "model.safetensors",
+            "me/tiny: the repository has neither model.safetensors nor pytorch_model.bin",
+        ),
+        ("parity/tiny-xlmr", "tokenizer.json", "me/tiny: the repository has no tokenizer.json"),
+        ("foreign/tiny-electra", "onnx/model.onnx", "qwen3), and the repository has no model.onnx or onnx/model.onnx"),
+        ("foreign/tiny-electra", "onnx/model.onnx_data", "me/tiny: onnx/model.onnx_data: "),
+    ] {
+        let mut files = files_of(fixture);
+        files.remove(lacking).unwrap();
+        let hub = Hub::start(files);
+        let folder = Folder::new();
+        fs::create_dir(folder.path("hf")).unwrap();
+        let message = embed(&folder, &hub.address, "").ran().with_code(2).stderr();
+        assert!(message.contains(expected), "{lacking}: {message}");
+    }
+    let folder = Folder::new();
+    let message = embed(&folder, NOBODY, "--offline").ran().with_code(2).stderr();
+    assert!(message.contains("me/tiny: no such directory, and not in the Hugging Face cache"), "{message}");
+}
