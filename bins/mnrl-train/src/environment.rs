@@ -1,11 +1,7 @@
 //! Settings of the C libraries that only a new start can change.
 
-use std::env;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use embtune_cli::{Setting, start_with};
 
-/// Names that the user may have chosen, which are then left alone, and what is set otherwise.
-///
 /// - libgomp lets waiting threads spin, and where another process has a core, the spinning takes the time of the thread
 ///   that is waited for: training ran at a fourth of its speed beside a compiler, and as fast as before alone.
 /// - glibc raises the size from which memory goes back to the system up to 32 MB, and tensors of every size then wear
@@ -15,25 +11,15 @@ use std::process::Command;
 /// - oneDNN and torch's layer above it keep the last 1,024 programs each, a megabyte a piece, and no two batches have the
 ///   same number of tokens: 30 steps of MiniLM grew from 0.8 to 1.7 GB, and nothing was used twice. A micro-batch needs
 ///   about 20 of them; with 32 the memory stands still after some steps, at the same speed.
-const SETTINGS: [(&[&str], &str); 5] = [
-    (&["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], "passive"),
-    (&["MALLOC_MMAP_THRESHOLD_"], "16777216"),
-    (&["MALLOC_TRIM_THRESHOLD_"], "1073741824"),
-    (&["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], "32"),
-    (&["LRU_CACHE_CAPACITY"], "32"),
+const SETTINGS: [Setting; 5] = [
+    Setting { names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], value: "passive" },
+    Setting { names: &["MALLOC_MMAP_THRESHOLD_"], value: "16777216" },
+    Setting { names: &["MALLOC_TRIM_THRESHOLD_"], value: "1073741824" },
+    Setting { names: &["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], value: "32" },
+    Setting { names: &["LRU_CACHE_CAPACITY"], value: "32" },
 ];
 
-/// Starts the program anew with these settings: the libraries read them when they are loaded, before `main`. If that
-/// fails, the training is merely slower and larger.
+/// Starts the program anew with these settings. If that fails, the training is merely slower and larger.
 pub(crate) fn prepare() {
-    let missing: Vec<_> =
-        SETTINGS.iter().filter(|(names, _)| names.iter().all(|name| env::var_os(name).is_none())).collect();
-    let mut arguments = env::args_os();
-    if missing.is_empty() {
-        return;
-    }
-    if let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) {
-        let settings = missing.iter().map(|(names, value)| (names[0], value));
-        let _ = Command::new(program).arg0(name).args(arguments).envs(settings).exec();
-    }
+    start_with(&SETTINGS);
 }

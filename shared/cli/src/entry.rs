@@ -68,7 +68,8 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
 
 /// The flags, or `None` when the man page is asked for: the operands that a filter requires are then not there.
 ///
-/// A filter that may load ONNX Runtime first sees to its environment. Every flag must have a help text; `debug_assert` in each filter's tests checks the rest.
+/// A filter that may load ONNX Runtime first sees to its environment. Every flag must have a help text; `debug_assert`
+/// in each filter's tests checks the rest.
 fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     let mut matches = F::command().help_expected(true).try_get_matches()?;
     if matches.contains_id("generate") {
