@@ -12,7 +12,8 @@ Output file:
   [batch_size, sequence_length, hidden]. Pooling and normalisation are the reader's, as
   sentence-transformers, fastembed and text-embeddings-inference expect. The file is tens of
   kilobytes: the weights are external data inside model.safetensors, or the pytorch_model.bin of a
-  model that has only that, so the two stay together.
+  model that has only that, so the two stay together. tokenizer_config.json and
+  special_tokens_map.json, which fastembed wants beside it, are written where they are missing.
 
 Memory:
   Little more than the file that is written: weights are mapped, not read.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use embtune_cli::{Outcome, Session};
-use embtune_model::ModelDir;
+use embtune_model::{ModelDir, missing_tokenizer_files};
 use embtune_onnx::{PORTABLE_FILE, portable};
 
 use crate::cli::Cli;
@@ -11,10 +11,20 @@ use crate::cli::Cli;
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&cli.model)?;
     let onnx = portable(&model)?;
-    let file = cli.model.join(PORTABLE_FILE);
-    let mut out = session.output(Some(&file))?;
-    out.write_all(&onnx)?;
-    out.finish()?;
-    session.info(format!("wrote {}, {} bytes", file.display(), onnx.len()));
+    let write = |name: &str, content: &[u8]| -> anyhow::Result<()> {
+        let file = cli.model.join(name);
+        let mut out = session.output(Some(&file))?;
+        out.write_all(content)?;
+        out.finish()?;
+        session.info(format!("wrote {}, {} bytes", file.display(), content.len()));
+        Ok(())
+    };
+    for (name, content) in missing_tokenizer_files(&model)? {
+        // What is there is the user's.
+        if !cli.model.join(name).exists() {
+            write(name, format!("{content:#}\n").as_bytes())?;
+        }
+    }
+    write(PORTABLE_FILE, &onnx)?;
     Ok(Outcome::Done)
 }

@@ -21,6 +21,7 @@ mod json;
 mod modules;
 mod pooling;
 mod save;
+mod tokenizer_files;
 mod weights;
 
 pub use dense::{Dense, DenseActivation};
@@ -35,4 +36,5 @@ pub use error::ModelError;
 pub use hub::locate;
 pub use pooling::Pooling;
 pub use save::{NewWeights, check_target, save};
+pub use tokenizer_files::missing_tokenizer_files;
 pub use weights::Weights;

@@ -9,7 +9,7 @@ use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
 use serde_json::{Value, json};
 
-use crate::{Dense, ModelDir, ModelError, Weights, json as json_file};
+use crate::{Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files};
 
 /// Files that describe the tokenizer and the model; copied as they are, when they are there.
 const COPIED: [&str; 10] = [
@@ -90,6 +90,9 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(ModelError::io(&from, error)),
         }
+    }
+    for (name, content) in missing_tokenizer_files(base)? {
+        write_json(&folder.join(name), &content)?;
     }
     mark_float32(&folder.join("config.json"))?;
     write_json(

@@ -1,11 +1,13 @@
 //! What is written is the base with new weights, in the legacy layout.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use embtune_model::{ModelDir, ModelError, NewWeights, Role, check_target, save};
+use serde_json::{Value, json};
 
-use crate::support::{copy, fixture};
+use crate::support::{copy, edit, fixture};
 
 fn nothing(_: &Path) -> Result<(), ModelError> {
     Ok(())
@@ -100,4 +102,42 @@ fn heads_for_other_uses_are_copied_and_named() {
     let target = place.path().join("tuned");
     save(&base, &NewWeights::new(), &target, false, nothing).unwrap();
     assert_eq!(fs::read_to_string(target.join("sparse_linear.pt")).unwrap(), "sparse");
+}
+
+/// fastembed reads the tokenizer's other files, too; what they have in its form stays.
+#[test]
+fn the_tokenizer_s_other_files_are_completed() {
+    let saved = |directory: &Path| {
+        let base = ModelDir::open(directory).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let target = target.path().join("TUNED");
+        save(&base, &NewWeights::new(), &target, false, nothing).unwrap();
+        let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(target.join(name)).unwrap()).unwrap();
+        (read("tokenizer_config.json"), read("special_tokens_map.json"))
+    };
+    let whole = saved(&fixture("tiny-xlmr"));
+    let of_base =
+        |name: &str| serde_json::from_slice::<Value>(&fs::read(fixture("tiny-xlmr").join(name)).unwrap()).unwrap();
+    assert_eq!(whole, (of_base("tokenizer_config.json"), of_base("special_tokens_map.json")));
+
+    let directory = copy("tiny-xlmr");
+    fs::remove_file(directory.path().join("special_tokens_map.json")).unwrap();
+    edit(directory.path(), "tokenizer_config.json", "\"model_max_length\": 512", "\"model_max_length\": 1e30");
+    edit(
+        directory.path(),
+        "tokenizer_config.json",
+        "\"pad_token\": \"<pad>\"",
+        "\"pad_token\": {\"content\": \"<pad>\"}",
+    );
+    let (config, map) = saved(directory.path());
+    assert_eq!(config, whole.0);
+    let names = |map: &Value| map.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&map), names(&whole.1));
+    let mask = json!({"content": "<mask>", "lstrip": true, "normalized": false, "rstrip": false, "single_word": false});
+    assert_eq!(map["mask_token"], mask);
+
+    fs::remove_file(directory.path().join("tokenizer_config.json")).unwrap();
+    let (config, map) = saved(directory.path());
+    assert_eq!(config, json!({"model_max_length": 512, "pad_token": "<pad>"}));
+    assert_eq!((names(&map), &map["pad_token"]["content"]), (["pad_token".into()].into(), &json!("<pad>")));
 }
