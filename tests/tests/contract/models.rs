@@ -105,3 +105,25 @@ fn a_model_that_is_an_onnx_file_is_only_embedded() {
         assert!(message.contains(expected) && message.contains(hint), "{message}");
     }
 }
+
+/// What fastembed reads beside the graph.
+#[test]
+fn st2onnx_writes_the_tokenizer_s_files_that_are_missing() {
+    let folder = workbench();
+    let names = ["tokenizer_config.json", "special_tokens_map.json"];
+    let [config, map] = names.map(|name| folder.read(&format!("BASE/{name}")));
+    let read = || names.map(|name| folder.read(&format!("BASE/{name}")));
+    let _ = folder.run("st2onnx BASE").done();
+    assert_eq!(read(), [config.clone(), map]);
+
+    // What is there is left alone, whatever it says.
+    let endless = config.replace("\"model_max_length\": 512", "\"model_max_length\": 1e30");
+    assert_ne!(endless, config);
+    folder.write("BASE/tokenizer_config.json", &endless);
+    fs::remove_file(folder.path("BASE/special_tokens_map.json")).unwrap();
+    let _ = folder.run("st2onnx -v BASE").done().saying("wrote BASE/special_tokens_map.json");
+    let [config, map] = read();
+    assert_eq!(config, endless);
+    let map: serde_json::Value = serde_json::from_str(&map).unwrap();
+    assert_eq!((&map["pad_token"]["content"], &map["cls_token"]["lstrip"]), (&"[PAD]".into(), &false.into()));
+}
