@@ -40,7 +40,7 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "mine-negatives",
         line: "mine-negatives --device cpu --queries q --corpus c --texts corpus.jsonl",
         input: Input::Pairs,
-        headings: &["Input", "Output", "Choice", "Search", "Compute", "Logging"],
+        headings: &["Input", "Output", "Choice", "Held-out split", "Round-trip filter", "Search", "Compute", "Logging"],
         output: "-o out",
         mapped: &["q", "c"],
     },
