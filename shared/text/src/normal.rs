@@ -11,7 +11,8 @@ const MARKS: &str = ".,;:!?…\"'`´‘’‚“”„«»‹›()[]{}<>¿¡*_-�
 /// A text that holds nothing else comes out empty.
 pub fn normalised(text: &str) -> String {
     // Composed after lowering, because some capitals are lowered to two characters.
-    let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let fold = || text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let folded: String = if text.is_ascii() { text.to_ascii_lowercase() } else { fold() };
     let mut normal = String::with_capacity(folded.len());
     for word in folded.split_whitespace() {
         let word = word.trim_matches(|c| MARKS.contains(c));

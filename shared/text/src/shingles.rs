@@ -17,14 +17,8 @@ pub struct Shingles(Vec<u64>);
 impl Shingles {
     /// The pieces of a text.
     pub fn of(text: &str) -> Self {
-        let text = normalised(text);
-        let mut borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-        borders.push(text.len());
-        let mut hashes: Vec<u64> = match borders.len() - 1 {
-            0 => Vec::new(),
-            1..=LENGTH => vec![xxh3_64(text.as_bytes())],
-            _ => borders.windows(LENGTH + 1).map(|at| xxh3_64(&text.as_bytes()[at[0]..at[LENGTH]])).collect(),
-        };
+        let mut hashes = Vec::new();
+        each_piece(&normalised(text), |piece| hashes.push(xxh3_64(piece)));
         hashes.sort_unstable();
         hashes.dedup();
         Self(hashes)
@@ -54,6 +48,21 @@ impl Shingles {
             common += usize::from(rest.first() == Some(hash));
         }
         common
+    }
+}
+
+/// Calls `piece` with every piece of a text in normal form, also with those that it has seen.
+pub(crate) fn each_piece(text: &str, mut piece: impl FnMut(&[u8])) {
+    let bytes = text.as_bytes();
+    if bytes.is_ascii() && bytes.len() >= LENGTH {
+        return bytes.windows(LENGTH).for_each(piece);
+    }
+    let mut borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    borders.push(text.len());
+    match borders.len() - 1 {
+        0 => {}
+        1..=LENGTH => piece(bytes),
+        _ => borders.windows(LENGTH + 1).for_each(|at| piece(&bytes[at[0]..at[LENGTH]])),
     }
 }
 

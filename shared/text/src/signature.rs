@@ -1,8 +1,10 @@
 //! A text in 128 bytes, of which as many are the same in two texts as they are alike.
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::Shingles;
+use crate::normal::normalised;
+use crate::shingles::each_piece;
 
 /// Hash functions, which are bins here.
 pub(crate) const BINS: usize = 128;
@@ -22,13 +24,40 @@ pub struct Signature(pub(crate) [u8; BINS]);
 impl Signature {
     /// The signature of a text; none when it has no words.
     pub fn of(text: &str) -> Option<Self> {
-        Self::of_shingles(&Shingles::of(text))
+        // Minima need no sorted set.
+        let mut hashes = Vec::new();
+        each_piece(&normalised(text), |piece| hashes.push(xxh3_64(piece)));
+        Self::of_hashes(hashes.into_iter())
+    }
+
+    /// A signature that is like another such one when both texts have the same normal form, and like nothing else; none
+    /// when it has no words.
+    ///
+    /// For short texts: of one with few pieces, the estimate from [`of`](Self::of) is rough.
+    pub fn of_whole(text: &str) -> Option<Self> {
+        let text = normalised(text);
+        (!text.is_empty()).then(|| {
+            let bytes = std::array::from_fn(|bin| xxh3_64_with_seed(text.as_bytes(), bin as u64) as u8);
+            Self(bytes)
+        })
     }
 
     /// The signature of a text's pieces; none when there are none.
     pub fn of_shingles(shingles: &Shingles) -> Option<Self> {
+        Self::of_hashes(shingles.hashes().iter().copied())
+    }
+
+    /// The signature of two texts together: two such are as alike as the product of what their first texts and their
+    /// second texts are, so that pairs are near duplicates only when both are.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        // Any odd factor will do: with either byte as it was, another other byte gives another sum.
+        Self(std::array::from_fn(|bin| self.0[bin].wrapping_add(other.0[bin].wrapping_mul(167))))
+    }
+
+    fn of_hashes(hashes: impl Iterator<Item = u64>) -> Option<Self> {
         let mut smallest = [u64::MAX; BINS];
-        for &hash in shingles.hashes() {
+        for hash in hashes {
             let bin = &mut smallest[(hash >> (u64::BITS - BIN_BITS)) as usize];
             *bin = (*bin).min(hash);
         }
@@ -54,4 +83,36 @@ fn full(bin: usize, is_full: &[bool; BINS]) -> usize {
     let order = (0_u64..)
         .map(|attempt| (xxh3_64_with_seed(&attempt.to_le_bytes(), bin as u64) >> (u64::BITS - BIN_BITS)) as usize);
     order.into_iter().find(|other| is_full[*other]).unwrap_or(bin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_and_its_pieces_have_one_signature() {
+        for text in ["", "ab", "The tenant pays the rent.", "Der Mieter zahlt die Miete für März.", "aaaaaaaa"] {
+            assert_eq!(Signature::of(text), Signature::of_shingles(&Shingles::of(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_like_itself_only() {
+        let [a, same, other] =
+            ["Question 52?", "question  52", "question 57"].map(|text| Signature::of_whole(text).unwrap());
+        assert_eq!((a.jaccard(&same), Signature::of_whole(" ?")), (1.0, None));
+        assert!(a.jaccard(&other) < 0.1);
+    }
+
+    #[test]
+    fn joined_signatures_are_alike_when_both_are() {
+        let [a, b] =
+            ["the tenant pays the rent", "the landlord repairs the roof"].map(|text| Signature::of(text).unwrap());
+        let near = Signature::of("the tenant pays the rents").unwrap();
+        assert_eq!(a.joined(&b).jaccard(&a.joined(&b)), 1.0);
+        assert!(a.joined(&b).jaccard(&b.joined(&a)) < 0.1, "the order counts");
+        assert!(a.joined(&b).jaccard(&a.joined(&a)) < 0.2);
+        let (one, both) = (a.joined(&b).jaccard(&near.joined(&b)), a.joined(&a).jaccard(&near.joined(&near)));
+        assert!((one - a.jaccard(&near)).abs() < 0.02 && both <= one, "{one} {both}");
+    }
 }

@@ -48,7 +48,17 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "pairs2shards",
         line: "pairs2shards --model BASE",
         input: Input::Pairs,
-        headings: &["Model", "Input", "Guide model", "Output", "Held-out split", "Compute", "Logging"],
+        headings: &[
+            "Model",
+            "Input",
+            "Guide model",
+            "Output",
+            "Choice",
+            "Held-out split",
+            "Describing",
+            "Compute",
+            "Logging",
+        ],
         output: "-o out",
         mapped: &[], // of the weights, it needs only that they are there
     },
