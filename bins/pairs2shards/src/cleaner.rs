@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
 const MOST_REMEMBERED: usize = 4_000_000;
 
+/// Of 40 pieces, the estimate of their similarity is off by 0.06 (its standard deviation at 0.8).
+const SHORTEST_BYTES: usize = 44;
 /// Telling a language takes as long as tokenising: of the first pairs of the input, and of every so manieth.
 const SAMPLED_FIRST: u64 = 1024;
 const SAMPLED_STEP: u64 = 32;
@@ -34,10 +36,10 @@ impl Reason {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",
-            Self::Double => "the same as an earlier one",
-            Self::NearDouble => "near-duplicates of an earlier one",
+            Self::Double => "the same as an earlier pair",
+            Self::NearDouble => "nearly the same as an earlier pair",
             Self::Evaluation => "with a query of --exclude-queries",
-            Self::NearEvaluation => "with a near-duplicate of one of these",
+            Self::NearEvaluation => "with nearly a query of --exclude-queries",
         }
     }
 }
@@ -59,16 +61,21 @@ impl Features {
     /// The features of a pair, which is the `number`th of the input.
     pub(crate) fn of(pair: &Pair, number: u64) -> Self {
         let is_of_sample = number < SAMPLED_FIRST || number.is_multiple_of(SAMPLED_STEP);
-        let anchor = Signature::of(&pair.anchor);
+        let anchor = signature(&pair.anchor);
         Self {
             is_blank: pair.anchor.trim().is_empty() || pair.positive.trim().is_empty(),
             hash: xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes()),
             anchor_hash: text_hash(&pair.anchor) as u64,
-            pair: anchor.zip(Signature::of(&pair.positive)).map(|(anchor, positive)| anchor.joined(&positive)),
+            pair: anchor.zip(signature(&pair.positive)).map(|(anchor, positive)| anchor.joined(&positive)),
             anchor,
             languages: is_of_sample.then(|| [&pair.anchor, &pair.positive].map(|text| language(head(text)))),
         }
     }
+}
+
+/// What a text is compared by: a shorter one has too few pieces for an estimate, and only its normal form counts.
+fn signature(text: &str) -> Option<Signature> {
+    if text.len() < SHORTEST_BYTES { Signature::of_whole(text) } else { Signature::of(text) }
 }
 
 /// The beginning of a text, by which its language is told.
@@ -130,7 +137,7 @@ impl Evaluation {
             for query in Records::<Document, _>::new(input.name.clone(), input, max_record_bytes) {
                 let text = query?.full_text().into_owned();
                 queries.hashes.insert(text_hash(&text) as u64);
-                queries.near.insert(0, &text);
+                signature(&text).and_then(|signature| queries.near.insert_signature(0, &signature));
             }
         }
         Ok(queries)

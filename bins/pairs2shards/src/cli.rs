@@ -15,7 +15,9 @@ Dropped pairs:
   are longer than the model takes are cut, and counted.
 
   Of two pairs, the similarities of the anchors and of the positives are multiplied: two questions
-  about one text are no near-duplicates, and neither is one question about two texts.
+  about one text are no near-duplicates, and neither is one question about two texts. Similarities
+  are estimated (MinHash, with a standard deviation of 0.04 to 0.06 at 0.8); of texts under 44 bytes
+  only equal ones count, case, spaces and the marks around words apart.
 
 Held-out split:
   With --holdout, the pairs of the documents that are held out go to --holdout-dir instead of the

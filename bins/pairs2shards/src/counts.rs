@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(
             counts.summary([64, 256]),
             "9 pairs read, 4 written to 1 shard(s); held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, \
-             1 with a near-duplicate of one of these; too long and cut: 3 positives at 256"
+             1 with nearly a query of --exclude-queries; too long and cut: 3 positives at 256"
         );
     }
 

@@ -28,6 +28,6 @@ pub struct NearDuplicateArgs {
     ///
     /// The share of pieces of five characters that both have among those that either has (Jaccard), case, spaces and
     /// the marks around words apart; 1 leaves only texts that have all of them in common.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = parse_similarity)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = parse_similarity)]
     pub near_duplicate: f64,
 }

@@ -21,13 +21,13 @@ fn texts(shard: &Shard) -> usize {
 #[test]
 fn double_and_near_double_pairs_are_dropped_with_their_line() {
     let folder = folder();
-    let ran = folder.run("pairs2shards --model BASE -v --near-duplicate 0.8 -o s.safetensors").stdin(PAIRS).done();
+    let ran = folder.run("pairs2shards --model BASE -v -o s.safetensors").stdin(PAIRS).done();
     let message = ran.stderr();
     for expected in [
         "<stdin>:2: dropped: blank\n",
-        "<stdin>:3: dropped: the same as an earlier one\n",
-        "<stdin>:4: dropped: near-duplicates of an earlier one\n",
-        "8 pairs read, 5 written to 1 shard(s); dropped: 1 blank, 1 the same as an earlier one, 1 near-duplicates of an earlier one",
+        "<stdin>:3: dropped: the same as an earlier pair\n",
+        "<stdin>:4: dropped: nearly the same as an earlier pair\n",
+        "8 pairs read, 5 written to 1 shard(s); dropped: 1 blank, 1 the same as an earlier pair, 1 nearly the same as an earlier pair",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
     }
@@ -45,14 +45,14 @@ fn double_and_near_double_pairs_are_dropped_with_their_line() {
 fn queries_of_an_evaluation_are_not_trained_on() {
     let folder = folder();
     folder.write("one.jsonl", "{\"_id\":\"1\",\"text\":\" WHO has to repair the roof, of the house\"}\n");
-    folder.write("two.jsonl", "{\"_id\":\"1\",\"text\":\"How long is the periods of notice for the tenant?\"}\n");
-    let flags = "--exclude-queries one.jsonl --exclude-queries two.jsonl --near-duplicate 0.8";
+    folder.write("two.jsonl", "{\"_id\":\"1\",\"text\":\"How long is the period of notice for the tenants?\"}\n");
+    let flags = "--exclude-queries one.jsonl --exclude-queries two.jsonl";
     let ran = folder.run(&format!("pairs2shards --model BASE -v {flags} -o s.safetensors")).stdin(PAIRS).done();
     let message = ran.stderr();
     for expected in [
         "<stdin>:5: dropped: with a query of --exclude-queries\n",
-        "<stdin>:7: dropped: with a near-duplicate of one of these\n",
-        "1 with a query of --exclude-queries, 1 with a near-duplicate of one of these",
+        "<stdin>:7: dropped: with nearly a query of --exclude-queries\n",
+        "1 with a query of --exclude-queries, 1 with nearly a query of --exclude-queries",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
     }

@@ -25,7 +25,7 @@ fn a_shard_is_described() {
     assert_eq!(line("negatives"), "2; 2 pairs have none");
     assert_eq!(line("scores"), "of 1 positives");
     assert_eq!(line("guide"), "none");
-    assert_eq!(line("cut"), "2 texts, at 64 and 24 tokens");
+    assert_eq!(line("cut"), "3 texts, at 128 and 24 tokens");
     assert_eq!(line("languages"), "of anchors: eng 67 %, und 33 % (of 3 looked at)");
     assert_eq!(line("of positives:"), "deu 33 %, eng 33 %, und 33 % (of 3 looked at)");
     assert_eq!(line("longest").split(' ').nth(1), Some("24"));
