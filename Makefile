@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 BIN    = $(built)
 PREFIX = /usr/local
 MODEL  = $(demo_model)
+QUALITY_FLAGS = --negatives 4
 CUDA_CORPUS = tests/fixtures/pipeline/corpus.jsonl
 
 filters    := $(sort $(notdir $(wildcard bins/*)))
@@ -89,9 +90,15 @@ bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sent
 	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --readers .deps/parity/readers --model $(MODEL) \
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
 
+.PHONY: bench-data
+bench-data: build .deps/parity/ready ## Time pairs2shards beside the tokenizers crate, and mine-negatives (after make demo)
+	@test -s runs/demo/data/corpus.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
+	cargo build --release -p embtune-tokenize --example bare
+	.deps/parity/bin/python make/bench_data.py --bin $(BIN) --model $(MODEL) --texts runs/demo/data/corpus.jsonl
+
 .PHONY: quality
 quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
-	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA)
+	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA) $(QUALITY_FLAGS)
 
 .PHONY: check-cuda bench-cuda
 bench-cuda: .deps/parity/ready

@@ -2,7 +2,8 @@
 """Trains embtune and sentence-transformers with the same settings on a retrieval set, and compares what they reach.
 
 The set is a folder in BEIR's layout with qrels/train.tsv and qrels/test.tsv. Prints NDCG@10 of the base model and of
-every seed on both sides, then ir-eval's comparison of the first seed with the base model.
+every seed on both sides, then ir-eval's comparison of the first seed with the base model. With --negatives, embtune is
+also trained with negatives that mine-negatives finds by the base model, among documents that no test query is judged by.
 """
 import argparse
 import json
@@ -25,6 +26,8 @@ parser.add_argument("--learning-rate", default="5e-5")
 parser.add_argument("--warmup-steps", type=int, default=10)
 parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--negatives", type=int, default=0, help="negatives a pair, mined by the base model")
+parser.add_argument("--mine-flags", default="--relative-margin 0.05", help="flags of mine-negatives")
 parser.add_argument("--also", type=pathlib.Path, action="append", default=[], help="another set, to see what is forgotten")
 options = parser.parse_args()
 
@@ -61,6 +64,22 @@ def write_pairs(path):
             print(json.dumps(pair), file=out)
 
 
+def mine(folder, base):
+    """Gives the pairs that write_pairs wrote their negatives."""
+    with open(folder / "pairs.jsonl", encoding="utf-8") as lines, open(folder / "anchors.jsonl", "w", encoding="utf-8") as out:
+        queries = {pair["anchor_id"]: pair["anchor"] for pair in map(json.loads, lines)}
+        out.writelines(json.dumps({"_id": id, "text": text}) + "\n" for id, text in queries.items())
+    documents = sorted({document for _, document in judged(options.data / "qrels/test.tsv")})
+    (folder / "test-documents").write_text("\n".join(documents), encoding="utf-8")
+    for role, texts in (("query", folder / "anchors.jsonl"), ("document", options.data / "corpus.jsonl")):
+        tool("embed", "--model", base, "--role", role, "--threads", options.threads, texts, "-o", folder / f"mine.{role}")
+    files = ["--queries", folder / "mine.query", "--corpus", folder / "mine.document", "--texts", options.data / "corpus.jsonl"]
+    flags = ["-n", options.negatives, "--exclude-documents", folder / "test-documents", *options.mine_flags.split()]
+    tool("mine-negatives", *files, *flags, folder / "pairs.jsonl", "-o", folder / "mined.jsonl")
+    every = ["--near-duplicate", 1]
+    tool("pairs2shards", "--model", options.model, *every, folder / "mined.jsonl", "-o", folder / "mined.safetensors")
+
+
 def vectors(folder, model, data):
     """Embeds the queries and documents of a set; gives ir-eval's operand."""
     files = [folder / f"{data.name}.{model.name}.{role}.safetensors" for role in ("query", "document")]
@@ -78,7 +97,9 @@ def ndcg(folder, model, data):
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     write_pairs(folder / "pairs.jsonl")
-    tool("pairs2shards", "--model", options.model, folder / "pairs.jsonl", "-o", folder / "shard.safetensors")
+    # What sentence-transformers trains on, too.
+    every = ["--near-duplicate", 1]
+    tool("pairs2shards", "--model", options.model, *every, folder / "pairs.jsonl", "-o", folder / "shard.safetensors")
     base = folder / "base"
     base.symlink_to(pathlib.Path(options.model).resolve())
     sets = [options.data, *options.also]
@@ -87,6 +108,8 @@ with tempfile.TemporaryDirectory() as name:
         print(data.name, "base", "-", f"{ndcg(folder, base, data):.4f}", sep="\t", flush=True)
     shared = ["--epochs", options.epochs, "--batch-size", options.batch_size, "--learning-rate", options.learning_rate]
     shared += ["--warmup-steps", options.warmup_steps, "--precision", options.precision, "--threads", options.threads]
+    if options.negatives:
+        mine(folder, base)
     reached = {}
     for seed in range(1, options.seeds + 1):
         ours, theirs = folder / f"embtune-{seed}", folder / f"reference-{seed}"
@@ -96,13 +119,18 @@ with tempfile.TemporaryDirectory() as name:
             script = pathlib.Path(__file__).with_name("bench_reference.py")
             flags = ["--seed", seed, "--no-duplicates", "--out", theirs]
             run(options.python, script, "train", options.model, folder / "pairs.jsonl", *shared, *flags)
-        for system, model in (("embtune", ours), ("sentence-transformers", theirs)):
+        mined = folder / f"mined-{seed}"
+        if options.negatives:
+            flags = ["--seed", seed, "--no-duplicates", "--device", "cpu"]
+            tool("mnrl-train", "--model", options.model, "--out", mined, *shared, *flags, folder / "mined.safetensors")
+        for system, model in (("embtune", ours), ("embtune, mined", mined), ("sentence-transformers", theirs)):
             for data in sets if model.exists() else []:
                 value = ndcg(folder, model, data)
                 reached.setdefault((data.name, system), []).append(value)
                 print(data.name, system, seed, f"{value:.4f}", sep="\t", flush=True)
     for (data, system), values in reached.items():
         print(data, system, "mean", f"{statistics.mean(values):.4f}", sep="\t")
-    systems = (("base", base), ("tuned", folder / "embtune-1"))
+    systems = [("base", base), ("tuned", folder / "embtune-1")]
+    systems += [("mined", folder / "mined-1")] if options.negatives else []
     operands = [f"{system}={vectors(folder, model, options.data)}" for system, model in systems]
     print(tool("ir-eval", "--qrels", options.data / "qrels/test.tsv", *operands))

@@ -75,13 +75,15 @@ anchors.outputs = $(run)/anchors.jsonl
 anchors.stdout  = $(anchors.outputs)
 anchors.command = make/anchors.py $(pairs.outputs)
 
+# What is held out is no negative of a training pair either.
+split := $(if $(QUERIES),,--holdout $(HOLDOUT))
 mined.inputs  = $(pairs.outputs) $(base.anchors.outputs) $(base.corpus.outputs) $(CORPUS)
 mined.outputs = $(run)/mined.jsonl
 mined.command = $(BIN)/mine-negatives --queries $(base.anchors.outputs) --corpus $(base.corpus.outputs) \
-  --texts $(CORPUS) -n $(NEGATIVES) --seed $(SEED) --device $(DEVICE) $(pairs.outputs) -o $(mined.outputs)
+  --texts $(CORPUS) -n $(NEGATIVES) $(split) --seed $(SEED) --device $(DEVICE) $(pairs.outputs) -o $(mined.outputs)
 
 training_pairs := $(if $(MINE),$(mined.outputs),$(pairs.outputs))
-holdout := $(if $(QUERIES),,--holdout $(HOLDOUT) --holdout-dir $(run)/heldout)
+holdout := $(if $(split),$(split) --holdout-dir $(run)/heldout)
 queries := $(or $(QUERIES),$(run)/heldout/queries.jsonl)
 qrels   := $(or $(QRELS),$(run)/heldout/qrels.tsv)
 

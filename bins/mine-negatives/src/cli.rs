@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, OrtArgs, RecordArgs};
+use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs};
 use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
@@ -16,33 +16,56 @@ Vectors:
   A pair that lacks an id or a vector is a bad record (--on-error).
 
 Rules:
-  The corpus is searched exactly, and the documents are looked at from the best on. Passed over
-  are
+  The corpus is searched exactly, and the documents are looked at from the best on. Never taken are
     - the documents of the query's positives, in all pairs of the input with the same anchor,
     - documents of the same group: the field group of these pairs and of the documents,
-    - documents whose text is that of a positive, or of a document that ranks higher.
-  Of the others, the first --range-max are candidates. The limits on scores drop some; equality
-  keeps. The first --range-min of what is left are skipped, and of the rest the best
-  --num-negatives are taken (--sampling top), or as many at random. A pair may get fewer than
-  that, or none: nothing is made up.
+    - documents that are held out (--holdout, --exclude-documents),
+    - documents whose text is that of a positive, or of a document that ranks higher,
+    - near-duplicates of a positive (--near-duplicate).
+  The limits on scores drop some of the others; equality keeps. At most --range-max are left, the
+  first --range-min of them are skipped, and of the rest the best --num-negatives are taken
+  (--sampling top), or as many at random. A pair may get fewer than that, or none: nothing is made
+  up.
 
-  These are the rules of sentence-transformers' mine_hard_negatives. --relative-margin 0.05 is
-  the 95 % of the positive's score that NV-Retriever found best. Where a query has several
-  positives, the lowest of their scores counts.
+  Apart from groups, held-out documents and near-duplicates, these are the rules of
+  sentence-transformers' mine_hard_negatives. --relative-margin 0.05 is the 95 % of the positive's
+  score that NV-Retriever found best. Where a query has several positives, the lowest of their
+  scores counts.
+
+Held-out split:
+  With the --holdout and --seed of pairs2shards, no document of the evaluation is a negative of a
+  training pair. The pairs that pairs2shards will hold out come out too, without negatives, and no
+  rank drops them: an evaluation of what the base model finds already would say nothing.
+  --exclude-documents does the same for an evaluation that was made elsewhere:
+    cut -f 2 qrels/test.tsv | tail -n +2 > test-documents
+
+Round-trip filter:
+  A generated query that does not find its own document is often too general, or about something
+  else. --keep-rank 1 keeps the pairs whose document is the first that its query finds, --keep-rank
+  20 those where it is among the first 20. The filter helps large sets, and can harm small ones.
+  --exact-ranks writes the rank of every positive, so that any later filter can decide:
+    mine-negatives --exact-ranks ... | jq -c 'select(.positive_rank <= 5)'
 
 Fields:
   The pairs come out in their order, with these fields in place of older ones:
-    negatives       texts, title first where there is one, the hardest first
-    negative_ids    their documents
-    scores          of the positive, then of each negative
-    positive_rank   of the positive's document among all documents, from 1; null when it is
-                    below those looked at
-    negative_ranks  likewise of each negative
+    negatives        texts, title first where there is one, the hardest first
+    negative_ids     their documents
+    negative_groups  what these are parts of, where one is a part of another
+    scores           of the positive, then of each negative
+    positive_rank    of the positive's document among all documents, from 1; null when it is
+                     below those looked at (never with --exact-ranks)
+    negative_ranks   likewise of each negative
+    dropped          the other documents that were looked at, the best first: id, rank, score and
+                     reason, which is positive, group, held_out, excluded, same_text,
+                     near_duplicate, absolute_margin, relative_margin, max_score, min_score or
+                     range_min
+    group            that of the positive's document, where the pair had none
+  -v says which pairs --keep-rank drops, with their ranks.
 
 Memory:
-  The vectors are mapped, not loaded. Held in memory: the texts of the corpus, about 100 bytes
-  for each query, and 1,024 pairs with their hits. The input is read twice, first to know all
-  positives: a pipe is copied to an unnamed file in TMPDIR.
+  The vectors are mapped, and the texts stay in their file. Held in memory: about 100 bytes for each
+  document and each query, and 1,024 pairs with their hits. The input is read twice, first to know
+  all positives: a pipe is copied to an unnamed file in TMPDIR, also that of --texts.
 
 Examples:
   mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
@@ -50,6 +73,10 @@ Examples:
   Without documents that are probably answers too:
     mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
       --relative-margin 0.05 pairs.jsonl
+  Training pairs and an evaluation without a common document:
+    mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
+      --holdout 0.1 pairs.jsonl |
+      pairs2shards --model DIR --holdout 0.1 --holdout-dir heldout -o train.safetensors
 ";
 
 /// Add hard negatives to training pairs
@@ -81,9 +108,18 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
 
-    /// Seed of every random choice
-    #[arg(long, value_name = "NUM", default_value_t = 42, help_heading = "Choice")]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) near_duplicates: NearDuplicateArgs,
+
+    #[command(flatten)]
+    pub(crate) split: SplitArgs,
+
+    /// Documents that are nobody's negatives: ids or groups, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Held-out split")]
+    pub(crate) exclude_documents: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) round_trip: RoundTripArgs,
 
     /// How query and document vectors are compared: cosine or dot
     #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
@@ -108,10 +144,10 @@ pub(crate) struct ChoiceArgs {
     #[arg(long, value_name = "NUM", default_value_t = 0)]
     pub(crate) range_min: usize,
 
-    /// Candidates that are looked at
+    /// Candidates that are left by the limits, at most
     ///
-    /// Without it, --range-min plus --num-negatives; 10 times --num-negatives with a limit that drops the best
-    /// candidates (--max-score, --absolute-margin, --relative-margin).
+    /// Without it, --range-min plus --num-negatives, 10 times --num-negatives with a limit that drops the best
+    /// candidates (--max-score, --absolute-margin, --relative-margin), plus the most positives that a query has.
     #[arg(long, value_name = "NUM")]
     pub(crate) range_max: Option<usize>,
 
@@ -134,6 +170,21 @@ pub(crate) struct ChoiceArgs {
     /// Which of the candidates that are left are taken
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top)]
     pub(crate) sampling: Sampling,
+}
+
+/// What the rank of a pair's own document decides.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Round-trip filter")]
+pub(crate) struct RoundTripArgs {
+    /// Drop pairs whose positive is not among so many best documents
+    #[arg(long, value_name = "RANK")]
+    pub(crate) keep_rank: Option<NonZeroUsize>,
+
+    /// Find the rank of every positive, also of one that is far below
+    ///
+    /// Costs one more pass over the corpus for those that are below.
+    #[arg(long)]
+    pub(crate) exact_ranks: bool,
 }
 
 /// Which of the candidates that are left are taken.

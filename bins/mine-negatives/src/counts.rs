@@ -1,6 +1,6 @@
 //! What happened, for the notice at the end.
 
-use crate::limits::Reason;
+use crate::reason::Reason;
 
 /// Counts over a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -9,44 +9,39 @@ pub(crate) struct Counts {
     pub(crate) negatives: u64,
     /// Pairs with fewer negatives than asked for.
     pub(crate) short: u64,
-    pub(crate) same_document: u64,
-    pub(crate) same_text: u64,
-    absolute_margin: u64,
-    relative_margin: u64,
-    max_score: u64,
-    min_score: u64,
+    /// Pairs of held-out documents, which get no negatives.
+    pub(crate) held_out: u64,
+    /// Pairs that --keep-rank dropped.
+    pub(crate) below_rank: u64,
+    /// Documents that were looked at and not taken, by reason.
+    dropped: [u64; Reason::ALL.len()],
 }
 
 impl Counts {
     pub(crate) fn drop(&mut self, reason: Reason) {
-        match reason {
-            Reason::AbsoluteMargin => self.absolute_margin += 1,
-            Reason::RelativeMargin => self.relative_margin += 1,
-            Reason::MaxScore => self.max_score += 1,
-            Reason::MinScore => self.min_score += 1,
-        }
+        self.dropped[reason as usize] += 1;
     }
 
-    /// The notice: what was found, and of what was dropped only the reasons that occurred.
+    /// The notice: what was found, and of the rest only what occurred.
     pub(crate) fn summary(&self, wanted: usize) -> String {
         let mut text = format!("{} pairs, {} negatives", self.pairs, self.negatives);
-        if self.short > 0 {
-            text.push_str(&format!(", {} pairs with fewer than {wanted}", self.short));
+        for (count, what) in [
+            (self.short, format!("pairs with fewer than {wanted}")),
+            (self.held_out, "pairs held out, without negatives".into()),
+            (self.below_rank, "pairs dropped by --keep-rank".into()),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
         }
-        let dropped: Vec<String> = [
-            (self.same_document, "of a positive's document or group"),
-            (self.same_text, "with a text that was there"),
-            (self.absolute_margin, "by --absolute-margin"),
-            (self.relative_margin, "by --relative-margin"),
-            (self.max_score, "by --max-score"),
-            (self.min_score, "by --min-score"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {reason}"))
-        .collect();
+        let dropped: Vec<String> = Reason::ALL
+            .into_iter()
+            .map(|reason| (self.dropped[reason as usize], reason.words()))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, reason)| format!("{count} {reason}"))
+            .collect();
         if !dropped.is_empty() {
-            text.push_str(&format!("; candidates dropped: {}", dropped.join(", ")));
+            text.push_str(&format!("; documents passed over: {}", dropped.join(", ")));
         }
         text
     }
@@ -62,9 +57,17 @@ mod tests {
         assert_eq!(counts.summary(3), "2 pairs, 6 negatives");
         counts.short = 1;
         counts.drop(Reason::MaxScore);
+        counts.drop(Reason::RangeMin);
         assert_eq!(
             counts.summary(3),
-            "2 pairs, 6 negatives, 1 pairs with fewer than 3; candidates dropped: 1 by --max-score"
+            "2 pairs, 6 negatives, 1 pairs with fewer than 3; documents passed over: 1 by --max-score, 1 by --range-min"
         );
+    }
+
+    #[test]
+    fn every_reason_has_its_place() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{}", reason.name());
+        }
     }
 }

@@ -27,10 +27,10 @@ impl Positive {
         }
     }
 
-    /// Whether the document of this row is the positive's own, or of its group.
-    pub(crate) fn shares_document(&self, row: usize, corpus: &Corpus) -> bool {
+    /// Whether the document of this row is of the positive's group.
+    pub(crate) fn shares_group(&self, row: usize, corpus: &Corpus) -> bool {
         let group = Some(corpus.entry(row).group_hash);
-        self.row == Some(row) || self.group_hash == group || self.row.map(|own| corpus.entry(own).group_hash) == group
+        self.group_hash == group || self.row.map(|own| corpus.entry(own).group_hash) == group
     }
 
     /// Whether the document of this row has the positive's text.
@@ -59,7 +59,7 @@ impl Known {
     ) -> anyhow::Result<Self> {
         let mut known = Self::default();
         for source in sources {
-            for pair in source.pairs(max_record_bytes, session)? {
+            for pair in source.records::<Pair>(max_record_bytes, session)? {
                 match pair {
                     Ok(pair) => known.insert(&pair, corpus),
                     Err(error) if error.is_record() => {}

@@ -3,6 +3,7 @@
 use anyhow::ensure;
 
 use crate::cli::ChoiceArgs;
+use crate::reason::Reason;
 
 /// With a limit that drops the best candidates, this many times as many are looked at (as sentence-transformers does).
 const MORE_CANDIDATES: usize = 10;
@@ -11,20 +12,19 @@ const MORE_CANDIDATES: usize = 10;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) range_min: usize,
-    pub(crate) range_max: usize,
+    range_max: RangeMax,
     max_score: Option<f32>,
     min_score: Option<f32>,
     absolute_margin: Option<f32>,
     relative_margin: Option<f32>,
 }
 
-/// Why a candidate's score is not acceptable.
+/// Where the range ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    AbsoluteMargin,
-    RelativeMargin,
-    MaxScore,
-    MinScore,
+enum RangeMax {
+    Given(usize),
+    /// So many, and as many more as the query with the most positives has.
+    Without(usize),
 }
 
 impl Limits {
@@ -45,13 +45,24 @@ impl Limits {
         let wanted = choice.num_negatives.get();
         let drops_the_best = max_score.or(absolute_margin).or(relative_margin).is_some();
         let looked_at = wanted.saturating_mul(if drops_the_best { MORE_CANDIDATES } else { 1 });
-        let range_max = choice.range_max.unwrap_or(range_min.saturating_add(looked_at));
-        ensure!(
-            range_max.checked_sub(range_min).is_some_and(|width| width >= wanted),
-            "the range from {range_min} to {range_max} cannot hold {wanted} negatives\n\
-             hint: raise --range-max, or lower --range-min or --num-negatives"
-        );
+        if let Some(range_max) = choice.range_max {
+            ensure!(
+                range_max.checked_sub(range_min).is_some_and(|width| width >= wanted),
+                "the range from {range_min} to {range_max} cannot hold {wanted} negatives\n\
+                 hint: raise --range-max, or lower --range-min or --num-negatives"
+            );
+        }
+        let range_max =
+            choice.range_max.map_or(RangeMax::Without(range_min.saturating_add(looked_at)), RangeMax::Given);
         Ok(Self { range_min, range_max, max_score, min_score, absolute_margin, relative_margin })
+    }
+
+    /// The most candidates that are left by the limits, where a query has `most_positives` at most.
+    pub(crate) fn range_max(&self, most_positives: usize) -> usize {
+        match self.range_max {
+            RangeMax::Given(most) => most,
+            RangeMax::Without(most) => most.saturating_add(most_positives),
+        }
     }
 
     /// Why a candidate of this score is dropped, if it is, where the positive has the score `positive`.
@@ -87,11 +98,11 @@ mod tests {
 
     #[test]
     fn the_range_follows_the_limits() {
-        let range = |flags: &str| limits(flags).map(|limits| (limits.range_min, limits.range_max)).unwrap();
-        assert_eq!(range(""), (0, 3));
-        assert_eq!(range("-n 5 --range-min 10"), (10, 15));
-        assert_eq!(range("-n 5 --range-min 10 --min-score 0.1"), (10, 15));
-        assert_eq!(range("-n 5 --range-min 10 --relative-margin 0.05"), (10, 60));
+        let range = |flags: &str| limits(flags).map(|limits| (limits.range_min, limits.range_max(2))).unwrap();
+        assert_eq!(range(""), (0, 5));
+        assert_eq!(range("-n 5 --range-min 10"), (10, 17));
+        assert_eq!(range("-n 5 --range-min 10 --min-score 0.1"), (10, 17));
+        assert_eq!(range("-n 5 --range-min 10 --relative-margin 0.05"), (10, 62));
         assert_eq!(range("-n 5 --max-score 0.9 --range-max 7"), (0, 7));
     }
 

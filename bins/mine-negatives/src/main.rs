@@ -6,10 +6,16 @@ mod corpus;
 mod counts;
 mod known;
 mod limits;
+mod look;
 mod miner;
 mod queries;
+mod reason;
+mod record;
 mod run;
+mod search;
 mod source;
+mod texts;
+mod withheld;
 
 use std::process::ExitCode;
 

@@ -14,13 +14,12 @@ pub(crate) struct Rows {
 
 /// The vectors of the queries, by id.
 pub(crate) struct Queries<'a> {
-    pub(crate) vectors: &'a Embeddings,
     by_id: ById<'a>,
 }
 
 impl<'a> Queries<'a> {
     pub(crate) fn new(vectors: &'a Embeddings) -> Self {
-        Self { vectors, by_id: ById::new(vectors, "query") }
+        Self { by_id: ById::new(vectors, "query") }
     }
 
     /// Finds the vectors of a pair, or says what is missing and how to make it.

@@ -1,8 +1,10 @@
 //! From the flags to the pairs.
 
+use std::time::Duration;
+
 use embtune_cli::{Outcome, Output, Session, Skipper};
-use embtune_records::{ReadError, write_json_line};
-use embtune_search::Searcher;
+use embtune_records::{Pair, ReadError, Split, write_json_line};
+use embtune_search::{Ranker, Searcher};
 use embtune_tensors::{Embeddings, check_same_space};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -13,47 +15,72 @@ use crate::corpus::Corpus;
 use crate::counts::Counts;
 use crate::known::Known;
 use crate::limits::Limits;
+use crate::look::Rules;
 use crate::miner::{Job, Miner};
 use crate::queries::Queries;
+use crate::search::Search;
 use crate::source::Source;
+use crate::withheld::Withheld;
 
 /// Pairs that are searched for in one pass over the corpus.
 const BATCH: usize = 1024;
+/// The round-trip filter made models better with large sets, and worse with the smallest (Promptagator, arXiv
+/// 2209.11755, section 4.3); with fewer pairs than this it is worth a comparison.
+const FEW_PAIRS: u64 = 10_000;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let limits = Limits::new(&cli.choice)?;
-    let wanted = cli.choice.num_negatives.get();
+    let (wanted, sampling) = (cli.choice.num_negatives.get(), cli.choice.sampling);
     let max_record_bytes = cli.records.max_record_bytes;
-    let (queries, vectors) = (Embeddings::open(&cli.queries)?, Embeddings::open(&cli.corpus)?);
-    check_same_space(&queries, &vectors)?;
-    let corpus = Corpus::read(&vectors, &cli.texts, max_record_bytes, session)?;
+    let (query_vectors, vectors) = (Embeddings::open(&cli.queries)?, Embeddings::open(&cli.corpus)?);
+    check_same_space(&query_vectors, &vectors)?;
+    let seed = cli.split.seed;
+    let split = cli.split.holdout.map(|share| Split { share, seed });
+    let withheld = Withheld::read(split, cli.exclude_documents.as_deref(), max_record_bytes, session)?;
+    let corpus = Corpus::read(&vectors, &cli.texts, &withheld, max_record_bytes, session)?;
     let sources = Source::open_all(&cli.records.files, session)?;
     let known = Known::read(&sources, &corpus, max_record_bytes, session)?;
-    let compute = &cli.ort.compute;
-    let searcher =
-        Searcher::new(compute.device, compute.threads.count(), cli.similarity, cli.ort.ort_library.as_deref())?;
+    let (device, threads) = (cli.ort.compute.device, cli.ort.compute.threads.count());
+    let library = cli.ort.ort_library.as_deref();
+    let searcher = Searcher::new(device, threads, cli.similarity, library)?;
     session.notice(format!("searching on {}", searcher.device()));
+    let ranker = cli.round_trip.exact_ranks.then(|| Ranker::new(device, threads, cli.similarity, library));
     let mut miner = Miner {
-        queries: Queries::new(&queries),
+        search: Search {
+            queries: &query_vectors,
+            searcher,
+            ranker: ranker.transpose()?,
+            similarity: cli.similarity,
+            time: Duration::ZERO,
+        },
         corpus: &corpus,
+        rules: Rules {
+            limits,
+            wanted,
+            sampling,
+            most_positives: known.most(),
+            near_duplicate: cli.near_duplicates.near_duplicate,
+        },
         known,
-        searcher,
-        similarity: cli.similarity,
-        chooser: Chooser { limits, wanted, sampling: cli.choice.sampling, rng: ChaCha8Rng::seed_from_u64(cli.seed) },
+        withheld: &withheld,
+        chooser: Chooser { wanted, sampling, rng: ChaCha8Rng::seed_from_u64(seed) },
+        keep_rank: cli.round_trip.keep_rank.map(Into::into),
         counts: Counts::default(),
+        pool: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
         session,
     };
     let skipper = Skipper::new(cli.records.on_error, session);
     let mut out = session.output(cli.output.as_deref())?;
-    mine(&mut miner, &sources, max_record_bytes, &skipper, &mut out)?;
+    mine(&mut miner, &Queries::new(&query_vectors), &sources, max_record_bytes, &skipper, &mut out)?;
     out.finish()?;
-    session.notice(miner.counts.summary(wanted));
+    report(&miner, vectors.len());
     Ok(skipper.outcome())
 }
 
 /// Reads all pairs, mines them batch by batch and writes them in their order.
 fn mine(
     miner: &mut Miner,
+    queries: &Queries,
     sources: &[Source],
     max_record_bytes: usize,
     skipper: &Skipper,
@@ -62,9 +89,9 @@ fn mine(
     let progress = miner.session.progress(None, "pairs");
     let mut jobs = Vec::with_capacity(BATCH);
     for source in sources {
-        let mut pairs = source.pairs(max_record_bytes, miner.session)?;
+        let mut pairs = source.records::<Pair>(max_record_bytes, miner.session)?;
         while let Some(pair) = pairs.next() {
-            let job = pair.and_then(|pair| match miner.queries.find(&pair, miner.corpus) {
+            let job = pair.and_then(|pair| match queries.find(&pair, miner.corpus) {
                 Ok(rows) => Ok(Job { pair, rows }),
                 Err(what) => Err(pairs.error(what)),
             });
@@ -87,4 +114,19 @@ fn write(miner: &mut Miner, jobs: Vec<Job>, out: &mut Output) -> anyhow::Result<
         write_json_line(&pair.to_object(), out)?;
     }
     Ok(())
+}
+
+fn report(miner: &Miner, documents: usize) {
+    let Counts { pairs, below_rank, held_out, .. } = miner.counts;
+    let (searched, seconds) = (pairs + below_rank, miner.search.time.as_secs_f64());
+    miner.session.notice(format!("{searched} queries searched among {documents} documents in {seconds:.1} s"));
+    let left = pairs - held_out;
+    if below_rank > 0 && left < FEW_PAIRS {
+        miner.session.warn(format!(
+            "--keep-rank has left {left} of {} pairs: with so few, the pairs that it drops may be worth more than what \
+             it keeps out\nhint: train once with all of them, and compare",
+            left + below_rank
+        ));
+    }
+    miner.session.notice(miner.counts.summary(miner.chooser.wanted));
 }

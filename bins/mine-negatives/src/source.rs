@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::Session;
-use embtune_records::{Pair, Records};
-
-/// The pairs of one input.
-pub(crate) type Pairs = Records<Pair, Box<dyn BufRead>>;
+use embtune_records::{Record, Records};
 
 /// An input that can be read from the beginning again.
 pub(crate) struct Source {
-    name: String,
+    pub(crate) name: String,
     kind: Kind,
 }
 
@@ -34,7 +31,11 @@ impl Source {
         files.iter().map(|file| Self::open(file, session)).collect()
     }
 
-    fn open(file: &Path, session: &Session) -> anyhow::Result<Self> {
+    /// Prepares one input; `-` is stdin.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, a pipe that cannot be copied.
+    pub(crate) fn open(file: &Path, session: &Session) -> anyhow::Result<Self> {
         let mut input = session.input(file)?;
         let name = input.name.clone();
         if fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
@@ -46,19 +47,41 @@ impl Source {
         Ok(Self { name, kind: Kind::Copy(file) })
     }
 
-    /// The pairs, from the first on.
+    /// What it holds, from the beginning on.
     ///
     /// # Errors
     /// A file that cannot be opened again.
-    pub(crate) fn pairs(&self, max_record_bytes: usize, session: &Session) -> anyhow::Result<Pairs> {
-        let reader: Box<dyn BufRead> = match &self.kind {
+    pub(crate) fn reader(&self, session: &Session) -> anyhow::Result<Box<dyn BufRead>> {
+        Ok(match &self.kind {
             Kind::File(path) => Box::new(session.input(path)?),
+            Kind::Copy(_) => Box::new(BufReader::new(self.file()?)),
+        })
+    }
+
+    /// The records, from the first on.
+    ///
+    /// # Errors
+    /// A file that cannot be opened again.
+    pub(crate) fn records<T: Record>(
+        &self,
+        max_record_bytes: usize,
+        session: &Session,
+    ) -> anyhow::Result<Records<T, Box<dyn BufRead>>> {
+        Ok(Records::new(&self.name, self.reader(session)?, max_record_bytes))
+    }
+
+    /// The file that holds it, at its beginning.
+    ///
+    /// # Errors
+    /// A file that cannot be opened again.
+    pub(crate) fn file(&self) -> anyhow::Result<File> {
+        match &self.kind {
+            Kind::File(path) => File::open(path).with_context(|| self.name.clone()),
             Kind::Copy(file) => {
                 let mut file = file.try_clone().with_context(|| self.name.clone())?;
                 file.rewind().with_context(|| self.name.clone())?;
-                Box::new(BufReader::new(file))
+                Ok(file)
             }
-        };
-        Ok(Records::new(&self.name, reader, max_record_bytes))
+        }
     }
 }

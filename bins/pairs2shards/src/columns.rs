@@ -1,5 +1,7 @@
 //! Pairs as token ids.
 
+use std::collections::BTreeMap;
+
 use embtune_model::{ModelDir, Role};
 use embtune_tensors::{Hashes, ShardMeta};
 use embtune_tokenize::{Tokenizer, Tokens};
@@ -58,6 +60,11 @@ impl Columns {
         })
     }
 
+    /// Tokens at which anchors and documents are cut.
+    pub(crate) fn lengths(&self) -> [usize; 2] {
+        [self.query.max_length, self.document.max_length]
+    }
+
     /// What a shard says of itself.
     pub(crate) fn meta(&self) -> ShardMeta {
         ShardMeta {
@@ -68,8 +75,10 @@ impl Columns {
             document_prompt: self.document.prompt.clone(),
             query_max_length: self.query.max_length,
             document_max_length: self.document.max_length,
-            truncated: 0, // counted as pairs are written
-            guide: None,  // set with its vectors
+            truncated: 0, // counted as pairs are written, like the languages
+            query_languages: BTreeMap::new(),
+            document_languages: BTreeMap::new(),
+            guide: None, // set with its vectors
         }
     }
 }

@@ -1,7 +1,11 @@
 //! pairs2shards: tokenise training pairs into safetensors shards.
 
+mod ahead;
+mod cleaner;
 mod cli;
 mod columns;
+mod counts;
+mod describe;
 mod guide;
 mod holdout;
 mod run;

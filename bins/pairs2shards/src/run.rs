@@ -1,16 +1,20 @@
 //! What pairs2shards does.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use embtune_cli::{Outcome, Session, Skipper};
 use embtune_model::{ModelDir, locate};
-use embtune_records::{Pair, Records};
+use embtune_records::{ReadError, Split};
 use embtune_tensors::{Embeddings, ShardMeta};
-use xxhash_rust::xxh3::xxh3_64;
+use rayon::prelude::*;
 
+use crate::ahead::{Ahead, Read, Window};
+use crate::cleaner::{Cleaner, Features};
 use crate::cli::Cli;
 use crate::columns::Columns;
+use crate::counts::Counts;
+use crate::describe;
 use crate::guide::Guide;
 use crate::holdout::Holdout;
 use crate::shards::{Job, Shards, Written};
@@ -18,101 +22,129 @@ use crate::shards::{Job, Shards, Written};
 /// Pairs that are tokenised together.
 const WINDOW_PAIRS: usize = 4096;
 
-#[derive(Default)]
-struct Counts {
-    read: u64,
-    written: u64,
-    blank: u64,
-    double: u64,
-}
-
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    if !cli.describe.is_empty() {
+        return describe::run(&cli.describe, cli.tokens_per_second, session);
+    }
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let columns = Columns::new(&model, &cli)?;
     let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();
     let vectors = open(&cli.guide_queries)?.zip(open(&cli.guide_corpus)?);
     let guide = vectors.as_ref().map(|(queries, corpus)| Guide::new(queries, corpus)).transpose()?;
+    let max_record_bytes = cli.records.max_record_bytes;
+    let cleaner = Cleaner::new(cli.near_duplicates.near_duplicate, &cli.exclude_queries, max_record_bytes, session)?;
     let meta = ShardMeta { guide: guide.as_ref().and_then(Guide::model), ..columns.meta() };
-    let mut shards = match (&cli.out, cli.shard_pairs) {
+    let shards = match (&cli.out, cli.shard_pairs) {
         (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), meta, guide.as_ref(), session)?,
         _ => Shards::one(cli.output.as_deref(), meta, guide.as_ref(), session)?,
     };
-    let mut holdout = match (cli.holdout, cli.holdout_dir) {
-        (Some(share), Some(directory)) => Some(Holdout::create(share, cli.seed, directory, session)?),
-        _ => None,
+    let holdout = match (cli.split.holdout, cli.holdout_dir) {
+        (Some(share), Some(directory)) => {
+            Some(Holdout::create(Split { share, seed: cli.split.seed }, directory, session)?)
+        }
+        (None, None) => None,
+        _ => anyhow::bail!("--holdout and --holdout-dir go together"),
     };
-
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cli.threads.count()).build().context("starting threads")?;
     let skipper = Skipper::new(cli.records.on_error, session);
-    let mut counts = Counts::default();
-    let mut seen = HashSet::new();
-    let mut window = Vec::new();
+    let mut packer = Packer {
+        columns: &columns,
+        guide: guide.as_ref(),
+        cleaner,
+        holdout,
+        shards,
+        pool,
+        counts: Counts::default(),
+        session,
+    };
     let progress = session.progress(None, "pairs");
-    for input in inputs {
-        let mut records = Records::<Pair, _>::new(input.name.clone(), input, cli.records.max_record_bytes);
-        while let Some(record) = records.next() {
-            let pair = match record {
-                Ok(pair) => pair,
+    let mut windows = Ahead::new(inputs, max_record_bytes, WINDOW_PAIRS);
+    while let Some(window) = windows.next()? {
+        session.interrupt().check()?;
+        let pairs = window.len() as u64;
+        packer.pack(window, &skipper)?;
+        progress.add(pairs);
+    }
+    drop(progress);
+    session.interrupt().check()?;
+    packer.finish()?;
+    Ok(skipper.outcome())
+}
+
+/// From pairs to shards.
+struct Packer<'a> {
+    columns: &'a Columns,
+    guide: Option<&'a Guide<'a>>,
+    cleaner: Cleaner,
+    holdout: Option<Holdout>,
+    shards: Shards<'a>,
+    pool: rayon::ThreadPool,
+    counts: Counts,
+    session: &'a Session,
+}
+
+impl Packer<'_> {
+    /// Cleans, splits, tokenises and writes a window of pairs.
+    fn pack(&mut self, window: Window, skipper: &Skipper<'_>) -> anyhow::Result<()> {
+        let features: Vec<Option<Features>> = self.pool.install(|| {
+            let features = |(number, read): (usize, &Result<Read, ReadError>)| {
+                read.as_ref().ok().map(|read| Features::of(&read.pair, self.counts.lines + number as u64))
+            };
+            window.par_iter().enumerate().map(features).collect()
+        });
+        self.counts.lines += window.len() as u64;
+        let mut jobs = Vec::with_capacity(window.len());
+        for (read, features) in window.into_iter().zip(features) {
+            let (Read { pair, place }, features) = match read {
+                Ok(read) => (read, features.unwrap_or_default()),
                 Err(error) if error.is_record() => {
                     skipper.bad(error)?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            counts.read += 1;
-            if pair.anchor.trim().is_empty() || pair.positive.trim().is_empty() {
-                counts.blank += 1;
+            self.counts.read += 1;
+            if let Some(reason) = self.cleaner.judge(&features) {
+                self.counts.drop(reason);
+                self.session.info(format!("{}", place.error(format!("dropped: {}", reason.words()))));
                 continue;
             }
-            if !seen.insert(xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes())) {
-                counts.double += 1;
-                continue;
-            }
-            let kept = match &mut holdout {
-                Some(holdout) => holdout.take(pair),
-                None => Ok(Ok(Some(pair))),
+            let kept = match &mut self.holdout {
+                Some(holdout) => holdout.take(pair, features.anchor_hash),
+                None => Ok(Some((pair, 0))),
             };
-            let job = match kept {
-                Ok(Ok(Some(pair))) => job(pair, guide.as_ref()),
-                Ok(Ok(None)) => continue,
-                Ok(Err(error)) => return Err(error),
-                Err(what) => Err(what),
-            };
+            let job = kept.and_then(|kept| {
+                let Some((pair, leaked)) = kept else { return Ok(None) };
+                self.counts.leaked += leaked;
+                let guide = self.guide.map(|guide| guide.find(&pair)).transpose()?;
+                Ok(Some(Job { pair, guide, languages: features.languages }))
+            });
             match job {
-                Ok(job) => window.push(job),
-                Err(what) => skipper.bad(records.error(what))?,
-            }
-            if window.len() == WINDOW_PAIRS {
-                flush(&mut window, &columns, &mut shards, &mut counts)?;
-                progress.add(WINDOW_PAIRS as u64);
+                Ok(job) => jobs.extend(job),
+                Err(what) => skipper.bad(place.error(what))?,
             }
         }
+        let tokens = self.columns.tokenize(&jobs)?;
+        self.shards.push(&jobs, &tokens)?;
+        self.counts.written += jobs.len() as u64;
+        Ok(())
     }
-    flush(&mut window, &columns, &mut shards, &mut counts)?;
-    drop(progress);
-    session.interrupt().check()?;
-    let held_out = holdout.as_ref().map_or(0, Holdout::pairs);
-    if let Some(holdout) = holdout {
-        holdout.finish(session)?;
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        if let Some(holdout) = self.holdout {
+            let held_out = holdout.finish(self.session)?;
+            (self.counts.held_out, self.counts.trained_on) = (held_out.pairs, held_out.trained_on);
+        }
+        let Written { shards, cut } = self.shards.finish()?;
+        (self.counts.shards, self.counts.cut) = (shards, cut);
+        self.session.notice(self.counts.summary(self.columns.lengths()));
+        if self.counts.leaked > 0 {
+            self.session.warn(
+                "some negatives were held-out documents\nhint: give mine-negatives the same --holdout and --seed, and \
+                 pairs get others in their place",
+            );
+        }
+        Ok(())
     }
-    let Written { shards, truncated } = shards.finish()?;
-    let Counts { read, written, blank, double } = counts;
-    session.notice(format!(
-        "{read} pairs read, {written} written to {shards} shard(s), {held_out} held out, {blank} blank, {double} double; {truncated} texts cut"
-    ));
-    Ok(skipper.outcome())
-}
-
-/// Finds the vectors of a pair, or says which is missing.
-fn job(pair: Pair, guide: Option<&Guide<'_>>) -> Result<Job, String> {
-    let rows = guide.map(|guide| guide.find(&pair)).transpose()?;
-    Ok(Job { pair, guide: rows })
-}
-
-fn flush(window: &mut Vec<Job>, columns: &Columns, shards: &mut Shards<'_>, counts: &mut Counts) -> anyhow::Result<()> {
-    let tokens = columns.tokenize(window)?;
-    shards.push(window, &tokens)?;
-    counts.written += window.len() as u64;
-    window.clear();
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! One shard, or a directory of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -8,16 +9,22 @@ use anyhow::Context as _;
 use embtune_cli::{AtomicDir, Output, Session, spool_directory};
 use embtune_records::Pair;
 use embtune_tensors::{Row, ShardMeta, ShardWriter};
+use embtune_text::Language;
 use embtune_tokenize::Tokens;
 
 use crate::columns::{Window, hashes};
 use crate::guide::{Guide, Rows, Vectors};
+
+/// The code of ISO 639-3 for a language that cannot be told.
+const UNDETERMINED: &str = "und";
 
 /// A pair that goes into a shard.
 pub(crate) struct Job {
     pub(crate) pair: Pair,
     /// Its vectors, where there is a guide.
     pub(crate) guide: Option<Rows>,
+    /// Of anchor and positive, where the pair is of the sample.
+    pub(crate) languages: Option<[Option<Language>; 2]>,
 }
 
 /// Where tokenised pairs go.
@@ -29,14 +36,15 @@ pub(crate) struct Shards<'a> {
     writer: ShardWriter,
     /// What the shard that is being written says of itself.
     meta: ShardMeta,
-    /// Texts that were cut, of the shards before it.
-    truncated: u64,
+    /// Texts that were cut, by column.
+    cut: [u64; 3],
 }
 
 /// What was written.
 pub(crate) struct Written {
     pub(crate) shards: usize,
-    pub(crate) truncated: u64,
+    /// Texts that were cut, by column.
+    pub(crate) cut: [u64; 3],
 }
 
 enum Target {
@@ -85,29 +93,30 @@ impl<'a> Shards<'a> {
         session: &'a Session,
     ) -> anyhow::Result<Self> {
         let writer = ShardWriter::new(&spool, guide.map(Guide::dimension))?;
-        Ok(Self { session, guide, target, writer, spool, meta, truncated: 0 })
+        Ok(Self { session, guide, target, writer, spool, meta, cut: [0; 3] })
     }
 
     pub(crate) fn push(&mut self, jobs: &[Job], tokens: &Window) -> anyhow::Result<()> {
         let mut negatives = tokens.negatives.iter();
-        for ((Job { pair, guide }, anchor), positive) in jobs.iter().zip(&tokens.anchors).zip(&tokens.positives) {
+        for ((Job { pair, guide, languages }, anchor), positive) in
+            jobs.iter().zip(&tokens.anchors).zip(&tokens.positives)
+        {
             let vectors = match (self.guide, guide) {
                 (Some(guide), Some(rows)) => guide.read(rows)?,
                 _ => Vectors::default(),
             };
             let score = |document: usize| pair.scores.as_ref().map(|scores| scores[document] as f32);
             let group = pair.group_or_positive_id();
-            let mut truncated = u64::from(anchor.truncated) + u64::from(positive.truncated);
+            let mut cut = [u64::from(anchor.truncated), u64::from(positive.truncated), 0];
             let rows: Vec<_> = (0..)
                 .zip(&pair.negatives)
                 .zip(negatives.by_ref())
                 .map(|((index, text), tokens): ((usize, &String), &Tokens)| {
-                    truncated += u64::from(tokens.truncated);
+                    cut[2] += u64::from(tokens.truncated);
                     let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
                     Row {
                         tokens: &tokens.ids,
-                        // A negative's parent is not in the record; its own id is the best that is known.
-                        hashes: hashes(text, document, document),
+                        hashes: hashes(text, document, pair.negative_group_or_id(index)),
                         score: score(1 + index),
                         guide: vectors.negatives.get(index).map_or(&[], |vector| vector),
                     }
@@ -120,7 +129,13 @@ impl<'a> Shards<'a> {
                 Row { tokens: &positive.ids, hashes: hashes_of_positive, score: score(0), guide: &vectors.positive },
                 rows,
             )?;
-            self.meta.truncated += truncated;
+            self.meta.truncated += cut.iter().sum::<u64>();
+            self.cut.iter_mut().zip(cut).for_each(|(all, cut)| *all += cut);
+            let tables = [&mut self.meta.query_languages, &mut self.meta.document_languages];
+            for (table, language) in tables.into_iter().zip(languages.iter().flatten()) {
+                let code = language.map_or(UNDETERMINED.into(), |language| language.to_string());
+                *table.entry(code).or_default() += 1;
+            }
             if let Target::Many { pairs_each, .. } = self.target
                 && self.writer.pairs() == pairs_each
             {
@@ -139,14 +154,13 @@ impl<'a> Shards<'a> {
         }
         match self.target {
             Target::One(mut out) => {
-                let truncated = self.meta.truncated;
                 self.writer.finish(self.meta, &mut out)?;
                 out.finish()?;
-                Ok(Written { shards: 1, truncated })
+                Ok(Written { shards: 1, cut: self.cut })
             }
             Target::Many { directory, name, written, .. } => {
                 directory.commit().with_context(|| name.display().to_string())?;
-                Ok(Written { shards: written, truncated: self.truncated })
+                Ok(Written { shards: written, cut: self.cut })
             }
         }
     }
@@ -158,7 +172,9 @@ impl<'a> Shards<'a> {
         let mut out = self.session.output(Some(&file))?;
         let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
         mem::replace(&mut self.writer, next).finish(self.meta.clone(), &mut out)?;
-        self.truncated += mem::take(&mut self.meta.truncated);
+        let none = BTreeMap::new;
+        self.meta =
+            ShardMeta { truncated: 0, query_languages: none(), document_languages: none(), ..self.meta.clone() };
         Ok(out.finish()?)
     }
 }

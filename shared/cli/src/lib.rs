@@ -31,6 +31,7 @@ mod parsers;
 mod progress;
 mod session;
 mod skip;
+mod split_args;
 
 pub use args::{Common, LogFormat, RecordArgs};
 pub use atomic_dir::AtomicDir;
@@ -44,7 +45,8 @@ pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::ModelArgs;
 pub use output::{ClosedPipe, Output, spool_directory};
-pub use parsers::{parse_bytes, parse_not_negative, parse_share};
+pub use parsers::{parse_bytes, parse_not_negative, parse_share, parse_similarity};
 pub use progress::Progress;
 pub use session::Session;
 pub use skip::{OnError, Skipper};
+pub use split_args::{NearDuplicateArgs, SplitArgs};

@@ -30,6 +30,17 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses a similarity of texts: from 0.5 to 1.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_similarity(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(similarity) if (0.5..=1.0).contains(&similarity) => Ok(similarity),
+        _ => Err("expected a number from 0.5 to 1".into()),
+    }
+}
+
 /// Parses a finite number that is not negative.
 ///
 /// # Errors
@@ -61,5 +72,9 @@ mod tests {
             assert!(parse_share(bad).is_err() && parse_not_negative(bad).is_err(), "{bad}");
         }
         assert!(parse_share("1").is_err());
+        assert_eq!((parse_similarity("0.5"), parse_similarity("1")), (Ok(0.5), Ok(1.0)));
+        for bad in ["0.4", "1.1", "NaN"] {
+            assert!(parse_similarity(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! - [`portable`]: the encoder alone, as other programs expect a `model.onnx`;
 //! - [`sentence_encoder`]: encoder, pooling, Dense modules and normalisation, for embtune's own inference;
 //! - [`sentence_head`]: the same without the encoder, for behind somebody else's;
-//! - [`top_k`]: the search of the nearest vectors.
+//! - [`top_k`] and [`products`]: the search of the nearest vectors, and all scores.
 //!
 //! Weights are not copied into the graphs: they are external data that points into the model's own file,
 //! safetensors or a checkpoint of torch, so a graph is kilobytes and never meets protobuf's limit of 2 GB.
@@ -25,5 +25,5 @@ pub use head::sentence_head;
 pub use layout::Layout;
 pub use model_file::{PORTABLE_FILE, portable};
 pub use precision::Precision;
-pub use search::top_k;
+pub use search::{products, top_k};
 pub use sentence::{Form, sentence_encoder};

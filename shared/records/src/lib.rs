@@ -14,6 +14,7 @@ mod object;
 mod pair;
 mod qrels;
 mod run;
+mod split;
 mod tsv;
 
 pub use document::Document;
@@ -26,3 +27,4 @@ pub use object::{FieldError, Object};
 pub use pair::Pair;
 pub use qrels::Qrels;
 pub use run::{Run, RunEntry, write_run};
+pub use split::Split;

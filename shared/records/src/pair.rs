@@ -24,6 +24,8 @@ pub struct Pair {
     pub positive_id: Option<String>,
     /// Ids of the documents that the negatives come from, as many as there are negatives.
     pub negative_ids: Option<Vec<String>>,
+    /// The parents of these documents, as many as there are negatives; a document without one is its own.
+    pub negative_groups: Option<Vec<String>>,
     /// Score of the positive, then of each negative: finite, also as f32.
     pub scores: Option<Vec<f64>>,
     /// The parent document: splits and in-batch masking go by it.
@@ -33,7 +35,7 @@ pub struct Pair {
 }
 
 /// The fields that [`Pair`] names, and those that stand for them.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "anchor",
     "query",
     "positive",
@@ -44,6 +46,7 @@ const KNOWN: [&str; 13] = [
     "anchor_id",
     "positive_id",
     "negative_ids",
+    "negative_groups",
     "scores",
     "group",
     "query_id",
@@ -67,6 +70,7 @@ impl Pair {
         put("anchor_id", self.anchor_id.clone().map(Value::from));
         put("positive_id", self.positive_id.clone().map(Value::from));
         put("negative_ids", self.negative_ids.clone().map(Value::from));
+        put("negative_groups", self.negative_groups.clone().map(Value::from));
         put("scores", self.scores.clone().map(Value::from));
         put("group", self.group.clone().map(Value::from));
         object.extend(self.rest.clone());
@@ -76,6 +80,26 @@ impl Pair {
     /// What splits and masks go by: the group, else the positive's id.
     pub fn group_or_positive_id(&self) -> Option<&str> {
         self.group.as_deref().or(self.positive_id.as_deref())
+    }
+
+    /// The same of a negative.
+    pub fn negative_group_or_id(&self, index: usize) -> Option<&str> {
+        [&self.negative_groups, &self.negative_ids]
+            .into_iter()
+            .find_map(|names| names.as_ref()?.get(index).map(String::as_str))
+    }
+
+    /// Takes out the negatives that `keep` refuses, by their place, with their ids, groups and scores.
+    pub fn retain_negatives(&mut self, keep: impl Fn(&Self, usize) -> bool) {
+        let kept: Vec<bool> = (0..self.negatives.len()).map(|index| keep(self, index)).collect();
+        retain(&mut self.negatives, &kept);
+        for names in [&mut self.negative_ids, &mut self.negative_groups].into_iter().flatten() {
+            retain(names, &kept);
+        }
+        if let Some(scores) = &mut self.scores {
+            let negatives = scores.split_off(scores.len().min(1));
+            scores.extend(negatives.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(score, _)| score));
+        }
     }
 }
 
@@ -103,12 +127,13 @@ impl Record for Pair {
             Value::Number(id) => Some(id.to_string()),
             _ => None,
         };
-        let negative_ids = list(&object, "negative_ids", "a list of ids", as_id)?;
-        if let Some(ids) = &negative_ids
-            && ids.len() != negatives.len()
-        {
-            return Err(FieldError(format!("{} negatives but {} negative_ids", negatives.len(), ids.len())));
-        }
+        let ids = |name: &str| match list(&object, name, "a list of ids", as_id)? {
+            Some(ids) if ids.len() != negatives.len() => {
+                Err(FieldError(format!("{} negatives but {} {name}", negatives.len(), ids.len())))
+            }
+            ids => Ok(ids),
+        };
+        let (negative_ids, negative_groups) = (ids("negative_ids")?, ids("negative_groups")?);
         let (label, scores) = scores(&object, negatives.len())?.unzip();
         Ok(Self {
             anchor: text(&object, &["anchor", "query"])?.to_owned(),
@@ -117,6 +142,7 @@ impl Record for Pair {
             anchor_id: optional_id(&object, &["anchor_id", "query_id"])?,
             positive_id: optional_id(&object, &["positive_id"])?,
             negative_ids,
+            negative_groups,
             scores,
             group: optional_id(&object, &["group"])?,
             rest: object
@@ -126,6 +152,11 @@ impl Record for Pair {
                 .collect(),
         })
     }
+}
+
+fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| kept.next() == Some(&true));
 }
 
 /// The scores, and the name of the field that they were found in.
@@ -217,6 +248,29 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_negative_goes_with_all_that_belongs_to_it() {
+        let mut pair = read(json!({
+            "anchor": "q", "positive": "p", "negatives": ["a", "b", "c"], "negative_ids": [1, 2, 3],
+            "negative_groups": ["g", "g", "h"], "scores": [9, 1, 2, 3],
+        }))
+        .unwrap();
+        assert_eq!(pair.negative_group_or_id(2), Some("h"));
+        pair.retain_negatives(|pair, index| pair.negative_ids.as_ref().unwrap()[index] != "2");
+        assert_eq!(
+            (&pair.negatives[..], &pair.scores),
+            (&["a".to_owned(), "c".to_owned()][..], &Some(vec![9.0, 1.0, 3.0]))
+        );
+        assert_eq!(
+            (pair.negative_ids.unwrap(), pair.negative_groups.unwrap()),
+            (vec!["1".to_owned(), "3".to_owned()], vec!["g".to_owned(), "h".to_owned()])
+        );
+        let bare = read(json!({"anchor": "q", "positive": "p", "negatives": ["a"], "negative_ids": [1]})).unwrap();
+        assert_eq!((bare.negative_group_or_id(0), bare.negative_group_or_id(1)), (Some("1"), None));
+        let message = read(json!({"anchor": "q", "positive": "p", "negatives": ["a"], "negative_groups": []}));
+        assert_eq!(message.unwrap_err(), "1 negatives but 0 negative_groups");
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back(
@@ -226,6 +280,7 @@ mod tests {
             let pair = Pair {
                 anchor, positive,
                 negative_ids: Some(vec![id.clone(); negatives.len()]),
+                negative_groups: Some(vec![id.clone(); negatives.len()]),
                 scores: Some(vec![0.5; negatives.len() + 1]),
                 negatives, anchor_id: Some(id.clone()), positive_id: None, group: Some(id),
                 rest: json!({"extra": extra}).as_object().unwrap().clone(),

@@ -4,7 +4,9 @@
 //! whole score matrix never exists. Memory: one block of corpus vectors, one block of scores, and `k` hits a query.
 
 mod matrix;
+mod ranker;
 mod searcher;
 
 pub use embtune_metrics::Hit;
+pub use ranker::Ranker;
 pub use searcher::{SearchError, Searcher, Similarity, gather};

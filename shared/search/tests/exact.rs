@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use embtune_cli::Device;
-use embtune_search::{Hit, Searcher, Similarity, gather};
+use embtune_search::{Hit, Ranker, Searcher, Similarity, gather};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType, check_same_space};
 
 fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
@@ -77,4 +77,25 @@ fn what_cannot_be_compared_is_refused() {
     let nan = write(directory.path(), "n", &[vec![1.0, 0.0], vec![f32::NAN, 0.0]]);
     let error = searcher.top_k(&[1.0, 0.0], &nan, 1).unwrap_err().to_string();
     assert!(error.ends_with("the vector of \"n00001\" holds NaN or infinity"), "{error}");
+}
+
+#[test]
+fn ranks_are_places_in_the_whole_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut corpus = random(20_000, 8, 4);
+    // Documents that cannot be told apart: ids decide.
+    let double = corpus[77].clone();
+    corpus[19_990..].fill(double);
+    let (q, c) = (write(directory.path(), "q", &random(600, 8, 3)), write(directory.path(), "c", &corpus));
+    let documents: Vec<usize> = (0..q.len()).map(|query| [77, 19_995, query * 33][query % 3]).collect();
+    for similarity in [Similarity::Cosine, Similarity::Dot] {
+        let mut searcher = Searcher::new(Device::Cpu, 2, similarity, None).unwrap();
+        let vectors = gather(&q, 0..q.len()).unwrap();
+        let ranks = Ranker::new(Device::Cpu, 2, similarity, None).unwrap().ranks(&vectors, &c, &documents).unwrap();
+        for query in (0..q.len()).step_by(29) {
+            let hits = searcher.top_k(&vectors[query * 8..(query + 1) * 8], &c, c.len()).unwrap().remove(0);
+            let expected = 1 + hits.iter().position(|hit| hit.index == documents[query]).unwrap();
+            assert_eq!(ranks[query], expected, "query {query}, {similarity}");
+        }
+    }
 }

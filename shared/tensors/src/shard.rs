@@ -13,6 +13,7 @@
 //! and `negative.cu_rows`, i64 `[pairs + 1]`: the negatives of pair `i` are the rows `cu_rows[i]..cu_rows[i + 1]`.
 //! The metadata key `embtune` holds [`ShardMeta`] as JSON.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ use crate::{Column, Hashes, TensorFile, TensorsError};
 pub(crate) const VERSION: u32 = 1;
 
 /// How the shard was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardMeta {
     /// Version of the layout.
     #[serde(default)]
@@ -51,6 +52,12 @@ pub struct ShardMeta {
     pub document_max_length: usize,
     /// Texts that were cut.
     pub truncated: u64,
+    /// Languages of a sample of the anchors, by their codes of ISO 639-3, with how many they are; `und` is unknown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query_languages: BTreeMap<String, u64>,
+    /// Likewise of the positives.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub document_languages: BTreeMap<String, u64>,
     /// Fingerprint of the guide model, where its vectors are there and say what made them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,

@@ -141,9 +141,8 @@ impl ColumnSpool {
     }
 
     fn append(&mut self, row: Row<'_>) -> io::Result<()> {
-        for token in row.tokens {
-            self.input_ids.push(1, &token.to_le_bytes())?;
-        }
+        let tokens: Vec<u8> = row.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        self.input_ids.push(row.tokens.len(), &tokens)?;
         self.cu_seqlens.push(1, &(self.input_ids.rows() as i64).to_le_bytes())?;
         for (spool, hash) in self.hashes.iter_mut().zip([row.hashes.text, row.hashes.document, row.hashes.group]) {
             spool.push(1, &hash.to_le_bytes())?;

@@ -8,15 +8,11 @@ use half::f16;
 
 fn meta() -> ShardMeta {
     ShardMeta {
-        version: 0,
         tokenizer: "t".into(),
         vocab_size: 10,
-        query_prompt: String::new(),
-        document_prompt: String::new(),
         query_max_length: 8,
         document_max_length: 8,
-        truncated: 0,
-        guide: None,
+        ..ShardMeta::default()
     }
 }
 

@@ -3,6 +3,7 @@
 mod chain;
 mod embed;
 mod flow;
+mod leaks;
 mod pipes;
 mod sets;
 mod types;

@@ -66,7 +66,8 @@ fn the_notice_counts_what_was_dropped() {
     let output = folder
         .run("mine-negatives --queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl")
         .done();
-    let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; candidates dropped: \
-                    1 of a positive's document or group, 2 by --max-score, 5 by --min-score\n";
+    let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; documents passed over: \
+                    1 positives, 2 by --max-score, 5 by --min-score\n";
     assert!(output.stderr().ends_with(expected), "{}", output.stderr());
+    assert!(output.stderr().contains("1 queries searched among 10 documents in 0."), "{}", output.stderr());
 }

@@ -37,13 +37,58 @@ fn a_pair_gets_the_nearest_documents_that_are_not_its_own() {
 }
 
 #[test]
-fn a_positive_below_the_hits_has_a_score_but_no_rank() {
+fn a_positive_below_the_hits_has_a_score_and_on_request_a_rank() {
     let folder = plane();
     folder.write("pairs.jsonl", pair("q0", "d6"));
     let record = folder.run(&format!("{MINE} -n 2 pairs.jsonl")).records().remove(0);
     assert_eq!(record["positive_rank"], Value::Null);
     assert!((record["scores"][0].as_f64().unwrap() - 0.5).abs() < 1e-6);
     assert_eq!(ids(&record), ["d0", "d1"]);
+    let exact = folder.run(&format!("{MINE} -n 2 --exact-ranks pairs.jsonl")).records().remove(0);
+    assert_eq!((&exact["positive_rank"], ids(&exact)), (&json!(7), ids(&record)));
+}
+
+#[test]
+fn every_document_that_was_looked_at_is_taken_or_has_a_reason() {
+    let folder = plane();
+    let texts = |n: u8| match n {
+        2 => "text 9, and then a part of d0",
+        4 => "TEXT 5",
+        5 | 7 => "text 5",
+        6 => "The part of d0 that is its first part.",
+        8 => "eight",
+        _ => "The part of d0, that is its first part",
+    };
+    let groups = |n: u8| if n == 1 { "\"d0\"" } else { "null" };
+    let document = |n: u8| format!("{{\"_id\":\"d{n}\",\"text\":\"{}\",\"group\":{}}}\n", texts(n), groups(n));
+    folder.write("corpus.jsonl", (0..10).map(document).collect::<String>());
+    folder.write("listed", "\nd3\n");
+    let flags = "-n 3 --exclude-documents listed --max-score 0.9 --min-score 0.1 --range-min 1 --range-max 9";
+    let record = folder.run(&format!("{MINE} {flags} pairs.jsonl")).records().remove(0);
+    let dropped: Vec<String> = record["dropped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let score = one["score"].as_f64().unwrap();
+            let degrees = score.acos().to_degrees().round();
+            format!("{} {} {} {degrees}", one["rank"], one["id"].as_str().unwrap(), one["reason"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        dropped,
+        [
+            "1 d0 positive 0",
+            "2 d1 group 10",
+            "3 d2 max_score 20",
+            "4 d3 excluded 30",
+            "5 d4 range_min 40",
+            "7 d6 near_duplicate 60",
+            "8 d7 same_text 70",
+            "10 d9 same_text 90",
+        ]
+    );
+    assert_eq!((ids(&record), &record["negative_ranks"]), (vec!["d5", "d8"], &json!([6, 9])));
 }
 
 #[test]
@@ -75,6 +120,7 @@ fn documents_of_the_positives_group_are_no_negatives() {
 fn a_text_that_was_there_is_no_negative() {
     let folder = plane();
     let text = |n: u8| match n {
+        0 => "of the positive",
         1 => "the positive",
         2 | 4 => "the same",
         3 => "three",

@@ -119,15 +119,11 @@ mod tests {
             writer.push(anchor, positive, rows).unwrap();
         }
         let meta = ShardMeta {
-            version: 0, // set by the writer
-            tokenizer: String::new(),
             vocab_size: 1000,
-            query_prompt: String::new(),
-            document_prompt: String::new(),
             query_max_length: 1,
             document_max_length: 1,
-            truncated: 0,
             guide: guide.map(str::to_owned),
+            ..ShardMeta::default()
         };
         let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
         writer.finish(meta, file.as_file_mut()).unwrap();

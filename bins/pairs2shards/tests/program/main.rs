@@ -1,6 +1,11 @@
 //! The real program, from its flags to its shards. What every filter owes is tested in tests/tests/contract.
 
+mod cleaning;
+mod describe;
+mod fuzz;
 mod guide;
+mod holdout;
+mod page;
 mod prompts;
 mod scores;
 

@@ -1,0 +1,89 @@
+//! What happened, for the notice at the end.
+
+use crate::cleaner::Reason;
+
+/// Counts over a run.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Lines of the input, also those that could not be used.
+    pub(crate) lines: u64,
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+    pub(crate) shards: usize,
+    pub(crate) held_out: u64,
+    /// Held-out queries that are left out, because training pairs have them too.
+    pub(crate) trained_on: u64,
+    /// Negatives that are held out.
+    pub(crate) leaked: u64,
+    dropped: [u64; Reason::ALL.len()],
+    /// Texts that were cut, by column.
+    pub(crate) cut: [u64; 3],
+}
+
+impl Counts {
+    pub(crate) fn drop(&mut self, reason: Reason) {
+        self.dropped[reason as usize] += 1;
+    }
+
+    /// The notice; of what is dropped and cut, only what occurred.
+    pub(crate) fn summary(&self, lengths: [usize; 2]) -> String {
+        let Self { read, written, shards, .. } = self;
+        let mut text = format!("{read} pairs read, {written} written to {shards} shard(s)");
+        let parts = |parts: Vec<(u64, String)>| {
+            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+            parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+        };
+        let words = |reason: Reason| (self.dropped[reason as usize], reason.words().to_owned());
+        let [query, document] = lengths;
+        let [anchors, positives, negatives] = self.cut;
+        for (what, parts) in [
+            (
+                "; held out: ",
+                parts(vec![
+                    (self.held_out, "pairs".into()),
+                    (self.trained_on, "queries left out, because training pairs have them too".into()),
+                    (self.leaked, "negatives taken out".into()),
+                ]),
+            ),
+            ("; dropped: ", parts(Reason::ALL.map(words).into())),
+            (
+                "; too long and cut: ",
+                parts(vec![
+                    (anchors, format!("anchors at {query} tokens")),
+                    (positives, format!("positives at {document}")),
+                    (negatives, format!("negatives at {document}")),
+                ]),
+            ),
+        ] {
+            if !parts.is_empty() {
+                text.push_str(what);
+                text.push_str(&parts);
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_occurred_is_said() {
+        let mut counts = Counts { read: 9, written: 4, shards: 1, ..Counts::default() };
+        assert_eq!(counts.summary([64, 256]), "9 pairs read, 4 written to 1 shard(s)");
+        (counts.held_out, counts.leaked, counts.cut) = (2, 1, [0, 3, 0]);
+        counts.drop(Reason::Blank);
+        counts.drop(Reason::NearEvaluation);
+        assert_eq!(
+            counts.summary([64, 256]),
+            "9 pairs read, 4 written to 1 shard(s); held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, \
+             1 with nearly a query of --exclude-queries; too long and cut: 3 positives at 256"
+        );
+    }
+
+    #[test]
+    fn every_reason_has_its_place() {
+        assert!(Reason::ALL.into_iter().enumerate().all(|(place, reason)| reason as usize == place));
+    }
+}

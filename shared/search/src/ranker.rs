@@ -1,0 +1,140 @@
+//! Where a document stands among all others.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+
+use embtune_cli::Device;
+use embtune_metrics::trec_order;
+use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
+use embtune_tensors::Embeddings;
+use rayon::prelude::*;
+
+use crate::matrix::normalize;
+use crate::{SearchError, Similarity};
+
+/// Corpus vectors in one product.
+const CORPUS_BLOCK: usize = 16_384;
+/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
+const QUERY_BLOCK: usize = 512;
+
+/// Counts the documents that stand before a given one: for ranks that are too deep for a list of hits.
+pub struct Ranker {
+    engine: Engine,
+    threads: usize,
+    similarity: Similarity,
+    /// The session of the products, made when the vectors' size is first known.
+    session: Option<Session>,
+}
+
+impl Ranker {
+    /// Loads ONNX Runtime.
+    ///
+    /// # Errors
+    /// No library, or a device that cannot run.
+    pub fn new(
+        device: Device,
+        threads: usize,
+        similarity: Similarity,
+        ort_library: Option<&Path>,
+    ) -> Result<Self, SearchError> {
+        Ok(Self { engine: Engine::start(device, ort_library)?, threads, similarity, session: None })
+    }
+
+    /// The rank, from 1, that one document has for each query, in the order of [`crate::Searcher::top_k`].
+    ///
+    /// Costs one pass over the corpus. Memory: a block of vectors and a block of scores.
+    ///
+    /// # Shapes
+    /// - `queries`: `[documents.len(), dim]`, finite; all calls have the same `dim`
+    /// - `documents`: rows of the corpus
+    ///
+    /// # Errors
+    /// Corpus vectors that are not finite, a device that fails.
+    ///
+    /// # Panics
+    /// When there are not as many queries as documents, or a row is past the last document.
+    pub fn ranks(
+        &mut self,
+        queries: &[f32],
+        corpus: &Embeddings,
+        documents: &[usize],
+    ) -> Result<Vec<usize>, SearchError> {
+        let dim = corpus.dim();
+        assert_eq!(queries.len(), documents.len() * dim, "not one document a query");
+        let mut queries = queries.to_vec();
+        if self.similarity == Similarity::Cosine && dim > 0 {
+            normalize(&mut queries, dim);
+        }
+        let blocks: Vec<_> = (0..corpus.len())
+            .step_by(CORPUS_BLOCK)
+            .map(|start| start..corpus.len().min(start + CORPUS_BLOCK))
+            .collect();
+        // The documents' own scores by the same product, so that equal vectors have equal scores.
+        let mut scores = vec![0.0; documents.len()];
+        for block in &blocks {
+            let asked: Vec<usize> = (0..documents.len()).filter(|query| block.contains(&documents[*query])).collect();
+            let rows = self.rows(corpus, block)?;
+            for asked in asked.chunks(QUERY_BLOCK) {
+                let vectors: Vec<f32> =
+                    asked.iter().flat_map(|query| &queries[query * dim..(query + 1) * dim]).copied().collect();
+                let found = self.products(&vectors, &rows, dim)?;
+                for (query, found) in asked.iter().zip(found.chunks_exact(block.len())) {
+                    scores[*query] = found[documents[*query] - block.start];
+                }
+            }
+        }
+        let mut ranks = vec![1; documents.len()];
+        for block in &blocks {
+            let rows = self.rows(corpus, block)?;
+            for first in (0..documents.len()).step_by(QUERY_BLOCK) {
+                let range = first..documents.len().min(first + QUERY_BLOCK);
+                let found = self.products(&queries[range.start * dim..range.end * dim], &rows, dim)?;
+                let found = found.par_chunks_exact(block.len()).zip(range.clone());
+                ranks[range].par_iter_mut().zip(found).for_each(|(rank, (found, query))| {
+                    *rank += before(found, block, documents[query], scores[query], corpus);
+                });
+            }
+        }
+        Ok(ranks)
+    }
+
+    fn rows<'a>(&self, corpus: &'a Embeddings, block: &Range<usize>) -> Result<Cow<'a, [f32]>, SearchError> {
+        let mut rows = corpus.finite_rows_f32(block.clone())?;
+        if self.similarity == Similarity::Cosine && corpus.dim() > 0 {
+            normalize(rows.to_mut(), corpus.dim());
+        }
+        Ok(rows)
+    }
+
+    /// Scores, `[queries, rows]`.
+    fn products(&mut self, queries: &[f32], rows: &[f32], dim: usize) -> Result<Vec<f32>, SearchError> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            slot => {
+                let onnx = embtune_onnx::products(dim);
+                let graph = Graph { onnx: &onnx, weights_folder: None };
+                slot.insert(self.engine.sessions(graph, 1, self.threads)?.remove(0))
+            }
+        };
+        let outputs = session.run(&[
+            ("queries", Tensor::F32(queries, &[queries.len() / dim, dim])),
+            ("corpus", Tensor::F32(rows, &[rows.len() / dim, dim])),
+        ])?;
+        match <[Output; 1]>::try_from(outputs) {
+            Ok([Output::F32(scores, _)]) => Ok(scores),
+            _ => Err(EngineError::Run("the graph of products gave other outputs than it declares".into()).into()),
+        }
+    }
+}
+
+/// How many documents of a block stand before `document`.
+fn before(scores: &[f32], block: &Range<usize>, document: usize, score: f32, corpus: &Embeddings) -> usize {
+    let own = (f64::from(score), corpus.id(document));
+    let others = scores.iter().zip(block.clone()).filter(|(_, row)| *row != document);
+    let is_before = |other: f32, row| {
+        // The order's own comparison reads ids: only where they decide.
+        if other == score { trec_order((f64::from(other), corpus.id(row)), own).is_lt() } else { other > score }
+    };
+    others.filter(|(other, row)| is_before(**other, *row)).count()
+}
