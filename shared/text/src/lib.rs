@@ -1,0 +1,27 @@
+//! What texts have in common: their normal form, how much of it they share, near duplicates among many, and the language.
+//!
+//! ```
+//! use embtune_text::{NearDuplicates, jaccard, text_hash};
+//!
+//! assert_eq!(text_hash("What is a lease?"), text_hash(" what is a  LEASE"));
+//! assert!(jaccard("the lease of the land ends", "the lease of the land ended") > 0.8);
+//!
+//! let mut seen = NearDuplicates::new(0.8, 1_000_000);
+//! assert_eq!(seen.insert(1, "The tenant pays the rent on the first day of each month."), None);
+//! assert_eq!(seen.insert(2, "the tenant pays the rent on the first day of each month"), Some(1));
+//! assert_eq!(seen.insert(3, "The landlord repairs the roof and the walls of the house."), None);
+//! ```
+//!
+//! Everything is a function of the texts alone: no seed, no clock, no order of a hash map reaches a result.
+
+mod language;
+mod near_duplicates;
+mod normal;
+mod shingles;
+mod signature;
+
+pub use language::{Language, language};
+pub use near_duplicates::NearDuplicates;
+pub use normal::{normalised, text_hash};
+pub use shingles::{Shingles, containment, jaccard};
+pub use signature::Signature;

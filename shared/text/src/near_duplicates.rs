@@ -1,0 +1,107 @@
+//! Texts that are nearly the same, among millions.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::signature::{BINS, Signature};
+
+/// A text at the threshold is found with at least this probability.
+const FOUND: f64 = 0.99;
+/// Texts that are kept under one band: a form that a whole collection shares must not make each new text wait for a
+/// comparison with all the others.
+const MOST_IN_BUCKET: usize = 64;
+
+/// The texts seen so far, in about 300 bytes each, found again by those that are nearly the same.
+///
+/// Locality-sensitive hashing with bands: the 128 bytes of a [`Signature`] are cut into `b` bands of `r` bytes, and
+/// texts that share a band are compared. Two texts of similarity `s` share one with probability `1 - (1 - s^r)^b`
+/// (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4.2). `r` is the largest for which that is at least
+/// 0.99 at the threshold: 6 at 0.8, and 10 at 0.9.
+#[derive(Debug)]
+pub struct NearDuplicates {
+    threshold: f64,
+    most: usize,
+    rows: usize,
+    texts: Vec<(u64, Signature)>,
+    /// One table a band, of places in `texts`.
+    bands: Vec<HashTable<u32>>,
+}
+
+impl NearDuplicates {
+    /// No texts yet; `threshold` is the Jaccard similarity, from 0.5 to 1, from which on two texts are near duplicates.
+    ///
+    /// Not more than `most` texts are remembered; those that come later are compared with these only.
+    pub fn new(threshold: f64, most: usize) -> Self {
+        let threshold = threshold.clamp(0.5, 1.0);
+        let rows = (1..=BINS).take_while(|rows| probability(threshold, *rows) >= FOUND).last().unwrap_or(1);
+        let bands = vec![HashTable::new(); BINS / rows];
+        Self { threshold, most: most.min(u32::MAX as usize), rows, texts: Vec::new(), bands }
+    }
+
+    /// The earliest text that `text` is a near duplicate of; when there is none, `text` is remembered under `ordinal`.
+    ///
+    /// A text without words has no duplicates and is not remembered.
+    pub fn insert(&mut self, ordinal: u64, text: &str) -> Option<u64> {
+        Signature::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
+    }
+
+    /// The same with a signature, which another thread may have made.
+    pub fn insert_signature(&mut self, ordinal: u64, signature: &Signature) -> Option<u64> {
+        let found = self.find(signature);
+        if found.is_none() && !self.is_full() {
+            let place = self.texts.len() as u32;
+            self.texts.push((ordinal, *signature));
+            let texts = &self.texts;
+            for (table, start) in self.bands.iter_mut().zip((0..).step_by(self.rows)) {
+                let band = |place: &u32| &texts[*place as usize].1.0[start..start + self.rows];
+                let hash = xxh3_64(band(&place));
+                if table.iter_hash(hash).filter(|other| band(other) == band(&place)).count() < MOST_IN_BUCKET {
+                    table.insert_unique(hash, place, |other| xxh3_64(band(other)));
+                }
+            }
+        }
+        found
+    }
+
+    /// The ordinal of the earliest text that the signature's is a near duplicate of.
+    pub fn find(&self, signature: &Signature) -> Option<u64> {
+        let starts = (0..).step_by(self.rows);
+        let candidates = self.bands.iter().zip(starts).flat_map(|(table, start)| {
+            let band = &signature.0[start..start + self.rows];
+            let is_of_band = move |place: &&u32| &self.texts[**place as usize].1.0[start..start + self.rows] == band;
+            table.iter_hash(xxh3_64(band)).filter(is_of_band).take(MOST_IN_BUCKET)
+        });
+        let alike = candidates.filter(|place| self.texts[**place as usize].1.jaccard(signature) >= self.threshold);
+        alike.min().map(|place| self.texts[*place as usize].0)
+    }
+
+    /// Whether as many texts are remembered as may be.
+    pub fn is_full(&self) -> bool {
+        self.texts.len() >= self.most
+    }
+}
+
+/// That two texts of this similarity share a band of `rows` bytes.
+fn probability(similarity: f64, rows: usize) -> f64 {
+    1.0 - (1.0 - similarity.powi(rows as i32)).powi((BINS / rows) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_follow_from_the_threshold() {
+        assert_eq!([0.5, 0.8, 0.9, 1.0].map(|threshold| NearDuplicates::new(threshold, 1).rows), [3, 6, 10, 128]);
+    }
+
+    #[test]
+    fn a_shared_form_stays_cheap() {
+        let mut seen = NearDuplicates::new(0.8, 100_000);
+        for n in 0..200_u8 {
+            let bytes = std::array::from_fn(|byte| if byte < seen.rows { 0 } else { n });
+            assert_eq!(seen.insert_signature(n.into(), &Signature(bytes)), None);
+        }
+        assert_eq!([seen.bands[0].len(), seen.bands[1].len()], [MOST_IN_BUCKET, 200]);
+    }
+}
