@@ -85,10 +85,11 @@ parity-onnx: build .deps/parity/readers/ready ## Read model.onnx with sentence-t
 	PYTHONPATH=.deps/parity/readers .deps/parity/bin/python tests/fixtures/parity/readers.py $(BIN) $(MODEL)
 
 .PHONY: bench
-bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed (after make demo)
+bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed, and docs2queries (after make demo)
 	@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
 	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --readers .deps/parity/readers --model $(MODEL) \
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
+	make/bench_llm.py --bin $(BIN)
 
 .PHONY: bench-data
 bench-data: build .deps/parity/ready ## Time pairs2shards beside the tokenizers crate, and mine-negatives (after make demo)

@@ -1,22 +1,13 @@
 //! Writes search queries for documents: training pairs for a retrieval model.
 
-mod ahead;
 mod cli;
+mod documents;
 mod extractive;
-mod failure;
-mod journal;
+mod filters;
 mod llm;
-mod openai;
-mod pairs;
-mod parse;
+mod output;
 mod prompt;
-mod reply;
-mod retry;
 mod run;
-mod sentences;
-mod sink;
-mod source;
-mod terms;
 
 use std::process::ExitCode;
 

@@ -1,15 +1,26 @@
 //! The filter's body.
 
+use std::io::Write as _;
+
 use anyhow::ensure;
 use embtune_cli::{Outcome, Session};
 
 use crate::cli::{Cli, Generator};
+use crate::documents::documents;
 use crate::extractive::Corpus;
-use crate::llm;
-use crate::sink::Sink;
-use crate::source::documents;
+use crate::output::Sink;
+use crate::{llm, prompt};
+
+/// Queries of a document that the extractive generator takes unless the user says how many.
+const EXTRACTED: u32 = 5;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    if cli.prompt.show_prompt {
+        let mut out = session.output(cli.output.as_deref())?;
+        out.write_all(prompt::source(&cli.prompt)?.as_bytes())?;
+        out.finish()?;
+        return Ok(Outcome::Done);
+    }
     let journal = cli.llm.journal.as_deref();
     ensure!(journal.is_none() || journal != cli.output.as_deref(), "--journal and --output name the same file");
     match cli.generator {
@@ -20,13 +31,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
 fn extract(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
     let input = documents(cli, session)?;
-    let mut sink = Sink::new(cli, session)?;
+    let mut sink = Sink::new(cli, session, None)?;
     let mut documents = Vec::new();
     for document in input {
         documents.extend(sink.admit(document)?);
     }
     let corpus = Corpus::new(&documents);
-    let most = cli.queries_per_document as usize;
+    let most = cli.queries_per_document.unwrap_or(EXTRACTED) as usize;
     for document in &documents {
         session.interrupt().check()?;
         sink.write(document, corpus.queries(document, most, cli.seed))?;

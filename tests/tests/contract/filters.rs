@@ -32,7 +32,7 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "docs2queries",
         line: "docs2queries --generator extractive",
         input: Input::Documents,
-        headings: &["Input", "Output", "Queries", "Language model", "Logging"],
+        headings: &["Input", "Output", "Queries", "Prompt", "Language model", "Cost", "Batches", "Logging"],
         output: "-o out",
         mapped: &[],
     },

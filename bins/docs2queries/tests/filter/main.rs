@@ -1,8 +1,16 @@
 //! The real binary, from outside.
 
+mod batch;
+mod batch_server;
 mod extractive;
+mod filters;
 mod journal;
+mod kills;
 mod manners;
+mod money;
 mod openai;
+mod pace;
+mod passages;
+mod prompt;
 mod server;
 mod support;

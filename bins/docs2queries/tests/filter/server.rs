@@ -1,10 +1,10 @@
 //! A server that fails in the ways servers fail.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -13,17 +13,32 @@ use serde_json::{Value, json};
 pub(crate) struct Request {
     /// Request line and headers.
     pub(crate) head: String,
+    /// Null when it is no JSON.
     pub(crate) body: Value,
+    pub(crate) text: String,
+    document: String,
     /// How many requests for the same document came, this one included.
     pub(crate) attempt: usize,
+    pub(crate) time: Instant,
 }
 
 impl Request {
     /// The document that is asked about, as the prompt holds it.
     pub(crate) fn document(&self) -> &str {
-        let prompt = self.body["messages"][1]["content"].as_str().expect("a prompt");
-        prompt.split("<document>\n").nth(1).and_then(|rest| rest.split("\n</document>").next()).expect("a document")
+        &self.document
     }
+
+    /// What is asked of the server: `POST /v1/files`.
+    pub(crate) fn line(&self) -> &str {
+        self.head.split(" HTTP/").next().expect("a request line")
+    }
+}
+
+/// The document that a request's body is about; empty when it is no chat.
+pub(crate) fn document_of(body: &Value) -> &str {
+    let prompt =
+        body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str()).unwrap_or_default();
+    prompt.split("<document>\n").nth(1).and_then(|rest| rest.split("\n</document>").next()).unwrap_or_default()
 }
 
 /// What the server does with a request.
@@ -91,15 +106,39 @@ fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Option<Request
             return None;
         }
     }
-    let length =
-        head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
-    let mut body = vec![0; length.expect("a length")];
-    reader.read_exact(&mut body).ok()?;
-    let mut request = Request { head, body: serde_json::from_slice(&body).expect("JSON"), attempt: 1 };
+    let text = if head.to_lowercase().contains("transfer-encoding: chunked") {
+        chunked(&mut reader)?
+    } else {
+        let length =
+            head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let mut body = vec![0; length.unwrap_or_default()];
+        reader.read_exact(&mut body).ok()?;
+        body
+    };
+    let body: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let document = document_of(&body).to_owned();
+    let text = String::from_utf8(text).expect("UTF-8");
+    let mut request = Request { head, body, text, document, attempt: 1, time: Instant::now() };
     let mut requests = requests.lock().unwrap();
     request.attempt += requests.iter().filter(|earlier| earlier.document() == request.document()).count();
     requests.push(request.clone());
     Some(request)
+}
+
+/// A body that comes in chunks, as an upload does.
+fn chunked(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let mut chunk = vec![0; usize::from_str_radix(line.trim(), 16).expect("a length")];
+        reader.read_exact(&mut chunk).ok()?;
+        reader.read_line(&mut line).ok()?;
+        if chunk.is_empty() {
+            return Some(body);
+        }
+        body.extend(chunk);
+    }
 }
 
 fn send(mut stream: TcpStream, answer: Answer) {
@@ -133,7 +172,11 @@ pub(crate) fn completion(content: &str) -> String {
 
 /// The reply that all is well with: two queries about the document.
 pub(crate) fn good(request: &Request) -> String {
-    let document = request.document();
+    good_of(request.document())
+}
+
+/// The same of a document.
+pub(crate) fn good_of(document: &str) -> String {
     completion(&json!({"queries": [format!("what is {document}?"), format!("about {document}")]}).to_string())
 }
 

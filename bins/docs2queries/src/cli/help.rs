@@ -1,0 +1,100 @@
+//! The sections behind the flags, which are the man page's too.
+
+pub(super) const SECTIONS: &str = "\
+Generators:
+  openai      asks a language model behind any OpenAI-compatible server for queries that the
+              document answers, in the mix of kinds that --styles names.
+  extractive  asks nobody: the title, key sentences, and the document's rarest terms. A sentence
+              is left out of its document in 9 pairs of 10 (inverse cloze), so that a model
+              cannot match the words alone. Titles and sentences that two documents share are no
+              queries. The same input, seed and flags give the same bytes. What comes out is the
+              document's own words, not a searcher's: good for trying things out and as a
+              baseline, no substitute for a language model. Only -n and --seed apply to it.
+
+Output:
+  One pair a line, in the order of the documents: anchor (the query), positive (title and text,
+  as they are embedded), anchor_id (the document's id with -q1, -q2 ...), positive_id (the
+  document's id), group (the document's field of that name, else its id). The pairs of a document
+  that was cut hold the passage as positive, the document's id as positive_id, and chunk (the
+  passage's number, from 0), start and end (in characters of the document's text).
+
+Dropped queries:
+  empty, duplicate (the same as one that was kept, but for case and marks; or nearly the same: a
+  Jaccard similarity of five-character pieces of at least 0.8 within a document and 0.9 across
+  documents; never when numbers differ), copied (at least 7 words, 90 % of which stand in the
+  passage as they are), reference (\"this document\", \"according to the text\" and the like, in
+  English, German, French, Spanish, Italian, Portuguese, Dutch and Polish), language (not
+  --language, or not the document's, where both can be told). --drop names those that count.
+  Duplicates are looked for among the first million of queries.
+
+Prompt:
+  --show-prompt prints the template that is built in; a changed copy of it goes to --prompt. The
+  template's blocks system and user are the two messages; without blocks, all of it is the
+  user's. It may use title, text, id, n (the number of queries), styles (a list of count and
+  what), language (none without --language) and examples (a list of text and queries). A reply is
+  read as JSON, complete or cut off, with anything around it, or as a list of lines.
+
+Journal:
+  With --journal FILE each reply of the server is on disk before it is used. A second run with
+  the same file takes the replies from there and asks only for what is missing, so an interrupted
+  or failed run is continued by repeating its command. A reply is found again by the passage's
+  title and text, the prompt, the model and its parameters. A line that was cut off by a crash is
+  repaired. To ask again for one document, delete its line.
+
+Cost:
+  Before a request goes out, the most that it can cost is set aside: as many tokens as the
+  request has bytes, and a reply of --max-completion-tokens (or the model's longest). When the
+  answer is there, the tokens that the server counts take that place; if it counts none, what was
+  set aside does. A request that was turned away costs nothing; one that timed out or broke off
+  counts in full. What is spent and set aside never exceeds --max-usd and --max-tokens. What the
+  journal says that its replies have cost counts too, so a repeated command has the same cap;
+  requests that a killed run had in flight are not known. When a cap is reached, nothing more is
+  asked, what is there is written, and the exit code is 1. A server that writes more than
+  --max-completion-tokens, or counts otherwise than it charges, can exceed a cap.
+
+  Prices are known of OpenAI's models at OpenAI (June 2026), without discounts for cached
+  prompts; batches cost half. Elsewhere, and where they have changed, --price-in and --price-out
+  say them: 0 for a server of one's own, and for batches what batches cost. A cap in dollars
+  without a price is refused. --dry-run says \"about\" (four letters a token, 20 tokens a query)
+  and \"at most\" (what would be set aside). The progress line shows tokens and dollars so far.
+
+Pace:
+  --rpm and --tpm are spread evenly over the minute. What the server says in x-ratelimit headers
+  holds too. After a 429, 503 or 529 no request goes out until the pause is over that the server
+  asks for, and half as many are in flight then; each round that goes well adds one.
+
+Errors of the server:
+  408, 409, 429, 5xx, time-outs and lost connections are retried, with growing random pauses, or
+  after the pause that the server asks for (at most 60 s). Other errors stop the filter at once.
+  A document that the model refuses or gives no usable answer for is a bad record (--on-error).
+
+Batches:
+  --batch uploads the requests that the journal has no reply to, in files of at most 50,000,
+  waits, and writes the pairs. How far it got stands in the journal: the same command collects
+  what an interrupted one has sent. What a batch had done when it expired is kept, and asked for
+  no more; the exit code is then 1, and the same command sends the rest. --emit-batch writes the
+  requests to a file for any other program that takes them, such as vllm run-batch, and
+  --ingest-batch reads its results, with the same flags as before.
+
+Memory:
+  openai      4 times --concurrency passages; 40 bytes for each reply in the journal; 350 bytes
+              for each query, up to a million; with --batch, a result file (100 MB at most)
+  extractive  the whole input, because the rarity of a term is known at the end only
+
+Environment:
+  OPENAI_API_KEY     the key; never logged, and not needed by a server that asks for none
+  OPENAI_BASE_URL    where --base-url is not given
+  OPENAI_ORG_ID, OPENAI_PROJECT_ID
+                     who pays, for accounts that belong to several
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+                     the way to the server
+
+Examples:
+  docs2queries --llm gpt-4o-mini --dry-run corpus.jsonl
+  docs2queries --llm gpt-4o-mini --max-usd 5 --journal replies.jsonl corpus.jsonl -o pairs.jsonl
+  docs2queries --llm gpt-4o-mini --batch --journal replies.jsonl corpus.jsonl -o pairs.jsonl
+  docs2queries --llm qwen3 --base-url http://localhost:11434/v1 -n 3 < corpus.jsonl | head
+  docs2queries --llm qwen3 --emit-batch corpus.jsonl -o requests.jsonl
+  docs2queries --llm qwen3 --ingest-batch results.jsonl corpus.jsonl -o pairs.jsonl
+  docs2queries --generator extractive corpus.jsonl -o pairs.jsonl
+";

@@ -1,0 +1,12 @@
+//! Documents, and the passages that queries are written for.
+
+mod ahead;
+mod census;
+mod cut;
+mod passage;
+mod source;
+
+pub(crate) use ahead::Ahead;
+pub(crate) use census::{Census, Corpus};
+pub(crate) use passage::{Part, Passage, passages};
+pub(crate) use source::{Source, documents};

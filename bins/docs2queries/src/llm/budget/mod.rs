@@ -1,0 +1,253 @@
+//! What may be spent, and what is.
+//!
+//! Before a request goes out, the most that it can cost is set aside; when its answer is there, what it did cost takes
+//! that place. What is spent and set aside never exceeds the caps, however many requests are under way.
+
+mod price;
+mod tokens;
+mod usd;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+pub(crate) use price::{Price, longest_completion};
+pub(crate) use tokens::{Tokens, about_of_prompt, about_of_reply, most_of_prompt};
+pub(crate) use usd::Usd;
+
+/// The most that may be spent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Caps {
+    pub(crate) usd: Option<Usd>,
+    pub(crate) tokens: Option<u64>,
+}
+
+/// Tokens, and what they cost where prices are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) tokens: Tokens,
+    pub(crate) usd: Usd,
+}
+
+/// The account of a run.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    price: Option<Price>,
+    caps: Caps,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By runs before, as far as the journal knows.
+    before: Spent,
+    spent: Spent,
+    reserved: Spent,
+    /// Reservations that are open.
+    open: usize,
+}
+
+/// Money set aside for one request; one that is dropped without a word counts as spent.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
+    most: Tokens,
+    is_settled: bool,
+}
+
+impl Budget {
+    /// An account of which `before` is spent already.
+    pub(crate) fn new(price: Option<Price>, caps: Caps, before: Spent) -> Self {
+        let state = Mutex::new(State { before, ..State::default() });
+        Self { price, caps, state, changed: Notify::new() }
+    }
+
+    /// What so many tokens cost; nothing where prices are unknown.
+    pub(crate) fn cost(&self, tokens: Tokens) -> Spent {
+        Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
+    }
+
+    /// Whether costs are known.
+    pub(crate) fn has_price(&self) -> bool {
+        self.price.is_some()
+    }
+
+    /// The caps.
+    pub(crate) fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    /// What this run has spent.
+    pub(crate) fn spent(&self) -> Spent {
+        self.state().spent
+    }
+
+    /// Sets aside what a request of at most so many tokens can cost.
+    ///
+    /// Where that does not fit, it waits for others to cost less than was set aside for them; there is no reservation
+    /// when none is under way that could.
+    pub(crate) async fn reserve(self: &Arc<Self>, most: Tokens) -> Option<Reservation> {
+        loop {
+            // Before the look at the state, so that no change is missed between the two.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let mut state = self.state();
+                if self.fits(&state, self.cost(most)) {
+                    state.reserved += self.cost(most);
+                    state.open += 1;
+                    return Some(Reservation { budget: Arc::clone(self), most, is_settled: false });
+                }
+                if state.open == 0 {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether so much more may be spent, in one piece.
+    pub(crate) fn has_room(&self, more: Spent) -> bool {
+        self.fits(&self.state(), more)
+    }
+
+    /// Counts what was spent without a reservation.
+    pub(crate) fn add(&self, spent: Spent) {
+        self.state().spent += spent;
+    }
+
+    fn fits(&self, state: &State, more: Spent) -> bool {
+        let sum = state.before + state.spent + state.reserved + more;
+        self.caps.usd.is_none_or(|most| sum.usd <= most)
+            && self.caps.tokens.is_none_or(|most| sum.tokens.total() <= most)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is whole before the next begins, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, most: Tokens, used: Tokens) -> Spent {
+        let spent = self.cost(used);
+        let mut state = self.state();
+        let reserved = self.cost(most);
+        state.reserved.usd -= reserved.usd;
+        state.reserved.tokens.input -= most.input;
+        state.reserved.tokens.output -= most.output;
+        state.open -= 1;
+        state.spent += spent;
+        drop(state);
+        self.changed.notify_waiters();
+        spent
+    }
+}
+
+impl Reservation {
+    /// The request was answered and took so many tokens; unknown, it counts as what was set aside.
+    pub(crate) fn used(mut self, tokens: Option<Tokens>) -> Spent {
+        self.is_settled = true;
+        self.budget.settle(self.most, tokens.unwrap_or(self.most))
+    }
+
+    /// The request was turned away, which costs nothing.
+    pub(crate) fn unused(mut self) {
+        self.is_settled = true;
+        self.budget.settle(self.most, Tokens::default());
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.budget.settle(self.most, self.most);
+        }
+    }
+}
+
+impl std::ops::Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, usd: self.usd + other.usd }
+    }
+}
+
+impl std::ops::AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Tokens = Tokens { input: 100, output: 50 };
+    const USED: Tokens = Tokens { input: 40, output: 10 };
+
+    fn budget(tokens: Option<u64>, usd: Option<f64>) -> Arc<Budget> {
+        let caps = Caps { usd: usd.map(Usd::new), tokens };
+        Arc::new(Budget::new(Some(Price::new(1.0, 2.0)), caps, Spent::default()))
+    }
+
+    #[tokio::test]
+    async fn what_is_set_aside_counts() {
+        // 200 millionths of a dollar each.
+        let budget = budget(None, Some(400e-6));
+        let first = budget.reserve(MOST).await.unwrap();
+        let second = budget.reserve(MOST).await.unwrap();
+        let third = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.reserve(MOST).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished(), "it waits for what the others cost");
+        first.used(Some(USED));
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished(), "60 + 200 + 200 are too many");
+        second.unused();
+        assert!(third.await.unwrap());
+        assert_eq!(budget.spent().usd, Usd::new(260e-6), "a reservation that is dropped is spent");
+        assert!(budget.reserve(MOST).await.is_none(), "nobody is under way who could cost less");
+        assert!(budget.reserve(USED).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn tokens_are_capped_too_and_runs_before_count() {
+        let caps = Caps { usd: None, tokens: Some(300) };
+        let before = Spent { tokens: Tokens { input: 100, output: 0 }, usd: Usd::default() };
+        let budget = Arc::new(Budget::new(None, caps, before));
+        budget.reserve(MOST).await.unwrap().used(None);
+        assert_eq!(budget.spent().tokens, MOST, "without usage, what was set aside counts");
+        assert!(budget.reserve(MOST).await.is_none());
+        let free = self::budget(None, None);
+        assert!(free.reserve(Tokens { input: u64::MAX, output: u64::MAX }).await.is_some());
+    }
+
+    #[test]
+    fn no_cap_is_exceeded_however_many_are_under_way() {
+        let budget = budget(None, Some(0.01));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let granted = runtime.block_on(async {
+            let tasks: Vec<_> = (0..300)
+                .map(|n| {
+                    let budget = Arc::clone(&budget);
+                    tokio::spawn(async move {
+                        let Some(reservation) = budget.reserve(MOST).await else { return 0 };
+                        tokio::task::yield_now().await;
+                        reservation.used((n % 3 > 0).then_some(USED));
+                        1
+                    })
+                })
+                .collect();
+            let mut granted = 0;
+            for task in tasks {
+                granted += task.await.unwrap();
+            }
+            granted
+        });
+        assert!(budget.spent().usd <= Usd::new(0.01));
+        assert!(granted > 50, "{granted}");
+    }
+}

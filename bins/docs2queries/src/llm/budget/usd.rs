@@ -1,0 +1,78 @@
+//! Money, counted exactly.
+
+use std::fmt::{self, Display, Formatter};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, SubAssign};
+
+/// Parts of a dollar in which it is counted: a token of $0.01 a million costs 10,000 of them.
+const PARTS: f64 = 1e12;
+
+/// US dollars, in millionths of a millionth, up to 18 million.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Usd(u64);
+
+impl Usd {
+    /// So many dollars, rounded.
+    pub(crate) fn new(dollars: f64) -> Self {
+        Self((dollars * PARTS).round() as u64)
+    }
+
+    /// In dollars.
+    pub(crate) fn dollars(self) -> f64 {
+        self.0 as f64 / PARTS
+    }
+
+    /// So many times as much.
+    pub(crate) fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl SubAssign for Usd {
+    fn sub_assign(&mut self, other: Self) {
+        self.0 = self.0.saturating_sub(other.0);
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), Add::add)
+    }
+}
+
+impl Display for Usd {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Cents are too coarse for what a request costs.
+        let digits = if self.dollars() < 1.0 { 4 } else { 2 };
+        write!(f, "${:.digits$}", self.dollars())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_exact() {
+        let token = Usd::new(0.15e-6);
+        assert_eq!(token.times(1_000_000), Usd::new(0.15));
+        assert_eq!((0..1000).map(|_| token).sum::<Usd>(), token.times(1000));
+        assert_eq!((Usd::new(0.01234).to_string(), Usd::new(12.345).to_string()), ("$0.0123".into(), "$12.35".into()));
+        assert_eq!(Usd::new(1e300).times(2), Usd(u64::MAX));
+        assert_eq!((Usd::new(f64::NAN), Usd::new(-1.0)), (Usd(0), Usd(0)));
+    }
+}

@@ -1,0 +1,245 @@
+//! Passages on their way from the input through the asker to the output.
+//!
+//! They are asked about at once, and their pairs are written in the order of the input. Each request is a task of its
+//! own, so that a reply reaches the journal even while the output's reader is slow.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use embtune_cli::{Outcome, Session};
+use embtune_records::ReadError;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+
+use super::asker::{Answer, Asker};
+use super::budget::Spent;
+use super::client::{Failure, Verdict};
+use super::progress::spending;
+use crate::documents::{Ahead, Passage, Source, passages};
+use crate::filters::Filters;
+use crate::output::{Query, Sink};
+
+/// How soon a signal is noticed.
+const TICK: Duration = Duration::from_millis(100);
+/// Passages that are begun for each request in flight: a slow answer must not keep the others waiting.
+const AHEAD: usize = 4;
+
+/// A run of the generator.
+pub(crate) struct Flow<'a> {
+    session: &'a Session,
+    sink: Sink<'a>,
+    asker: Arc<Asker>,
+    filters: Filters,
+    notes: mpsc::UnboundedReceiver<String>,
+    /// Passages of the document that was read last.
+    waiting: VecDeque<Passage>,
+    passage_chars: usize,
+    /// In the order of the input.
+    in_flight: VecDeque<JoinHandle<(Passage, Result<Answer, Failure>)>>,
+    most_in_flight: usize,
+    /// Whether a passage of the document in hand had an answer.
+    is_answered: bool,
+    total: Option<u64>,
+    counts: Counts,
+}
+
+/// What is said at the end.
+#[derive(Default)]
+struct Counts {
+    documents: u64,
+    without_usage: u64,
+    from_journal: u64,
+    not_asked: u64,
+}
+
+impl<'a> Flow<'a> {
+    /// A flow into `sink`; `total` is the number of documents, where it is known.
+    pub(crate) fn new(
+        (session, sink, total): (&'a Session, Sink<'a>, Option<u64>),
+        (asker, notes): (Asker, mpsc::UnboundedReceiver<String>),
+        filters: Filters,
+        passage_chars: usize,
+        concurrency: usize,
+    ) -> Self {
+        Self {
+            session,
+            sink,
+            asker: Arc::new(asker),
+            filters,
+            notes,
+            waiting: VecDeque::new(),
+            passage_chars,
+            in_flight: VecDeque::new(),
+            most_in_flight: concurrency * AHEAD,
+            is_answered: false,
+            total,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Runs to the end of the input.
+    ///
+    /// # Errors
+    /// Whatever ends the run early.
+    pub(crate) async fn run(
+        mut self,
+        documents: impl Iterator<Item = Result<Source, ReadError>> + Send + 'static,
+    ) -> anyhow::Result<Outcome> {
+        let done = self.all(documents).await;
+        // After a failure: what is paid for still reaches the journal, and nothing more is asked.
+        self.asker.stop.send_replace(true);
+        if self.asker.journal.is_some() {
+            for task in std::mem::take(&mut self.in_flight) {
+                let _ = task.await;
+            }
+        }
+        done?;
+        self.session.interrupt().check()?;
+        self.finish()
+    }
+
+    async fn all(
+        &mut self,
+        documents: impl Iterator<Item = Result<Source, ReadError>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let mut documents = Ahead::new(documents);
+        let mut tick = interval(TICK);
+        let mut open = true;
+        let mut failure = None;
+        while open || !self.waiting.is_empty() || !self.in_flight.is_empty() {
+            self.say_notes();
+            if self.session.interrupt().signal().is_some() {
+                open = false;
+                self.waiting.clear();
+                self.asker.stop.send_replace(true);
+            }
+            while self.in_flight.len() < self.most_in_flight
+                && let Some(passage) = self.waiting.pop_front()
+            {
+                self.in_flight.push_back(tokio::spawn(Arc::clone(&self.asker).ask(passage)));
+            }
+            tokio::select! {
+                biased;
+                answered = async { (&mut self.in_flight[0]).await }, if !self.in_flight.is_empty() => {
+                    self.in_flight.pop_front();
+                    let (passage, answer) = answered?;
+                    self.say_notes();
+                    self.write(&passage, answer)?;
+                }
+                document = documents.next(), if open && self.in_flight.len() < self.most_in_flight => {
+                    match document.map(|document| self.sink.admit(document)) {
+                        Some(Ok(Some(document))) => self.waiting.extend(passages(document, self.passage_chars)),
+                        Some(Ok(None)) => {}
+                        // The documents before the bad one are written first.
+                        Some(Err(error)) => (open, failure) = (false, Some(error)),
+                        None => open = false,
+                    }
+                }
+                _ = tick.tick() => self.tell(),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn say_notes(&mut self) {
+        while let Ok(note) = self.notes.try_recv() {
+            self.session.info(note);
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(server) = &self.asker.server {
+            let done = self.total.map(|total| self.counts.documents as f64 / total as f64);
+            self.sink.message(spending(&server.budget, done));
+        }
+    }
+
+    fn write(&mut self, passage: &Passage, answer: Result<Answer, Failure>) -> anyhow::Result<()> {
+        match answer {
+            Ok(Answer::NotAsked) => self.counts.not_asked += 1,
+            Ok(Answer::Reply { reply, from_journal }) => {
+                self.counts.from_journal += u64::from(from_journal);
+                self.counts.without_usage += u64::from(!from_journal && reply.usage.is_none());
+                match reply.queries(self.asker.prompt.queries()) {
+                    Err(what) => self.sink.bad(passage.document.error(&what))?,
+                    Ok(queries) => {
+                        self.is_answered = true;
+                        self.pairs(passage, queries)?;
+                    }
+                }
+            }
+            Err(failure) => {
+                // After a signal it is our own doing.
+                self.session.interrupt().check()?;
+                match failure.verdict {
+                    Verdict::Run | Verdict::Cap => return Err(failure.into()),
+                    // The reason comes with the request that found it.
+                    Verdict::Stopped => {}
+                    _ => self.sink.bad(passage.document.error(&failure.to_string()))?,
+                }
+            }
+        }
+        if passage.is_last {
+            self.counts.documents += 1;
+            self.sink.document_done(&passage.document, self.is_answered);
+            self.is_answered = false;
+        }
+        Ok(())
+    }
+
+    fn pairs(&mut self, passage: &Passage, queries: Vec<String>) -> anyhow::Result<()> {
+        let positive = passage.full_text();
+        let mut kept = Vec::new();
+        for query in queries {
+            match self.filters.judge(&query, passage) {
+                None => kept.push(Query { query, positive: positive.clone() }),
+                Some(reason) => {
+                    let (name, reason) = (passage.name(), reason.name());
+                    self.session.info(format!("document {name}: dropped, {reason}: {query}"));
+                }
+            }
+        }
+        self.sink.part(&passage.document, passage.part, &kept)?;
+        // A reader sees each document when it is done, and one that went away is noticed before the next.
+        self.sink.flush()
+    }
+
+    fn finish(self) -> anyhow::Result<Outcome> {
+        let mut said: Vec<(&str, String)> = Vec::new();
+        let mut say = |name, count: u64| {
+            if count > 0 {
+                said.push((name, count.to_string()));
+            }
+        };
+        if let Some(server) = &self.asker.server {
+            let Spent { tokens, .. } = server.budget.spent();
+            say("requests", server.client.requests());
+            say("tokens in", tokens.input);
+            say("tokens out", tokens.output);
+            say("replies without usage", self.counts.without_usage);
+        }
+        say("replies from the journal", self.counts.from_journal);
+        if let Some(server) = self.asker.server.as_ref().filter(|server| server.budget.has_price()) {
+            said.push(("cost", server.budget.spent().usd.to_string()));
+        }
+        let dropped: Vec<String> =
+            self.filters.dropped().map(|(why, count)| format!("{count} {}", why.name())).collect();
+        let outcome = self.sink.finish(&said)?;
+        if !dropped.is_empty() {
+            self.session.notice(format!("queries dropped: {}", dropped.join(", ")));
+        }
+        if self.counts.not_asked == 0 {
+            return Ok(outcome);
+        }
+        let not_asked = self.counts.not_asked;
+        let hint = if self.asker.server.is_some() {
+            "reached a cap\nhint: raise --max-usd or --max-tokens; with --journal, the same command goes on from here"
+        } else {
+            "have no reply here\nhint: without --ingest-batch or --batch, the same command asks for them one by one"
+        };
+        self.session.warn(format!("{not_asked} passages {hint}"));
+        Ok(Outcome::Incomplete)
+    }
+}

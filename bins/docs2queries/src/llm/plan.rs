@@ -1,0 +1,47 @@
+//! What a run would take, without anything being sent.
+
+use std::io::Write as _;
+
+use embtune_cli::Outcome;
+
+use super::Run;
+use super::budget::Tokens;
+
+/// Prints requests, tokens and cost.
+///
+/// # Errors
+/// Those of reading the input, and of writing.
+pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
+    let (budget, longest_reply) = run.budget()?;
+    let (mut requests, mut about, mut most) = (0_u64, Tokens::default(), Tokens::default());
+    let found = run.requests(longest_reply, |request| {
+        requests += 1;
+        about += request.estimate.about;
+        most += request.estimate.most;
+        Ok(())
+    })?;
+    let mut out = run.session.output(None)?;
+    let mut line = |name: &str, value: String| writeln!(out, "{name:16}{value}");
+    line("documents", found.census.documents.to_string())?;
+    line("passages", found.census.passages.to_string())?;
+    line("queries", format!("{} a passage", run.prompt_parameters.queries))?;
+    line("in the journal", found.in_journal.to_string())?;
+    line("requests", requests.to_string())?;
+    line("tokens in", format!("about {}, at most {}", about.input, most.input))?;
+    let is_bounded = longest_reply > 0;
+    let bound =
+        if is_bounded { format!("at most {}", most.output) } else { "no limit without --max-completion-tokens".into() };
+    line("tokens out", format!("about {}, {bound}", about.output))?;
+    let cost = match (budget.has_price(), is_bounded) {
+        (false, _) => "unknown: --price-in and --price-out".into(),
+        (true, false) => format!("about {}", budget.cost(about).usd),
+        (true, true) => format!("about {}, at most {}", budget.cost(about).usd, budget.cost(most).usd),
+    };
+    line("cost", cost)?;
+    if run.journal.is_some() {
+        let spent = run.spent_before();
+        line("spent before", format!("{} tokens, {}", spent.tokens.total(), spent.usd))?;
+    }
+    out.finish()?;
+    Ok(found.outcome)
+}

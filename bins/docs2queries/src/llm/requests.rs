@@ -1,0 +1,70 @@
+//! The requests that a run would send, without sending them.
+
+use std::collections::HashSet;
+
+use embtune_cli::{Outcome, Skipper};
+use serde_json::Value;
+
+use super::Run;
+use super::asker::Estimate;
+use super::journal::Key;
+use crate::documents::{Census, passages};
+
+/// A request whose reply is not in the journal.
+pub(super) struct Request {
+    pub(super) key: Key,
+    pub(super) body: Value,
+    pub(super) estimate: Estimate,
+}
+
+/// What was found on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) census: Census,
+    /// Passages whose reply is in the journal.
+    pub(super) in_journal: u64,
+    /// Whether bad records were skipped.
+    pub(super) outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Calls `take` with each request that is not in the journal, once, in the order of the input.
+    ///
+    /// # Errors
+    /// Those of reading and of filling in the prompt, and `take`'s own.
+    pub(super) fn requests(
+        &self,
+        longest_reply: u64,
+        mut take: impl FnMut(Request) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Found> {
+        let prompt = self.prompt()?;
+        let skipper = Skipper::new(self.cli.records.on_error, self.session);
+        let (mut census, mut in_journal) = (Census::default(), 0);
+        let mut seen = HashSet::new();
+        for document in self.documents()? {
+            self.session.interrupt().check()?;
+            let document = match document {
+                Ok(document) if document.is_blank() => continue,
+                Ok(document) => document,
+                Err(error) if error.is_record() => {
+                    skipper.bad(error)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            census.documents += 1;
+            for passage in passages(document, self.cli.prompt.passage_chars) {
+                census.passages += 1;
+                let body = prompt.request(&passage)?;
+                let key = Key::of(&body);
+                if self.journal.as_ref().is_some_and(|journal| journal.has(key)) {
+                    in_journal += 1;
+                } else if seen.insert(key) {
+                    let estimate = Estimate::of(&body, prompt.queries(), longest_reply);
+                    take(Request { key, body, estimate })?;
+                }
+            }
+        }
+        Ok(Found { census, in_journal, outcome: skipper.outcome() })
+    }
+}

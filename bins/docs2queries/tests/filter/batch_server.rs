@@ -1,0 +1,143 @@
+//! A server that takes requests by the file.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Request, Server, document_of, good_of};
+
+/// What becomes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// All requests are answered; those about `text 3` fail when there are others.
+    Completes,
+    /// The first two requests are answered when time is up.
+    Expires,
+    /// The file is refused.
+    Fails,
+    /// It goes on for ever.
+    Lasts,
+}
+
+/// Files and batches, seen from outside.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    files: BTreeMap<String, String>,
+    /// The requests' file and how often it was looked at.
+    pub(crate) batches: Vec<(String, usize)>,
+    pub(crate) fate: Option<Fate>,
+    /// Whether the answer to the next creation of a batch is lost on its way.
+    pub(crate) loses_answer: bool,
+}
+
+impl State {
+    /// The lines of the requests that were sent in batches, in order.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        let lines = self.batches.iter().flat_map(|(file, _)| self.files[file].lines());
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        let ok = |body: &Value| Answer::Http(200, "", body.to_string());
+        let (method, path) = request.line().split_once(' ').unwrap();
+        let path: Vec<&str> = path.split('?').next().unwrap().split('/').skip(2).collect();
+        match (method, &path[..]) {
+            ("POST", ["files"]) => {
+                assert!(request.text.contains("name=\"purpose\"") && request.text.contains(".jsonl\""));
+                let content = request.text.lines().filter(|line| line.starts_with("{\"custom_id\""));
+                let id = format!("file-{}", self.files.len());
+                self.files.insert(id.clone(), content.map(|line| format!("{line}\n")).collect());
+                ok(&json!({"id": id, "object": "file"}))
+            }
+            ("POST", ["batches"]) => {
+                assert_eq!(request.body["endpoint"], "/v1/chat/completions");
+                self.batches.push((request.body["input_file_id"].as_str().unwrap().into(), 0));
+                if std::mem::take(&mut self.loses_answer) {
+                    return Answer::Reset;
+                }
+                ok(&self.batch(self.batches.len() - 1))
+            }
+            ("GET", ["batches"]) => {
+                let all: Vec<Value> = (0..self.batches.len()).map(|n| self.batch(n)).collect();
+                ok(&json!({"object": "list", "data": all}))
+            }
+            ("GET", ["batches", id]) => {
+                let n: usize = id.trim_start_matches("batch-").parse().unwrap();
+                self.batches[n].1 += 1;
+                ok(&self.batch(n))
+            }
+            ("GET", ["files", id, "content"]) => Answer::Http(200, "", self.results(id)),
+            _ => Answer::Http(404, "", format!("no route {}", request.line())),
+        }
+    }
+
+    fn batch(&self, n: usize) -> Value {
+        let (file, looks) = &self.batches[n];
+        let fate = self.fate.unwrap_or(Fate::Completes);
+        let total = self.files[file].lines().count();
+        let mut batch = json!({
+            "id": format!("batch-{n}"), "object": "batch", "input_file_id": file, "status": "in_progress",
+            "request_counts": {"total": total, "completed": 0, "failed": 0},
+        });
+        if *looks < 2 || fate == Fate::Lasts {
+            return batch;
+        }
+        batch["status"] = match fate {
+            Fate::Completes => "completed",
+            Fate::Expires => "expired",
+            _ => "failed",
+        }
+        .into();
+        if fate == Fate::Fails {
+            batch["errors"] =
+                json!({"data": [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]});
+            return batch;
+        }
+        batch["output_file_id"] = format!("output-{n}").into();
+        batch["error_file_id"] = format!("errors-{n}").into();
+        batch["request_counts"]["completed"] = if fate == Fate::Expires { 2 } else { total }.into();
+        batch
+    }
+
+    /// Results come in two files, and not in the order of the requests.
+    fn results(&self, id: &str) -> String {
+        let (kind, n) = id.split_once('-').unwrap();
+        let lines = self.files[&self.batches[n.parse::<usize>().unwrap()].0].lines();
+        let requests: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let is_done = |(place, request): &(usize, &Value)| match self.fate.unwrap_or(Fate::Completes) {
+            Fate::Expires => *place < 2,
+            _ => requests.len() == 1 || document_of(&request["body"]) != "text 3",
+        };
+        let wanted = kind == "output";
+        let chosen = requests.iter().enumerate().filter(|item| is_done(item) == wanted);
+        let mut lines: Vec<String> = chosen.map(|(_, request)| format!("{}\n", result(request, wanted))).collect();
+        lines.reverse();
+        lines.concat()
+    }
+}
+
+/// The line of a result, as OpenAI writes it.
+pub(crate) fn result(request: &Value, is_done: bool) -> Value {
+    if !is_done {
+        return json!({
+            "id": "r", "custom_id": request["custom_id"], "response": null,
+            "error": {"code": "batch_expired", "message": "This request could not be executed before the batch expired."},
+        });
+    }
+    let body: Value = serde_json::from_str(&good_of(document_of(&request["body"]))).unwrap();
+    json!({
+        "id": "r", "custom_id": request["custom_id"], "error": null,
+        "response": {"status_code": 200, "request_id": "q", "body": body},
+    })
+}
+
+/// Starts the server.
+pub(crate) fn start() -> (Server, Arc<Mutex<State>>) {
+    let state = Arc::new(Mutex::new(State::default()));
+    let server = Server::start({
+        let state = Arc::clone(&state);
+        move |request| state.lock().unwrap().answer(request)
+    });
+    (server, state)
+}

@@ -1,0 +1,148 @@
+//! What a run may cost, and what it says that it costs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::server::{Answer, Server, good, ok};
+use crate::support::{Ran, client, corpus, filter, lines, run, scratch};
+
+/// A reply costs 100 + 20 tokens; here, $0.00014.
+const PRICES: [&str; 4] = ["--price-in", "1", "--price-out", "2"];
+
+/// What the server says that it was paid for, at the end.
+fn tokens_served(server: &Server) -> u64 {
+    120 * server.requests().len() as u64
+}
+
+fn capped(server: &Server, args: &[&str], documents: usize) -> Ran {
+    let args = [&["--max-completion-tokens", "50", "--concurrency", "8"], args].concat();
+    run(&mut client(server, &args), corpus(documents))
+}
+
+#[test]
+fn a_cap_on_tokens_holds_however_many_are_in_flight() {
+    let server = Server::start(|request| {
+        std::thread::sleep(Duration::from_millis(20));
+        ok(request)
+    });
+    let ran = capped(&server, &["--max-tokens", "40000"], 400);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(tokens_served(&server) <= 40_000, "{}", tokens_served(&server));
+    // What was set aside and not needed is spent on others: all but one request's most.
+    assert!(tokens_served(&server) > 36_000, "{}", tokens_served(&server));
+    let asked = server.requests().len();
+    assert_eq!(ran.pairs().len(), 2 * asked, "what is paid for is written");
+    assert!(
+        ran.stderr.contains(&format!("{} passages reached a cap\nhint: raise --max-usd", 400 - asked)),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_cap_in_dollars_holds_over_all_runs_of_a_journal() {
+    let (_directory, path) = scratch("journal");
+    let server = Server::start(ok);
+    let with_cap = |usd: &str| {
+        let args = [&["--journal", path.to_str().unwrap(), "--max-usd", usd], &PRICES[..]].concat();
+        capped(&server, &args, 100)
+    };
+    let first = with_cap("0.01");
+    assert_eq!(first.code, Some(1), "{first:?}");
+    let asked = server.requests().len();
+    // 71 would cost $0.00994; a request's most is a few thousandths.
+    assert!((40..=71).contains(&asked), "{asked}");
+    let again = with_cap("0.01");
+    assert_eq!((again.code, &again.stdout), (Some(1), &first.stdout), "{again:?}");
+    assert_eq!(server.requests().len(), asked, "the same command has the same cap");
+    let more = with_cap("0.05");
+    assert_eq!((more.code, more.ids().len()), (Some(0), 200), "{more:?}");
+    assert_eq!(server.requests().len(), 100, "and nothing is paid twice");
+    let line = std::fs::read_to_string(&path).unwrap();
+    let line: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!((line["usd"].as_f64(), line["tokens"].to_string()), (Some(0.00014), "[100,20]".into()));
+}
+
+#[test]
+fn a_cap_needs_to_know_what_it_counts() {
+    let server = Server::start(ok);
+    let ran = capped(&server, &["--max-usd", "1"], 1);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("the price of test-model at this server is not known"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("hint: --price-in and --price-out"), "{ran:?}");
+    let ran = run(&mut client(&server, &["--max-tokens", "1000"]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("hint: --max-completion-tokens"), "{ran:?}");
+    let ran = run(&mut client(&server, &["--price-in", "1"]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("go together"), "{ran:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn replies_without_usage_count_as_what_was_set_aside() {
+    let server = Server::start(|request| {
+        let mut reply: Value = serde_json::from_str(&good(request)).unwrap();
+        reply.as_object_mut().unwrap().remove("usage");
+        Answer::Http(200, "", reply.to_string())
+    });
+    let ran = capped(&server, &["--max-tokens", "40000"], 100);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let bytes: usize = server.requests().iter().map(|request| request.text.len() + 50).sum();
+    assert!((30_000..=40_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn what_broke_off_may_have_been_paid_for_and_a_refusal_was_not() {
+    let run_with = |first: fn() -> Answer| {
+        let count = Arc::new(AtomicU64::new(0));
+        let server =
+            Server::start(move |request| if count.fetch_add(1, Ordering::SeqCst) < 3 { first() } else { ok(request) });
+        let args = ["--max-tokens", "1000000", "--max-completion-tokens", "50", "--concurrency", "1"];
+        let ran = run(&mut client(&server, &args), corpus(2));
+        assert_eq!((ran.code, server.requests().len()), (Some(0), 5), "{ran:?}");
+        let counted = ran.stderr.split("tokens in: ").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok());
+        (counted.unwrap(), server.requests().iter().map(|request| request.text.len() as u64).collect::<Vec<_>>())
+    };
+    let (counted, _): (u64, _) = run_with(|| Answer::Http(500, "retry-after: 0\r\n", String::new()));
+    assert_eq!(counted, 200);
+    let (counted, bytes): (u64, _) = run_with(|| Answer::Reset);
+    assert_eq!(counted, 200 + bytes[..3].iter().sum::<u64>());
+}
+
+#[test]
+fn a_dry_run_asks_nobody() {
+    let (_directory, path) = scratch("journal");
+    let journal = ["--journal", path.to_str().unwrap()];
+    let server = Server::start(ok);
+    run(&mut client(&server, &[&journal[..], &["-n", "2"], &PRICES].concat()), corpus(3));
+    assert_eq!((server.requests().len(), lines(&path)), (3, 3));
+    let args = [&["--dry-run", "-n", "2", "--max-completion-tokens", "50"], &PRICES[..]].concat();
+    let ran = run(&mut client(&server, &args), corpus(5));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let value = |ran: &Ran, name: &str| {
+        let line = ran.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {ran:?}"));
+        line[name.len()..].trim().to_owned()
+    };
+    assert_eq!([value(&ran, "documents"), value(&ran, "passages"), value(&ran, "requests")], ["5", "5", "5"]);
+    assert_eq!(value(&ran, "tokens out"), "about 250, at most 250");
+    let ran = run(&mut client(&server, &[&journal[..], &["--dry-run", "-n", "2"], &PRICES].concat()), corpus(5));
+    assert_eq!([value(&ran, "in the journal"), value(&ran, "requests")], ["3", "2"], "{ran:?}");
+    assert_eq!(value(&ran, "spent before"), "360 tokens, $0.0004");
+    assert!(value(&ran, "tokens out").ends_with("no limit without --max-completion-tokens"));
+    assert_eq!(server.requests().len(), 3);
+    // OpenAI's own prices are known, and no key is needed to look.
+    let ran = run(&mut filter(&["--llm", "gpt-4o-mini", "--dry-run"]), corpus(1000));
+    assert!(value(&ran, "cost").starts_with("about $0."), "{ran:?}");
+    assert!(value(&run(&mut client(&server, &["--dry-run"]), corpus(1)), "cost").starts_with("unknown"));
+}
+
+#[test]
+fn the_cost_is_told() {
+    let server = Server::start(ok);
+    let ran = run(&mut client(&server, &PRICES), corpus(12));
+    assert!(ran.stderr.contains("tokens in: 1200, tokens out: 240, cost: $0.0017\n"), "{ran:?}");
+}

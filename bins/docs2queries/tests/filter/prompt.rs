@@ -1,0 +1,101 @@
+//! What the model is asked.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::server::{Answer, Server, completion, ok};
+use crate::support::{client, corpus, filter, run, scratch};
+
+#[test]
+fn the_prompt_can_be_seen_and_replaced() {
+    let (_directory, path) = scratch("own.j2");
+    let own = path.to_str().unwrap();
+    let shown = run(&mut filter(&["--show-prompt"]), "");
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(shown.stdout.contains("{%- block system -%}") && shown.stdout.contains("{{ text }}"));
+    let server = Server::start(ok);
+    run(&mut client(&server, &["-n", "4"]), corpus(1));
+    fs::write(&path, shown.stdout.replace("You write search queries", "You are a clerk who writes queries")).unwrap();
+    let ran = run(&mut client(&server, &["-n", "4", "--prompt", own]), corpus(1));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let system = |n: usize| server.requests()[n].body["messages"][0]["content"].as_str().unwrap().to_owned();
+    assert_eq!(system(1), system(0).replace("You write search queries", "You are a clerk who writes queries"));
+    assert_eq!(run(&mut filter(&["--show-prompt", "--prompt", own]), "").stdout, fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn a_prompt_that_is_wrong_is_placed() {
+    let (_directory, path) = scratch("own.j2");
+    let own = path.to_str().unwrap();
+    let server = Server::start(ok);
+    for (text, expected) in
+        [("{{ text }}\n{{ titel }}", "own.j2:2: undefined value"), ("{% for %}", "own.j2:1: syntax error")]
+    {
+        fs::write(&path, text).unwrap();
+        let ran = run(&mut client(&server, &["--prompt", own]), corpus(2));
+        assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{ran:?}");
+        assert!(ran.stderr.contains("hint: a prompt may use id, title, text"), "{ran:?}");
+    }
+    let ran = run(&mut client(&server, &["--prompt", "no-such-file"]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("no-such-file: "), "{ran:?}");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn examples_styles_and_language_reach_the_model() {
+    let (_directory, path) = scratch("examples.jsonl");
+    let examples = [("d {{ x }}", "q1"), ("d {{ x }}", "q2"), ("e", "q3")];
+    let lines: String =
+        examples.iter().map(|(text, query)| format!("{}\n", json!({"anchor": query, "positive": text}))).collect();
+    fs::write(&path, lines).unwrap();
+    let server = Server::start(ok);
+    let mix = ["--styles", "typo,keyword=2", "--language", "de", "--drop=none"];
+    let args = [&["-n", "3", "--examples", path.to_str().unwrap()], &mix[..]].concat();
+    let ran = run(&mut client(&server, &args), corpus(1));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let messages = &server.requests()[0].body["messages"];
+    let system = messages[0]["content"].as_str().unwrap();
+    assert!(system.contains("<document>\nd {{ x }}\n</document>\n{\"queries\": [\"q1\", \"q2\"]}"), "{system}");
+    assert!(system.contains("{\"queries\": [\"q3\"]}") && system.contains("Write in German."), "{system}");
+    let user = messages[1]["content"].as_str().unwrap();
+    assert!(user.contains("- 2 of this kind: keywords") && user.contains("- 1 of this kind: typed in haste"), "{user}");
+    fs::write(&path, "{\"anchor\": \"q\"}\n").unwrap();
+    let ran = run(&mut client(&server, &args), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("examples.jsonl:1: no field \"positive\""), "{ran:?}");
+    for args in [["--styles", "riddle"], ["--language", "Klingon"], ["--passage-chars", "5"]] {
+        assert_eq!(run(&mut client(&server, &args), corpus(1)).code, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn the_form_of_the_reply_can_be_left_open() {
+    let refusal = r#"{"error": {"message": "This response_format type is unavailable now", "code": 400}}"#;
+    let server = Server::start(move |request| match request.body["response_format"]["type"].as_str() {
+        Some("json_schema") => Answer::Http(400, "", refusal.into()),
+        _ => Answer::Http(200, "", completion("1. one query\n2. two queries")),
+    });
+    let ran = run(&mut client(&server, &[]), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("hint: try --reply-format json or text"), "{ran:?}");
+    for form in ["json", "text"] {
+        let ran = run(&mut client(&server, &["--reply-format", form]), corpus(1));
+        assert_eq!((ran.code, ran.ids().len()), (Some(0), 2), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_number_of_queries_follows_from_the_corpus() {
+    let server = Server::start(ok);
+    let asked = |n: usize| {
+        let prompt = server.requests()[n].body["messages"][1]["content"].as_str().unwrap().to_owned();
+        prompt.split("Number of queries: ").nth(1).unwrap().lines().next().unwrap().to_owned()
+    };
+    let (_directory, path) = scratch("corpus.jsonl");
+    fs::write(&path, corpus(3)).unwrap();
+    run(&mut client(&server, &[path.to_str().unwrap()]), "");
+    run(&mut client(&server, &[]), corpus(1));
+    run(&mut client(&server, &["-n", "4"]), corpus(1));
+    assert_eq!([0, 3, 4].map(asked), ["10", "10", "4"]);
+    let ran = run(&mut client(&server, &["--dry-run"]), corpus(50_000));
+    assert!(ran.stdout.contains("queries         5 a passage\n"), "{ran:?}");
+}
