@@ -89,6 +89,10 @@ bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sent
 	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --readers .deps/parity/readers --model $(MODEL) \
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
 
+.PHONY: bench-search
+bench-search: build .deps/parity/ready ## Time ir-eval beside sentence-transformers' evaluator (and faiss, pytrec_eval when installed)
+	make/search_bench.py --bin $(BIN) --python .deps/parity/bin/python
+
 .PHONY: quality
 quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
 	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA)

@@ -26,8 +26,9 @@ pub(crate) struct Term {
 pub(super) fn worst(report: &Report, texts: &Texts, common: &HashSet<String>) -> Vec<Term> {
     let mut queries: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, query) in report.queries.iter().enumerate() {
-        for word in words(texts.get(&query.id).unwrap_or_default()).difference(common) {
-            queries.entry(word.clone()).or_default().push(index);
+        let words = words(texts.get(&query.id).unwrap_or_default());
+        for word in words.into_iter().filter(|word| !common.contains(word)) {
+            queries.entry(word).or_default().push(index);
         }
     }
     let values = |system: usize| &report.systems[system].evaluation.values[report.primary];

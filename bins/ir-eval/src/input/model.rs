@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Device, Session};
 use embtune_encode::{Encoder, Options, Precision};
-use embtune_model::{ModelDir, Role};
+use embtune_model::{AnyModelDir, Role};
 use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Judgments, Records};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
 
@@ -37,7 +37,7 @@ impl ModelSettings {
         let (Some(queries), Some(corpus)) = (&self.queries, &self.corpus) else {
             bail!("{}: a model needs texts\nhint: name them with --queries and --corpus", model.display());
         };
-        let model = ModelDir::open(model)?;
+        let model = AnyModelDir::open_any(model)?;
         let judged: std::collections::HashSet<&str> = judgments.ids().collect();
         let work = Work { settings: self, model: &model, folder, session };
         Ok(Vectors {
@@ -50,7 +50,7 @@ impl ModelSettings {
 
 struct Work<'a> {
     settings: &'a ModelSettings,
-    model: &'a ModelDir,
+    model: &'a AnyModelDir,
     folder: &'a Path,
     session: &'a Session,
 }

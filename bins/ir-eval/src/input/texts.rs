@@ -1,6 +1,6 @@
 //! The texts of queries and documents: those that are shown, and the words that are everywhere.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use embtune_cli::Session;
@@ -37,7 +37,7 @@ impl Texts {
 }
 
 /// The words of a text, each once, in small letters.
-pub(crate) fn words(text: &str) -> HashSet<String> {
+pub(crate) fn words(text: &str) -> BTreeSet<String> {
     text.to_lowercase().unicode_words().map(str::to_owned).collect()
 }
 

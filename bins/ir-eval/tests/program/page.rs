@@ -65,6 +65,7 @@ fn the_page_needs_nothing_else_and_holds_everything() {
 
 /// The page as a browser has it: nothing is wider than the screen, on a desk and on a phone.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn a_browser_shows_it_without_a_scroll_bar() {
     let starts = |name: &&&str| {
         let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
