@@ -97,6 +97,10 @@ bench-data: build .deps/parity/ready ## Time pairs2shards beside the tokenizers 
 	cargo build --release -p embtune-tokenize --example bare
 	.deps/parity/bin/python make/bench_data.py --bin $(BIN) --model $(MODEL) --texts runs/demo/data/corpus.jsonl
 
+.PHONY: bench-search
+bench-search: build .deps/parity/ready ## Time ir-eval beside sentence-transformers' evaluator (and faiss, pytrec_eval when installed)
+	make/search_bench.py --bin $(BIN) --python .deps/parity/bin/python
+
 .PHONY: quality
 quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
 	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA) $(QUALITY_FLAGS)

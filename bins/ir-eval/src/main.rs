@@ -2,17 +2,12 @@
 
 mod cli;
 mod compare;
-mod evaluate;
-mod examine;
-mod machine;
+mod diagnose;
+mod gate;
+mod input;
+mod measure;
 mod report;
-mod retrieve;
 mod run;
-mod run_file;
-mod system;
-mod table;
-mod vectors;
-mod verdict;
 
 use std::process::ExitCode;
 

@@ -54,13 +54,6 @@ impl Search<'_> {
     pub(crate) fn score(&self, query: usize, document: usize, corpus: &Corpus) -> f32 {
         let a = self.queries.rows_f32(query..query + 1);
         let b = corpus.vectors.rows_f32(document..document + 1);
-        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        match self.similarity {
-            Similarity::Dot => product(&a, &b),
-            Similarity::Cosine => {
-                let lengths = product(&a, &a).sqrt() * product(&b, &b).sqrt();
-                if lengths == 0.0 { 0.0 } else { product(&a, &b) / lengths }
-            }
-        }
+        self.similarity.of(&a, &b)
     }
 }

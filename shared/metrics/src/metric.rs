@@ -4,80 +4,142 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use crate::{accuracy, average_precision, ndcg, precision, recall, reciprocal_rank};
+use crate::ranking::{
+    Gain, accuracy, average_precision, bpref, capped_average_precision, capped_recall, expected_reciprocal_rank, f1,
+    judged, ndcg, precision, r_precision, rank_biased_precision, recall, reciprocal_rank,
+};
 
 /// What a metric measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// See [`ndcg`].
+    /// See [`ndcg`], with linear gain.
     Ndcg,
+    /// See [`ndcg`], with exponential gain.
+    NdcgExp,
     /// See [`recall`].
     Recall,
+    /// See [`capped_recall`].
+    CappedRecall,
     /// See [`reciprocal_rank`].
     Mrr,
     /// See [`precision`].
     Precision,
+    /// See [`f1`].
+    F1,
     /// See [`average_precision`].
     Map,
+    /// See [`capped_average_precision`].
+    CappedMap,
     /// See [`accuracy`].
     Accuracy,
+    /// See [`r_precision`].
+    RPrecision,
+    /// See [`bpref`].
+    Bpref,
+    /// See [`rank_biased_precision`].
+    Rbp,
+    /// See [`expected_reciprocal_rank`].
+    Err,
+    /// See [`judged`].
+    Judged,
 }
 
 impl Kind {
-    /// Every kind, in the order in which reports show them.
-    pub const ALL: [Self; 6] = [Self::Ndcg, Self::Recall, Self::Mrr, Self::Precision, Self::Map, Self::Accuracy];
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::Ndcg,
+        Self::NdcgExp,
+        Self::Recall,
+        Self::CappedRecall,
+        Self::Mrr,
+        Self::Precision,
+        Self::F1,
+        Self::Map,
+        Self::CappedMap,
+        Self::Accuracy,
+        Self::RPrecision,
+        Self::Bpref,
+        Self::Rbp,
+        Self::Err,
+        Self::Judged,
+    ];
 
     /// The name in front of `@`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ndcg => "ndcg",
+            Self::NdcgExp => "ndcg-exp",
             Self::Recall => "recall",
+            Self::CappedRecall => "capped-recall",
             Self::Mrr => "mrr",
             Self::Precision => "precision",
+            Self::F1 => "f1",
             Self::Map => "map",
+            Self::CappedMap => "capped-map",
             Self::Accuracy => "accuracy",
+            Self::RPrecision => "rprec",
+            Self::Bpref => "bpref",
+            Self::Rbp => "rbp",
+            Self::Err => "err",
+            Self::Judged => "judged",
         }
+    }
+
+    /// Whether the metric is taken at a rank; the others look at the whole ranking.
+    pub fn has_cutoff(self) -> bool {
+        !matches!(self, Self::RPrecision | Self::Bpref)
     }
 }
 
-/// A metric of the first k documents.
+/// A metric of the first k documents, or of all that were retrieved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Metric {
     /// What is measured.
     pub kind: Kind,
-    /// How many documents are looked at.
-    pub k: NonZeroUsize,
+    /// How many documents are looked at; all when absent.
+    pub k: Option<NonZeroUsize>,
 }
 
 impl Metric {
     /// The value of one query; the metric of a system is the mean over queries.
     ///
     /// `ranked` and `ideal` are explained at the top of this crate.
-    pub fn value(self, ranked: &[i64], ideal: &[i64]) -> f64 {
-        let k = self.k.get();
+    pub fn value(self, ranked: &[Option<i64>], ideal: &[i64]) -> f64 {
+        let k = self.k.map_or(usize::MAX, NonZeroUsize::get);
+        // These divide by k: without one, by what was retrieved.
+        let size = self.k.map_or(ranked.len(), NonZeroUsize::get);
         match self.kind {
-            Kind::Ndcg => ndcg(ranked, ideal, k),
+            Kind::Ndcg => ndcg(ranked, ideal, k, Gain::Linear),
+            Kind::NdcgExp => ndcg(ranked, ideal, k, Gain::Exponential),
             Kind::Recall => recall(ranked, ideal, k),
+            Kind::CappedRecall => capped_recall(ranked, ideal, k),
             Kind::Mrr => reciprocal_rank(ranked, k),
-            Kind::Precision => precision(ranked, k),
+            Kind::Precision => precision(ranked, size),
+            Kind::F1 => f1(ranked, ideal, size),
             Kind::Map => average_precision(ranked, ideal, k),
+            Kind::CappedMap => capped_average_precision(ranked, ideal, k),
             Kind::Accuracy => accuracy(ranked, k),
+            Kind::RPrecision => r_precision(ranked, ideal),
+            Kind::Bpref => bpref(ranked, ideal),
+            Kind::Rbp => rank_biased_precision(ranked, k),
+            Kind::Err => expected_reciprocal_rank(ranked, k),
+            Kind::Judged => judged(ranked, k),
         }
     }
 }
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}@{}", self.kind.name(), self.k))
+        match self.k {
+            Some(k) => f.pad(&format!("{}@{k}", self.kind.name())),
+            None => f.pad(self.kind.name()),
+        }
     }
 }
 
 /// Why a text names no metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseMetricError {
-    /// There is no `@`.
-    #[error("expected NAME@K such as ndcg@10")]
-    NoCutoff,
     /// The name is none of [`Kind::ALL`].
     #[error("no metric is called \"{name}\"; there are {}", Kind::ALL.map(Kind::name).join(", "))]
     UnknownName {
@@ -87,18 +149,24 @@ pub enum ParseMetricError {
     /// What follows `@` is no whole number from 1 on.
     #[error("the cutoff behind @ must be a whole number from 1 on, found \"{0}\"")]
     BadCutoff(String),
+    /// The metric looks at the whole ranking.
+    #[error("{0} looks at the whole ranking: it has no cutoff")]
+    NoCutoff(&'static str),
 }
 
 impl FromStr for Metric {
     type Err = ParseMetricError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, k) = text.split_once('@').ok_or(ParseMetricError::NoCutoff)?;
+        let (name, k) = text.split_once('@').map_or((text, None), |(name, k)| (name, Some(k)));
         let kind = Kind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or_else(|| ParseMetricError::UnknownName { name: name.into() })?;
-        let k = k.parse().map_err(|_| ParseMetricError::BadCutoff(k.into()))?;
+        if k.is_some() && !kind.has_cutoff() {
+            return Err(ParseMetricError::NoCutoff(kind.name()));
+        }
+        let k = k.map(|k| k.parse().map_err(|_| ParseMetricError::BadCutoff(k.into()))).transpose()?;
         Ok(Self { kind, k })
     }
 }
@@ -110,21 +178,30 @@ mod tests {
     #[test]
     fn names_read_back() {
         for kind in Kind::ALL {
-            let name = format!("{}@100", kind.name());
-            assert_eq!(name.parse::<Metric>().unwrap().to_string(), name);
+            let names = [kind.name().to_owned(), format!("{}@100", kind.name())];
+            for name in names.iter().take(if kind.has_cutoff() { 2 } else { 1 }) {
+                assert_eq!(name.parse::<Metric>().unwrap().to_string(), *name);
+            }
         }
     }
 
     #[test]
     fn errors_say_what_is_expected() {
         let message = |text: &str| text.parse::<Metric>().unwrap_err().to_string();
-        assert_eq!(message("ndcg"), "expected NAME@K such as ndcg@10");
-        assert_eq!(
-            message("ndgc@10"),
-            "no metric is called \"ndgc\"; there are ndcg, recall, mrr, precision, map, accuracy"
-        );
+        assert!(message("ndgc@10").starts_with("no metric is called \"ndgc\"; there are ndcg, ndcg-exp, recall"));
+        assert_eq!(message("bpref@10"), "bpref looks at the whole ranking: it has no cutoff");
         for bad in ["map@0", "map@", "map@-1", "map@1.5", "map@x"] {
             assert!(message(bad).starts_with("the cutoff behind @ must be a whole number from 1 on"), "{bad}");
         }
+    }
+
+    /// trec_eval's set measures: what was retrieved is all that there is.
+    #[test]
+    fn without_a_cutoff_all_that_was_retrieved_counts() {
+        let value =
+            |name: &str| name.parse::<Metric>().unwrap().value(&[Some(0), Some(1), None, Some(2)], &[2, 1, 1, 0]);
+        assert_eq!((value("precision"), value("recall"), value("mrr")), (0.5, 2.0 / 3.0, 0.5));
+        assert_eq!(value("f1"), 2.0 * 0.5 * (2.0 / 3.0) / (0.5 + 2.0 / 3.0));
+        assert_eq!(value("ndcg"), value("ndcg@1000"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::trec_order;
+use crate::Ties;
 
 /// A document with its score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,18 +13,25 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// The best `k` documents of every query so far, in [`trec_order`]: they do not depend on the order of the corpus.
+/// The best `k` documents of every query so far: they do not depend on the order of the corpus.
 pub struct TopK<I> {
     k: usize,
     /// The id of a document.
     id: I,
+    ties: Ties,
     best: Vec<Vec<Hit>>,
 }
 
 impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
     /// Nothing found yet; `id` gives the id of each row of the corpus.
     pub fn new(queries: usize, k: usize, id: I) -> Self {
-        Self { k, id, best: vec![Vec::new(); queries] }
+        Self { k, id, ties: Ties::default(), best: vec![Vec::new(); queries] }
+    }
+
+    /// The same with another order of equal scores; the default is trec_eval's.
+    #[must_use]
+    pub fn breaking_ties(self, ties: Ties) -> Self {
+        Self { ties, ..self }
     }
 
     /// Adds what some queries have found in the rows `block` of the corpus.
@@ -60,11 +67,17 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
         };
         let best = self.best[queries].iter_mut();
         for ((scores, rows), best) in scores.chunks_exact(n).zip(rows.chunks_exact(n)).zip(best) {
-            best.extend(
-                scores.iter().zip(rows).map(|(score, row)| Hit { index: block.start + *row as usize, score: *score }),
-            );
+            // Scores fall: behind the first that is too low for the best so far, none is high enough.
+            let least =
+                if best.len() < k { f32::NEG_INFINITY } else { best.last().map_or(f32::INFINITY, |hit| hit.score) };
+            let high = scores.iter().zip(rows).take_while(|(score, _)| **score >= least);
+            let before = best.len();
+            best.extend(high.map(|(score, row)| Hit { index: block.start + *row as usize, score: *score }));
+            if best.len() == before {
+                continue;
+            }
             best.sort_by(|a, b| {
-                trec_order((f64::from(a.score), (self.id)(a.index)), (f64::from(b.score), (self.id)(b.index)))
+                self.ties.order((f64::from(a.score), (self.id)(a.index)), (f64::from(b.score), (self.id)(b.index)))
             });
             best.truncate(k);
         }
@@ -98,16 +111,17 @@ mod tests {
         #[test]
         fn blocks_give_what_sorting_everything_gives(
             scores in prop::collection::vec((0..4_u8).prop_map(f32::from), 1..40), k in 0..12_usize, block in 1..15_usize,
+            ties in prop::sample::select(vec![Ties::GreaterId, Ties::SmallerId]),
         ) {
             // An order of ids that is not that of the rows.
             let ids: Vec<String> = (0..scores.len()).map(|row| format!("d{}", row * 17 % 41)).collect();
-            let mut top = TopK::new(1, k, |index| &*ids[index]);
+            let mut top = TopK::new(1, k, |index| &*ids[index]).breaking_ties(ties);
             for start in (0..scores.len()).step_by(block) {
                 let end = scores.len().min(start + block);
                 top.add(0..1, start..end, |n| Ok::<_, Infallible>(best(&scores[start..end], n))).unwrap();
             }
             let mut expected: Vec<usize> = (0..scores.len()).collect();
-            expected.sort_by(|a, b| trec_order((scores[*a].into(), &ids[*a]), (scores[*b].into(), &ids[*b])));
+            expected.sort_by(|a, b| ties.order((scores[*a].into(), &ids[*a]), (scores[*b].into(), &ids[*b])));
             expected.truncate(k);
             prop_assert_eq!(top.into_hits()[0].iter().map(|hit| hit.index).collect::<Vec<_>>(), expected);
         }

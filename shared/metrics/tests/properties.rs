@@ -2,12 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use embtune_metrics::{Kind, Metric, Tally, paired_t_test, randomisation_test};
+use embtune_metrics::{Kind, Metric, Tally, paired_t_test, randomisation_test, wilcoxon_test};
 use proptest::prelude::*;
 
 fn metrics(k: usize) -> impl Iterator<Item = Metric> {
     let k = NonZeroUsize::new(k).expect("k is at least 1");
-    Kind::ALL.into_iter().map(move |kind| Metric { kind, k })
+    Kind::ALL.into_iter().map(move |kind| Metric { kind, k: kind.has_cutoff().then_some(k) })
 }
 
 fn descending(mut relevances: Vec<i64>) -> Vec<i64> {
@@ -16,10 +16,10 @@ fn descending(mut relevances: Vec<i64>) -> Vec<i64> {
 }
 
 /// A ranking and the ideal order of its judgments, some of which were not retrieved.
-fn ranking() -> impl Strategy<Value = (Vec<i64>, Vec<i64>)> {
-    let relevances = prop::collection::vec(-1..4_i64, 0..30);
-    (relevances.clone(), relevances).prop_map(|(ranked, others)| {
-        let ideal = descending(ranked.iter().copied().chain(others).collect());
+fn ranking() -> impl Strategy<Value = (Vec<Option<i64>>, Vec<i64>)> {
+    let ranked = prop::collection::vec(prop::option::of(-1..4_i64), 0..30);
+    (ranked, prop::collection::vec(-1..4_i64, 0..30)).prop_map(|(ranked, others)| {
+        let ideal = descending(ranked.iter().flatten().copied().chain(others).collect());
         (ranked, ideal)
     })
 }
@@ -41,14 +41,20 @@ proptest! {
     fn the_ideal_order_is_perfect(ideal in prop::collection::vec(0..4_i64, 1..30).prop_map(descending), k in 1..40_usize) {
         let relevant = ideal.iter().filter(|relevance| **relevance > 0).count();
         prop_assume!(relevant > 0);
+        let ranked: Vec<Option<i64>> = ideal.iter().copied().map(Some).collect();
         for metric in metrics(k) {
             let best = match metric.kind {
                 // Not all relevant documents fit into k, or not all of k can be relevant.
                 Kind::Recall | Kind::Map => relevant.min(k) as f64 / relevant as f64,
                 Kind::Precision => relevant.min(k) as f64 / k as f64,
-                Kind::Ndcg | Kind::Mrr | Kind::Accuracy => 1.0,
+                Kind::F1 => 2.0 * relevant.min(k) as f64 / (k + relevant) as f64,
+                // The weights of the ranks that are read.
+                Kind::Rbp => 1.0 - embtune_metrics::PERSISTENCE.powi(relevant.min(k) as i32),
+                // A cascade of readers is never quite satisfied.
+                Kind::Err => continue,
+                _ => 1.0,
             };
-            prop_assert!((metric.value(&ideal, &ideal) - best).abs() < 1e-12, "{metric}");
+            prop_assert!((metric.value(&ranked, &ideal) - best).abs() < 1e-12, "{metric}");
         }
     }
 
@@ -58,7 +64,7 @@ proptest! {
         if let Some(below) = other.get_mut(k..) {
             below.reverse();
         }
-        for metric in metrics(k) {
+        for metric in metrics(k).filter(|metric| metric.k.is_some()) {
             prop_assert_eq!(metric.value(&ranked, &ideal), metric.value(&other, &ideal));
         }
     }
@@ -70,6 +76,9 @@ proptest! {
         prop_assert_eq!((a.t, a.p), (-b.t, b.p));
         prop_assert!((0.0..=1.0).contains(&a.p));
         let (a, b) = (randomisation_test(&differences, 200, seed), randomisation_test(&swapped, 200, seed));
+        prop_assert_eq!(a, b);
+        prop_assert!(a.p > 0.0 && a.p <= 1.0);
+        let (a, b) = (wilcoxon_test(&differences), wilcoxon_test(&swapped));
         prop_assert_eq!(a, b);
         prop_assert!(a.p > 0.0 && a.p <= 1.0);
         let (a, b) = (Tally::of(&differences), Tally::of(&swapped));

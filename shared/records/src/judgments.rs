@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::io::BufRead;
 
+use indexmap::IndexMap;
+
 use crate::{Qrels, ReadError};
 
 /// A query that is measured.
@@ -12,6 +14,19 @@ pub struct JudgedQuery {
     pub id: String,
     /// Relevance of every judged document, highest first.
     pub ideal: Vec<i64>,
+}
+
+impl JudgedQuery {
+    fn new((id, documents): (&str, &IndexMap<String, i64>)) -> Self {
+        let mut ideal: Vec<i64> = documents.values().copied().collect();
+        ideal.sort_unstable_by(|a, b| b.cmp(a));
+        Self { id: id.to_owned(), ideal }
+    }
+
+    /// Whether a document is relevant to the query.
+    pub fn has_relevant(&self) -> bool {
+        self.ideal.first().is_some_and(|best| *best > 0)
+    }
 }
 
 /// The judgments and which of their queries are measured.
@@ -40,18 +55,17 @@ impl Judgments {
     }
 
     fn new(qrels: Qrels) -> Self {
-        let mut queries = Vec::new();
-        for (id, documents) in qrels.iter() {
-            let mut ideal: Vec<i64> = documents.values().copied().collect();
-            ideal.sort_unstable_by(|a, b| b.cmp(a));
-            if ideal.first().is_some_and(|best| *best > 0) {
-                queries.push(JudgedQuery { id: id.to_owned(), ideal });
-            }
-        }
+        let queries = qrels.iter().map(JudgedQuery::new).filter(JudgedQuery::has_relevant).collect();
         Self { qrels, queries }
     }
 
-    /// The queries that have a relevant document, in the order of the file: those that are measured.
+    /// The same judgments, of which every query is measured: those without a relevant document, too, as trec_eval does.
+    #[must_use]
+    pub fn measuring_all(self) -> Self {
+        Self { queries: self.qrels.iter().map(JudgedQuery::new).collect(), ..self }
+    }
+
+    /// The queries that are measured, in the order of the file: those that have a relevant document, unless all are.
     pub fn queries(&self) -> &[JudgedQuery] {
         &self.queries
     }
@@ -61,9 +75,9 @@ impl Judgments {
         self.qrels.len()
     }
 
-    /// Number of queries without a relevant document, which are not measured.
+    /// Number of queries without a relevant document.
     pub fn without_relevant(&self) -> usize {
-        self.qrels.len() - self.queries.len()
+        self.qrels.iter().filter(|(_, documents)| documents.values().all(|relevance| *relevance <= 0)).count()
     }
 
     /// The id of every query in the file.
@@ -71,11 +85,10 @@ impl Judgments {
         self.qrels.iter().map(|(id, _)| id)
     }
 
-    /// Relevance of each document of a query's ranking; 0 where nobody judged it.
-    pub fn relevances<'a>(&self, query: &str, ranking: impl IntoIterator<Item = &'a str>) -> Vec<i64> {
+    /// Relevance of each document of a query's ranking; `None` where nobody judged it.
+    pub fn relevances<'a>(&self, query: &str, ranking: impl IntoIterator<Item = &'a str>) -> Vec<Option<i64>> {
         let judged = self.qrels.get(query);
-        let relevance = |document: &str| judged.and_then(|judged| judged.get(document)).copied().unwrap_or(0);
-        ranking.into_iter().map(relevance).collect()
+        ranking.into_iter().map(|document| judged?.get(document).copied()).collect()
     }
 
     /// What to warn of when a system does not answer all measured queries, and how many those are.
@@ -137,8 +150,11 @@ mod tests {
         let judgments = read("q1 d1 1\nq2 d1 0\nq1 d2 3\nq3 d9 -1\n").unwrap();
         assert_eq!(judgments.queries(), [JudgedQuery { id: "q1".into(), ideal: vec![3, 1] }]);
         assert_eq!((judgments.in_file(), judgments.without_relevant()), (3, 2));
-        assert_eq!(judgments.relevances("q1", ["d2", "unjudged", "d1"]), [3, 0, 1]);
-        assert_eq!(judgments.relevances("unknown", ["d2"]), [0]);
+        assert_eq!(judgments.relevances("q1", ["d2", "unjudged", "d1"]), [Some(3), None, Some(1)]);
+        assert_eq!(judgments.relevances("unknown", ["d2"]), [None]);
+        let all = judgments.measuring_all();
+        assert_eq!(all.queries().iter().map(|query| &*query.id).collect::<Vec<_>>(), ["q1", "q2", "q3"]);
+        assert_eq!((all.in_file(), all.without_relevant()), (3, 2));
         assert_eq!(read("# nothing\n").unwrap_err(), "qrels: no judgments");
         assert_eq!(read("q1 d1 0\n").unwrap_err(), "qrels: no query has a relevant document (relevance above 0)");
     }

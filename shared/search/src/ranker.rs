@@ -1,6 +1,5 @@
 //! Where a document stands among all others.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,13 +9,8 @@ use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
 use embtune_tensors::Embeddings;
 use rayon::prelude::*;
 
-use crate::matrix::normalize;
+use crate::rows::{Form, QUERY_BLOCK, blocks};
 use crate::{SearchError, Similarity};
-
-/// Corpus vectors in one product.
-const CORPUS_BLOCK: usize = 16_384;
-/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
-const QUERY_BLOCK: usize = 512;
 
 /// Counts the documents that stand before a given one: for ranks that are too deep for a list of hits.
 pub struct Ranker {
@@ -62,49 +56,38 @@ impl Ranker {
     ) -> Result<Vec<usize>, SearchError> {
         let dim = corpus.dim();
         assert_eq!(queries.len(), documents.len() * dim, "not one document a query");
-        let mut queries = queries.to_vec();
-        if self.similarity == Similarity::Cosine && dim > 0 {
-            normalize(&mut queries, dim);
+        if dim == 0 || documents.is_empty() {
+            return Ok(vec![1; documents.len()]);
         }
-        let blocks: Vec<_> = (0..corpus.len())
-            .step_by(CORPUS_BLOCK)
-            .map(|start| start..corpus.len().min(start + CORPUS_BLOCK))
-            .collect();
+        let form = Form::new(self.similarity, dim, dim);
+        let (queries, width) = (form.queries(queries), form.width());
         // The documents' own scores by the same product, so that equal vectors have equal scores.
         let mut scores = vec![0.0; documents.len()];
-        for block in &blocks {
+        for block in blocks(corpus) {
             let asked: Vec<usize> = (0..documents.len()).filter(|query| block.contains(&documents[*query])).collect();
-            let rows = self.rows(corpus, block)?;
+            let rows = form.block(corpus, block.clone())?;
             for asked in asked.chunks(QUERY_BLOCK) {
                 let vectors: Vec<f32> =
-                    asked.iter().flat_map(|query| &queries[query * dim..(query + 1) * dim]).copied().collect();
-                let found = self.products(&vectors, &rows, dim)?;
+                    asked.iter().flat_map(|query| &queries[query * width..(query + 1) * width]).copied().collect();
+                let found = self.products(&vectors, &rows, width)?;
                 for (query, found) in asked.iter().zip(found.chunks_exact(block.len())) {
                     scores[*query] = found[documents[*query] - block.start];
                 }
             }
         }
         let mut ranks = vec![1; documents.len()];
-        for block in &blocks {
-            let rows = self.rows(corpus, block)?;
+        for block in blocks(corpus) {
+            let rows = form.block(corpus, block.clone())?;
             for first in (0..documents.len()).step_by(QUERY_BLOCK) {
                 let range = first..documents.len().min(first + QUERY_BLOCK);
-                let found = self.products(&queries[range.start * dim..range.end * dim], &rows, dim)?;
+                let found = self.products(&queries[range.start * width..range.end * width], &rows, width)?;
                 let found = found.par_chunks_exact(block.len()).zip(range.clone());
                 ranks[range].par_iter_mut().zip(found).for_each(|(rank, (found, query))| {
-                    *rank += before(found, block, documents[query], scores[query], corpus);
+                    *rank += before(found, &block, documents[query], scores[query], corpus);
                 });
             }
         }
         Ok(ranks)
-    }
-
-    fn rows<'a>(&self, corpus: &'a Embeddings, block: &Range<usize>) -> Result<Cow<'a, [f32]>, SearchError> {
-        let mut rows = corpus.finite_rows_f32(block.clone())?;
-        if self.similarity == Similarity::Cosine && corpus.dim() > 0 {
-            normalize(rows.to_mut(), corpus.dim());
-        }
-        Ok(rows)
     }
 
     /// Scores, `[queries, rows]`.

@@ -1,50 +1,15 @@
 //! The loop over blocks.
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 use embtune_cli::Device;
-use embtune_metrics::{Hit, TopK};
+use embtune_metrics::{Hit, Ties, TopK};
 use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
 use embtune_tensors::{Embeddings, TensorsError};
+use rayon::prelude::*;
 
-use crate::matrix::normalize;
-
-/// Corpus vectors in one product: enough that reading them is hidden behind it.
-const CORPUS_BLOCK: usize = 16_384;
-/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
-const QUERY_BLOCK: usize = 512;
-
-/// How near two vectors are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Similarity {
-    /// The cosine of their angle.
-    Cosine,
-    /// Their dot product.
-    Dot,
-}
-
-impl FromStr for Similarity {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "cosine" => Ok(Self::Cosine),
-            "dot" => Ok(Self::Dot),
-            _ => Err("expected cosine or dot".into()),
-        }
-    }
-}
-
-impl fmt::Display for Similarity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cosine => "cosine",
-            Self::Dot => "dot",
-        })
-    }
-}
+use crate::Similarity;
+use crate::rows::{Form, QUERY_BLOCK, blocks};
 
 /// Why a search cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +20,9 @@ pub enum SearchError {
     /// A vector holds NaN or infinity.
     #[error(transparent)]
     Vectors(#[from] TensorsError),
+    /// A vector's length is beyond what an f32 holds.
+    #[error("{0}: the squares of a vector's elements are too large to be summed")]
+    TooLarge(String),
 }
 
 /// Finds nearest vectors on one device.
@@ -62,6 +30,8 @@ pub struct Searcher {
     engine: Engine,
     threads: usize,
     similarity: Similarity,
+    ties: Ties,
+    dim: usize,
     /// The graph's session, made for the vectors' size when that is first known.
     session: Option<(usize, Session)>,
 }
@@ -77,7 +47,20 @@ impl Searcher {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        Ok(Self { engine: Engine::start(device, ort_library)?, threads, similarity, session: None })
+        let engine = Engine::start(device, ort_library)?;
+        Ok(Self { engine, threads, similarity, ties: Ties::default(), dim: usize::MAX, session: None })
+    }
+
+    /// The same with another order of equal scores; the default is trec_eval's.
+    #[must_use]
+    pub fn breaking_ties(self, ties: Ties) -> Self {
+        Self { ties, ..self }
+    }
+
+    /// The same with only the first `dim` elements of all vectors being compared (Matryoshka).
+    #[must_use]
+    pub fn truncating(self, dim: usize) -> Self {
+        Self { dim, ..self }
     }
 
     /// The device that runs the products.
@@ -85,7 +68,7 @@ impl Searcher {
         self.engine.device()
     }
 
-    /// The `k` nearest corpus vectors of every query, falling by score, ties by falling id.
+    /// The `k` nearest corpus vectors of every query, falling by score, equal ones by their ids.
     ///
     /// # Shapes
     /// - `queries`: `[queries, dim]`, finite (see [`gather`])
@@ -101,24 +84,51 @@ impl Searcher {
             return Ok(Vec::new());
         }
         assert!(queries.len().is_multiple_of(dim), "queries are no whole number of vectors");
-        let mut queries = queries.to_vec();
-        if self.similarity == Similarity::Cosine {
-            normalize(&mut queries, dim);
-        }
-        let mut best = TopK::new(queries.len() / dim, k, |index| corpus.id(index));
-        for start in (0..corpus.len()).step_by(CORPUS_BLOCK) {
-            let block = start..corpus.len().min(start + CORPUS_BLOCK);
-            let mut rows = corpus.finite_rows_f32(block.clone())?;
-            if self.similarity == Similarity::Cosine {
-                normalize(rows.to_mut(), dim);
-            }
-            for (number, queries) in queries.chunks(QUERY_BLOCK * dim).enumerate() {
+        let form = Form::new(self.similarity, dim, self.dim);
+        let prepared = form.queries(queries);
+        let width = form.width();
+        let mut best = TopK::new(queries.len() / dim, k, |index| corpus.id(index)).breaking_ties(self.ties);
+        for block in blocks(corpus) {
+            let rows = form.block(corpus, block.clone())?;
+            for (number, queries) in prepared.chunks(QUERY_BLOCK * width).enumerate() {
                 let first = number * QUERY_BLOCK;
-                let range = first..first + queries.len() / dim;
-                best.add(range, block.clone(), |n| self.run(queries, &rows, dim, n))?;
+                let range = first..first + queries.len() / width;
+                best.add(range, block.clone(), |n| self.run(queries, &rows, width, n))?;
             }
         }
-        Ok(best.into_hits())
+        let hits = best.into_hits();
+        // A product is not yet a distance.
+        if self.similarity == Similarity::Euclidean { self.rescore(queries, corpus, hits, k) } else { Ok(hits) }
+    }
+
+    /// Orders hits anew by these vectors, and keeps `k` of each query: for hits that were found with coarser vectors of
+    /// the same documents, in the same order.
+    ///
+    /// # Errors
+    /// Corpus vectors that are not finite.
+    ///
+    /// # Panics
+    /// When a hit lies outside the corpus, or the queries are not those of the hits.
+    pub fn rescore(
+        &self,
+        queries: &[f32],
+        corpus: &Embeddings,
+        hits: Vec<Vec<Hit>>,
+        k: usize,
+    ) -> Result<Vec<Vec<Hit>>, SearchError> {
+        let (dim, compared) = (corpus.dim(), corpus.dim().min(self.dim));
+        let rescored = queries.par_chunks_exact(dim.max(1)).zip(hits).map(|(query, mut hits)| {
+            for hit in &mut hits {
+                let document = corpus.finite_rows_f32(hit.index..hit.index + 1)?;
+                hit.score = self.similarity.of(&query[..compared], &document[..compared]);
+            }
+            hits.sort_by(|a, b| {
+                self.ties.order((a.score.into(), corpus.id(a.index)), (b.score.into(), corpus.id(b.index)))
+            });
+            hits.truncate(k);
+            Ok(hits)
+        });
+        rescored.collect()
     }
 
     /// Runs the graph: scores and row indices, `[queries, k]`, falling by score.

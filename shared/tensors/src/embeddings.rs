@@ -17,6 +17,7 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Ids;
 use crate::numbers::{check_offsets, i64_at};
 use crate::{TensorFile, TensorsError, VectorType};
 
@@ -56,6 +57,8 @@ pub struct EmbeddingsMeta {
 /// A mapped file of vectors.
 pub struct Embeddings {
     file: TensorFile,
+    /// Of a file that holds vectors only.
+    ids: Option<Ids>,
     meta: Option<EmbeddingsMeta>,
     stored: VectorType,
     len: usize,
@@ -97,7 +100,30 @@ impl Embeddings {
         {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let embeddings = Self { meta, stored, len, dim: stored.dim(columns), file };
+        let embeddings = Self { meta, stored, len, dim: stored.dim(columns), file, ids: None };
+        embeddings.check_ids()?;
+        Ok(embeddings)
+    }
+
+    /// Opens vectors that NumPy has written, f32, f16 or packed bits (u8) `[N, D]`, with a file of their ids, one a line.
+    ///
+    /// # Errors
+    /// A damaged file, another type or shape, another number of ids, ids that are not UTF-8, empty or double.
+    pub fn open_npy(vectors: &Path, ids: &Path) -> Result<Self, TensorsError> {
+        let file = TensorFile::open_npy(vectors)?;
+        let tensor = file.require("embeddings")?;
+        let refuse = |what: String| TensorsError::content(file.name(), what);
+        let (&[len, columns], Some(stored)) = (tensor.shape, VectorType::of(tensor.dtype)) else {
+            return Err(refuse(format!("expected an array [N, D], found {:?} {:?}", tensor.dtype, tensor.shape)));
+        };
+        if stored == VectorType::Int8 {
+            return Err(refuse("int8 without the scales of its rows\nhint: safetensors holds both".into()));
+        }
+        let ids = Ids::read(ids)?;
+        if ids.len() != len {
+            return Err(refuse(format!("{len} vectors but {} ids in {}", ids.len(), ids.name())));
+        }
+        let embeddings = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Some(ids) };
         embeddings.check_ids()?;
         Ok(embeddings)
     }
@@ -118,6 +144,9 @@ impl Embeddings {
     }
 
     fn id_bytes(&self, index: usize) -> &[u8] {
+        if let Some(ids) = &self.ids {
+            return ids.get(index).as_bytes();
+        }
         let (Some(offsets), Some(bytes)) = (self.file.get("ids.offsets"), self.file.get("ids.bytes")) else {
             return &[];
         };

@@ -9,12 +9,12 @@ use std::path::Path;
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{TensorsError, checkpoint, numbers};
+use crate::{TensorsError, checkpoint, npy, numbers};
 
 /// The length of safetensors' header stands in the first eight bytes.
 const LENGTH_BYTES: usize = 8;
 
-/// A file of tensors, safetensors or a checkpoint of torch, whose claims have been checked against its size.
+/// A file of tensors, safetensors, a checkpoint of torch or NumPy's, whose claims have been checked against its size.
 pub struct TensorFile {
     name: String,
     map: Mmap,
@@ -67,6 +67,13 @@ impl TensorFile {
         let (name, map) = map(path)?;
         let entries = checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
         Ok(Self { name, map, entries, metadata: HashMap::new() })
+    }
+
+    /// Maps vectors that NumPy has written, as the tensor `embeddings`.
+    pub(crate) fn open_npy(path: &Path) -> Result<Self, TensorsError> {
+        let (name, map) = map(path)?;
+        let entry = npy::read(&map).map_err(|what| TensorsError::content(&name, what))?;
+        Ok(Self { name, map, entries: BTreeMap::from([("embeddings".to_owned(), entry)]), metadata: HashMap::new() })
     }
 
     /// The file's name, for messages.

@@ -1,4 +1,4 @@
-//! Files of tensors: any safetensors file, embeddings, training shards, and checkpoints of torch (read only).
+//! Files of tensors: any safetensors file, embeddings, training shards; read only, checkpoints of torch and NumPy's arrays.
 //!
 //! Files are mapped into memory and treated as hostile: sizes are checked before anything is read, and a broken file
 //! is an error that names it. What is written has one metadata key at most, because the format stores metadata as
@@ -14,6 +14,8 @@ mod embeddings;
 mod embeddings_writer;
 mod error;
 mod file;
+mod ids;
+mod npy;
 mod numbers;
 mod pickle;
 mod sealed;

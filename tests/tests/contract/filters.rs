@@ -90,7 +90,7 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "ir-eval",
         line: "ir-eval --device cpu --qrels - s=q,c",
         input: Input::Judgments,
-        headings: &["Input", "Metrics", "Search", "Output", "Compute", "Logging"],
+        headings: &["Input", "Metrics", "Search", "Gates", "Output", "Compute", "Logging"],
         output: "-o out",
         mapped: &["q", "c"],
     },

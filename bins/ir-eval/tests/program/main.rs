@@ -1,6 +1,13 @@
 //! The real program, from its flags to its outputs. What every filter owes is tested in tests/tests/contract.
 
+mod compat;
+mod diagnosis;
+mod forms;
+mod gates;
+mod inputs;
 mod outputs;
+mod page;
 mod refusals;
+mod rules;
 mod runs;
 mod vectors;

@@ -12,7 +12,7 @@ fn folder() -> Folder {
 #[test]
 fn a_full_disk_is_an_error_for_every_output() {
     let folder = folder();
-    for flag in ["-o", "--per-query", "--run"] {
+    for flag in ["-o", "--per-query", "--run", "--html"] {
         let message = folder.run(&format!("ir-eval -q --qrels qrels s=run {flag} /dev/full")).refusal();
         assert!(message.starts_with("ir-eval: /dev/full: No space left"), "{flag}: {message}");
     }
@@ -29,7 +29,7 @@ fn outputs_are_whole_or_not_there() {
 fn judgments_may_come_from_stdin() {
     let folder = folder();
     let run = folder.run("ir-eval -q --qrels - s=run --metrics mrr@1 --format tsv").stdin(folder.read("qrels"));
-    assert!(run.stdout().ends_with("s\tmrr@1\t1\t\t\t\t\n"));
+    assert!(run.stdout().ends_with("s\tmrr@1\t1\t\t\t\t\t\t\t\t\n"));
 }
 
 #[test]

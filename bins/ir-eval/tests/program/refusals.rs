@@ -107,7 +107,7 @@ fn flags() {
     let folder = folder();
     let usage = |line: &str| folder.run(line).refusal();
     assert!(usage("ir-eval --qrels qrels").contains("SYSTEM"));
-    assert!(usage("ir-eval --qrels qrels run").contains("expected NAME=QUERIES,CORPUS or NAME=RUN"));
+    assert!(usage("ir-eval --qrels qrels run").contains("expected NAME=QUERIES,CORPUS, NAME=MODEL or NAME=RUN"));
     assert!(usage("ir-eval --qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));
     assert!(usage("ir-eval --qrels qrels -k 1 --metrics ndcg@10 s=run").contains("cannot be used with"));
     assert_says(&folder.run("ir-eval --qrels qrels s=run s=run").refusal(), "two systems are called \"s\"");

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use embtune_cli::{Input, Session};
@@ -137,7 +138,8 @@ impl DevSet {
         }
         let queries = cat(&vectors)?.f_split(QUERY_BLOCK, 0).map_err(TorchError::from)?;
 
-        let mut best = TopK::new(self.queries.len(), self.metric.k.get(), |index| self.corpus.id(index));
+        let depth = self.metric.k.map_or(self.corpus.len(), NonZeroUsize::get);
+        let mut best = TopK::new(self.queries.len(), depth, |index| self.corpus.id(index));
         let (mut block, mut start) = (Vec::new(), 0);
         for (batch, rows) in self.corpus.batches() {
             block.push(self.vectors(&self.corpus, batch.start, encode(rows)?)?);

@@ -24,6 +24,11 @@ def figures(differences):
     t = scipy.stats.ttest_1samp(d, 0.0)
     yield "t", t.statistic
     yield "t_p", t.pvalue
+    yield "effect_size", d.mean() / d.std(ddof=1)
+    # scipy counts ties out by permutation only, of up to 13 differences here; its normal approximation is for many.
+    w = scipy.stats.wilcoxon(d, method="approx" if len(d) > 50 else scipy.stats.PermutationMethod(numpy.inf))
+    yield "wilcoxon_w", w.statistic
+    yield "wilcoxon_p", w.pvalue
     # Rounded sums: ties must count as ties. All 2^n sign flips when there are at most 20 differences.
     exact = {"n_resamples": numpy.inf} if len(d) <= 20 else {"n_resamples": 200_000, "rng": 1}
     test = scipy.stats.permutation_test(
@@ -41,6 +46,7 @@ def main():
         "sakai": [(x - y) / 10 for x, y in zip(X, Y)],
         "small": [0.5, -0.1, 0.2, 0.2, 0.0, 0.3],
         "normal": [round(float(value), 6) for value in rng.normal(0.03, 0.2, 100)],
+        "tied": [float(value) for value in rng.integers(-3, 6, 80) / 8],
     }
     with open(pathlib.Path(__file__).parent / "expected.tsv", "w") as out:
         for name, differences in sets.items():

@@ -1,0 +1,84 @@
+//! The sections of the manual behind the flags.
+
+/// What `--help` and the man page say at the end.
+pub(super) const SECTIONS: &str = "\
+Formulas:
+  Of each query, the first k ranks are looked at; without @k, all that was retrieved. A document
+  is relevant when its relevance is above 0; R is the number of relevant documents in the
+  judgments, whether or not the corpus holds them. In parentheses: the measure of trec_eval, or
+  of another program, that every figure equals.
+
+  ndcg@k           DCG / DCG of the best order, with linear gain:
+                   DCG = sum of relevance / log2(rank + 1)            (ndcg_cut, ndcg)
+  ndcg-exp@k       the same with gain 2^relevance - 1                 (gdeval's ndcg)
+  recall@k         relevant documents found / R                       (recall)
+  capped-recall@k  relevant documents found / min(k, R)               (BEIR's R_cap)
+  mrr@k            1 / rank of the first relevant document, else 0    (recip_rank, run cut at k)
+  precision@k      relevant documents found / k                       (P)
+  f1@k             harmonic mean of precision@k and recall@k          (set_F, run cut at k)
+  map@k            precision at each rank of a relevant document,
+                   summed, / R                                        (map_cut, map)
+  capped-map@k     the same sum / min(k, R)                           (sentence-transformers' MAP)
+  accuracy@k       1 if a relevant document is found, else 0          (success)
+  rprec            precision at rank R                                (Rprec)
+  bpref            how seldom a document that was judged not relevant
+                   stands above a relevant one                        (bpref)
+  rbp@k            sum of 0.2 * 0.8^(rank - 1) over relevant ranks    (ir_measures' RBP(p=0.8))
+  err@k            expected 1 / rank where a reader is satisfied,
+                   grades 0 to 4                                      (gdeval's err)
+  judged@k         share of the first k that was judged at all        (ir_measures' Judged)
+
+  A system's figure is the mean over the queries that have a relevant document; queries without
+  one are left out, those that a system did not answer count as 0; both are counted and
+  --no-relevant and --missing say otherwise. Documents of equal score stand in descending order
+  of their ids, byte by byte, as in trec_eval; --ties says otherwise.
+
+Other programs:
+  --compat computes as another program does and gives its names to the figures. Flags that are
+  given count more.
+
+  trec   trec_eval -c: queries without a relevant document count as 0; names as ndcg_cut_10
+  st     InformationRetrievalEvaluator of sentence-transformers 6: any relevance above 0 is 1, MAP
+         is divided by min(k, R), ties go to the smaller id; names as cosine_ndcg@10; its metrics
+         unless others are named; --format csv has its header
+  beir   EvaluateRetrieval: documents with the query's own id are left out; names as NDCG@10; its
+         metrics unless others are named; five decimals
+
+Comparison:
+  Every system is compared with the first, query by query. p is that of Fisher's randomisation
+  test, two-sided: the share of all ways to swap the two systems' results that give a mean
+  difference as large as the one observed. All ways are tried when at most 20 queries differ,
+  else 10,000 are drawn from --seed. The 95 % confidence interval of the mean difference is the
+  percentile bootstrap's, of 10,000 samples. p(Holm) is p corrected for the number of metrics.
+  --format json also has Student's paired t-test, Wilcoxon's signed-rank test and the effect size
+  (mean difference / standard deviation of the differences). Decide on one metric, the primary
+  one, before you look: it alone needs no correction.
+
+Memory:
+  The vectors are mapped, not loaded; those of a model that is run are written to the folder for
+  temporary files and mapped, too. Held in memory: the judgments, the hits of every judged query
+  (--depth) of one system at a time, and for each query and system its values and the ranks of
+  its relevant documents. A TREC run is read whole. Of the texts only those that are shown are
+  held, and all of the judged queries.
+
+Examples:
+  Did fine-tuning help?
+    ir-eval --qrels qrels.tsv base=base.q.safetensors,base.c.safetensors \\
+      tuned=tuned.q.safetensors,tuned.c.safetensors
+  The same from the models themselves, as a page to show:
+    ir-eval --qrels qrels.tsv --queries queries.jsonl --corpus corpus.jsonl \\
+      --training-log log.jsonl --html report.html base=BASE tuned=TUNED
+  Is fine-tuning needed at all?
+    ir-eval --diagnose --qrels qrels.tsv --queries queries.jsonl --corpus corpus.jsonl base=BASE
+  What do eight bits, or one bit and a second look, cost?
+    ir-eval --qrels qrels.tsv full=q,c int8=q,c.int8 bits=q,c.bits rescored=q,c.bits,c
+  Stop a release that is worse:
+    ir-eval --qrels qrels.tsv --fail-under ndcg@10=0.8 --fail-on-regression 0.01 \\
+      old=old.q,old.c new=new.q,new.c
+  Other metrics, for a program:
+    ir-eval --qrels qrels.tsv --metrics recall@100,ndcg@10 --format json bm25=bm25.run |
+      jq .systems
+  The same figures from trec_eval:
+    ir-eval --qrels qrels.txt --compat trec --run '{}.run' tuned=q.safetensors,c.safetensors
+    trec_eval -c -m ndcg_cut.10 qrels.txt tuned.run
+";

@@ -1,0 +1,124 @@
+//! Vectors of a model that is evaluated directly: what embed does with the same flags.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use embtune_cli::{Device, Session};
+use embtune_encode::{Encoder, Options, Precision};
+use embtune_model::{AnyModelDir, Role};
+use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Judgments, Records};
+use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
+
+use super::vectors::Vectors;
+
+/// Texts that are encoded together: enough to sort them by length.
+const WINDOW: usize = 4096;
+
+/// How models are run, and on which texts.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelSettings {
+    pub(crate) queries: Option<PathBuf>,
+    pub(crate) corpus: Option<PathBuf>,
+    pub(crate) device: Device,
+    pub(crate) threads: usize,
+    pub(crate) ort_library: Option<PathBuf>,
+}
+
+impl ModelSettings {
+    /// Embeds the judged queries and all documents into files in `folder`.
+    pub(super) fn embed(
+        &self,
+        model: &Path,
+        folder: &Path,
+        judgments: &Judgments,
+        session: &Session,
+    ) -> anyhow::Result<Vectors> {
+        let (Some(queries), Some(corpus)) = (&self.queries, &self.corpus) else {
+            bail!("{}: a model needs texts\nhint: name them with --queries and --corpus", model.display());
+        };
+        let model = AnyModelDir::open_any(model)?;
+        let judged: std::collections::HashSet<&str> = judgments.ids().collect();
+        let work = Work { settings: self, model: &model, folder, session };
+        Ok(Vectors {
+            queries: work.embed(queries, Role::Query, |id| judged.contains(id))?,
+            corpus: work.embed(corpus, Role::Document, |_| true)?,
+            full: None,
+        })
+    }
+}
+
+struct Work<'a> {
+    settings: &'a ModelSettings,
+    model: &'a AnyModelDir,
+    folder: &'a Path,
+    session: &'a Session,
+}
+
+impl Work<'_> {
+    fn embed(&self, texts: &Path, role: Role, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Embeddings> {
+        let mut encoder = Encoder::load(self.model, &self.options(role))?;
+        let mut writer = EmbeddingsWriter::new(self.folder, encoder.dim(), VectorType::F32)?;
+        let input = self.session.input(texts)?;
+        let mut records = Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES);
+        let progress = self.session.progress(None, "texts");
+        loop {
+            self.session.interrupt().check()?;
+            let mut window: Vec<Document> = Vec::new();
+            for record in records.by_ref() {
+                let record = record?;
+                if wanted(record.id()) {
+                    window.push(record);
+                    if window.len() == WINDOW {
+                        break;
+                    }
+                }
+            }
+            if window.is_empty() {
+                break;
+            }
+            let texts: Vec<_> = window.iter().map(Document::full_text).collect();
+            let encoded = encoder.encode(&texts)?;
+            for (record, vector) in window.iter().zip(encoded.vectors.chunks_exact(encoder.dim())) {
+                writer.push(record.id(), vector)?;
+            }
+            progress.add(window.len() as u64);
+        }
+        let name = match role {
+            Role::Query => "queries",
+            Role::Document => "documents",
+        };
+        let path = self.folder.join(name);
+        let mut file = File::create(&path).with_context(|| path.display().to_string())?;
+        writer.finish(self.meta(role, &encoder)?, &mut file)?;
+        let vectors = Embeddings::open(&path).with_context(|| format!("{}", texts.display()))?;
+        ensure!(!vectors.is_empty(), "{}: holds no {name} that are needed", texts.display());
+        Ok(vectors)
+    }
+
+    fn options(&self, role: Role) -> Options<'_> {
+        Options {
+            prompt: self.model.prompt(Some(role)),
+            max_seq_length: None,
+            normalize: self.model.normalizes(),
+            precision: Precision::Fp32,
+            batch_tokens: None,
+            device: self.settings.device,
+            threads: self.settings.threads,
+            watch: false,
+            ort_library: self.settings.ort_library.as_deref(),
+        }
+    }
+
+    fn meta(&self, role: Role, encoder: &Encoder) -> anyhow::Result<EmbeddingsMeta> {
+        Ok(EmbeddingsMeta {
+            model: self.model.fingerprint()?,
+            pooling: self.model.pooling().to_string(),
+            prompt: self.model.prompt(Some(role)).to_owned(),
+            normalized: self.model.normalizes(),
+            precision: encoder.precision().to_string(),
+            max_seq_length: encoder.max_seq_length(),
+            ..EmbeddingsMeta::default()
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The texts of queries and documents: those that are shown, and the words that are everywhere.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use embtune_cli::Session;
+use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Records};
+use unicode_segmentation::UnicodeSegmentation as _;
+
+/// Documents that are looked at to learn which words are everywhere.
+const SAMPLE: usize = 10_000;
+/// One document in so many has a word that is everywhere: it says nothing about a subject.
+const EVERYWHERE: usize = 20;
+
+/// Texts by id.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(HashMap<String, String>);
+
+impl Texts {
+    /// Reads the texts of these ids; none without a file.
+    pub(crate) fn read(file: Option<&Path>, ids: &HashSet<&str>, session: &Session) -> anyhow::Result<Self> {
+        let mut texts = HashMap::new();
+        let Some(file) = file.filter(|_| !ids.is_empty()) else { return Ok(Self(texts)) };
+        let input = session.input(file)?;
+        for record in Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES) {
+            let record = record?;
+            if ids.contains(record.id()) {
+                texts.insert(record.id().to_owned(), record.full_text().into_owned());
+            }
+        }
+        Ok(Self(texts))
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
+    }
+}
+
+/// The words of a text, each once, in small letters.
+pub(crate) fn words(text: &str) -> BTreeSet<String> {
+    text.to_lowercase().unicode_words().map(str::to_owned).collect()
+}
+
+/// Words that are everywhere in the first documents of a file; none without a file.
+pub(crate) fn common_words(file: Option<&Path>, session: &Session) -> anyhow::Result<HashSet<String>> {
+    let Some(file) = file else { return Ok(HashSet::new()) };
+    let input = session.input(file)?;
+    let (mut counts, mut documents) = (HashMap::new(), 0);
+    for record in Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES).take(SAMPLE) {
+        documents += 1;
+        for word in words(&record?.full_text()) {
+            *counts.entry(word).or_insert(0) += 1;
+        }
+    }
+    counts.retain(|_, count| *count * EVERYWHERE > documents);
+    Ok(counts.into_keys().collect())
+}

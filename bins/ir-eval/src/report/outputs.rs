@@ -1,0 +1,62 @@
+//! The files that a report is written to.
+
+use embtune_cli::{Output, Session};
+
+use super::{Report, csv, diagnosis, html, json, latex, per_query, table, trec, tsv};
+use crate::cli::{Cli, Format, OutputArgs};
+use crate::diagnose::Diagnosis;
+use crate::input::{Texts, TrainingLog};
+
+/// Open files: a path that cannot be written costs no work.
+pub(crate) struct Outputs {
+    report: Output,
+    per_query: Option<Output>,
+    html: Option<Output>,
+}
+
+impl Outputs {
+    pub(crate) fn open(args: &OutputArgs, session: &Session) -> anyhow::Result<Self> {
+        Ok(Self {
+            report: session.output(args.path.as_deref())?,
+            per_query: args.per_query.as_deref().map(|path| session.output(Some(path))).transpose()?,
+            html: args.html.as_deref().map(|path| session.output(Some(path))).transpose()?,
+        })
+    }
+
+    /// Writes everything.
+    ///
+    /// # Errors
+    /// A full disk, documents that cannot be read.
+    pub(crate) fn write(
+        self,
+        cli: &Cli,
+        report: &Report,
+        diagnosed: Option<&Diagnosis>,
+        texts: &Texts,
+        training: Option<&TrainingLog>,
+        session: &Session,
+    ) -> anyhow::Result<()> {
+        if let Some(mut out) = self.per_query {
+            per_query::write(report, &mut out)?;
+            out.finish()?;
+        }
+        if let (Some(mut out), Some(diagnosis)) = (self.html, diagnosed) {
+            html::write(cli, report, diagnosis, texts, training, &mut out, session)?;
+            out.finish()?;
+        }
+        let mut out = self.report;
+        let diagnosed = diagnosed.filter(|_| cli.output.diagnose);
+        match cli.output.format {
+            Format::Table => {
+                table::write(report, &mut out)?;
+                diagnosed.map(|diagnosis| diagnosis::write(report, diagnosis, texts, &mut out)).transpose()?;
+            }
+            Format::Json => json::write(report, diagnosed, &mut out)?,
+            Format::Tsv => tsv::write(report, &mut out)?,
+            Format::Csv => csv::write(report, &mut out)?,
+            Format::Trec => trec::write(report, &mut out)?,
+            Format::Latex => latex::write(report, &mut out)?,
+        }
+        Ok(out.finish()?)
+    }
+}

@@ -1,0 +1,142 @@
+//! Vectors made ready for products.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use embtune_tensors::Embeddings;
+use rayon::prelude::*;
+
+use crate::{SearchError, Similarity};
+
+/// Corpus vectors in one product: enough that reading them is hidden behind it.
+const CORPUS_BLOCK: usize = 16_384;
+/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
+pub(crate) const QUERY_BLOCK: usize = 512;
+
+/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
+const SMALLEST_NORM: f32 = 1e-12;
+
+/// A length that differs from 1 by no more than this is 1 but for rounding: two steps of an f32.
+const ROUNDING: f32 = 2.0 * f32::EPSILON;
+
+/// Sums that run side by side: one long sum would be slower than the product.
+const LANES: usize = 16;
+
+/// What is done to vectors so that a product of theirs orders documents by similarity.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    similarity: Similarity,
+    /// Elements that are stored.
+    dim: usize,
+    /// Elements that are compared.
+    compared: usize,
+}
+
+impl Form {
+    pub(crate) fn new(similarity: Similarity, dim: usize, most: usize) -> Self {
+        Self { similarity, dim, compared: dim.min(most) }
+    }
+
+    /// Elements of a vector that is ready.
+    pub(crate) fn width(self) -> usize {
+        self.compared + usize::from(self.similarity == Similarity::Euclidean)
+    }
+
+    /// Queries, which hold finite numbers.
+    pub(crate) fn queries(self, vectors: &[f32]) -> Vec<f32> {
+        // `q d - |d|² / 2` orders documents as the distance does: -|q - d|² = 2 (q d - |d|² / 2) - |q|².
+        self.normalized(self.rows(vectors.into(), |_| 1.0)).into_owned()
+    }
+
+    /// A block of a corpus.
+    ///
+    /// # Errors
+    /// A vector that is not finite, or too long to be compared.
+    pub(crate) fn block(self, corpus: &Embeddings, block: Range<usize>) -> Result<Cow<'_, [f32]>, SearchError> {
+        self.documents(corpus.rows_f32(block.clone())).ok_or_else(|| match corpus.finite_rows_f32(block) {
+            // Says which one it is. Numbers whose squares are too large are finite, but nothing can be compared.
+            Err(error) => error.into(),
+            Ok(_) => SearchError::TooLarge(corpus.name().to_owned()),
+        })
+    }
+
+    /// Documents, borrowed where nothing has to be done; nothing when a number may not be finite.
+    fn documents(self, vectors: Cow<'_, [f32]>) -> Option<Cow<'_, [f32]>> {
+        let is_finite = |row: &[f32]| squares(row).is_finite();
+        if !vectors.par_chunks_exact(self.dim).with_min_len(256).all(is_finite) {
+            return None;
+        }
+        Some(self.normalized(self.rows(vectors, |row| -squares(row) / 2.0)))
+    }
+
+    /// The elements that are compared, with a last one when distances are.
+    fn rows(self, vectors: Cow<'_, [f32]>, last: impl Fn(&[f32]) -> f32) -> Cow<'_, [f32]> {
+        if self.width() == self.dim {
+            return vectors;
+        }
+        let mut rows = Vec::with_capacity(vectors.len() / self.dim * self.width());
+        for row in vectors.chunks_exact(self.dim) {
+            let row = &row[..self.compared];
+            rows.extend_from_slice(row);
+            if self.similarity == Similarity::Euclidean {
+                rows.push(last(row));
+            }
+        }
+        rows.into()
+    }
+
+    /// Divides every row by its length, when only directions are compared.
+    fn normalized(self, mut rows: Cow<'_, [f32]>) -> Cow<'_, [f32]> {
+        let is_unit = |row: &[f32]| (squares(row).sqrt() - 1.0).abs() <= ROUNDING;
+        if self.similarity == Similarity::Cosine && !rows.par_chunks_exact(self.compared).with_min_len(256).all(is_unit)
+        {
+            rows.to_mut().par_chunks_exact_mut(self.compared).with_min_len(256).for_each(|row| {
+                let norm = squares(row).sqrt().max(SMALLEST_NORM);
+                row.iter_mut().for_each(|x| *x /= norm);
+            });
+        }
+        rows
+    }
+}
+
+/// The parts in which a corpus is compared.
+pub(crate) fn blocks(corpus: &Embeddings) -> impl Iterator<Item = Range<usize>> {
+    let len = corpus.len();
+    (0..len).step_by(CORPUS_BLOCK).map(move |start| start..len.min(start + CORPUS_BLOCK))
+}
+
+/// The sum of squares: not finite when a number is not, or when the sum is too large for an f32.
+fn squares(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x * x;
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_vectors_are_borrowed_and_others_divided() {
+        let form = Form::new(Similarity::Cosine, 2, usize::MAX);
+        let unit = [0.6, 0.8, 1.0, 0.0];
+        assert!(matches!(form.documents(unit[..].into()), Some(Cow::Borrowed(_))));
+        assert_eq!(form.documents([3.0, 4.0, 0.0, 0.0][..].into()).unwrap()[..], [0.6, 0.8, 0.0, 0.0]);
+        assert!(form.documents([f32::NAN, 1.0][..].into()).is_none());
+        assert!(form.documents([f32::INFINITY, 1.0][..].into()).is_none());
+    }
+
+    #[test]
+    fn sums_of_squares_have_all_elements() {
+        for length in 0..70 {
+            let row: Vec<f32> = (0..length).map(|n| n as f32).collect();
+            let expected: f32 = (0..length).map(|n| (n * n) as f32).sum();
+            assert_eq!(squares(&row), expected, "{length}");
+        }
+    }
+}
