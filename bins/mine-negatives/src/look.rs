@@ -74,8 +74,7 @@ impl Rules {
                 None => self.refuses(&candidate, query, corpus)?,
                 reason => reason,
             };
-            use Reason::{Excluded, Group, HeldOut, NearDuplicate, SameText};
-            if !matches!(reason, Some(Group | HeldOut | Excluded | SameText | NearDuplicate)) {
+            if !reason.is_some_and(Reason::is_of_our_own) {
                 counted += 1;
                 texts.push(corpus.entry(hit.index).text_hash);
             }

@@ -56,8 +56,9 @@ impl Miner<'_> {
         jobs.iter_mut().try_for_each(|job| self.name_group(job))?;
         let mut found: Vec<Option<Found>> = jobs.iter().map(|_| None).collect();
         let texts = self.positives(&jobs)?;
-        // Enough for most; where groups or equal texts use up the hits, search again for twice as many.
-        let mut depth = self.rules.depth().max(self.keep_rank.unwrap_or(0));
+        // Enough for most; where groups, held-out documents or equal texts use up the hits, search again for twice as
+        // many. A few more hits cost less than a second pass.
+        let mut depth = self.rules.depth().saturating_mul(2).max(self.keep_rank.unwrap_or(0));
         loop {
             self.session.interrupt().check()?;
             depth = depth.min(self.corpus.vectors.len());

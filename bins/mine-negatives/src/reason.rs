@@ -49,6 +49,11 @@ impl Reason {
         }
     }
 
+    /// Whether sentence-transformers does not know it: such a document does not count as looked at.
+    pub(crate) fn is_of_our_own(self) -> bool {
+        matches!(self, Self::Group | Self::HeldOut | Self::Excluded | Self::SameText | Self::NearDuplicate)
+    }
+
     /// How the notice calls it, behind a number.
     pub(crate) fn words(self) -> &'static str {
         match self {

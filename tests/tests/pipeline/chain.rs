@@ -36,9 +36,13 @@ fn pairs_name_their_documents(folder: &Folder) {
 fn negatives_are_other_documents(folder: &Folder) {
     let (pairs, mined) = (records(&folder.read("pairs.jsonl")), records(&folder.read("mined.jsonl")));
     assert_eq!(texts(&mined, "anchor_id"), texts(&pairs, "anchor_id"), "the same pairs in the same order");
+    let held_out = records(&folder.read("heldout/queries.jsonl"));
+    let held_out: BTreeSet<&str> = texts(&held_out, "_id").into_iter().collect();
     for pair in &mined {
         let negatives = pair["negative_ids"].as_array().unwrap();
-        assert_eq!((negatives.len(), pair["negatives"].as_array().unwrap().len()), (2, 2), "{pair}");
+        let expected = if held_out.contains(pair["anchor_id"].as_str().unwrap()) { 0 } else { 2 };
+        let texts = pair.get("negatives").map_or(0, |texts| texts.as_array().unwrap().len());
+        assert_eq!((negatives.len(), texts), (expected, expected), "{pair}");
         assert!(!negatives.contains(&pair["positive_id"]), "{pair}");
     }
 }
@@ -66,7 +70,7 @@ fn the_loss_falls(folder: &Folder) {
         assert!(step["grad_norm"].as_f64().unwrap() > 0.0, "{step}");
     }
     let (first, last) = losses(&log);
-    assert!(last < 0.9 * first, "mean loss {first} in the first epoch, {last} in the last");
+    assert!(last < 0.95 * first, "mean loss {first} in the first epoch, {last} in the last");
 }
 
 fn the_tuned_model_replaces_the_base(folder: &Folder) {

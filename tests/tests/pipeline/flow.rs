@@ -25,7 +25,7 @@ pub(crate) fn whole(model: &str) -> Folder {
     embed(&folder, "BASE", "document", "corpus.jsonl", "BASE.c.safetensors");
     let mine =
         "mine-negatives --device cpu --queries anchors.safetensors --corpus BASE.c.safetensors --texts corpus.jsonl";
-    folder.run(&format!("{mine} -n 2 pairs.jsonl -o mined.jsonl")).done();
+    folder.run(&format!("{mine} -n 2 --holdout 0.2 pairs.jsonl -o mined.jsonl")).done();
     folder.run("pairs2shards --model BASE --document-max-length 64 --holdout 0.2 --holdout-dir heldout mined.jsonl -o train.safetensors").done();
     let train = format!("mnrl-train --device cpu --model BASE --out TUNED {TRAINING} train.safetensors");
     folder.write("log.jsonl", folder.run(&train).stdout());
