@@ -7,6 +7,7 @@ The machine may be busy: seconds of the processor are printed beside those of th
 import argparse
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -82,15 +83,15 @@ def child_trec(folder, _threads):
 
 
 def measure(command):
-    """Wall seconds, processor seconds, peak memory in MB, last line of output; nothing when the command cannot run."""
+    """Wall seconds, processor seconds, peak memory in MB, seconds of the search; nothing when the command cannot run."""
     with tempfile.TemporaryFile("w+") as out:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=out, stderr=out)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         out.seek(0)
-        lines = out.read().splitlines()
-    return None if status else (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, lines[-1] if lines else "")
+        alone = re.search(r"(?:documents in|search alone) ([\d.]+) s", out.read())
+    return None if status else (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, float(alone[1]) if alone else 0)
 
 
 def main():
@@ -113,7 +114,7 @@ def main():
         sizes = ["--documents", str(options.documents), "--queries", str(options.queries), "--threads", str(options.threads)]
         child = lambda what: [options.python, __file__, *sizes, "--child", what, folder]
         subprocess.run(child("make"), check=True)
-        ours = [f"{options.bin}/ir-eval", "-q", "--device", "cpu", "--threads", str(options.threads), "--format", "tsv"]
+        ours = [f"{options.bin}/ir-eval", "-v", "--device", "cpu", "--threads", str(options.threads), "--format", "tsv"]
         search = [*ours, "--depth", str(K), "--qrels", f"{folder}/qrels", f"s={folder}/q.npy,{folder}/c.npy"]
         every = "ndcg,map,mrr,recall,precision,f1,rprec,bpref,ndcg@10,map@10,recall@100,precision@10,accuracy@10,rbp,err,judged"
         trec = [*ours, "--metrics", every, "--qrels", f"{folder}/run.qrels", f"s={folder}/run"]
@@ -132,10 +133,10 @@ def main():
                 if not measured:
                     print(f"  {name:<22} is not installed")
                     continue
-                wall, cpu, memory = (statistics.median(column) for column in list(zip(*measured))[:3])
+                wall, cpu, memory, alone = (statistics.median(column) for column in zip(*measured))
                 first = first or (wall, cpu)
                 ratio = f"{wall / first[0]:5.1f} x {cpu / first[1]:5.1f} x"
-                print(f"  {name:<22} {wall:7.2f} s wall {cpu:7.2f} s cpu {memory:6.0f} MB  {ratio}  {measured[-1][3][:40]}")
+                print(f"  {name:<22} {wall:7.2f} s wall {cpu:7.2f} s cpu {memory:6.0f} MB  {ratio}  search {alone:.2f} s")
 
 
 if __name__ == "__main__":

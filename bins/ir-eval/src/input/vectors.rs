@@ -1,6 +1,7 @@
 //! Exact search with a system's vectors.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::ensure;
 use embtune_cli::{Device, Session};
@@ -91,6 +92,7 @@ impl<'a> VectorSearch<'a> {
         let coarse = if full.is_some() { (OVERSAMPLED * depth).min(corpus.len()) } else { depth };
         let searcher = self.searcher()?;
         let progress = session.progress(Some(rows.len() as u64), "queries");
+        let start = Instant::now();
         let mut run = Run::default();
         for batch in rows.chunks(BATCH) {
             session.interrupt().check()?;
@@ -105,6 +107,8 @@ impl<'a> VectorSearch<'a> {
             }
             progress.add(batch.len() as u64);
         }
+        let seconds = start.elapsed().as_secs_f64();
+        session.info(format!("{system}: {} queries against {} documents in {seconds:.2} s", rows.len(), corpus.len()));
         Ok(run)
     }
 

@@ -104,7 +104,7 @@ fn of(index: usize, name: &str, findings: &Findings, ends: (f64, f64)) -> System
     System {
         name: name.to_owned(),
         class: class(index),
-        recall: format!("{:.3}", findings.context_recall),
+        recall: format!("{:.4}", findings.context_recall),
         recall_width: format!("{:.2}%", 100.0 * findings.context_recall),
         enough: findings.context_recall >= CONTEXT_RECALL,
         all_irrelevant: share(findings.all_irrelevant),
