@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::{Session, spool_directory};
-use embtune_records::ReadError;
 
-use super::Source;
+use super::Documents;
 use super::passage::passages;
 use super::source::{self, Named};
 use crate::cli::Cli;
@@ -72,11 +71,7 @@ impl Corpus {
     ///
     /// # Errors
     /// A file that is gone; the items' errors are those of reading.
-    pub(crate) fn documents(
-        &self,
-        cli: &Cli,
-        session: &Session,
-    ) -> anyhow::Result<Box<dyn Iterator<Item = Result<Source, ReadError>> + Send>> {
+    pub(crate) fn documents(&self, cli: &Cli, session: &Session) -> anyhow::Result<Documents> {
         match self {
             Self::Files(files) => Ok(Box::new(source::of_inputs(session.inputs(files)?, cli))),
             Self::Spool { name, file } => {

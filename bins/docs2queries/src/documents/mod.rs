@@ -10,3 +10,6 @@ pub(crate) use ahead::Ahead;
 pub(crate) use census::{Census, Corpus};
 pub(crate) use passage::{Part, Passage, passages};
 pub(crate) use source::{Source, documents};
+
+/// Documents on their way from the input.
+pub(crate) type Documents = Box<dyn Iterator<Item = Result<Source, embtune_records::ReadError>> + Send>;

@@ -72,7 +72,11 @@ impl Asker {
             asked => asked?,
         };
         if let Some(journal) = &self.journal {
-            body = journal.put(key, &passage.name(), spent, &body).await.map_err(failed)?;
+            body = journal.put(key, &passage.name(), spent, &body).await.map_err(|error| {
+                // What comes after it could not be kept either.
+                self.stop.send_replace(true);
+                failed(error)
+            })?;
         }
         Ok(Answer::Reply { reply: Reply::read(&body), from_journal: false })
     }
@@ -112,6 +116,11 @@ impl Server {
         stop: &watch::Sender<bool>,
         note: &impl Fn(String),
     ) -> Result<(Value, Spent), Failure> {
+        let no_room = || Failure::new("the cap is reached", None, Verdict::Cap);
+        if self.budget.is_reached() {
+            // Without a place in the queue: all that come behind would wait for theirs.
+            return Err(no_room());
+        }
         let mut stopped = stop.subscribe();
         let permit = tokio::select! {
             biased;
@@ -119,7 +128,7 @@ impl Server {
             permit = self.pace.admit(estimate.about.total()) => permit,
         };
         let Some(reservation) = self.budget.reserve(estimate.most).await else {
-            return Err(Failure::new("the cap is reached", None, Verdict::Cap));
+            return Err(no_room());
         };
         match self.client.ask(request).await {
             Ok(body) => {

@@ -170,16 +170,12 @@ impl<'a> Flow<'a> {
                     }
                 }
             }
-            Err(failure) => {
-                // After a signal it is our own doing.
-                self.session.interrupt().check()?;
-                match failure.verdict {
-                    Verdict::Run | Verdict::Cap => return Err(failure.into()),
-                    // The reason comes with the request that found it.
-                    Verdict::Stopped => {}
-                    _ => self.sink.bad(passage.document.error(&failure.to_string()))?,
-                }
-            }
+            Err(failure) => match failure.verdict {
+                // The reason is a signal, or comes with the request that found it; what others have brought is written.
+                Verdict::Stopped => {}
+                Verdict::Run | Verdict::Cap => return Err(failure.into()),
+                _ => self.sink.bad(passage.document.error(&failure.to_string()))?,
+            },
         }
         if passage.is_last {
             self.counts.documents += 1;

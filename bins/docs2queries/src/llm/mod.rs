@@ -30,7 +30,7 @@ use pace::{Limits, Pace};
 use retry::Retry;
 
 use crate::cli::Cli;
-use crate::documents::{Census, Corpus, documents};
+use crate::documents::{Census, Corpus, Documents, documents};
 use crate::filters::Filters;
 use crate::output::Sink;
 use crate::prompt::{Parameters, Prompt};
@@ -116,10 +116,7 @@ impl<'a> Run<'a> {
         Prompt::new(&self.cli.prompt, self.cli.seed, self.prompt_parameters.clone(), self.session)
     }
 
-    fn documents(
-        &self,
-    ) -> anyhow::Result<Box<dyn Iterator<Item = Result<crate::documents::Source, embtune_records::ReadError>> + Send>>
-    {
+    fn documents(&self) -> anyhow::Result<Documents> {
         match &self.corpus {
             Some(corpus) => corpus.documents(self.cli, self.session),
             None => Ok(Box::new(documents(self.cli, self.session)?)),
@@ -155,8 +152,7 @@ impl<'a> Run<'a> {
             "with a cap, the longest reply of {} must be known\nhint: --max-completion-tokens",
             self.llm
         );
-        let before = self.journal.as_ref().map(|journal| journal.spent()).unwrap_or_default();
-        Ok((Arc::new(Budget::new(price, caps, before)), longest.unwrap_or_default()))
+        Ok((Arc::new(Budget::new(price, caps, self.spent_before())), longest.unwrap_or_default()))
     }
 
     fn server(&self) -> anyhow::Result<Server> {
@@ -187,6 +183,7 @@ impl<'a> Run<'a> {
         Ok(Flow::new((self.session, sink, total), (asker, said), filters, passage_chars, concurrency))
     }
 
+    /// What the replies in the journal have cost.
     fn spent_before(&self) -> Spent {
         self.journal.as_ref().map(|journal| journal.spent()).unwrap_or_default()
     }

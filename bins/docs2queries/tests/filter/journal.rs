@@ -1,6 +1,7 @@
 //! The journal: nothing that is paid for is paid for twice.
 
 use std::fs;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,14 +46,14 @@ fn a_killed_run_is_continued_without_paying_twice() {
     let server = Server::start({
         let well = Arc::clone(&well);
         move |request| {
-            let paid = ["text 1", "text 3", "text 4"].contains(&request.document());
+            let paid = request.document() != "text 2";
             if paid || well.load(Ordering::SeqCst) { ok(request) } else { Answer::Hang }
         }
     });
-    // The second document never gets its answer; with two in flight, those behind it are kept nonetheless.
+    // The second document never gets its answer; those behind it are kept nonetheless.
     let mut child = client(&server, &args).spawn().unwrap();
     feed(&mut child, corpus(6).into_bytes());
-    until(|| lines(&path) == 3);
+    until(|| lines(&path) == 5);
     child.kill().unwrap();
     child.wait().unwrap();
     // As if it had died while writing.
@@ -65,7 +66,7 @@ fn a_killed_run_is_continued_without_paying_twice() {
     let ran = run(&mut client(&server, &args), corpus(6));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(ran.stdout, run(&mut client(&server, &[]), corpus(6)).stdout, "as if nothing had happened");
-    assert!(ran.stderr.contains("requests: 3") && ran.stderr.contains("replies from the journal: 3"), "{ran:?}");
+    assert!(ran.stderr.contains("requests: 1,") && ran.stderr.contains("replies from the journal: 5"), "{ran:?}");
     assert_eq!(server.asked("text 1"), 2, "once with the journal, once without");
     assert_eq!(server.asked("text 3"), 2);
 }
@@ -86,6 +87,26 @@ fn replies_in_flight_are_kept_when_the_run_fails() {
     let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap(), "--concurrency", "3"]), corpus(3));
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     assert_eq!(lines(&path), server.requests().len());
+}
+
+#[test]
+fn a_journal_without_room_ends_the_run_at_once() {
+    let (_directory, path) = scratch("journal");
+    let args = ["--journal", path.to_str().unwrap(), "--concurrency", "2", "-n", "2"];
+    let server = Server::start(ok);
+    // A limit on the size of files stands in for a full disk.
+    let limited = client(&server, &args);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(limited.get_program());
+    shell.args(limited.get_args()).env_clear().env("OPENAI_API_KEY", KEY);
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = run(&mut shell, corpus(200));
+    assert!(ran.code == Some(2) && ran.stderr.contains("journal: File too large"), "{ran:?}");
+    let (kept, asked) = (lines(&path), server.requests().len());
+    assert!((3..50).contains(&kept) && asked <= kept + 8, "{kept} kept, {asked} asked");
+    let ran = run(&mut client(&server, &args), corpus(200));
+    assert_eq!((ran.code, ran.ids().len()), (Some(0), 400), "{}", ran.stderr);
+    assert_eq!(server.requests().len(), asked + 200 - kept);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_signal_ends_the_pause_before_a_retry() {
     let server = Server::start(|_| Answer::Http(429, "retry-after: 3600\r\n", String::new()));
     let mut child = client(&server, &[]).spawn().unwrap();
     feed(&mut child, corpus(2).into_bytes());
-    until(|| server.requests().len() == 2);
+    until(|| !server.requests().is_empty());
     let start = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(2));

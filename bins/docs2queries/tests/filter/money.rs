@@ -43,6 +43,15 @@ fn a_cap_on_tokens_holds_however_many_are_in_flight() {
 }
 
 #[test]
+fn what_is_not_asked_waits_for_no_turn() {
+    let server = Server::start(ok);
+    // At one request in ten seconds, five thousand would take half a day.
+    let ran = capped(&server, &["--max-tokens", "1", "--rpm", "6"], 5000);
+    assert_eq!((ran.code, server.requests().len()), (Some(1), 0), "{ran:?}");
+    assert!(ran.stderr.contains("5000 passages reached a cap"), "{ran:?}");
+}
+
+#[test]
 fn a_cap_in_dollars_holds_over_all_runs_of_a_journal() {
     let (_directory, path) = scratch("journal");
     let server = Server::start(ok);

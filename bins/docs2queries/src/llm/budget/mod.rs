@@ -46,6 +46,8 @@ struct State {
     reserved: Spent,
     /// Reservations that are open.
     open: usize,
+    /// Whether one was refused.
+    is_reached: bool,
 }
 
 /// Money set aside for one request; one that is dropped without a word counts as spent.
@@ -83,6 +85,11 @@ impl Budget {
         self.state().spent
     }
 
+    /// Whether a reservation was refused: the run has come to its cap.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.state().is_reached
+    }
+
     /// Sets aside what a request of at most so many tokens can cost.
     ///
     /// Where that does not fit, it waits for others to cost less than was set aside for them; there is no reservation
@@ -100,6 +107,7 @@ impl Budget {
                     return Some(Reservation { budget: Arc::clone(self), most, is_settled: false });
                 }
                 if state.open == 0 {
+                    state.is_reached = true;
                     return None;
                 }
             }
@@ -209,7 +217,9 @@ mod tests {
         second.unused();
         assert!(third.await.unwrap());
         assert_eq!(budget.spent().usd, Usd::new(260e-6), "a reservation that is dropped is spent");
+        assert!(!budget.is_reached());
         assert!(budget.reserve(MOST).await.is_none(), "nobody is under way who could cost less");
+        assert!(budget.is_reached());
         assert!(budget.reserve(USED).await.is_some());
     }
 
