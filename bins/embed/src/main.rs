@@ -1,23 +1,12 @@
 //! embed: turn texts into vectors.
 
-mod answer;
-mod cache;
-mod chunk;
 mod cli;
-mod fields;
-mod format;
-mod known;
+mod input;
+mod kept;
 mod long;
-mod part;
 mod pipeline;
-mod recipe;
-mod records;
 mod run;
-mod shape;
-mod shard;
 mod sink;
-mod tally;
-mod writer;
 
 use std::process::ExitCode;
 

@@ -10,20 +10,20 @@ use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{AnyEncoder, AnyModelDir, locate};
 use embtune_tensors::EmbeddingsMeta;
 
-use crate::cache::Cache;
 use crate::cli::Cli;
-use crate::fields::Fields;
-use crate::format::Format;
-use crate::known::{Keeper, Known};
+use crate::input::fields::Fields;
+use crate::input::records::Source;
+use crate::kept::cache::Cache;
+use crate::kept::known::{Keeper, Known};
+use crate::kept::part::{self, Plan};
+use crate::kept::recipe::Recipe;
 use crate::long::Long;
-use crate::part::{self, Plan};
 use crate::pipeline::{self, Embedded, Texts};
-use crate::recipe::Recipe;
-use crate::records::Source;
-use crate::shape::Shape;
 use crate::sink;
-use crate::tally::Tally;
-use crate::writer::Writer;
+use crate::sink::format::Format;
+use crate::sink::shape::Shape;
+use crate::sink::tally::Tally;
+use crate::sink::writer::Writer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     cli.long.check()?;

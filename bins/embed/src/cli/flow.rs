@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::shard::Shard;
+use crate::input::shard::Shard;
 
 /// What makes a long run safe, shared among machines, or short.
 #[derive(Debug, Clone, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::format::{Dtype, Format};
+use crate::sink::format::{Dtype, Format};
 
 /// What is written, and where.
 #[derive(Debug, Clone, Args)]

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use embtune_records::Document;
 
 use super::times::Clock;
-use crate::records::Entry;
+use crate::input::records::Entry;
 
 /// Records in the first window: few, so that the first vectors come soon. Each window may be four times the last.
 const FIRST_RECORDS: usize = 32;

@@ -17,10 +17,10 @@ use std::thread;
 use embtune_cli::{Interrupt, Session};
 use embtune_encode::Encoder;
 
-use crate::fields::Fields;
-use crate::known::Known;
+use crate::input::fields::Fields;
+use crate::input::records::Source;
+use crate::kept::known::Known;
 use crate::long::Long;
-use crate::records::Source;
 use gather::Gather;
 use times::Clock;
 

@@ -12,9 +12,9 @@ use super::Texts;
 use super::gather::Gather;
 use super::times::Clock;
 use super::window::{Embedded, Tokenised};
-use crate::fields::Text;
-use crate::known::{Key, Known};
-use crate::records::Source;
+use crate::input::fields::Text;
+use crate::input::records::Source;
+use crate::kept::known::{Key, Known};
 
 /// Takes windows, works on them and hands the results on, until there are no more, the work fails, or nobody takes a
 /// result. Says how long it worked.

@@ -3,8 +3,8 @@
 use embtune_records::Document;
 use embtune_tokenize::Tokens;
 
-use crate::answer::Answer;
-use crate::known::Key;
+use crate::kept::answer::Answer;
+use crate::kept::known::Key;
 use crate::long::Division;
 
 /// Records on their way to their vectors.

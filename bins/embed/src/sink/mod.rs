@@ -1,16 +1,20 @@
 //! Where vectors go.
 
+pub(crate) mod format;
 mod jsonl;
 mod npy;
 mod safetensors;
+pub(crate) mod shape;
+pub(crate) mod tally;
 mod verify;
+pub(crate) mod writer;
 
 use embtune_cli::{Outcome, Output, spool_directory};
 use embtune_records::Document;
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cli::Cli;
-use crate::format::Format;
+use crate::sink::format::Format;
 
 /// Vectors on their way out, in the order of the input.
 pub(crate) trait Sink {

@@ -10,7 +10,7 @@ use embtune_records::Document;
 use embtune_tensors::{Embeddings, EmbeddingsMeta, TensorsError, VectorType};
 
 use super::Sink;
-use crate::shape::cosine;
+use crate::sink::shape::cosine;
 
 /// Rows of the table.
 const SHOWN: usize = 20;

@@ -11,9 +11,9 @@ use embtune_cli::caught;
 use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase as _, TableDefinition, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::answer::{Answer, Origin};
-use crate::fields::Text;
-use crate::recipe::Recipe;
+use crate::input::fields::Text;
+use crate::kept::answer::{Answer, Origin};
+use crate::kept::recipe::Recipe;
 
 /// [`Cache::key`] to the answer's bytes and their XXH3 (u64).
 const ANSWERS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("answers");

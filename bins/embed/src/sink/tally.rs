@@ -1,6 +1,6 @@
 //! What a run counts.
 
-use crate::answer::{Answer, Origin};
+use crate::kept::answer::{Answer, Origin};
 
 /// Counts over all records.
 #[derive(Debug, Default, Clone, Copy)]

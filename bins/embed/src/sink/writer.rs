@@ -6,11 +6,11 @@ use embtune_cli::{Output, Skipper};
 use embtune_records::Document;
 use embtune_tensors::VectorType;
 
-use crate::answer::Answer;
-use crate::chunk;
-use crate::shape::Shape;
+use crate::kept::answer::Answer;
+use crate::long::chunk;
 use crate::sink::Sink;
-use crate::tally::Tally;
+use crate::sink::shape::Shape;
+use crate::sink::tally::Tally;
 
 /// Writes records with their vectors, and counts.
 pub(crate) struct Writer<'a> {

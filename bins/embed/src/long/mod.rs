@@ -1,15 +1,17 @@
 //! Texts that are longer than the model takes at once.
 
+pub(crate) mod chunk;
+
 use std::ops::Range;
 
 use embtune_encode::{EncodeError, Front};
 use embtune_tokenize::{Parts, Tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Origin};
 use crate::cli::{Chunks, LongArgs, OnLong};
-use crate::fields::Text;
-use crate::shape::normalize;
+use crate::input::fields::Text;
+use crate::kept::answer::{Answer, Origin};
+use crate::sink::shape::normalize;
 
 /// What becomes of texts that do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,9 +16,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::answer::{Answer, Origin};
-use crate::recipe::Recipe;
-use crate::shard::Shard;
+use crate::input::shard::Shard;
+use crate::kept::answer::{Answer, Origin};
+use crate::kept::recipe::Recipe;
 
 /// Longest header that is read: longer ones are not ours.
 const MOST_HEADER_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use embtune_cli::{Input, Session, Skipper};
 use embtune_records::{Document, Lines, Object, ReadError, Records};
 
 use crate::cli::InputArgs;
-use crate::shard::Shard;
+use crate::input::shard::Shard;
 
 /// All records of all inputs.
 pub(crate) struct Source<'a> {

@@ -3,10 +3,10 @@
 use embtune_records::Document;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::answer::Answer;
-use crate::cache::Cache;
-use crate::fields::Text;
-use crate::part::{Append, Replay};
+use crate::input::fields::Text;
+use crate::kept::answer::Answer;
+use crate::kept::cache::Cache;
+use crate::kept::part::{Append, Replay};
 
 /// Names of a record and of its text, where they are wanted.
 #[derive(Debug, Clone, Copy)]
