@@ -4,6 +4,9 @@ use embtune_metrics::{Gain, accuracy, average_precision, mean, ndcg, precision, 
 
 const LINEAR: Gain = Gain::Linear;
 
+/// A metric of a ranking and its ideal.
+type Value = dyn Fn(&[Option<i64>], &[i64]) -> f64;
+
 fn assert_digits(value: f64, expected: &str) {
     assert_eq!(format!("{value:.4}"), expected);
 }
@@ -15,8 +18,7 @@ fn ties_missing_queries_and_queries_without_relevant_documents() {
     let q1: (&[Option<i64>], &[i64]) = (&[Some(0), Some(1)], &[2, 1, 0]);
     let q2: (&[Option<i64>], &[i64]) = (&[Some(0)], &[0]);
     let q3: (&[Option<i64>], &[i64]) = (&[], &[1]);
-    let over =
-        |metric: &dyn Fn(&[Option<i64>], &[i64]) -> f64| [q1, q2, q3].map(|(ranked, ideal)| metric(ranked, ideal));
+    let over = |metric: &Value| [q1, q2, q3].map(|(ranked, ideal)| metric(ranked, ideal));
 
     let map = over(&|ranked, ideal| average_precision(ranked, ideal, 1000));
     let rr = over(&|ranked, _| reciprocal_rank(ranked, 1000));

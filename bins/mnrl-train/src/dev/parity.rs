@@ -107,7 +107,7 @@ fn write(directory: &Path, name: &str, texts: &super::texts::Texts) -> Embedding
     Embeddings::open(&path).unwrap()
 }
 
-/// What `ir-eval` does with such files (bins/ir-eval: vectors.rs, retrieve.rs, evaluate.rs).
+/// What `ir-eval` does with such files (bins/ir-eval: input/vectors.rs, input/retrieve.rs, measure/evaluation.rs).
 fn of_ir_eval(set: &DevSet, judgments: &Judgments, metric: Metric, similarity: Similarity) -> Vec<f64> {
     let directory = tempfile::tempdir().unwrap();
     let queries = write(directory.path(), "q", &set.queries);
