@@ -36,7 +36,13 @@ pub struct ThreadArgs {
 impl ThreadArgs {
     /// Number of CPU threads.
     pub fn count(&self) -> usize {
-        self.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+        self.share(1)
+    }
+
+    /// Number of CPU threads of each of several processes that share the machine.
+    pub fn share(&self, processes: usize) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or_else(|| (cores() / processes.max(1)).max(1), NonZeroUsize::get)
     }
 }
 
