@@ -3,8 +3,18 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 9] =
-    ["add_norm", "attention", "dropout", "feed_forward", "linear", "multiply", "parameters", "state", "varlen"];
+const SOURCES: [&str; 10] = [
+    "add_norm",
+    "attention",
+    "dropout",
+    "feed_forward",
+    "group",
+    "linear",
+    "multiply",
+    "parameters",
+    "state",
+    "varlen",
+];
 
 /// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
 const VECTOR_FLAGS: [&str; 4] = ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
@@ -21,6 +31,7 @@ fn main() {
         .flag("-fopenmp")
         .flags(VECTOR_FLAGS)
         .warnings(false) // libtorch's own headers warn
+        .include("csrc/gloo_headers")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", "1")

@@ -28,6 +28,14 @@ impl From<TchError> for TorchError {
 
 pub(crate) type Handle = *mut C_tensor;
 
+/// A store of the shim's, behind a pointer.
+#[repr(C)]
+pub(crate) struct RawStore([u8; 0]);
+
+/// A group of the shim's, behind a pointer.
+#[repr(C)]
+pub(crate) struct RawGroup([u8; 0]);
+
 #[repr(C)]
 pub(crate) struct RawAdamW {
     pub(crate) learning_rate: c_double,
@@ -91,6 +99,30 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn embtune_generator_state(index: i64, out: *mut Handle) -> c_int;
     pub(crate) fn embtune_set_generator_state(index: i64, state: Handle) -> c_int;
+    pub(crate) fn embtune_store_open(
+        host: *const c_char,
+        port: u16,
+        serves: bool,
+        prefix: *const c_char,
+        timeout_ms: i64,
+        out: *mut *mut RawStore,
+    ) -> c_int;
+    pub(crate) fn embtune_store_close(store: *mut RawStore);
+    pub(crate) fn embtune_store_set(store: *mut RawStore, key: *const c_char, value: *const u8, length: usize)
+    -> c_int;
+    pub(crate) fn embtune_store_get(store: *mut RawStore, key: *const c_char, out: *mut Handle) -> c_int;
+    pub(crate) fn embtune_group_join(
+        store: *mut RawStore,
+        rank: c_int,
+        size: c_int,
+        interface: *const c_char,
+        timeout_ms: i64,
+        out: *mut *mut RawGroup,
+    ) -> c_int;
+    pub(crate) fn embtune_group_leave(group: *mut RawGroup);
+    pub(crate) fn embtune_group_sum(group: *mut RawGroup, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_gather(group: *mut RawGroup, out: Handle, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_broadcast(group: *mut RawGroup, tensor: Handle) -> c_int;
     pub(crate) fn embtune_cuda_memory(index: i64, free: *mut i64, peak: *mut i64) -> c_int;
 }
 

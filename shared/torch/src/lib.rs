@@ -3,10 +3,12 @@
 //! - [`leaf`] makes parameters that are views of one flat buffer and accumulate their gradients in another, so that
 //!   clipping and AdamW are a handful of kernels ([`clip`], [`AdamW`]);
 //! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
+//! - [`Group`] makes several processes one, over Gloo;
 //! - [`open_device`] loads CUDA when it is asked for: one build serves machines with and without a GPU.
 
 mod device;
 mod ffi;
+mod group;
 mod layers;
 mod optimizer;
 mod parameters;
@@ -14,6 +16,7 @@ mod state;
 
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
+pub use group::{Group, Store, StoreAddress};
 pub use layers::{Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
 pub use optimizer::{AdamW, Segment};
 pub use parameters::{clip, leaf};

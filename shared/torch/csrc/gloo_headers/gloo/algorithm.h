@@ -1,0 +1,2 @@
+// Empty: ProcessGroupGloo.hpp includes it, and what we use of that file needs nothing from here.
+#pragma once

@@ -1,0 +1,84 @@
+//! Processes as one, each a thread here: what a group computes, and what it says when one of them does not come.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::{Group, Store, StoreAddress, TorchError};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn store(port: u16, rank: usize) -> Arc<Store> {
+    let address = StoreAddress { host: "127.0.0.1", port, serves: rank == 0, prefix: "test" };
+    Arc::new(Store::open(address, TIMEOUT).unwrap())
+}
+
+/// What each of so many processes says.
+fn all<T: Send>(size: usize, act: impl Fn(Group) -> T + Sync) -> Vec<T> {
+    let (port, act) = (free_port(), &act);
+    let join = move |rank| act(Group::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
+    thread::scope(|scope| {
+        let processes: Vec<_> = (0..size).map(|rank| scope.spawn(move || join(rank))).collect();
+        processes.into_iter().map(|process| process.join().unwrap()).collect()
+    })
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.flatten(0, -1)).unwrap()
+}
+
+#[test]
+fn sums_rows_and_copies_are_those_of_all() {
+    for size in [2, 4] {
+        let found = all(size, |group| {
+            assert_eq!(group.size(), size);
+            let rank = group.rank() as f64;
+            // Long enough for Gloo to cut it, and no multiple of the size.
+            let sum = Tensor::arange(100_003, (Kind::Float, Device::Cpu)) * (rank + 1.0) / 7.0;
+            group.sum(&sum).unwrap();
+            let rows = group.gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
+            let copy = Tensor::full([5], rank + 3.0, (Kind::Float, Device::Cpu));
+            group.broadcast(&copy).unwrap();
+            (values(&sum), values(&rows), values(&copy), group.all(-(rank as i64)).unwrap())
+        });
+        let factor = (size * (size + 1) / 2) as f32 / 7.0;
+        let (sum, ..) = &found[0];
+        assert!((0..).zip(sum).all(|(n, x)| (x - n as f32 * factor).abs() <= 1e-5 * x.abs()));
+        for (rank, (other, rows, copy, numbers)) in found.iter().enumerate() {
+            assert!(other.iter().zip(sum).all(|(a, b)| a.to_bits() == b.to_bits()), "rank {rank} has other bits");
+            let by_rank: Vec<f32> = (0..size).flat_map(|rank| [rank as f32; 6]).collect();
+            assert_eq!(*rows, by_rank);
+            assert_eq!(*copy, [3.0; 5]);
+            assert_eq!(*numbers, (0..size as i64).map(|rank| -rank).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_store_holds_bytes() {
+    let store = store(free_port(), 0);
+    assert_eq!(store.get("key").unwrap(), None);
+    store.set("key", b"\0\xFFvalue").unwrap();
+    assert_eq!(store.get("key").unwrap().unwrap(), b"\0\xFFvalue");
+    store.set("key", b"").unwrap();
+    assert_eq!(store.get("key").unwrap().unwrap(), b"");
+}
+
+#[test]
+fn who_does_not_come_is_not_waited_for_forever() {
+    let alone = Group::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
+    let message = alone.err().unwrap().to_string();
+    assert!(message.starts_with("libtorch: ") && !message.contains('\n'), "{message}");
+    // The other is there, and leaves.
+    let sums = all(2, |group| {
+        let sum = Tensor::ones([1000], (Kind::Float, Device::Cpu));
+        if group.rank() == 1 { Ok(()) } else { group.sum(&sum) }
+    });
+    assert!(matches!(sums[0], Err(TorchError { .. })), "{sums:?}");
+}
