@@ -4,6 +4,7 @@ mod checkpoint;
 mod cli;
 mod data;
 mod dev;
+mod distributed;
 mod environment;
 mod loss;
 mod network;

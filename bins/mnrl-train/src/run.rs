@@ -9,11 +9,12 @@ use embtune_model::{ModelDir, check_target, locate, save};
 use embtune_onnx::{PORTABLE_FILE, portable};
 use embtune_torch::{open_device, tch};
 
-use crate::checkpoint::{self, Checkpoints};
+use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::cli::Cli;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::dev::{DevSet, Encoding};
+use crate::distributed::{Team, World};
 use crate::environment::prepare;
 use crate::network::trained;
 use crate::report::card::card;
@@ -23,58 +24,82 @@ use crate::report::tensorboard::TensorBoard;
 use crate::training::course::{Course, tensors};
 use crate::training::learner::Learner;
 use crate::training::settings::settings;
-use crate::training::trainer::Trainer;
+use crate::training::trainer::{Lead, Trainer};
 use crate::weights::merge::merge_base;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();
     cli.check()?;
+    let team = match World::from_environment()? {
+        Some(world) => {
+            cli.check_world(world.size)?;
+            Team::join(world, cli.distributed.timeout(), session.interrupt())?
+        }
+        None => Team::alone(),
+    };
+    let outcome = train(&cli, &team, session);
+    team.leave(outcome)
+}
+
+/// What each process of the training does; the first one also measures and writes.
+fn train(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
     let config = trained(&model)?;
-    check_target(&model, &cli.out, cli.overwrite)?;
-    let checkpoints = if cli.engine.plan { None } else { Some(open_checkpoints(&cli)?) };
+    let writes = team.is_main();
+    if writes {
+        check_target(&model, &cli.out, cli.overwrite)?;
+    }
+    let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
     let shards = Shards::open(&cli.data, &model, session)?;
     cli.loss.check_supply(shards.supply()?)?;
-    let device = open(&cli, session)?;
-    let threads = cli.compute.threads.count();
+    let device = open(cli, team, session)?;
+    let threads = cli.compute.threads.share(team.local_size());
     tch::set_num_threads(threads as i32);
 
-    if let Some(warning) = cli.loss.warning(model.dimension()) {
-        session.warn(warning);
-    }
-    let mut learner = Learner::new(&model, config, &cli, device)?;
-    let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
-    let dev = DevSet::open(&cli.dev, &model, encoding, session)?;
-    let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
-    let Some(checkpoints) = checkpoints else {
-        plan::show(&cli, &mut learner, &shards, &sampler, session)?;
-        return Ok(Outcome::Done);
+    let warn = |warning: String| {
+        if writes {
+            session.warn(warning);
+        }
     };
+    cli.loss.warning(model.dimension()).into_iter().for_each(warn);
+    let mut learner = Learner::new(&model, config, cli, device, team)?;
+    let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
+    let dev = if writes { DevSet::open(&cli.dev, &model, encoding, session)? } else { None };
+    let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
+    if cli.engine.plan {
+        plan::show(cli, &mut learner, &shards, &sampler, session)?;
+        return Ok(Outcome::Done);
+    }
     let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
     anyhow::ensure!(total > 0, "--weights leave no pair to train on\nhint: raise them, or --epochs");
     let schedule = cli.optimizer.schedule(total);
     if schedule.warmup >= total {
         let (warmup, peak) = (schedule.warmup, schedule.peak);
-        session.warn(format!(
+        warn(format!(
             "{warmup} warm-up steps, but {total} steps in all: the learning rate never reaches {peak}\nhint: lower --warmup-steps"
         ));
     }
 
     let fingerprint = model.fingerprint()?;
-    let mut course = Course::new(&cli, total, settings(&cli, &fingerprint, model.dimension(), &shards)?);
-    let resumed = resume(&cli, &checkpoints, &mut course, &mut learner, session)?;
-    let checkpoint = cli.checkpoint.checkpoint_every.map(|_| checkpoint::bytes(&tensors(&learner)));
-    let best = dev.as_ref().map(|_| checkpoint::bytes(&[("values", &learner.parameters.values)]));
-    checkpoints.check_room(checkpoint, best)?;
-    let board = cli.tensorboard.as_deref().map(|folder| TensorBoard::create(folder, resumed)).transpose()?;
-    let metrics = Metrics::new(session.output(None)?, board);
-    let mut trainer =
-        Trainer { cli: &cli, learner, shards: &shards, sampler, schedule, dev, checkpoints, metrics, session };
+    let settings = settings(cli, &fingerprint, model.dimension(), &shards)?;
+    team.agree(&settings)?;
+    let mut course = Course::new(cli, total, settings);
+    let checkpoint = checkpoints.as_ref().map(|folder| find(cli, folder, session)).transpose()?.flatten();
+    course.resume(checkpoint.as_ref(), cli, &mut learner, team)?;
+    let lead = match checkpoints {
+        Some(checkpoints) => Some(lead(cli, &course, &learner, dev, checkpoints, checkpoint.is_some(), session)?),
+        None => None,
+    };
+    drop(checkpoint);
+    let mut trainer = Trainer { cli, learner, shards: &shards, sampler, schedule, session, team, lead };
     trainer.train(&mut course)?;
+    if !writes {
+        return Ok(Outcome::Done);
+    }
     let outcome = merge_base(&mut trainer, &course)?;
 
     let mut weights = trainer.learner.weights()?;
-    let card = card(&cli, &fingerprint, &model, &shards, &course, &outcome)?;
+    let card = card(cli, &fingerprint, &model, &shards, &course, &outcome)?;
     let adapter = cli.optimizer.lora.as_ref().map(|lora| {
         let (merged, changes) = lora.merge(std::mem::take(&mut weights), &model.parameters());
         weights = merged;
@@ -86,7 +111,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         }
         finish(folder, &card)
     })?;
-    trainer.checkpoints.remove_all()?;
+    if let Some(lead) = trainer.lead {
+        lead.checkpoints.remove_all()?;
+    }
     for head in model.other_heads() {
         session.warn(format!("{head} is copied, but was not trained: it no longer fits the encoder"));
     }
@@ -101,15 +128,20 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn open(cli: &Cli, session: &Session) -> anyhow::Result<tch::Device> {
+/// The device of this process: of several on a machine with GPUs, each has its own.
+fn open(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<tch::Device> {
     let opened = open_device(cli.compute.device)?;
     if let Some(reason) = &opened.fallback {
         session.warn(format!("CUDA does not run, so the CPU does: {reason}"));
     }
-    if cli.compute.device == Device::Auto && opened.device.is_cuda() {
-        session.notice("running on cuda:0");
+    let device = match team.local_rank() {
+        Some(index) if opened.device.is_cuda() => open_device(Device::Cuda(index))?.device,
+        _ => opened.device,
+    };
+    if let (Device::Auto, tch::Device::Cuda(index)) = (cli.compute.device, device) {
+        session.notice(format!("running on cuda:{index}"));
     }
-    Ok(opened.device)
+    Ok(device)
 }
 
 /// Takes the folder of the checkpoints before anything is loaded.
@@ -121,24 +153,37 @@ fn open_checkpoints(cli: &Cli) -> anyhow::Result<Checkpoints> {
     Ok(checkpoints)
 }
 
-/// Goes to the newest checkpoint if that is wanted, and gives its step.
-fn resume(
-    cli: &Cli,
-    checkpoints: &Checkpoints,
-    course: &mut Course,
-    learner: &mut Learner<'_>,
-    session: &Session,
-) -> anyhow::Result<Option<u64>> {
+/// The newest checkpoint, if it is to be gone on from.
+fn find(cli: &Cli, checkpoints: &Checkpoints, session: &Session) -> anyhow::Result<Option<Checkpoint>> {
     if !cli.checkpoint.resume {
         return Ok(None);
     }
-    let Some(checkpoint) = checkpoints.latest(|message| session.warn(message))? else {
+    let found = checkpoints.latest(|message| session.warn(message))?;
+    if found.is_none() {
         session.notice("no checkpoint to go on from: beginning anew");
-        return Ok(None);
-    };
-    course.resume(&checkpoint, cli, learner)?;
-    session.notice(format!("going on behind step {}", course.step));
-    Ok(Some(course.step))
+    }
+    Ok(found)
+}
+
+/// What the first process writes to, when there is room for it.
+fn lead(
+    cli: &Cli,
+    course: &Course,
+    learner: &Learner<'_>,
+    dev: Option<DevSet>,
+    checkpoints: Checkpoints,
+    resumes: bool,
+    session: &Session,
+) -> anyhow::Result<Lead> {
+    if resumes {
+        session.notice(format!("going on behind step {}", course.step));
+    }
+    let checkpoint = cli.checkpoint.checkpoint_every.map(|_| checkpoint::bytes(&tensors(learner)));
+    let best = dev.as_ref().map(|_| checkpoint::bytes(&[("values", &learner.parameters.values)]));
+    checkpoints.check_room(checkpoint, best)?;
+    let resumed = resumes.then_some(course.step);
+    let board = cli.tensorboard.as_deref().map(|folder| TensorBoard::create(folder, resumed)).transpose()?;
+    Ok(Lead { dev, checkpoints, metrics: Metrics::new(session.output(None)?, board) })
 }
 
 /// Adds the ONNX graph and the card to the directory before it appears.

@@ -5,7 +5,7 @@ use embtune_tests::Folder;
 use crate::start::losses;
 
 /// Pairs with two negatives each and the scores of `mine-negatives`, and shards of them with a guide's vectors.
-fn scored() -> Folder {
+pub(crate) fn scored() -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");
     folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");

@@ -1,9 +1,11 @@
 //! What mnrl-train promises of long trainings: no work is lost, and no bad weights are saved.
 
 mod dev;
+mod distributed;
 mod divergence;
 mod killed;
 mod losses;
+mod lost;
 mod refusals;
 mod signals;
 mod start;

@@ -6,7 +6,12 @@ use crate::start::{start, train};
 
 /// The tensors of a model, by name.
 fn tensors(folder: &Folder, model: &str) -> Vec<(String, Vec<f32>)> {
-    let bytes = folder.bytes(&format!("{model}/model.safetensors"));
+    tensors_of(folder, &format!("{model}/model.safetensors"))
+}
+
+/// The f32 tensors of a file, by name.
+pub(crate) fn tensors_of(folder: &Folder, file: &str) -> Vec<(String, Vec<f32>)> {
+    let bytes = folder.bytes(file);
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
     let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");

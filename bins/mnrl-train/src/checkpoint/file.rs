@@ -10,7 +10,7 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::{Map, Value};
 
-use super::progress::Progress;
+use super::progress::{Progress, first_difference};
 
 /// Metadata key of [`Progress`].
 const KEY: &str = "embtune";
@@ -95,7 +95,7 @@ impl Checkpoint {
     /// # Errors
     /// The first setting that differs, with both values.
     pub(crate) fn check_settings(&self, now: &Map<String, Value>) -> anyhow::Result<()> {
-        if let Some((name, then, now)) = self.progress.first_difference(now) {
+        if let Some((name, then, now)) = first_difference(&self.progress.settings, now) {
             anyhow::bail!(
                 "{}: {name} was {then} when the training began, and is {now} now\n\
                  hint: give the same flags and data, or train anew without --resume",

@@ -10,4 +10,4 @@ mod tests;
 pub(crate) use args::CheckpointArgs;
 pub(crate) use file::{Checkpoint, SavedTensor, bytes};
 pub(crate) use folder::Checkpoints;
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Progress, first_difference};

@@ -58,16 +58,19 @@ impl Progress {
     pub(crate) fn best_step(&self) -> Option<u64> {
         Tracker::new(None, self.evaluations.clone()).best().map(|best| best.step)
     }
+}
 
-    /// The first setting that is not what it was, with its value then and now.
-    pub(super) fn first_difference(&self, now: &Map<String, Value>) -> Option<(String, String, String)> {
-        let shown = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), ToString::to_string);
-        let names = now.keys().chain(self.settings.keys().filter(|name| !now.contains_key(*name)));
-        names
-            .map(|name| (name, self.settings.get(name), now.get(name)))
-            .find(|(_, then, now)| then != now)
-            .map(|(name, then, now)| (name.clone(), shown(then), shown(now)))
-    }
+/// The first setting that is not what it was, or not what it is elsewhere, with its value there and now.
+pub(crate) fn first_difference(
+    then: &Map<String, Value>,
+    now: &Map<String, Value>,
+) -> Option<(String, String, String)> {
+    let shown = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), ToString::to_string);
+    let names = now.keys().chain(then.keys().filter(|name| !now.contains_key(*name)));
+    names
+        .map(|name| (name, then.get(name), now.get(name)))
+        .find(|(_, then, now)| then != now)
+        .map(|(name, then, now)| (name.clone(), shown(then), shown(now)))
 }
 
 #[cfg(test)]
@@ -114,10 +117,10 @@ pub(super) mod tests {
     fn the_first_setting_that_differs_is_named() {
         let progress = progress(7);
         let mut now = progress.settings.clone();
-        assert_eq!(progress.first_difference(&now), None);
+        assert_eq!(first_difference(&progress.settings, &now), None);
         now["--learning-rate"] = json!(3e-5);
         now["--seed"] = json!(1);
-        let difference = |now| progress.first_difference(&now).unwrap();
+        let difference = |now| first_difference(&progress.settings, &now).unwrap();
         assert_eq!(difference(now.clone()), ("--learning-rate".into(), "0.00002".into(), "0.00003".into()));
         let (mut less, mut more) = (progress.settings.clone(), progress.settings.clone());
         less.shift_remove("data");

@@ -1,6 +1,7 @@
 //! The flags of mnrl-train.
 
 mod data;
+mod distributed;
 mod engine;
 mod loss;
 mod optimizer;
@@ -12,6 +13,7 @@ use clap::Parser;
 use embtune_cli::{Common, ComputeArgs, ModelArgs};
 
 pub(crate) use data::{BatchFrom, DataArgs};
+pub(crate) use distributed::DistributedArgs;
 pub(crate) use engine::EngineArgs;
 pub(crate) use loss::{LossArgs, Supply};
 pub(crate) use optimizer::OptimizerArgs;
@@ -62,6 +64,22 @@ Checkpoints:
   goes on from the newest one; on the CPU, with the same --threads, the result has the same bytes as
   without the break. Other settings than before are refused.
 
+Several processes:
+  With WORLD_SIZE above 1 in the environment, that many processes train one model, which is the model
+  that one process trains, but for rounding: --batch-size is that of all together, each process carries
+  some rows of every batch through the network, every row meets all others, and neither the loss nor
+  the learning rate changes. RANK counts the processes, MASTER_ADDR and MASTER_PORT say where they
+  meet; torchrun sets all of it. For srun, WORLD_SIZE=$SLURM_NTASKS and the place to meet are enough.
+  All processes get the same flags, model and shards. The first one alone writes the model, the log
+  and checkpoints, and measures on the dev set. What they exchange goes through Gloo, of which
+  GLOO_SOCKET_IFNAME names the network interface. On CUDA each process takes the GPU that LOCAL_RANK
+  counts; vectors and gradients take the way through the machine's memory.
+
+  Cores are divided among the processes of a machine unless --threads says how many each has. A
+  process that fails, is killed or hangs ends all of them within --dist-timeout, with a message that
+  names it; --resume goes on from the last checkpoint, also with another number of processes. A signal
+  to one of them is a signal to all.
+
 Memory:
   Weights, gradients and two moments: 16 bytes for each parameter that is trained, 4 for each that is
   not (--freeze, --lora). The backward pass needs about 110 kB a token with all-MiniLM-L6-v2 in fp32,
@@ -77,6 +95,11 @@ Examples:
   The best of an evaluation every 100 steps, safe from power cuts:
       mnrl-train --model BASE --out TUNED --dev-queries dev/queries.jsonl --dev-corpus corpus.jsonl \\
         --dev-qrels dev/qrels.tsv --eval-every 100 --patience 5 --checkpoint-every 100 --resume train.safetensors
+  Two processes on this machine:
+      torchrun --no-python --nproc-per-node 2 mnrl-train --model BASE --out TUNED train.safetensors > log.jsonl
+  Eight machines under Slurm:
+      export WORLD_SIZE=$SLURM_NTASKS MASTER_ADDR=$(hostname) MASTER_PORT=29500
+      srun --ntasks-per-node 1 mnrl-train --model BASE --out TUNED --checkpoint-every 500 --resume train.safetensors > log.jsonl
   1,024 negatives a pair, in the memory of a laptop:
       mnrl-train --model BASE --out TUNED --batch-size 1024 --precision bf16 --memory 1G train.safetensors";
 
@@ -127,6 +150,9 @@ pub(crate) struct Cli {
     pub(crate) compute: ComputeArgs,
 
     #[command(flatten)]
+    pub(crate) distributed: DistributedArgs,
+
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
@@ -137,6 +163,17 @@ impl Cli {
             self.optimizer.merge_base != Some(MergeBase::Auto) || self.dev.dev_queries.is_some(),
             "--merge-base auto is decided by a dev set\nhint: --dev-queries, --dev-corpus and --dev-qrels name one"
         );
+        Ok(())
+    }
+
+    /// What cannot be done by so many processes.
+    pub(crate) fn check_world(&self, size: usize) -> anyhow::Result<()> {
+        let pairs = self.training.batch_size;
+        anyhow::ensure!(
+            pairs as usize >= size,
+            "--batch-size is {pairs}, and WORLD_SIZE is {size}: there is not a pair for each process\nhint: --batch-size is that of all processes together"
+        );
+        anyhow::ensure!(!self.engine.plan, "--plan reckons with one process\nhint: run it without WORLD_SIZE");
         Ok(())
     }
 }

@@ -11,8 +11,8 @@ use crate::loss::{Guide, Targets};
 
 /// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
 pub(crate) struct Batch<'a> {
-    /// Token ids of every row.
-    pub(crate) rows: Vec<Vec<u32>>,
+    /// Tokens of every row.
+    pub(crate) lengths: Vec<usize>,
     /// Number of pairs.
     pub(crate) pairs: usize,
     /// Where each row comes from.
@@ -47,8 +47,14 @@ impl<'a> Batch<'a> {
                 owners.push(owner);
             }
         }
-        let rows = places.iter().map(|place| place.shard.tokens(place.column, place.row)).collect();
-        Self { rows, pairs: pairs.len(), places, owners }
+        let lengths = places.iter().map(|place| place.shard.length(place.column, place.row)).collect();
+        Self { lengths, pairs: pairs.len(), places, owners }
+    }
+
+    /// Token ids of a row.
+    pub(crate) fn row(&self, row: usize) -> Vec<u32> {
+        let place = self.places[row];
+        place.shard.tokens(place.column, place.row)
     }
 
     /// The pair that a row belongs to.
@@ -58,7 +64,7 @@ impl<'a> Batch<'a> {
 
     /// Number of tokens of all rows.
     pub(crate) fn tokens(&self) -> u64 {
-        self.rows.iter().map(|row| row.len() as u64).sum()
+        self.lengths.iter().map(|length| *length as u64).sum()
     }
 
     /// What a loss knows of the rows.
@@ -153,7 +159,9 @@ mod tests {
         let shards =
             shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[], Some("g"), true), (&[(2, 1)], Some("g"), true)]);
         let batch = Batch::gather(&shards, &[2, 1, 0]);
-        assert_eq!(batch.rows.concat(), [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        let rows: Vec<_> = (0..batch.lengths.len()).map(|row| batch.row(row)).collect();
+        assert_eq!(rows.concat(), [20, 10, 0, 21, 11, 1, 22, 12, 13]);
+        assert_eq!(batch.lengths, [1; 9]);
         assert_eq!((batch.pairs, batch.owners.as_slice()), (3, &[0, 1, 2, 0, 1, 1][..]));
         let texts: Vec<_> = batch.places.iter().map(|place| place.hashes().text).collect();
         assert_eq!(texts, [20, 10, 0, 21, 11, 1, 22, 12, 13]);

@@ -134,7 +134,7 @@ fn figures_are_those_of_ir_eval() {
     for (metric, similarity) in [("ndcg@10", Similarity::Cosine), ("recall@30", Similarity::Dot)] {
         let (set, _) = open(&files, metric, similarity == Similarity::Cosine).unwrap();
         let found = set.evaluate(&mut encode).unwrap();
-        let expected = of_ir_eval(&set, &judgments, set.metric(), similarity);
+        let expected = of_ir_eval(&set, &judgments, set.metric, similarity);
         assert!(
             found.mean > 0.0 && (found.mean - mean(&expected)).abs() < 1e-9,
             "{metric} {similarity}: {}",

@@ -30,7 +30,8 @@ pub(crate) struct DevSet {
     pub(super) queries: Texts,
     pub(super) corpus: Texts,
     judgments: Judgments,
-    metric: Metric,
+    /// The figure, such as `ndcg@10`.
+    pub(super) metric: Metric,
     normalizes: bool,
 }
 
@@ -114,11 +115,6 @@ impl DevSet {
             warn(format!("dev set: {missing}"));
         }
         Ok(Self { queries, corpus, metric, normalizes: cosine || model.normalizes(), judgments })
-    }
-
-    /// Name of the figure, such as `ndcg@10`.
-    pub(crate) fn metric(&self) -> Metric {
-        self.metric
     }
 
     /// Embeds all queries and documents and searches exactly: the figure that `ir-eval` gives from `embed`'s vectors.

@@ -49,13 +49,12 @@ impl Fixture {
             budget: Budget { batch_tokens, live_tokens },
         };
         let _ = self.parameters.grads.shallow_clone().zero_();
-        let vectors = cache
-            .backward(&rows, 1.0, |vectors| {
-                let scores = vectors.matmul(&vectors.transpose(0, 1)).log_softmax(-1, Kind::Float);
-                scores.diag(0).sum(Kind::Float).backward();
-                Ok(vectors.detach())
-            })
-            .unwrap();
+        let forward = cache.forward(&rows).unwrap();
+        let vectors = forward.vectors().unwrap().set_requires_grad(true);
+        let scores = vectors.matmul(&vectors.transpose(0, 1)).log_softmax(-1, Kind::Float);
+        scores.diag(0).sum(Kind::Float).backward();
+        cache.backward(&rows, forward, &vectors.grad()).unwrap();
+        let vectors = vectors.detach();
         (vectors, self.parameters.grads.copy())
     }
 }

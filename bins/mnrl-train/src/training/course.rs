@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::checkpoint::{Checkpoint, Progress, SavedTensor};
 use crate::cli::Cli;
 use crate::dev::Tracker;
+use crate::distributed::Team;
 use crate::training::learner::Learner;
 
 /// Where a training stands.
@@ -46,30 +47,43 @@ impl Course {
         }
     }
 
-    /// Goes to where a checkpoint was made, and the learner with it.
+    /// Goes to where a checkpoint was made, and the learner with it, in all processes: the first reads it.
     ///
     /// # Errors
     /// A checkpoint of other settings, or of another model.
     pub(crate) fn resume(
         &mut self,
-        checkpoint: &Checkpoint,
+        checkpoint: Option<&Checkpoint>,
         cli: &Cli,
         learner: &mut Learner<'_>,
+        team: &Team,
     ) -> anyhow::Result<()> {
-        checkpoint.check_settings(&self.settings)?;
-        let progress = checkpoint.progress();
+        let progress = team.by_main(|| checkpoint.map(|checkpoint| self.read(checkpoint, learner)).transpose())?;
+        for (_, tensor) in tensors(learner) {
+            team.copy_from_main(tensor)?;
+        }
+        let Some(progress) = progress else { return Ok(()) };
         (self.step, self.epoch, self.batch) = (progress.step, progress.epoch, progress.batch as usize);
         (self.tokens, self.seconds) = (progress.tokens, progress.seconds);
-        self.losses = progress.losses.iter().copied().collect();
-        self.tracker = Tracker::new(cli.dev.patience, progress.evaluations.clone());
+        self.losses = progress.losses.into();
+        self.tracker = Tracker::new(cli.dev.patience, progress.evaluations);
+        learner.optimizer.steps = progress.step;
+        if !team.is_main() {
+            learner.seed_dropout(progress.step);
+        }
+        Ok(())
+    }
+
+    /// Reads what a checkpoint holds into the learner.
+    fn read(&self, checkpoint: &Checkpoint, learner: &Learner<'_>) -> anyhow::Result<Progress> {
+        checkpoint.check_settings(&self.settings)?;
         for (name, tensor) in tensors(learner) {
             checkpoint.restore(name, tensor)?;
         }
-        learner.optimizer.steps = progress.step;
         if learner.device != Device::Cpu {
             set_generator_state(learner.device, &checkpoint.tensor("generator")?)?;
         }
-        Ok(())
+        Ok(checkpoint.progress().clone())
     }
 
     /// What a checkpoint holds, handed to `save`.

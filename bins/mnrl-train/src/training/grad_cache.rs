@@ -76,47 +76,66 @@ pub(crate) struct GradCache<'a> {
     pub(crate) budget: Budget,
 }
 
-impl GradCache<'_> {
-    /// Adds the gradients of a loss, times `share`, to those of the network's parameters.
-    ///
-    /// `loss` is given the vectors of all rows, `[rows, dimension]`, f32, a leaf, and must give it its gradient.
+/// A batch between its two passes.
+pub(crate) struct Forward {
+    micro: MicroBatches,
+    /// Vectors of each micro-batch, of some with their graphs.
+    outputs: Vec<Tensor>,
+    /// Of the random numbers, before each micro-batch that is computed again.
+    states: Vec<Option<Tensor>>,
+}
+
+impl Forward {
+    /// The vectors of all rows, in their order and without a graph: `[rows, dimension]`, f32. There must be a row.
     ///
     /// # Errors
-    /// What libtorch or the loss says.
-    pub(crate) fn backward<V>(
-        &self,
-        rows: &[Row<'_>],
-        share: f64,
-        loss: impl FnOnce(&Tensor) -> Result<V, TorchError>,
-    ) -> Result<V, TorchError> {
+    /// What libtorch says.
+    pub(crate) fn vectors(&self) -> Result<Tensor, TorchError> {
+        let detached: Vec<_> = self.outputs.iter().map(Tensor::detach).collect();
+        let mut places = vec![0_i64; self.micro.order.len()];
+        self.micro.order.iter().enumerate().for_each(|(place, row)| places[*row] = place as i64);
+        let all = Tensor::f_cat(&detached, 0)?;
+        Ok(all.f_index_select(0, &Tensor::f_from_slice(&places)?.f_to_device(all.device())?)?)
+    }
+}
+
+impl GradCache<'_> {
+    /// Carries rows through the network.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn forward(&self, rows: &[Row<'_>]) -> Result<Forward, TorchError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let micro = MicroBatches::new(&lengths, self.budget);
-        let mut vectors = Vec::with_capacity(micro.ranges.len());
+        let mut outputs = Vec::with_capacity(micro.ranges.len());
         let mut states = Vec::new();
         for (index, range) in micro.ranges.iter().enumerate() {
             let packed = self.pack(rows, &micro.order[range.clone()])?;
             if index < micro.first_live {
                 states.push(self.generator_state()?);
-                vectors.push(no_grad(|| self.network.forward(&packed, self.pass))?);
+                outputs.push(no_grad(|| self.network.forward(&packed, self.pass))?);
             } else {
-                vectors.push(self.network.forward(&packed, self.pass)?);
+                outputs.push(self.network.forward(&packed, self.pass)?);
             }
         }
+        Ok(Forward { micro, outputs, states })
+    }
 
-        let detached: Vec<_> = vectors.iter().map(Tensor::detach).collect();
-        let mut places = vec![0_i64; rows.len()];
-        micro.order.iter().enumerate().for_each(|(place, row)| places[*row] = place as i64);
-        let places = Tensor::f_from_slice(&places)?.f_to_device(self.device)?;
-        let leaf = Tensor::f_cat(&detached, 0)?.f_index_select(0, &places)?.f_set_requires_grad(true)?;
-        let value = loss(&leaf)?;
-
+    /// Adds what a loss's gradient by the rows' vectors makes of the gradients of the network's parameters.
+    ///
+    /// # Shapes
+    /// - `grads`: `[rows, dimension]`, f32, of the same rows as in the forward pass
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn backward(&self, rows: &[Row<'_>], forward: Forward, grads: &Tensor) -> Result<(), TorchError> {
+        let Forward { micro, mut outputs, mut states } = forward;
         let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();
-        let order = Tensor::f_from_slice(&order)?.f_to_device(self.device)?;
-        let grads = leaf.f_grad()?.f_index_select(0, &order)?.f_mul_scalar(share)?;
+        let grads = grads.f_index_select(0, &Tensor::f_from_slice(&order)?.f_to_device(self.device)?)?;
         let end = self.generator_state()?;
         // Backwards, so that the graphs that are kept go before others are made.
         for (index, range) in micro.ranges.iter().enumerate().rev() {
-            let mut output = vectors.pop().ok_or_else(|| TorchError::new("a micro-batch without vectors"))?;
+            let mut output = outputs.pop().ok_or_else(|| TorchError::new("a micro-batch without vectors"))?;
             if index < micro.first_live {
                 self.set_generator_state(states.pop().flatten())?;
                 output = self.network.forward(&self.pack(rows, &micro.order[range.clone()])?, self.pass)?;
@@ -125,8 +144,7 @@ impl GradCache<'_> {
             // The derivative of this product by the network's parameters is theirs by the loss.
             output.f_mul(&grad)?.f_sum(Kind::Float)?.f_backward()?;
         }
-        self.set_generator_state(end)?;
-        Ok(value)
+        self.set_generator_state(end)
     }
 
     fn pack(&self, rows: &[Row<'_>], chosen: &[usize]) -> Result<Packed, TorchError> {

@@ -1,11 +1,12 @@
 //! The model that learns: gradients of batches, updates, and vectors of texts.
 
 use embtune_model::{BertConfig, ModelDir, NewWeights};
-use embtune_torch::tch::{Device, Tensor, no_grad};
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{AdamW, TorchError, clip, seed};
 
 use crate::cli::Cli;
 use crate::data::batch::Batch;
+use crate::distributed::{Split, Team};
 use crate::loss::Objective;
 use crate::network::{Network, Packed, Pass, Row};
 use crate::training::grad_cache::{Budget, GradCache};
@@ -22,6 +23,7 @@ pub(crate) struct Learner<'a> {
     /// Exponential moving average of the trained values, f32 `[n]`.
     pub(crate) average: Option<Tensor>,
     cli: &'a Cli,
+    team: &'a Team,
     network: Network,
     objective: Objective,
     pass: Pass,
@@ -44,8 +46,8 @@ impl<'a> Learner<'a> {
         config: &'a BertConfig,
         cli: &'a Cli,
         device: Device,
+        team: &'a Team,
     ) -> anyhow::Result<Self> {
-        seed(cli.training.seed);
         let optimizer = &cli.optimizer;
         let options = groups::Options {
             weight_decay: optimizer.weight_decay,
@@ -61,7 +63,7 @@ impl<'a> Learner<'a> {
             hidden_dropout: dropout(config.hidden_dropout_prob),
             attention_dropout: dropout(config.attention_probs_dropout_prob),
         };
-        Ok(Self {
+        let learner = Self {
             network: Network::new(model, config, &parameters, optimizer.lora.as_ref())?,
             objective: cli.loss.objective(model.dimension())?,
             optimizer: AdamW::new(&parameters.values, parameters.segments.clone()),
@@ -70,17 +72,27 @@ impl<'a> Learner<'a> {
             model,
             config,
             cli,
+            team,
             device,
             parameters,
             pass,
-        })
+        };
+        learner.seed_dropout(0);
+        Ok(learner)
     }
 
-    /// Adds the gradient of a batch, times `share`. Batches are numbered through, for their dropout.
-    pub(crate) fn accumulate(&mut self, batch: &Batch<'_>, number: u64, share: f64) -> Result<BatchLoss, TorchError> {
+    /// Adds the gradient of a batch, times `share`: the part that comes through the rows of this process. Batches are
+    /// numbered through, for their dropout.
+    ///
+    /// # Errors
+    /// What libtorch says; another process that is gone or hangs.
+    pub(crate) fn accumulate(&mut self, batch: &Batch<'_>, number: u64, share: f64) -> anyhow::Result<BatchLoss> {
+        let split = Split::new(&batch.lengths, self.team.size());
+        let own = split.rows(self.team.rank());
         let key = batch_key(self.cli.training.seed, number);
-        let rows: Vec<_> = (0..).zip(&batch.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
-        let targets = batch.targets(&self.cli.loss, self.device)?;
+        let tokens: Vec<_> = own.iter().map(|row| batch.row(*row)).collect();
+        let rows: Vec<_> =
+            own.iter().zip(&tokens).map(|(row, tokens)| Row { tokens, key: row_key(key, *row) }).collect();
         let cache = GradCache {
             network: &self.network,
             config: self.config,
@@ -88,14 +100,45 @@ impl<'a> Learner<'a> {
             pass: self.pass,
             budget: self.budget,
         };
-        cache.backward(&rows, share, |vectors| {
-            let pairs = batch.pairs as i64;
-            let anchors = vectors.f_narrow(0, 0, pairs)?;
-            let documents = vectors.f_narrow(0, pairs, vectors.size()[0] - pairs)?;
-            let loss = self.objective.backward(&anchors, &documents, &targets)?.f_double_value(&[])?;
-            let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(vectors, batch)? };
-            Ok(BatchLoss { loss, masked: self.objective.masked(&targets), broken })
-        })
+        let forward = cache.forward(&rows)?;
+        let vectors = if rows.is_empty() { self.no_vectors()? } else { forward.vectors()? };
+        let vectors = self.team.gather(vectors, &split)?;
+        let (found, grads) = self.loss(batch, &vectors)?;
+        cache.backward(&rows, forward, &select_own(&grads, own, share)?)?;
+        Ok(found)
+    }
+
+    /// A batch's loss, and its gradient by the vectors.
+    ///
+    /// # Shapes
+    /// - `vectors`, output: `[rows, dimension]`, f32
+    fn loss(&self, batch: &Batch<'_>, vectors: &Tensor) -> Result<(BatchLoss, Tensor), TorchError> {
+        let targets = batch.targets(&self.cli.loss, self.device)?;
+        let leaf = vectors.f_set_requires_grad(true)?;
+        let pairs = batch.pairs as i64;
+        let anchors = leaf.f_narrow(0, 0, pairs)?;
+        let documents = leaf.f_narrow(0, pairs, leaf.size()[0] - pairs)?;
+        let loss = self.objective.backward(&anchors, &documents, &targets)?.f_double_value(&[])?;
+        let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(&leaf, batch)? };
+        Ok((BatchLoss { loss, masked: self.objective.masked(&targets), broken }, leaf.f_grad()?))
+    }
+
+    /// The vectors of no rows.
+    fn no_vectors(&self) -> Result<Tensor, TorchError> {
+        Ok(Tensor::f_zeros([0, self.model.dimension() as i64], (Kind::Float, self.device))?)
+    }
+
+    /// Adds up what all processes have of the gradient.
+    ///
+    /// # Errors
+    /// Another process that is gone or hangs.
+    pub(crate) fn share_gradient(&self) -> anyhow::Result<()> {
+        self.team.sum(&self.parameters.grads)
+    }
+
+    /// Seeds what CUDA draws its dropout from, as of a step: each process has rows of its own, and noise of its own.
+    pub(crate) fn seed_dropout(&self, step: u64) {
+        seed(self.cli.training.seed.wrapping_add(step << 32 | self.team.rank() as u64));
     }
 
     /// The norm of the gradient so far, and what it is to be divided by.
@@ -160,12 +203,19 @@ impl<'a> Learner<'a> {
     }
 }
 
+/// Some rows of a gradient, times `share`.
+fn select_own(grads: &Tensor, own: &[usize], share: f64) -> Result<Tensor, TorchError> {
+    let own: Vec<_> = own.iter().map(|row| *row as i64).collect();
+    let own = Tensor::f_from_slice(&own)?.f_to_device(grads.device())?;
+    Ok(grads.f_index_select(0, &own)?.f_mul_scalar(share)?)
+}
+
 /// Pairs with a row whose vector is not finite; all pairs when there is none.
 fn broken_pairs(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
     let sums =
         Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
     let mut pairs: Vec<_> =
-        (0..batch.rows.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
+        (0..batch.lengths.len()).filter(|row| !sums[*row].is_finite()).map(|row| batch.pair(row)).collect();
     pairs.sort_unstable();
     pairs.dedup();
     Ok(if pairs.is_empty() { (0..batch.pairs).collect() } else { pairs })

@@ -11,6 +11,7 @@ use crate::data::batch::Batch;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::dev::{DevSet, Evaluation};
+use crate::distributed::Team;
 use crate::report::metrics::{DevScore, Metrics, Step};
 use crate::training::course::Course;
 use crate::training::learner::{BatchLoss, Learner};
@@ -24,10 +25,17 @@ pub(crate) struct Trainer<'a> {
     pub(crate) shards: &'a Shards,
     pub(crate) sampler: Sampler,
     pub(crate) schedule: Schedule,
+    pub(crate) session: &'a Session,
+    pub(crate) team: &'a Team,
+    /// In the first process.
+    pub(crate) lead: Option<Lead>,
+}
+
+/// What only one process does: measure on the dev set, and write.
+pub(crate) struct Lead {
     pub(crate) dev: Option<DevSet>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) metrics: Metrics,
-    pub(crate) session: &'a Session,
 }
 
 impl Trainer<'_> {
@@ -37,8 +45,9 @@ impl Trainer<'_> {
     /// A signal, after a checkpoint; a loss or gradient that is not finite; a disk that is full.
     pub(crate) fn train(&mut self, course: &mut Course) -> anyhow::Result<()> {
         let total = self.schedule.total;
-        let progress = self.session.progress(Some(total), "steps");
-        progress.add(course.step);
+        let progress = self.lead.is_some().then(|| self.session.progress(Some(total), "steps"));
+        let show = |steps| progress.iter().for_each(|progress| progress.add(steps));
+        show(course.step);
         let mut batches = self.sampler.epoch(course.epoch);
         let mut saved = course.step;
         loop {
@@ -55,9 +64,9 @@ impl Trainer<'_> {
                 self.save(course)?;
                 saved = course.step;
             }
-            if let Err(interrupted) = self.session.interrupt().check() {
+            if let Some(interrupted) = self.team.interrupted(self.session.interrupt())? {
                 self.save_for_later(course, saved)?;
-                return Err(interrupted.into());
+                return Err(interrupted);
             }
             if course.step >= total || course.tracker.is_out_of_patience() {
                 return Ok(());
@@ -72,8 +81,8 @@ impl Trainer<'_> {
             let epoch = f64::from(course.epoch) + end as f64 / batches.len() as f64;
             self.step(course, group, epoch)?;
             course.batch = end;
-            progress.add(1);
-            progress.message(format!("loss {:.4}", course.recent_loss()));
+            show(1);
+            progress.iter().for_each(|progress| progress.message(format!("loss {:.4}", course.recent_loss())));
         }
     }
 
@@ -93,6 +102,7 @@ impl Trainer<'_> {
             masked += found.masked;
             tokens += batch.tokens();
         }
+        self.learner.share_gradient()?;
         let (grad_norm, divisor) = self.learner.clip()?;
         // Weights that a NaN has touched are lost: look before the update.
         anyhow::ensure!(grad_norm.is_finite(), diverged(step, loss, grad_norm));
@@ -103,7 +113,8 @@ impl Trainer<'_> {
         course.tokens += tokens;
         course.seconds += seconds;
         course.push_loss(loss);
-        self.metrics.step(&Step {
+        let Some(lead) = &mut self.lead else { return Ok(()) };
+        lead.metrics.step(&Step {
             step,
             epoch,
             loss,
@@ -121,36 +132,39 @@ impl Trainer<'_> {
     fn is_evaluation_due(&self, course: &Course, epoch_ends: bool) -> bool {
         let is_done = course.tracker.history().last().is_some_and(|last| last.step == course.step);
         let is_due = self.cli.dev.eval_every.map_or(epoch_ends, |every| course.step.is_multiple_of(every.get()));
-        self.dev.is_some() && !is_done && (course.step == 0 || is_due || course.step >= self.schedule.total)
+        self.cli.dev.dev_queries.is_some()
+            && !is_done
+            && (course.step == 0 || is_due || course.step >= self.schedule.total)
     }
 
     fn evaluate_and_record(&mut self, course: &mut Course) -> anyhow::Result<()> {
         let began = Instant::now();
         let result = self.learner.result();
-        let Some((metric, score)) = self.evaluate(&result)? else { return Ok(()) };
-        let step = course.step;
+        let (team, step, metric) = (self.team, course.step, self.cli.dev.metric);
+        let Some(score) = team.by_main(|| self.evaluate(&result))? else { return Ok(()) };
         let best = course.tracker.record(Evaluation { step, score });
+        let Some(lead) = &mut self.lead else { return Ok(()) };
         if best {
-            self.checkpoints.save_best(step, &result)?;
+            lead.checkpoints.save_best(step, &result)?;
         }
         let seconds = began.elapsed().as_secs_f64();
         self.session.info(format!("step {step}: {metric} {score:.4} on the dev set"));
-        Ok(self.metrics.dev_score(&DevScore { step, metric, score, best, seconds })?)
+        Ok(lead.metrics.dev_score(&DevScore { step, metric, score, best, seconds })?)
     }
 
     /// The dev set's figure with these values in place of those in training.
     ///
     /// # Errors
     /// A signal; vectors that are not finite.
-    pub(crate) fn evaluate(&mut self, values: &Tensor) -> anyhow::Result<Option<(embtune_metrics::Metric, f64)>> {
-        let Some(dev) = &self.dev else { return Ok(None) };
+    pub(crate) fn evaluate(&mut self, values: &Tensor) -> anyhow::Result<Option<f64>> {
+        let Some(dev) = self.lead.as_ref().and_then(|lead| lead.dev.as_ref()) else { return Ok(None) };
         let session = self.session;
         self.learner.with_values(values, |learner| {
             let score = dev.evaluate(&mut |rows| {
                 session.interrupt().check()?;
                 Ok(learner.encode(rows)?)
             })?;
-            Ok(Some((dev.metric(), score.mean)))
+            Ok(Some(score.mean))
         })
     }
 
@@ -159,14 +173,19 @@ impl Trainer<'_> {
         if course.step > saved {
             self.save(course)?;
         }
-        if course.step > 0 {
+        if course.step > 0 && self.lead.is_some() {
             self.session.notice(format!("interrupted behind step {}: --resume goes on from there", course.step));
         }
         Ok(())
     }
 
+    /// Saves a checkpoint; the other processes wait for it, however long the disk takes.
     fn save(&mut self, course: &Course) -> anyhow::Result<()> {
-        course.save(&self.learner, |progress, tensors| self.checkpoints.save(progress, tensors))
+        let (learner, lead) = (&self.learner, &mut self.lead);
+        self.team.by_main(|| {
+            let Some(lead) = lead else { return Ok(()) };
+            course.save(learner, |progress, tensors| lead.checkpoints.save(progress, tensors))
+        })
     }
 
     fn check_finite(&self, found: &BatchLoss, step: u64, pairs: &[usize]) -> anyhow::Result<()> {

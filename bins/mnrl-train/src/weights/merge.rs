@@ -63,8 +63,11 @@ pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::
     let mut values = trainer.learner.result();
     let best = course.tracker.best();
     let step = best.map_or(course.step, |best| best.step);
-    if best.is_some() && step != course.step {
-        trainer.checkpoints.restore_best(step, &values)?;
+    if let Some(lead) = &trainer.lead
+        && best.is_some()
+        && step != course.step
+    {
+        lead.checkpoints.restore_best(step, &values)?;
     }
     let base_score = course.tracker.history().first().map(|first| first.score);
     let mut result = best.map(|best| best.score);
@@ -78,7 +81,7 @@ pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::
         let mut chosen = None;
         for share in candidates {
             let mixed = mix(&values, &base, share)?;
-            let score = trainer.evaluate(&mixed)?.map(|(_, score)| score);
+            let score = trainer.evaluate(&mixed)?;
             // Of equals, the one with more of the base model, which forgets less.
             if chosen.as_ref().is_none_or(|(_, _, best)| score >= *best) {
                 chosen = Some((share, mixed, score));
@@ -89,8 +92,8 @@ pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::
         }
     }
     trainer.learner.set_values(&values)?;
-    let scores = trainer.dev.as_ref().zip(base_score).zip(result);
-    let score = scores.map(|((dev, base), result)| DevScores { metric: dev.metric(), base, result });
+    let metric = trainer.cli.dev.metric;
+    let score = base_score.zip(result).map(|(base, result)| DevScores { metric, base, result });
     Ok(Outcome { score, step, base_share })
 }
 

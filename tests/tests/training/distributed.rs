@@ -1,0 +1,153 @@
+//! Several processes train the model that one process trains.
+
+use std::net::TcpListener;
+
+use embtune_tests::{Folder, Ran, Running, Signal};
+use serde_json::Value;
+
+use crate::losses::scored;
+use crate::start::{checkpoints, losses};
+use crate::weights::tensors_of;
+
+/// A training on the pairs of `scored`, eight batches an epoch, with dropout.
+const TRAIN: &str =
+    "mnrl-train --device cpu --threads 1 --model BASE --batch-size 16 --learning-rate 1e-3 --warmup-steps 4";
+
+/// Starts the training as so many processes, the first of them first.
+pub(crate) fn start(folder: &Folder, size: usize, out: &str, flags: &str) -> Vec<Running> {
+    let port = free_port();
+    (0..size).map(|rank| start_one(folder, rank, size, port, &format!("--out {out} {flags}"))).collect()
+}
+
+/// Starts one process of the training.
+pub(crate) fn start_one(folder: &Folder, rank: usize, size: usize, port: u16, flags: &str) -> Running {
+    let place = format!("RANK={rank} WORLD_SIZE={size} MASTER_ADDR=127.0.0.1 MASTER_PORT={port}");
+    folder.run(&format!("env {place} {TRAIN} {flags} train.safetensors")).start()
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Trains as so many processes to the end, and gives what the first one leaves; the others must have said nothing.
+fn train(folder: &Folder, size: usize, out: &str, flags: &str) -> Ran {
+    let mut ran = start(folder, size, out, flags).into_iter().map(|process| process.end().with_code(0));
+    let first = ran.next().unwrap();
+    for other in ran {
+        assert!(other.stdout.is_empty() && other.stderr().is_empty(), "only the first process writes\n{other}");
+    }
+    first
+}
+
+/// Length of the difference of the tensors of two files that are wanted, as a share of the second's length.
+fn distance(folder: &Folder, file: &str, other: &str, wanted: impl Fn(&str) -> bool) -> f64 {
+    let (mut difference, mut length) = (0.0, 0.0);
+    let pick = |file| tensors_of(folder, file).into_iter().filter(|(name, _)| wanted(name));
+    for ((name, a), (other, b)) in pick(file).zip(pick(other)) {
+        assert_eq!((&name, a.len()), (&other, b.len()));
+        for (a, b) in a.iter().zip(&b) {
+            difference += f64::from(a - b).powi(2);
+            length += f64::from(*b).powi(2);
+        }
+    }
+    assert!(length > 0.0, "{file}: nothing to compare");
+    (difference / length).sqrt()
+}
+
+/// The same of two models. The gradient of a key's bias is 0 but for its rounding, of which AdamW makes steps of full
+/// length: it is left out.
+fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
+    let file = |model| format!("{model}/model.safetensors");
+    distance(folder, &file(model), &file(other), |name| !name.ends_with("key.bias"))
+}
+
+/// A number of every step in the log.
+fn figures(log: &str, name: &str) -> Vec<f64> {
+    let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter_map(|record| record[name].as_f64()).collect()
+}
+
+#[test]
+fn the_gradient_of_so_many_processes_is_that_of_one() {
+    let folder = scored();
+    for flags in [
+        "",
+        // What is computed twice, in small pieces; several sizes and directions; several batches a step.
+        "--memory 1K --batch-tokens 64 --matryoshka 32,16 --directions q2d,d2q,q2q,d2d --gradient-accumulation 2",
+        "--loss cosent --no-duplicates --dropout 0.3",
+    ] {
+        let logs = [1, 2, 4].map(|size| {
+            let out = format!("SIZE-{size}");
+            let flags = format!("{flags} --checkpoint-every 1 --keep 1000 --epochs 100");
+            let mut processes = start(&folder, size, &out, &flags);
+            let log = processes[0].take_lines(6);
+            processes.iter().for_each(|process| process.signal(Signal::INT));
+            for process in processes {
+                let _ = process.end().with_code(130);
+            }
+            log
+        });
+        assert!(figures(&logs[0], "masked").iter().sum::<f64>() > 0.0 || flags.contains("cosent"), "nothing is masked");
+        for (size, log) in [2, 4].into_iter().zip(&logs[1..]) {
+            let what = format!("{size} processes, {flags}");
+            for name in ["loss", "grad_norm"] {
+                for (a, b) in figures(&logs[0], name).iter().zip(figures(log, name)) {
+                    assert!((a - b).abs() <= 1e-5 * a.abs(), "{what}: {name} {b} for {a}");
+                }
+            }
+            for name in ["tokens", "masked", "learning_rate", "epoch"] {
+                assert_eq!(figures(log, name), figures(&logs[0], name), "{what}: {name}");
+            }
+            // The first checkpoint's moments are the first gradient, times 1 - β.
+            let file = |size| format!("SIZE-{size}.checkpoints/step-00000001.safetensors");
+            let gradient = distance(&folder, &file(size), &file(1), |name| name == "moment1");
+            assert!(gradient < 1e-5, "{what}: gradients differ by {gradient:e}");
+        }
+        for size in [1, 2, 4] {
+            std::fs::remove_dir_all(folder.path(&format!("SIZE-{size}.checkpoints"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn so_are_the_weights() {
+    let folder = scored();
+    for flags in
+        ["--memory 1K --batch-tokens 64 --ema 0.9", "--loss symmetric --gradient-accumulation 2 --weight-decay 0.1"]
+    {
+        let whole = train(&folder, 1, "ONE", &format!("--epochs 3 --overwrite {flags}")).stdout();
+        for size in [2, 4] {
+            let log = train(&folder, size, "SEVERAL", &format!("--epochs 3 --overwrite {flags}")).stdout();
+            assert_eq!(figures(&log, "step"), figures(&whole, "step"));
+            let trained = distance_of_models(&folder, "SEVERAL", "ONE");
+            assert!(trained < 1e-5, "{size} processes, {flags}: weights differ by {trained:e}");
+        }
+    }
+}
+
+#[test]
+fn a_training_goes_on_with_another_number_of_processes() {
+    let folder = scored();
+    train(&folder, 1, "WHOLE", "--epochs 5");
+    let mut processes = start(&folder, 2, "TUNED", "--epochs 5 --checkpoint-every 1000");
+    let lines = processes[0].take_lines(8);
+    processes.iter().for_each(|process| process.signal(Signal::INT));
+    let mut ended: Vec<_> = processes.into_iter().map(|process| process.end().with_code(130)).collect();
+    let first = ended.remove(0);
+    let steps = lines.lines().count() + first.stdout().lines().count();
+    assert_eq!(checkpoints(&folder, "TUNED"), [format!("step-{steps:08}.safetensors")], "{first}");
+    let resumed = train(&folder, 3, "TUNED", "--epochs 5 --checkpoint-every 1000 --resume");
+    assert_eq!(losses(&resumed.stdout())[0].0, steps as u64 + 1);
+    let trained = distance_of_models(&folder, "TUNED", "WHOLE");
+    assert!(trained < 1e-5, "weights differ by {trained:e}");
+}
+
+#[test]
+fn the_first_process_measures_for_all() {
+    let folder = crate::start::start();
+    let dev = "--dev-queries heldout/queries.jsonl --dev-corpus corpus.jsonl --dev-qrels heldout/qrels.tsv";
+    let ran = train(&folder, 2, "TUNED", &format!("{dev} --eval-every 4 --patience 2"));
+    let alone = train(&folder, 1, "ALONE", &format!("{dev} --eval-every 4 --patience 2"));
+    assert_eq!(figures(&ran.stdout(), "ndcg@10"), figures(&alone.stdout(), "ndcg@10"), "{ran}");
+    assert_eq!(figures(&ran.stdout(), "step"), figures(&alone.stdout(), "step"), "{ran}");
+}

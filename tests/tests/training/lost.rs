@@ -1,0 +1,122 @@
+//! A process that is lost ends all of them, and no work is lost with it.
+
+use std::time::Instant;
+
+use embtune_tests::{Folder, Running, Signal};
+
+use crate::distributed::{free_port, start, start_one};
+use crate::losses::scored;
+
+/// Two processes in the middle of a long training, which save every step.
+fn running(folder: &Folder, flags: &str) -> (Running, Running) {
+    let mut processes = start(folder, 2, "TUNED", &format!("--epochs 100 --checkpoint-every 1 {flags}"));
+    processes[0].take_lines(4);
+    let second = processes.pop().unwrap();
+    (processes.pop().unwrap(), second)
+}
+
+/// The training goes on from its last checkpoint, whatever has happened.
+fn assert_goes_on(folder: &Folder) {
+    let (first, second) = running(folder, "--resume");
+    first.signal(Signal::INT);
+    second.signal(Signal::INT);
+    let _ = first.end().with_code(130).saying("mnrl-train: going on behind step ");
+    let _ = second.end().with_code(130);
+}
+
+#[test]
+fn a_process_that_is_killed_is_named() {
+    let folder = scored();
+    let (first, second) = running(&folder, "");
+    second.signal(Signal::KILL);
+    let _ = second.end().with_code(137);
+    let ran =
+        first.end().with_code(2).saying("mnrl-train: rank 0: rank 1 does not answer any more: killed, or cut off");
+    let _ = ran.saying("\nhint: --resume goes on from the last checkpoint");
+    assert_goes_on(&folder);
+}
+
+#[test]
+fn so_is_the_first_one() {
+    let folder = scored();
+    let (first, second) = running(&folder, "");
+    first.signal(Signal::KILL);
+    let _ = first.end().with_code(137);
+    let _ = second.end().with_code(2).saying("mnrl-train: rank 1: rank 0 does not answer any more: killed, or cut off");
+    assert_goes_on(&folder);
+}
+
+#[test]
+fn a_process_that_hangs_is_waited_for_so_long_and_no_longer() {
+    let folder = scored();
+    for lost in [1, 0] {
+        let (first, second) = running(&folder, "--resume --dist-timeout 2");
+        let (lost_one, other) = if lost == 1 { (second, first) } else { (first, second) };
+        let began = Instant::now();
+        lost_one.signal(Signal::STOP);
+        let says = format!("mnrl-train: rank {}: rank {lost} does not answer any more", 1 - lost);
+        let _ = other.end().with_code(2).saying(&says);
+        assert!(began.elapsed().as_secs_f64() >= 2.0, "the first operation that waits takes so long");
+        lost_one.signal(Signal::KILL);
+        let _ = lost_one.end().with_code(137);
+    }
+    assert_goes_on(&folder);
+}
+
+#[test]
+fn who_does_not_come_is_named() {
+    let folder = scored();
+    let port = free_port();
+    let alone = start_one(&folder, 0, 3, port, "--out TUNED --dist-timeout 2");
+    let second = start_one(&folder, 1, 3, port, "--out TUNED --dist-timeout 2");
+    let ran = alone.end().with_code(2).saying("mnrl-train: rank 0: ");
+    let _ = ran.saying("rank 2 has not come within 2 s (--dist-timeout)");
+    let _ = second.end().with_code(2);
+    let message = start_one(&folder, 1, 2, port, "--out TUNED --dist-timeout 1").end().with_code(2).stderr();
+    let expected =
+        format!("mnrl-train: rank 1: nobody answers at 127.0.0.1:{port} (MASTER_ADDR, MASTER_PORT) within 1 s");
+    assert!(message.starts_with(&expected), "{message}");
+}
+
+#[test]
+fn other_flags_and_other_data_are_refused() {
+    let folder = scored();
+    let port = free_port();
+    let processes = [start_one(&folder, 0, 2, port, "--out A"), start_one(&folder, 1, 2, port, "--out A --seed 7")];
+    let [first, second] = processes.map(|process| process.end().with_code(2));
+    let _ = second
+        .saying("mnrl-train: rank 1: --seed is 7 here, and 42 in rank 0\nhint: start all processes with the same");
+    let _ = first.saying("mnrl-train: rank 0: rank 1 was started with other flags or data\nhint: ");
+    // An error of one is told to all.
+    let port = free_port();
+    let missing = "--out A --dev-queries NONE --dev-corpus NONE --dev-qrels NONE";
+    let processes = [start_one(&folder, 0, 2, port, missing), start_one(&folder, 1, 2, port, missing)];
+    let [first, second] = processes.map(|process| process.end().with_code(2));
+    let first = first.saying("mnrl-train: rank 0: NONE: No such file or directory");
+    let second = second.saying("mnrl-train: rank 1: rank 0 has ended: NONE: No such file or directory");
+    assert!(first.stdout.is_empty() && second.stdout.is_empty() && !second.listing.contains(&"A/".to_owned()));
+}
+
+#[test]
+fn half_a_place_is_refused() {
+    let folder = scored();
+    let refusal = |place: &str, flags: &str| {
+        folder
+            .run(&format!("env {place} mnrl-train --model BASE --out A {flags} train.safetensors"))
+            .ran()
+            .with_code(2)
+            .stderr()
+    };
+    let place = |rank: usize, size: usize| format!("RANK={rank} WORLD_SIZE={size} MASTER_ADDR=127.0.0.1 MASTER_PORT=1");
+    for (message, expected) in [
+        (refusal("RANK=0 WORLD_SIZE=2", ""), "mnrl-train: WORLD_SIZE is 2, and MASTER_ADDR is not set\nhint: "),
+        (refusal(&place(2, 2), ""), "mnrl-train: RANK is 2, and WORLD_SIZE is 2: ranks are counted from 0\n"),
+        (
+            refusal(&place(0, 4), "--batch-size 3"),
+            "mnrl-train: --batch-size is 3, and WORLD_SIZE is 4: there is not a pair for each process\nhint: ",
+        ),
+        (refusal(&place(0, 2), "--plan"), "mnrl-train: --plan reckons with one process\nhint: "),
+    ] {
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
