@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use embtune_cli::{Outcome, Session};
+use embtune_cli::{Outcome, Session, duration, grouped};
 use embtune_tensors::{Column, Shard, ShardMeta};
 
 /// Describes shards, one after the other.
@@ -100,7 +100,7 @@ impl Display for Description<'_> {
             ("tokens", format!("{} an epoch", grouped(tokens))),
         ];
         if let Some(rate) = self.tokens_per_second {
-            let time = duration(tokens.div_ceil(rate));
+            let time = duration(tokens.div_ceil(rate) as f64);
             lines.push(("training", format!("{time} an epoch, at {} tokens/s", grouped(rate))));
         }
         writeln!(f, "{}", self.name)?;
@@ -157,26 +157,4 @@ fn histogram(columns: &[Lengths; 3], f: &mut Formatter<'_>) -> fmt::Result {
     row("mean", columns.each_ref().map(mean))?;
     row("longest", columns.each_ref().map(|lengths| lengths.longest.to_string()))?;
     row("tokens", columns.each_ref().map(|lengths| grouped(lengths.tokens)))
-}
-
-/// Digits in threes: `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Hours and minutes, or minutes and seconds.
-fn duration(seconds: u64) -> String {
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
 }

@@ -2,14 +2,16 @@
 //!
 //! The files, the figures and the script that made them are in `tests/fixtures/foreign`.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use embtune_cli::Device;
 use embtune_encode::{EncodeError, Encoder, Options, Precision};
 use embtune_model::AnyModelDir;
 use embtune_tests::Folder;
 use serde_json::Value;
+use support::options;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/foreign")
@@ -21,20 +23,6 @@ fn figures(name: &str) -> (Vec<String>, Vec<Vec<f32>>) {
     let texts = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
     let vector = |vector: &Value| vector.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
     (texts.collect(), figures["embeddings"].as_array().unwrap().iter().map(vector).collect())
-}
-
-fn options(model: &AnyModelDir) -> Options<'static> {
-    Options {
-        prompt: "",
-        max_seq_length: None,
-        normalize: model.normalizes(),
-        precision: Precision::Fp32,
-        batch_tokens: None,
-        device: Device::Cpu,
-        threads: 2,
-        watch: false,
-        ort_library: None,
-    }
 }
 
 /// tiny-albert with another file as its encoder.

@@ -2,12 +2,14 @@
 //!
 //! The figures and the script that made them are in `tests/fixtures/parity`.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 
-use embtune_cli::Device;
 use embtune_encode::{Encoder, Options, Precision};
 use embtune_model::{AnyEncoder, AnyModelDir, EncoderConfig, Role};
 use serde_json::Value;
+use support::options;
 
 /// Models with random weights, one of each architecture at least.
 const TINY: [&str; 9] = [
@@ -37,20 +39,6 @@ fn fixture(name: &str) -> (AnyModelDir, Value) {
 fn known(model: &AnyModelDir) -> &EncoderConfig {
     let AnyEncoder::Known(config) = model.encoder() else { panic!("a family that embtune knows") };
     config
-}
-
-fn options(model: &AnyModelDir) -> Options<'static> {
-    Options {
-        prompt: "",
-        max_seq_length: None,
-        normalize: model.normalizes(),
-        precision: Precision::Fp32,
-        batch_tokens: None,
-        device: Device::Cpu,
-        threads: 2,
-        watch: false,
-        ort_library: None,
-    }
 }
 
 fn texts(figures: &Value) -> Vec<String> {

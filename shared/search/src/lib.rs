@@ -3,6 +3,7 @@
 //! Corpus blocks stream from the mapped file through one small graph (product, then top-k) on ONNX Runtime; the
 //! whole score matrix never exists. Memory: one block of corpus vectors, one block of scores, and `k` hits a query.
 
+mod product;
 mod ranker;
 mod rows;
 mod searcher;

@@ -5,20 +5,18 @@ use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_metrics::trec_order;
-use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
+use embtune_ort_engine::{EngineError, Output};
 use embtune_tensors::Embeddings;
 use rayon::prelude::*;
 
+use crate::product::Product;
 use crate::rows::{Form, QUERY_BLOCK, blocks};
 use crate::{SearchError, Similarity};
 
 /// Counts the documents that stand before a given one: for ranks that are too deep for a list of hits.
 pub struct Ranker {
-    engine: Engine,
-    threads: usize,
+    product: Product,
     similarity: Similarity,
-    /// The session of the products, made when the vectors' size is first known.
-    session: Option<Session>,
 }
 
 impl Ranker {
@@ -32,7 +30,7 @@ impl Ranker {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        Ok(Self { engine: Engine::start(device, ort_library)?, threads, similarity, session: None })
+        Ok(Self { product: Product::new(device, threads, ort_library, embtune_onnx::products)?, similarity })
     }
 
     /// The rank, from 1, that one document has for each query, in the order of [`crate::Searcher::top_k`].
@@ -40,7 +38,7 @@ impl Ranker {
     /// Costs one pass over the corpus. Memory: a block of vectors and a block of scores.
     ///
     /// # Shapes
-    /// - `queries`: `[documents.len(), dim]`, finite; all calls have the same `dim`
+    /// - `queries`: `[documents.len(), dim]`, finite
     /// - `documents`: rows of the corpus
     ///
     /// # Errors
@@ -92,18 +90,7 @@ impl Ranker {
 
     /// Scores, `[queries, rows]`.
     fn products(&mut self, queries: &[f32], rows: &[f32], dim: usize) -> Result<Vec<f32>, SearchError> {
-        let session = match &mut self.session {
-            Some(session) => session,
-            slot => {
-                let onnx = embtune_onnx::products(dim);
-                let graph = Graph { onnx: &onnx, weights_folder: None };
-                slot.insert(self.engine.sessions(graph, 1, self.threads)?.remove(0))
-            }
-        };
-        let outputs = session.run(&[
-            ("queries", Tensor::F32(queries, &[queries.len() / dim, dim])),
-            ("corpus", Tensor::F32(rows, &[rows.len() / dim, dim])),
-        ])?;
+        let outputs = self.product.run(queries, rows, dim, &[])?;
         match <[Output; 1]>::try_from(outputs) {
             Ok([Output::F32(scores, _)]) => Ok(scores),
             _ => Err(EngineError::Run("the graph of products gave other outputs than it declares".into()).into()),

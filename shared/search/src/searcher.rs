@@ -4,11 +4,12 @@ use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_metrics::{Hit, Ties, TopK};
-use embtune_ort_engine::{Engine, EngineError, Graph, Output, Session, Tensor};
+use embtune_ort_engine::{EngineError, Output, Tensor};
 use embtune_tensors::{Embeddings, TensorsError};
 use rayon::prelude::*;
 
 use crate::Similarity;
+use crate::product::Product;
 use crate::rows::{Form, QUERY_BLOCK, blocks};
 
 /// Why a search cannot be done.
@@ -27,13 +28,10 @@ pub enum SearchError {
 
 /// Finds nearest vectors on one device.
 pub struct Searcher {
-    engine: Engine,
-    threads: usize,
+    product: Product,
     similarity: Similarity,
     ties: Ties,
     dim: usize,
-    /// The graph's session, made for the vectors' size when that is first known.
-    session: Option<(usize, Session)>,
 }
 
 impl Searcher {
@@ -47,8 +45,8 @@ impl Searcher {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        let engine = Engine::start(device, ort_library)?;
-        Ok(Self { engine, threads, similarity, ties: Ties::default(), dim: usize::MAX, session: None })
+        let product = Product::new(device, threads, ort_library, embtune_onnx::top_k)?;
+        Ok(Self { product, similarity, ties: Ties::default(), dim: usize::MAX })
     }
 
     /// The same with another order of equal scores; the default is trec_eval's.
@@ -65,7 +63,7 @@ impl Searcher {
 
     /// The device that runs the products.
     pub fn device(&self) -> Device {
-        self.engine.device()
+        self.product.device()
     }
 
     /// The `k` nearest corpus vectors of every query, falling by score, equal ones by their ids.
@@ -139,20 +137,7 @@ impl Searcher {
         dim: usize,
         k: usize,
     ) -> Result<(Vec<f32>, Vec<i64>), SearchError> {
-        let session = match &mut self.session {
-            Some((size, session)) if *size == dim => session,
-            slot => {
-                let onnx = embtune_onnx::top_k(dim);
-                let graph = Graph { onnx: &onnx, weights_folder: None };
-                let session = self.engine.sessions(graph, 1, self.threads)?.remove(0);
-                &mut slot.insert((dim, session)).1
-            }
-        };
-        let outputs = session.run(&[
-            ("queries", Tensor::F32(queries, &[queries.len() / dim, dim])),
-            ("corpus", Tensor::F32(rows, &[rows.len() / dim, dim])),
-            ("k", Tensor::I64(&[k as i64], &[1])),
-        ])?;
+        let outputs = self.product.run(queries, rows, dim, &[("k", Tensor::I64(&[k as i64], &[1]))])?;
         match <[Output; 2]>::try_from(outputs) {
             Ok([Output::F32(scores, _), Output::I64(indices, _)]) => Ok((scores, indices)),
             _ => Err(EngineError::Run("the search graph gave other outputs than it declares".into()).into()),

@@ -1,20 +1,6 @@
 //! The other forms of a report.
 
-use embtune_tests::Folder;
-
-fn folder() -> Folder {
-    let folder = Folder::new();
-    let (mut qrels, mut base, mut tuned) = (String::new(), String::new(), String::new());
-    for n in 0..8 {
-        qrels += &format!("q{n}\td{n}\t1\n");
-        base += &format!("q{n} Q0 x 1 0.9 t\nq{n} Q0 d{n} 2 0.8 t\n");
-        tuned += &format!("q{n} Q0 d{n} 1 0.9 t\nq{n} Q0 x 2 0.8 t\n");
-    }
-    folder.write("qrels", &qrels);
-    folder.write("base", &base);
-    folder.write("tuned", &tuned);
-    folder
-}
+use crate::runs::two_systems;
 
 #[test]
 fn latex_has_the_best_in_bold() {
@@ -30,19 +16,19 @@ recall@10 & \textbf{1.0000} & \textbf{1.0000} \\
 % * p < 0.05 against base: Fisher's randomisation test, 8 queries
 ";
     let line = "ir-eval -q --qrels qrels --metrics mrr@10,recall@10 --format latex base=base tuned_1=tuned";
-    assert_eq!(folder().run(line).stdout(), expected);
+    assert_eq!(two_systems().run(line).stdout(), expected);
 }
 
 #[test]
 fn csv_has_a_line_for_each_system() {
     let line = "ir-eval -q --qrels qrels --metrics mrr@10,bpref --format csv base=base tuned=tuned";
-    assert_eq!(folder().run(line).stdout(), "system,mrr@10,bpref\nbase,0.5,1.0\ntuned,1.0,1.0\n");
+    assert_eq!(two_systems().run(line).stdout(), "system,mrr@10,bpref\nbase,0.5,1.0\ntuned,1.0,1.0\n");
 }
 
 #[test]
 fn trec_form_has_a_block_for_each_system() {
     let line = "ir-eval -q --qrels qrels --metrics mrr@10,precision@5 --format trec base=base tuned=tuned";
-    let report = folder().run(line).stdout();
+    let report = two_systems().run(line).stdout();
     assert!(report.starts_with("runid                 \tall\tbase\nnum_q                 \tall\t8\n"), "{report}");
     assert_eq!(report.matches("P_5                   \tall\t0.2000\n").count(), 2);
     assert!(report.ends_with("recip_rank_cut_10     \tall\t1.0000\nP_5                   \tall\t0.2000\n"), "{report}");
@@ -51,7 +37,7 @@ fn trec_form_has_a_block_for_each_system() {
 #[test]
 fn programs_get_every_test() {
     let line = "ir-eval -q --qrels qrels --metrics mrr@10,recall@10 --format json base=base tuned=tuned";
-    let report = folder().run(line).json();
+    let report = two_systems().run(line).json();
     let comparison = &report["systems"][1]["comparison"]["mrr@10"];
     assert_eq!((&comparison["p_holm"], &comparison["wilcoxon_p"]), (&(4.0 / 256.0).into(), &(2.0 / 256.0).into()));
     assert_eq!(comparison["effect_size"], serde_json::Value::Null, "all differences are the same");

@@ -70,7 +70,7 @@ fn queries_that_are_missing_or_have_nothing_relevant_are_counted() {
 }
 
 /// Two systems on 8 queries: the second finds every document first, the first finds it second.
-fn two_systems() -> Folder {
+pub(crate) fn two_systems() -> Folder {
     let folder = Folder::new();
     let (mut qrels, mut base, mut tuned) = (String::from("query-id\tcorpus-id\tscore\n"), String::new(), String::new());
     for n in 0..8 {

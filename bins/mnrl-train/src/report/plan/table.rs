@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use embtune_cli::{duration, grouped};
+
 use super::estimate::{Memory, Plan};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let grouped = |number: u64| grouped(number.to_string());
         writeln!(f, "{:<16}{:>15}", "epochs", self.epochs)?;
         for (name, number) in [
             ("steps", self.steps),
@@ -44,33 +45,10 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Digits in threes: `12,345`.
-fn grouped(digits: String) -> String {
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Hours and minutes, or minutes and seconds: nobody plans by the second of an hour.
-fn duration(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::estimate::tests::{costs, steps};
     use super::super::plan;
-    use super::*;
 
     #[test]
     fn a_person_can_read_it() {
@@ -97,18 +75,6 @@ total                        13 MB
 available                 1,024 MB: it fits
 ";
         assert_eq!(plan.to_string(), expected);
-    }
-
-    #[test]
-    fn numbers_are_grouped_and_times_are_short() {
-        assert_eq!(
-            ["1", "123", "1234", "123456", "1234567"].map(|n| grouped(n.into())).join(" "),
-            "1 123 1,234 123,456 1,234,567"
-        );
-        assert_eq!(
-            [0.4, 59.6, 3599.0, 3600.0, 90_061.0].map(duration).join(", "),
-            "0 s, 1 min 0 s, 59 min 59 s, 1 h 0 min, 25 h 1 min"
-        );
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! What the tests of encoders share.
+
+use embtune_cli::Device;
+use embtune_encode::{Options, Precision};
+use embtune_model::AnyModelDir;
+
+/// On the CPU, with the model's own settings.
+pub(crate) fn options(model: &AnyModelDir) -> Options<'static> {
+    Options {
+        prompt: "",
+        max_seq_length: None,
+        normalize: model.normalizes(),
+        precision: Precision::Fp32,
+        batch_tokens: None,
+        device: Device::Cpu,
+        threads: 2,
+        watch: false,
+        ort_library: None,
+    }
+}
