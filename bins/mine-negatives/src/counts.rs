@@ -1,6 +1,6 @@
 //! What happened, for the notice at the end.
 
-use crate::reason::Reason;
+use crate::choice::reason::Reason;
 
 /// Counts over a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -1,21 +1,13 @@
 //! Adds hard negatives to training pairs.
 
-mod choose;
+mod choice;
 mod cli;
 mod corpus;
 mod counts;
-mod known;
-mod limits;
-mod look;
 mod miner;
-mod queries;
-mod reason;
-mod record;
+mod pairs;
 mod run;
 mod search;
-mod source;
-mod texts;
-mod withheld;
 
 use std::process::ExitCode;
 

@@ -9,15 +9,15 @@ use embtune_text::Shingles;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::choose::Chooser;
+use crate::choice::choose::Chooser;
+use crate::choice::look::{Looked, Query, Rules};
+use crate::corpus::withheld::Withheld;
 use crate::corpus::{Corpus, hash};
 use crate::counts::Counts;
-use crate::known::Known;
-use crate::look::{Looked, Query, Rules};
-use crate::queries::Rows;
-use crate::record::{self, Place};
+use crate::pairs::known::Known;
+use crate::pairs::queries::Rows;
+use crate::pairs::record::{self, Place};
 use crate::search::Search;
-use crate::withheld::Withheld;
 
 /// Hits in memory at once: 64 MiB of them, also where a large group makes the search go deep.
 const MAX_HITS: usize = 4 << 20;

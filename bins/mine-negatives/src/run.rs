@@ -9,18 +9,18 @@ use embtune_tensors::{Embeddings, check_same_space};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::choose::Chooser;
+use crate::choice::choose::Chooser;
+use crate::choice::limits::Limits;
+use crate::choice::look::Rules;
 use crate::cli::Cli;
 use crate::corpus::Corpus;
+use crate::corpus::withheld::Withheld;
 use crate::counts::Counts;
-use crate::known::Known;
-use crate::limits::Limits;
-use crate::look::Rules;
 use crate::miner::{Job, Miner};
-use crate::queries::Queries;
+use crate::pairs::known::Known;
+use crate::pairs::queries::Queries;
+use crate::pairs::source::Source;
 use crate::search::Search;
-use crate::source::Source;
-use crate::withheld::Withheld;
 
 /// Pairs that are searched for in one pass over the corpus.
 const BATCH: usize = 1024;

@@ -3,9 +3,7 @@
 mod checkpoint;
 mod cli;
 mod data;
-mod dev;
 mod distributed;
-mod environment;
 mod loss;
 mod network;
 mod report;

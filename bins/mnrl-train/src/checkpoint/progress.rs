@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::dev::{Evaluation, Tracker};
+use crate::training::dev::{Evaluation, Tracker};
 
 /// Version of the layout of checkpoints.
 const VERSION: u64 = 1;

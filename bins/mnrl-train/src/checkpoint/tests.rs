@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::progress::tests::progress;
 use super::{Checkpoint, Checkpoints, Progress, bytes};
-use crate::dev::Evaluation;
+use crate::training::dev::Evaluation;
 
 const F32: (Kind, Device) = (Kind::Float, Device::Cpu);
 

@@ -3,6 +3,7 @@
 mod data;
 mod distributed;
 mod engine;
+pub(crate) mod environment;
 mod loss;
 mod optimizer;
 mod training;
@@ -20,7 +21,7 @@ pub(crate) use optimizer::OptimizerArgs;
 pub(crate) use training::TrainingArgs;
 
 use crate::checkpoint::CheckpointArgs;
-use crate::dev::DevArgs;
+use crate::training::dev::DevArgs;
 use crate::weights::merge::MergeBase;
 
 const SECTIONS: &str = "\

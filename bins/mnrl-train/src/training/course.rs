@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::checkpoint::{Checkpoint, Progress, SavedTensor};
 use crate::cli::Cli;
-use crate::dev::Tracker;
 use crate::distributed::Team;
+use crate::training::dev::Tracker;
 use crate::training::learner::Learner;
 
 /// Where a training stands.

@@ -1,6 +1,7 @@
 //! The way of a batch through the network and into the weights, and the course of all of them.
 
 pub(crate) mod course;
+pub(crate) mod dev;
 pub(crate) mod grad_cache;
 pub(crate) mod keys;
 pub(crate) mod learner;

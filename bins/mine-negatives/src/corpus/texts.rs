@@ -10,7 +10,7 @@ use anyhow::bail;
 use embtune_cli::Session;
 use embtune_records::{Document, ReadError, Records};
 
-use crate::source::Source;
+use crate::pairs::source::Source;
 
 /// Bytes that are read at a time: most documents are shorter.
 const BUFFER_BYTES: usize = 4096;

@@ -3,8 +3,8 @@
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
+use crate::choice::look::Candidate;
 use crate::cli::Sampling;
-use crate::look::Candidate;
 
 /// How negatives are chosen from candidates.
 pub(crate) struct Chooser {

@@ -6,8 +6,8 @@ use std::path::Path;
 use embtune_cli::Session;
 use embtune_records::{Document, Lines, Split};
 
+use crate::choice::reason::Reason;
 use crate::corpus::hash;
-use crate::reason::Reason;
 
 /// The held-out split, and the documents of a list.
 #[derive(Debug, Default)]

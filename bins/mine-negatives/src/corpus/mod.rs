@@ -1,5 +1,8 @@
 //! The documents: their vectors, and what is known of their texts.
 
+mod texts;
+pub(crate) mod withheld;
+
 use std::path::Path;
 
 use anyhow::bail;
@@ -8,10 +11,10 @@ use embtune_records::Document;
 use embtune_tensors::{ById, Embeddings};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::reason::Reason;
-use crate::source::Source;
-use crate::texts::{Texts, Walk};
-use crate::withheld::Withheld;
+use crate::choice::reason::Reason;
+use crate::corpus::texts::{Texts, Walk};
+use crate::corpus::withheld::Withheld;
+use crate::pairs::source::Source;
 
 /// What is held of a document; texts and groups are compared by hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use embtune_search::Hit;
 use embtune_text::Shingles;
 
+use crate::choice::limits::Limits;
+use crate::choice::reason::Reason;
 use crate::cli::Sampling;
 use crate::corpus::Corpus;
-use crate::known::Positive;
-use crate::limits::Limits;
-use crate::reason::Reason;
+use crate::pairs::known::Positive;
 
 /// A document that may be a negative.
 #[derive(Debug, Clone, Copy, PartialEq)]

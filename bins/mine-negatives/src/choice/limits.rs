@@ -2,8 +2,8 @@
 
 use anyhow::ensure;
 
+use crate::choice::reason::Reason;
 use crate::cli::ChoiceArgs;
-use crate::reason::Reason;
 
 /// With a limit that drops the best candidates, this many times as many are looked at (as sentence-transformers does).
 const MORE_CANDIDATES: usize = 10;

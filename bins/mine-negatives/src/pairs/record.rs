@@ -3,9 +3,9 @@
 use embtune_records::{Pair, decimal};
 use serde_json::{Value, json};
 
+use crate::choice::look::Candidate;
+use crate::choice::reason::Reason;
 use crate::corpus::Corpus;
-use crate::look::Candidate;
-use crate::reason::Reason;
 
 /// Where the positive stands.
 #[derive(Debug, Clone, Copy)]

@@ -12,9 +12,9 @@ use embtune_records::{JudgedQuery, Judgments};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor, no_grad};
 
-use crate::dev::DevArgs;
-use crate::dev::texts::{Source, Texts};
 use crate::loss::unit;
+use crate::training::dev::DevArgs;
+use crate::training::dev::texts::{Source, Texts};
 
 /// Documents in one product: enough that its cost hides that of the rest.
 const CORPUS_BLOCK: usize = 16_384;

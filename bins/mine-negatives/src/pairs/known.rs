@@ -6,7 +6,7 @@ use embtune_cli::Session;
 use embtune_records::Pair;
 
 use crate::corpus::{Corpus, hash};
-use crate::source::Source;
+use crate::pairs::source::Source;
 
 /// A document that answers a query, as a pair says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
