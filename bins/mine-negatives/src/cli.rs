@@ -89,11 +89,11 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) records: RecordArgs,
 
-    /// Vectors of the queries, by anchor_id
+    /// Vectors of the queries, by anchor_id; or a pattern of file names
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) queries: PathBuf,
 
-    /// Vectors of the documents, by positive_id
+    /// Vectors of the documents, by positive_id; or a pattern such as 'corpus-*.safetensors'
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) corpus: PathBuf,
 

@@ -113,16 +113,7 @@ impl Session {
     /// # Errors
     /// Inputs that the graph does not take, a device that fails.
     pub fn run(&mut self, inputs: &[(&str, Tensor<'_>)]) -> Result<Vec<Output>, EngineError> {
-        let mut values: Vec<(String, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
-        for (name, tensor) in inputs {
-            let value = match *tensor {
-                Tensor::I64(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
-                Tensor::I32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
-                Tensor::F32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
-            };
-            values.push(((*name).to_owned(), value));
-        }
-        let results = self.inner.run(values)?;
+        let results = self.inner.run(values(inputs)?)?;
         let read = |name: &String| -> Result<Output, EngineError> {
             let value = &results[name.as_str()];
             let shape = |dims: &ort::value::Shape| dims.iter().map(|size| *size as usize).collect();
@@ -134,4 +125,27 @@ impl Session {
         };
         self.outputs.iter().map(read).collect()
     }
+
+    /// Runs the graph on named inputs and shows the elements of its first output, f32, where they lie: large ones are
+    /// better not copied.
+    ///
+    /// # Errors
+    /// Inputs that the graph does not take, an output of another type, a device that fails.
+    pub fn look<T>(&mut self, inputs: &[(&str, Tensor<'_>)], look: impl FnOnce(&[f32]) -> T) -> Result<T, EngineError> {
+        let results = self.inner.run(values(inputs)?)?;
+        let (_, data) = results[self.outputs[0].as_str()].try_extract_tensor::<f32>()?;
+        Ok(look(data))
+    }
+}
+
+/// Inputs as ONNX Runtime takes them.
+fn values<'a>(inputs: &[(&str, Tensor<'a>)]) -> Result<Vec<(String, SessionInputValue<'a>)>, EngineError> {
+    let value = |tensor| -> ort::Result<SessionInputValue<'a>> {
+        Ok(match tensor {
+            Tensor::I64(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
+            Tensor::I32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
+            Tensor::F32(data, shape) => TensorRef::from_array_view((shape, data))?.into(),
+        })
+    };
+    inputs.iter().map(|(name, tensor)| Ok(((*name).to_owned(), value(*tensor)?))).collect()
 }

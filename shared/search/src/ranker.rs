@@ -1,21 +1,22 @@
 //! Where a document stands among all others.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use embtune_cli::Device;
 use embtune_metrics::trec_order;
-use embtune_ort_engine::{EngineError, Output};
 use embtune_tensors::Embeddings;
-use rayon::prelude::*;
 
-use crate::product::Product;
-use crate::rows::{Form, QUERY_BLOCK, blocks};
+use crate::product::Products;
+use crate::rows::Form;
 use crate::{SearchError, Similarity};
 
 /// Counts the documents that stand before a given one: for ranks that are too deep for a list of hits.
 pub struct Ranker {
-    product: Product,
+    products: Products,
     similarity: Similarity,
 }
 
@@ -30,7 +31,7 @@ impl Ranker {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        Ok(Self { product: Product::new(device, threads, ort_library, embtune_onnx::products)?, similarity })
+        Ok(Self { products: Products::new(device, threads, ort_library)?, similarity })
     }
 
     /// The rank, from 1, that one document has for each query, in the order of [`crate::Searcher::top_k`].
@@ -59,42 +60,33 @@ impl Ranker {
         }
         let form = Form::new(self.similarity, dim, dim);
         let (queries, width) = (form.queries(queries), form.width());
-        // The documents' own scores by the same product, so that equal vectors have equal scores.
-        let mut scores = vec![0.0; documents.len()];
-        for block in blocks(corpus) {
-            let asked: Vec<usize> = (0..documents.len()).filter(|query| block.contains(&documents[*query])).collect();
-            let rows = form.block(corpus, block.clone())?;
-            for asked in asked.chunks(QUERY_BLOCK) {
-                let vectors: Vec<f32> =
-                    asked.iter().flat_map(|query| &queries[query * width..(query + 1) * width]).copied().collect();
-                let found = self.products(&vectors, &rows, width)?;
-                for (query, found) in asked.iter().zip(found.chunks_exact(block.len())) {
-                    scores[*query] = found[documents[*query] - block.start];
-                }
-            }
-        }
-        let mut ranks = vec![1; documents.len()];
-        for block in blocks(corpus) {
-            let rows = form.block(corpus, block.clone())?;
-            for first in (0..documents.len()).step_by(QUERY_BLOCK) {
-                let range = first..documents.len().min(first + QUERY_BLOCK);
-                let found = self.products(&queries[range.start * width..range.end * width], &rows, width)?;
-                let found = found.par_chunks_exact(block.len()).zip(range.clone());
-                ranks[range].par_iter_mut().zip(found).for_each(|(rank, (found, query))| {
-                    *rank += before(found, &block, documents[query], scores[query], corpus);
-                });
-            }
-        }
-        Ok(ranks)
-    }
+        // The documents' own scores by the same products, so that equal vectors have equal scores.
+        let mut rows: Vec<(usize, usize)> = documents.iter().copied().zip(0..).collect();
+        rows.sort_unstable();
+        let inside = |block: &Range<usize>| {
+            let place = |row: usize| rows.partition_point(|(document, _)| *document < row);
+            &rows[place(block.start)..place(block.end)]
+        };
+        let vector = |query: usize| &queries[query * width..(query + 1) * width];
+        let own = |block: &Range<usize>| inside(block).iter().flat_map(|(_, query)| vector(*query)).copied().collect();
+        let scores = Mutex::new(vec![0.0; documents.len()]);
+        self.products.each(form, own, corpus, |number, block, found| {
+            let (document, query) = inside(&block)[number];
+            scores.lock().unwrap_or_else(PoisonError::into_inner)[query] = found[document - block.start];
+        })?;
 
-    /// Scores, `[queries, rows]`.
-    fn products(&mut self, queries: &[f32], rows: &[f32], dim: usize) -> Result<Vec<f32>, SearchError> {
-        let outputs = self.product.run(queries, rows, dim, &[])?;
-        match <[Output; 1]>::try_from(outputs) {
-            Ok([Output::F32(scores, _)]) => Ok(scores),
-            _ => Err(EngineError::Run("the graph of products gave other outputs than it declares".into()).into()),
-        }
+        let scores = scores.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let ranks: Vec<AtomicUsize> = documents.iter().map(|_| AtomicUsize::new(1)).collect();
+        self.products.each(
+            form,
+            |_| Cow::Borrowed(&*queries),
+            corpus,
+            |query, block, found| {
+                let before = before(found, &block, documents[query], scores[query], corpus);
+                ranks[query].fetch_add(before, Ordering::Relaxed);
+            },
+        )?;
+        Ok(ranks.into_iter().map(AtomicUsize::into_inner).collect())
     }
 }
 

@@ -8,11 +8,6 @@ use rayon::prelude::*;
 
 use crate::{SearchError, Similarity};
 
-/// Corpus vectors in one product: enough that reading them is hidden behind it.
-const CORPUS_BLOCK: usize = 16_384;
-/// Queries in one product; with [`CORPUS_BLOCK`] the scores take 32 MiB.
-pub(crate) const QUERY_BLOCK: usize = 512;
-
 /// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
 const SMALLEST_NORM: f32 = 1e-12;
 
@@ -99,10 +94,15 @@ impl Form {
     }
 }
 
-/// The parts in which a corpus is compared.
-pub(crate) fn blocks(corpus: &Embeddings) -> impl Iterator<Item = Range<usize>> {
-    let len = corpus.len();
-    (0..len).step_by(CORPUS_BLOCK).map(move |start| start..len.min(start + CORPUS_BLOCK))
+/// The parts in which a corpus is compared: of one file each, and no longer than `most`.
+///
+/// Those of a file are as equal as they can be: the product of a small remainder would add in another order, and equal
+/// vectors would have scores that differ.
+pub(crate) fn blocks(corpus: &Embeddings, most: usize) -> impl Iterator<Item = Range<usize>> {
+    corpus.files().flat_map(move |rows| {
+        let size = rows.len().div_ceil(rows.len().div_ceil(most).max(1)).max(1);
+        rows.clone().step_by(size).map(move |start| start..rows.end.min(start + size))
+    })
 }
 
 /// The sum of squares: not finite when a number is not, or when the sum is too large for an f32.

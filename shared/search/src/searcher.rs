@@ -1,16 +1,17 @@
 //! The loop over blocks.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_metrics::{Hit, Ties, TopK};
-use embtune_ort_engine::{EngineError, Output, Tensor};
+use embtune_ort_engine::{EngineError, Output, Session, Tensor};
 use embtune_tensors::{Embeddings, TensorsError};
 use rayon::prelude::*;
 
 use crate::Similarity;
-use crate::product::Product;
-use crate::rows::{Form, QUERY_BLOCK, blocks};
+use crate::product::{Products, QUERY_BLOCK, Sessions, with_inputs};
+use crate::rows::{Form, blocks};
 
 /// Why a search cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,8 @@ pub enum SearchError {
 
 /// Finds nearest vectors on one device.
 pub struct Searcher {
-    product: Product,
+    products: Products,
+    lists: Sessions,
     similarity: Similarity,
     ties: Ties,
     dim: usize,
@@ -45,8 +47,9 @@ impl Searcher {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        let product = Product::new(device, threads, ort_library, embtune_onnx::top_k)?;
-        Ok(Self { product, similarity, ties: Ties::default(), dim: usize::MAX })
+        let products = Products::new(device, threads, ort_library)?;
+        let lists = Sessions::new(embtune_onnx::top_k, 1);
+        Ok(Self { products, lists, similarity, ties: Ties::default(), dim: usize::MAX })
     }
 
     /// The same with another order of equal scores; the default is trec_eval's.
@@ -63,7 +66,7 @@ impl Searcher {
 
     /// The device that runs the products.
     pub fn device(&self) -> Device {
-        self.product.device()
+        self.products.engine().device()
     }
 
     /// The `k` nearest corpus vectors of every query, falling by score, equal ones by their ids.
@@ -84,19 +87,54 @@ impl Searcher {
         assert!(queries.len().is_multiple_of(dim), "queries are no whole number of vectors");
         let form = Form::new(self.similarity, dim, self.dim);
         let prepared = form.queries(queries);
-        let width = form.width();
-        let mut best = TopK::new(queries.len() / dim, k, |index| corpus.id(index)).breaking_ties(self.ties);
-        for block in blocks(corpus) {
-            let rows = form.block(corpus, block.clone())?;
-            for (number, queries) in prepared.chunks(QUERY_BLOCK * width).enumerate() {
-                let first = number * QUERY_BLOCK;
-                let range = first..first + queries.len() / width;
-                best.add(range, block.clone(), |n| self.run(queries, &rows, width, n))?;
-            }
+        let best = TopK::new(queries.len() / dim, k, |index| corpus.id(index)).breaking_ties(self.ties);
+        if self.device() == Device::Cpu {
+            self.add_scores(&best, form, &prepared, corpus)?;
+        } else {
+            self.add_lists(&best, form, &prepared, corpus)?;
         }
         let hits = best.into_hits();
         // A product is not yet a distance.
         if self.similarity == Similarity::Euclidean { self.rescore(queries, corpus, hits, k) } else { Ok(hits) }
+    }
+
+    /// Chooses among all scores, by as many threads as make them.
+    fn add_scores<'c>(
+        &mut self,
+        best: &TopK<impl Fn(usize) -> &'c str + Sync>,
+        form: Form,
+        queries: &[f32],
+        corpus: &Embeddings,
+    ) -> Result<(), SearchError> {
+        self.products.each(
+            form,
+            |_| Cow::Borrowed(queries),
+            corpus,
+            |query, rows, scores| {
+                best.add_scores(query, rows.start, scores);
+            },
+        )
+    }
+
+    /// Lets the device choose among the scores of each block: reading all of them back would cost more.
+    fn add_lists<'c>(
+        &mut self,
+        best: &TopK<impl Fn(usize) -> &'c str>,
+        form: Form,
+        queries: &[f32],
+        corpus: &Embeddings,
+    ) -> Result<(), SearchError> {
+        let width = form.width();
+        let session = &mut self.lists.of(width, self.products.engine())?[0];
+        for block in blocks(corpus, self.products.block()) {
+            let rows = form.block(corpus, block.clone())?;
+            for (number, queries) in queries.chunks(QUERY_BLOCK * width).enumerate() {
+                let first = number * QUERY_BLOCK;
+                let range = first..first + queries.len() / width;
+                best.add(range, block.clone(), |n| list(session, queries, &rows, width, n))?;
+            }
+        }
+        Ok(())
     }
 
     /// Orders hits anew by these vectors, and keeps `k` of each query: for hits that were found with coarser vectors of
@@ -128,20 +166,22 @@ impl Searcher {
         });
         rescored.collect()
     }
+}
 
-    /// Runs the graph: scores and row indices, `[queries, k]`, falling by score.
-    fn run(
-        &mut self,
-        queries: &[f32],
-        rows: &[f32],
-        dim: usize,
-        k: usize,
-    ) -> Result<(Vec<f32>, Vec<i64>), SearchError> {
-        let outputs = self.product.run(queries, rows, dim, &[("k", Tensor::I64(&[k as i64], &[1]))])?;
-        match <[Output; 2]>::try_from(outputs) {
-            Ok([Output::F32(scores, _), Output::I64(indices, _)]) => Ok((scores, indices)),
-            _ => Err(EngineError::Run("the search graph gave other outputs than it declares".into()).into()),
-        }
+/// The `k` best of a block: scores and row indices, `[queries, k]`, falling by score.
+fn list(
+    session: &mut Session,
+    queries: &[f32],
+    rows: &[f32],
+    dim: usize,
+    k: usize,
+) -> Result<(Vec<f32>, Vec<i64>), SearchError> {
+    let outputs = with_inputs(queries, rows, dim, |[queries, corpus]| {
+        session.run(&[queries, corpus, ("k", Tensor::I64(&[k as i64], &[1]))])
+    })?;
+    match <[Output; 2]>::try_from(outputs) {
+        Ok([Output::F32(scores, _), Output::I64(indices, _)]) => Ok((scores, indices)),
+        _ => Err(EngineError::Run("the search graph gave other outputs than it declares".into()).into()),
     }
 }
 
@@ -155,4 +195,38 @@ pub fn gather(file: &Embeddings, rows: impl Iterator<Item = usize>) -> Result<Ve
         vectors.extend_from_slice(&file.finite_rows_f32(row..row + 1)?);
     }
     Ok(vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, VectorType};
+
+    use super::*;
+
+    /// What a device does is done here by the CPU.
+    #[test]
+    fn lists_of_blocks_give_what_all_scores_give() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = EmbeddingsWriter::new(folder.path(), 8, VectorType::F32).unwrap();
+        // Few different vectors: ties are everywhere.
+        let rows: Vec<[f32; 8]> =
+            (0..5000_u32).map(|row| std::array::from_fn(|n| (((row * 7) >> n) & 3) as f32)).collect();
+        for (index, row) in rows.iter().enumerate() {
+            writer.push(&format!("d{}", index * 17 % 5003), row).unwrap();
+        }
+        let path = folder.path().join("c");
+        writer.finish(EmbeddingsMeta::default(), &mut File::create(&path).unwrap()).unwrap();
+        let corpus = Embeddings::open(&path).unwrap();
+        let queries = rows[1..600].concat();
+
+        let mut searcher = Searcher::new(Device::Cpu, 2, Similarity::Dot, None).unwrap();
+        let form = Form::new(Similarity::Dot, 8, 8);
+        let top = || TopK::new(599, 20, |index| corpus.id(index));
+        let (scores, lists) = (top(), top());
+        searcher.add_scores(&scores, form, &queries, &corpus).unwrap();
+        searcher.add_lists(&lists, form, &queries, &corpus).unwrap();
+        assert_eq!(scores.into_hits(), lists.into_hits());
+    }
 }

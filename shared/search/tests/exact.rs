@@ -99,3 +99,47 @@ fn ranks_are_places_in_the_whole_list() {
         }
     }
 }
+
+#[test]
+fn several_files_are_searched_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queries, corpus) = (random(5, 16, 3), random(9000, 16, 4));
+    let q = write(directory.path(), "q", &queries);
+    let whole = write(directory.path(), "d", &corpus);
+    // One file is larger than a block, one is empty.
+    for (part, rows) in [(0, 0..10), (1, 10..10), (2, 10..7000), (3, 7000..9000)] {
+        let mut writer = EmbeddingsWriter::new(directory.path(), 16, VectorType::F32).unwrap();
+        for row in rows {
+            writer.push(&format!("d{row:05}"), &corpus[row]).unwrap();
+        }
+        let path = directory.path().join(format!("part-{part}"));
+        writer.finish(EmbeddingsMeta::default(), &mut File::create(path).unwrap()).unwrap();
+    }
+    let parts = Embeddings::open(&directory.path().join("part-*")).unwrap();
+    assert_eq!(parts.len(), 9000);
+    assert!(parts.ids().eq(whole.ids()));
+    assert_eq!(parts.rows_f32(5..8000), whole.rows_f32(5..8000));
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
+    for similarity in [Similarity::Cosine, Similarity::Euclidean] {
+        let mut searcher = Searcher::new(Device::Cpu, 2, similarity, None).unwrap();
+        let (a, b) = (search(&mut searcher, &q, &whole, 30), search(&mut searcher, &q, &parts, 30));
+        for (a, b) in a.concat().iter().zip(b.concat()) {
+            assert!(a.index == b.index && near(a.score, b.score), "{a:?} {b:?}");
+        }
+    }
+    let vectors = gather(&q, 0..5).unwrap();
+    let mut ranker = Ranker::new(Device::Cpu, 2, Similarity::Cosine, None).unwrap();
+    let mut ranks = |corpus| ranker.ranks(&vectors, corpus, &[0, 12, 6999, 7000, 8999]).unwrap();
+    assert_eq!(ranks(&whole), ranks(&parts));
+}
+
+#[test]
+fn numbers_that_are_too_large_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let large = write(directory.path(), "large", &[vec![1.0, 0.0], vec![1e25, 1e25]]);
+    for similarity in [Similarity::Cosine, Similarity::Dot, Similarity::Euclidean] {
+        let mut searcher = Searcher::new(Device::Cpu, 1, similarity, None).unwrap();
+        let error = searcher.top_k(&[1.0, 0.0], &large, 1).unwrap_err().to_string();
+        assert!(error.ends_with("large: the squares of a vector's elements are too large to be summed"), "{error}");
+    }
+}

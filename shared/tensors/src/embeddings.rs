@@ -12,14 +12,13 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ids::Ids;
-use crate::numbers::{check_offsets, i64_at};
-use crate::{TensorFile, TensorsError, VectorType};
+use crate::TensorsError;
+use crate::embeddings_file::EmbeddingsFile;
 
 /// Version of the layout; files of another one are refused.
 pub(crate) const VERSION: u32 = 1;
@@ -54,152 +53,141 @@ pub struct EmbeddingsMeta {
     pub chunked: u64,
 }
 
-/// A mapped file of vectors.
+/// Mapped vectors: a file, or several as if they were one.
 pub struct Embeddings {
-    file: TensorFile,
-    /// Of a file that holds vectors only.
-    ids: Option<Ids>,
-    meta: Option<EmbeddingsMeta>,
-    stored: VectorType,
-    len: usize,
-    dim: usize,
+    name: String,
+    files: Vec<EmbeddingsFile>,
+    /// The row at which each file begins, and the number of all rows.
+    starts: Vec<usize>,
 }
 
 impl Embeddings {
-    /// Opens a file and checks its layout and ids.
+    /// Opens a file, or all files whose names match a pattern (`corpus-*.safetensors`), in the order of their names.
     ///
-    /// Any safetensors file with these tensors is taken; the metadata may be missing (vectors made elsewhere).
+    /// A file is X.npy with the ids in X.ids, one a line: f32, f16 or packed bits (u8) `[N, D]`; or else any
+    /// safetensors file with these tensors, without metadata when it was made elsewhere. 8 bytes of memory a vector
+    /// are needed for a moment, to see that ids differ.
     ///
     /// # Errors
-    /// A damaged file, an unknown version, ids that are not UTF-8, empty or double.
+    /// A pattern that nothing matches, a damaged file, an unknown version, ids that are not UTF-8, empty or double,
+    /// files that do not belong together.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
-        let file = TensorFile::open(path)?;
-        let refuse = |what: String| TensorsError::content(file.name(), what);
-        let vectors = file.require("embeddings")?;
-        let (&[len, columns], Some(stored)) = (vectors.shape, VectorType::of(vectors.dtype)) else {
-            let found = format!("{:?} {:?}", vectors.dtype, vectors.shape);
-            return Err(refuse(format!(
-                "tensor \"embeddings\" must be F32, F16, BF16, I8 or U8 [N, D], found {found}"
-            )));
-        };
-        if stored == VectorType::Int8 && file.typed("scales", Dtype::F32, 1)?.shape[0] != len {
-            return Err(refuse(format!("{len} vectors but another number of scales")));
-        }
-        let offsets = file.typed("ids.offsets", Dtype::I64, 1)?;
-        let bytes = file.typed("ids.bytes", Dtype::U8, 1)?;
-        if offsets.shape[0] != len + 1 {
-            return Err(refuse(format!("{len} vectors but {} ids", offsets.shape[0].saturating_sub(1))));
-        }
-        check_offsets("ids.offsets", offsets.bytes, bytes.bytes.len()).map_err(refuse)?;
-        let meta: Option<EmbeddingsMeta> = match file.metadata("embtune") {
-            None => None,
-            Some(json) => Some(serde_json::from_str(json).map_err(|error| refuse(format!("metadata: {error}")))?),
-        };
-        if let Some(meta) = &meta
-            && meta.version != VERSION
-        {
-            return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
-        }
-        let embeddings = Self { meta, stored, len, dim: stored.dim(columns), file, ids: None };
+        let files = matches(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut starts = vec![0];
+        starts.extend(files.iter().scan(0, |rows, file| {
+            *rows += file.len();
+            Some(*rows)
+        }));
+        let name = if files.len() == 1 { files[0].name().to_owned() } else { path.display().to_string() };
+        let embeddings = Self { name, files, starts };
+        embeddings.check_files()?;
         embeddings.check_ids()?;
         Ok(embeddings)
     }
 
-    /// Opens vectors that NumPy has written, f32, f16 or packed bits (u8) `[N, D]`, with a file of their ids, one a line.
-    ///
-    /// # Errors
-    /// A damaged file, another type or shape, another number of ids, ids that are not UTF-8, empty or double.
-    pub fn open_npy(vectors: &Path, ids: &Path) -> Result<Self, TensorsError> {
-        let file = TensorFile::open_npy(vectors)?;
-        let tensor = file.require("embeddings")?;
-        let refuse = |what: String| TensorsError::content(file.name(), what);
-        let (&[len, columns], Some(stored)) = (tensor.shape, VectorType::of(tensor.dtype)) else {
-            return Err(refuse(format!("expected an array [N, D], found {:?} {:?}", tensor.dtype, tensor.shape)));
-        };
-        if stored == VectorType::Int8 {
-            return Err(refuse("int8 without the scales of its rows\nhint: safetensors holds both".into()));
-        }
-        let ids = Ids::read(ids)?;
-        if ids.len() != len {
-            return Err(refuse(format!("{len} vectors but {} ids in {}", ids.len(), ids.name())));
-        }
-        let embeddings = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Some(ids) };
-        embeddings.check_ids()?;
-        Ok(embeddings)
-    }
-
-    fn check_ids(&self) -> Result<(), TensorsError> {
-        let mut seen = HashSet::with_capacity(self.len);
-        for index in 0..self.len {
-            let refuse = |what: &str| TensorsError::content(self.file.name(), format!("id of vector {index} {what}"));
-            let id = std::str::from_utf8(self.id_bytes(index)).map_err(|_| refuse("is not UTF-8"))?;
-            if id.is_empty() {
-                return Err(refuse("is empty"));
+    /// Refuses files of different models or sizes.
+    fn check_files(&self) -> Result<(), TensorsError> {
+        let mut filled = self.files.iter().filter(|file| file.len() > 0);
+        let Some(first) = filled.next() else { return Ok(()) };
+        for file in filled {
+            let differ = |what: &str| TensorsError::Space(format!("{} and {} {what}", first.name(), file.name()));
+            if file.dim() != first.dim() {
+                return Err(differ(&format!("have vectors of {} and {} elements", first.dim(), file.dim())));
             }
-            if !seen.insert(id) {
-                return Err(refuse(&format!("is not the first \"{id}\": ids must differ")));
+            if let (Some(a), Some(b)) = (first.meta(), file.meta()) {
+                if (&a.model, &a.pooling) != (&b.model, &b.pooling) {
+                    return Err(differ("were made by different models"));
+                }
+                if (&a.role, &a.prompt) != (&b.role, &b.prompt) {
+                    return Err(differ("were made with different roles or prompts"));
+                }
             }
         }
         Ok(())
     }
 
-    fn id_bytes(&self, index: usize) -> &[u8] {
-        if let Some(ids) = &self.ids {
-            return ids.get(index).as_bytes();
+    fn check_ids(&self) -> Result<(), TensorsError> {
+        let hash = |row: usize| xxh3_64(self.id(row).as_bytes());
+        let mut hashes: Vec<u64> = (0..self.len()).map(hash).collect();
+        hashes.sort_unstable();
+        let double: HashSet<u64> = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        drop(hashes);
+        if double.is_empty() {
+            return Ok(());
         }
-        let (Some(offsets), Some(bytes)) = (self.file.get("ids.offsets"), self.file.get("ids.bytes")) else {
-            return &[];
-        };
-        let range = i64_at(offsets.bytes, index) as usize..i64_at(offsets.bytes, index + 1) as usize;
-        bytes.bytes.get(range).unwrap_or_default()
+        // Equal hashes are no proof.
+        let mut seen = HashSet::new();
+        match (0..self.len()).find(|row| double.contains(&hash(*row)) && !seen.insert(self.id(*row))) {
+            None => Ok(()),
+            Some(row) => {
+                let (file, index) = self.place(row);
+                let what = format!("id of vector {index} is not the first \"{}\": ids must differ", self.id(row));
+                Err(TensorsError::content(file.name(), what))
+            }
+        }
     }
 
-    /// The file's name, for messages.
+    /// The file of a row, and the row inside it. Of a row past the last: the last file.
+    fn place(&self, row: usize) -> (&EmbeddingsFile, usize) {
+        let file = self.starts[1..self.files.len()].partition_point(|end| *end <= row);
+        (&self.files[file], row - self.starts[file])
+    }
+
+    /// The file's name, or the pattern, for messages.
     pub fn name(&self) -> &str {
-        self.file.name()
+        &self.name
     }
 
     /// Number of vectors.
     pub fn len(&self) -> usize {
-        self.len
+        self.starts[self.files.len()]
     }
 
     /// Whether there are no vectors.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Elements of a vector: of bits, their number.
     pub fn dim(&self) -> usize {
-        self.dim
+        self.files.iter().find(|file| file.len() > 0).unwrap_or(&self.files[0]).dim()
     }
 
-    /// How the vectors were made; absent in files from elsewhere.
+    /// How the vectors were made, as the first file has it; absent in files from elsewhere.
     pub fn meta(&self) -> Option<&EmbeddingsMeta> {
-        self.meta.as_ref()
+        self.files[0].meta()
     }
 
     /// Id of a vector; empty when `index` is out of range.
     pub fn id(&self, index: usize) -> &str {
-        std::str::from_utf8(self.id_bytes(index)).unwrap_or_default()
+        let (file, row) = self.place(index);
+        file.id(row)
     }
 
     /// The ids in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        (0..self.len).map(|index| self.id(index))
+        self.files.iter().flat_map(|file| (0..file.len()).map(|row| file.id(row)))
     }
 
-    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so; see [`VectorType`] for the others.
+    /// The rows of each file.
+    pub fn files(&self) -> impl Iterator<Item = Range<usize>> {
+        self.starts.windows(2).map(|ends| ends[0]..ends[1])
+    }
+
+    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so and in one file; see
+    /// [`VectorType`](crate::VectorType) for the others.
     ///
     /// # Panics
     /// When the range goes past the last vector.
     pub fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
-        let slice = |name: &str, row_bytes: usize| {
-            self.file.get(name).map_or(&[][..], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
-        };
-        let row_bytes = self.file.get("embeddings").map_or(0, |tensor| tensor.shape[1] * tensor.dtype.bitsize() / 8);
-        let scales = if self.stored == VectorType::Int8 { slice("scales", size_of::<f32>()) } else { &[] };
-        self.stored.load(slice("embeddings", row_bytes), scales, self.dim)
+        let (file, start) = self.place(rows.start);
+        let held = file.len() - start;
+        if rows.len() <= held {
+            return file.rows_f32(start..start + rows.len());
+        }
+        let mut vectors = file.rows_f32(start..file.len()).into_owned();
+        vectors.extend_from_slice(&self.rows_f32(rows.start + held..rows.end));
+        vectors.into()
     }
 
     /// Vectors as f32, as [`rows_f32`](Self::rows_f32) gives them, when all numbers are finite.
@@ -212,13 +200,65 @@ impl Embeddings {
     pub fn finite_rows_f32(&self, rows: Range<usize>) -> Result<Cow<'_, [f32]>, TensorsError> {
         let start = rows.start;
         let vectors = self.rows_f32(rows);
-        let broken = vectors.chunks_exact(self.dim.max(1)).position(|row| row.iter().any(|x| !x.is_finite()));
+        let broken = vectors.chunks_exact(self.dim().max(1)).position(|row| row.iter().any(|x| !x.is_finite()));
         match broken {
             None => Ok(vectors),
             Some(row) => {
                 let what = format!("the vector of \"{}\" holds NaN or infinity", self.id(start + row));
-                Err(TensorsError::content(self.name(), what))
+                Err(TensorsError::content(self.place(start + row).0.name(), what))
             }
         }
+    }
+}
+
+/// The files that a path names: itself, or what it matches as a pattern.
+fn matches(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
+    let name = path.display().to_string();
+    if path.exists() || !name.contains(['*', '?', '[']) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let refuse = |what: String| TensorsError::content(&name, what);
+    let found = glob::glob(&name).map_err(|error| refuse(error.to_string()))?;
+    let found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| refuse(error.to_string()))?;
+    if found.is_empty() { Err(refuse("no file has such a name".into())) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::{EmbeddingsWriter, VectorType};
+
+    fn write(path: &Path, ids: &[&str], dim: usize, model: &str) {
+        let mut writer = EmbeddingsWriter::new(path.parent().unwrap(), dim, VectorType::F32).unwrap();
+        for id in ids {
+            writer.push(id, &vec![1.0; dim]).unwrap();
+        }
+        let meta = EmbeddingsMeta { model: model.into(), ..EmbeddingsMeta::default() };
+        writer.finish(meta, &mut File::create(path).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn files_of_one_pattern_belong_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let refused = |second: (&[&str], usize, &str)| {
+            write(&path("b-1"), &["x", "y"], 2, "m");
+            write(&path("b-2"), second.0, second.1, second.2);
+            Embeddings::open(&path("b-*")).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(refused((&["z"], 2, "m")), "");
+        assert!(
+            refused((&["z", "y"], 2, "m")).ends_with("b-2: id of vector 1 is not the first \"y\": ids must differ")
+        );
+        assert!(refused((&["z"], 3, "m")).ends_with("b-2 have vectors of 2 and 3 elements"));
+        assert!(refused((&["z"], 2, "n")).ends_with("b-2 were made by different models"));
+        assert_eq!(refused((&[], 3, "n")), "", "of no vectors nothing differs");
+        let error = Embeddings::open(&path("c-*")).err().unwrap().to_string();
+        assert!(error.ends_with("c-*: no file has such a name"), "{error}");
+        // A name that looks like a pattern is a name first.
+        write(&path("b-[12]"), &["only"], 2, "m");
+        assert_eq!(Embeddings::open(&path("b-[12]")).unwrap().ids().collect::<Vec<_>>(), ["only"]);
     }
 }

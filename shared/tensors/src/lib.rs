@@ -11,6 +11,7 @@ mod by_id;
 mod checkpoint;
 mod column;
 mod embeddings;
+mod embeddings_file;
 mod embeddings_writer;
 mod error;
 mod file;

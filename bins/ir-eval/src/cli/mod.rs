@@ -52,9 +52,10 @@ pub(crate) struct InputArgs {
     /// Systems to measure; the others are compared with the first
     ///
     /// NAME=QUERIES,CORPUS takes two files of vectors, as `embed` writes them, or X.npy with the ids in X.ids, one a
-    /// line. NAME=QUERIES,CORPUS,FULL finds four times the hits in CORPUS, whose vectors may be quantised, and orders
-    /// them by the vectors in FULL. NAME=MODEL takes a model directory, which embeds --queries and --corpus. NAME=RUN
-    /// takes a TREC run.
+    /// line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
+    /// be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times the hits in CORPUS, whose vectors may be
+    /// quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model directory, which embeds --queries
+    /// and --corpus. NAME=RUN takes a TREC run.
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 

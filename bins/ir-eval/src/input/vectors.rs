@@ -42,13 +42,10 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// Opens files of vectors, X.npy with the ids in X.ids.
+    /// Opens files of vectors.
     pub(crate) fn open(queries: &Path, corpus: &Path, full: Option<&Path>) -> anyhow::Result<Self> {
-        let open = |path: &Path| -> anyhow::Result<Embeddings> {
-            let is_npy = path.extension().is_some_and(|extension| extension == "npy");
-            Ok(if is_npy { Embeddings::open_npy(path, &path.with_extension("ids"))? } else { Embeddings::open(path)? })
-        };
-        Ok(Self { queries: open(queries)?, corpus: open(corpus)?, full: full.map(open).transpose()? })
+        let full = full.map(Embeddings::open).transpose()?;
+        Ok(Self { queries: Embeddings::open(queries)?, corpus: Embeddings::open(corpus)?, full })
     }
 
     fn check(&self) -> anyhow::Result<()> {

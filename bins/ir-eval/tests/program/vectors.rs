@@ -69,3 +69,18 @@ fn threads_do_not_change_the_bytes() {
     folder.run("ir-eval --qrels qrels s=q,c --threads 4 --run four").done();
     assert_eq!(folder.read("one"), folder.read("four"));
 }
+
+#[test]
+fn a_corpus_in_several_files_is_one_corpus() {
+    let folder = folder();
+    folder.write_vectors("part-1", "document", &[("d1", &[5.0, 0.0]), ("d2", &[0.0, 0.5])]);
+    folder.write_vectors("part-2", "document", &[("d3", &[1.0, 1.0]), ("d4", &[1.0, 1.0])]);
+    folder.run("ir-eval --qrels qrels s=q,c --run whole").done();
+    folder.run("ir-eval --qrels qrels s=q,part-* --run parts").done();
+    assert_eq!(folder.read("whole"), folder.read("parts"));
+    folder.write_vectors("part-3", "document", &[("d1", &[1.0, 1.0])]);
+    let refused = folder.run("ir-eval --qrels qrels s=q,part-*").refusal();
+    assert!(refused.contains("part-3: id of vector 0 is not the first \"d1\": ids must differ"), "{refused}");
+    let refused = folder.run("ir-eval --qrels qrels s=q,gone-*").refusal();
+    assert!(refused.contains("gone-*: no file has such a name"), "{refused}");
+}

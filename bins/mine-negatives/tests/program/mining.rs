@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use embtune_tests::Folder;
 
-use crate::plane::{MINE, pair, plane};
+use crate::plane::{MINE, at, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
@@ -164,4 +164,21 @@ fn a_pipe_gives_what_a_file_gives() {
     let piped = folder.run(MINE).stdin(pairs).stdout();
     assert_eq!(piped, folder.run(&format!("{MINE} pairs.jsonl")).stdout());
     assert_eq!(piped.lines().count(), 2);
+}
+
+#[test]
+fn a_corpus_in_several_files_is_one_corpus() {
+    let folder = plane();
+    let parts = [0..3_u8, 3..4, 4..10];
+    for (number, documents) in parts.into_iter().enumerate() {
+        let vectors: Vec<_> = documents.map(|n| (format!("d{n}"), at(10.0 * f32::from(n)))).collect();
+        let rows: Vec<(&str, &[f32])> = vectors.iter().map(|(id, vector)| (id.as_str(), &vector[..])).collect();
+        folder.write_vectors(&format!("part-{number}"), "document", &rows);
+    }
+    folder.write("pairs.jsonl", [pair("q0", "d0"), pair("q14", "d5"), pair("q90", "d9")].concat());
+    let mine = |corpus: &str| {
+        let command = format!("mine-negatives -q --queries q --corpus {corpus} --texts corpus.jsonl -n 5");
+        folder.run(&format!("{command} --exact-ranks pairs.jsonl")).stdout()
+    };
+    assert_eq!(mine("part-?"), mine("c"));
 }

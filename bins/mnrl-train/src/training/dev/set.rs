@@ -135,7 +135,7 @@ impl DevSet {
         let queries = cat(&vectors)?.f_split(QUERY_BLOCK, 0).map_err(TorchError::from)?;
 
         let depth = self.metric.k.map_or(self.corpus.len(), NonZeroUsize::get);
-        let mut best = TopK::new(self.queries.len(), depth, |index| self.corpus.id(index));
+        let best = TopK::new(self.queries.len(), depth, |index| self.corpus.id(index));
         let (mut block, mut start) = (Vec::new(), 0);
         for (batch, rows) in self.corpus.batches() {
             block.push(self.vectors(&self.corpus, batch.start, encode(rows)?)?);
