@@ -13,34 +13,71 @@ use rayon::prelude::*;
 use crate::SearchError;
 use crate::rows::{Form, blocks};
 
-/// Queries in one product.
-pub(crate) const QUERY_BLOCK: usize = 512;
-/// Documents in a product of a CPU's worker: the scores take 4 MiB, which stay near its core.
-const CPU_BLOCK: usize = 2048;
-/// Documents in a product of a device that wants more at once: the scores take 32 MiB.
-const DEVICE_BLOCK: usize = 16_384;
+/// How much is multiplied at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blocks {
+    pub(crate) queries: usize,
+    documents: usize,
+    /// Products at the same time.
+    workers: usize,
+}
 
-/// A graph of embtune-onnx that takes `queries` and `corpus`, with its sessions.
+impl Blocks {
+    /// A CPU's worker has scores of 4 MiB, which stay near its core. Another device gets all queries of a pass, so
+    /// that documents are sent to it once, and two workers: one sends while the other multiplies.
+    fn on(device: Device, threads: usize) -> Self {
+        match device {
+            Device::Cpu => Self { queries: 512, documents: 2048, workers: threads },
+            _ => Self { queries: 8192, documents: 16_384, workers: 2 },
+        }
+    }
+}
+
+/// A graph of embtune-onnx that takes `queries` and `corpus`, with a session for each worker.
 pub(crate) struct Sessions {
     graph: fn(usize) -> Vec<u8>,
-    count: usize,
+    blocks: Blocks,
     /// Made for the vectors' size when that is first known.
     made: Option<(usize, Vec<Session>)>,
 }
 
 impl Sessions {
-    /// So many sessions of one thread each; `graph` makes the graph for a vector size.
-    pub(crate) fn new(graph: fn(usize) -> Vec<u8>, count: usize) -> Self {
-        Self { graph, count, made: None }
+    /// Sessions of one thread each; `graph` makes the graph for a vector size.
+    pub(crate) fn new(graph: fn(usize) -> Vec<u8>, blocks: Blocks) -> Self {
+        Self { graph, blocks, made: None }
     }
 
-    pub(crate) fn of(&mut self, dim: usize, engine: &Engine) -> Result<&mut [Session], SearchError> {
+    fn of(&mut self, dim: usize, engine: &Engine) -> Result<&mut [Session], SearchError> {
         if self.made.as_ref().is_none_or(|(size, _)| *size != dim) {
             let onnx = (self.graph)(dim);
             let graph = Graph { onnx: &onnx, weights_folder: None };
-            self.made = Some((dim, engine.sessions(graph, self.count, 1)?));
+            self.made = Some((dim, engine.sessions(graph, self.blocks.workers, 1)?));
         }
         Ok(self.made.as_mut().map_or(&mut [], |(_, sessions)| sessions))
+    }
+
+    /// Gives every block of a corpus to a worker, with its session, and the vectors ready for products.
+    ///
+    /// Workers take block after block: reading the vectors of one is hidden behind the products of another, and nobody
+    /// waits for the slowest.
+    ///
+    /// # Errors
+    /// Corpus vectors that are not finite, those of `work`.
+    pub(crate) fn sweep(
+        &mut self,
+        engine: &Engine,
+        form: Form,
+        corpus: &Embeddings,
+        work: impl Fn(&mut Session, Range<usize>, &[f32]) -> Result<(), SearchError> + Sync,
+    ) -> Result<(), SearchError> {
+        let waiting = Mutex::new(blocks(corpus, self.blocks.documents));
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        self.of(form.width(), engine)?.par_iter_mut().try_for_each(|session| {
+            while let Some(block) = next() {
+                work(session, block.clone(), &form.block(corpus, block)?)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -58,6 +95,7 @@ pub(crate) fn with_inputs<T>(
 /// All scores, seen once and never held together.
 pub(crate) struct Products {
     engine: Engine,
+    blocks: Blocks,
     sessions: Sessions,
 }
 
@@ -68,8 +106,8 @@ impl Products {
     /// No library, or a device that cannot run.
     pub(crate) fn new(device: Device, threads: usize, ort_library: Option<&Path>) -> Result<Self, SearchError> {
         let engine = Engine::start(device, ort_library)?;
-        let workers = if engine.device() == Device::Cpu { threads } else { 1 };
-        Ok(Self { engine, sessions: Sessions::new(embtune_onnx::products, workers) })
+        let blocks = Blocks::on(engine.device(), threads);
+        Ok(Self { engine, blocks, sessions: Sessions::new(embtune_onnx::products, blocks) })
     }
 
     /// What the sessions run on.
@@ -77,16 +115,12 @@ impl Products {
         &self.engine
     }
 
-    /// Documents in a product.
-    pub(crate) fn block(&self) -> usize {
-        if self.engine.device() == Device::Cpu { CPU_BLOCK } else { DEVICE_BLOCK }
+    pub(crate) fn blocks(&self) -> Blocks {
+        self.blocks
     }
 
     /// Shows the scores of queries with every document: `queries` gives those of a block, and `visit` gets the number of
     /// one, the block, and its scores there. Many threads call both at the same time.
-    ///
-    /// On the CPU each worker takes block after block with a session of its own: reading the vectors of one is hidden
-    /// behind the products of another, and nobody waits for the slowest.
     ///
     /// # Errors
     /// Corpus vectors that are not finite, a device that fails.
@@ -97,24 +131,15 @@ impl Products {
         corpus: &Embeddings,
         visit: impl Fn(usize, Range<usize>, &[f32]) + Sync,
     ) -> Result<(), SearchError> {
-        let dim = form.width();
-        let waiting = Mutex::new(blocks(corpus, self.block()));
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        self.sessions.of(dim, &self.engine)?.par_iter_mut().try_for_each(|session| {
-            while let Some(block) = next() {
-                let queries = queries(&block);
-                if queries.is_empty() {
-                    continue;
-                }
-                let rows = form.block(corpus, block.clone())?;
-                for (number, queries) in queries.chunks(QUERY_BLOCK * dim).enumerate() {
-                    let look = |scores: &[f32]| {
-                        for (query, scores) in scores.chunks_exact(block.len()).enumerate() {
-                            visit(number * QUERY_BLOCK + query, block.clone(), scores);
-                        }
-                    };
-                    with_inputs(queries, &rows, dim, |inputs| session.look(&inputs, look))?;
-                }
+        let (dim, most) = (form.width(), self.blocks.queries);
+        self.sessions.sweep(&self.engine, form, corpus, |session, block, rows| {
+            for (number, queries) in queries(&block).chunks(most * dim).enumerate() {
+                let look = |scores: &[f32]| {
+                    for (query, scores) in scores.chunks_exact(block.len()).enumerate() {
+                        visit(number * most + query, block.clone(), scores);
+                    }
+                };
+                with_inputs(queries, rows, dim, |inputs| session.look(&inputs, look))?;
             }
             Ok(())
         })

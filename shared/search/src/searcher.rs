@@ -10,8 +10,8 @@ use embtune_tensors::{Embeddings, TensorsError};
 use rayon::prelude::*;
 
 use crate::Similarity;
-use crate::product::{Products, QUERY_BLOCK, Sessions, with_inputs};
-use crate::rows::{Form, blocks};
+use crate::product::{Products, Sessions, with_inputs};
+use crate::rows::Form;
 
 /// Why a search cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ impl Searcher {
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
         let products = Products::new(device, threads, ort_library)?;
-        let lists = Sessions::new(embtune_onnx::top_k, 1);
+        let lists = Sessions::new(embtune_onnx::top_k, products.blocks());
         Ok(Self { products, lists, similarity, ties: Ties::default(), dim: usize::MAX })
     }
 
@@ -119,22 +119,20 @@ impl Searcher {
     /// Lets the device choose among the scores of each block: reading all of them back would cost more.
     fn add_lists<'c>(
         &mut self,
-        best: &TopK<impl Fn(usize) -> &'c str>,
+        best: &TopK<impl Fn(usize) -> &'c str + Sync>,
         form: Form,
         queries: &[f32],
         corpus: &Embeddings,
     ) -> Result<(), SearchError> {
-        let width = form.width();
-        let session = &mut self.lists.of(width, self.products.engine())?[0];
-        for block in blocks(corpus, self.products.block()) {
-            let rows = form.block(corpus, block.clone())?;
-            for (number, queries) in queries.chunks(QUERY_BLOCK * width).enumerate() {
-                let first = number * QUERY_BLOCK;
+        let (width, most) = (form.width(), self.products.blocks().queries);
+        self.lists.sweep(self.products.engine(), form, corpus, |session, block, rows| {
+            for (number, queries) in queries.chunks(most * width).enumerate() {
+                let first = number * most;
                 let range = first..first + queries.len() / width;
-                best.add(range, block.clone(), |n| list(session, queries, &rows, width, n))?;
+                best.add(range, block.clone(), |n| list(session, queries, rows, width, n))?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Orders hits anew by these vectors, and keeps `k` of each query: for hits that were found with coarser vectors of

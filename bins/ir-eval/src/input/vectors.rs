@@ -12,8 +12,8 @@ use embtune_tensors::{Embeddings, check_same_space};
 
 use super::examine::{check_same_documents, judged_rows};
 
-/// Queries that are searched in one pass over the corpus: bounds what is copied of their file.
-const BATCH: usize = 4096;
+/// Queries that are searched in one pass over the corpus: bounds what is copied of their file. More than a test set has.
+const BATCH: usize = 8192;
 
 /// Hits that are found with coarse vectors for each one that is kept after a look at the full ones
 /// (sentence-transformers' `semantic_search_faiss` has 2, its documentation of quantisation 4).
