@@ -59,7 +59,7 @@ run   := runs/$(NAME)
 tuned := $(run)/model
 base  := $(wildcard $(MODEL))# nothing, if it is a Hugging Face name
 
-stages := $(demo_stages) pairs $(if $(MINE),base.corpus anchors base.anchors mined) shards train \
+stages := $(demo_stages) pairs $(if $(MINE),base.corpus base.anchors mined) shards train \
   base.queries $(if $(MINE),,base.corpus) tuned.queries tuned.corpus report report-json
 
 # The key stays in the environment. Replies are paid for: the journal is nobody's output, so nothing here deletes it.
@@ -69,11 +69,6 @@ generator := $(if $(ask_llm),--generator openai --llm $(LLM) --journal $(run)/re
 pairs.inputs  = $(CORPUS)
 pairs.outputs = $(run)/pairs.jsonl
 pairs.command = $(BIN)/docs2queries $(generator) -n $(QUERIES_PER_DOCUMENT) --seed $(SEED) $(CORPUS) -o $(pairs.outputs)
-
-anchors.inputs  = $(pairs.outputs)
-anchors.outputs = $(run)/anchors.jsonl
-anchors.stdout  = $(anchors.outputs)
-anchors.command = make/anchors.py $(pairs.outputs)
 
 # What is held out is no negative of a training pair either.
 split := $(if $(QUERIES),,--holdout $(HOLDOUT))
@@ -99,13 +94,13 @@ train.command = $(BIN)/mnrl-train --model $(MODEL) --out $(tuned) --overwrite --
   --batch-size $(BATCH_SIZE) --learning-rate $(LEARNING_RATE) --warmup-steps $(WARMUP_STEPS) --seed $(SEED) \
   --device $(DEVICE) --resume $(TRAIN_FLAGS) $(run)/train.safetensors
 
-# $(call embedding,STAGE,FILES OF THE MODEL,MODEL,ROLE,TEXTS)
+# $(call embedding,STAGE,FILES OF THE MODEL,MODEL,ROLE,TEXTS,FLAGS)
 define embedding
 $1.inputs  = $2 $5
 $1.outputs = $(run)/$1.safetensors
-$1.command = $(BIN)/embed --model $3 --role $4 --device $(DEVICE) $(EMBED_FLAGS) $5 -o $(run)/$1.safetensors
+$1.command = $(BIN)/embed --model $3 --role $4 --device $(DEVICE) $(EMBED_FLAGS) $6 $5 -o $(run)/$1.safetensors
 endef
-$(eval $(call embedding,base.anchors,$(base),$(MODEL),query,$(anchors.outputs)))
+$(eval $(call embedding,base.anchors,$(base),$(MODEL),query,$(pairs.outputs),--field anchor --id anchor_id))
 $(eval $(call embedding,base.queries,$(base),$(MODEL),query,$(queries)))
 $(eval $(call embedding,base.corpus,$(base),$(MODEL),document,$(CORPUS)))
 $(eval $(call embedding,tuned.queries,$(tuned),$(tuned),query,$(queries)))

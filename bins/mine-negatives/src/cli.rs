@@ -10,8 +10,7 @@ use embtune_search::Similarity;
 const SECTIONS: &str = "\
 Vectors:
   A pair names its query with anchor_id and its document with positive_id; both need a vector:
-    jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl |
-      embed --model DIR --role query -o queries.safetensors
+    embed --model DIR --role query --field anchor --id anchor_id pairs.jsonl -o queries.safetensors
     embed --model DIR --role document corpus.jsonl -o corpus.safetensors
   A pair that lacks an id or a vector is a bad record (--on-error).
 

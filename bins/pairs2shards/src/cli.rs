@@ -39,8 +39,7 @@ Guide model:
   --loss gist leaves out what another model, the guide, finds as near as the positive. Its vectors
   go into the shard, and training needs no second model:
       embed --model GUIDE --role document corpus.jsonl -o gc.safetensors
-      jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl |
-        embed --model GUIDE --role query -o gq.safetensors
+      embed --model GUIDE --role query --field anchor --id anchor_id pairs.jsonl -o gq.safetensors
   A pair that names no vector, or one that is not there, is a bad record (--on-error). The vectors
   take 2 bytes an element, for every text of every pair.
 

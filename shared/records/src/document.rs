@@ -33,10 +33,15 @@ impl Document {
     }
 
     /// A document that need not have a text, but has a string in each of `fields`; without fields, one of BEIR's form.
+    /// Where another field than `_id` is named as the `id`, its value becomes that of `_id`.
     ///
     /// # Errors
     /// No id, or a field that is missing or no string, by name.
-    pub fn from_fields(object: Object, fields: &[String]) -> Result<Self, FieldError> {
+    pub fn from_fields(mut object: Object, id_field: Option<&str>, fields: &[String]) -> Result<Self, FieldError> {
+        if let Some(name) = id_field {
+            let value = optional_id(&object, &[name])?.ok_or_else(|| missing(&[name]))?;
+            object.insert(ID[0].into(), value.into());
+        }
         if fields.is_empty() {
             return Self::from_object(object);
         }
@@ -138,7 +143,7 @@ mod tests {
     fn named_fields_are_needed_and_the_text_is_not() {
         let read = |value: Value, fields: &[&str]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-            Document::from_fields(value.as_object().unwrap().clone(), &fields).map_err(|error| error.to_string())
+            Document::from_fields(value.as_object().unwrap().clone(), None, &fields).map_err(|error| error.to_string())
         };
         let value = json!({"id": 1, "body": "b", "n": 2, "none": null, "title": 3});
         let document = read(value.clone(), &["body"]).unwrap();
@@ -146,6 +151,11 @@ mod tests {
         assert_eq!(read(value.clone(), &["body", "n"]).unwrap_err(), "field \"n\" must be a string, found a number");
         assert_eq!(read(value.clone(), &["none"]).unwrap_err(), "no field \"none\"");
         assert_eq!(read(json!({"body": ""}), &["body"]).unwrap_err(), "no field \"_id\"");
+        let named = |value: Value| Document::from_fields(value.as_object().unwrap().clone(), Some("n"), &["b".into()]);
+        let document = named(json!({"_id": "old", "b": "", "n": 7})).unwrap();
+        assert_eq!(document.id(), "7");
+        assert_eq!(document.into_object()["_id"], "7");
+        assert_eq!(named(json!({"_id": "old", "b": ""})).unwrap_err().to_string(), "no field \"n\"");
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! The stages of a run, as DESIGN 2 has them.
 
-use std::fmt::Write as _;
-
 use embtune_tests::Folder;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Flags that make a small model learn something from a few hundred pairs.
 const TRAINING: &str = "--epochs 6 --batch-size 16 --learning-rate 2e-3 --warmup-steps 4 --threads 1";
@@ -20,8 +18,7 @@ pub(crate) fn start(model: &str) -> Folder {
 pub(crate) fn whole(model: &str) -> Folder {
     let folder = start(model);
     folder.run("docs2queries --generator extractive -n 5 corpus.jsonl -o pairs.jsonl").done();
-    folder.write("anchors.jsonl", anchors(&folder.read("pairs.jsonl")));
-    embed(&folder, "BASE", "query", "anchors.jsonl", "anchors.safetensors");
+    embed(&folder, "BASE", "query", "--field anchor --id anchor_id pairs.jsonl", "anchors.safetensors");
     embed(&folder, "BASE", "document", "corpus.jsonl", "BASE.c.safetensors");
     let mine =
         "mine-negatives --device cpu --queries anchors.safetensors --corpus BASE.c.safetensors --texts corpus.jsonl";
@@ -41,14 +38,6 @@ pub(crate) fn whole(model: &str) -> Folder {
 
 fn embed(folder: &Folder, model: &str, role: &str, texts: &str, output: &str) {
     folder.run(&format!("embed --device cpu --model {model} --role {role} {texts} -o {output}")).done();
-}
-
-/// What `jq -c '{_id: .anchor_id, text: .anchor}'` makes of pairs.
-pub(crate) fn anchors(pairs: &str) -> String {
-    records(pairs).iter().fold(String::new(), |mut lines, pair| {
-        let _ = writeln!(lines, "{}", json!({"_id": pair["anchor_id"], "text": pair["anchor"]}));
-        lines
-    })
 }
 
 /// The records of JSON Lines.

@@ -7,7 +7,7 @@ use embtune_tests::Folder;
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::flow::{anchors, records, start};
+use crate::flow::{records, start};
 
 /// A folder with mined pairs of documents of which two each are parts of one; some queries stand in several documents.
 fn mined(flags: &str) -> Folder {
@@ -29,10 +29,9 @@ fn mined(flags: &str) -> Folder {
         format!("{pair}\n")
     });
     let pairs: String = pairs.collect();
-    folder.write("anchors.jsonl", anchors(&pairs));
     folder.write("pairs.jsonl", pairs);
-    for (role, texts) in [("query", "anchors"), ("document", "corpus")] {
-        folder.run(&format!("embed --device cpu --model BASE --role {role} {texts}.jsonl -o {role}")).done();
+    for (role, texts) in [("query", "--field anchor --id anchor_id pairs.jsonl"), ("document", "corpus.jsonl")] {
+        folder.run(&format!("embed --device cpu --model BASE --role {role} {texts} -o {role}")).done();
     }
     let mine = "mine-negatives --device cpu --queries query --corpus document --texts corpus.jsonl -n 4";
     folder.run(&format!("{mine} {flags} pairs.jsonl -o mined.jsonl")).done();

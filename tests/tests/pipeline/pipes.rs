@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use embtune_tests::Folder;
 
-use crate::flow::{anchors, records, start};
+use crate::flow::{records, start};
 
 /// A training that shows whether two ways lead to the same weights.
 const TRAIN: &str = "mnrl-train --device cpu --model BASE --batch-size 16 --epochs 1 --warmup-steps 0";
@@ -41,8 +41,9 @@ fn a_reader_may_leave_early() {
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
     folder.shell("for n in {1..100}; do cat pairs.jsonl; done > long.pairs.jsonl").done();
     folder.run("embed --device cpu --model BASE --role document corpus.jsonl -o c.safetensors").done();
-    let queries = folder.run("embed --device cpu --model BASE --role query -o q.safetensors");
-    queries.stdin(anchors(&folder.read("pairs.jsonl"))).done();
+    let queries =
+        "embed --device cpu --model BASE --role query --field anchor --id anchor_id pairs.jsonl -o q.safetensors";
+    folder.run(queries).done();
     for line in [
         "docs2queries --generator extractive long.jsonl | head -n 1",
         "embed --device cpu --model BASE --role document long.jsonl | head -n 1",

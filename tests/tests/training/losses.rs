@@ -10,17 +10,10 @@ pub(crate) fn scored() -> Folder {
     folder.copy_fixture("parity/tiny-bert", "BASE");
     folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
     folder.run("docs2queries --generator extractive -n 3 corpus.jsonl -o pairs.jsonl").done();
-    let anchors: String = folder
-        .read("pairs.jsonl")
-        .lines()
-        .map(|line| {
-            let pair: serde_json::Value = serde_json::from_str(line).unwrap();
-            format!("{}\n", serde_json::json!({"_id": pair["anchor_id"], "text": pair["anchor"]}))
-        })
-        .collect();
-    folder.write("anchors.jsonl", anchors);
-    for (texts, role, out) in [("anchors", "query", "q"), ("corpus", "document", "c")] {
-        folder.run(&format!("embed --device cpu --model BASE --role {role} {texts}.jsonl -o {out}.safetensors")).done();
+    for (texts, role, out) in
+        [("--field anchor --id anchor_id pairs.jsonl", "query", "q"), ("corpus.jsonl", "document", "c")]
+    {
+        folder.run(&format!("embed --device cpu --model BASE --role {role} {texts} -o {out}.safetensors")).done();
     }
     let files = "--queries q.safetensors --corpus c.safetensors";
     folder

@@ -14,6 +14,10 @@ pub(crate) struct InputArgs {
     #[arg(long = "field", value_name = "NAME", conflicts_with = "text")]
     pub(crate) fields: Vec<String>,
 
+    /// Field whose value becomes the id, instead of _id: anchor_id with --field anchor embeds the queries of pairs
+    #[arg(long, value_name = "NAME", conflicts_with = "text")]
+    pub(crate) id: Option<String>,
+
     /// Read lines of text; their ids are the line numbers
     #[arg(long)]
     pub(crate) text: bool,

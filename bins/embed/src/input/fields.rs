@@ -68,7 +68,7 @@ mod tests {
     fn whole(json: &str, names: &[&str]) -> String {
         let object: Object = serde_json::from_str(json).unwrap();
         let fields = Fields::new(names.iter().map(|name| (*name).to_owned()).collect());
-        fields.text(&Document::from_fields(object, &fields.0).unwrap()).whole().into_owned()
+        fields.text(&Document::from_fields(object, None, &fields.0).unwrap()).whole().into_owned()
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
                 self.reader = Some(Reader::new(input, self.args));
                 continue;
             };
-            let Some(result) = reader.next(self.count, &self.args.fields) else {
+            let Some(result) = reader.next(self.count, self.args) else {
                 self.reader = None;
                 continue;
             };
@@ -88,10 +88,11 @@ impl Reader {
         }
     }
 
-    fn next(&mut self, count: u64, fields: &[String]) -> Option<Result<Entry, ReadError>> {
+    fn next(&mut self, count: u64, args: &InputArgs) -> Option<Result<Entry, ReadError>> {
         match self {
             Self::Json(records) => Some(records.next()?.and_then(|object| {
-                let record = Document::from_fields(object, fields).map_err(|error| records.error(error.to_string()))?;
+                let record = Document::from_fields(object, args.id.as_deref(), &args.fields);
+                let record = record.map_err(|error| records.error(error.to_string()))?;
                 Ok(Entry { record, bytes: records.bytes() })
             })),
             Self::Text(lines) => {

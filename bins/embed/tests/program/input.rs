@@ -28,6 +28,18 @@ fn named_fields_are_joined_in_their_order() {
 }
 
 #[test]
+fn another_field_may_hold_the_id() {
+    let folder = with_model("tiny-bert");
+    folder.write("pairs", r#"{"anchor":"lift cells","positive":"p","anchor_id":"d1-q1","_id":"old"}"#);
+    folder.write("queries", r#"{"_id":"d1-q1","text":"lift cells"}"#);
+    assert_eq!(vectors(&folder, "--field anchor --id anchor_id pairs"), vectors(&folder, "queries"));
+    let record = embed(&folder, "--field anchor --id anchor_id pairs").records().remove(0);
+    assert_eq!((&record["_id"], &record["anchor_id"]), (&json!("d1-q1"), &json!("d1-q1")));
+    let message = embed(&folder, "--field anchor --id query_id pairs").refusal();
+    assert!(message.contains("pairs:1: no field \"query_id\""), "{message}");
+}
+
+#[test]
 fn records_without_a_named_field_cost_themselves() {
     let folder = with_model("tiny-bert");
     let lines = [

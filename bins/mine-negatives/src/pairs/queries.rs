@@ -34,4 +34,4 @@ impl<'a> Queries<'a> {
 
 const DOCUMENTS: &str = "positive_id is the _id of the document in --texts; embed all documents that pairs name";
 const EMBED: &str = "embed the queries of these pairs:\n      \
-    jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl | embed --model DIR --role query -o queries.safetensors";
+    embed --model DIR --role query --field anchor --id anchor_id pairs.jsonl -o queries.safetensors";

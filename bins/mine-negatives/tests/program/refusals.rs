@@ -20,15 +20,15 @@ fn about_record(line: &str) -> String {
 
 #[test]
 fn pairs_without_vectors() {
-    let jq = "jq -c '{_id: .anchor_id, text: .anchor}' pairs.jsonl | embed";
+    let embed = "embed --model DIR --role query --field anchor --id anchor_id pairs.jsonl";
     let message = about_record(r#"{"anchor":"a","positive":"p","positive_id":"d0"}"#);
     assert_says(&message, "bad:2: no field \"anchor_id\"");
-    assert_says(&message, jq);
+    assert_says(&message, embed);
     let message = about_record(r#"{"anchor":"a","positive":"p","anchor_id":"q0"}"#);
     assert_says(&message, "bad:2: no field \"positive_id\"");
     let message = about_record(&pair("q7", "d0"));
     assert_says(&message, "bad:2: no vector of query \"q7\" in q\n");
-    assert_says(&message, jq);
+    assert_says(&message, embed);
     assert_says(&about_record(&pair("q0", "x")), "bad:2: no vector of document \"x\" in c\n");
 }
 
