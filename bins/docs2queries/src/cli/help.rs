@@ -38,19 +38,22 @@ Journal:
   With --journal FILE each reply of the server is on disk before it is used. A second run with
   the same file takes the replies from there and asks only for what is missing, so an interrupted
   or failed run is continued by repeating its command. A reply is found again by the passage's
-  title and text, the prompt, the model and its parameters. A line that was cut off by a crash is
-  repaired. To ask again for one document, delete its line.
+  title and text, the prompt, the model and its parameters; documents with the same text share one.
+  A line that was cut off by a crash is repaired. To ask again for one document, delete its line
+  with reply. The form of the file is in embtune-formats(5).
 
 Cost:
   Before a request goes out, the most that it can cost is set aside: as many tokens as the
   request has bytes, and a reply of --max-completion-tokens (or the model's longest). When the
   answer is there, the tokens that the server counts take that place; if it counts none, what was
   set aside does. A request that was turned away costs nothing; one that timed out or broke off
-  counts in full. What is spent and set aside never exceeds --max-usd and --max-tokens. What the
-  journal says that its replies have cost counts too, so a repeated command has the same cap;
-  requests that a killed run had in flight are not known. When a cap is reached, nothing more is
-  asked, what is there is written, and the exit code is 1. A server that writes more than
-  --max-completion-tokens, or counts otherwise than it charges, can exceed a cap.
+  counts in full. What is spent and set aside never exceeds --max-usd and --max-tokens. With a
+  journal that holds over all runs with it, so a repeated command has the same cap: what is set
+  aside stands there, on disk, before the request goes out, and what a run had in flight when it
+  was killed (--concurrency and a quarter at most) counts in full from then on. What was paid
+  without a known price counts at today's. When a cap is reached, nothing more is asked, what is
+  there is written, and the exit code is 1. A server that writes more than --max-completion-tokens,
+  or counts otherwise than it charges, can exceed a cap.
 
   Prices are known of OpenAI's models at OpenAI (June 2026), without discounts for cached
   prompts; batches cost half. Elsewhere, and where they have changed, --price-in and --price-out
@@ -72,7 +75,8 @@ Batches:
   --batch uploads the requests that the journal has no reply to, in files of at most 50,000,
   waits, and writes the pairs. How far it got stands in the journal: the same command collects
   what an interrupted one has sent. What a batch had done when it expired is kept, and asked for
-  no more; the exit code is then 1, and the same command sends the rest. --emit-batch writes the
+  no more; the exit code is then 1, and the same command sends the rest. While batches are under
+  way, the same journal serves no requests one by one. --emit-batch writes the
   requests to a file for any other program that takes them, such as vllm run-batch, and
   --ingest-batch reads its results, with the same flags as before.
 

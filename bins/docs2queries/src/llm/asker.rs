@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
 
-use super::budget::{Budget, Spent, Tokens, about_of_prompt, about_of_reply, most_of_prompt};
+use super::budget::{Budget, Reservation, Tokens, about_of_prompt, about_of_reply, most_of_prompt};
 use super::client::{Failure, OpenAi, Verdict};
-use super::journal::{Journal, Key};
-use super::pace::Pace;
+use super::journal::{Cost, Journal, Key};
+use super::pace::{Pace, Permit};
 use super::reply::Reply;
 use super::retry::Retry;
+use super::under_way::UnderWay;
 use crate::documents::Passage;
 use crate::prompt::Prompt;
 
@@ -21,6 +22,7 @@ pub(crate) struct Asker {
     pub(crate) server: Option<Server>,
     pub(crate) prompt: Prompt,
     pub(crate) journal: Option<Arc<Journal>>,
+    pub(crate) under_way: UnderWay,
     /// Says true when nothing new shall be tried.
     pub(crate) stop: watch::Sender<bool>,
     /// What the user may want to hear meanwhile.
@@ -33,8 +35,11 @@ pub(crate) struct Server {
     pub(crate) pace: Arc<Pace>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) retry: Retry,
-    /// The most tokens of a reply; 0 where that is unknown, which is where there is no cap.
-    pub(crate) longest_reply: u64,
+    /// The most tokens of a reply, where that is known.
+    pub(crate) longest_reply: Option<u64>,
+    /// Requests that may stand in the journal before it is their turn to be sent: while the disk is busy with some, the
+    /// server is with others.
+    pub(crate) prepared: Semaphore,
 }
 
 /// What came of asking.
@@ -56,35 +61,124 @@ impl Asker {
     async fn answer(&self, passage: &Passage) -> Result<Answer, Failure> {
         let request = self.prompt.request(passage).map_err(failed)?;
         let key = Key::of(&request);
+        let _turn = match &self.journal {
+            Some(_) => Some(self.under_way.turn(key).await),
+            None => None,
+        };
         if let Some(body) = self.kept(key).await? {
             return Ok(Answer::Reply { reply: Reply::read(&body), from_journal: true });
         }
         let Some(server) = &self.server else { return Ok(Answer::NotAsked) };
+        let name = passage.name();
         let note = |text| {
             // Nobody listens any more when the run has failed.
-            let _ = self.notes.send(format!("document {}: {text}", passage.name()));
+            let _ = self.notes.send(format!("document {name}: {text}"));
         };
         let estimate = Estimate::of(&request, self.prompt.queries(), server.longest_reply);
-        let attempt = || server.attempt(&request, &estimate, &self.stop, &note);
-        let asked = server.retry.run(self.stop.subscribe(), note, attempt).await;
-        let (mut body, spent) = match asked {
-            Err(failure) if failure.verdict == Verdict::Cap => return Ok(Answer::NotAsked),
-            asked => asked?,
-        };
-        if let Some(journal) = &self.journal {
-            body = journal.put(key, &passage.name(), spent, &body).await.map_err(|error| {
-                // What comes after it could not be kept either.
-                self.stop.send_replace(true);
-                failed(error)
-            })?;
+        let attempt = || self.attempt(server, (key, &name), &request, &estimate, &note);
+        match server.retry.run(self.stop.subscribe(), note, attempt).await {
+            Ok(reply) => Ok(Answer::Reply { reply, from_journal: false }),
+            Err(failure) if failure.verdict == Verdict::Cap => Ok(Answer::NotAsked),
+            Err(failure) => Err(failure),
         }
-        Ok(Answer::Reply { reply: Reply::read(&body), from_journal: false })
     }
 
     /// The journal's reply, if there is one, from a thread that may wait for the disk.
     async fn kept(&self, key: Key) -> Result<Option<Value>, Failure> {
         let Some(journal) = self.journal.clone().filter(|journal| journal.has(key)) else { return Ok(None) };
         spawn_blocking(move || journal.get(key)).await.map_err(anyhow::Error::from).flatten().map_err(failed)
+    }
+
+    /// Sends a request once, when pace and budget let it go, and keeps the reply.
+    async fn attempt(
+        &self,
+        server: &Server,
+        (key, document): (Key, &str),
+        request: &Value,
+        estimate: &Estimate,
+        note: &impl Fn(String),
+    ) -> Result<Reply, Failure> {
+        let (reservation, permit) = self.admitted(server, key, estimate).await?;
+        match server.client.ask(request).await {
+            Ok(body) => {
+                let reply = Reply::read(&body);
+                permit.went_well(reply.usage.map(Tokens::total));
+                let used = reply.tokens(estimate.most);
+                reservation.used(used);
+                if let Some(journal) = &self.journal {
+                    let kept = journal.put(key, document, Cost::of(used, &server.budget), &body).await;
+                    kept.map_err(|error| self.cannot_keep(error))?;
+                }
+                Ok(reply)
+            }
+            Err(failure) => {
+                if failure.may_cost {
+                    // The journal says so already.
+                    reservation.used(estimate.most);
+                } else {
+                    self.turned_away(key, reservation);
+                }
+                if failure.verdict == Verdict::Run {
+                    // While the permit is held: nobody else shall send what cannot succeed.
+                    self.stop.send_replace(true);
+                }
+                if failure.is_refusal {
+                    let asked = if let Verdict::Retry(asked) = failure.verdict { asked } else { None };
+                    if let Some(allowed) = permit.was_refused(asked) {
+                        note(format!("the server has too much to do: {allowed} requests at once from now on"));
+                    }
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Waits until a request may be sent: its money is set aside, on disk too, and it is its turn.
+    async fn admitted(&self, server: &Server, key: Key, estimate: &Estimate) -> Result<(Reservation, Permit), Failure> {
+        let no_room = || Failure::new("the cap is reached", None, Verdict::Cap);
+        if server.budget.is_reached() {
+            // Without a place in the queue: all that come behind would wait for theirs.
+            return Err(no_room());
+        }
+        let mut stopped = self.stop.subscribe();
+        let _prepared = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return Err(Failure::stopped()),
+            prepared = server.prepared.acquire() => prepared.map_err(|error| failed(error.into()))?,
+        };
+        let Some(reservation) = server.budget.reserve(estimate.most).await else {
+            return Err(no_room());
+        };
+        if let Some(journal) = &self.journal {
+            let most = Cost::of(estimate.most, &server.budget);
+            let most = if server.longest_reply.is_some() { most } else { most.without_limit() };
+            if let Err(error) = journal.asked(key, most).await {
+                reservation.unused();
+                return Err(self.cannot_keep(error));
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => {
+                self.turned_away(key, reservation);
+                Err(Failure::stopped())
+            }
+            permit = server.pace.admit(estimate.about.total()) => Ok((reservation, permit)),
+        }
+    }
+
+    /// Gives back what was set aside for a request that cost nothing.
+    fn turned_away(&self, key: Key, reservation: Reservation) {
+        reservation.unused();
+        if let Some(journal) = &self.journal {
+            journal.turned_away(key);
+        }
+    }
+
+    /// A journal that takes no line; what comes after it could not be kept either.
+    fn cannot_keep(&self, error: anyhow::Error) -> Failure {
+        self.stop.send_replace(true);
+        failed(error)
     }
 }
 
@@ -97,63 +191,12 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Of a request for so many queries, whose reply is no longer than `longest_reply`; 0 is unknown.
-    pub(crate) fn of(request: &Value, queries: usize, longest_reply: u64) -> Self {
-        let about_of_reply = about_of_reply(queries).min(if longest_reply == 0 { u64::MAX } else { longest_reply });
+    /// Of a request for so many queries, whose reply is no longer than `longest_reply`, if that is known.
+    pub(crate) fn of(request: &Value, queries: usize, longest_reply: Option<u64>) -> Self {
+        let about_of_reply = about_of_reply(queries).min(longest_reply.unwrap_or(u64::MAX));
         Self {
             about: Tokens { input: about_of_prompt(request), output: about_of_reply },
-            most: Tokens { input: most_of_prompt(request), output: longest_reply },
-        }
-    }
-}
-
-impl Server {
-    /// Sends a request once, when pace and budget let it go.
-    async fn attempt(
-        &self,
-        request: &Value,
-        estimate: &Estimate,
-        stop: &watch::Sender<bool>,
-        note: &impl Fn(String),
-    ) -> Result<(Value, Spent), Failure> {
-        let no_room = || Failure::new("the cap is reached", None, Verdict::Cap);
-        if self.budget.is_reached() {
-            // Without a place in the queue: all that come behind would wait for theirs.
-            return Err(no_room());
-        }
-        let mut stopped = stop.subscribe();
-        let permit = tokio::select! {
-            biased;
-            _ = stopped.wait_for(|stop| *stop) => return Err(Failure::stopped()),
-            permit = self.pace.admit(estimate.about.total()) => permit,
-        };
-        let Some(reservation) = self.budget.reserve(estimate.most).await else {
-            return Err(no_room());
-        };
-        match self.client.ask(request).await {
-            Ok(body) => {
-                let usage = Reply::read(&body).usage;
-                permit.went_well(usage.map(Tokens::total));
-                Ok((body, reservation.used(usage)))
-            }
-            Err(failure) => {
-                if failure.may_cost {
-                    reservation.used(None);
-                } else {
-                    reservation.unused();
-                }
-                if failure.verdict == Verdict::Run {
-                    // While the permit is held: nobody else shall send what cannot succeed.
-                    stop.send_replace(true);
-                }
-                if failure.is_refusal {
-                    let asked = if let Verdict::Retry(asked) = failure.verdict { asked } else { None };
-                    if let Some(allowed) = permit.was_refused(asked) {
-                        note(format!("the server has too much to do: {allowed} requests at once from now on"));
-                    }
-                }
-                Err(failure)
-            }
+            most: Tokens { input: most_of_prompt(request), output: longest_reply.unwrap_or_default() },
         }
     }
 }

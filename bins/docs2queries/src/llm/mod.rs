@@ -13,13 +13,14 @@ mod progress;
 mod reply;
 mod requests;
 mod retry;
+mod under_way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use embtune_cli::{Outcome, Session};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use asker::{Asker, Server};
 use budget::{Budget, Caps, Price, Spent, Usd, longest_completion};
@@ -28,6 +29,7 @@ use flow::Flow;
 use journal::Journal;
 use pace::{Limits, Pace};
 use retry::Retry;
+use under_way::UnderWay;
 
 use crate::cli::Cli;
 use crate::documents::{Census, Corpus, Documents, documents};
@@ -42,6 +44,9 @@ const OF_CORPUS: u64 = 250_000;
 const FEWEST: u64 = 3;
 const MOST: u64 = 10;
 
+/// One request stands ready, in the journal, for so many in flight.
+const PREPARED: usize = 4;
+
 /// Runs the generator over the whole input, in the way that the flags ask for.
 ///
 /// # Errors
@@ -52,6 +57,7 @@ pub(crate) fn run(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
         return plan::print(&run);
     }
     if cli.batch.emit_batch {
+        run.no_open_batches()?;
         return batch::emit(&run);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -59,12 +65,13 @@ pub(crate) fn run(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
         runtime.block_on(batch::ingest(&run))?;
         return runtime.block_on(run.flow(None)?.run(run.documents()?));
     }
-    let server = run.server()?;
     if cli.batch.batch {
+        let server = run.server()?;
         runtime.block_on(batch::round_trip(&run, &server))?;
         return runtime.block_on(run.flow(None)?.run(run.documents()?));
     }
-    runtime.block_on(run.flow(Some(server))?.run(run.documents()?))
+    run.no_open_batches()?;
+    runtime.block_on(run.flow(Some(run.server()?))?.run(run.documents()?))
 }
 
 /// What every way of running needs.
@@ -92,7 +99,8 @@ impl<'a> Run<'a> {
         };
         ensure!(!cli.batch.batch || journal.is_some(), "--batch needs --journal: it outlives the wait for the server");
         // What is read twice: to choose the number of queries, and to say what is to come.
-        let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || cli.batch.batch;
+        let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();
+        let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || by_file;
         let corpus = if is_counted { Some(Corpus::spooled(cli, session)?) } else { Corpus::of_files(cli) };
         let census = corpus.as_ref().map(|corpus| corpus.count(cli, session)).transpose()?;
         let queries = match cli.queries_per_document {
@@ -123,6 +131,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Nothing is asked that a batch under way may bring.
+    fn no_open_batches(&self) -> anyhow::Result<()> {
+        let open = self.journal.as_ref().map_or(0, |journal| journal.open_batches().len());
+        ensure!(
+            open == 0,
+            "batches under way, whose requests would be paid for twice: {open}\nhint: --batch collects them"
+        );
+        Ok(())
+    }
+
     /// What is known of the price of tokens; half of it in batches.
     fn price(&self) -> anyhow::Result<Option<Price>> {
         let money = &self.cli.money;
@@ -132,11 +150,11 @@ impl<'a> Run<'a> {
         Ok(if is_batch && money.price_in.is_none() { price.map(Price::of_batches) } else { price })
     }
 
-    /// The account, and the most tokens of a reply.
+    /// The account, and the most tokens of a reply, if that is known.
     ///
     /// # Errors
     /// A cap of which nobody could say when it is reached.
-    fn budget(&self) -> anyhow::Result<(Arc<Budget>, u64)> {
+    fn budget(&self) -> anyhow::Result<(Arc<Budget>, Option<u64>)> {
         let price = self.price()?;
         let caps = Caps { usd: self.cli.money.max_usd.map(Usd::new), tokens: self.cli.money.max_tokens };
         ensure!(
@@ -152,7 +170,19 @@ impl<'a> Run<'a> {
             "with a cap, the longest reply of {} must be known\nhint: --max-completion-tokens",
             self.llm
         );
-        Ok((Arc::new(Budget::new(price, caps, self.spent_before())), longest.unwrap_or_default()))
+        let mut before = Spent::default();
+        if let Some(journal) = &self.journal {
+            let (open, count) = journal.unanswered(price, longest.unwrap_or_default());
+            before = journal.paid(price) + open;
+            if count > 0 && (caps.usd.is_some() || caps.tokens.is_some()) {
+                self.session.notice(format!(
+                    "requests of earlier runs that have no answer: {count}, counted as {} tokens, {}",
+                    open.tokens.total(),
+                    open.usd
+                ));
+            }
+        }
+        Ok((Arc::new(Budget::new(price, caps, before)), longest))
     }
 
     fn server(&self) -> anyhow::Result<Server> {
@@ -162,7 +192,9 @@ impl<'a> Run<'a> {
         let timeout = Duration::from_secs(self.cli.llm.timeout_secs);
         let client = OpenAi::new(self.address.clone(), timeout, Arc::clone(&pace))?;
         let (budget, longest_reply) = self.budget()?;
-        Ok(Server { client, pace, budget, retry: Retry { most: self.cli.llm.max_retries }, longest_reply })
+        let retry = Retry { most: self.cli.llm.max_retries };
+        let prepared = Semaphore::new(limits.concurrency.div_ceil(PREPARED));
+        Ok(Server { client, pace, budget, retry, longest_reply, prepared })
     }
 
     /// The way of the passages; without a server, from the journal alone.
@@ -174,6 +206,7 @@ impl<'a> Run<'a> {
             server,
             prompt: self.prompt()?,
             journal: self.journal.clone(),
+            under_way: UnderWay::default(),
             stop: watch::Sender::new(false),
             notes,
         };
@@ -181,11 +214,6 @@ impl<'a> Run<'a> {
         let concurrency = self.cli.llm.concurrency as usize;
         let passage_chars = self.cli.prompt.passage_chars;
         Ok(Flow::new((self.session, sink, total), (asker, said), filters, passage_chars, concurrency))
-    }
-
-    /// What the replies in the journal have cost.
-    fn spent_before(&self) -> Spent {
-        self.journal.as_ref().map(|journal| journal.spent()).unwrap_or_default()
     }
 }
 

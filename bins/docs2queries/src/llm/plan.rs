@@ -5,7 +5,7 @@ use std::io::Write as _;
 use embtune_cli::Outcome;
 
 use super::Run;
-use super::budget::Tokens;
+use super::budget::{Spent, Tokens};
 
 /// Prints requests, tokens and cost.
 ///
@@ -28,7 +28,7 @@ pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
     line("in the journal", found.in_journal.to_string())?;
     line("requests", requests.to_string())?;
     line("tokens in", format!("about {}, at most {}", about.input, most.input))?;
-    let is_bounded = longest_reply > 0;
+    let is_bounded = longest_reply.is_some();
     let bound =
         if is_bounded { format!("at most {}", most.output) } else { "no limit without --max-completion-tokens".into() };
     line("tokens out", format!("about {}, {bound}", about.output))?;
@@ -38,9 +38,13 @@ pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
         (true, true) => format!("about {}, at most {}", budget.cost(about).usd, budget.cost(most).usd),
     };
     line("cost", cost)?;
-    if run.journal.is_some() {
-        let spent = run.spent_before();
-        line("spent before", format!("{} tokens, {}", spent.tokens.total(), spent.usd))?;
+    if let Some(journal) = &run.journal {
+        let said = |spent: Spent| format!("{} tokens, {}", spent.tokens.total(), spent.usd);
+        line("spent before", said(journal.paid(budget.price())))?;
+        let (open, count) = journal.unanswered(budget.price(), longest_reply.unwrap_or_default());
+        if count > 0 {
+            line("without answer", format!("{count} requests, at most {}", said(open)))?;
+        }
     }
     out.finish()?;
     Ok(found.outcome)

@@ -36,7 +36,7 @@ mod tests {
     async fn spending_is_told() {
         let caps = Caps { usd: Some(Usd::new(5.0)), tokens: None };
         let budget = Arc::new(Budget::new(Some(Price::new(1.0, 2.0)), caps, Spent::default()));
-        budget.reserve(Tokens::default()).await.unwrap().used(Some(Tokens { input: 100_000, output: 50_000 }));
+        budget.reserve(Tokens::default()).await.unwrap().used(Tokens { input: 100_000, output: 50_000 });
         assert_eq!(spending(&budget, Some(0.25)), "150000 tokens, $0.2000 of $5.00, about $0.8000 in the end");
         assert_eq!(spending(&budget, None), "150000 tokens, $0.2000 of $5.00");
         let free = Budget::new(None, Caps { usd: None, tokens: Some(9) }, Spent::default());

@@ -35,6 +35,13 @@ impl Reply {
         }
     }
 
+    /// The tokens that it took. Where the server does not say, the most that the request could take (no `output` is no
+    /// limit), and a reply without one as many as it has bytes.
+    pub(crate) fn tokens(&self, most: Tokens) -> Tokens {
+        let output = if most.output > 0 { most.output } else { self.content.len() as u64 };
+        self.usage.unwrap_or(Tokens { output, ..most })
+    }
+
     /// The queries, `most` at most.
     ///
     /// # Errors
@@ -89,8 +96,16 @@ mod tests {
                 "content": "{\"queries\": [\"a\", \"b\", \"c\"]}", "refusal": null}}],
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
         }));
-        assert_eq!(reply.usage, Some(Tokens { input: 10, output: 5 }));
+        assert_eq!(reply.tokens(Tokens::default()), Tokens { input: 10, output: 5 });
         assert_eq!(reply.queries(2).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn without_usage_the_most_counts() {
+        let reply = Reply::read(&json!({"choices": [{"message": {"content": "[\"five\"]"}}]}));
+        let most = Tokens { input: 10, output: 50 };
+        assert_eq!(reply.tokens(most), most);
+        assert_eq!(reply.tokens(Tokens { output: 0, ..most }), Tokens { input: 10, output: 8 });
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Run<'_> {
     /// Those of reading and of filling in the prompt, and `take`'s own.
     pub(super) fn requests(
         &self,
-        longest_reply: u64,
+        longest_reply: Option<u64>,
         mut take: impl FnMut(Request) -> anyhow::Result<()>,
     ) -> anyhow::Result<Found> {
         let prompt = self.prompt()?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::batch_server::{Fate, result, start};
 use crate::server::{Server, ok};
-use crate::support::{Ran, client, corpus, feed, filter, lines, run, scratch, until};
+use crate::support::{Ran, client, corpus, feed, filter, lines, replies, run, scratch, until};
 
 const OPTIONS: [&str; 7] = ["-n", "2", "--poll-secs", "0.1", "--batch", "--max-completion-tokens", "50"];
 
@@ -80,6 +80,39 @@ fn a_batch_outlives_the_run_that_sent_it() {
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
         assert_eq!(state.lock().unwrap().batches.len(), 1);
     }
+}
+
+#[test]
+fn what_a_batch_may_bring_is_not_asked_one_by_one() {
+    let (_directory, path) = scratch("journal");
+    let journal = path.to_str().unwrap();
+    fs::write(&path, "{\"batch\":\"file-1\",\"state\":\"uploaded\"}\n").unwrap();
+    let server = Server::start(ok);
+    for way in [&["-n", "2"][..], &["-n", "2", "--emit-batch"]] {
+        let ran = run(&mut client(&server, &[way, &["--journal", journal]].concat()), corpus(1));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.stderr.contains("would be paid for twice: 1\nhint: --batch collects them\n"), "{ran:?}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn batch_replies_without_usage_count_as_the_most_they_can_have_taken() {
+    let (directory, path) = scratch("journal");
+    let args = ["--llm", "m", "-n", "2", "--max-completion-tokens", "50", "--max-tokens", "100000"];
+    let emitted = run(&mut filter(&[&args[..], &["--emit-batch"]].concat()), corpus(3));
+    let requests: Vec<Value> = emitted.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut results: Vec<Value> = requests.iter().map(|request| result(request, true)).collect();
+    results[1]["response"]["body"].as_object_mut().unwrap().remove("usage");
+    let most = requests[1]["body"].to_string().len();
+    let done = directory.path().join("done.jsonl");
+    fs::write(&done, results.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let files = ["--ingest-batch", done.to_str().unwrap(), "--journal", path.to_str().unwrap()];
+    let ran = run(&mut filter(&[&args[..], &files].concat()), corpus(3));
+    let said = format!("tokens in: {}, tokens out: {}, replies without usage: 1\n", 200 + most, 40 + 50);
+    assert!(ran.code == Some(0) && ran.stderr.contains(&said), "{ran:?}");
+    let spent: u64 = replies(&path).iter().flat_map(|line| [0, 1].map(|n| line["tokens"][n].as_u64().unwrap())).sum();
+    assert_eq!(spent, 240 + most as u64 + 50, "a later cap knows of it");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Killed again and again: nothing that is paid for is paid for twice.
+//! Killed again and again: nothing that is paid for is paid for twice, and caps hold.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::server::{Server, ok};
-use crate::support::{client, corpus, feed, lines, run, scratch, until};
+use crate::server::{Answer, Request, Server, good, ok};
+use crate::support::{client, corpus, feed, replies, run, scratch, until};
 
 const DOCUMENTS: usize = 1000;
 const KILLS: usize = 20;
 
 /// The documents whose reply is on disk, in complete lines.
 fn on_disk(journal: &Path) -> HashSet<String> {
-    let text = fs::read_to_string(journal).unwrap_or_default();
-    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    whole.map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned()).collect()
+    replies(journal).iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -39,8 +37,8 @@ fn twenty_kills_cost_nothing_twice() {
         let mut child = client(&server, &args).spawn().unwrap();
         feed(&mut child, corpus(DOCUMENTS).into_bytes());
         // At any moment: right after the start, or after some replies.
-        let before = lines(&path);
-        until(|| lines(&path) >= (before + (kill * 7) % 23).min(DOCUMENTS));
+        let before = replies(&path).len();
+        until(|| replies(&path).len() >= (before + (kill * 7) % 23).min(DOCUMENTS));
         std::thread::sleep(Duration::from_millis(kill as u64 % 5));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -69,4 +67,57 @@ fn twenty_kills_cost_nothing_twice() {
     assert!(paid[KILLS / 2].1.len() < DOCUMENTS, "the kills came too late to mean anything");
     let undisturbed = run(&mut client(&Server::start(ok), &args[2..]), corpus(DOCUMENTS));
     assert_eq!(ran.stdout, undisturbed.stdout, "the same output as without a kill");
+}
+
+/// What a request costs on a server that charges the most: a token a byte, and the longest reply.
+fn most(request: &Request) -> u64 {
+    request.text.len() as u64 + LONGEST
+}
+
+const LONGEST: u64 = 50;
+
+#[test]
+fn a_cap_holds_over_kills() {
+    let (_directory, path) = scratch("journal");
+    // Each pays at once, whether or not somebody is still there to hear the answer; one in nine has too much to do.
+    let server = Server::start(|request| {
+        std::thread::sleep(Duration::from_millis(10));
+        if is_refused(request) {
+            return Answer::Http(429, "retry-after-ms: 1\r\n", String::new());
+        }
+        let mut reply: Value = serde_json::from_str(&good(request)).unwrap();
+        reply["usage"] = json!({"prompt_tokens": request.text.len(), "completion_tokens": LONGEST});
+        Answer::Http(200, "", reply.to_string())
+    });
+    let paid = || server.requests().iter().filter(|request| !is_refused(request)).map(most).sum::<u64>();
+    // The most of two hundred requests: enough for some of the runs.
+    run(&mut client(&server, &["--max-completion-tokens", "50", "-n", "2"]), corpus(1));
+    let cap = 200 * paid();
+    let before = paid();
+    let (longest, cap_text) = (LONGEST.to_string(), cap.to_string());
+    let args = ["--journal", path.to_str().unwrap(), "--concurrency", "8", "-n", "2"];
+    let args = [&args[..], &["--max-completion-tokens", &longest, "--max-tokens", &cap_text]].concat();
+    let mut reached = 0;
+    for kill in 0..30_u64 {
+        let mut child = client(&server, &args).spawn().unwrap();
+        feed(&mut child, corpus(DOCUMENTS).into_bytes());
+        let sent = server.requests().len();
+        // At any moment after the first request; a run that ends by itself has come to the cap.
+        until(|| server.requests().len() > sent || child.try_wait().unwrap().is_some());
+        std::thread::sleep(Duration::from_millis(kill * 7 % 31));
+        reached += u64::from(child.try_wait().unwrap().is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(paid() - before <= cap, "{} tokens paid at kill {kill}, of {cap}", paid() - before);
+    }
+    let ran = run(&mut client(&server, &args), corpus(DOCUMENTS));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("requests of earlier runs that have no answer: "), "{}", ran.stderr);
+    assert!(paid() - before <= cap, "{} of {cap}", paid() - before);
+    // Most of it was spent on something, and some runs were killed before it was.
+    assert!(paid() - before > cap / 2 && reached < 20, "{} of {cap}, {reached}", paid() - before);
+}
+
+fn is_refused(request: &Request) -> bool {
+    request.attempt == 1 && request.document().ends_with('9')
 }

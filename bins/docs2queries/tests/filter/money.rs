@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::server::{Answer, Server, good, ok};
-use crate::support::{Ran, client, corpus, filter, lines, run, scratch};
+use crate::support::{Ran, client, corpus, filter, replies, run, scratch};
 
 /// A reply costs 100 + 20 tokens; here, $0.00014.
 const PRICES: [&str; 4] = ["--price-in", "1", "--price-out", "2"];
@@ -70,8 +70,7 @@ fn a_cap_in_dollars_holds_over_all_runs_of_a_journal() {
     let more = with_cap("0.05");
     assert_eq!((more.code, more.ids().len()), (Some(0), 200), "{more:?}");
     assert_eq!(server.requests().len(), 100, "and nothing is paid twice");
-    let line = std::fs::read_to_string(&path).unwrap();
-    let line: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let line = &replies(&path)[0];
     assert_eq!((line["usd"].as_f64(), line["tokens"].to_string()), (Some(0.00014), "[100,20]".into()));
 }
 
@@ -128,7 +127,7 @@ fn a_dry_run_asks_nobody() {
     let journal = ["--journal", path.to_str().unwrap()];
     let server = Server::start(ok);
     run(&mut client(&server, &[&journal[..], &["-n", "2"], &PRICES].concat()), corpus(3));
-    assert_eq!((server.requests().len(), lines(&path)), (3, 3));
+    assert_eq!((server.requests().len(), replies(&path).len()), (3, 3));
     let args = [&["--dry-run", "-n", "2", "--max-completion-tokens", "50"], &PRICES[..]].concat();
     let ran = run(&mut client(&server, &args), corpus(5));
     assert_eq!(ran.code, Some(0), "{ran:?}");

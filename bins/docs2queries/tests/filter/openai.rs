@@ -215,9 +215,10 @@ fn usage_may_be_missing() {
         Answer::Http(200, "", reply.to_string())
     });
     let ran = run(&mut client(&server, &[]), corpus(2));
-    // What was set aside for it counts: a token for each byte.
+    // What was set aside for it counts, and the reply, which has no limit here, as many tokens as bytes.
     let most = server.requests().iter().find(|request| request.document() == "text 1").unwrap().text.len();
-    let tokens = format!("tokens in: {}, tokens out: 20, replies without usage: 1\n", 100 + most);
+    let reply = r#"{"queries":["what is text 1?","about text 1"]}"#.len();
+    let tokens = format!("tokens in: {}, tokens out: {}, replies without usage: 1\n", 100 + most, 20 + reply);
     assert!(ran.stderr.contains(&tokens), "{ran:?}");
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Waits until something is so.
-pub(crate) fn until(is_so: impl Fn() -> bool) {
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         thread::sleep(Duration::from_millis(5));
     }
@@ -95,6 +95,14 @@ pub(crate) fn until(is_so: impl Fn() -> bool) {
 /// Complete lines of a file that may not be there yet.
 pub(crate) fn lines(path: &Path) -> usize {
     std::fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The lines of a journal that hold replies, complete ones only; it may not be there yet.
+pub(crate) fn replies(journal: &Path) -> Vec<Value> {
+    let text = String::from_utf8(std::fs::read(journal).unwrap_or_default()).expect("UTF-8");
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let lines = whole.map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+    lines.filter(|line| line.get("reply").is_some()).collect()
 }
 
 /// A disk that is full.

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::llm::budget::Tokens;
 use crate::llm::journal::Key;
-use crate::llm::reply::{Reply, shown};
+use crate::llm::reply::shown;
 
 /// The line of a request.
 pub(super) fn of(key: Key, request: &Value) -> String {
@@ -15,8 +14,8 @@ pub(super) fn of(key: Key, request: &Value) -> String {
 /// What a line of a result or error file says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Result {
-    /// The reply to a request, and the tokens that it took, if the server says.
-    Reply { key: Key, reply: Value, usage: Option<Tokens> },
+    /// The reply to a request.
+    Reply { key: Key, reply: Value },
     /// Why a request has no reply.
     Error(String),
     /// Somebody else's.
@@ -30,7 +29,7 @@ impl Result {
         let body = &line["response"]["body"];
         let is_success = line["response"]["status_code"].as_u64().is_none_or(|status| (200..300).contains(&status));
         if is_success && body["choices"].is_array() {
-            return Self::Reply { key, reply: body.clone(), usage: Reply::read(body).usage };
+            return Self::Reply { key, reply: body.clone() };
         }
         let words = [&body["error"]["message"], &body["message"], &line["error"]["message"], &line["error"], body];
         let said = words.into_iter().find(|words| !words.is_null()).map(|words| match words.as_str() {
@@ -52,8 +51,7 @@ mod tests {
             Result::read(&json!({"id": "x", "custom_id": key.text(), "response": response, "error": error}))
         };
         let body = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}});
-        let usage = Some(Tokens { input: 3, output: 1 });
-        let reply = Result::Reply { key, reply: body.clone(), usage };
+        let reply = Result::Reply { key, reply: body.clone() };
         assert_eq!(read(json!({"status_code": 200, "body": body}), Value::Null), reply);
         // vLLM gives no status of its own accord in every version.
         assert_eq!(read(json!({"body": body}), Value::Null), reply);

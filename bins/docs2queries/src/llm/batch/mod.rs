@@ -3,6 +3,7 @@
 //! A line's `custom_id` is the key of the request in the journal, so results need nothing but the same command to find
 //! their document.
 
+mod bounds;
 mod line;
 mod results;
 mod round_trip;
@@ -23,7 +24,7 @@ pub(super) use round_trip::round_trip;
 pub(super) fn emit(run: &Run<'_>) -> anyhow::Result<Outcome> {
     let mut out = run.session.output(run.cli.output.as_deref())?;
     let mut requests = 0_u64;
-    let found = run.requests(0, |request| {
+    let found = run.requests(None, |request| {
         requests += 1;
         Ok(out.write_all(line::of(request.key, &request.body).as_bytes())?)
     })?;

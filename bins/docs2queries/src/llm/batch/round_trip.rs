@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::line;
-use super::results::{Collected, collect_bytes};
+use super::results::Collected;
 use crate::llm::Run;
 use crate::llm::asker::Server;
 use crate::llm::budget::Spent;
@@ -121,7 +121,7 @@ impl Trip<'_> {
 
     /// Waits for batches, and takes what they bring as soon as they are over.
     async fn collect(&self, mut batches: Vec<(String, Batch)>) -> anyhow::Result<()> {
-        let mut collected = Collected::default();
+        let mut collected = Collected::new(self.run, self.journal, &self.server.budget, self.server.longest_reply);
         let mut refused = Vec::new();
         let progress = self.run.session.progress(None, "requests of batches done");
         let any = !batches.is_empty();
@@ -134,8 +134,7 @@ impl Trip<'_> {
                 }
                 for result in &batch.results {
                     let bytes = self.asked(|| self.server.client.content(result)).await?;
-                    let to = (self.run, self.journal, &self.server.budget);
-                    collect_bytes(&format!("batch {}", batch.id), bytes, to, &mut collected).await?;
+                    collected.take(&format!("batch {}", batch.id), &bytes[..]).await?;
                 }
                 self.journal.put_batch(&file, &BatchState::Collected).await?;
                 match batch.status.as_str() {
@@ -153,7 +152,7 @@ impl Trip<'_> {
             }
         }
         if any {
-            collected.say(self.run, &self.server.budget);
+            collected.say();
         }
         if !refused.is_empty() {
             bail!("{}", refused.join("\n"));

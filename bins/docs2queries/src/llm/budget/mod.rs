@@ -40,7 +40,7 @@ pub(crate) struct Budget {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By runs before, as far as the journal knows.
+    /// By runs before, as the journal says.
     before: Spent,
     spent: Spent,
     reserved: Spent,
@@ -68,6 +68,11 @@ impl Budget {
     /// What so many tokens cost; nothing where prices are unknown.
     pub(crate) fn cost(&self, tokens: Tokens) -> Spent {
         Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
+    }
+
+    /// What a token costs, where that is known.
+    pub(crate) fn price(&self) -> Option<Price> {
+        self.price
     }
 
     /// Whether costs are known.
@@ -136,26 +141,24 @@ impl Budget {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, most: Tokens, used: Tokens) -> Spent {
-        let spent = self.cost(used);
+    fn settle(&self, most: Tokens, used: Tokens) {
         let mut state = self.state();
         let reserved = self.cost(most);
         state.reserved.usd -= reserved.usd;
         state.reserved.tokens.input -= most.input;
         state.reserved.tokens.output -= most.output;
         state.open -= 1;
-        state.spent += spent;
+        state.spent += self.cost(used);
         drop(state);
         self.changed.notify_waiters();
-        spent
     }
 }
 
 impl Reservation {
-    /// The request was answered and took so many tokens; unknown, it counts as what was set aside.
-    pub(crate) fn used(mut self, tokens: Option<Tokens>) -> Spent {
+    /// The request was worked on and took so many tokens.
+    pub(crate) fn used(mut self, tokens: Tokens) {
         self.is_settled = true;
-        self.budget.settle(self.most, tokens.unwrap_or(self.most))
+        self.budget.settle(self.most, tokens);
     }
 
     /// The request was turned away, which costs nothing.
@@ -211,7 +214,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!third.is_finished(), "it waits for what the others cost");
-        first.used(Some(USED));
+        first.used(USED);
         tokio::task::yield_now().await;
         assert!(!third.is_finished(), "60 + 200 + 200 are too many");
         second.unused();
@@ -228,8 +231,8 @@ mod tests {
         let caps = Caps { usd: None, tokens: Some(300) };
         let before = Spent { tokens: Tokens { input: 100, output: 0 }, usd: Usd::default() };
         let budget = Arc::new(Budget::new(None, caps, before));
-        budget.reserve(MOST).await.unwrap().used(None);
-        assert_eq!(budget.spent().tokens, MOST, "without usage, what was set aside counts");
+        budget.reserve(MOST).await.unwrap().used(MOST);
+        assert_eq!(budget.spent().tokens, MOST);
         assert!(budget.reserve(MOST).await.is_none());
         let free = self::budget(None, None);
         assert!(free.reserve(Tokens { input: u64::MAX, output: u64::MAX }).await.is_some());
@@ -246,7 +249,7 @@ mod tests {
                     tokio::spawn(async move {
                         let Some(reservation) = budget.reserve(MOST).await else { return 0 };
                         tokio::task::yield_now().await;
-                        reservation.used((n % 3 > 0).then_some(USED));
+                        reservation.used(if n % 3 > 0 { USED } else { MOST });
                         1
                     })
                 })

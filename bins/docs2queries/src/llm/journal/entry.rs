@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::llm::budget::{Spent, Tokens, Usd};
+use super::cost::Cost;
 
-/// What the lines begin with: a reply's, and a batch's.
-const BEGINNINGS: [&[u8]; 2] = [b"{\"key\":\"", b"{\"batch\":\""];
+/// What the lines begin with.
+const BEGINNINGS: [&[u8]; 4] = [b"{\"key\":\"", b"{\"asked\":\"", b"{\"answered\":\"", b"{\"batch\":\""];
 
 /// The name of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,7 +43,13 @@ pub(crate) enum BatchState {
 /// A line, without the reply itself.
 #[derive(Debug)]
 pub(super) enum Entry {
-    Reply { key: Key, spent: Spent },
+    /// The reply to a request, and what it cost.
+    Reply { key: Key, cost: Cost },
+    /// A request is about to be sent, and can cost so much.
+    Asked { key: Key, cost: Cost },
+    /// What the latest request of this key cost stands elsewhere by now, or it cost nothing.
+    Answered { key: Key },
+    /// How far a batch got.
     Batch { file: String, state: BatchState },
 }
 
@@ -60,11 +66,15 @@ impl Entry {
             };
             return Some(Self::Batch { file: file.to_owned(), state });
         }
+        let key = |name: &str| entry[name].as_str().and_then(Key::read);
+        if let Some(key) = key("asked") {
+            return Some(Self::Asked { key, cost: Cost::read(&entry) });
+        }
+        if let Some(key) = key("answered") {
+            return Some(Self::Answered { key });
+        }
         entry.get("reply")?;
-        let count = |place: usize| entry["tokens"][place].as_u64().unwrap_or_default();
-        let tokens = Tokens { input: count(0), output: count(1) };
-        let usd = Usd::new(entry["usd"].as_f64().unwrap_or_default());
-        Some(Self::Reply { key: Key::read(entry["key"].as_str()?)?, spent: Spent { tokens, usd } })
+        Some(Self::Reply { key: key("key")?, cost: Cost::read(&entry) })
     }
 
     /// Whether a line that ends too early is how a line of a journal begins, and not somebody else's file.
@@ -77,20 +87,31 @@ impl Entry {
 }
 
 /// The line of a reply. What it cost stands in it, so that a later run knows what is spent.
-pub(super) fn reply_line(key: Key, document: &str, spent: Spent, reply: &Value) -> String {
-    let Spent { tokens, usd } = spent;
-    let entry = json!({
-        "key": key.text(), "id": document, "tokens": [tokens.input, tokens.output], "usd": usd.dollars(), "reply": reply,
-    });
-    format!("{entry}\n")
+pub(super) fn reply_line(key: Key, document: &str, cost: Cost, reply: &Value) -> String {
+    let (tokens, usd) = cost.fields();
+    line(&json!({"key": key.text(), "id": document, "tokens": tokens, "usd": usd, "reply": reply}))
+}
+
+/// The line of a request that is about to be sent.
+pub(super) fn asked_line(key: Key, most: Cost) -> String {
+    let (tokens, usd) = most.fields();
+    line(&json!({"asked": key.text(), "tokens": tokens, "usd": usd}))
+}
+
+/// The line of a request of which nothing is open any more.
+pub(super) fn answered_line(key: Key) -> String {
+    line(&json!({"answered": key.text()}))
 }
 
 /// The line of a batch.
 pub(super) fn batch_line(file: &str, state: &BatchState) -> String {
-    let entry = match state {
+    line(&match state {
         BatchState::Uploaded => json!({"batch": file, "state": "uploaded"}),
         BatchState::Created(id) => json!({"batch": file, "state": "created", "id": id}),
         BatchState::Collected => json!({"batch": file, "state": "collected"}),
-    };
+    })
+}
+
+fn line(entry: &Value) -> String {
     format!("{entry}\n")
 }

@@ -1,41 +1,45 @@
-//! Replies that are paid for, kept on disk.
+//! Replies that are paid for, and requests that may have been, kept on disk.
 //!
-//! One JSON object a line, appended and synced before the reply is used:
-//! `{"key": "<32 hexadecimal digits>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply": {…}}`. The key is
-//! a hash of the whole request, which holds document, prompt, model and parameters. Lines about batches stand between.
-//! A process that is killed leaves at most lines that are cut off at the end; opening the file repairs it. Replies that
-//! come at about the same time share one sync.
+//! One JSON object a line, appended and synced before anything follows from it. Before a request is sent,
+//! `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}`; when there is a reply, and before it is used,
+//! `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply": {…}}` and
+//! `{"answered": "<the same>"}`, which stands alone when the request was turned away. So a run that is killed leaves
+//! behind what the requests in flight can have cost. The key is a hash of the whole request, which holds document,
+//! prompt, model and parameters. Lines about batches stand between. A process that is killed leaves at most lines that
+//! are cut off at the end; opening the file repairs it. Lines that come at about the same time share one sync.
 
+mod cost;
 mod entry;
 mod file;
+mod index;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub(crate) use cost::Cost;
 pub(crate) use entry::{BatchState, Key};
 
 use file::JournalFile;
 
-use super::budget::Spent;
+use super::budget::{Price, Spent};
 
 /// An append-only file of replies, open in this process alone.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    file: Arc<Mutex<JournalFile>>,
+    file: Arc<JournalFile>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
 }
 
-/// A line, and where to say how writing it went.
+/// Lines, and where to say how writing them went.
 struct Write {
-    key: Option<Key>,
-    line: String,
+    lines: Vec<String>,
     done: oneshot::Sender<Result<(), Arc<std::io::Error>>>,
 }
 
@@ -58,7 +62,7 @@ impl Journal {
     }
 
     fn new(path: PathBuf, file: JournalFile) -> Self {
-        let file = Arc::new(Mutex::new(file));
+        let file = Arc::new(file);
         let (writes, queue) = mpsc::channel();
         let writer = thread::spawn({
             let file = Arc::clone(&file);
@@ -72,33 +76,58 @@ impl Journal {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Value>> {
-        lock(&self.file).get(key).with_context(|| self.path.display().to_string())
+        self.file.get(key).with_context(|| self.path.display().to_string())
     }
 
     /// Whether the reply to a request is here.
     pub(crate) fn has(&self, key: Key) -> bool {
-        lock(&self.file).has(key)
+        self.file.index().reply(key).is_some()
     }
 
-    /// What all its replies have cost.
-    pub(crate) fn spent(&self) -> Spent {
-        lock(&self.file).spent()
+    /// What all its replies have cost. What was paid without a known price counts at this one.
+    pub(crate) fn paid(&self, price: Option<Price>) -> Spent {
+        self.file.index().paid().at(price, 0)
+    }
+
+    /// What requests without an answer can have cost, and their number: those in flight when a run was killed, and those
+    /// that timed out or broke off. A reply of which no limit was known counts as one of `longest_reply` tokens.
+    pub(crate) fn unanswered(&self, price: Option<Price>, longest_reply: u64) -> (Spent, u64) {
+        let (costs, count) = self.file.index().unanswered();
+        (costs.at(price, longest_reply), count)
     }
 
     /// Batches whose results are not here yet: the id of the file with the requests, and how far it got.
     pub(crate) fn open_batches(&self) -> Vec<(String, BatchState)> {
-        lock(&self.file).open_batches()
+        self.file.index().open_batches()
     }
 
-    /// Puts the reply to a request on disk, and returns the one that counts.
+    /// Puts on disk that a request is about to be sent, and the most that it can cost.
     ///
-    /// That is another one when the same request was sent twice at once: this run and the next must see the same.
+    /// # Errors
+    /// When the disk fails or is full: nothing may be sent then.
+    pub(crate) async fn asked(&self, key: Key, most: Cost) -> anyhow::Result<()> {
+        self.write(vec![entry::asked_line(key, most)]).await
+    }
+
+    /// Notes that a request cost nothing. Nobody waits for the disk: if the line is lost, the request counts as paid.
+    pub(crate) fn turned_away(&self, key: Key) {
+        let _ = self.send(vec![entry::answered_line(key)]);
+    }
+
+    /// Puts the reply to a request that was `asked` on disk.
     ///
     /// # Errors
     /// When the disk fails or is full; the journal is then as it was.
-    pub(crate) async fn put(&self, key: Key, document: &str, spent: Spent, reply: &Value) -> anyhow::Result<Value> {
-        self.write(Some(key), entry::reply_line(key, document, spent, reply)).await?;
-        self.get(key)?.context("the journal lost a line")
+    pub(crate) async fn put(&self, key: Key, document: &str, cost: Cost, reply: &Value) -> anyhow::Result<()> {
+        self.write(vec![entry::reply_line(key, document, cost, reply), entry::answered_line(key)]).await
+    }
+
+    /// Puts a reply on disk that came with a batch.
+    ///
+    /// # Errors
+    /// As `put`.
+    pub(crate) async fn put_of_batch(&self, key: Key, cost: Cost, reply: &Value) -> anyhow::Result<()> {
+        self.write(vec![entry::reply_line(key, "batch", cost, reply)]).await
     }
 
     /// Puts on disk how far a batch got.
@@ -106,15 +135,19 @@ impl Journal {
     /// # Errors
     /// When the disk fails or is full.
     pub(crate) async fn put_batch(&self, file: &str, state: &BatchState) -> anyhow::Result<()> {
-        self.write(None, entry::batch_line(file, state)).await
+        self.write(vec![entry::batch_line(file, state)]).await
     }
 
-    async fn write(&self, key: Option<Key>, line: String) -> anyhow::Result<()> {
-        let (done, written) = oneshot::channel();
+    async fn write(&self, lines: Vec<String>) -> anyhow::Result<()> {
         let name = || self.path.display().to_string();
-        let writes = self.writes.as_ref().with_context(name)?;
-        writes.send(Write { key, line, done }).map_err(|_| anyhow!("{}: its writer is gone", name()))?;
-        written.await.with_context(name)?.map_err(|error| anyhow!("{}: {error}", name()))
+        self.send(lines)?.await.with_context(name)?.map_err(|error| anyhow!("{}: {error}", name()))
+    }
+
+    fn send(&self, lines: Vec<String>) -> anyhow::Result<oneshot::Receiver<Result<(), Arc<std::io::Error>>>> {
+        let (done, written) = oneshot::channel();
+        let gone = || anyhow!("{}: its writer is gone", self.path.display());
+        self.writes.as_ref().ok_or_else(gone)?.send(Write { lines, done }).map_err(|_| gone())?;
+        Ok(written)
     }
 }
 
@@ -129,29 +162,19 @@ impl Drop for Journal {
 }
 
 /// Writes what is in the queue, as much at once as is there.
-fn write_all(queue: &mpsc::Receiver<Write>, file: &Mutex<JournalFile>) {
+fn write_all(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
     while let Ok(first) = queue.recv() {
         let (mut lines, mut waiting) = (Vec::new(), Vec::new());
-        let mut keys = Vec::new();
-        for Write { key, line, done } in std::iter::once(first).chain(queue.try_iter()) {
-            let is_new = key.is_none_or(|key| !lock(file).has(key) && !keys.contains(&key));
-            if is_new {
-                lines.push(line);
-                keys.extend(key);
-            }
-            waiting.push(done);
+        for write in std::iter::once(first).chain(queue.try_iter()) {
+            lines.extend(write.lines);
+            waiting.push(write.done);
         }
-        let written = lock(file).append(&lines).map_err(Arc::new);
+        let written = file.append(&lines).map_err(Arc::new);
         for done in waiting {
             // Whoever gave up waiting needs no answer.
             let _ = done.send(written.clone());
         }
     }
-}
-
-fn lock(file: &Mutex<JournalFile>) -> MutexGuard<'_, JournalFile> {
-    // The file is whole between any two calls, so a panic elsewhere does not spoil it.
-    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -163,74 +186,104 @@ mod tests {
     use super::*;
     use crate::llm::budget::{Tokens, Usd};
 
-    const COST: f64 = 0.25e-6;
+    const COST: Cost = Cost { input: 3, output: Some(2), usd: None };
 
     fn key(name: &str) -> Key {
         Key::of(&name.into())
     }
 
-    fn put(journal: &Journal, name: &str, reply: &Value) -> Value {
-        let spent = Spent { tokens: Tokens { input: 3, output: 2 }, usd: Usd::new(COST) };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(journal.put(key(name), "d", spent, reply)).unwrap()
+    fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future).unwrap()
+    }
+
+    fn put(journal: &Journal, name: &str, reply: &Value) {
+        wait(journal.asked(key(name), COST));
+        wait(journal.put(key(name), "d", COST, reply));
     }
 
     fn put_batch(journal: &Journal, file: &str, state: &BatchState) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(journal.put_batch(file, state)).unwrap();
+        wait(journal.put_batch(file, state));
     }
 
-    fn with_two_lines() -> (tempfile::TempDir, PathBuf) {
+    fn with_two_replies() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.get(key("a")).unwrap(), None);
-        assert_eq!(put(&journal, "a", &json!({"content": "1"})), json!({"content": "1"}));
-        assert_eq!(put(&journal, "b", &json!("2")), json!("2"));
+        put(&journal, "a", &json!({"content": "1"}));
+        put(&journal, "b", &json!("2"));
         (directory, path)
     }
 
     #[test]
     fn replies_are_found_again() {
-        let (_directory, path) = with_two_lines();
+        let (_directory, path) = with_two_replies();
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
         assert_eq!(journal.get(key("b")).unwrap(), Some(json!("2")));
         assert_eq!(journal.get(key("c")).unwrap(), None);
         assert!(journal.has(key("b")) && !journal.has(key("c")));
-        let spent = Spent { tokens: Tokens { input: 6, output: 4 }, usd: Usd::new(2.0 * COST) };
-        assert_eq!(journal.spent(), spent);
+        let price = Price::new(1.0, 2.0);
+        let spent = Spent { tokens: Tokens { input: 6, output: 4 }, usd: Usd::new(14e-6) };
+        assert_eq!(journal.paid(Some(price)), spent);
+        assert_eq!(journal.unanswered(Some(price), 9), (Spent::default(), 0));
     }
 
     #[test]
-    fn the_first_reply_counts() {
-        let (_directory, path) = with_two_lines();
+    fn what_has_no_answer_stays_open_for_ever() {
+        let (_directory, path) = with_two_replies();
         let journal = Journal::open(&path).unwrap();
-        assert_eq!(put(&journal, "b", &json!("other")), json!("2"));
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+        wait(journal.asked(key("c"), COST));
+        wait(journal.asked(key("d"), COST.without_limit()));
+        drop(journal);
+        // The run is killed. The next one asks again, is turned away once, and gets a reply: what is open is the first's.
+        let journal = Journal::open(&path).unwrap();
+        wait(journal.asked(key("c"), COST));
+        journal.turned_away(key("c"));
+        put(&journal, "c", &json!("3"));
+        // A batch's reply answers no request that was sent alone.
+        wait(journal.put_of_batch(key("d"), COST, &json!("4")));
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 });
+        let open = Spent { tokens: Tokens { input: 6, output: 2 + 9 }, usd: Usd::default() };
+        assert_eq!(journal.unanswered(None, 9), (open, 2));
+    }
+
+    #[test]
+    fn journals_of_the_first_versions_are_read() {
+        let (_directory, path) = with_two_replies();
+        let line = json!({"key": key("e").text(), "id": "d", "reply": "5"});
+        fs::write(&path, format!("{line}\n")).unwrap();
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.get(key("e")).unwrap(), Some(json!("5")));
+        assert_eq!(journal.paid(None), Spent::default());
     }
 
     #[test]
     fn a_torn_end_is_repaired_wherever_it_is_torn() {
-        let (_directory, path) = with_two_lines();
+        let (_directory, path) = with_two_replies();
         let whole = fs::read(&path).unwrap();
-        let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let ends: Vec<usize> = (1..=whole.len()).filter(|end| whole[end - 1] == b'\n').collect();
+        // Asked, reply and answered, each twice.
+        let (first, asked, reply) = (ends[2], ends[3], ends[4]);
         for length in first..=whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
             let journal = Journal::open(&path).unwrap();
             assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
-            // A line that lacks its line feed only is a reply like any other.
-            let is_kept = length >= whole.len() - 1;
-            assert_eq!(journal.get(key("b")).unwrap().is_some(), is_kept, "{length}");
-            put(&journal, "b", &json!("2"));
+            // A line that lacks its line feed only is a line like any other.
+            assert_eq!(journal.has(key("b")), length >= reply - 1, "{length}");
+            let open = u64::from(length >= asked - 1) - u64::from(length >= whole.len() - 1);
+            assert_eq!(journal.unanswered(None, 0).1, open, "{length}");
             drop(journal);
-            assert_eq!(fs::read(&path).unwrap(), whole, "{length}");
+            let kept = fs::read(&path).unwrap();
+            assert!(whole.starts_with(&kept) && (kept.is_empty() || kept.ends_with(b"\n")), "{length}");
         }
     }
 
     #[test]
     fn batches_are_open_until_they_are_collected() {
-        let (_directory, path) = with_two_lines();
+        let (_directory, path) = with_two_replies();
         let journal = Journal::open(&path).unwrap();
         put_batch(&journal, "file-1", &BatchState::Uploaded);
         put_batch(&journal, "file-2", &BatchState::Uploaded);
@@ -261,7 +314,7 @@ mod tests {
 
     #[test]
     fn one_process_at_a_time() {
-        let (_directory, path) = with_two_lines();
+        let (_directory, path) = with_two_replies();
         let _journal = Journal::open(&path).unwrap();
         assert!(Journal::open(&path).unwrap_err().to_string().contains("in use"));
     }

@@ -1,0 +1,103 @@
+//! What lines say of money: known, or still open.
+
+use serde_json::{Value, json};
+
+use crate::llm::budget::{Budget, Price, Spent, Tokens, Usd};
+
+/// What a request has cost, or can cost at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) input: u64,
+    /// None where nobody could say how long a reply gets, which is where there was no cap.
+    pub(crate) output: Option<u64>,
+    /// None where the price was not known.
+    pub(crate) usd: Option<Usd>,
+}
+
+impl Cost {
+    /// Of so many tokens, at the budget's price.
+    pub(crate) fn of(tokens: Tokens, budget: &Budget) -> Self {
+        let usd = budget.price().map(|price| price.of(tokens));
+        Self { input: tokens.input, output: Some(tokens.output), usd }
+    }
+
+    /// The same of a reply of which nobody knows how long it can get.
+    #[must_use]
+    pub(crate) fn without_limit(self) -> Self {
+        Self { output: None, usd: None, ..self }
+    }
+
+    /// Of a line; what is missing in it is unknown.
+    pub(super) fn read(line: &Value) -> Self {
+        let tokens = &line["tokens"];
+        Self {
+            input: tokens[0].as_u64().unwrap_or_default(),
+            output: if tokens.is_array() { tokens[1].as_u64() } else { Some(0) },
+            usd: line["usd"].as_f64().map(Usd::new),
+        }
+    }
+
+    /// The fields `tokens` and `usd`.
+    pub(super) fn fields(self) -> (Value, Value) {
+        (json!([self.input, self.output]), json!(self.usd.map(Usd::dollars)))
+    }
+}
+
+/// A sum of costs, of which some are not known yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Costs {
+    known: Spent,
+    /// Tokens that had no price.
+    unpriced: Tokens,
+    /// Replies that had no limit.
+    unlimited: u64,
+}
+
+impl Costs {
+    pub(super) fn add(&mut self, cost: Cost) {
+        let tokens = Tokens { input: cost.input, output: cost.output.unwrap_or_default() };
+        self.known += Spent { tokens, usd: cost.usd.unwrap_or_default() };
+        if cost.usd.is_none() {
+            self.unpriced += tokens;
+        }
+        self.unlimited += u64::from(cost.output.is_none());
+    }
+
+    /// The sum at a price, with so many tokens for a reply without a limit.
+    pub(super) fn at(self, price: Option<Price>, longest_reply: u64) -> Spent {
+        let unlimited = Tokens { input: 0, output: self.unlimited.saturating_mul(longest_reply) };
+        let usd = price.map(|price| price.of(self.unpriced + unlimited)).unwrap_or_default();
+        self.known + Spent { tokens: unlimited, usd }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_known_is_counted_at_what_is() {
+        let mut costs = Costs::default();
+        let dollar = Usd::new(1.0);
+        costs.add(Cost { input: 1, output: Some(2), usd: Some(dollar) });
+        costs.add(Cost { input: 10, output: Some(20), usd: None });
+        costs.add(Cost { input: 100, output: None, usd: None });
+        let price = Price::new(1e6, 2e6);
+        let tokens = Tokens { input: 111, output: 22 + 5 };
+        assert_eq!(costs.at(Some(price), 5), Spent { tokens, usd: dollar.times(1 + 110 + 2 * 25) });
+        assert_eq!(costs.at(None, 5), Spent { tokens, usd: dollar });
+    }
+
+    #[test]
+    fn a_cost_is_read_as_it_is_written() {
+        for usd in [None, Some(Usd::new(0.25e-6))] {
+            for output in [None, Some(0), Some(7)] {
+                let cost = Cost { input: 3, output, usd };
+                let (tokens, usd) = cost.fields();
+                assert_eq!(Cost::read(&json!({"tokens": tokens, "usd": usd})), cost);
+            }
+        }
+        // Lines of the first versions say nothing of costs.
+        assert_eq!(Cost::read(&json!({})), Cost { input: 0, output: Some(0), usd: None });
+    }
+}
