@@ -48,6 +48,10 @@ endif
 test: build ## Run all tests
 	cargo test --release --workspace
 
+.PHONY: test-scale
+test-scale: build .deps/scale/ready .deps/parity/ready ## Run the filters under Spark and torchrun, too (fetches 500 MB once; needs java)
+	cargo test --release -p embtune-tests --test scale -- --include-ignored
+
 .PHONY: check
 check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rules, man pages
 	cargo fmt --all --check
@@ -119,6 +123,13 @@ check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU
 .deps/parity/readers/ready: tests/fixtures/parity/requirements-readers.txt .deps/parity/ready
 	rm -rf $(@D)
 	.deps/parity/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) --requirement $<
+	touch $@
+
+.deps/scale/ready: tests/tests/scale/requirements.txt
+	@java -version 2> /dev/null || { echo 'make: java is missing: install a Java runtime, 17 or newer (Debian: default-jre-headless)' >&2; exit 2; }
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 # .deps took minutes to fetch, and runs/ may have cost money: both stay.

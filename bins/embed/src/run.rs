@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     );
     let skipper = Skipper::new(cli.input.records.on_error, session);
     let mut source = Source::open(&cli.input, cli.flow.shard, &skipper, session)?;
-    let model = AnyModelDir::open_any(&locate(&cli.model.model, cli.model.offline)?)?;
+    let model = AnyModelDir::open_any(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     let prompt = prompt(&cli, &model, session);
     let normalized = model.normalizes() && !cli.output.no_normalize;
     let mut encoder = load(&cli, &model, &prompt, normalized, session)?;

@@ -104,6 +104,7 @@ fn retriever<'a>(cli: &Cli, selection: &Selection, rules: Rules, session: &'a Se
     let model = ModelSettings {
         queries: cli.input.queries.clone(),
         corpus: cli.input.corpus.clone(),
+        offline: cli.input.hub.offline,
         device,
         threads,
         ort_library: cli.ort.ort_library.clone(),

@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
 /// What each process of the training does; the first one also measures and writes.
 fn train(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<Outcome> {
-    let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     let config = trained(&model)?;
     let writes = team.is_main();
     if writes {

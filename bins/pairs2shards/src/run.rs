@@ -27,7 +27,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         return describe::run(&cli.describe, cli.tokens_per_second, session);
     }
     let inputs = session.inputs(&cli.records.files)?;
-    let model = ModelDir::open(&locate(&cli.model.model, cli.model.offline)?)?;
+    let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     let columns = Columns::new(&model, &cli)?;
     let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();
     let vectors = open(&cli.guide_queries)?.zip(open(&cli.guide_corpus)?);

@@ -45,7 +45,7 @@ pub use environment::{Setting, start_with};
 pub use figures::{duration, grouped};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
-pub use model_args::ModelArgs;
+pub use model_args::{HubArgs, ModelArgs};
 pub use output::{ClosedPipe, Output, spool_directory};
 pub use parsers::{parse_bytes, parse_not_negative, parse_share, parse_similarity};
 pub use progress::Progress;

@@ -11,6 +11,14 @@ pub struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: String,
 
+    /// Where a name is looked up.
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// Where Hugging Face names are looked up.
+#[derive(Debug, Clone, Args)]
+pub struct HubArgs {
     /// Take a Hugging Face name from the local cache only
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub offline: bool,

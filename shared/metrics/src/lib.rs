@@ -34,7 +34,8 @@ pub use metric::{Kind, Metric, ParseMetricError};
 pub use order::{Ties, trec_order};
 pub use ranking::{
     Gain, PERSISTENCE, accuracy, average_precision, bpref, capped_average_precision, capped_recall,
-    expected_reciprocal_rank, f1, judged, ndcg, precision, r_precision, rank_biased_precision, recall, reciprocal_rank,
+    expected_reciprocal_rank, f1, graded_rank_biased_precision, inferred_average_precision, judged, ndcg, precision,
+    r_precision, rank_biased_precision, recall, reciprocal_rank,
 };
 pub use significance::{
     Interval, Randomisation, TTest, Wilcoxon, bootstrap_interval, effect_size, holm, paired_t_test, randomisation_test,

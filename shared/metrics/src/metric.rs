@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::ranking::{
     Gain, accuracy, average_precision, bpref, capped_average_precision, capped_recall, expected_reciprocal_rank, f1,
-    judged, ndcg, precision, r_precision, rank_biased_precision, recall, reciprocal_rank,
+    graded_rank_biased_precision, inferred_average_precision, judged, ndcg, precision, r_precision,
+    rank_biased_precision, recall, reciprocal_rank,
 };
 
 /// What a metric measures.
@@ -36,8 +37,12 @@ pub enum Kind {
     RPrecision,
     /// See [`bpref`].
     Bpref,
+    /// See [`inferred_average_precision`].
+    InfAp,
     /// See [`rank_biased_precision`].
     Rbp,
+    /// See [`graded_rank_biased_precision`].
+    GradedRbp,
     /// See [`expected_reciprocal_rank`].
     Err,
     /// See [`judged`].
@@ -46,7 +51,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Ndcg,
         Self::NdcgExp,
         Self::Recall,
@@ -59,7 +64,9 @@ impl Kind {
         Self::Accuracy,
         Self::RPrecision,
         Self::Bpref,
+        Self::InfAp,
         Self::Rbp,
+        Self::GradedRbp,
         Self::Err,
         Self::Judged,
     ];
@@ -79,7 +86,9 @@ impl Kind {
             Self::Accuracy => "accuracy",
             Self::RPrecision => "rprec",
             Self::Bpref => "bpref",
+            Self::InfAp => "infap",
             Self::Rbp => "rbp",
+            Self::GradedRbp => "graded-rbp",
             Self::Err => "err",
             Self::Judged => "judged",
         }
@@ -87,7 +96,7 @@ impl Kind {
 
     /// Whether the metric is taken at a rank; the others look at the whole ranking.
     pub fn has_cutoff(self) -> bool {
-        !matches!(self, Self::RPrecision | Self::Bpref)
+        !matches!(self, Self::RPrecision | Self::Bpref | Self::InfAp)
     }
 }
 
@@ -121,7 +130,9 @@ impl Metric {
             Kind::Accuracy => accuracy(ranked, k),
             Kind::RPrecision => r_precision(ranked, ideal),
             Kind::Bpref => bpref(ranked, ideal),
+            Kind::InfAp => inferred_average_precision(ranked, ideal),
             Kind::Rbp => rank_biased_precision(ranked, k),
+            Kind::GradedRbp => graded_rank_biased_precision(ranked, k),
             Kind::Err => expected_reciprocal_rank(ranked, k),
             Kind::Judged => judged(ranked, k),
         }

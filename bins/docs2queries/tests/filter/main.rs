@@ -2,6 +2,7 @@
 
 mod batch;
 mod batch_server;
+mod divided;
 mod extractive;
 mod filters;
 mod journal;

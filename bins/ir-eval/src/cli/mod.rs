@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use embtune_cli::{Common, OrtArgs, parse_not_negative};
+use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative};
 use embtune_metrics::Metric;
 
 use crate::input::System;
@@ -54,8 +54,8 @@ pub(crate) struct InputArgs {
     /// NAME=QUERIES,CORPUS takes two files of vectors, as `embed` writes them, or X.npy with the ids in X.ids, one a
     /// line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
     /// be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times the hits in CORPUS, whose vectors may be
-    /// quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model directory, which embeds --queries
-    /// and --corpus. NAME=RUN takes a TREC run.
+    /// quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, a directory or a Hugging Face
+    /// name, which embeds --queries and --corpus. NAME=RUN takes a TREC run.
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 
@@ -74,6 +74,9 @@ pub(crate) struct InputArgs {
     /// What mnrl-train wrote to stdout: its curve becomes part of the page
     #[arg(long, value_name = "FILE", requires = "html")]
     pub(crate) training_log: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
 }
 
 /// How it is measured.

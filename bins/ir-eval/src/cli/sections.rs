@@ -23,7 +23,11 @@ Formulas:
   rprec            precision at rank R                                (Rprec)
   bpref            how seldom a document that was judged not relevant
                    stands above a relevant one                        (bpref)
+  infap            map, as the judged part of a pool suggests it; a
+                   negative relevance: in the pool, not judged        (infAP)
   rbp@k            sum of 0.2 * 0.8^(rank - 1) over relevant ranks    (ir_measures' RBP(p=0.8))
+  graded-rbp@k     sum of 0.2 * 0.8^(rank - 1) * relevance / 4,
+                   grades 0 to 4                                      (cwl_eval's RBP)
   err@k            expected 1 / rank where a reader is satisfied,
                    grades 0 to 4                                      (gdeval's err)
   judged@k         share of the first k that was judged at all        (ir_measures' Judged)

@@ -20,12 +20,26 @@ const WINDOW: usize = 4096;
 pub(crate) struct ModelSettings {
     pub(crate) queries: Option<PathBuf>,
     pub(crate) corpus: Option<PathBuf>,
+    /// Whether Hugging Face names are looked up in the local cache only.
+    pub(crate) offline: bool,
     pub(crate) device: Device,
     pub(crate) threads: usize,
     pub(crate) ort_library: Option<PathBuf>,
 }
 
 impl ModelSettings {
+    /// The directory of the model of this name; none when a file is meant.
+    ///
+    /// `runs/bm25` could be a Hugging Face name, too: it is a file that is missing when there is a folder `runs`.
+    pub(super) fn locate(&self, name: &Path) -> anyhow::Result<Option<PathBuf>> {
+        let owner = name.parent().filter(|owner| owner.components().count() == 1);
+        let is_hub_name = !name.exists() && owner.is_some_and(|owner| !owner.is_dir() && name.is_relative());
+        if !name.is_dir() && !is_hub_name {
+            return Ok(None);
+        }
+        Ok(Some(embtune_model::locate(&name.display().to_string(), self.offline)?))
+    }
+
     /// Embeds the judged queries and all documents into files in `folder`.
     pub(super) fn embed(
         &self,

@@ -36,13 +36,15 @@ impl Retriever<'_> {
                 let vectors = Vectors::open(queries, corpus, full.as_deref())?;
                 (self.search.run(&system.name, &vectors, judgments)?, origin(&vectors), self.depth)
             }
-            Source::ModelOrRun(path) if path.is_dir() => {
-                let folder = tempfile::tempdir()?;
-                let vectors = self.model.embed(path, folder.path(), judgments, self.session)?;
-                let run = self.search.run(&system.name, &vectors, judgments)?;
-                (run, format!("{}: {}", path.display(), origin(&vectors)), self.depth)
-            }
-            Source::ModelOrRun(path) => (self.read(path, judgments)?, format!("run {}", path.display()), usize::MAX),
+            Source::ModelOrRun(name) => match self.model.locate(name)? {
+                Some(directory) => {
+                    let folder = tempfile::tempdir()?;
+                    let vectors = self.model.embed(&directory, folder.path(), judgments, self.session)?;
+                    let run = self.search.run(&system.name, &vectors, judgments)?;
+                    (run, format!("{}: {}", name.display(), origin(&vectors)), self.depth)
+                }
+                None => (self.read(name, judgments)?, format!("run {}", name.display()), usize::MAX),
+            },
         };
         for (query, documents) in &mut run.queries {
             if self.rules.exclude_self {

@@ -15,7 +15,7 @@ pub(crate) struct System {
 pub(crate) enum Source {
     /// Two files of vectors that are searched; and, it may be, those that order the hits.
     Vectors { queries: PathBuf, corpus: PathBuf, full: Option<PathBuf> },
-    /// A folder: a model, whose vectors are made first. A file: a run, searched by somebody else.
+    /// A folder or a Hugging Face name: a model, whose vectors are made first. A file: a run, searched by somebody else.
     ModelOrRun(PathBuf),
 }
 

@@ -68,7 +68,8 @@ pub(crate) fn trec(metric: Metric) -> String {
         Kind::Accuracy => ("success", "success"),
         Kind::RPrecision => ("Rprec", "Rprec"),
         Kind::Bpref => ("bpref", "bpref"),
-        Kind::NdcgExp | Kind::CappedMap | Kind::Rbp | Kind::Err | Kind::Judged => {
+        Kind::InfAp => ("infAP", "infAP"),
+        Kind::NdcgExp | Kind::CappedMap | Kind::Rbp | Kind::GradedRbp | Kind::Err | Kind::Judged => {
             let name = metric.kind.name().replace('-', "_");
             return metric.k.map_or_else(|| name.clone(), |k| format!("{name}_{k}"));
         }

@@ -78,6 +78,36 @@ fn models_embed_the_texts_themselves() {
     assert!(refusal.contains("BASE: a model needs texts\nhint: name them with --queries and --corpus"), "{refusal}");
 }
 
+/// A name is what embed makes of it: the model's snapshot in the cache. Files that are missing are none.
+#[test]
+fn a_hugging_face_name_is_a_model() {
+    let folder = folder();
+    folder.write("queries", "{\"_id\":\"q1\",\"text\":\"river sand\"}\n");
+    folder
+        .write("corpus", "{\"_id\":\"d1\",\"text\":\"Sand is sieved.\"}\n{\"_id\":\"d2\",\"text\":\"A felt roof.\"}\n");
+    let evaluate = |system: &str| {
+        let texts = "--queries queries --corpus corpus --run out";
+        folder.run(&format!("env HF_HOME=hf ir-eval -q --device cpu --offline --qrels qrels {texts} {system}"))
+    };
+    let repository = folder.path("hf/hub/models--me--tiny");
+    fs::create_dir_all(repository.join("refs")).unwrap();
+    fs::write(repository.join("refs/main"), "c0ffee").unwrap();
+    folder.copy_fixture("parity/tiny-bert", "hf/hub/models--me--tiny/snapshots/c0ffee");
+    evaluate("s=me/tiny").done();
+    let named = folder.read("out");
+    evaluate("s=hf/hub/models--me--tiny/snapshots/c0ffee").done();
+    assert_eq!(named, folder.read("out"));
+
+    let _ = evaluate("s=me/other")
+        .ran()
+        .with_code(2)
+        .saying("me/other: no such directory, and not in the Hugging Face cache");
+    fs::create_dir(folder.path("me")).unwrap();
+    for file in ["me/other", "other", "me/other/bm25", "/me/other"] {
+        let _ = evaluate(&format!("s={file}")).ran().with_code(2).saying(&format!("{file}: No such file"));
+    }
+}
+
 #[test]
 fn coarse_hits_are_ordered_by_full_vectors() {
     let folder = folder();

@@ -1,9 +1,6 @@
 //! Expected reciprocal rank.
 
-use super::top;
-
-/// The highest grade: TREC's scale, as in gdeval.
-const HIGHEST: i64 = 4;
+use super::{HIGHEST, top};
 
 /// ERR@k: one over the rank at which a reader stops who reads from the top and is satisfied by good documents.
 ///

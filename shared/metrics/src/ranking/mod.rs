@@ -10,9 +10,9 @@ mod rbp;
 pub use err::expected_reciprocal_rank;
 pub use found::{accuracy, capped_recall, f1, precision, r_precision, recall};
 pub use ndcg::{Gain, ndcg};
-pub use pooled::{bpref, judged};
+pub use pooled::{bpref, inferred_average_precision, judged};
 pub use precision::{average_precision, capped_average_precision, reciprocal_rank};
-pub use rbp::{PERSISTENCE, rank_biased_precision};
+pub use rbp::{PERSISTENCE, graded_rank_biased_precision, rank_biased_precision};
 
 /// Whether trec_eval counts a document of this relevance as relevant; one that nobody judged is not.
 fn is_relevant(relevance: Option<i64>) -> bool {
@@ -28,6 +28,9 @@ fn found(ranked: &[Option<i64>], k: usize) -> usize {
 fn all(ideal: &[i64]) -> usize {
     ideal.iter().filter(|relevance| **relevance > 0).count()
 }
+
+/// The highest grade of the metrics that need to know it: TREC's scale, as in gdeval.
+const HIGHEST: i64 = 4;
 
 fn top(ranked: &[Option<i64>], k: usize) -> &[Option<i64>] {
     &ranked[..k.min(ranked.len())]

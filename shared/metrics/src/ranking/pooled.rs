@@ -22,6 +22,34 @@ pub fn bpref(ranked: &[Option<i64>], ideal: &[i64]) -> f64 {
     share(sum, relevant)
 }
 
+/// What [`inferred_average_precision`] adds to both sides of a share, so that it is one of what is not there, too.
+const SMOOTHING: f64 = 0.00001;
+
+/// infAP: average precision as it would be if all of the pool had been judged, when only a random part of it was.
+///
+/// `(1 / R) * sum over retrieved relevant documents of 1 / i + (i - 1) / i * pooled / (i - 1) * (relevant + e) /
+/// (relevant + irrelevant + 2 e)`, where i is the rank and the counts are of the documents above: those of the pool,
+/// and those that were judged relevant and not relevant (Yilmaz and Aslam 2006, CIKM; trec_eval `infAP`, m_infap.c).
+/// A negative relevance says that a document was in the pool and not judged; without any, infAP is MAP but for e.
+pub fn inferred_average_precision(ranked: &[Option<i64>], ideal: &[i64]) -> f64 {
+    let (mut relevant, mut irrelevant, mut unjudged, mut sum) = (0_u32, 0_u32, 0_u32, 0.0);
+    for (above, relevance) in ranked.iter().enumerate() {
+        match relevance {
+            None => {}
+            Some(..0) => unjudged += 1,
+            Some(0) => irrelevant += 1,
+            Some(_) => {
+                let rank = (above + 1) as f64;
+                let pooled = f64::from(relevant + irrelevant + unjudged);
+                let share = (f64::from(relevant) + SMOOTHING) / (f64::from(relevant + irrelevant) + 2.0 * SMOOTHING);
+                sum += (1.0 + pooled * share) / rank;
+                relevant += 1;
+            }
+        }
+    }
+    share(sum, all(ideal))
+}
+
 /// Judged@k: the share of the first k documents, or of all that were retrieved when they are fewer, that was judged.
 ///
 /// Low values say that the judgments were made for other systems, and that the other metrics underrate this one
@@ -42,6 +70,14 @@ mod tests {
         // One of two relevant documents stands below one of the two that are not.
         assert_eq!(bpref(&[Some(2), Some(0), Some(1)], &[2, 1, 0, 0]), 0.75);
         assert_eq!(bpref(&[Some(0)], &[0]), 0.0);
+    }
+
+    #[test]
+    fn what_was_pooled_is_taken_for_what_was_judged() {
+        // Above the second relevant document: one relevant, one not, two of the pool that nobody judged.
+        let value = inferred_average_precision(&[Some(1), Some(0), Some(-1), Some(-1), None, Some(2)], &[2, 1, 0]);
+        assert!((value - (1.0 + (1.0 + 4.0 * 0.5) / 6.0) / 2.0).abs() < 1e-9);
+        assert_eq!(inferred_average_precision(&[Some(0), Some(-1)], &[0, -1]), 0.0);
     }
 
     #[test]
