@@ -10,7 +10,7 @@ use crate::start::{checkpoints, losses};
 use crate::weights::tensors_of;
 
 /// A training on the pairs of `scored`, eight batches an epoch, with dropout.
-const TRAIN: &str =
+pub(crate) const TRAIN: &str =
     "mnrl-train --device cpu --threads 1 --model BASE --batch-size 16 --learning-rate 1e-3 --warmup-steps 4";
 
 /// Starts the training as so many processes, the first of them first.
@@ -56,7 +56,7 @@ fn distance(folder: &Folder, file: &str, other: &str, wanted: impl Fn(&str) -> b
 
 /// The same of two models. The gradient of a key's bias is 0 but for its rounding, of which AdamW makes steps of full
 /// length: it is left out.
-fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
+pub(crate) fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
     let file = |model| format!("{model}/model.safetensors");
     distance(folder, &file(model), &file(other), |name| !name.ends_with("key.bias"))
 }
