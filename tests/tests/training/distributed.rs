@@ -151,3 +151,27 @@ fn the_first_process_measures_for_all() {
     assert_eq!(figures(&ran.stdout(), "ndcg@10"), figures(&alone.stdout(), "ndcg@10"), "{ran}");
     assert_eq!(figures(&ran.stdout(), "step"), figures(&alone.stdout(), "step"), "{ran}");
 }
+
+#[test]
+fn the_plan_of_each_process_needs_no_other() {
+    let folder = scored();
+    let plan = |place: &str| {
+        folder
+            .run(&format!("env {place} {TRAIN} --out TUNED --gradient-accumulation 2 --plan train.safetensors"))
+            .done()
+            .stdout()
+    };
+    let (alone, first) = (plan("WORLD_SIZE=1"), plan("WORLD_SIZE=2"));
+    assert!(!alone.contains("processes"), "{alone}");
+    assert_eq!(first.lines().nth(1), alone.lines().nth(1), "the steps");
+    assert_eq!(plan("WORLD_SIZE=2 RANK=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=1"), "", "the first says it for all");
+    // What is planned is what is sent, of whole batches.
+    let planned = |name: &str| {
+        let part = first.split("sent a step, by each of 2 processes").nth(1).unwrap();
+        let line = part.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().replace(',', "").parse::<f64>().unwrap()
+    };
+    let log = train(&folder, 2, "TUNED", "--epochs 1 --gradient-accumulation 2").stdout();
+    let most = figures(&log, "sent_bytes").into_iter().fold(0.0, f64::max);
+    assert!((most / 1024.0 - planned("gradients") - planned("vectors")).abs() <= 2.0, "{most}\n{first}");
+}

@@ -115,7 +115,6 @@ fn half_a_place_is_refused() {
             refusal(&place(0, 4), "--batch-size 3"),
             "mnrl-train: --batch-size is 3, and WORLD_SIZE is 4: there is not a pair for each process\nhint: ",
         ),
-        (refusal(&place(0, 2), "--plan"), "mnrl-train: --plan reckons with one process\nhint: "),
     ] {
         assert!(message.starts_with(expected), "{message}");
     }
