@@ -56,7 +56,7 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
         check_target(&model, &cli.out, cli.overwrite)?;
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
-    let shards = Shards::open(&cli.data, &model, session)?;
+    let shards = Shards::open(&cli.data, &model, team, session)?;
     cli.loss.check_supply(shards.supply()?)?;
     let device = open(cli, team, session)?;
     let unlinked = team.link_gpus(device)?;

@@ -72,8 +72,9 @@ Several processes:
   some rows of every batch through the network, every row meets all others, and neither the loss nor
   the learning rate changes. RANK counts the processes, MASTER_ADDR and MASTER_PORT say where they
   meet; torchrun sets all of it. For srun, WORLD_SIZE=$SLURM_NTASKS and the place to meet are enough.
-  All processes get the same flags, model and shards. The first one alone writes the model, the log
-  and checkpoints, and measures on the dev set. What they exchange goes through Gloo, of which
+  All processes get the same flags, model and shards; each reads the lengths and hashes of all rows, and
+  the tokens of its own. The first one alone writes the model, the log and checkpoints, and measures on
+  the dev set. What they exchange goes through Gloo, of which
   GLOO_SOCKET_IFNAME names the network interface. On CUDA each process takes the GPU that LOCAL_RANK
   counts, and vectors and gradients go from GPU to GPU by NCCL. Where that does not run, as with two
   processes on one GPU, a warning says why, and they go through the CPU.
