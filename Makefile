@@ -88,6 +88,10 @@ parity: build .deps/parity/ready ## Compare embed with sentence-transformers (MO
 parity-onnx: build .deps/parity/readers/ready ## Read model.onnx with sentence-transformers, fastembed and onnx.checker (fetches 100 MB once)
 	PYTHONPATH=.deps/parity/readers .deps/parity/bin/python tests/fixtures/parity/readers.py $(BIN) $(MODEL)
 
+.PHONY: check-torchrun
+check-torchrun: .deps/parity/ready ## Train under torchrun, and let it start killed processes again (fetches 3 GB once)
+	cargo test --release -p embtune-tests --test training torchrun -- --ignored
+
 .PHONY: bench
 bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed, and docs2queries (after make demo)
 	@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,37 @@ class Lab:
                 process.kill()
                 process.wait()
                 process.stdout.close()
+
+    @functools.cached_property
+    def gpus(self):
+        return 0 if self.device == "cpu" else len(self.execute("nvidia-smi", "--list-gpus")[0].splitlines())
+
+    def start_together(self, model, shard, gpus, *flags):
+        """Starts mnrl-train as several processes, with the GPU that each is to take."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(len(gpus))}
+        command = [f"{self.options.bin}/mnrl-train", "--model", model, "--device", self.device, "--out", self.new("model")]
+        command = list(map(str, [*command, *flags, shard]))
+        return [
+            subprocess.Popen(
+                command,
+                env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(gpu)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank, gpu in enumerate(gpus)
+        ]
+
+    def steps_together(self, *arguments):
+        """Runs mnrl-train as several processes; gives the steps, and what the first says on stderr."""
+        processes = self.start_together(*arguments)
+        ends = [process.communicate() for process in processes]
+        for process, (_, error) in zip(processes, ends):
+            if process.returncode:
+                raise RuntimeError(f"mnrl-train ended with {process.returncode}: {error.strip()}")
+        return [json.loads(line) for line in ends[0][0].splitlines()], ends[0][1]
 
 
 def main():

@@ -119,6 +119,36 @@ def checks(lab):
             worst = max(part, again, key=lambda steps: max(differences(steps, kept)))
             return judge(worst, kept, LARGEST_REPLAY_DIFFERENCE)
 
+    # Two processes on one GPU, which NCCL refuses; and on two, if there are two.
+    places = {"on one device, by Gloo": (0, 0)} | ({"on two GPUs, by NCCL": (0, 1)} if lab.gpus > 1 else {})
+    for title, gpus in places.items():
+
+        @lab.check(f"mnrl-train: two processes {title}, as one process")
+        def _():
+            arguments = (lab.model, lab.shard(lab.model, lab.pairs))
+            flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0, "--warmup-steps", 2)
+            steps, said = lab.steps_together(*arguments, gpus, *flags)
+            fine, figure = judge(steps, curve(lab.model, lab.device, "fp32"), LARGEST_FP32_DIFFERENCE)
+            by_nccl = lab.gpus > 0 and "NCCL does not run" not in said
+            return fine and by_nccl == (len(set(gpus)) > 1), f"{figure}, {'NCCL' if by_nccl else 'Gloo'}"
+
+        @lab.check(f"mnrl-train: two processes {title}, one is killed, and the other ends")
+        def _():
+            arguments = (lab.model, lab.shard(lab.model, lab.pairs))
+            flags = ("--epochs", 1000, "--batch-size", 16, "--warmup-steps", 2, "--dist-timeout", 20)
+            first, second = lab.start_together(*arguments, gpus, *flags)
+            try:
+                for _ in range(3):
+                    first.stdout.readline()
+                second.kill()
+                _, said = first.communicate(timeout=120)
+            finally:
+                for process in (first, second):
+                    process.kill()
+                    process.communicate()
+            figure = next((line for line in said.splitlines() if "rank 1" in line), said.strip())
+            return first.returncode == 2 and "rank 1 does not answer any more" in figure, figure
+
     @lab.check("mnrl-train: --resume after SIGKILL, with dropout, as without the break")
     def _():
         arguments = (lab.model, lab.shard(lab.model, lab.pairs), "--epochs", 1, "--batch-size", 8)

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "add_norm",
     "attention",
     "dropout",
@@ -11,6 +11,8 @@ const SOURCES: [&str; 10] = [
     "group",
     "linear",
     "multiply",
+    "nccl",
+    "overlap",
     "parameters",
     "state",
     "varlen",

@@ -14,7 +14,7 @@ use crate::cli::Cli;
 use crate::cli::environment::prepare;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
-use crate::distributed::{Team, World};
+use crate::distributed::{Crew, Team, World};
 use crate::network::trained;
 use crate::report::card::card;
 use crate::report::metrics::Metrics;
@@ -30,6 +30,12 @@ use crate::weights::merge::merge_base;
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();
     cli.check()?;
+    if cli.engine.plan {
+        let crew = Crew::from_environment()?;
+        cli.check_world(crew.size)?;
+        // What the first one says holds for each.
+        return if crew.rank == 0 { train(&cli, &Team::alone(), crew, session) } else { Ok(Outcome::Done) };
+    }
     let team = match World::from_environment()? {
         Some(world) => {
             cli.check_world(world.size)?;
@@ -37,12 +43,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         }
         None => Team::alone(),
     };
-    let outcome = train(&cli, &team, session);
+    let outcome = train(&cli, &team, team.crew(), session);
     team.leave(outcome)
 }
 
 /// What each process of the training does; the first one also measures and writes.
-fn train(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<Outcome> {
+fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     let config = trained(&model)?;
     let writes = team.is_main();
@@ -50,10 +56,11 @@ fn train(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<Outcome> {
         check_target(&model, &cli.out, cli.overwrite)?;
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
-    let shards = Shards::open(&cli.data, &model, session)?;
+    let shards = Shards::open(&cli.data, &model, team, session)?;
     cli.loss.check_supply(shards.supply()?)?;
     let device = open(cli, team, session)?;
-    let threads = cli.compute.threads.share(team.local_size());
+    let unlinked = team.link_gpus(device)?;
+    let threads = cli.compute.threads.share(crew.here);
     tch::set_num_threads(threads as i32);
 
     let warn = |warning: String| {
@@ -62,12 +69,15 @@ fn train(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<Outcome> {
         }
     };
     cli.loss.warning(model.dimension()).into_iter().for_each(warn);
+    if let Some(reason) = unlinked {
+        warn(format!("the GPUs exchange gradients through the CPU, because NCCL does not run: {reason}"));
+    }
     let mut learner = Learner::new(&model, config, cli, device, team)?;
     let encoding = Encoding { cosine: cli.loss.compares_cosines(), batch_tokens: learner.budget.batch_tokens, threads };
     let dev = if writes { DevSet::open(&cli.dev, &model, encoding, session)? } else { None };
     let sampler = Sampler::new(&shards, &cli.data, cli.training.batch_size as usize, cli.training.seed);
     if cli.engine.plan {
-        plan::show(cli, &mut learner, &shards, &sampler, session)?;
+        plan::show(cli, &mut learner, &shards, &sampler, crew, session)?;
         return Ok(Outcome::Done);
     }
     let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
@@ -135,7 +145,10 @@ fn open(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<tch::Device
         session.warn(format!("CUDA does not run, so the CPU does: {reason}"));
     }
     let device = match team.local_rank() {
-        Some(index) if opened.device.is_cuda() => open_device(Device::Cuda(index))?.device,
+        // Slurm may show each process a GPU of its own only, which is the first of one.
+        Some(index) if opened.device.is_cuda() => {
+            open_device(Device::Cuda(index % tch::Cuda::device_count().max(1) as usize))?.device
+        }
         _ => opened.device,
     };
     if let (Device::Auto, tch::Device::Cuda(index)) = (cli.compute.device, device) {

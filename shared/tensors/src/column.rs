@@ -72,9 +72,31 @@ pub(crate) struct Guide {
     pub(crate) dimension: usize,
 }
 
+/// A part of a file's token ids and vectors, of so many that are of the same size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// From 0.
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+impl Part {
+    /// Its share of so many elements.
+    fn range(self, elements: usize) -> Range<usize> {
+        // Wide, because a file may be as large as an address.
+        let at = |number: usize| (elements as u128 * number as u128 / self.of as u128) as usize;
+        at(self.number)..at(self.number + 1)
+    }
+}
+
 impl Spans {
-    /// Checks every number of a column.
-    pub(crate) fn check(file: &TensorFile, column: Column, vocab_size: usize) -> Result<Self, TensorsError> {
+    /// Checks every number of a column; of token ids and the guide's vectors those of a part.
+    pub(crate) fn check(
+        file: &TensorFile,
+        column: Column,
+        vocab_size: usize,
+        part: Part,
+    ) -> Result<Self, TensorsError> {
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let span = |part: &str| file.span(&column.tensor(part)).unwrap_or_default();
         let ids = file.typed(&column.tensor("input_ids"), Dtype::U32, 1)?;
@@ -84,7 +106,8 @@ impl Spans {
         if let Some(row) = (0..rows).find(|row| i64_at(cu_seqlens.bytes, *row) == i64_at(cu_seqlens.bytes, row + 1)) {
             return Err(refuse(format!("row {row} of \"{}\" has no tokens", column.name())));
         }
-        let largest = ids.bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)).max().unwrap_or(0);
+        let ids = &ids.bytes.as_chunks::<4>().0[part.range(ids.shape[0])];
+        let largest = ids.iter().map(|id| u32::from_le_bytes(*id)).max().unwrap_or(0);
         if rows > 0 && largest as usize >= vocab_size {
             return Err(refuse(format!("token id {largest}, but the vocabulary has {vocab_size}")));
         }
@@ -97,7 +120,7 @@ impl Spans {
             cu_seqlens: span("cu_seqlens"),
             hashes: Hashes::TENSORS.map(span),
             scores: if column.is_document() { check_scores(file, column, rows)? } else { None },
-            guide: check_guide(file, column, rows)?,
+            guide: check_guide(file, column, rows, part)?,
         })
     }
 }
@@ -132,7 +155,7 @@ fn check_scores(file: &TensorFile, column: Column, rows: usize) -> Result<Option
     }
 }
 
-fn check_guide(file: &TensorFile, column: Column, rows: usize) -> Result<Option<Guide>, TensorsError> {
+fn check_guide(file: &TensorFile, column: Column, rows: usize, part: Part) -> Result<Option<Guide>, TensorsError> {
     let Some(span) = file.span(&column.tensor("guide")) else { return Ok(None) };
     let guide = check_rows(file, column, "guide", Dtype::F16, 2, rows)?;
     let refuse = |what: &str| TensorsError::content(file.name(), format!("\"{}\" {what}", column.tensor("guide")));
@@ -140,8 +163,10 @@ fn check_guide(file: &TensorFile, column: Column, rows: usize) -> Result<Option<
     if dimension == 0 {
         return Err(refuse("has vectors of 0 elements"));
     }
-    if let Some(element) = first_not_finite_f16(guide.bytes) {
-        return Err(refuse(&format!("holds NaN or infinity in row {}", element / dimension)));
+    let rows = part.range(rows);
+    let row_bytes = 2 * dimension;
+    if let Some(element) = first_not_finite_f16(&guide.bytes[rows.start * row_bytes..rows.end * row_bytes]) {
+        return Err(refuse(&format!("holds NaN or infinity in row {}", rows.start + element / dimension)));
     }
     Ok(Some(Guide { span, dimension }))
 }

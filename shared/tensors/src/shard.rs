@@ -21,9 +21,9 @@ use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::column::{Guide, Spans};
+use crate::column::{Guide, Part, Spans};
 use crate::numbers::{check_offsets, f32_at, i64_at, map, u64_at};
 use crate::{Column, Hashes, TensorFile, TensorsError};
 
@@ -78,6 +78,15 @@ impl Shard {
     /// # Errors
     /// A damaged file, an unknown version, columns that do not fit each other.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
+        Self::open_part(path, 0, 1)
+    }
+
+    /// Opens a shard as one of several processes, which together check every number of it: of token ids and vectors,
+    /// nearly all of the file, each checks, and reads, its part `number` of `of`, from 0.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for what is damaged in another part.
+    pub fn open_part(path: &Path, number: usize, of: usize) -> Result<Self, TensorsError> {
         let file = TensorFile::open(path)?;
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let meta =
@@ -87,7 +96,7 @@ impl Shard {
         if meta.version != VERSION {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let check = |column| Spans::check(&file, column, meta.vocab_size);
+        let check = |column| Spans::check(&file, column, meta.vocab_size, Part { number, of });
         let columns = [check(Column::Anchor)?, check(Column::Positive)?, check(Column::Negative)?];
         let [anchors, positives, negatives] = [columns[0].rows, columns[1].rows, columns[2].rows];
         let cu_rows = file.typed("negative.cu_rows", Dtype::I64, 1)?;
@@ -123,9 +132,20 @@ impl Shard {
         self.columns[2].rows
     }
 
-    /// Names the content: XXH3 of the whole file, 128 bits in hexadecimal.
+    /// Names the content without reading most of it: XXH3, 128 bits in hexadecimal, of all but token ids and vectors.
+    /// Those follow from the texts, whose hashes are in it, and from the tokenizer and the guide model that it names.
     pub fn fingerprint(&self) -> String {
-        format!("{:032x}", xxh3_128(self.file.whole()))
+        let of_column =
+            |column: &Spans| [Some(column.input_ids.clone()), column.guide.as_ref().map(|g| g.span.clone())];
+        let mut passed_over: Vec<_> = self.columns.iter().flat_map(of_column).flatten().collect();
+        passed_over.sort_by_key(|span| span.start);
+        let (mut hasher, whole, mut begin) = (Xxh3::new(), self.file.whole(), 0);
+        for span in passed_over {
+            hasher.update(&whole[begin..span.start]);
+            begin = span.end;
+        }
+        hasher.update(&whole[begin..]);
+        format!("{:032x}", hasher.digest128())
     }
 
     /// Rows of the negatives of a pair.

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use embtune_tensors::{Column, Hashes, Row, Shard, ShardMeta, ShardWriter, TensorFile};
+use embtune_tensors::{Column, Hashes, Row, Shard, ShardMeta, ShardWriter, TensorFile, TensorsError};
 use half::f16;
 
 fn meta() -> ShardMeta {
@@ -176,5 +176,61 @@ fn damaged_shards_do_not_crash() {
         if let Ok(shard) = Shard::open(&path) {
             read(&shard);
         }
+    }
+}
+
+#[test]
+fn processes_read_and_check_their_parts_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ShardWriter::new(directory.path(), None).unwrap();
+    let text = [5; 2000];
+    for pair in 0..2000 {
+        writer.push(row(&[1], pair), row(&text, pair), []).unwrap();
+    }
+    let path = finish(writer, directory.path());
+    let size = fs::metadata(&path).unwrap().len();
+    let fingerprint = Shard::open(&path).unwrap().fingerprint();
+    for number in 0..4 {
+        let shard = Shard::open_part(&path, number, 4).unwrap();
+        assert_eq!(shard.fingerprint(), fingerprint);
+        let share = touched(&path) as f64 / size as f64;
+        assert!((0.2..0.3).contains(&share), "part {number}: {share} of the file was read");
+    }
+    let whole = Shard::open(&path).unwrap();
+    assert!(touched(&path) as f64 > 0.99 * size as f64);
+    drop(whole);
+    // What is damaged is found in its part, and by who reads all.
+    let at = TensorFile::open(&path).unwrap().offset("positive.input_ids").unwrap() + 4 * 2000 * 1200;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[at..at + 4].copy_from_slice(&77_u32.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let refused = |opened: Result<Shard, TensorsError>| {
+        opened.err().is_some_and(|error| error.to_string().contains("token id 77"))
+    };
+    let parts = [0, 1, 2, 3].map(|number| refused(Shard::open_part(&path, number, 4)));
+    assert_eq!(parts, [false, false, true, false]);
+    assert!(refused(Shard::open(&path)));
+}
+
+/// Bytes of a mapped file that this process has touched, see proc_pid_smaps(5).
+fn touched(path: &Path) -> u64 {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
+    let line = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn another_text_score_or_setting_is_another_content() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |hash: u64, score: f32, length: usize| {
+        let mut writer = ShardWriter::new(directory.path(), None).unwrap();
+        writer.push(row(&[1], hash), Row { score: Some(score), ..row(&[2; 3][..length], 7) }, []).unwrap();
+        Shard::open(&finish(writer, directory.path())).unwrap().fingerprint()
+    };
+    let first = write(1, 0.5, 3);
+    assert_eq!(write(1, 0.5, 3), first);
+    for other in [write(2, 0.5, 3), write(1, 0.25, 3), write(1, 0.5, 2)] {
+        assert_ne!(other, first);
     }
 }

@@ -1,4 +1,4 @@
-// Several processes as one: a store of keys over TCP, and Gloo's collective operations over tensors of the CPU.
+// Several processes as one: a store of keys over TCP, and collective operations, Gloo's on the CPU and NCCL's on GPUs.
 #define USE_DISTRIBUTED
 #define USE_C10D_GLOO
 #include <ATen/core/grad_mode.h>
@@ -10,11 +10,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "group.h"
 #include "guard.h"
+#include "nccl.h"
 
 namespace embtune {
 
@@ -22,19 +26,60 @@ struct Store {
   c10::intrusive_ptr<c10d::Store> inner;
 };
 
-struct Group {
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> inner;
-  std::chrono::milliseconds timeout;
+struct GlooOperation final : Pending {
+  GlooOperation(c10::intrusive_ptr<c10d::Work> work, std::chrono::milliseconds timeout)
+      : work(std::move(work)), timeout(timeout) {}
+  void wait() override { work->wait(timeout); }
 
-  // Runs a collective operation to its end.
+  c10::intrusive_ptr<c10d::Work> work;
+  std::chrono::milliseconds timeout;
+};
+
+// What can only be done when it is waited for.
+struct Deferred final : Pending {
+  explicit Deferred(std::function<void()> act) : act(std::move(act)) {}
+  void wait() override { act(); }
+
+  std::function<void()> act;
+};
+
+struct Group {
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  std::chrono::milliseconds timeout;
+  // For the tensors of a GPU, if every process has one of its own.
+  std::unique_ptr<Nccl> nccl = nullptr;
+
+  bool has_nccl_for(const at::Tensor& tensor) const { return nccl && nccl->takes(tensor); }
+
   template <class Options, class Start>
-  void run(Start start) {
+  std::unique_ptr<Pending> start(Start start) {
     at::NoGradGuard no_grad;
     Options options;
     options.timeout = timeout;
-    start(options)->wait(timeout);
+    return std::make_unique<GlooOperation>(start(options), timeout);
   }
 };
+
+// Gloo works on the CPU: tensors of a GPU go there and back.
+template <class Act>
+static void on_cpu(const at::Tensor& tensor, Act act) {
+  if (tensor.is_cpu()) return act(tensor);
+  at::NoGradGuard no_grad;
+  const at::Tensor copy = tensor.cpu();
+  act(copy);
+  tensor.copy_(copy);
+}
+
+std::unique_ptr<Pending> start_sum(Group& group, const at::Tensor& tensor) {
+  if (group.has_nccl_for(tensor)) return group.nccl->sum(tensor);
+  if (tensor.is_cpu()) {
+    std::vector<at::Tensor> tensors{tensor};
+    return group.start<c10d::AllreduceOptions>([&](auto& options) { return group.gloo->allreduce(tensors, options); });
+  }
+  return std::make_unique<Deferred>([&group, tensor] {
+    on_cpu(tensor, [&](const at::Tensor& copy) { start_sum(group, copy)->wait(); });
+  });
+}
 
 }  // namespace embtune
 
@@ -92,27 +137,44 @@ void embtune_group_leave(embtune::Group* group) {
   embtune::guard([&] { delete group; });
 }
 
+// Takes NCCL for the tensors of its device; the group owns it from now on.
+void embtune_group_use_nccl(embtune::Group* group, embtune::Nccl* nccl) { group->nccl.reset(nccl); }
+
 // Adds a tensor up over all processes, in place.
 int embtune_group_sum(embtune::Group* group, embtune::Handle tensor) {
-  return embtune::guard([&] {
-    std::vector<at::Tensor> tensors{*tensor};
-    group->run<c10d::AllreduceOptions>([&](auto& options) { return group->inner->allreduce(tensors, options); });
-  });
+  return embtune::guard([&] { embtune::start_sum(*group, *tensor)->wait(); });
 }
 
-// `out` holds the tensors of all processes, by rank.
-int embtune_group_gather(embtune::Group* group, embtune::Handle out, embtune::Handle tensor) {
+// The tensors of all processes, by rank: [processes · rows, width] of [rows, width].
+int embtune_group_gather(embtune::Group* group, embtune::Handle tensor, embtune::Handle* out) {
   return embtune::guard([&] {
-    group->run<c10d::AllgatherOptions>(
-        [&](auto& options) { return group->inner->_allgather_base(*out, *tensor, options); });
+    at::NoGradGuard no_grad;
+    const bool has_nccl = group->has_nccl_for(*tensor);
+    at::Tensor own = (has_nccl ? *tensor : tensor->cpu()).contiguous();
+    at::Tensor all = at::empty({group->gloo->getSize() * own.size(0), own.size(1)}, own.options());
+    if (has_nccl) {
+      group->nccl->gather(all, own)->wait();
+    } else {
+      group->start<c10d::AllgatherOptions>([&](auto& options) {
+        return group->gloo->_allgather_base(all, own, options);
+      })->wait();
+    }
+    *out = embtune::give(all.to(tensor->device()));
   });
 }
 
 // Copies the first process's tensor over those of the others.
 int embtune_group_broadcast(embtune::Group* group, embtune::Handle tensor) {
   return embtune::guard([&] {
-    std::vector<at::Tensor> tensors{*tensor};
-    group->run<c10d::BroadcastOptions>([&](auto& options) { return group->inner->broadcast(tensors, options); });
+    if (group->has_nccl_for(*tensor)) {
+      group->nccl->broadcast(*tensor)->wait();
+    } else {
+      embtune::on_cpu(*tensor, [&](const at::Tensor& copy) {
+        std::vector<at::Tensor> tensors{copy};
+        group->start<c10d::BroadcastOptions>([&](auto& options) { return group->gloo->broadcast(tensors, options); })->wait();
+      });
+    }
+    tensor->unsafeGetTensorImpl()->bump_version();
   });
 }
 }

@@ -36,6 +36,14 @@ pub(crate) struct RawStore([u8; 0]);
 #[repr(C)]
 pub(crate) struct RawGroup([u8; 0]);
 
+/// The shim's NCCL, behind a pointer.
+#[repr(C)]
+pub(crate) struct RawNccl([u8; 0]);
+
+/// The shim's overlap of sums and backward pass, behind a pointer.
+#[repr(C)]
+pub(crate) struct RawOverlap([u8; 0]);
+
 #[repr(C)]
 pub(crate) struct RawAdamW {
     pub(crate) learning_rate: c_double,
@@ -121,8 +129,32 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn embtune_group_leave(group: *mut RawGroup);
     pub(crate) fn embtune_group_sum(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_gather(group: *mut RawGroup, out: Handle, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_gather(group: *mut RawGroup, tensor: Handle, out: *mut Handle) -> c_int;
     pub(crate) fn embtune_group_broadcast(group: *mut RawGroup, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_use_nccl(group: *mut RawGroup, nccl: *mut RawNccl);
+    pub(crate) fn embtune_nccl_load(library: *const c_char, out: *mut *mut RawNccl) -> c_int;
+    pub(crate) fn embtune_nccl_drop(nccl: *mut RawNccl);
+    pub(crate) fn embtune_nccl_id(nccl: *const RawNccl, out: *mut Handle) -> c_int;
+    pub(crate) fn embtune_nccl_join(
+        nccl: *mut RawNccl,
+        id: Handle,
+        rank: c_int,
+        size: c_int,
+        index: i64,
+        timeout_ms: i64,
+    ) -> c_int;
+    pub(crate) fn embtune_overlap_new(group: *mut RawGroup, out: *mut *mut RawOverlap) -> c_int;
+    pub(crate) fn embtune_overlap_drop(overlap: *mut RawOverlap);
+    pub(crate) fn embtune_overlap_add(
+        overlap: *mut RawOverlap,
+        bucket: usize,
+        grads: Handle,
+        leaves: *const Handle,
+        count: usize,
+    ) -> c_int;
+    pub(crate) fn embtune_overlap_arm(overlap: *mut RawOverlap) -> c_int;
+    pub(crate) fn embtune_overlap_started(overlap: *mut RawOverlap, out: *mut usize) -> c_int;
+    pub(crate) fn embtune_overlap_finish(overlap: *mut RawOverlap) -> c_int;
     pub(crate) fn embtune_cuda_memory(index: i64, free: *mut i64, peak: *mut i64) -> c_int;
 }
 

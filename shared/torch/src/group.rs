@@ -1,6 +1,7 @@
-//! Several processes as one: torch.distributed's store of keys, and Gloo's collective operations.
+//! Several processes as one: torch.distributed's store of keys, and collective operations.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use tch::{Device, Kind, Tensor};
 use crate::TorchError;
 use crate::ffi::{
     Handle, RawGroup, RawStore, check, embtune_group_broadcast, embtune_group_gather, embtune_group_join,
-    embtune_group_leave, embtune_group_sum, embtune_store_close, embtune_store_get, embtune_store_open,
-    embtune_store_set, handle,
+    embtune_group_leave, embtune_group_sum, embtune_group_use_nccl, embtune_store_close, embtune_store_get,
+    embtune_store_open, embtune_store_set, handle, make,
 };
+use crate::nccl::Nccl;
 
 /// Keys and values that all processes of a group see, kept by one of them and reached over TCP (c10d's TCPStore).
 pub struct Store(NonNull<RawStore>);
@@ -96,11 +98,14 @@ impl Drop for Store {
 /// Processes that compute together. All of them call the same operations in the same order; each operation waits until
 /// all have called it, or until the time of the group is over, which is an error.
 ///
-/// Gloo works on the CPU: tensors of another device go there and back.
+/// What they exchange goes through Gloo, which works on the CPU: tensors of a GPU go there and back, unless
+/// [`use_nccl`](Self::use_nccl) has taken NCCL for them.
 pub struct Group {
     raw: NonNull<RawGroup>,
     rank: usize,
     size: usize,
+    timeout: Duration,
+    sent: Cell<u64>,
     /// Gloo's threads may look at it for as long as the group lives.
     _store: Arc<Store>,
 }
@@ -133,7 +138,42 @@ impl Group {
             )
         })?;
         let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("no group"))?;
-        Ok(Self { raw, rank, size, _store: Arc::clone(store) })
+        Ok(Self { raw, rank, size, timeout, sent: Cell::new(0), _store: Arc::clone(store) })
+    }
+
+    /// Takes NCCL for the tensors of a device from now on, if every process can; or says why not, and all stay with Gloo.
+    ///
+    /// NCCL wants a GPU of its own for each process. `library` is its name or path, [`NCCL`](crate::NCCL) as CUDA's
+    /// libtorch has it.
+    ///
+    /// # Errors
+    /// A process that is gone or does not come in time.
+    pub fn use_nccl(&self, library: &str, device: Device) -> Result<Option<String>, TorchError> {
+        // Nobody waits for the others inside of NCCL before all are known to come.
+        let loaded = Nccl::load(library).and_then(|nccl| Ok((nccl.id()?, nccl)));
+        if let Some(reason) = self.reason_against(&loaded)? {
+            return Ok(Some(reason));
+        }
+        let (id, nccl) = loaded?;
+        self.broadcast(&id)?;
+        let joined = nccl.join(&id, self.rank, self.size, device, self.timeout);
+        if let Some(reason) = self.reason_against(&joined)? {
+            return Ok(Some(reason));
+        }
+        // SAFETY: the group lives, and owns what it is given.
+        unsafe { embtune_group_use_nccl(self.raw.as_ptr(), nccl.into_raw()) };
+        Ok(None)
+    }
+
+    /// Why a process could not do what all have tried.
+    fn reason_against<T>(&self, tried: &Result<T, TorchError>) -> Result<Option<String>, TorchError> {
+        let all = self.all(i64::from(tried.is_err()))?;
+        let of_other = || Some(format!("it does not run in rank {}", all.iter().position(|failed| *failed != 0)?));
+        Ok(tried.as_ref().err().map(|error| error.0.clone()).or_else(of_other))
+    }
+
+    pub(crate) fn raw(&self) -> *mut RawGroup {
+        self.raw.as_ptr()
     }
 
     /// Number of this process, from 0.
@@ -146,6 +186,19 @@ impl Group {
         self.size
     }
 
+    /// Bytes that this process has sent so far, in sums and gathered rows.
+    ///
+    /// In a ring (Patarasu and Yuan 2009) a process passes on all parts of a sum but one, twice; and of gathered rows
+    /// all but one, once.
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Counts a sum over a tensor.
+    pub(crate) fn count_sum(&self, tensor: &Tensor) {
+        self.sent.set(self.sent.get() + ring_sum(self.size, bytes(tensor)));
+    }
+
     /// Adds a tensor up over all processes, in place; the sums are the same bits everywhere.
     ///
     /// # Shapes
@@ -154,8 +207,9 @@ impl Group {
     /// # Errors
     /// A process that is gone or does not come in time.
     pub fn sum(&self, tensor: &Tensor) -> Result<(), TorchError> {
+        self.count_sum(tensor);
         // SAFETY: group and tensor live for the call, which writes to the tensor's elements only.
-        on_cpu(tensor, |tensor| check(unsafe { embtune_group_sum(self.raw.as_ptr(), handle(tensor)) }))
+        check(unsafe { embtune_group_sum(self.raw.as_ptr(), handle(tensor)) })
     }
 
     /// Copies the tensor of process 0 over those of the others.
@@ -167,7 +221,7 @@ impl Group {
     /// A process that is gone or does not come in time.
     pub fn broadcast(&self, tensor: &Tensor) -> Result<(), TorchError> {
         // SAFETY: group and tensor live for the call, which writes to the tensor's elements only.
-        on_cpu(tensor, |tensor| check(unsafe { embtune_group_broadcast(self.raw.as_ptr(), handle(tensor)) }))
+        check(unsafe { embtune_group_broadcast(self.raw.as_ptr(), handle(tensor)) })
     }
 
     /// The rows of all processes, by rank.
@@ -179,12 +233,10 @@ impl Group {
     /// # Errors
     /// A process that is gone or does not come in time.
     pub fn gather(&self, rows: &Tensor) -> Result<Tensor, TorchError> {
-        let own = rows.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let (count, width) = own.size2()?;
-        let all = Tensor::f_zeros([count * self.size as i64, width], (own.kind(), Device::Cpu))?;
-        // SAFETY: group and tensors live for the call, which writes to the elements of `all` only.
-        check(unsafe { embtune_group_gather(self.raw.as_ptr(), handle(&all), handle(&own)) })?;
-        Ok(all.f_to_device(rows.device())?)
+        rows.size2()?;
+        self.sent.set(self.sent.get() + ring_gather(self.size, bytes(rows)));
+        // SAFETY: group and tensor live for the call.
+        make(|out| unsafe { embtune_group_gather(self.raw.as_ptr(), handle(rows), out) })
     }
 
     /// One number from each process, by rank.
@@ -204,21 +256,24 @@ impl Drop for Group {
     }
 }
 
-/// Does something to a tensor's elements on the CPU.
-fn on_cpu(tensor: &Tensor, act: impl FnOnce(&Tensor) -> Result<(), TorchError>) -> Result<(), TorchError> {
-    if tensor.device() == Device::Cpu {
-        return act(tensor);
-    }
-    let copy = tensor.f_to_device(Device::Cpu)?;
-    act(&copy)?;
-    tch::no_grad(|| tensor.shallow_clone().f_copy_(&copy))?;
-    Ok(())
+/// Bytes that each of so many processes sends to add up so many bytes of each.
+pub fn ring_sum(size: usize, bytes: u64) -> u64 {
+    2 * (size as u64 - 1) * bytes / size as u64
 }
 
-fn c_string(text: &str) -> Result<CString, TorchError> {
+/// Bytes that each of so many processes sends so that all get so many bytes of each.
+pub fn ring_gather(size: usize, bytes: u64) -> u64 {
+    (size as u64 - 1) * bytes
+}
+
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
+}
+
+pub(crate) fn c_string(text: &str) -> Result<CString, TorchError> {
     CString::new(text).map_err(|_| TorchError::new(format!("{text:?} holds a NUL")))
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     duration.as_millis().try_into().unwrap_or(i64::MAX)
 }

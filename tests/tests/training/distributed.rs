@@ -10,7 +10,7 @@ use crate::start::{checkpoints, losses};
 use crate::weights::tensors_of;
 
 /// A training on the pairs of `scored`, eight batches an epoch, with dropout.
-const TRAIN: &str =
+pub(crate) const TRAIN: &str =
     "mnrl-train --device cpu --threads 1 --model BASE --batch-size 16 --learning-rate 1e-3 --warmup-steps 4";
 
 /// Starts the training as so many processes, the first of them first.
@@ -56,7 +56,7 @@ fn distance(folder: &Folder, file: &str, other: &str, wanted: impl Fn(&str) -> b
 
 /// The same of two models. The gradient of a key's bias is 0 but for its rounding, of which AdamW makes steps of full
 /// length: it is left out.
-fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
+pub(crate) fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
     let file = |model| format!("{model}/model.safetensors");
     distance(folder, &file(model), &file(other), |name| !name.ends_with("key.bias"))
 }
@@ -150,4 +150,28 @@ fn the_first_process_measures_for_all() {
     let alone = train(&folder, 1, "ALONE", &format!("{dev} --eval-every 4 --patience 2"));
     assert_eq!(figures(&ran.stdout(), "ndcg@10"), figures(&alone.stdout(), "ndcg@10"), "{ran}");
     assert_eq!(figures(&ran.stdout(), "step"), figures(&alone.stdout(), "step"), "{ran}");
+}
+
+#[test]
+fn the_plan_of_each_process_needs_no_other() {
+    let folder = scored();
+    let plan = |place: &str| {
+        folder
+            .run(&format!("env {place} {TRAIN} --out TUNED --gradient-accumulation 2 --plan train.safetensors"))
+            .done()
+            .stdout()
+    };
+    let (alone, first) = (plan("WORLD_SIZE=1"), plan("WORLD_SIZE=2"));
+    assert!(!alone.contains("processes"), "{alone}");
+    assert_eq!(first.lines().nth(1), alone.lines().nth(1), "the steps");
+    assert_eq!(plan("WORLD_SIZE=2 RANK=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=1"), "", "the first says it for all");
+    // What is planned is what is sent, of whole batches.
+    let planned = |name: &str| {
+        let part = first.split("sent a step, by each of 2 processes").nth(1).unwrap();
+        let line = part.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().replace(',', "").parse::<f64>().unwrap()
+    };
+    let log = train(&folder, 2, "TUNED", "--epochs 1 --gradient-accumulation 2").stdout();
+    let most = figures(&log, "sent_bytes").into_iter().fold(0.0, f64::max);
+    assert!((most / 1024.0 - planned("gradients") - planned("vectors")).abs() <= 2.0, "{most}\n{first}");
 }

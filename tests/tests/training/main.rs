@@ -9,4 +9,5 @@ mod lost;
 mod refusals;
 mod signals;
 mod start;
+mod torchrun;
 mod weights;

@@ -12,6 +12,7 @@ use embtune_tensors::{Column, Shard};
 use tempfile::NamedTempFile;
 
 use crate::cli::{DataArgs, Supply};
+use crate::distributed::Team;
 
 /// Mapped shards, whose pairs are numbered through.
 pub(crate) struct Shards {
@@ -37,11 +38,12 @@ pub(crate) struct Set {
 }
 
 impl Shards {
-    /// Opens the operands; none, or `-`, is stdin, which is spooled because a shard has to be mapped.
+    /// Opens the operands; none, or `-`, is stdin, which is spooled because a shard has to be mapped. Of token ids each
+    /// process reads only its part, here and later.
     ///
     /// # Errors
     /// A shard that is damaged or made for another model, a set without pairs, weights that are not one for each set.
-    pub(crate) fn open(args: &DataArgs, model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &DataArgs, model: &ModelDir, team: &Team, session: &Session) -> anyhow::Result<Self> {
         let stdin = [PathBuf::from("-")];
         let operands = if args.sets.is_empty() { &stdin[..] } else { &args.sets };
         let (weights, sets) = (args.weights.len(), operands.len());
@@ -50,7 +52,7 @@ impl Shards {
         let mut all = Vec::new();
         for (index, operand) in operands.iter().enumerate() {
             let sources: Vec<_> =
-                files(operand)?.iter().map(|file| Source::open(file, session)).collect::<Result<_, _>>()?;
+                files(operand)?.iter().map(|file| Source::open(file, team, session)).collect::<Result<_, _>>()?;
             sources.iter().try_for_each(|source| source.check(&tokenizer, model))?;
             ensure!(sources.iter().any(|source| source.shard.pairs() > 0), "{}: no training pairs", operand.display());
             all.push((sources, args.weights.get(index).copied().unwrap_or(1.0)));
@@ -204,11 +206,11 @@ fn files(operand: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 impl Source {
-    fn open(file: &Path, session: &Session) -> anyhow::Result<Self> {
+    fn open(file: &Path, team: &Team, session: &Session) -> anyhow::Result<Self> {
         if file == Path::new("-") {
             return Ok(Self { shard: open_stdin(session)?, name: "<stdin>".into() });
         }
-        Ok(Self { shard: Shard::open(file)?, name: file.display().to_string() })
+        Ok(Self { shard: Shard::open_part(file, team.rank(), team.size())?, name: file.display().to_string() })
     }
 
     /// Refuses a shard that this model cannot be trained on.

@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use embtune_cli::{Interrupt, Interrupted};
-use embtune_torch::tch::Tensor;
-use embtune_torch::{Group, Store, StoreAddress};
+use embtune_torch::tch::{Device, Tensor};
+use embtune_torch::{Bucket, Group, NCCL, Overlap, Store, StoreAddress, TorchError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::buckets::{Part, cut};
 use super::links::{LOOK, Links, linger, named, ranks};
 use super::pulse::Pulse;
-use super::{Split, World};
+use super::{Crew, Split, World};
 use crate::checkpoint::first_difference;
+use crate::weights::parameters::Parameters;
 
 /// The processes of a training; of a process that is alone, every operation is what it would be without the others.
 pub(crate) struct Team(Option<Links>);
@@ -75,9 +77,10 @@ impl Team {
         self.0.as_ref().map(|links| links.world.local_rank)
     }
 
-    /// Number of processes on this machine, as far as it is known.
-    pub(crate) fn local_size(&self) -> usize {
-        self.0.as_ref().and_then(|links| links.world.local_size).unwrap_or(1)
+    /// How many processes there are.
+    pub(crate) fn crew(&self) -> Crew {
+        let here = self.0.as_ref().and_then(|links| links.world.local_size).unwrap_or(1);
+        Crew { size: self.size(), rank: self.rank(), here }
     }
 
     /// Whether this is the process that writes: the only one, or the first.
@@ -103,12 +106,51 @@ impl Team {
         })
     }
 
-    /// Adds a tensor up over all processes, in place.
+    /// Lets GPUs exchange what they have without the CPU, where each process has one of its own; or says why not.
     ///
     /// # Errors
     /// A process that is gone or hangs.
-    pub(crate) fn sum(&self, tensor: &Tensor) -> anyhow::Result<()> {
-        self.0.as_ref().map_or(Ok(()), |links| links.together(|group| group.sum(tensor)))
+    pub(crate) fn link_gpus(&self, device: Device) -> anyhow::Result<Option<String>> {
+        let Some(links) = &self.0 else { return Ok(None) };
+        let on_gpus = links.together(|group| group.all(i64::from(device.is_cuda())))?;
+        if on_gpus.iter().all(|on_gpu| *on_gpu == 0) {
+            return Ok(None);
+        }
+        let on_cpu: Vec<_> = (0..on_gpus.len()).filter(|rank| on_gpus[*rank] == 0).collect();
+        if on_cpu.is_empty() {
+            links.together(|group| group.use_nccl(NCCL, device))
+        } else {
+            Ok(Some(format!("{} runs on the CPU", named(&on_cpu))))
+        }
+    }
+
+    /// What adds up the gradient of a network over all processes, for as long as its leaves are those of now.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub(crate) fn overlap(&self, parameters: &Parameters) -> Result<Option<Overlap<'_>>, TorchError> {
+        let Some(links) = &self.0 else { return Ok(None) };
+        let leaves = parameters.leaves();
+        let ranges: Vec<_> = leaves.iter().map(|(range, _)| range.clone()).collect();
+        let bucket = |Part { range, leaves: inside }| Bucket {
+            range,
+            leaves: inside.into_iter().map(|leaf: usize| &leaves[leaf].1).collect(),
+        };
+        let buckets: Vec<_> = cut(&ranges, parameters.grads.numel() as i64).into_iter().map(bucket).collect();
+        Overlap::new(&links.group, &parameters.grads, &buckets).map(Some)
+    }
+
+    /// Adds up what is not added up yet.
+    ///
+    /// # Errors
+    /// A process that is gone or hangs.
+    pub(crate) fn finish(&self, overlap: &Overlap<'_>) -> anyhow::Result<()> {
+        self.0.as_ref().map_or(Ok(()), |links| links.together(|_| overlap.finish()))
+    }
+
+    /// Bytes that this process, like every other, has sent so far, if there are others.
+    pub(crate) fn sent(&self) -> Option<u64> {
+        self.0.as_ref().map(|links| links.group.sent())
     }
 
     /// Makes a tensor what it is in process 0.

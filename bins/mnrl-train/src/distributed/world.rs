@@ -28,13 +28,35 @@ pub(crate) struct World {
     pub(crate) interface: Option<String>,
 }
 
+/// How many processes a training has, for a process that need not meet the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crew {
+    pub(crate) size: usize,
+    /// Number of this process, from 0.
+    pub(crate) rank: usize,
+    /// How many are on this machine, as far as it is known.
+    pub(crate) here: usize,
+}
+
+impl Crew {
+    /// Those that the environment names; one process, if it names none.
+    ///
+    /// # Errors
+    /// What is no number.
+    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+        let size = number(variable, "WORLD_SIZE")?.unwrap_or(1).max(1);
+        let rank = number(variable, "RANK")?.or(number(variable, "SLURM_PROCID")?).unwrap_or(0);
+        Ok(Self { size, rank, here: number(variable, "LOCAL_WORLD_SIZE")?.unwrap_or(1).clamp(1, size) })
+    }
+}
+
 impl World {
     /// The place that the environment names; nothing for a process that is alone.
     ///
     /// # Errors
     /// Half a place, or an impossible one.
     pub(crate) fn from_environment() -> anyhow::Result<Option<Self>> {
-        Self::read(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::read(variable)
     }
 
     fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Self>> {
@@ -67,6 +89,10 @@ impl World {
     pub(crate) fn serves(&self) -> bool {
         self.rank == 0 && !self.has_agent
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn number<T: FromStr<Err: Display>>(get: impl Fn(&str) -> Option<String>, name: &str) -> anyhow::Result<Option<T>> {

@@ -27,6 +27,9 @@ pub(crate) struct Step {
     pub(crate) masked: u64,
     /// Most memory so far: of the process, or of CUDA's tensors.
     pub(crate) memory_mb: u64,
+    /// Bytes that each of several processes has sent to others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_bytes: Option<u64>,
 }
 
 /// What an evaluation on the dev set reports; the score stands under the metric's name.

@@ -47,6 +47,7 @@ impl Fixture {
             device: Device::Cpu,
             pass,
             budget: Budget { batch_tokens, live_tokens },
+            overlap: None,
         };
         let _ = self.parameters.grads.shallow_clone().zero_();
         let forward = cache.forward(&rows).unwrap();

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{TorchError, generator_state, set_generator_state};
+use embtune_torch::{Overlap, TorchError, generator_state, set_generator_state};
 
 use crate::network::{Network, Packed, Pass, Row};
 
@@ -74,6 +74,8 @@ pub(crate) struct GradCache<'a> {
     pub(crate) device: Device,
     pub(crate) pass: Pass,
     pub(crate) budget: Budget,
+    /// Of the last batch before a step: what adds up the gradients over all processes.
+    pub(crate) overlap: Option<&'a Overlap<'a>>,
 }
 
 /// A batch between its two passes.
@@ -139,6 +141,9 @@ impl GradCache<'_> {
             if index < micro.first_live {
                 self.set_generator_state(states.pop().flatten())?;
                 output = self.network.forward(&self.pack(rows, &micro.order[range.clone()])?, self.pass)?;
+            }
+            if let (0, Some(overlap)) = (index, self.overlap) {
+                overlap.arm()?;
             }
             let grad = grads.f_narrow(0, range.start as i64, range.len() as i64)?;
             // The derivative of this product by the network's parameters is theirs by the loss.

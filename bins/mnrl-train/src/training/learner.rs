@@ -2,7 +2,7 @@
 
 use embtune_model::{BertConfig, ModelDir, NewWeights};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{AdamW, TorchError, clip, seed};
+use embtune_torch::{AdamW, Overlap, TorchError, clip, seed};
 
 use crate::cli::Cli;
 use crate::data::batch::Batch;
@@ -25,6 +25,8 @@ pub(crate) struct Learner<'a> {
     cli: &'a Cli,
     team: &'a Team,
     network: Network,
+    /// With other processes.
+    overlap: Option<Overlap<'a>>,
     objective: Objective,
     pass: Pass,
     pub(crate) budget: Budget,
@@ -63,8 +65,10 @@ impl<'a> Learner<'a> {
             hidden_dropout: dropout(config.hidden_dropout_prob),
             attention_dropout: dropout(config.attention_probs_dropout_prob),
         };
+        let network = Network::new(model, config, &parameters, optimizer.lora.as_ref())?;
         let learner = Self {
-            network: Network::new(model, config, &parameters, optimizer.lora.as_ref())?,
+            network,
+            overlap: team.overlap(&parameters)?,
             objective: cli.loss.objective(model.dimension())?,
             optimizer: AdamW::new(&parameters.values, parameters.segments.clone()),
             average: optimizer.ema.map(|_| parameters.values.copy()),
@@ -82,11 +86,17 @@ impl<'a> Learner<'a> {
     }
 
     /// Adds the gradient of a batch, times `share`: the part that comes through the rows of this process. Batches are
-    /// numbered through, for their dropout.
+    /// numbered through, for their dropout. Behind the last batch of a step follows [`share_gradient`](Self::share_gradient).
     ///
     /// # Errors
     /// What libtorch says; another process that is gone or hangs.
-    pub(crate) fn accumulate(&mut self, batch: &Batch<'_>, number: u64, share: f64) -> anyhow::Result<BatchLoss> {
+    pub(crate) fn accumulate(
+        &mut self,
+        batch: &Batch<'_>,
+        number: u64,
+        share: f64,
+        is_last: bool,
+    ) -> anyhow::Result<BatchLoss> {
         let split = Split::new(&batch.lengths, self.team.size());
         let own = split.rows(self.team.rank());
         let key = batch_key(self.cli.training.seed, number);
@@ -99,6 +109,7 @@ impl<'a> Learner<'a> {
             device: self.device,
             pass: self.pass,
             budget: self.budget,
+            overlap: self.overlap.as_ref().filter(|_| is_last),
         };
         let forward = cache.forward(&rows)?;
         let vectors = if rows.is_empty() { self.no_vectors()? } else { forward.vectors()? };
@@ -133,7 +144,7 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// Another process that is gone or hangs.
     pub(crate) fn share_gradient(&self) -> anyhow::Result<()> {
-        self.team.sum(&self.parameters.grads)
+        self.overlap.as_ref().map_or(Ok(()), |overlap| self.team.finish(overlap))
     }
 
     /// Seeds what CUDA draws its dropout from, as of a step: each process has rows of its own, and noise of its own.

@@ -90,13 +90,14 @@ impl Trainer<'_> {
     fn step(&mut self, course: &mut Course, group: &[Vec<usize>], epoch: f64) -> anyhow::Result<()> {
         let began = Instant::now();
         let step = course.step + 1;
+        let sent = self.team.sent();
         let (mut loss, mut masked, mut tokens) = (0.0, 0, 0);
         for (place, pairs) in group.iter().enumerate() {
             let batch = Batch::gather(self.shards, pairs);
             // The same number whether the training was interrupted or not.
             let number = u64::from(course.epoch) << 32 | (course.batch + place) as u64;
             let share = 1.0 / group.len() as f64;
-            let found = self.learner.accumulate(&batch, number, share)?;
+            let found = self.learner.accumulate(&batch, number, share, place + 1 == group.len())?;
             self.check_finite(&found, step, pairs)?;
             loss += found.loss * share;
             masked += found.masked;
@@ -124,6 +125,7 @@ impl Trainer<'_> {
             tokens_per_sec: tokens as f64 / seconds,
             masked,
             memory_mb: memory::peak(self.learner.device)? >> 20,
+            sent_bytes: self.team.sent().zip(sent).map(|(after, before)| after - before),
         })?;
         Ok(())
     }

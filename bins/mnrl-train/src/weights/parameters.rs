@@ -2,7 +2,9 @@
 //!
 //! Zeroing, clipping and the optimizer are then a handful of kernels instead of hundreds.
 
+use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 
 use embtune_model::{NewWeights, Weights};
 use embtune_torch::tch::{Device, Kind, Tensor};
@@ -39,6 +41,7 @@ pub(crate) struct Parameters {
     pub(crate) segments: Vec<Segment>,
     entries: Vec<Entry>,
     by_name: HashMap<String, usize>,
+    leaves: RefCell<Vec<(Range<i64>, Tensor)>>,
 }
 
 struct Entry {
@@ -64,6 +67,7 @@ impl Parameters {
             segments: Vec::new(),
             entries: Vec::new(),
             by_name: HashMap::new(),
+            leaves: RefCell::default(),
         };
         let mut trained = 0;
         for group in groups {
@@ -135,7 +139,17 @@ impl Parameters {
             length += entry.length;
         }
         let view = |flat: &Tensor| Ok::<_, TorchError>(flat.f_narrow(0, first.offset, length)?.f_view(shape)?);
-        if first.is_trained { leaf(&view(&self.values)?, &view(&self.grads)?) } else { view(&self.frozen) }
+        if !first.is_trained {
+            return view(&self.frozen);
+        }
+        let leaf = leaf(&view(&self.values)?, &view(&self.grads)?)?;
+        self.leaves.borrow_mut().push((first.offset..first.offset + length, leaf.shallow_clone()));
+        Ok(leaf)
+    }
+
+    /// All leaves that are trained, with their places in `values`, in the order in which a network has asked for them.
+    pub(crate) fn leaves(&self) -> Ref<'_, [(Range<i64>, Tensor)]> {
+        Ref::map(self.leaves.borrow(), Vec::as_slice)
     }
 
     /// The gradient of one parameter, flat.

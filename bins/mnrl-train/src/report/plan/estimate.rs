@@ -1,9 +1,12 @@
 //! Steps, tokens and the peak of memory, from the lengths of the rows alone.
 
+use embtune_torch::{ring_gather, ring_sum};
 use serde::Serialize;
 
-/// The rows of one step.
-pub(crate) struct StepRows {
+use crate::distributed::Split;
+
+/// The rows of a batch.
+pub(crate) struct BatchRows {
     /// Pairs, that is anchors; all other rows are documents.
     pub(crate) pairs: usize,
     /// Tokens of every row, anchors and documents, in any order.
@@ -31,9 +34,11 @@ pub(crate) struct Costs<'a> {
     /// Tokens whose graphs are kept from the first forward pass; those of others are computed again, a micro-batch at a
     /// time.
     pub(crate) live_tokens: usize,
+    /// That share the rows of each batch.
+    pub(crate) processes: usize,
 }
 
-/// Bytes at the peak of the largest step.
+/// Bytes that each process takes at the peak of the largest step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Memory {
     pub(crate) weights: u64,
@@ -46,6 +51,13 @@ pub(crate) struct Memory {
     pub(crate) total: u64,
 }
 
+/// Bytes that each process sends to others in a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Sent {
+    pub(crate) gradients: u64,
+    pub(crate) vectors: u64,
+}
+
 /// What a training will take.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Plan {
@@ -55,7 +67,10 @@ pub(crate) struct Plan {
     pub(crate) tokens: u64,
     pub(crate) largest_batch_tokens: u64,
     pub(crate) longest_row_tokens: u64,
+    pub(crate) processes: usize,
     pub(crate) memory: Memory,
+    /// Bytes that each process sends to others in the largest step: its share of the gradient's sum, and its vectors.
+    pub(crate) sent: Sent,
     /// Bytes that the device has left, where it says so.
     pub(crate) available: Option<u64>,
     /// Whether the peak is below that.
@@ -68,30 +83,41 @@ pub(crate) struct Plan {
     pub(crate) seconds: Option<f64>,
 }
 
-/// Goes through all steps of `epochs` epochs, as the sampler gives them.
+/// Goes through all steps of `epochs` epochs, each of some batches, as the sampler gives them.
 ///
 /// Memory is an upper bound as far as `costs` is one: the graphs of the longest rows are taken to be the live ones.
 pub(crate) fn plan(
     epochs: u32,
-    steps: impl IntoIterator<Item = StepRows>,
+    steps: impl IntoIterator<Item = Vec<BatchRows>>,
     costs: &Costs<'_>,
     available: Option<u64>,
     tokens_per_sec: Option<f64>,
 ) -> Plan {
     let (mut count, mut tokens, mut largest, mut longest) = (0, 0, 0, 0);
-    let (mut activations, mut loss) = (0, 0);
-    for StepRows { pairs, mut lengths } in steps {
-        lengths.sort_unstable_by(|a, b| b.cmp(a));
-        let batch: usize = lengths.iter().sum();
-        let row = lengths.first().copied().unwrap_or(0);
+    let (mut activations, mut loss, mut vectors) = (0, 0, 0);
+    let bytes_of_vectors = |rows: usize| 4 * (rows * costs.hidden) as u64;
+    for step in steps {
         count += 1;
-        tokens += batch as u64;
-        largest = largest.max(batch as u64);
-        longest = longest.max(row as u64);
-        let live = costs.live_tokens.saturating_add(costs.batch_tokens.max(row));
-        activations = activations.max(graph_bytes(&lengths, live, costs.bytes_per_token));
-        let vectors = 2 * 4 * (lengths.len() * costs.hidden) as u64;
-        loss = loss.max(vectors + (costs.loss_bytes)(pairs, lengths.len().saturating_sub(pairs)));
+        let mut sent = 0;
+        for BatchRows { pairs, lengths } in step {
+            let batch: usize = lengths.iter().sum();
+            tokens += batch as u64;
+            largest = largest.max(batch as u64);
+            longest = longest.max(lengths.iter().copied().max().unwrap_or(0) as u64);
+            let split = Split::new(&lengths, costs.processes);
+            for rank in 0..costs.processes {
+                let mut own: Vec<_> = split.rows(rank).iter().map(|row| lengths[*row]).collect();
+                own.sort_unstable_by(|a, b| b.cmp(a));
+                let row = own.first().copied().unwrap_or(0);
+                let live = costs.live_tokens.saturating_add(costs.batch_tokens.max(row));
+                activations = activations.max(graph_bytes(&own, live, costs.bytes_per_token));
+            }
+            // Each process has the loss of the whole batch.
+            let documents = lengths.len().saturating_sub(pairs);
+            loss = loss.max(2 * bytes_of_vectors(lengths.len()) + (costs.loss_bytes)(pairs, documents));
+            sent += ring_gather(costs.processes, bytes_of_vectors(split.most()));
+        }
+        vectors = vectors.max(sent);
     }
     let mut memory = Memory {
         weights: 4 * costs.parameters,
@@ -112,7 +138,9 @@ pub(crate) fn plan(
         tokens,
         largest_batch_tokens: largest,
         longest_row_tokens: longest,
+        processes: costs.processes,
         memory,
+        sent: Sent { gradients: ring_sum(costs.processes, 4 * costs.trainable), vectors },
         available,
         fits: available.map(|available| memory.total <= available),
         tokens_per_sec,
@@ -156,14 +184,15 @@ pub(super) mod tests {
             program: 5,
             batch_tokens,
             live_tokens,
+            processes: 1,
         }
     }
 
-    pub(in super::super) fn steps() -> Vec<StepRows> {
+    pub(in super::super) fn steps() -> Vec<Vec<BatchRows>> {
         vec![
-            StepRows { pairs: 2, lengths: vec![10, 20, 100, 300] },
-            StepRows { pairs: 1, lengths: vec![30, 40, 50] },
-            StepRows { pairs: 0, lengths: vec![] },
+            vec![BatchRows { pairs: 2, lengths: vec![10, 20, 100, 300] }],
+            vec![BatchRows { pairs: 1, lengths: vec![30, 40, 50] }],
+            vec![BatchRows { pairs: 0, lengths: vec![] }],
         ]
     }
 
@@ -194,6 +223,19 @@ pub(super) mod tests {
         assert_eq!(activations(350, 0), 300 * 1300 + 50 * 1100);
         assert_eq!(activations(50, 1 << 40), activations(1 << 40, 0));
         assert_eq!(activations(usize::MAX, usize::MAX), activations(1 << 40, 0));
+    }
+
+    #[test]
+    fn processes_share_rows_and_send_what_they_have() {
+        let of = |processes, step| plan(1, [step], &Costs { processes, ..costs(1 << 20, 0) }, None, None);
+        let steps = || steps().into_iter().flatten().collect::<Vec<_>>();
+        let [one, two] = [1, 2].map(|processes| of(processes, steps()));
+        assert_eq!((one.steps, one.sent), (1, Sent::default()));
+        assert_eq!((two.steps, two.tokens, two.memory.loss), (1, one.tokens, one.memory.loss));
+        // The longest row alone; three rows are the most that a process has of a batch, and two of the other.
+        assert_eq!(two.memory.activations, 300 * 1300);
+        assert_eq!(two.sent, Sent { gradients: 2 * 4 * 600_000 / 2, vectors: (3 + 2) * 4 * 10 });
+        assert_eq!(of(4, steps()).sent, Sent { gradients: 2 * 3 * 600_000, vectors: 3 * (1 + 1) * 4 * 10 });
     }
 
     #[test]

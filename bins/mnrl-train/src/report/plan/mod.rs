@@ -7,15 +7,17 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use embtune_cli::Session;
+use embtune_torch::tch::Device;
 
 use crate::cli::Cli;
 use crate::data::batch::Batch;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
+use crate::distributed::Crew;
 use crate::loss;
 use crate::training::learner::Learner;
 use crate::training::memory;
-use estimate::{Costs, StepRows, plan};
+use estimate::{BatchRows, Costs, plan};
 
 /// Bytes of the program and libtorch, beside the model's own file, which is mapped (measured on the CPU).
 const PROGRAM: u64 = 256 << 20;
@@ -31,6 +33,7 @@ pub(crate) fn show(
     learner: &mut Learner<'_>,
     shards: &Shards,
     sampler: &Sampler,
+    crew: Crew,
     session: &Session,
 ) -> anyhow::Result<()> {
     let (trainable, frozen) = learner.parameters.counts();
@@ -50,12 +53,18 @@ pub(crate) fn show(
         program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_a_token(config, kind),
         batch_tokens: budget.batch_tokens,
         live_tokens: budget.live_tokens,
+        processes: crew.size,
     };
-    let available = memory::free(learner.device)?;
-    let steps = (0..cli.training.epochs)
-        .flat_map(|epoch| sampler.epoch(epoch))
-        .map(|pairs| StepRows { pairs: pairs.len(), lengths: shards.lengths(&pairs) });
-    let rate = measure(learner, shards, sampler)?;
+    // Processes on GPUs have one each.
+    let sharing = if learner.device == Device::Cpu { crew.here as u64 } else { 1 };
+    let available = memory::free(learner.device)?.map(|bytes| bytes / sharing);
+    let rows = |pairs: &Vec<usize>| BatchRows { pairs: pairs.len(), lengths: shards.lengths(pairs) };
+    let batches_a_step = cli.training.gradient_accumulation as usize;
+    let steps = (0..cli.training.epochs).flat_map(|epoch| {
+        let batches = sampler.epoch(epoch);
+        batches.chunks(batches_a_step).map(|step| step.iter().map(rows).collect()).collect::<Vec<_>>()
+    });
+    let rate = measure(learner, shards, sampler)? * crew.size as f64;
     let plan = plan(cli.training.epochs, steps, &costs, available, Some(rate));
     let mut out = session.output(None)?;
     write!(out, "{plan}")?;
@@ -74,6 +83,6 @@ fn measure(learner: &mut Learner<'_>, shards: &Shards, sampler: &Sampler) -> any
     // A pair alone has no negatives, but takes its time all the same.
     let batch = Batch::gather(shards, &pairs[..enough.unwrap_or(pairs.len()).max(1)]);
     let began = Instant::now();
-    learner.accumulate(&batch, 0, 0.0)?;
+    learner.accumulate(&batch, 0, 0.0, false)?;
     Ok(batch.tokens() as f64 / began.elapsed().as_secs_f64())
 }

@@ -23,7 +23,9 @@ impl fmt::Display for Plan {
             writeln!(f, "{:<16}{:>15}", "time an epoch", duration(epoch))?;
             writeln!(f, "{:<16}{:>15}", "time", duration(seconds))?;
         }
-        writeln!(f, "\nmemory at the peak")?;
+        let several = self.processes > 1;
+        let whose = if several { format!(", of each of {} processes", self.processes) } else { String::new() };
+        writeln!(f, "\nmemory at the peak{whose}")?;
         let Memory { weights, copies, gradients, moments, activations, loss, program, total } = self.memory;
         for (name, bytes) in [
             ("weights", weights),
@@ -41,12 +43,19 @@ impl fmt::Display for Plan {
             let verdict = if self.fits == Some(true) { "it fits" } else { "it does not fit" };
             writeln!(f, "{:<16}{:>15} MB: {verdict}", "available", grouped(available >> 20))?;
         }
+        if several {
+            writeln!(f, "\nsent a step, by each of {} processes", self.processes)?;
+            for (name, bytes) in [("gradients", self.sent.gradients), ("vectors", self.sent.vectors)] {
+                writeln!(f, "{name:<16}{:>15} kB", grouped(bytes.div_ceil(1 << 10)))?;
+            }
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::estimate::Costs;
     use super::super::estimate::tests::{costs, steps};
     use super::super::plan;
 
@@ -75,6 +84,14 @@ total                        13 MB
 available                 1,024 MB: it fits
 ";
         assert_eq!(plan.to_string(), expected);
+        let several = super::super::plan(3, steps(), &Costs { processes: 2, ..costs(50, 0) }, None, None).to_string();
+        assert!(several.contains("\nmemory at the peak, of each of 2 processes\nweights  "), "{several}");
+        let expected = "
+sent a step, by each of 2 processes
+gradients                 2,344 kB
+vectors                       1 kB
+";
+        assert!(several.ends_with(expected), "{several}");
     }
 
     #[test]

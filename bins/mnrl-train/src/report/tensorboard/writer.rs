@@ -105,6 +105,7 @@ mod tests {
             tokens_per_sec: 1000.0,
             masked: 0,
             memory_mb: 0,
+            sent_bytes: None,
         }
     }
 

@@ -1,5 +1,8 @@
 //! Processes as one, each a thread here: what a group computes, and what it says when one of them does not come.
 
+mod nccl;
+mod overlap;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;

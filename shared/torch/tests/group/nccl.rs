@@ -1,0 +1,78 @@
+//! NCCL's part, with a library in its place that does on the CPU what NCCL does on GPUs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use embtune_torch::NCCL;
+use embtune_torch::tch::{Device, Kind, Tensor};
+
+use super::{all, values};
+
+fn compile(name: &str, flags: &[&str]) -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/group/fake_nccl.cpp");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++17", "-O1", "-shared", "-fPIC", "-o"]).arg(&library).args(flags).arg(source);
+    assert!(compiler.status().unwrap().success());
+    library
+}
+
+#[test]
+fn what_it_carries_is_what_gloo_carries() {
+    let library = compile("libfake_nccl.so", &[]);
+    for size in [2, 4] {
+        let found = all(size, |group| {
+            assert_eq!(group.use_nccl(library.to_str().unwrap(), Device::Cpu).unwrap(), None);
+            let rank = group.rank() as i64;
+            let floats = Tensor::arange(1003, (Kind::Float, Device::Cpu)) * (rank + 1);
+            let numbers = Tensor::arange(1003, (Kind::Int64, Device::Cpu)) * (rank + 1);
+            let doubles = Tensor::full([7], rank as f64 + 0.5, (Kind::Double, Device::Cpu));
+            for tensor in [&floats, &numbers, &doubles] {
+                group.sum(tensor).unwrap();
+            }
+            let rows = group.gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
+            let copy = Tensor::full([5], rank + 3, (Kind::Float, Device::Cpu));
+            group.broadcast(&copy).unwrap();
+            assert!(group.sum(&Tensor::zeros([8], (Kind::Float, Device::Cpu)).view([4, 2]).tr()).is_err(), "in pieces");
+            assert!(group.sum(&Tensor::zeros([8], (Kind::Int8, Device::Cpu))).is_err(), "another type");
+            let numbers = values(&numbers.to_kind(Kind::Float));
+            (values(&floats), numbers, values(&doubles.to_kind(Kind::Float)), rows.size(), values(&rows), values(&copy))
+        });
+        let factor = (size * (size + 1) / 2) as f32;
+        let sums: Vec<f32> = (0..1003_u16).map(|n| f32::from(n) * factor).collect();
+        let rows: Vec<f32> = (0..size).flat_map(|rank| [rank as f32; 6]).collect();
+        let doubles = vec![(size * size) as f32 / 2.0; 7];
+        for seen in found {
+            assert_eq!(
+                seen,
+                (sums.clone(), sums.clone(), doubles.clone(), vec![2 * size as i64, 3], rows.clone(), vec![3.0; 5])
+            );
+        }
+    }
+}
+
+#[test]
+fn where_it_does_not_run_all_stay_with_gloo() {
+    let library = compile("libfake_nccl_3.so", &[]);
+    let renamed = compile("libhalf_nccl.so", &["-DncclAllGather=other"]);
+    for (name, size, expected) in [
+        ("/nowhere/libnccl.so.2", 2, "/nowhere/libnccl.so.2: cannot open shared object file"),
+        (renamed.to_str().unwrap(), 2, "undefined symbol: ncclAllGather"),
+        // Such as two processes on one GPU.
+        (library.to_str().unwrap(), 3, "NCCL: invalid usage"),
+    ] {
+        let reasons = all(size, |group| {
+            // One process alone that cannot is enough.
+            let name = if group.rank() == 0 || size == 3 { name } else { library.to_str().unwrap() };
+            let reason = group.use_nccl(name, Device::Cpu).unwrap().unwrap();
+            assert_eq!(group.all(1).unwrap(), vec![1; size]);
+            reason
+        });
+        assert!(reasons[0].contains(expected), "{reasons:?}");
+        assert!(size == 3 || reasons[1] == "it does not run in rank 0", "{reasons:?}");
+    }
+    // What CUDA's libtorch brings along is not here, or there is no GPU for it.
+    if !embtune_torch::tch::Cuda::is_available() {
+        assert!(all(2, |group| group.use_nccl(NCCL, Device::Cuda(0)).unwrap().is_some()).iter().all(|failed| *failed));
+    }
+}
