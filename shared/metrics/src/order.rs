@@ -18,10 +18,15 @@ pub enum Ties {
 impl Ties {
     /// The order in which two documents are ranked: higher score first. Scores must not be NaN.
     pub fn order(self, a: (f64, &str), b: (f64, &str)) -> Ordering {
-        let by_score = b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal);
-        by_score.then_with(|| match self {
-            Self::GreaterId => b.1.cmp(a.1),
-            Self::SmallerId => a.1.cmp(b.1),
+        self.order_by(a.0, b.0, || (a.1, b.1))
+    }
+
+    /// The same where ids are not at hand: they are only looked up when scores are equal.
+    pub fn order_by<'a>(self, a: f64, b: f64, ids: impl FnOnce() -> (&'a str, &'a str)) -> Ordering {
+        let by_score = b.partial_cmp(&a).unwrap_or(Ordering::Equal);
+        by_score.then_with(|| match (self, ids()) {
+            (Self::GreaterId, (a, b)) => b.cmp(a),
+            (Self::SmallerId, (a, b)) => a.cmp(b),
         })
     }
 }

@@ -137,7 +137,7 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
 impl<'a, I: Fn(usize) -> &'a str> Order<I> {
     /// The better one first. Ids differ, and so no two documents are equal.
     fn compare(&self, a: &Hit, b: &Hit) -> std::cmp::Ordering {
-        self.ties.order((f64::from(a.score), (self.id)(a.index)), (f64::from(b.score), (self.id)(b.index)))
+        self.ties.order_by(a.score.into(), b.score.into(), || ((self.id)(a.index), (self.id)(b.index)))
     }
 }
 

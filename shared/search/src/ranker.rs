@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use embtune_cli::Device;
-use embtune_metrics::trec_order;
+use embtune_metrics::Ties;
 use embtune_tensors::Embeddings;
 
 use crate::product::Products;
@@ -92,11 +92,9 @@ impl Ranker {
 
 /// How many documents of a block stand before `document`.
 fn before(scores: &[f32], block: &Range<usize>, document: usize, score: f32, corpus: &Embeddings) -> usize {
-    let own = (f64::from(score), corpus.id(document));
     let others = scores.iter().zip(block.clone()).filter(|(_, row)| *row != document);
     let is_before = |other: f32, row| {
-        // The order's own comparison reads ids: only where they decide.
-        if other == score { trec_order((f64::from(other), corpus.id(row)), own).is_lt() } else { other > score }
+        Ties::GreaterId.order_by(other.into(), score.into(), || (corpus.id(row), corpus.id(document))).is_lt()
     };
     others.filter(|(other, row)| is_before(**other, *row)).count()
 }

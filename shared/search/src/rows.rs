@@ -14,6 +14,9 @@ const SMALLEST_NORM: f32 = 1e-12;
 /// A length that differs from 1 by no more than this is 1 but for rounding: two steps of an f32.
 const ROUNDING: f32 = 2.0 * f32::EPSILON;
 
+/// Rows that are worth a thread of their own: a CPU's worker, who has neighbours, keeps its blocks.
+const MIN_ROWS: usize = 2048;
+
 /// Sums that run side by side: one long sum would be slower than the product.
 const LANES: usize = 16;
 
@@ -40,7 +43,8 @@ impl Form {
     /// Queries, which hold finite numbers.
     pub(crate) fn queries(self, vectors: &[f32]) -> Vec<f32> {
         // `q d - |d|² / 2` orders documents as the distance does: -|q - d|² = 2 (q d - |d|² / 2) - |q|².
-        self.normalized(self.rows(vectors.into(), |_| 1.0)).into_owned()
+        let rows = self.rows(vectors.into(), |_| 1.0);
+        self.normalized(rows, None).into_owned()
     }
 
     /// A block of a corpus.
@@ -57,11 +61,12 @@ impl Form {
 
     /// Documents, borrowed where nothing has to be done; nothing when a number may not be finite.
     fn documents(self, vectors: Cow<'_, [f32]>) -> Option<Cow<'_, [f32]>> {
-        let is_finite = |row: &[f32]| squares(row).is_finite();
-        if !vectors.par_chunks_exact(self.dim).with_min_len(256).all(is_finite) {
+        let squares_of_all = all_squares(&vectors, self.dim);
+        if squares_of_all.iter().any(|squares| !squares.is_finite()) {
             return None;
         }
-        Some(self.normalized(self.rows(vectors, |row| -squares(row) / 2.0)))
+        let squares_of_rows = (self.compared == self.dim).then_some(squares_of_all);
+        Some(self.normalized(self.rows(vectors, |row| -squares(row) / 2.0), squares_of_rows))
     }
 
     /// The elements that are compared, with a last one when distances are.
@@ -80,13 +85,16 @@ impl Form {
         rows.into()
     }
 
-    /// Divides every row by its length, when only directions are compared.
-    fn normalized(self, mut rows: Cow<'_, [f32]>) -> Cow<'_, [f32]> {
-        let is_unit = |row: &[f32]| (squares(row).sqrt() - 1.0).abs() <= ROUNDING;
-        if self.similarity == Similarity::Cosine && !rows.par_chunks_exact(self.compared).with_min_len(256).all(is_unit)
-        {
-            rows.to_mut().par_chunks_exact_mut(self.compared).with_min_len(256).for_each(|row| {
-                let norm = squares(row).sqrt().max(SMALLEST_NORM);
+    /// Divides every row by its length, when only directions are compared; the squares of the lengths may be known.
+    fn normalized<'a>(self, mut rows: Cow<'a, [f32]>, squares: Option<Vec<f32>>) -> Cow<'a, [f32]> {
+        if self.similarity != Similarity::Cosine {
+            return rows;
+        }
+        let squares = squares.unwrap_or_else(|| all_squares(&rows, self.compared));
+        if squares.iter().any(|squares| (squares.sqrt() - 1.0).abs() > ROUNDING) {
+            let vectors = rows.to_mut().par_chunks_exact_mut(self.compared).with_min_len(MIN_ROWS);
+            vectors.zip(squares).for_each(|(row, squares)| {
+                let norm = squares.sqrt().max(SMALLEST_NORM);
                 row.iter_mut().for_each(|x| *x /= norm);
             });
         }
@@ -103,6 +111,11 @@ pub(crate) fn blocks(corpus: &Embeddings, most: usize) -> impl Iterator<Item = R
         let size = rows.len().div_ceil(rows.len().div_ceil(most).max(1)).max(1);
         rows.clone().step_by(size).map(move |start| start..rows.end.min(start + size))
     })
+}
+
+/// The sum of squares of each row.
+fn all_squares(rows: &[f32], width: usize) -> Vec<f32> {
+    rows.par_chunks_exact(width).with_min_len(MIN_ROWS).map(squares).collect()
 }
 
 /// The sum of squares: not finite when a number is not, or when the sum is too large for an f32.

@@ -157,7 +157,7 @@ impl Searcher {
                 hit.score = self.similarity.of(&query[..compared], &document[..compared]);
             }
             hits.sort_by(|a, b| {
-                self.ties.order((a.score.into(), corpus.id(a.index)), (b.score.into(), corpus.id(b.index)))
+                self.ties.order_by(a.score.into(), b.score.into(), || (corpus.id(a.index), corpus.id(b.index)))
             });
             hits.truncate(k);
             Ok(hits)

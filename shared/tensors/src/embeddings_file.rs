@@ -14,12 +14,19 @@ use crate::{EmbeddingsMeta, TensorFile, TensorsError, VectorType};
 /// A mapped file of vectors.
 pub(crate) struct EmbeddingsFile {
     file: TensorFile,
-    /// Of a file that holds vectors only.
-    ids: Option<Ids>,
+    ids: Place,
     meta: Option<EmbeddingsMeta>,
     stored: VectorType,
     len: usize,
     dim: usize,
+}
+
+/// Where the ids are.
+enum Place {
+    /// In a file of their own.
+    Beside(Ids),
+    /// In two tensors of the file, at these bytes.
+    Inside { offsets: Range<usize>, text: Range<usize> },
 }
 
 impl EmbeddingsFile {
@@ -60,7 +67,9 @@ impl EmbeddingsFile {
         {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let file = Self { meta, stored, len, dim: stored.dim(columns), file, ids: None };
+        let span = |name| file.span(name).unwrap_or_default();
+        let ids = Place::Inside { offsets: span("ids.offsets"), text: span("ids.bytes") };
+        let file = Self { meta, stored, len, dim: stored.dim(columns), ids, file };
         file.check_ids()?;
         Ok(file)
     }
@@ -79,7 +88,7 @@ impl EmbeddingsFile {
         if ids.len() != len {
             return Err(refuse(format!("{len} vectors but {} ids in {}", ids.len(), ids.name())));
         }
-        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Some(ids) };
+        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Place::Beside(ids) };
         file.check_ids()?;
         Ok(file)
     }
@@ -96,14 +105,14 @@ impl EmbeddingsFile {
     }
 
     fn id_bytes(&self, index: usize) -> &[u8] {
-        if let Some(ids) = &self.ids {
-            return ids.get(index).as_bytes();
+        match &self.ids {
+            Place::Beside(ids) => ids.get(index).as_bytes(),
+            Place::Inside { offsets, text } => {
+                let offsets = self.file.bytes(offsets);
+                let range = i64_at(offsets, index) as usize..i64_at(offsets, index + 1) as usize;
+                self.file.bytes(text).get(range).unwrap_or_default()
+            }
         }
-        let (Some(offsets), Some(bytes)) = (self.file.get("ids.offsets"), self.file.get("ids.bytes")) else {
-            return &[];
-        };
-        let range = i64_at(offsets.bytes, index) as usize..i64_at(offsets.bytes, index + 1) as usize;
-        bytes.bytes.get(range).unwrap_or_default()
     }
 
     /// The file's name, for messages.
