@@ -30,9 +30,14 @@ pub struct Records<T, R> {
 }
 
 impl<T: Record, R: BufRead> Records<T, R> {
-    /// Records of `reader`, which messages call `name`.
+    /// Records of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
     pub fn new(name: impl Into<String>, reader: R, max_record_bytes: usize) -> Self {
         Self { lines: Lines::new(name, reader, max_record_bytes), record: PhantomData }
+    }
+
+    /// The same of at most 16 MiB, for inputs that no flag is for.
+    pub fn with_fixed_cap(name: impl Into<String>, reader: R) -> Self {
+        Self { lines: Lines::with_fixed_cap(name, reader), record: PhantomData }
     }
 
     /// An error about the record that was read last.

@@ -21,7 +21,7 @@ pub use document::Document;
 pub use error::ReadError;
 pub use jsonl::{Record, Records, write_json_line};
 pub use judgments::{JudgedQuery, Judgments};
-pub use lines::{DEFAULT_MAX_RECORD_BYTES, Lines};
+pub use lines::Lines;
 pub use number::decimal;
 pub use object::{FieldError, Object};
 pub use pair::Pair;

@@ -4,23 +4,31 @@ use std::io::{BufRead, Read as _};
 
 use crate::ReadError;
 
-/// Longest line that is accepted unless the caller says otherwise: 16 MiB.
-pub const DEFAULT_MAX_RECORD_BYTES: usize = 16 << 20;
+/// Longest line that is accepted where no flag says otherwise: 16 MiB.
+const FIXED_CAP: usize = 16 << 20;
 
 /// Reads lines; memory stays under the cap whatever the input holds.
 pub struct Lines<R> {
     name: String,
     reader: R,
     max_bytes: usize,
+    /// What can be done about a line that is too long.
+    remedy: &'static str,
     end: u8,
     number: u64,
     buffer: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Lines of `reader`, which messages call `name`.
+    /// Lines of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
     pub fn new(name: impl Into<String>, reader: R, max_bytes: usize) -> Self {
-        Self { name: name.into(), reader, max_bytes, end: b'\n', number: 0, buffer: Vec::new() }
+        let remedy = "\nhint: raise the limit with --max-record-bytes";
+        Self { name: name.into(), reader, max_bytes, remedy, end: b'\n', number: 0, buffer: Vec::new() }
+    }
+
+    /// The same of at most 16 MiB, for inputs that no flag is for.
+    pub fn with_fixed_cap(name: impl Into<String>, reader: R) -> Self {
+        Self { remedy: "", ..Self::new(name, reader, FIXED_CAP) }
     }
 
     /// Lets "lines" end with a NUL byte, as `find -print0` writes them, and hold any other.
@@ -56,7 +64,7 @@ impl<R: BufRead> Lines<R> {
             if !ended && let Err(error) = self.reader.skip_until(self.end) {
                 return Some(Err(self.io_error(error)));
             }
-            let what = format!("longer than {} bytes\nhint: raise the limit with --max-record-bytes", self.max_bytes);
+            let what = format!("longer than {} bytes{}", self.max_bytes, self.remedy);
             return Some(Err(self.error(what)));
         }
         match std::str::from_utf8(&self.buffer) {

@@ -22,7 +22,7 @@ impl Qrels {
     /// # Errors
     /// A line with another number of columns, a relevance that is not a whole number, a pair that is judged twice.
     pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut lines = Lines::new(name, reader, crate::DEFAULT_MAX_RECORD_BYTES);
+        let mut lines = Lines::with_fixed_cap(name, reader);
         let mut qrels = Self::default();
         while let Some(line) = lines.next_line() {
             let line = line?.to_owned();

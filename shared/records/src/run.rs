@@ -29,7 +29,7 @@ impl Run {
     /// # Errors
     /// A line with another number of columns, a score that is no finite number, a document that is listed twice.
     pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut lines = Lines::new(name, reader, crate::DEFAULT_MAX_RECORD_BYTES);
+        let mut lines = Lines::with_fixed_cap(name, reader);
         let mut run = Self::default();
         let mut seen = std::collections::HashSet::new();
         while let Some(line) = lines.next_line() {

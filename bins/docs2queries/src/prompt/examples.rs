@@ -1,7 +1,7 @@
 //! Examples of queries as they should be.
 
 use embtune_cli::Input;
-use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Pair, Records};
+use embtune_records::{Pair, Records};
 use serde::Serialize;
 
 /// Examples that a prompt has room for; Promptagator (<https://arxiv.org/abs/2209.11755>) takes at most 8.
@@ -21,7 +21,7 @@ pub(crate) struct Example {
 pub(crate) fn read(input: Input) -> anyhow::Result<Vec<Example>> {
     let name = input.name.clone();
     let mut examples: Vec<Example> = Vec::new();
-    for pair in Records::<Pair, _>::new(name.clone(), input, DEFAULT_MAX_RECORD_BYTES) {
+    for pair in Records::<Pair, _>::with_fixed_cap(name.clone(), input) {
         let Pair { anchor, positive, .. } = pair?;
         match examples.iter_mut().find(|example| example.text == positive) {
             Some(example) => example.queries.push(anchor),

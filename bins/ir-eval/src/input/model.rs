@@ -1,13 +1,15 @@
 //! Vectors of a model that is evaluated directly: what embed does with the same flags.
 
+use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Device, Session};
 use embtune_encode::{Encoder, Options, Precision};
 use embtune_model::{AnyModelDir, Role};
-use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Judgments, Records};
+use embtune_records::{Document, Judgments, Records};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
 
 use super::vectors::Vectors;
@@ -52,7 +54,7 @@ impl ModelSettings {
             bail!("{}: a model needs texts\nhint: name them with --queries and --corpus", model.display());
         };
         let model = AnyModelDir::open_any(model)?;
-        let judged: std::collections::HashSet<&str> = judgments.ids().collect();
+        let judged: HashSet<&str> = judgments.ids().collect();
         let work = Work { settings: self, model: &model, folder, session };
         Ok(Vectors {
             queries: work.embed(queries, Role::Query, |id| judged.contains(id))?,
@@ -74,18 +76,20 @@ impl Work<'_> {
         let mut encoder = Encoder::load(self.model, &self.options(role))?;
         let mut writer = EmbeddingsWriter::new(self.folder, encoder.dim(), VectorType::F32)?;
         let input = self.session.input(texts)?;
-        let mut records = Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES);
+        let mut records = Records::<Document, _>::with_fixed_cap(input.name.clone(), input);
         let progress = self.session.progress(None, "texts");
+        let (mut seen, hasher) = (HashSet::new(), RandomState::new());
         loop {
             self.session.interrupt().check()?;
             let mut window: Vec<Document> = Vec::new();
-            for record in records.by_ref() {
+            while window.len() < WINDOW
+                && let Some(record) = records.next()
+            {
                 let record = record?;
-                if wanted(record.id()) {
+                let id = record.id();
+                ensure!(seen.insert(hasher.hash_one(id)), records.error(format!("id \"{id}\" stands twice")));
+                if wanted(id) {
                     window.push(record);
-                    if window.len() == WINDOW {
-                        break;
-                    }
                 }
             }
             if window.is_empty() {

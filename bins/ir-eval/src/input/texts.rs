@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use embtune_cli::Session;
-use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Records};
+use embtune_records::{Document, Records};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Documents that are looked at to learn which words are everywhere.
@@ -22,7 +22,7 @@ impl Texts {
         let mut texts = HashMap::new();
         let Some(file) = file.filter(|_| !ids.is_empty()) else { return Ok(Self(texts)) };
         let input = session.input(file)?;
-        for record in Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES) {
+        for record in Records::<Document, _>::with_fixed_cap(input.name.clone(), input) {
             let record = record?;
             if ids.contains(record.id()) {
                 texts.insert(record.id().to_owned(), record.full_text().into_owned());
@@ -46,7 +46,7 @@ pub(crate) fn common_words(file: Option<&Path>, session: &Session) -> anyhow::Re
     let Some(file) = file else { return Ok(HashSet::new()) };
     let input = session.input(file)?;
     let (mut counts, mut documents) = (HashMap::new(), 0);
-    for record in Records::<Document, _>::new(input.name.clone(), input, DEFAULT_MAX_RECORD_BYTES).take(SAMPLE) {
+    for record in Records::<Document, _>::with_fixed_cap(input.name.clone(), input).take(SAMPLE) {
         documents += 1;
         for word in words(&record?.full_text()) {
             *counts.entry(word).or_insert(0) += 1;

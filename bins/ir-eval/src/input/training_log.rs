@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use embtune_cli::Session;
-use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Object, Records};
+use embtune_records::{Object, Records};
 use serde_json::Value;
 
 /// The course of a training.
@@ -22,7 +22,7 @@ impl TrainingLog {
         let input = session.input(file)?;
         let name = input.name.clone();
         let mut log = Self::default();
-        for record in Records::<Object, _>::new(name.clone(), input, DEFAULT_MAX_RECORD_BYTES) {
+        for record in Records::<Object, _>::with_fixed_cap(name.clone(), input) {
             log.take(&record?);
         }
         anyhow::ensure!(!log.losses.is_empty(), "{name}: no line has a step and a loss, as mnrl-train writes them");

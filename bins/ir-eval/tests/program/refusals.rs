@@ -42,11 +42,37 @@ fn runs() {
         (RUN.repeat(2), "bad:2: document d1 is listed twice for query q1"),
         ("q1 Q0 d1 1 NaN t\n".into(), "bad:1: score of document d1 is not finite"),
         ("q1 d1 1\n".into(), "bad:1: expected the 6 columns"),
-        (String::new(), "bad: holds no query of the judgments"),
+        (String::new(), "bad: empty; expected the lines of a TREC run"),
         (RUN.replace("q1", "1"), "bad: holds no query of the judgments"),
     ] {
         folder.write("bad", &run);
         assert_says(&folder.run("ir-eval -q --qrels qrels s=bad").refusal(), expected);
+    }
+}
+
+#[test]
+fn texts_of_a_model() {
+    let folder = folder();
+    folder.copy_fixture("parity/tiny-bert", "BASE");
+    folder.write("queries", "{\"_id\":\"q1\",\"text\":\"sand\"}\n");
+    let record = "{\"_id\":\"d1\",\"text\":\"sand\"}\n";
+    let long = record.replace("sand", &"a".repeat(17 << 20));
+    for (corpus, expected) in [
+        (Vec::new(), "corpus: holds no documents that are needed"),
+        (record.repeat(2).into_bytes(), "corpus:2: id \"d1\" stands twice"),
+        (record.replace("\"sand\"", "5").into_bytes(), "corpus:1: field \"text\" must be a string"),
+        (record[..20].as_bytes().to_vec(), "corpus:1: not JSON"),
+        (
+            record.replace("sand", "?").into_bytes().into_iter().map(|c| if c == b'?' { 0xff } else { c }).collect(),
+            "corpus:1: not UTF-8",
+        ),
+        (long.into_bytes(), "corpus:1: longer than 16777216 bytes\n"),
+    ] {
+        folder.write("corpus", corpus);
+        let refusal =
+            folder.run("ir-eval -q --device cpu --qrels qrels --queries queries --corpus corpus m=BASE").refusal();
+        assert_says(&refusal, expected);
+        assert!(!refusal.contains("--max-record-bytes"), "ir-eval has no such flag: {refusal}");
     }
 }
 

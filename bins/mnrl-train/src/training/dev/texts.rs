@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::ops::Range;
 
 use embtune_model::{ModelDir, Role};
-use embtune_records::{DEFAULT_MAX_RECORD_BYTES, Document, Records};
+use embtune_records::{Document, Records};
 use embtune_tokenize::{Tokenizer, longest_first, pack};
 
 /// Records whose text is held at a time.
@@ -38,7 +38,7 @@ impl Texts {
     ) -> anyhow::Result<Self> {
         let tokenizer = Tokenizer::open(&model.tokenizer_file(), model.max_seq_length(), model.lower_cases(), threads)?;
         tokenizer.check_vocabulary(model.config().vocab_size())?;
-        let mut records = Records::<Document, _>::new(source.name.clone(), source.reader, DEFAULT_MAX_RECORD_BYTES);
+        let mut records = Records::<Document, _>::with_fixed_cap(source.name.clone(), source.reader);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         loop {
             let mut window = Vec::new();
