@@ -3,6 +3,7 @@
 
 mod arrays;
 mod corpus;
+mod page;
 mod parallel;
 mod spark;
 mod streaming;

@@ -4,25 +4,30 @@ use embtune_tests::{Folder, Ran, programs, workspace};
 
 use crate::corpus::{EMBED, assert_whole, start};
 
-/// Pipes `records.jsonl` through embed, in eight partitions, into the folder `vectors`.
-fn spark(folder: &Folder, flags: &str) -> Ran {
+/// What a script begins with that runs Spark on this machine alone.
+pub(crate) fn environment(folder: &Folder) -> String {
     let spark = workspace().join(".deps/scale");
     assert!(spark.join("ready").exists(), "Spark is missing: `make test-scale` installs it and runs this test");
-    let (python, script) = (spark.join("bin/python"), workspace().join("tests/tests/scale/spark.py"));
     let java = folder.run("bash -c").arg("java -version").ran();
     assert_eq!(java.code, 0, "java is missing: install a Java runtime, 17 or newer\n{java}");
+    let python = spark.join("bin/python");
+    format!(
+        "export SPARK_LOCAL_IP=127.0.0.1 PYSPARK_PYTHON={0} PYSPARK_DRIVER_PYTHON={0} SPARK_HOME=$PWD/spark
+         home=$($PYSPARK_PYTHON -c 'import pyspark; print(*pyspark.__path__)')
+         mkdir $SPARK_HOME && ln -s $home/bin $home/jars $SPARK_HOME # executors write beside them
+        ",
+        python.display()
+    )
+}
+
+/// Pipes `records.jsonl` through embed, in eight partitions, into the folder `vectors`.
+fn spark(folder: &Folder, flags: &str) -> Ran {
+    let script = workspace().join("tests/tests/scale/spark.py");
     // Executors have folders of their own, and an empty environment: program and model are named by their whole path.
     let embed = EMBED.replace("embed ", &format!("{} ", programs().join("embed").display()));
     let embed = embed.replace("BASE", &folder.path("BASE").display().to_string());
-    let (python, script) = (python.display(), script.display());
-    folder
-        .shell(&format!(
-            "home=$({python} -c 'import pyspark; print(*pyspark.__path__)')
-             mkdir spark && ln -s $home/bin $home/jars spark # executors write below it
-             export SPARK_HOME=$PWD/spark SPARK_LOCAL_IP=127.0.0.1 PYSPARK_PYTHON={python}
-             exec {python} {script} records.jsonl vectors 8 {embed} -q {flags}"
-        ))
-        .ran()
+    let command = format!("{} records.jsonl vectors 8 {embed} -q {flags}", script.display());
+    folder.shell(&format!("{} $PYSPARK_PYTHON {command}", environment(folder))).ran()
 }
 
 /// What the executors' processes said.

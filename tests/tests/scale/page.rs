@@ -1,0 +1,119 @@
+//! The commands of embtune-scale(7) work. A block of commands has a mark before it, with the program that it needs
+//! besides the ordinary ones, if there is one:
+//!
+//! ````text
+//! .\" test: torchrun
+//! .nf
+//! torchrun \-\-no\-python ...
+//! .fi
+//! ````
+//!
+//! Each block is run in a folder of its own, which holds a small model `BASE`, a `corpus.jsonl` and a shard. Slurm is
+//! played by stand-ins, which start the tasks of a job as Slurm does, one after the other or all at once.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use embtune_tests::{Folder, Ran, workspace};
+
+use crate::{parallel, spark};
+
+/// `sbatch --array=0-3 SCRIPT`: the script with every task's number.
+const SBATCH: &str = r#"#!/bin/bash -eu
+[[ $1 =~ ^--array=0-([0-9]+)$ ]]
+export SLURM_ARRAY_TASK_COUNT=$((BASH_REMATCH[1] + 1))
+for ((task = 0; task < SLURM_ARRAY_TASK_COUNT; task++)); do SLURM_ARRAY_TASK_ID=$task bash -eu "$2"; done
+"#;
+/// `srun COMMAND ...`: the command as every task of the job, at once.
+const SRUN: &str = r#"#!/bin/bash -eu
+for ((task = 0; task < SLURM_NTASKS; task++)); do SLURM_PROCID=$task "$@" & tasks+=($!); done
+for task in "${tasks[@]}"; do wait "$task"; done
+"#;
+/// No test leaves this machine.
+const HOSTNAME: &str = "#!/bin/sh\necho 127.0.0.1\n";
+
+/// A block of commands.
+struct Block {
+    /// The program that not every machine has.
+    needs: String,
+    /// Number of its first line.
+    line: usize,
+    script: String,
+}
+
+/// The marked blocks of a page.
+fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let Some(mark) = line.strip_prefix(".\\\" test") else { continue };
+        let needs = mark.trim_start_matches(':').trim().to_owned();
+        assert_eq!(lines.next().map(|(_, line)| line), Some(".nf"), "line {}: a mark stands before .nf", number + 1);
+        let script = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != ".fi").map(plain).collect();
+        blocks.push(Block { needs, line: number + 3, script });
+    }
+    blocks
+}
+
+/// What roff prints of a line, and its end.
+fn plain(line: &str) -> String {
+    line.replace("\\-", "-").replace("\\(aq", "'").replace("\\(dq", "\"").replace("\\&", "").replace("\\e", "\\") + "\n"
+}
+
+/// Runs the blocks that need this program.
+fn run(needs: &str) {
+    let page = fs::read_to_string(workspace().join("man/embtune-scale.7")).unwrap();
+    let blocks: Vec<Block> = blocks(&page).into_iter().filter(|block| block.needs == needs).collect();
+    assert!(!blocks.is_empty(), "embtune-scale(7) has no block {needs}");
+    for block in blocks {
+        let ran = ran(&block);
+        assert_eq!(ran.code, 0, "embtune-scale.7:{}\n{ran}", block.line);
+    }
+}
+
+fn ran(block: &Block) -> Ran {
+    let folder = Folder::new();
+    folder.copy_fixture("parity/tiny-bert", "BASE");
+    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    folder.run("docs2queries -q --generator extractive -n 2 corpus.jsonl -o pairs.jsonl").done();
+    folder.run("pairs2shards -q --model BASE pairs.jsonl -o train.safetensors").done();
+    fs::create_dir(folder.path("bin")).unwrap();
+    for (name, script) in [("sbatch", SBATCH), ("srun", SRUN), ("hostname", HOSTNAME)] {
+        let path = folder.path(&format!("bin/{name}"));
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = block.script.replace("29500", &port.to_string());
+    let tools = [".deps/scale/bin", ".deps/parity/bin"].map(|tools| workspace().join(tools).display().to_string());
+    let spark = if block.needs == "spark-submit" { spark::environment(&folder) } else { String::new() };
+    let tools = tools.join(":");
+    parallel::run(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
+}
+
+#[test]
+fn its_commands_succeed() {
+    run("");
+}
+
+#[test]
+#[ignore = "needs torchrun: make test-scale"]
+fn its_commands_for_torchrun_succeed() {
+    run("torchrun");
+}
+
+#[test]
+#[ignore = "needs Spark (500 MB) and java: make test-scale"]
+fn its_commands_for_spark_succeed() {
+    run("spark-submit");
+}
+
+#[test]
+fn blocks_are_found_with_what_they_need() {
+    let page = ".SH A\n.\\\" test\n.nf\na \\-\\-b \\e\n  \\(aqc\\(aq\n.fi\n.nf\nnot this\n.fi\n.\\\" test: torchrun\n.nf\nd\n.fi\n";
+    let found: Vec<_> = blocks(page).into_iter().map(|block| (block.needs, block.line, block.script)).collect();
+    assert_eq!(found[0], (String::new(), 4, "a --b \\\n  'c'\n".to_owned()));
+    assert_eq!(found[1], ("torchrun".to_owned(), 12, "d\n".to_owned()));
+    assert_eq!(found.len(), 2);
+}
