@@ -1,8 +1,8 @@
-//! The commands of embtune-scale(7) work. A block of commands has a mark before it, with the program that it needs
-//! besides the ordinary ones, if there is one:
+//! The commands of embtune-scale(7) work. A block of commands has a mark before it, with a file that it leaves and, if
+//! there is one, the program that it needs besides the ordinary ones:
 //!
 //! ````text
-//! .\" test: torchrun
+//! .\" test with torchrun: TUNED/model.safetensors
 //! .nf
 //! torchrun \-\-no\-python ...
 //! .fi
@@ -35,8 +35,10 @@ const HOSTNAME: &str = "#!/bin/sh\necho 127.0.0.1\n";
 
 /// A block of commands.
 struct Block {
-    /// The program that not every machine has.
+    /// The program that not every machine has; empty when there is none.
     needs: String,
+    /// A file that is there at the end.
+    leaves: String,
     /// Number of its first line.
     line: usize,
     script: String,
@@ -48,10 +50,11 @@ fn blocks(page: &str) -> Vec<Block> {
     let mut lines = page.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         let Some(mark) = line.strip_prefix(".\\\" test") else { continue };
-        let needs = mark.trim_start_matches(':').trim().to_owned();
+        let (needs, leaves) = mark.split_once(": ").unwrap_or_else(|| panic!("line {}: no file", number + 1));
+        let needs = needs.trim_start_matches(" with ").to_owned();
         assert_eq!(lines.next().map(|(_, line)| line), Some(".nf"), "line {}: a mark stands before .nf", number + 1);
         let script = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != ".fi").map(plain).collect();
-        blocks.push(Block { needs, line: number + 3, script });
+        blocks.push(Block { needs, leaves: leaves.to_owned(), line: number + 3, script });
     }
     blocks
 }
@@ -69,6 +72,7 @@ fn run(needs: &str) {
     for block in blocks {
         let ran = ran(&block);
         assert_eq!(ran.code, 0, "embtune-scale.7:{}\n{ran}", block.line);
+        assert!(ran.listing.contains(&block.leaves), "embtune-scale.7:{}: no {}\n{ran}", block.line, block.leaves);
     }
 }
 
@@ -111,9 +115,9 @@ fn its_commands_for_spark_succeed() {
 
 #[test]
 fn blocks_are_found_with_what_they_need() {
-    let page = ".SH A\n.\\\" test\n.nf\na \\-\\-b \\e\n  \\(aqc\\(aq\n.fi\n.nf\nnot this\n.fi\n.\\\" test: torchrun\n.nf\nd\n.fi\n";
-    let found: Vec<_> = blocks(page).into_iter().map(|block| (block.needs, block.line, block.script)).collect();
-    assert_eq!(found[0], (String::new(), 4, "a --b \\\n  'c'\n".to_owned()));
-    assert_eq!(found[1], ("torchrun".to_owned(), 12, "d\n".to_owned()));
-    assert_eq!(found.len(), 2);
+    let page = ".SH A\n.\\\" test: out\n.nf\na \\-\\-b \\e\n  \\(aqc\\(aq\n.fi\n.nf\nnot this\n.fi\n\
+                .\\\" test with torchrun: TUNED/x\n.nf\nd\n.fi\n";
+    let found: Vec<_> = blocks(page).into_iter().map(|block| (block.line, block.needs, block.leaves)).collect();
+    assert_eq!(found, [(4, "".into(), "out".into()), (12, "torchrun".into(), "TUNED/x".into())]);
+    assert_eq!(blocks(page)[0].script, "a --b \\\n  'c'\n");
 }
