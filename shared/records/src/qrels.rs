@@ -37,7 +37,8 @@ impl Qrels {
                 [query, _, document, relevance] => (query, document, relevance),
                 _ => return Err(lines.error(format!("expected 3 columns (BEIR) or 4 (TREC), found {}", columns.len()))),
             };
-            let relevance = number(&lines, "relevance", relevance.trim(), "a whole number")?;
+            let relevance =
+                number("relevance", relevance.trim(), "a whole number").map_err(|what| lines.error(what))?;
             if qrels.insert(query.trim(), document.trim(), relevance).is_some() {
                 return Err(lines.error(format!("query {query} and document {document} are judged twice")));
             }

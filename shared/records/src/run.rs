@@ -1,5 +1,7 @@
 //! Retrieval runs in TREC's six columns: `query-id Q0 document-id rank score tag`.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
@@ -30,28 +32,49 @@ impl Run {
     /// A line with another number of columns, a score that is no finite number, a document that is listed twice.
     pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
         let mut lines = Lines::with_fixed_cap(name, reader);
-        let mut run = Self::default();
-        let mut seen = std::collections::HashSet::new();
+        let (mut run, mut seen) = (Self::default(), Seen::default());
         while let Some(line) = lines.next_line() {
-            let line = line?.to_owned();
-            if is_silent(&line) {
-                continue;
+            if let Err(what) = run.take(line?, &mut seen) {
+                return Err(lines.error(what));
             }
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            let [query, _, document, _, score, _] = columns[..] else {
-                return Err(lines.error(format!("expected the 6 columns of a TREC run, found {}", columns.len())));
-            };
-            let score: f64 = number(&lines, "score", score, "a number")?;
-            if !score.is_finite() {
-                return Err(lines.error(format!("score of document {document} is not finite")));
-            }
-            if !seen.insert((query.to_owned(), document.to_owned())) {
-                return Err(lines.error(format!("document {document} is listed twice for query {query}")));
-            }
-            run.queries.entry(query.to_owned()).or_default().push(RunEntry { document: document.to_owned(), score });
         }
         Ok(run)
     }
+
+    /// Takes a line, or says what is wrong with it.
+    fn take(&mut self, line: &str, seen: &mut Seen) -> Result<(), String> {
+        if is_silent(line) {
+            return Ok(());
+        }
+        let mut columns = line.split_whitespace();
+        let mut next = || columns.next();
+        let (Some(query), Some(_), Some(document), Some(_), Some(score), Some(_), None) =
+            (next(), next(), next(), next(), next(), next(), next())
+        else {
+            return Err(format!("expected the 6 columns of a TREC run, found {}", line.split_whitespace().count()));
+        };
+        let score: f64 = number("score", score, "a number")?;
+        if !score.is_finite() {
+            return Err(format!("score of document {document} is not finite"));
+        }
+        let documents = match self.queries.get_mut(query) {
+            Some(documents) => documents,
+            None => self.queries.entry(query.to_owned()).or_default(),
+        };
+        let is_new = seen.hashes.insert(seen.hasher.hash_one((query, document)));
+        if !is_new && documents.iter().any(|entry| entry.document == document) {
+            return Err(format!("document {document} is listed twice for query {query}"));
+        }
+        documents.push(RunEntry { document: document.to_owned(), score });
+        Ok(())
+    }
+}
+
+/// Hashes of the queries and documents so far: 8 bytes each. Two that are equal are looked at again.
+#[derive(Default)]
+struct Seen {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// Writes one query's documents, best first; the rank is their position.

@@ -61,7 +61,7 @@ fn texts_of_a_model() {
         (Vec::new(), "corpus: holds no documents that are needed"),
         (record.repeat(2).into_bytes(), "corpus:2: id \"d1\" stands twice"),
         (record.replace("\"sand\"", "5").into_bytes(), "corpus:1: field \"text\" must be a string"),
-        (record[..20].as_bytes().to_vec(), "corpus:1: not JSON"),
+        (record.as_bytes()[..20].to_vec(), "corpus:1: not JSON"),
         (
             record.replace("sand", "?").into_bytes().into_iter().map(|c| if c == b'?' { 0xff } else { c }).collect(),
             "corpus:1: not UTF-8",
