@@ -106,8 +106,8 @@ bench-data: build .deps/parity/ready ## Time pairs2shards beside the tokenizers 
 	.deps/parity/bin/python make/bench_data.py --bin $(BIN) --model $(MODEL) --texts runs/demo/data/corpus.jsonl
 
 .PHONY: bench-search
-bench-search: build .deps/parity/ready ## Time ir-eval beside sentence-transformers' evaluator (and faiss, pytrec_eval when installed)
-	make/search_bench.py --bin $(BIN) --python .deps/parity/bin/python
+bench-search: build .deps/parity/search/ready ## Time ir-eval beside sentence-transformers' evaluator, faiss and trec_eval
+	PYTHONPATH=.deps/parity/search make/search_bench.py --bin $(BIN) --python .deps/parity/bin/python
 
 .PHONY: quality
 quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
@@ -124,7 +124,7 @@ check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-.deps/parity/readers/ready: tests/fixtures/parity/requirements-readers.txt .deps/parity/ready
+.deps/parity/readers/ready .deps/parity/search/ready: .deps/parity/%/ready: tests/fixtures/parity/requirements-%.txt .deps/parity/ready
 	rm -rf $(@D)
 	.deps/parity/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) --requirement $<
 	touch $@

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times ir-eval beside sentence-transformers' evaluator and, where they are installed, faiss and trec_eval (pytrec_eval):
-the same vectors, judgments and threads, in turns; whole processes from their start, files in, figures out.
+"""Times ir-eval beside sentence-transformers' evaluator, faiss, pytrec_eval and trec_eval: the same vectors, judgments and
+threads, in turns; whole processes from their start, files in, figures out.
 
-The machine may be busy: seconds of the processor are printed beside those of the clock, and ratios of both.
+The machine may be busy: seconds of the processor are printed beside those of the clock, and ratios of both. What is timed
+alone: the searches of ir-eval and faiss, and trec_eval's own code, which make/trec_eval.py runs, without Python's start.
 """
 import argparse
 import os
@@ -15,6 +16,10 @@ import tempfile
 import time
 
 DIM, K = 384, 100
+# All that trec_eval has and ir-eval has, at trec_eval's cutoffs.
+CUT = ("precision", "recall", "ndcg", "map", "accuracy", "capped-recall")
+METRICS = ["ndcg", "map", "mrr", "recall", "precision", "f1", "rprec", "bpref", "infap", "rbp", "err", "judged"]
+METRICS += [f"{name}@{k}" for name in CUT for k in (5, 10, 15, 20, 30, 100, 200, 500, 1000)]
 
 
 def make(folder, documents, queries):
@@ -71,7 +76,7 @@ def child_faiss(folder, threads):
     queries = numpy.load(folder / "q.npy")
     start = time.perf_counter()
     index.search(queries, K)
-    print(f"search alone {time.perf_counter() - start:.2f} s")
+    print(f"alone {time.perf_counter() - start:.2f} s")
 
 
 def child_trec(folder, _threads):
@@ -83,14 +88,14 @@ def child_trec(folder, _threads):
 
 
 def measure(command):
-    """Wall seconds, processor seconds, peak memory in MB, seconds of the search; nothing when the command cannot run."""
+    """Wall seconds, processor seconds, peak memory in MB, seconds of what is timed alone; nothing when it cannot run."""
     with tempfile.TemporaryFile("w+") as out:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=out)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         out.seek(0)
-        alone = re.search(r"(?:documents in|search alone) ([\d.]+) s", out.read())
+        alone = re.search(r"(?:documents in|alone) ([\d.]+) s", out.read())
     return None if status else (wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, float(alone[1]) if alone else 0)
 
 
@@ -116,12 +121,13 @@ def main():
         subprocess.run(child("make"), check=True)
         ours = [f"{options.bin}/ir-eval", "-v", "--device", "cpu", "--threads", str(options.threads), "--format", "tsv"]
         search = [*ours, "--depth", str(K), "--qrels", f"{folder}/qrels", f"s={folder}/q.npy,{folder}/c.npy"]
-        every = "ndcg,map,mrr,recall,precision,f1,rprec,bpref,ndcg@10,map@10,recall@100,precision@10,accuracy@10,rbp,err,judged"
-        trec = [*ours, "--metrics", every, "--qrels", f"{folder}/run.qrels", f"s={folder}/run"]
+        trec = [*ours, "--metrics", ",".join(METRICS), "--qrels", f"{folder}/run.qrels", f"s={folder}/run"]
+        trec_eval = [options.python, str(pathlib.Path(__file__).parent / "trec_eval.py"), f"{folder}/run.qrels", f"{folder}/run"]
         for title, named in (
             (f"{options.documents} documents, {options.queries} queries, {DIM} elements, {options.threads} threads",
              {"ir-eval": search, "sentence-transformers": child("st"), "faiss": child("faiss")}),
-            ("metrics of a run of 30,101 lines", {"ir-eval": trec, "pytrec_eval": child("trec")}),
+            ("metrics of a run of 30,101 lines",
+             {"ir-eval": trec, "pytrec_eval": child("trec"), "trec_eval, in Python": trec_eval}),
         ):
             print(title)
             figures = {name: [] for name in named}
@@ -136,7 +142,7 @@ def main():
                 wall, cpu, memory, alone = (statistics.median(column) for column in zip(*measured))
                 first = first or (wall, cpu)
                 ratio = f"{wall / first[0]:5.1f} x {cpu / first[1]:5.1f} x"
-                print(f"  {name:<22} {wall:7.2f} s wall {cpu:7.2f} s cpu {memory:6.0f} MB  {ratio}  search {alone:.2f} s")
+                print(f"  {name:<22} {wall:7.3f} s wall {cpu:7.3f} s cpu {memory:6.0f} MB  {ratio}  alone {alone:.3f} s")
 
 
 if __name__ == "__main__":
