@@ -13,7 +13,8 @@ pub(crate) fn run(folder: &Folder, script: &str) -> Ran {
         version.stdout().starts_with("GNU parallel"),
         "GNU parallel is missing: install it (on Debian: apt-get install parallel)\n{version}"
     );
-    folder.shell(script).ran()
+    // It warns when it has no home.
+    folder.shell(&format!("export HOME=${{HOME:-$PWD}}\n{script}")).ran()
 }
 
 #[test]

@@ -60,10 +60,11 @@ Comparison:
 
 Memory:
   The vectors are mapped, not loaded; those of a model that is run are written to the folder for
-  temporary files and mapped, too. Held in memory: 8 bytes a document while files are opened, the
-  judgments, twice the hits of every judged query (--depth) of one system at a time, 8 MB a thread, and for each query and system its values and the ranks of
-  its relevant documents. A TREC run is read whole. Of the texts only those that are shown are
-  held, and all of the judged queries.
+  temporary files and mapped, too. Held in memory: 8 bytes a document while files are opened or a
+  model embeds, the judgments, twice the hits of every judged query (--depth) of one system at a
+  time, 8 MB a thread, and for each query and system its values and the ranks of its relevant
+  documents. A TREC run is read whole. Of the texts only those that are shown are held, and all of
+  the judged queries.
 
 Examples:
   Did fine-tuning help?
