@@ -48,10 +48,6 @@ endif
 test: build ## Run all tests
 	cargo test --release --workspace
 
-.PHONY: test-scale
-test-scale: build .deps/scale/ready .deps/parity/ready ## Run the filters under Spark and torchrun, too (fetches 500 MB once; needs java)
-	cargo test --release -p embtune-tests --test scale -- --include-ignored
-
 .PHONY: check
 check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rules, man pages
 	cargo fmt --all --check
@@ -90,7 +86,11 @@ parity-onnx: build .deps/parity/readers/ready ## Read model.onnx with sentence-t
 
 .PHONY: check-torchrun
 check-torchrun: .deps/parity/ready ## Train under torchrun, and let it start killed processes again (fetches 3 GB once)
-	cargo test --release -p embtune-tests --test training torchrun -- --ignored
+	cargo test --release -p embtune-tests --test training --test scale torchrun -- --ignored
+
+.PHONY: check-spark
+check-spark: .deps/spark/ready ## Run embed in Spark's RDD.pipe, on two executors (fetches 500 MB once; needs java)
+	cargo test --release -p embtune-tests --test scale spark -- --ignored
 
 .PHONY: bench
 bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed, and docs2queries (after make demo)
@@ -129,7 +129,7 @@ check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU
 	.deps/parity/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(@D) --requirement $<
 	touch $@
 
-.deps/scale/ready: tests/tests/scale/requirements.txt
+.deps/spark/ready: tests/tests/scale/requirements.txt
 	@java -version 2> /dev/null || { echo 'make: java is missing: install a Java runtime, 17 or newer (Debian: default-jre-headless)' >&2; exit 2; }
 	rm -rf $(@D)
 	python3 -m venv $(@D)

@@ -90,7 +90,7 @@ fn ran(block: &Block) -> Ran {
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = block.script.replace("29500", &port.to_string());
-    let tools = [".deps/scale/bin", ".deps/parity/bin"].map(|tools| workspace().join(tools).display().to_string());
+    let tools = [".deps/spark/bin", ".deps/parity/bin"].map(|tools| workspace().join(tools).display().to_string());
     let spark = if block.needs == "spark-submit" { spark::environment(&folder) } else { String::new() };
     let tools = tools.join(":");
     parallel::run(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
@@ -102,13 +102,13 @@ fn its_commands_succeed() {
 }
 
 #[test]
-#[ignore = "needs torchrun: make test-scale"]
+#[ignore = "needs torchrun: make check-torchrun"]
 fn its_commands_for_torchrun_succeed() {
     run("torchrun");
 }
 
 #[test]
-#[ignore = "needs Spark (500 MB) and java: make test-scale"]
+#[ignore = "needs Spark (500 MB) and java: make check-spark"]
 fn its_commands_for_spark_succeed() {
     run("spark-submit");
 }

@@ -6,8 +6,8 @@ use crate::corpus::{EMBED, assert_whole, start};
 
 /// What a script begins with that runs Spark on this machine alone.
 pub(crate) fn environment(folder: &Folder) -> String {
-    let spark = workspace().join(".deps/scale");
-    assert!(spark.join("ready").exists(), "Spark is missing: `make test-scale` installs it and runs this test");
+    let spark = workspace().join(".deps/spark");
+    assert!(spark.join("ready").exists(), "Spark is missing: `make check-spark` installs it and runs this test");
     let java = folder.run("bash -c").arg("java -version").ran();
     assert_eq!(java.code, 0, "java is missing: install a Java runtime, 17 or newer\n{java}");
     let python = spark.join("bin/python");
@@ -38,7 +38,7 @@ fn messages(folder: &Folder) -> String {
 }
 
 #[test]
-#[ignore = "needs Spark (500 MB) and java: make test-scale"]
+#[ignore = "needs Spark (500 MB) and java: make check-spark"]
 fn executors_give_the_vectors_of_the_whole() {
     let folder = start();
     let ran = spark(&folder, "").with_code(0);
@@ -53,7 +53,7 @@ fn executors_give_the_vectors_of_the_whole() {
 }
 
 #[test]
-#[ignore = "needs Spark (500 MB) and java: make test-scale"]
+#[ignore = "needs Spark (500 MB) and java: make check-spark"]
 fn a_bad_record_fails_the_job_and_is_named() {
     let folder = start();
     let records = folder.read("records.jsonl");
