@@ -45,6 +45,24 @@ fn files_of_vectors_together_have_those_of_the_whole() {
     }
 }
 
+#[test]
+fn files_of_vectors_are_searched_as_the_whole() {
+    let folder = start();
+    run_array(&folder, 3, &task("safetensors"));
+    folder.run(&format!("{EMBED} -q records.jsonl -o whole.safetensors")).done();
+    let queries = EMBED.replace("document", "query");
+    folder.run(&format!("{queries} -q records.jsonl -o q.safetensors")).done();
+    // A sentence belongs to its document.
+    let judgment = |id: &str| id.split_once('.').map(|(document, _)| format!("{id}\t{document}\t1\n"));
+    let whole = Embeddings::open(&folder.path("whole.safetensors")).unwrap();
+    folder.write("qrels.tsv", whole.ids().filter_map(judgment).collect::<String>());
+    let systems = "whole=q.safetensors,whole.safetensors parts=q.safetensors,part-*.safetensors";
+    folder.run(&format!("ir-eval -q --device cpu --qrels qrels.tsv --run {{}}.run {systems}")).done();
+    // The last column is the system's name.
+    let run = |name: &str| -> String { folder.read(&format!("{name}.run")).replace(&format!(" {name}\n"), "\n") };
+    assert!(run("parts") == run("whole") && run("whole").lines().count() > 1000);
+}
+
 /// A vector's bits.
 fn vector(file: &Embeddings, row: usize) -> Vec<u32> {
     file.rows_f32(row..row + 1).iter().map(|element| element.to_bits()).collect()
