@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use embtune_cli::Session;
 use embtune_records::{Document, Pair, Records};
-use embtune_text::{Language, NearDuplicates, Signature, language, text_hash};
+use embtune_text::{Language, NearDuplicates, Signature, language};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::print::Print;
 
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
 const MOST_REMEMBERED: usize = 4_000_000;
 
-/// Of 40 pieces, the estimate of their similarity is off by 0.06 (its standard deviation at 0.8).
-const SHORTEST_BYTES: usize = 44;
 /// Telling a language takes as long as tokenising: of the first pairs of the input, and of every so manieth.
 const SAMPLED_FIRST: u64 = 1024;
 const SAMPLED_STEP: u64 = 32;
@@ -49,9 +49,10 @@ impl Reason {
 pub(crate) struct Features {
     is_blank: bool,
     hash: u64,
-    /// Of the normal form of the anchor.
-    pub(crate) anchor_hash: u64,
-    anchor: Option<Signature>,
+    pub(crate) anchor: Print,
+    pub(crate) positive: Print,
+    /// Of the negatives the hashes alone, and those only for a split.
+    pub(crate) negatives: Vec<Print>,
     pair: Option<Signature>,
     /// Of anchor and positive, where this pair is of the sample.
     pub(crate) languages: Option<[Option<Language>; 2]>,
@@ -59,23 +60,20 @@ pub(crate) struct Features {
 
 impl Features {
     /// The features of a pair, which is the `number`th of the input.
-    pub(crate) fn of(pair: &Pair, number: u64) -> Self {
+    pub(crate) fn of(pair: &Pair, number: u64, is_split: bool) -> Self {
         let is_of_sample = number < SAMPLED_FIRST || number.is_multiple_of(SAMPLED_STEP);
-        let anchor = signature(&pair.anchor);
+        let [anchor, positive] = [&pair.anchor, &pair.positive].map(|text| Print::of(text));
+        let negatives = pair.negatives.iter().filter(|_| is_split);
         Self {
             is_blank: pair.anchor.trim().is_empty() || pair.positive.trim().is_empty(),
             hash: xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes()),
-            anchor_hash: text_hash(&pair.anchor) as u64,
-            pair: anchor.zip(signature(&pair.positive)).map(|(anchor, positive)| anchor.joined(&positive)),
+            negatives: negatives.map(|text| Print::hash_of(text)).collect(),
+            pair: anchor.signature.zip(positive.signature).map(|(anchor, positive)| anchor.joined(&positive)),
             anchor,
+            positive,
             languages: is_of_sample.then(|| [&pair.anchor, &pair.positive].map(|text| language(head(text)))),
         }
     }
-}
-
-/// What a text is compared by: a shorter one has too few pieces for an estimate, and only its normal form counts.
-fn signature(text: &str) -> Option<Signature> {
-    if text.len() < SHORTEST_BYTES { Signature::of_whole(text) } else { Signature::of(text) }
 }
 
 /// The beginning of a text, by which its language is told.
@@ -136,18 +134,19 @@ impl Evaluation {
             let input = session.input(file)?;
             for query in Records::<Document, _>::new(input.name.clone(), input, max_record_bytes) {
                 let text = query?.full_text().into_owned();
-                queries.hashes.insert(text_hash(&text) as u64);
-                signature(&text).and_then(|signature| queries.near.insert_signature(0, &signature));
+                let print = Print::of(&text);
+                queries.hashes.insert(print.hash);
+                print.signature.and_then(|signature| queries.near.insert_signature(0, &signature));
             }
         }
         Ok(queries)
     }
 
     fn judge(&self, features: &Features) -> Option<Reason> {
-        if self.hashes.contains(&features.anchor_hash) {
+        if self.hashes.contains(&features.anchor.hash) {
             Some(Reason::Evaluation)
         } else {
-            features.anchor.as_ref().and_then(|anchor| self.near.find(anchor)).map(|_| Reason::NearEvaluation)
+            features.anchor.signature.as_ref().and_then(|anchor| self.near.find(anchor)).map(|_| Reason::NearEvaluation)
         }
     }
 }

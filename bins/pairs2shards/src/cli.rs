@@ -25,10 +25,13 @@ Held-out split:
   positive_id. A negative that is held out (by negative_groups, else negative_ids) is taken out of
   its pair; mine-negatives with the same --holdout and --seed finds others in the first place. The
   directory gets, in BEIR's form,
-    queries.jsonl   the queries, but those that a training pair has too
+    queries.jsonl   the queries
     qrels.tsv       which document answers them
     corpus-ids.txt  the ids of the documents that are held out, one a line
-  The evaluation searches the whole corpus: held out means that nothing was learnt from them.
+  The evaluation searches the whole corpus: held out means that nothing was learnt from them. So a
+  query is left out that a training pair has too, or nearly (--near-duplicate), and a held-out pair
+  whose text is that of a training document of another group, or nearly; of negatives, only equal
+  texts are found. A query without a pair left is left out with it. -v says which, and why.
 
 Scores:
   A pair's scores (of the positive, then of each negative: those of a teacher, or mine-negatives')
@@ -53,8 +56,9 @@ Memory:
   Two windows of 4,096 pairs; 16 bytes a pair to find double ones, and 300 to find near-duplicates
   (of the first 4,000,000 pairs: 1.2 GB at most). Token ids wait in an unnamed temporary file beside
   the output (in TMPDIR for stdout). Held in memory are also the queries of --exclude-queries (300
-  bytes each), with --holdout the held-out queries and 16 bytes a training pair. The guide's vectors
-  are mapped; their ids take about 100 bytes each. --describe takes 60 bytes a pair.
+  bytes each), and with --holdout the held-out queries and 800 bytes a held-out pair; of a training
+  pair, 280 bytes wait in a temporary file in --holdout-dir. The guide's vectors are mapped; their
+  ids take about 100 bytes each. --describe takes 60 bytes a pair.
 
 Examples:
   One shard, with a tenth of the documents held out:

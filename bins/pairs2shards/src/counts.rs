@@ -1,6 +1,7 @@
 //! What happened, for the notice at the end.
 
 use crate::cleaner::Reason;
+use crate::holdout::HeldOut;
 
 /// Counts over a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -10,9 +11,7 @@ pub(crate) struct Counts {
     pub(crate) read: u64,
     pub(crate) written: u64,
     pub(crate) shards: usize,
-    pub(crate) held_out: u64,
-    /// Held-out queries that are left out, because training pairs have them too.
-    pub(crate) trained_on: u64,
+    pub(crate) held_out: HeldOut,
     /// Negatives that are held out.
     pub(crate) leaked: u64,
     dropped: [u64; Reason::ALL.len()],
@@ -36,12 +35,16 @@ impl Counts {
         let words = |reason: Reason| (self.dropped[reason as usize], reason.words().to_owned());
         let [query, document] = lengths;
         let [anchors, positives, negatives] = self.cut;
+        let HeldOut { pairs, known_queries, known_documents } = self.held_out;
         for (what, parts) in [
             (
                 "; held out: ",
                 parts(vec![
-                    (self.held_out, "pairs".into()),
-                    (self.trained_on, "queries left out, because training pairs have them too".into()),
+                    (pairs, "pairs".into()),
+                    (known_queries[0], "queries left out, because training pairs have them too".into()),
+                    (known_queries[1], "queries left out, because training pairs have nearly the same".into()),
+                    (known_documents[0], "pairs left out, because training pairs have their text too".into()),
+                    (known_documents[1], "pairs left out, because training pairs have nearly their text".into()),
                     (self.leaked, "negatives taken out".into()),
                 ]),
             ),
@@ -72,7 +75,7 @@ mod tests {
     fn only_what_occurred_is_said() {
         let mut counts = Counts { read: 9, written: 4, shards: 1, ..Counts::default() };
         assert_eq!(counts.summary([64, 256]), "9 pairs read, 4 written to 1 shard(s)");
-        (counts.held_out, counts.leaked, counts.cut) = (2, 1, [0, 3, 0]);
+        (counts.held_out.pairs, counts.leaked, counts.cut) = (2, 1, [0, 3, 0]);
         counts.drop(Reason::Blank);
         counts.drop(Reason::NearEvaluation);
         assert_eq!(

@@ -8,6 +8,7 @@ mod counts;
 mod describe;
 mod guide;
 mod holdout;
+mod print;
 mod run;
 mod shards;
 

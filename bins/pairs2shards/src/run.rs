@@ -41,7 +41,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     };
     let holdout = match (cli.split.holdout, cli.holdout_dir) {
         (Some(share), Some(directory)) => {
-            Some(Holdout::create(Split { share, seed: cli.split.seed }, directory, session)?)
+            let split = Split { share, seed: cli.split.seed };
+            Some(Holdout::create(split, directory, cli.near_duplicates.near_duplicate, session)?)
         }
         (None, None) => None,
         _ => anyhow::bail!("--holdout and --holdout-dir go together"),
@@ -87,9 +88,10 @@ struct Packer<'a> {
 impl Packer<'_> {
     /// Cleans, splits, tokenises and writes a window of pairs.
     fn pack(&mut self, window: Window, skipper: &Skipper<'_>) -> anyhow::Result<()> {
+        let (before, is_split) = (self.counts.lines, self.holdout.is_some());
         let features: Vec<Option<Features>> = self.pool.install(|| {
             let features = |(number, read): (usize, &Result<Read, ReadError>)| {
-                read.as_ref().ok().map(|read| Features::of(&read.pair, self.counts.lines + number as u64))
+                read.as_ref().ok().map(|read| Features::of(&read.pair, before + number as u64, is_split))
             };
             window.par_iter().enumerate().map(features).collect()
         });
@@ -111,7 +113,7 @@ impl Packer<'_> {
                 continue;
             }
             let kept = match &mut self.holdout {
-                Some(holdout) => holdout.take(pair, features.anchor_hash),
+                Some(holdout) => holdout.take(pair, &features),
                 None => Ok(Some((pair, 0))),
             };
             let job = kept.and_then(|kept| {
@@ -125,6 +127,7 @@ impl Packer<'_> {
                 Err(what) => skipper.bad(place.error(what))?,
             }
         }
+        self.holdout.as_mut().map_or(Ok(()), Holdout::flush)?;
         let tokens = self.columns.tokenize(&jobs)?;
         self.shards.push(&jobs, &tokens)?;
         self.counts.written += jobs.len() as u64;
@@ -133,8 +136,7 @@ impl Packer<'_> {
 
     fn finish(mut self) -> anyhow::Result<()> {
         if let Some(holdout) = self.holdout {
-            let held_out = holdout.finish(self.session)?;
-            (self.counts.held_out, self.counts.trained_on) = (held_out.pairs, held_out.trained_on);
+            self.counts.held_out = holdout.finish(&self.pool, self.session)?;
         }
         let Written { shards, cut } = self.shards.finish()?;
         (self.counts.shards, self.counts.cut) = (shards, cut);

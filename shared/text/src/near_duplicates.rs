@@ -48,31 +48,48 @@ impl NearDuplicates {
     /// The same with a signature, which another thread may have made.
     pub fn insert_signature(&mut self, ordinal: u64, signature: &Signature) -> Option<u64> {
         let found = self.find(signature);
-        if found.is_none() && !self.is_full() {
-            let place = self.texts.len() as u32;
-            self.texts.push((ordinal, *signature));
-            let texts = &self.texts;
-            for (table, start) in self.bands.iter_mut().zip((0..).step_by(self.rows)) {
-                let band = |place: &u32| &texts[*place as usize].1.0[start..start + self.rows];
-                let hash = xxh3_64(band(&place));
-                if table.iter_hash(hash).filter(|other| band(other) == band(&place)).count() < MOST_IN_BUCKET {
-                    table.insert_unique(hash, place, |other| xxh3_64(band(other)));
-                }
-            }
+        if found.is_none() {
+            self.add(ordinal, signature);
         }
         found
     }
 
+    /// Remembers a text under `ordinal`, whatever it is a near duplicate of, unless as many are remembered as may be.
+    pub fn add(&mut self, ordinal: u64, signature: &Signature) {
+        if self.is_full() {
+            return;
+        }
+        let place = self.texts.len() as u32;
+        self.texts.push((ordinal, *signature));
+        let texts = &self.texts;
+        for (table, start) in self.bands.iter_mut().zip((0..).step_by(self.rows)) {
+            let band = |place: &u32| &texts[*place as usize].1.0[start..start + self.rows];
+            let hash = xxh3_64(band(&place));
+            if table.iter_hash(hash).filter(|other| band(other) == band(&place)).count() < MOST_IN_BUCKET {
+                table.insert_unique(hash, place, |other| xxh3_64(band(other)));
+            }
+        }
+    }
+
     /// The ordinal of the earliest text that the signature's is a near duplicate of.
     pub fn find(&self, signature: &Signature) -> Option<u64> {
+        self.alike(signature).min().map(|place| self.texts[place as usize].0)
+    }
+
+    /// The ordinals of all texts that the signature's is a near duplicate of, each at least once.
+    pub fn find_all(&self, signature: &Signature) -> impl Iterator<Item = u64> {
+        self.alike(signature).map(|place| self.texts[place as usize].0)
+    }
+
+    /// Places in `texts`, some of them several times.
+    fn alike(&self, signature: &Signature) -> impl Iterator<Item = u32> {
         let starts = (0..).step_by(self.rows);
-        let candidates = self.bands.iter().zip(starts).flat_map(|(table, start)| {
+        let candidates = self.bands.iter().zip(starts).flat_map(move |(table, start)| {
             let band = &signature.0[start..start + self.rows];
             let is_of_band = move |place: &&u32| &self.texts[**place as usize].1.0[start..start + self.rows] == band;
             table.iter_hash(xxh3_64(band)).filter(is_of_band).take(MOST_IN_BUCKET)
         });
-        let alike = candidates.filter(|place| self.texts[**place as usize].1.jaccard(signature) >= self.threshold);
-        alike.min().map(|place| self.texts[*place as usize].0)
+        candidates.copied().filter(move |place| self.texts[*place as usize].1.jaccard(signature) >= self.threshold)
     }
 
     /// Whether as many texts are remembered as may be.
@@ -93,6 +110,22 @@ mod tests {
     #[test]
     fn rows_follow_from_the_threshold() {
         assert_eq!([0.5, 0.8, 0.9, 1.0].map(|threshold| NearDuplicates::new(threshold, 1).rows), [3, 6, 10, 128]);
+    }
+
+    #[test]
+    fn texts_that_are_alike_are_all_found() {
+        let mut seen = NearDuplicates::new(0.8, 3);
+        let text = "The tenant pays the rent on the first day of each month";
+        let texts =
+            [text, "the tenant pays the rent on the first day of each month!", "The landlord repairs the roof."];
+        for (ordinal, text) in (1..).zip(texts) {
+            seen.add(ordinal, &Signature::of(text).unwrap());
+        }
+        seen.add(4, &Signature::of(text).unwrap());
+        let mut found: Vec<u64> = seen.find_all(&Signature::of(text).unwrap()).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, [1, 2], "and not the fourth, for which there was no room");
     }
 
     #[test]

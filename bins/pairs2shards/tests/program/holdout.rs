@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use embtune_records::Split;
 use embtune_tensors::{Column, Shard};
+use embtune_text::jaccard;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::folder;
@@ -89,6 +92,92 @@ fn a_query_of_a_training_pair_is_not_evaluated() {
     assert_eq!(folder.read("heldout/corpus-ids.txt"), format!("{held_out}\n"));
     assert_eq!(shard.pairs(), 1);
     assert!(notice.contains("held out: 2 pairs, 1 queries left out, because training pairs have them too"), "{notice}");
+}
+
+#[test]
+fn a_text_that_is_trained_on_is_not_evaluated() {
+    let (kept, held_out) = (groups(false).next().unwrap(), groups(true).next().unwrap());
+    let clause = "The landlord shall repair the roof and the outer walls of the house within thirty days";
+    let (near, other) = (format!("{clause} of notice"), "The deposit is paid back when the keys are returned.");
+    let line = |id: &str, group: &str, text: &str, negatives: &[&str]| {
+        let anchor = format!("an unlike question, number {id}");
+        let pair = serde_json::json!({
+            "anchor": anchor, "positive": text, "anchor_id": id, "positive_id": id, "group": group, "negatives": negatives,
+        });
+        format!("{pair}\n")
+    };
+    // The training pair that has a text comes before one held-out pair, and behind the others.
+    let pairs = line("equal", &held_out, &clause.to_uppercase(), &[])
+        + &line("trained", &kept, clause, &["A negative that is learnt from, too."])
+        + &line("near", &held_out, &near, &[])
+        + &line("negative", &held_out, "a negative that is learnt from  too", &[])
+        + &line("kept", &held_out, other, &[]);
+    let (folder, _, notice) = run(&pairs);
+    assert_eq!(folder.read("heldout/corpus-ids.txt"), "kept\n");
+    assert_eq!(folder.read("heldout/qrels.tsv"), "query-id\tcorpus-id\tscore\nkept\tkept\t1\n");
+    assert_eq!(folder.read("heldout/queries.jsonl").lines().count(), 1);
+    let said = "held out: 4 pairs, 2 pairs left out, because training pairs have their text too, 1 pairs left out, \
+                because training pairs have nearly their text";
+    assert!(notice.contains(said), "{notice}");
+    let flags = "--holdout 0.3 --holdout-dir heldout -o s.safetensors";
+    let said = folder.run(&format!("pairs2shards --model BASE -v {flags}")).stdin(pairs.clone()).done().stderr();
+    assert!(said.contains("held out: text of document near left out: a training pair has nearly the same\n"), "{said}");
+    let every = folder.run(&format!("pairs2shards --model BASE --near-duplicate 1 {flags}")).stdin(pairs).done();
+    assert!(!every.stderr().contains("nearly"), "{}", every.stderr());
+}
+
+/// Looks at the files alone, and compares everything with everything.
+#[test]
+fn no_held_out_text_is_near_a_training_pairs() {
+    let words =
+        ["tenant", "landlord", "rent", "deposit", "roof", "notice", "month", "repair", "key", "house", "shall", "pay"];
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let picks: Vec<[usize; 2]> = (0..600).map(|_| [0; 2].map(|_: usize| random.random_range(0..240))).collect();
+    let mut sentence =
+        |length: usize| -> Vec<&str> { (0..length).map(|_| words[random.random_range(0..12)]).collect() };
+    let mut pool: Vec<Vec<&str>> = (0..60).map(|_| sentence(24)).collect();
+    // Each third one is another one with a word changed.
+    for n in (0..pool.len() - 1).step_by(3) {
+        pool[n + 1] = pool[n].clone();
+        pool[n + 1][n % 24] = "quietly";
+    }
+    // Three texts in four are their pair's own.
+    let mut text = |pick: usize| pool.get(pick).cloned().unwrap_or_else(|| sentence(24));
+    let pairs: Vec<[String; 3]> = (0..)
+        .zip(picks)
+        .map(|(n, [anchor, positive])| [text(anchor).join(" "), text(positive).join("  "), format!("g{}", n % 40)])
+        .collect();
+    let lines: String = pairs
+        .iter()
+        .enumerate()
+        .map(|(n, [anchor, positive, group])| {
+            let (anchor, id) = (format!("{anchor}?"), format!("d{n}"));
+            format!(
+                "{}\n",
+                serde_json::json!({"anchor": anchor, "positive": positive, "positive_id": id, "group": group})
+            )
+        })
+        .collect();
+    let (folder, _, notice) = run(&lines);
+    let trained =
+        |column: usize| pairs.iter().filter(|[_, _, group]| !SPLIT.holds_out(group)).map(move |pair| &pair[column]);
+    let queries = folder.read("heldout/queries.jsonl");
+    let queries: Vec<serde_json::Value> = queries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids = folder.read("heldout/corpus-ids.txt");
+    let documents = ids.lines().map(|id| &pairs[id[1..].parse::<usize>().unwrap()]);
+    let left_out = ["have them too", "nearly the same", "their text too", "nearly their text"];
+    assert!(left_out.iter().all(|words| notice.contains(words)), "{notice}");
+    // The estimate is off by 0.04 at the threshold of 0.8: what is clearly above it is found.
+    let (mut compared, mut leaks) = (0, 0);
+    for (column, text) in
+        queries.iter().map(|query| (0, query["text"].as_str().unwrap())).chain(documents.map(|pair| (1, &*pair[1])))
+    {
+        for other in trained(column) {
+            compared += 1;
+            leaks += usize::from(jaccard(text, other) > 0.9);
+        }
+    }
+    assert!(leaks == 0 && compared > 1000, "{leaks} of {compared}: {notice}");
 }
 
 #[test]
