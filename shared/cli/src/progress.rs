@@ -1,9 +1,12 @@
 //! Progress bars on stderr.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::duration;
 
 /// A progress bar, or nothing where nobody would see it.
 #[derive(Debug, Clone)]
@@ -15,12 +18,12 @@ impl Progress {
             return Self(ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()));
         }
         let template = match total {
-            Some(_) => format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit} {{per_sec:.0}} {{eta}} {{msg}}"),
-            None => format!("{{spinner}} {{human_pos}} {unit} {{per_sec:.0}} {{elapsed}} {{msg}}"),
+            Some(_) => format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit}, {{rate}}, {{left}} left  {{msg}}"),
+            None => format!("{{spinner}} {{human_pos}} {unit}, {{rate}}, {{elapsed}}  {{msg}}"),
         };
         let bar = bars.add(ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()));
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate).with_key("left", left));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
@@ -41,4 +44,17 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+// A line on a terminal that is gone is nobody's error.
+
+fn rate(state: &ProgressState, line: &mut dyn Write) {
+    let rate = state.per_sec();
+    let digits = usize::from(rate < 10.0);
+    let _ = write!(line, "{rate:.digits$}/s");
+}
+
+fn left(state: &ProgressState, line: &mut dyn Write) {
+    let left = if state.pos() == 0 { "?".into() } else { duration(state.eta().as_secs_f64()) };
+    let _ = line.write_str(&left);
 }
