@@ -14,7 +14,8 @@ pub(crate) struct LlmArgs {
 
     /// Address of the server, to the part before /chat/completions
     ///
-    /// Without it, OpenAI's own: `https://api.openai.com/v1`. Azure's may end in `?api-version=VERSION`.
+    /// Without it, OpenAI's own: `https://api.openai.com/v1`. Azure's may end in `?api-version=VERSION`, and gets the key
+    /// in the header api-key.
     #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
@@ -44,6 +45,8 @@ pub(crate) struct LlmArgs {
     pub(crate) temperature: Option<f64>,
 
     /// Most tokens of a reply, reasoning included; without it, the server's own
+    ///
+    /// OpenAI's models and Azure get it as max_completion_tokens, all others as max_tokens, which all of them know.
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_completion_tokens: Option<u32>,
 

@@ -39,8 +39,9 @@ pub(crate) struct Flow<'a> {
     /// In the order of the input.
     in_flight: VecDeque<JoinHandle<(Passage, Result<Answer, Failure>)>>,
     most_in_flight: usize,
-    /// Whether a passage of the document in hand had an answer.
+    /// Whether a passage of the document in hand had an answer, and whether one had to be asked for.
     is_answered: bool,
+    is_asked: bool,
     total: Option<u64>,
     counts: Counts,
 }
@@ -49,6 +50,8 @@ pub(crate) struct Flow<'a> {
 #[derive(Default)]
 struct Counts {
     documents: u64,
+    /// Of these, documents whose replies were all in the journal.
+    known: u64,
     without_usage: u64,
     from_journal: u64,
     not_asked: u64,
@@ -74,6 +77,7 @@ impl<'a> Flow<'a> {
             in_flight: VecDeque::new(),
             most_in_flight: concurrency * AHEAD,
             is_answered: false,
+            is_asked: false,
             total,
             counts: Counts::default(),
         }
@@ -151,7 +155,9 @@ impl<'a> Flow<'a> {
 
     fn tell(&self) {
         if let Some(server) = &self.asker.server {
-            let done = self.total.map(|total| self.counts.documents as f64 / total as f64);
+            // The journal's documents cost nothing: those that were asked about tell what the rest will.
+            let Counts { documents, known, .. } = self.counts;
+            let done = self.total.map(|total| (documents - known) as f64 / (total - known) as f64);
             self.sink.message(spending(&server.budget, done));
         }
     }
@@ -161,6 +167,7 @@ impl<'a> Flow<'a> {
             Ok(Answer::NotAsked) => self.counts.not_asked += 1,
             Ok(Answer::Reply { reply, from_journal }) => {
                 self.counts.from_journal += u64::from(from_journal);
+                self.is_asked |= !from_journal;
                 self.counts.without_usage += u64::from(!from_journal && reply.usage.is_none());
                 match reply.queries(self.asker.prompt.queries()) {
                     Err(what) => self.sink.bad(passage.document.error(&what))?,
@@ -179,8 +186,9 @@ impl<'a> Flow<'a> {
         }
         if passage.is_last {
             self.counts.documents += 1;
+            self.counts.known += u64::from(self.is_answered && !self.is_asked);
             self.sink.document_done(&passage.document, self.is_answered);
-            self.is_answered = false;
+            (self.is_answered, self.is_asked) = (false, false);
         }
         Ok(())
     }

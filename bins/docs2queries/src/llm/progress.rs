@@ -4,7 +4,7 @@ use super::budget::{Budget, Usd};
 
 /// The text behind the progress bar: what is spent, of what may be, and what all of it will probably cost.
 ///
-/// `done` is the share of the documents that is written, where that is known.
+/// `done` is the share of the documents to be asked about that is written, where that is known.
 pub(crate) fn spending(budget: &Budget, done: Option<f64>) -> String {
     let spent = budget.spent();
     let caps = budget.caps();

@@ -15,3 +15,4 @@ mod passages;
 mod prompt;
 mod server;
 mod support;
+mod terminal;

@@ -70,12 +70,16 @@ fn pairs_come_in_the_order_of_the_input() {
 fn request_and_pair_hold_what_they_must() {
     let server = Server::start(ok);
     let document = json!({"id": 7, "title": "T", "text": "x", "group": "parent", "secret": "field"});
-    let ran = run(&mut client(&server, &["-n", "2", "--temperature", "0.5"]), format!("{document}\n"));
+    let ran = run(
+        &mut client(&server, &["-n", "2", "--temperature", "0.5", "--max-completion-tokens", "50"]),
+        format!("{document}\n"),
+    );
     let request = &server.requests()[0];
     assert!(request.head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{}", request.head);
     assert!(request.head.contains(&format!("authorization: Bearer {KEY}\r\n")), "{}", request.head);
     assert_eq!(request.document(), "Title: T\n\nx");
     assert_eq!((&request.body["model"], &request.body["temperature"]), (&json!("test-model"), &json!(0.5)));
+    assert_eq!((&request.body["max_tokens"], &request.body["max_completion_tokens"]), (&json!(50), &json!(null)));
     assert_eq!(
         ran.pairs()[0],
         json!({
@@ -203,6 +207,18 @@ fn azure_is_asked_in_its_own_way() {
     let ran = run(filter(&["--llm", "m", "--base-url", &url]).env("OPENAI_API_KEY", KEY), corpus(1));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(server.requests()[0].line(), "POST /v1/chat/completions?api-version=2024-10-21");
+
+    // By its name, with the server as the proxy on the way.
+    let url = "http://name.openai.azure.com/openai/deployments/mini";
+    let args = ["--llm", "m", "--base-url", &format!("{url}?api-version=2024-10-21"), "--max-completion-tokens", "50"];
+    let proxy = server.base_url().replace("/v1", "");
+    let ran = run(filter(&args).env("OPENAI_API_KEY", KEY).env("HTTP_PROXY", proxy), corpus(1));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let request = &server.requests()[1];
+    assert_eq!(request.line(), format!("POST {url}/chat/completions?api-version=2024-10-21"));
+    assert!(request.head.contains(&format!("api-key: {KEY}\r\n")), "{}", request.head);
+    assert!(!request.head.to_lowercase().contains("authorization: "), "{}", request.head);
+    assert_eq!(request.body["max_completion_tokens"], 50);
 }
 
 #[test]

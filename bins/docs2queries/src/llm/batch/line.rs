@@ -31,7 +31,9 @@ impl Result {
         if is_success && body["choices"].is_array() {
             return Self::Reply { key, reply: body.clone() };
         }
-        let words = [&body["error"]["message"], &body["message"], &line["error"]["message"], &line["error"], body];
+        let error = &line["error"];
+        let words =
+            [&body["error"]["message"], &body["message"], &error["message"], &error["error"]["message"], error, body];
         let said = words.into_iter().find(|words| !words.is_null()).map(|words| match words.as_str() {
             Some(text) => text.to_owned(),
             None => words.to_string(),
@@ -53,11 +55,19 @@ mod tests {
         let body = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}});
         let reply = Result::Reply { key, reply: body.clone() };
         assert_eq!(read(json!({"status_code": 200, "body": body}), Value::Null), reply);
-        // vLLM gives no status of its own accord in every version.
+        // Not every program gives a status.
         assert_eq!(read(json!({"body": body}), Value::Null), reply);
         let error = |text: &str| Result::Error(text.into());
         assert_eq!(read(json!({"status_code": 400, "body": {"error": {"message": "bad"}}}), Value::Null), error("bad"));
         assert_eq!(read(Value::Null, json!({"code": "batch_expired", "message": "too late"})), error("too late"));
+        // vLLM's forms of an error of the engine's, and of any other.
+        let wrapped = json!({"error": {"message": "too long", "type": "BadRequestError", "param": null, "code": 400}});
+        let response = json!({"status_code": 400, "request_id": "vllm-batch-1", "body": null});
+        assert_eq!(read(response.clone(), wrapped), error("too long"));
+        assert_eq!(
+            read(response, json!("Request must not be sent in stream mode")),
+            error("Request must not be sent in stream mode")
+        );
         assert_eq!(read(Value::Null, Value::Null), error("no reason given"));
         assert_eq!(Result::read(&json!({"custom_id": "request-1", "response": null})), Result::Other);
         assert_eq!(Result::read(&json!([1])), Result::Other);

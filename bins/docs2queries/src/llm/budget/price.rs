@@ -14,12 +14,13 @@ pub(crate) struct Price {
 
 /// OpenAI's standard prices, in dollars for a million tokens of the prompt and of the completion, and the longest
 /// completion, in tokens: <https://developers.openai.com/api/docs/pricing>, as of June 2026; models that are no longer
-/// on that page (gpt-5 and older) as of March 2026.
-const TABLE: [(&str, f64, f64, u64); 13] = [
+/// on that page (gpt-5.2 and older) as of March 2026.
+const TABLE: [(&str, f64, f64, u64); 14] = [
     ("gpt-5.5", 5.00, 30.00, 128_000),
     ("gpt-5.4", 2.50, 15.00, 128_000),
     ("gpt-5.4-mini", 0.75, 4.50, 128_000),
     ("gpt-5.4-nano", 0.20, 1.25, 128_000),
+    ("gpt-5.2", 1.75, 14.00, 128_000),
     ("gpt-5.1", 1.25, 10.00, 128_000),
     ("gpt-5", 1.25, 10.00, 128_000),
     ("gpt-5-mini", 0.25, 2.00, 128_000),

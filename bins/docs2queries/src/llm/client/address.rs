@@ -13,7 +13,7 @@ pub(crate) struct Address {
     /// Of every request: Azure's `api-version`.
     pub(super) query: Option<String>,
     /// Azure takes the key in a header of its own.
-    pub(super) is_azure: bool,
+    pub(crate) is_azure: bool,
 }
 
 impl Address {

@@ -119,9 +119,10 @@ impl Wire {
     async fn send(self: Arc<Self>, request: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
         let boxed = |failure: Failure| OpenAIError::Boxed(Box::new(failure));
         let mut request = request.build().await?;
-        if self.key.is_empty() {
+        if self.key.is_empty() || self.address.is_azure {
             request.headers_mut().remove(AUTHORIZATION);
-        } else if self.address.is_azure
+        }
+        if self.address.is_azure
             && let Ok(mut key) = HeaderValue::from_str(&self.key)
         {
             key.set_sensitive(true);
