@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_prompt_is_placed() {
-        let error = prompt("{{ n }}\n{{ txt }}", None).request(&passage(None)).unwrap_err().to_string();
+        let error = prompt("{{ text }}\n{{ txt }}", None).request(&passage(None)).unwrap_err().to_string();
         assert!(error.starts_with("own.j2:2: undefined value") && error.contains("hint: a prompt may use"), "{error}");
         let error = Template::new("own.j2", "{% if %}".into()).unwrap_err().to_string();
         assert!(error.starts_with("own.j2:1: syntax error"), "{error}");

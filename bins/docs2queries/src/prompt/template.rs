@@ -1,12 +1,14 @@
 //! The words of a request.
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
 /// The prompt that is used unless the user names another.
 pub(crate) const BUILTIN: &str = include_str!("builtin.j2");
+
+const HINT: &str = "hint: a prompt may use id, title, text, n, styles, language and examples; --show-prompt prints one";
 
 /// What a template can speak of.
 #[derive(Debug, Serialize)]
@@ -38,13 +40,18 @@ impl Template {
     /// Reads a template, which messages call `name`.
     ///
     /// # Errors
-    /// What is no template, with the line.
+    /// What is no template, with the line; one that does not show the model what it is to ask about.
     pub(crate) fn new(name: &str, source: String) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         // The words go to a model, not into a page, whatever the file is called.
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.add_template_owned("prompt", source).map_err(|error| said(name, &error))?;
+        let template = environment.get_template("prompt").map_err(|error| said(name, &error))?;
+        ensure!(
+            template.undeclared_variables(false).contains("text"),
+            "{name}: the document's text is not in it\n{HINT}"
+        );
         Ok(Self { environment, name: name.to_owned() })
     }
 
@@ -72,8 +79,5 @@ impl Template {
 fn said(name: &str, error: &minijinja::Error) -> anyhow::Error {
     let line = error.line().map_or_else(String::new, |line| format!(":{line}"));
     let what = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
-    anyhow!(
-        "{name}{line}: {what}\nhint: a prompt may use id, title, text, n, styles, language and examples; \
-         --show-prompt prints one"
-    )
+    anyhow!("{name}{line}: {what}\n{HINT}")
 }

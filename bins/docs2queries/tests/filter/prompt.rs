@@ -29,9 +29,12 @@ fn a_prompt_that_is_wrong_is_placed() {
     let (_directory, path) = scratch("own.j2");
     let own = path.to_str().unwrap();
     let server = Server::start(ok);
-    for (text, expected) in
-        [("{{ text }}\n{{ titel }}", "own.j2:2: undefined value"), ("{% for %}", "own.j2:1: syntax error")]
-    {
+    for (text, expected) in [
+        ("{{ text }}\n{{ titel }}", "own.j2:2: undefined value"),
+        ("{% for %}", "own.j2:1: syntax error"),
+        ("", "own.j2: the document's text is not in it"),
+        ("{% block user %}Ask about {{ title }}{# text #}{% endblock %}", "own.j2: the document's text is not in it"),
+    ] {
         fs::write(&path, text).unwrap();
         let ran = run(&mut client(&server, &["--prompt", own]), corpus(2));
         assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{ran:?}");
