@@ -157,7 +157,7 @@ impl<'a> Flow<'a> {
         if let Some(server) = &self.asker.server {
             // The journal's documents cost nothing: those that were asked about tell what the rest will.
             let Counts { documents, known, .. } = self.counts;
-            let done = self.total.map(|total| (documents - known) as f64 / (total - known) as f64);
+            let done = self.total.map(|total| (documents - known) as f64 / total.saturating_sub(known) as f64);
             self.sink.message(spending(&server.budget, done));
         }
     }

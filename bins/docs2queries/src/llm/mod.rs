@@ -14,6 +14,7 @@ mod reply;
 mod requests;
 mod retry;
 mod under_way;
+mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use journal::Journal;
 use pace::{Limits, Pace};
 use retry::Retry;
 use under_way::UnderWay;
+use wording::Wording;
 
 use crate::cli::Cli;
 use crate::documents::{Census, Corpus, Documents, documents};
@@ -115,7 +117,6 @@ impl<'a> Run<'a> {
             queries: queries as usize,
             temperature: cli.llm.temperature,
             max_completion_tokens: cli.llm.max_completion_tokens,
-            limit: name_of_limit(&llm, &address),
             reply_format: cli.llm.reply_format,
         };
         Ok(Self { cli, session, llm, address, prompt_parameters, journal, corpus, census })
@@ -186,12 +187,16 @@ impl<'a> Run<'a> {
         Ok((Arc::new(Budget::new(price, caps, before)), longest))
     }
 
+    fn wording(&self) -> Wording {
+        Wording::new(&self.llm, &self.address)
+    }
+
     fn server(&self) -> anyhow::Result<Server> {
         let limits =
             Limits { concurrency: self.cli.llm.concurrency as usize, rpm: self.cli.llm.rpm, tpm: self.cli.llm.tpm };
         let pace = Arc::new(Pace::new(limits));
         let timeout = Duration::from_secs(self.cli.llm.timeout_secs);
-        let client = OpenAi::new(self.address.clone(), timeout, Arc::clone(&pace))?;
+        let client = OpenAi::new(self.address.clone(), self.wording(), timeout, Arc::clone(&pace))?;
         let (budget, longest_reply) = self.budget()?;
         let retry = Retry { most: self.cli.llm.max_retries };
         let prepared = Semaphore::new(limits.concurrency.div_ceil(PREPARED));
@@ -218,13 +223,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How the longest reply is called. OpenAI's newer models refuse `max_tokens`, wherever they are served; Ollama takes the
-/// new name and ignores it (<https://github.com/ollama/ollama/issues/7125>), and Mistral refuses it.
-fn name_of_limit(llm: &str, address: &Address) -> &'static str {
-    let is_openai = address.is_openai() || address.is_azure || longest_completion(llm, true).is_some();
-    if is_openai { "max_completion_tokens" } else { "max_tokens" }
-}
-
 /// Queries of a passage in a corpus of so many.
 fn by_size(passages: u64) -> u64 {
     OF_CORPUS.div_ceil(passages.max(1)).clamp(FEWEST, MOST)
@@ -232,22 +230,7 @@ fn by_size(passages: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn every_server_hears_of_the_limit() {
-        let name = |llm, url| name_of_limit(llm, &Address::read(url).unwrap());
-        for (llm, url) in [
-            ("o9-mini", ""),
-            ("any", "https://name.openai.azure.com/openai/deployments/mini"),
-            ("gpt-5-mini-2025-08-07", "http://gateway:1/v1"),
-        ] {
-            assert_eq!(name(llm, url), "max_completion_tokens", "{llm} at {url}");
-        }
-        for llm in ["gpt-oss:20b", "qwen3:8b"] {
-            assert_eq!(name(llm, "http://localhost:11434/v1"), "max_tokens", "{llm}");
-        }
-    }
+    use super::by_size;
 
     #[test]
     fn a_small_corpus_gets_more_queries() {

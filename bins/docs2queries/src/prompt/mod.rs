@@ -40,8 +40,6 @@ pub(crate) struct Parameters {
     pub(crate) temperature: Option<f64>,
     /// Limit of a reply's tokens, when it is not left to the server.
     pub(crate) max_completion_tokens: Option<u32>,
-    /// How the server calls that limit.
-    pub(crate) limit: &'static str,
     /// How the form of the reply is asked for.
     pub(crate) reply_format: ReplyFormat,
 }
@@ -85,7 +83,7 @@ impl Prompt {
     /// # Errors
     /// A template that cannot be filled in.
     pub(crate) fn request(&self, passage: &Passage) -> anyhow::Result<Value> {
-        let Parameters { llm, queries, temperature, max_completion_tokens, reply_format, .. } = &self.parameters;
+        let Parameters { llm, queries, temperature, max_completion_tokens, reply_format } = &self.parameters;
         let shares = self.styles.shares(*queries, self.seed, &passage.full_text());
         let (system, user) = self.template.render(&Variables {
             id: &passage.document.id,
@@ -108,7 +106,7 @@ impl Prompt {
             request["temperature"] = (*temperature).into();
         }
         if let Some(tokens) = max_completion_tokens {
-            request[self.parameters.limit] = (*tokens).into();
+            request["max_completion_tokens"] = (*tokens).into();
         }
         Ok(request)
     }
@@ -144,7 +142,6 @@ mod tests {
                 queries: 3,
                 temperature: Some(0.5),
                 max_completion_tokens: Some(9),
-                limit: "max_tokens",
                 reply_format: ReplyFormat::Json,
             },
         }
@@ -166,7 +163,7 @@ mod tests {
         assert!(system.contains("- Write in German.\n"), "{system}");
         assert!(system.ends_with("<document>\nAn <example>\n</document>\n{\"queries\": [\"what?\"]}"), "{system}");
         assert_eq!(request["response_format"], json!({"type": "json_object"}));
-        assert_eq!((request["temperature"].as_f64(), request["max_tokens"].as_u64()), (Some(0.5), Some(9)));
+        assert_eq!((request["temperature"].as_f64(), request["max_completion_tokens"].as_u64()), (Some(0.5), Some(9)));
     }
 
     #[test]

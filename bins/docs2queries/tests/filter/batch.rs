@@ -169,7 +169,10 @@ fn requests_and_results_are_files_like_any_others() {
     let name = requests.to_str().unwrap();
     // Twice the same text is one request. Nobody is asked, so there is no server.
     let input = corpus(4) + "{\"_id\": \"again\", \"text\": \"text 2\"}\n";
-    let emitted = run(&mut filter(&["--llm", "test-model", "-n", "2", "--emit-batch", "-o", name]), input.clone());
+    let emitted = run(
+        &mut filter(&["--llm", "test-model", "-n", "2", "--max-completion-tokens", "99", "--emit-batch", "-o", name]),
+        input.clone(),
+    );
     assert_eq!(emitted.code, Some(0), "{emitted:?}");
     assert!(emitted.stderr.contains("documents: 5, requests: 4\n"), "{emitted:?}");
     let text = fs::read_to_string(&requests).unwrap();
@@ -186,7 +189,8 @@ fn requests_and_results_are_files_like_any_others() {
     fs::write(&failed, format!("{}\n{{\"custom_id\": \"foreign\", \"response\": null}}\n", result(&lines[0], false)))
         .unwrap();
     let files = ["--ingest-batch", done.to_str().unwrap(), "--ingest-batch", failed.to_str().unwrap()];
-    let args = [&["--llm", "test-model", "-n", "2", "--drop=none"], &files[..]].concat();
+    let args =
+        [&["--llm", "test-model", "-n", "2", "--max-completion-tokens", "99", "--drop=none"], &files[..]].concat();
     let ran = run(&mut filter(&args), input.clone());
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
     assert_eq!(ran.ids()[6..], ["again-q1", "again-q2"]);
@@ -196,12 +200,15 @@ fn requests_and_results_are_files_like_any_others() {
     );
     assert!(ran.stderr.contains("lines that answer no request of this program: 1"), "{ran:?}");
 
-    // With a journal, the rest can be asked for one by one.
+    // With a journal, the rest can be asked for one by one, of a server that has another name for a limit.
     let journal = directory.path().join("journal");
     let journal = ["--journal", journal.to_str().unwrap()];
     run(&mut filter(&[&args[..], &journal].concat()), input.clone());
     let server = Server::start(ok);
-    let ran = run(&mut client(&server, &[&["-n", "2", "--drop=none"], &journal[..]].concat()), input);
+    let ran = run(
+        &mut client(&server, &[&["-n", "2", "--max-completion-tokens", "99", "--drop=none"], &journal[..]].concat()),
+        input,
+    );
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 10, 1), "{ran:?}");
     let broken = directory.path().join("broken.jsonl");
     fs::write(&broken, "{\"custom_id\":\n").unwrap();

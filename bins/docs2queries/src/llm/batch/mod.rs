@@ -23,10 +23,11 @@ pub(super) use round_trip::round_trip;
 /// Those of reading the input, and of writing.
 pub(super) fn emit(run: &Run<'_>) -> anyhow::Result<Outcome> {
     let mut out = run.session.output(run.cli.output.as_deref())?;
+    let wording = run.wording();
     let mut requests = 0_u64;
     let found = run.requests(None, |request| {
         requests += 1;
-        Ok(out.write_all(line::of(request.key, &request.body).as_bytes())?)
+        Ok(out.write_all(line::of(request.key, &wording.of(&request.body)).as_bytes())?)
     })?;
     out.finish()?;
     let kept = if found.in_journal > 0 { format!(", in the journal: {}", found.in_journal) } else { String::new() };

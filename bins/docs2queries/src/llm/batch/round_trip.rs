@@ -65,7 +65,7 @@ impl Trip<'_> {
     fn request_files(&self) -> anyhow::Result<Vec<NamedTempFile>> {
         let mut files: Vec<BufWriter<NamedTempFile>> = Vec::new();
         let (mut lines, mut bytes, mut left_out) = (0, 0, 0_u64);
-        let mut planned = Spent::default();
+        let (wording, mut planned) = (self.run.wording(), Spent::default());
         self.run.requests(self.server.longest_reply, |request| {
             let more = planned + self.server.budget.cost(request.estimate.most);
             if left_out > 0 || !self.server.budget.has_room(more) {
@@ -73,7 +73,7 @@ impl Trip<'_> {
                 return Ok(());
             }
             planned = more;
-            let line = line::of(request.key, &request.body);
+            let line = line::of(request.key, &wording.of(&request.body));
             if files.is_empty() || lines == MOST_LINES || bytes + line.len() as u64 > MOST_BYTES {
                 files.push(BufWriter::new(tempfile::Builder::new().suffix(".jsonl").tempfile()?));
                 (lines, bytes) = (0, 0);

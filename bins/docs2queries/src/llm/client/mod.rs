@@ -21,6 +21,7 @@ use tower::service_fn;
 
 use super::pace::Pace;
 use super::reply::shown;
+use super::wording::Wording;
 
 pub(crate) use address::Address;
 pub(crate) use batches::Batch;
@@ -36,6 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Its HTTP service is replaced by one that turns every answer that is no success into a [`Failure`].
 pub(crate) struct OpenAi {
     client: Client<OpenAIConfig>,
+    wording: Wording,
     key: String,
     /// Whether the server has ever answered anything.
     reached: Arc<AtomicBool>,
@@ -48,7 +50,7 @@ impl OpenAi {
     ///
     /// # Errors
     /// A key that cannot be one, or no key for OpenAI itself.
-    pub(crate) fn new(address: Address, timeout: Duration, pace: Arc<Pace>) -> anyhow::Result<Self> {
+    pub(crate) fn new(address: Address, wording: Wording, timeout: Duration, pace: Arc<Pace>) -> anyhow::Result<Self> {
         let key = secret("OPENAI_API_KEY")?;
         ensure!(
             !key.is_empty() || !address.is_openai(),
@@ -73,13 +75,13 @@ impl OpenAi {
             Arc::new(Wire { http: http.clone(), address, key: key.clone(), pace, reached: Arc::clone(&reached) });
         let service = service_fn(move |request| Arc::clone(&wire).send(request));
         let client = Client::build(http, config).with_http_service(service);
-        Ok(Self { client, key, reached, requests: AtomicU64::new(0) })
+        Ok(Self { client, wording, key, reached, requests: AtomicU64::new(0) })
     }
 
     /// Sends a chat completion request and returns the reply's body, unchecked but for being JSON with choices.
     pub(crate) async fn ask(&self, request: &Value) -> Result<Value, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = self.client.chat().create_byot(request).await;
+        let answer = self.client.chat().create_byot(self.wording.of(request)).await;
         self.cleaned(answer).and_then(with_choices).map_err(|failure| failure.without_secret(&self.key))
     }
 
