@@ -90,15 +90,15 @@ fn a_cap_holds_over_kills() {
         Answer::Http(200, "", reply.to_string())
     });
     let paid = || server.requests().iter().filter(|request| !is_refused(request)).map(most).sum::<u64>();
-    // The most of two hundred requests: enough for some of the runs.
+    // The most of four hundred requests: enough for some of the runs.
     run(&mut client(&server, &["--max-completion-tokens", "50", "-n", "2"]), corpus(1));
-    let cap = 200 * paid();
+    let cap = 400 * paid();
     let before = paid();
     let (longest, cap_text) = (LONGEST.to_string(), cap.to_string());
     let args = ["--journal", path.to_str().unwrap(), "--concurrency", "8", "-n", "2"];
     let args = [&args[..], &["--max-completion-tokens", &longest, "--max-tokens", &cap_text]].concat();
     let mut reached = 0;
-    for kill in 0..30_u64 {
+    for kill in 0..40_u64 {
         let mut child = client(&server, &args).spawn().unwrap();
         feed(&mut child, corpus(DOCUMENTS).into_bytes());
         let sent = server.requests().len();
@@ -114,8 +114,8 @@ fn a_cap_holds_over_kills() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("requests of earlier runs that have no answer: "), "{}", ran.stderr);
     assert!(paid() - before <= cap, "{} of {cap}", paid() - before);
-    // Most of it was spent on something, and some runs were killed before it was.
-    assert!(paid() - before > cap / 2 && reached < 20, "{} of {cap}, {reached}", paid() - before);
+    // Some of it was spent on something, and many runs were killed before it was.
+    assert!(paid() - before > cap / 4 && reached < 25, "{} of {cap}, {reached}", paid() - before);
 }
 
 fn is_refused(request: &Request) -> bool {
