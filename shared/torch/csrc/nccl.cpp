@@ -178,7 +178,8 @@ int embtune_nccl_join(embtune::Nccl* nccl, embtune::Handle id, int rank, int siz
     embtune::UniqueId unique;
     TORCH_CHECK(id->numel() == sizeof unique.bytes, "NCCL: an id of ", id->numel(), " bytes");
     std::copy_n(id->const_data_ptr<uint8_t>(), sizeof unique.bytes, unique.bytes);
-    const auto device = index < 0 ? c10::Device(at::kCPU) : c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+    const auto type = index < 0 ? at::kCPU : at::kCUDA;
+    const c10::Device device(type, static_cast<c10::DeviceIndex>(index));
     nccl->join(unique, rank, size, device, std::chrono::milliseconds(timeout_ms));
   });
 }

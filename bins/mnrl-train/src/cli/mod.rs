@@ -82,7 +82,7 @@ Several processes:
   Of N processes each sends, in a step, 2 (N - 1) / N times the bytes of the gradient (4 for each
   parameter that is trained), which is added up in a ring while the backward pass is still at work on
   lower layers; and N - 1 times the bytes of its rows' vectors (4 for each element). The log has the
-  sum as sent_bytes: with all-MiniLM-L6-v2, two processes and batches of 32, 91 MB, all but 50 kB of
+  sum as sent_bytes: with all-MiniLM-L6-v2, two processes and batches of 32, 90 MB, all but 50 kB of
   it gradients. --plan says it before, and what each process will take, when WORLD_SIZE is set; it
   waits for no other process. LOCAL_WORLD_SIZE processes share the machine's memory.
 
