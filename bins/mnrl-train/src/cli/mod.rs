@@ -40,8 +40,8 @@ False negatives:
   labels, of contrastive. The log counts what is left out as masked; --no-mask leaves out nothing.
 
 Sets:
-  Each operand is a set, with the prompts that pairs2shards put before its texts; a directory that
-  pairs2shards --out wrote is one set. A batch comes from one set, unless --batch-from mixed, and
+  Each operand is a set, with the prompts that pairs2shards put before its texts. A directory that
+  pairs2shards --out wrote is one set, and so is a 'quoted pattern' of shards. A batch comes from one set, unless --batch-from mixed, and
   the sets take turns at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
   every pair of the first set is seen once, a random half of the second set's (the other half in the
   next epoch), and the third set's pairs twice. The last batch of a set may be smaller.
