@@ -39,7 +39,7 @@ pub struct EmbeddingsMeta {
     pub prompt: String,
     /// Whether the vectors have length 1 (before they were stored in a smaller type).
     pub normalized: bool,
-    /// The name of the [`VectorType`]; set by the writer.
+    /// The name of the [`VectorType`](crate::VectorType); set by the writer.
     #[serde(default)]
     pub dtype: String,
     /// What the model computed in.
