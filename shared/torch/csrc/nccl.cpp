@@ -95,7 +95,7 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
   // NCCL itself waits forever.
   auto promise = std::make_shared<std::promise<void*>>();
   std::future<void*> joined = promise->get_future();
-  std::thread([=, functions = functions_] {
+  std::thread thread([=, functions = functions_] {
     try {
       const c10::DeviceGuard guard(device);
       void* communicator = nullptr;
@@ -104,8 +104,10 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
     } catch (...) {
       promise->set_exception(std::current_exception());
     }
-  }).detach();
-  TORCH_CHECK(joined.wait_for(timeout) == std::future_status::ready, "NCCL: the others have not come in time");
+  });
+  const bool in_time = joined.wait_for(timeout) == std::future_status::ready;
+  in_time ? thread.join() : thread.detach();
+  TORCH_CHECK(in_time, "NCCL: the others have not come in time");
   communicator_ = joined.get();
   if (!device.is_cpu()) stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   device_ = device;
