@@ -39,7 +39,7 @@ pub struct EmbeddingsMeta {
     pub prompt: String,
     /// Whether the vectors have length 1 (before they were stored in a smaller type).
     pub normalized: bool,
-    /// The name of the [`VectorType`]; set by the writer.
+    /// The name of the [`VectorType`](crate::VectorType); set by the writer.
     #[serde(default)]
     pub dtype: String,
     /// What the model computed in.
@@ -72,7 +72,8 @@ impl Embeddings {
     /// A pattern that nothing matches, a damaged file, an unknown version, ids that are not UTF-8, empty or double,
     /// files that do not belong together.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
-        let files = matches(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let files =
+            matching_files(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
         let mut starts = vec![0];
         starts.extend(files.iter().scan(0, |rows, file| {
             *rows += file.len();
@@ -211,8 +212,11 @@ impl Embeddings {
     }
 }
 
-/// The files that a path names: itself, or what it matches as a pattern.
-fn matches(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
+/// The files that a path names: itself, or what it matches as a pattern, in the order of their names.
+///
+/// # Errors
+/// A pattern that is none, or that matches nothing.
+pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
     let name = path.display().to_string();
     if path.exists() || !name.contains(['*', '?', '[']) {
         return Ok(vec![path.to_owned()]);

@@ -29,7 +29,7 @@ mod write;
 
 pub use by_id::ById;
 pub use column::{Column, Hashes};
-pub use embeddings::{Embeddings, EmbeddingsMeta};
+pub use embeddings::{Embeddings, EmbeddingsMeta, matching_files};
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
 pub use file::{Tensor, TensorFile};

@@ -23,11 +23,15 @@ static at::Tensor activate_backward(const at::Tensor& grad, const at::Tensor& x,
   return at::gelu_backward(grad, x, activation == kGelu ? "none" : "tanh");
 }
 
+using Maybe = std::optional<at::Tensor>;
+
 struct FeedForward : torch::autograd::Function<FeedForward> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& w1,
-                            const at::Tensor& b1, const at::Tensor& w2, const at::Tensor& b2, int64_t activation) {
-    const at::Tensor inner = affine(x, w1, b1);
-    context->save_for_backward({x, inner, w1, w2});
+                            const at::Tensor& b1, const at::Tensor& w2, const at::Tensor& b2, int64_t activation,
+                            const Maybe& first_a, const Maybe& first_b, const Maybe& second_a, const Maybe& second_b) {
+    const at::Tensor inner = affine(x, w1, b1), none;
+    context->save_for_backward({x, inner, w1, w2, first_a.value_or(none), first_b.value_or(none),
+                                second_a.value_or(none), second_b.value_or(none)});
     context->saved_data["activation"] = activation;
     return affine(activate(inner, activation), w2, b2);
   }
@@ -38,21 +42,30 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
     const at::Tensor &x = saved[0], &inner = saved[1], &w1 = saved[2], &w2 = saved[3], &grad = grads[0];
     const int64_t activation = context->saved_data["activation"].toInt();
     at::Tensor grad_x, grad_w1, grad_b1, grad_w2, grad_b2;
-    if (context->needs_input_grad(3)) grad_w2 = affine_grad_weight(grad, activate(inner, activation));
+    AdapterGrads second;
+    if (context->needs_input_grad(3) || saved[6].defined()) {
+      const at::Tensor activated = activate(inner, activation);
+      if (context->needs_input_grad(3)) grad_w2 = affine_grad_weight(grad, activated);
+      second = adapter_grads(grad, activated, saved[6], saved[7]);
+    }
     if (context->needs_input_grad(4)) grad_b2 = grad.sum(0);
     const at::Tensor grad_inner = activate_backward(affine_grad_input(grad, w2), inner, activation);
     if (context->needs_input_grad(1)) grad_w1 = affine_grad_weight(grad_inner, x);
     if (context->needs_input_grad(2)) grad_b1 = grad_inner.sum(0);
     if (context->needs_input_grad(0)) grad_x = affine_grad_input(grad_inner, w1);
-    return {grad_x, grad_w1, grad_b1, grad_w2, grad_b2, {}};
+    const AdapterGrads first = adapter_grads(grad_inner, x, saved[4], saved[5]);
+    return {grad_x, grad_w1, grad_b1, grad_w2, grad_b2, {}, first.a, first.b, second.a, second.b};
   }
 };
 
 }  // namespace embtune
 
-extern "C" int embtune_feed_forward(embtune::Handle x, embtune::Handle w1, embtune::Handle b1, embtune::Handle w2,
-                                    embtune::Handle b2, int64_t activation, embtune::Handle* out) {
+extern "C" int embtune_feed_forward(embtune::Handle x, const EmbtuneLinear* first, const EmbtuneLinear* second,
+                                    int64_t activation, embtune::Handle* out) {
   return embtune::guard([&] {
-    *out = embtune::give(embtune::FeedForward::apply(*x, *w1, *b1, *w2, *b2, activation));
+    using embtune::optional;
+    *out = embtune::give(embtune::FeedForward::apply(*x, *first->weight, *first->bias, *second->weight, *second->bias,
+                                                     activation, optional(first->a), optional(first->b),
+                                                     optional(second->a), optional(second->b)));
   });
 }

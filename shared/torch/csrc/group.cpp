@@ -171,7 +171,9 @@ int embtune_group_broadcast(embtune::Group* group, embtune::Handle tensor) {
     } else {
       embtune::on_cpu(*tensor, [&](const at::Tensor& copy) {
         std::vector<at::Tensor> tensors{copy};
-        group->start<c10d::BroadcastOptions>([&](auto& options) { return group->gloo->broadcast(tensors, options); })->wait();
+        group->start<c10d::BroadcastOptions>([&](auto& options) {
+          return group->gloo->broadcast(tensors, options);
+        })->wait();
       });
     }
     tensor->unsafeGetTensorImpl()->bump_version();

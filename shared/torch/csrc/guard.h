@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <exception>
+#include <optional>
 #include <string>
 
 namespace embtune {
@@ -31,5 +32,10 @@ int guard(Body&& body) noexcept {
 
 // Hands a tensor to Rust, where dropping tch's Tensor deletes it.
 inline Handle give(at::Tensor tensor) { return new at::Tensor(std::move(tensor)); }
+
+// A tensor that may be missing.
+inline std::optional<at::Tensor> optional(Handle tensor) {
+  return tensor == nullptr ? std::nullopt : std::optional<at::Tensor>(*tensor);
+}
 
 }  // namespace embtune

@@ -49,10 +49,16 @@ at::Tensor affine_grad_weight(const at::Tensor& grad, const at::Tensor& x) {
   return affine(grad.t(), x.t(), std::nullopt);
 }
 
+AdapterGrads adapter_grads(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b) {
+  if (!a.defined()) return {};
+  return {affine_grad_weight(affine_grad_input(grad, b), x), affine_grad_weight(grad, affine(x, a, std::nullopt))};
+}
+
 struct Linear : torch::autograd::Function<Linear> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
-    context->save_for_backward({x, weight});
+                            const at::Tensor& bias, const std::optional<at::Tensor>& a,
+                            const std::optional<at::Tensor>& b) {
+    context->save_for_backward({x, weight, a.value_or(at::Tensor()), b.value_or(at::Tensor())});
     return affine(x, weight, bias);
   }
 
@@ -64,12 +70,16 @@ struct Linear : torch::autograd::Function<Linear> {
     if (context->needs_input_grad(0)) grad_x = affine_grad_input(grad, saved[1]);
     if (context->needs_input_grad(1)) grad_weight = affine_grad_weight(grad, saved[0]);
     if (context->needs_input_grad(2)) grad_bias = grad.sum(0);
-    return {grad_x, grad_weight, grad_bias};
+    const AdapterGrads adapter = adapter_grads(grad, saved[0], saved[2], saved[3]);
+    return {grad_x, grad_weight, grad_bias, adapter.a, adapter.b};
   }
 };
 
 }  // namespace embtune
 
-extern "C" int embtune_linear(embtune::Handle x, embtune::Handle weight, embtune::Handle bias, embtune::Handle* out) {
-  return embtune::guard([&] { *out = embtune::give(embtune::Linear::apply(*x, *weight, *bias)); });
+extern "C" int embtune_linear(embtune::Handle x, const EmbtuneLinear* linear, embtune::Handle* out) {
+  return embtune::guard([&] {
+    *out = embtune::give(embtune::Linear::apply(*x, *linear->weight, *linear->bias, embtune::optional(linear->a),
+                                                embtune::optional(linear->b)));
+  });
 }

@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "guard.h"
+
 namespace embtune {
 
 // x Wᵀ + b; x is [tokens, in], W [out, in], b [out].
@@ -15,4 +17,18 @@ at::Tensor affine_grad_input(const at::Tensor& grad, const at::Tensor& weight);
 // The gradient of W: gradᵀ x.
 at::Tensor affine_grad_weight(const at::Tensor& grad, const at::Tensor& x);
 
+// The gradients of A [rank, in] and B [out, rank] where W holds B A: Bᵀ (gradᵀ x) and (gradᵀ x) Aᵀ, without gradᵀ x,
+// which is as large as W. Undefined without them.
+struct AdapterGrads {
+  at::Tensor a, b;
+};
+AdapterGrads adapter_grads(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& a, const at::Tensor& b);
+
 }  // namespace embtune
+
+// A linear layer, as Rust hands it over.
+struct EmbtuneLinear {
+  embtune::Handle weight, bias;
+  // Of the change that the weight holds, or null.
+  embtune::Handle a, b;
+};

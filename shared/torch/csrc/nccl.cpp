@@ -95,7 +95,7 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
   // NCCL itself waits forever.
   auto promise = std::make_shared<std::promise<void*>>();
   std::future<void*> joined = promise->get_future();
-  std::thread([=, functions = functions_] {
+  std::thread thread([=, functions = functions_] {
     try {
       const c10::DeviceGuard guard(device);
       void* communicator = nullptr;
@@ -104,8 +104,10 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
     } catch (...) {
       promise->set_exception(std::current_exception());
     }
-  }).detach();
-  TORCH_CHECK(joined.wait_for(timeout) == std::future_status::ready, "NCCL: the others have not come in time");
+  });
+  const bool in_time = joined.wait_for(timeout) == std::future_status::ready;
+  in_time ? thread.join() : thread.detach();
+  TORCH_CHECK(in_time, "NCCL: the others have not come in time");
   communicator_ = joined.get();
   if (!device.is_cpu()) stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   device_ = device;
@@ -178,7 +180,8 @@ int embtune_nccl_join(embtune::Nccl* nccl, embtune::Handle id, int rank, int siz
     embtune::UniqueId unique;
     TORCH_CHECK(id->numel() == sizeof unique.bytes, "NCCL: an id of ", id->numel(), " bytes");
     std::copy_n(id->const_data_ptr<uint8_t>(), sizeof unique.bytes, unique.bytes);
-    const auto device = index < 0 ? c10::Device(at::kCPU) : c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+    const auto type = index < 0 ? at::kCPU : at::kCUDA;
+    const c10::Device device(type, static_cast<c10::DeviceIndex>(index));
     nccl->join(unique, rank, size, device, std::chrono::milliseconds(timeout_ms));
   });
 }

@@ -45,6 +45,14 @@ pub(crate) struct RawNccl([u8; 0]);
 pub(crate) struct RawOverlap([u8; 0]);
 
 #[repr(C)]
+pub(crate) struct RawLinear {
+    pub(crate) weight: Handle,
+    pub(crate) bias: Handle,
+    pub(crate) a: Handle,
+    pub(crate) b: Handle,
+}
+
+#[repr(C)]
 pub(crate) struct RawAdamW {
     pub(crate) learning_rate: c_double,
     pub(crate) beta1: c_double,
@@ -95,13 +103,11 @@ unsafe extern "C" {
         p: c_double,
         out: *mut Handle,
     ) -> c_int;
-    pub(crate) fn embtune_linear(x: Handle, weight: Handle, bias: Handle, out: *mut Handle) -> c_int;
+    pub(crate) fn embtune_linear(x: Handle, linear: *const RawLinear, out: *mut Handle) -> c_int;
     pub(crate) fn embtune_feed_forward(
         x: Handle,
-        w1: Handle,
-        b1: Handle,
-        w2: Handle,
-        b2: Handle,
+        first: *const RawLinear,
+        second: *const RawLinear,
         activation: i64,
         out: *mut Handle,
     ) -> c_int;

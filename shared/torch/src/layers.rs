@@ -3,11 +3,13 @@
 //! On the CPU these are kernels of our own; on CUDA they are what libtorch carries.
 #![allow(unsafe_code)]
 
+use std::ptr;
+
 use tch::{Device, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
-    embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_linear,
+    RawLinear, embtune_add_norm, embtune_attention, embtune_dropout, embtune_feed_forward, embtune_linear,
     embtune_varlen_attention, handle, make,
 };
 
@@ -152,6 +154,18 @@ pub struct Linear<'a> {
     pub weight: &'a Tensor,
     /// b.
     pub bias: &'a Tensor,
+    /// What is trained in place of W, if something is.
+    pub adapter: Option<Adapter<'a>>,
+}
+
+/// A change of a weight by B A, which the weight holds already: the gradient goes to A and B instead of W, without the
+/// product of W's size in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Adapter<'a> {
+    /// `[rank, in]`.
+    pub a: &'a Tensor,
+    /// `[out, rank]`.
+    pub b: &'a Tensor,
 }
 
 impl Linear<'_> {
@@ -165,7 +179,13 @@ impl Linear<'_> {
     /// What libtorch says.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         // SAFETY: all handles are live tensors for the call.
-        make(|out| unsafe { embtune_linear(handle(x), handle(self.weight), handle(self.bias), out) })
+        make(|out| unsafe { embtune_linear(handle(x), &self.raw(), out) })
+    }
+
+    fn raw(&self) -> RawLinear {
+        let part = |part: Option<&Tensor>| part.map_or(ptr::null_mut(), handle);
+        let (a, b) = (self.adapter.map(|adapter| adapter.a), self.adapter.map(|adapter| adapter.b));
+        RawLinear { weight: handle(self.weight), bias: handle(self.bias), a: part(a), b: part(b) }
     }
 }
 
@@ -183,15 +203,5 @@ pub fn feed_forward(
     second: Linear<'_>,
 ) -> Result<Tensor, TorchError> {
     // SAFETY: all handles are live tensors for the call.
-    make(|out| unsafe {
-        embtune_feed_forward(
-            handle(x),
-            handle(first.weight),
-            handle(first.bias),
-            handle(second.weight),
-            handle(second.bias),
-            activation as i64,
-            out,
-        )
-    })
+    make(|out| unsafe { embtune_feed_forward(handle(x), &first.raw(), &second.raw(), activation as i64, out) })
 }

@@ -20,7 +20,7 @@ mod state;
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
 pub use group::{Group, Store, StoreAddress, ring_gather, ring_sum};
-pub use layers::{Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
+pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
 pub use nccl::NCCL;
 pub use optimizer::{AdamW, Segment};
 pub use overlap::{Bucket, Overlap};

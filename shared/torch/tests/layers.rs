@@ -1,7 +1,7 @@
 //! The kernels against the same formulas in plain libtorch operations, values and gradients.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Activation, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, seed};
+use embtune_torch::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, seed};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -115,12 +115,42 @@ fn linear_layers_are_those_of_plain_operations() {
         let (x, weight, bias) = (leaf(&[tokens, input]), leaf(&[output, input]), leaf(&[output]));
         let leaves = [&x, &weight, &bias];
         let expected = x.matmul(&weight.tr()) + &bias;
-        let found = Linear { weight: &weight, bias: &bias }.apply(&x).unwrap();
+        let found = Linear { weight: &weight, bias: &bias, adapter: None }.apply(&x).unwrap();
         assert!(distance(&found, &expected) < 1e-6);
         for (found, expected) in gradients(&found, &leaves).iter().zip(gradients(&expected, &leaves)) {
             assert!(distance(found, &expected) < 1e-6, "{tokens} {input} {output}");
         }
     }
+}
+
+fn linear<'a>(weight: &'a Tensor, bias: &'a Tensor) -> Linear<'a> {
+    Linear { weight, bias, adapter: None }
+}
+
+#[test]
+fn adapters_have_the_gradient_and_what_they_change_has_none() {
+    seed(5);
+    let x = leaf(&[19, 8]);
+    let [(w1, b1), (w2, b2)] = [[32, 8], [8, 32]].map(|[out, input]| (leaf(&[out, input]).detach(), leaf(&[out])));
+    let [(a1, c1), (a2, c2)] = [[32, 8], [8, 32]].map(|[out, input]| (leaf(&[3, input]), leaf(&[out, 3])));
+    let (changed1, changed2) = ((&w1 + c1.matmul(&a1)).detach(), (&w2 + c2.matmul(&a2)).detach());
+    let first = Linear { adapter: Some(Adapter { a: &a1, b: &c1 }), ..linear(&changed1, &b1) };
+    let second = Linear { adapter: Some(Adapter { a: &a2, b: &c2 }), ..linear(&changed2, &b2) };
+
+    let plain = || x.linear(&(&w1 + c1.matmul(&a1)), Some(&b1));
+    let plain_block = || plain().gelu("none").linear(&(&w2 + c2.matmul(&a2)), Some(&b2));
+    let assert_same = |found: Tensor, expected: Tensor, leaves: &[&Tensor]| {
+        assert!(distance(&found, &expected) < 1e-6);
+        for (found, expected) in gradients(&found, leaves).iter().zip(gradients(&expected, leaves)) {
+            assert!(distance(found, &expected) < 1e-5);
+        }
+    };
+    let block = |first, second| feed_forward(&x, first, Activation::Gelu, second).unwrap();
+    assert_same(first.apply(&x).unwrap(), plain(), &[&x, &b1, &a1, &c1]);
+    assert_same(block(first, second), plain_block(), &[&x, &b1, &b2, &a1, &c1, &a2, &c2]);
+    // One of the two alone.
+    assert_same(block(first, linear(&changed2, &b2)), plain_block(), &[&x, &b1, &b2, &a1, &c1]);
+    assert_same(block(linear(&changed1, &b1), second), plain_block(), &[&x, &b1, &b2, &a2, &c2]);
 }
 
 #[test]
@@ -136,7 +166,7 @@ fn feed_forward_is_that_of_plain_operations() {
             Activation::Relu => inner.relu(),
         };
         let expected = inner.linear(&w2, Some(&b2));
-        let (first, second) = (Linear { weight: &w1, bias: &b1 }, Linear { weight: &w2, bias: &b2 });
+        let (first, second) = (linear(&w1, &b1), linear(&w2, &b2));
         let found = feed_forward(&x, first, activation, second).unwrap();
         assert!(distance(&found, &expected) < 1e-6);
         for (found, expected) in gradients(&found, &leaves).iter().zip(gradients(&expected, &leaves)) {

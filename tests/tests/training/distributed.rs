@@ -74,7 +74,7 @@ fn the_gradient_of_so_many_processes_is_that_of_one() {
         "",
         // What is computed twice, in small pieces; several sizes and directions; several batches a step.
         "--memory 1K --batch-tokens 64 --matryoshka 32,16 --directions q2d,d2q,q2q,d2d --gradient-accumulation 2",
-        "--loss cosent --no-duplicates --dropout 0.3",
+        "--loss cosent --no-duplicates --dropout 0.3 --lora r=4,targets=query,value,dense",
     ] {
         let logs = [1, 2, 4].map(|size| {
             let out = format!("SIZE-{size}");

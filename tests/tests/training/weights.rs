@@ -82,3 +82,22 @@ fn memory_does_not_change_a_byte() {
     train(&folder, "SMALL", &format!("{flags} --memory 1K")).done();
     assert!(folder.bytes("LARGE/model.safetensors") == folder.bytes("SMALL/model.safetensors"), "other weights");
 }
+
+#[test]
+fn a_set_may_be_many_shards() {
+    let folder = start();
+    folder.run("pairs2shards --model BASE --document-max-length 64 --out SHARDS --shard-pairs 40 pairs.jsonl").done();
+    folder.run("pairs2shards --model BASE --document-max-length 64 pairs.jsonl -o whole.safetensors").done();
+    let train = |out: &str, set: &str| {
+        let flags = "--device cpu --threads 2 --model BASE --epochs 1 --batch-size 16 --warmup-steps 2";
+        folder.run(&format!("mnrl-train {flags} --out {out} {set}"))
+    };
+    for (out, set) in [("WHOLE", "whole.safetensors"), ("FOLDER", "SHARDS"), ("PATTERN", "SHARDS/train-*.safetensors")]
+    {
+        train(out, set).done();
+        assert!(folder.bytes(&format!("{out}/model.safetensors")) == folder.bytes("WHOLE/model.safetensors"), "{out}");
+    }
+    assert!(folder.listing().contains(&"SHARDS/train-00002.safetensors".to_owned()), "more than two");
+    let refusal = train("NONE", "SHARDS/none-*.safetensors").refusal();
+    assert!(refusal.starts_with("mnrl-train: SHARDS/none-*.safetensors: no file has such a name"), "{refusal}");
+}

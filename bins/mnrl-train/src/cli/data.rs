@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// What is trained on, and in which batches.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DataArgs {
-    /// Training sets: shards, or directories of pairs2shards --out; none, or -, is a shard from stdin
+    /// Training sets: shards, 'quoted patterns' of them, or directories of pairs2shards --out; none, or -, is stdin
     #[arg(value_name = "SET", help_heading = "Input")]
     pub(crate) sets: Vec<PathBuf>,
 

@@ -40,8 +40,8 @@ False negatives:
   labels, of contrastive. The log counts what is left out as masked; --no-mask leaves out nothing.
 
 Sets:
-  Each operand is a set, with the prompts that pairs2shards put before its texts; a directory that
-  pairs2shards --out wrote is one set. A batch comes from one set, unless --batch-from mixed, and
+  Each operand is a set, with the prompts that pairs2shards put before its texts. A directory that
+  pairs2shards --out wrote is one set, and so is a 'quoted pattern' of shards. A batch comes from one set, unless --batch-from mixed, and
   the sets take turns at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
   every pair of the first set is seen once, a random half of the second set's (the other half in the
   next epoch), and the third set's pairs twice. The last batch of a set may be smaller.
@@ -82,7 +82,7 @@ Several processes:
   Of N processes each sends, in a step, 2 (N - 1) / N times the bytes of the gradient (4 for each
   parameter that is trained), which is added up in a ring while the backward pass is still at work on
   lower layers; and N - 1 times the bytes of its rows' vectors (4 for each element). The log has the
-  sum as sent_bytes: with all-MiniLM-L6-v2, two processes and batches of 32, 91 MB, all but 50 kB of
+  sum as sent_bytes: with all-MiniLM-L6-v2, two processes and batches of 32, 90 MB, all but 50 kB of
   it gradients. --plan says it before, and what each process will take, when WORLD_SIZE is set; it
   waits for no other process. LOCAL_WORLD_SIZE processes share the machine's memory.
 

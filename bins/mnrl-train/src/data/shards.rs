@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use embtune_cli::Session;
 use embtune_model::ModelDir;
-use embtune_tensors::{Column, Shard};
+use embtune_tensors::{Column, Shard, matching_files};
 use tempfile::NamedTempFile;
 
 use crate::cli::{DataArgs, Supply};
@@ -183,10 +183,11 @@ impl Shards {
     }
 }
 
-/// The shards of an operand: itself, or those that `pairs2shards --out` put into a directory.
+/// The shards of an operand: itself, what it matches as a pattern, or those that `pairs2shards --out` put into a
+/// directory.
 fn files(operand: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !operand.is_dir() {
-        return Ok(vec![operand.to_owned()]);
+        return Ok(matching_files(operand)?);
     }
     let name = operand.display();
     let mut files = Vec::new();

@@ -1,6 +1,9 @@
 //! Linear layers and layer norms over the parameters.
 
-use embtune_torch::tch::{Kind, Tensor};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use embtune_torch::tch::{Kind, Tensor, no_grad, with_grad};
 use embtune_torch::{Linear, Norm, TorchError};
 
 use crate::weights::lora::Lora;
@@ -29,14 +32,8 @@ impl Builder<'_> {
         } else {
             Tensor::f_zeros([rows], (Kind::Float, weight.device()))?
         };
-        let adapters = match self.lora.filter(|lora| stems.iter().any(|stem| lora.adapts(stem))) {
-            Some(lora) => stems
-                .iter()
-                .map(|stem| Adapter::new(self.parameters, lora, stem, [output as i64, columns]))
-                .collect::<Result<_, _>>()?,
-            None => Vec::new(),
-        };
-        Ok(Affine { weight, bias, adapters })
+        let adapter = self.lora.map_or(Ok(None), |lora| Adapter::new(self.parameters, lora, stems, [output, input]))?;
+        Ok(Affine { weight, bias, adapter, last: RefCell::default() })
     }
 
     /// A layer norm, `[width]`.
@@ -50,58 +47,97 @@ impl Builder<'_> {
 pub(crate) struct Affine {
     weight: Tensor,
     bias: Tensor,
-    /// One for each part of the rows, or none at all.
-    adapters: Vec<Adapter>,
+    adapter: Option<Adapter>,
+    /// What was made of it last: all micro-batches of a step take the same.
+    last: RefCell<Option<Rc<Cast>>>,
 }
 
-/// A low-rank change of a part of the rows.
-enum Adapter {
-    Change { a: Tensor, b: Tensor, scale: f64 },
-    Nothing(Tensor),
+/// A low-rank change B A of a weight, f32: A is `[rank, in]`, B `[out, rank]`. Of several layers that are one, each that
+/// is changed has rows of A and columns of B of its own.
+struct Adapter {
+    /// A of each layer that is changed.
+    a: Vec<Tensor>,
+    /// B of each layer, if it is changed.
+    b: Vec<Option<Tensor>>,
+    /// Rows of each layer.
+    rows: i64,
+    rank: i64,
+    scale: f64,
 }
 
 impl Adapter {
-    fn new(parameters: &Parameters, lora: &Lora, stem: &str, [output, input]: [i64; 2]) -> Result<Self, TorchError> {
-        if !lora.adapts(stem) {
-            let device = parameters.device();
-            return Ok(Self::Nothing(
-                Tensor::f_zeros([1, 1], (Kind::Float, device))?.f_expand([output, input], false)?,
-            ));
+    fn new(
+        parameters: &Parameters,
+        lora: &Lora,
+        stems: &[&str],
+        [output, input]: [usize; 2],
+    ) -> Result<Option<Self>, TorchError> {
+        let (rows, input, rank) = (output as i64, input as i64, lora.rank as i64);
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for stem in stems {
+            if !lora.adapts(stem) {
+                b.push(None);
+                continue;
+            }
+            let [of_a, of_b] = Lora::names(stem);
+            a.push(parameters.leaf(&[of_a], &[rank, input])?);
+            b.push(Some(parameters.leaf(&[of_b], &[rows, rank])?));
         }
-        let [a, b] = Lora::names(stem);
-        let rank = lora.rank as i64;
-        Ok(Self::Change {
-            a: parameters.leaf(&[a], &[rank, input])?,
-            b: parameters.leaf(&[b], &[output, rank])?,
-            scale: lora.scale(),
-        })
+        Ok((!a.is_empty()).then(|| Self { a, b, rows, rank, scale: lora.scale() }))
     }
 
-    /// `[out, in]`.
-    fn change(&self) -> Result<Tensor, TorchError> {
-        Ok(match self {
-            Self::Change { a, b, scale } => b.f_matmul(a)?.f_mul_scalar(*scale)?,
-            Self::Nothing(zeros) => zeros.shallow_clone(),
-        })
+    /// A, and B times the scale.
+    fn factors(&self) -> Result<(Tensor, Tensor), TorchError> {
+        let width = self.rank * self.a.len() as i64;
+        let mut before = 0;
+        let mut blocks = Vec::new();
+        for b in &self.b {
+            blocks.push(match b {
+                None => Tensor::f_zeros([self.rows, width], (Kind::Float, self.a[0].device()))?,
+                Some(b) => {
+                    before += self.rank;
+                    b.f_constant_pad_nd([before - self.rank, width - before, 0, 0])?
+                }
+            });
+        }
+        Ok((Tensor::f_cat(&self.a, 0)?, Tensor::f_cat(&blocks, 0)?.f_mul_scalar(self.scale)?))
     }
 }
 
-/// An [`Affine`] in the type that a pass computes in.
+/// An [`Affine`] in the type that a pass computes in, as of a version of its values.
 pub(crate) struct Cast {
+    version: i64,
+    kind: Kind,
     weight: Tensor,
     bias: Tensor,
+    /// A and B, of the same type.
+    factors: Option<(Tensor, Tensor)>,
 }
 
 impl Affine {
-    /// Weight and bias in this type; gradients go back to the f32 leaves.
-    pub(crate) fn cast(&self, kind: Kind) -> Result<Cast, TorchError> {
-        let weight = if self.adapters.is_empty() {
-            self.weight.shallow_clone()
-        } else {
-            let changes = self.adapters.iter().map(Adapter::change).collect::<Result<Vec<_>, _>>()?;
-            self.weight.f_add(&Tensor::f_cat(&changes, 0)?)?
+    /// Weight and bias in this type; gradients go back to the f32 leaves. Made once for all micro-batches between two
+    /// changes of the values: what leads back from it saves no tensors, and can be gone through any number of times.
+    pub(crate) fn cast(&self, kind: Kind) -> Result<Rc<Cast>, TorchError> {
+        // All that is trained is in one buffer, which counts its changes; what is not trained never changes.
+        let changing = self.adapter.as_ref().map_or(&self.weight, |adapter| &adapter.a[0]);
+        let version = changing.f_internal_version()?;
+        if let Some(last) = self.last.borrow().as_ref().filter(|last| (last.version, last.kind) == (version, kind)) {
+            return Ok(Rc::clone(last));
+        }
+        // With a graph also where it is made for a pass that needs none: the next one takes it as well.
+        let cast = Rc::new(with_grad(|| self.make(version, kind))?);
+        *self.last.borrow_mut() = Some(Rc::clone(&cast));
+        Ok(cast)
+    }
+
+    fn make(&self, version: i64, kind: Kind) -> Result<Cast, TorchError> {
+        let bias = self.bias.f_to_kind(kind)?;
+        let Some(adapter) = &self.adapter else {
+            return Ok(Cast { version, kind, weight: self.weight.f_to_kind(kind)?, bias, factors: None });
         };
-        Ok(Cast { weight: weight.f_to_kind(kind)?, bias: self.bias.f_to_kind(kind)? })
+        let (a, b) = adapter.factors()?;
+        let weight = no_grad(|| self.weight.f_add(&b.f_matmul(&a)?)?.f_to_kind(kind))?;
+        Ok(Cast { version, kind, weight, bias, factors: Some((a.f_to_kind(kind)?, b.f_to_kind(kind)?)) })
     }
 
     /// `x Wᵀ + b` in the type of `x`.
@@ -112,7 +148,8 @@ impl Affine {
 
 impl Cast {
     pub(crate) fn linear(&self) -> Linear<'_> {
-        Linear { weight: &self.weight, bias: &self.bias }
+        let adapter = self.factors.as_ref().map(|(a, b)| embtune_torch::Adapter { a, b });
+        Linear { weight: &self.weight, bias: &self.bias, adapter }
     }
 }
 

@@ -4,12 +4,13 @@
 use std::path::Path;
 
 use embtune_model::ModelDir;
-use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 
 use crate::network::{Network, Pass, Row, trained};
 use crate::training::grad_cache::{Budget, GradCache};
 use crate::training::keys::{batch_key, row_key};
 use crate::weights::groups::{Options, specs};
+use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
 
 const DROPOUT: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.1, attention_dropout: 0.1 };
@@ -23,12 +24,16 @@ struct Fixture {
 
 impl Fixture {
     fn open(name: &str) -> Self {
+        Self::with(name, None)
+    }
+
+    fn with(name: &str, lora: Option<&Lora>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name);
         let model = ModelDir::open(&root).unwrap();
-        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
+        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora, seed: 0 };
         let specs = specs(&model, options).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, trained(&model).unwrap(), &parameters, None).unwrap();
+        let network = Network::new(&model, trained(&model).unwrap(), &parameters, lora).unwrap();
         let most = model.config().max_length().min(40);
         // Lengths from 1 to the longest, in no order.
         let rows: Vec<Vec<u32>> = (0..24)
@@ -102,4 +107,62 @@ fn bfloat16_follows_fp32() {
     let (rounded_vectors, rounded) = fixture.gradient(Pass { kind: Kind::BFloat16, ..DROPOUT }, usize::MAX, usize::MAX);
     assert!(distance(&rounded_vectors, &vectors) < 0.02, "{}", distance(&rounded_vectors, &vectors));
     assert!(distance(&rounded, &grads) < 0.05, "{}", distance(&rounded, &grads));
+}
+
+/// Adds so much to every value that is trained, with a sign that changes.
+fn shake(fixture: &Fixture, step: f64) {
+    let values = &fixture.parameters.values;
+    let noise = (Tensor::arange(values.numel() as i64, (Kind::Float, Device::Cpu)) * 3.0).sin() * step;
+    let _ = no_grad(|| values.shallow_clone().g_add_(&noise));
+}
+
+#[test]
+fn what_is_made_of_the_weights_is_made_anew_when_they_change() {
+    let lora: Lora = "r=3,targets=query,value,intermediate.dense,output.dense".parse().unwrap();
+    for kind in [Kind::Float, Kind::BFloat16] {
+        for lora in [None, Some(&lora)] {
+            let pass = Pass { kind, ..DROPOUT };
+            let (used, new) = (Fixture::with("tiny-bert", lora), Fixture::with("tiny-bert", lora));
+            let (before, _) = used.gradient(pass, 64, 100);
+            shake(&used, 0.05);
+            shake(&new, 0.05);
+            let (vectors, grads) = used.gradient(pass, 64, 100);
+            assert!(distance(&vectors, &before) > 1e-3, "the change is felt");
+            assert_eq!((vectors, grads), new.gradient(pass, 64, 100), "{kind:?}, {lora:?}");
+        }
+    }
+}
+
+#[test]
+fn adapters_have_the_gradient_of_the_weights_they_change() {
+    let lora: Lora = "r=3,targets=query,value,intermediate.dense,output.dense".parse().unwrap();
+    let adapted = Fixture::with("tiny-bert", Some(&lora));
+    shake(&adapted, 0.05);
+    let whole = Fixture::open("tiny-bert");
+    let (merged, _) = lora.merge(adapted.parameters.to_weights().unwrap(), &whole.model.parameters());
+    for (name, values) in &merged {
+        let leaf = whole.parameters.leaf(std::slice::from_ref(name), &[values.len() as i64]).unwrap();
+        no_grad(|| leaf.shallow_clone().copy_(&Tensor::from_slice(values)));
+    }
+    let (expected_vectors, _) = whole.gradient(DROPOUT, 64, 100);
+    let (vectors, _) = adapted.gradient(DROPOUT, 64, 100);
+    assert!(distance(&vectors, &expected_vectors) < 1e-5);
+    let weights = adapted.parameters.to_weights().unwrap();
+    let mut compared = 0;
+    for parameter in whole.model.parameters() {
+        let Some(stem) = parameter.name.strip_suffix(".weight").filter(|stem| lora.adapts(stem)) else { continue };
+        let shape = [&parameter.shape[..], &[lora.rank]].concat().into_iter().map(|n| n as i64).collect::<Vec<_>>();
+        let [output, input, rank] = shape[..] else { panic!("{shape:?}") };
+        let grad = whole.parameters.grad(&parameter.name).unwrap().view([output, input]) * lora.scale();
+        let [a, b] = Lora::names(stem);
+        let value = |name: &str, shape: [i64; 2]| Tensor::from_slice(&weights[name]).view(shape);
+        let of_a = value(&b, [output, rank]).tr().matmul(&grad);
+        let of_b = grad.matmul(&value(&a, [rank, input]).tr());
+        for (name, expected) in [(&a, of_a), (&b, of_b)] {
+            let found = adapted.parameters.grad(name).unwrap();
+            assert!(distance(&found, &expected.flatten(0, -1)) < 1e-4, "{name}");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 10, "{compared}");
 }

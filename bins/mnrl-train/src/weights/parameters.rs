@@ -111,11 +111,6 @@ impl Parameters {
         Ok(buffer.f_narrow(0, entry.offset, entry.length)?)
     }
 
-    /// Where all of them are.
-    pub(crate) fn device(&self) -> Device {
-        self.values.device()
-    }
-
     /// Number of elements that are trained, and of those that are not.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.values.numel() as u64, self.frozen.numel() as u64)

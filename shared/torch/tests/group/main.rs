@@ -5,6 +5,7 @@ mod overlap;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,8 +14,12 @@ use embtune_torch::{Group, Store, StoreAddress, TorchError};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A port for one test alone, below those that Linux gives to connections: two groups at one port would meet each other.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let of_this_process = std::process::id() * 64;
+    let mut ports = (0..1000).map(|_| 10_000 + (of_this_process + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    ports.find_map(|port| Some(TcpListener::bind(("127.0.0.1", port as u16)).ok()?.local_addr().ok()?.port())).unwrap()
 }
 
 fn store(port: u16, rank: usize) -> Arc<Store> {

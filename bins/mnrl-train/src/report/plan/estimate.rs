@@ -19,7 +19,8 @@ pub(crate) struct Costs<'a> {
     pub(crate) parameters: u64,
     /// Those that are trained: each has a gradient and two moments.
     pub(crate) trainable: u64,
-    /// Bytes a parameter that copies of the weights take: 2 for bf16 working weights, 4 for a moving average.
+    /// Bytes a parameter that copies of the weights take: 2 for bf16 working weights, 4 for LoRA's in fp32 and for a
+    /// moving average.
     pub(crate) copy_bytes: u64,
     /// Bytes that the graph keeps for each token of a row of this length; it does not fall with the length.
     pub(crate) bytes_per_token: &'a dyn Fn(usize) -> f64,

@@ -43,10 +43,13 @@ pub(crate) fn show(
     let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());
     let bytes_per_token = |length: usize| memory::bytes_a_token(config, kind, length) as f64;
     let loss_bytes = |pairs: usize, documents: usize| loss::bytes(pairs, documents);
+    // What is multiplied with: in another type, or changed by LoRA.
+    let has_copy = kind.elt_size_in_bytes() < 4 || cli.optimizer.lora.is_some();
     let costs = Costs {
         parameters: trainable + frozen,
         trainable,
-        copy_bytes: u64::from(kind.elt_size_in_bytes() < 4) * 2 + if cli.optimizer.ema.is_some() { 4 } else { 0 },
+        copy_bytes: if has_copy { kind.elt_size_in_bytes() as u64 } else { 0 }
+            + if cli.optimizer.ema.is_some() { 4 } else { 0 },
         bytes_per_token: &bytes_per_token,
         loss_bytes: &loss_bytes,
         hidden: learner.model.dimension(),
