@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{Group, Store, StoreAddress, TorchError};
@@ -17,8 +17,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A port for one test alone, below those that Linux gives to connections: two groups at one port would meet each other.
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let of_this_process = std::process::id() * 64;
-    let mut ports = (0..1000).map(|_| 10_000 + (of_this_process + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    // Not where another run has just been: its ports are not free for a while.
+    let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros();
+    let mut ports = (0..1000).map(|_| 10_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
     ports.find_map(|port| Some(TcpListener::bind(("127.0.0.1", port as u16)).ok()?.local_addr().ok()?.port())).unwrap()
 }
 

@@ -2,16 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use embtune_torch::NCCL;
 use embtune_torch::tch::{Device, Kind, Tensor};
 
 use super::{all, values};
-
-/// Held by each test: side by side they have died of SIGSEGV in one run of eight, for a reason that is not known yet;
-/// alone neither ever has.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn compile(name: &str, flags: &[&str]) -> PathBuf {
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -24,7 +19,6 @@ fn compile(name: &str, flags: &[&str]) -> PathBuf {
 
 #[test]
 fn what_it_carries_is_what_gloo_carries() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let library = compile("libfake_nccl.so", &[]);
     for size in [2, 4] {
         let found = all(size, |group| {
@@ -59,7 +53,6 @@ fn what_it_carries_is_what_gloo_carries() {
 
 #[test]
 fn where_it_does_not_run_all_stay_with_gloo() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let library = compile("libfake_nccl_3.so", &[]);
     let renamed = compile("libhalf_nccl.so", &["-DncclAllGather=other"]);
     for (name, size, expected) in [
