@@ -56,25 +56,25 @@ impl Sessions {
         Ok(self.made.as_mut().map_or(&mut [], |(_, sessions)| sessions))
     }
 
-    /// Gives every block of a corpus to a worker, with its session, and the vectors ready for products.
+    /// Gives every block of a corpus, whose rows have `dim` elements in products, to a worker with its session.
     ///
     /// Workers take block after block: reading the vectors of one is hidden behind the products of another, and nobody
     /// waits for the slowest.
     ///
     /// # Errors
-    /// Corpus vectors that are not finite, those of `work`.
+    /// Those of `work`.
     pub(crate) fn sweep(
         &mut self,
         engine: &Engine,
-        form: Form,
+        dim: usize,
         corpus: &Embeddings,
-        work: impl Fn(&mut Session, Range<usize>, &[f32]) -> Result<(), SearchError> + Sync,
+        work: impl Fn(&mut Session, Range<usize>) -> Result<(), SearchError> + Sync,
     ) -> Result<(), SearchError> {
         let waiting = Mutex::new(blocks(corpus, self.blocks.documents));
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        self.of(form.width(), engine)?.par_iter_mut().try_for_each(|session| {
+        self.of(dim, engine)?.par_iter_mut().try_for_each(|session| {
             while let Some(block) = next() {
-                work(session, block.clone(), &form.block(corpus, block)?)?;
+                work(session, block)?;
             }
             Ok(())
         })
@@ -95,7 +95,6 @@ pub(crate) fn with_inputs<T>(
 /// All scores, seen once and never held together.
 pub(crate) struct Products {
     engine: Engine,
-    blocks: Blocks,
     sessions: Sessions,
 }
 
@@ -107,7 +106,7 @@ impl Products {
     pub(crate) fn new(device: Device, threads: usize, ort_library: Option<&Path>) -> Result<Self, SearchError> {
         let engine = Engine::start(device, ort_library)?;
         let blocks = Blocks::on(engine.device(), threads);
-        Ok(Self { engine, blocks, sessions: Sessions::new(embtune_onnx::products, blocks) })
+        Ok(Self { engine, sessions: Sessions::new(embtune_onnx::products, blocks) })
     }
 
     /// What the sessions run on.
@@ -116,7 +115,7 @@ impl Products {
     }
 
     pub(crate) fn blocks(&self) -> Blocks {
-        self.blocks
+        self.sessions.blocks
     }
 
     /// Shows the scores of queries with every document: `queries` gives those of a block, and `visit` gets the number of
@@ -131,15 +130,20 @@ impl Products {
         corpus: &Embeddings,
         visit: impl Fn(usize, Range<usize>, &[f32]) + Sync,
     ) -> Result<(), SearchError> {
-        let (dim, most) = (form.width(), self.blocks.queries);
-        self.sessions.sweep(&self.engine, form, corpus, |session, block, rows| {
-            for (number, queries) in queries(&block).chunks(most * dim).enumerate() {
+        let (dim, most) = (form.width(), self.blocks().queries);
+        self.sessions.sweep(&self.engine, dim, corpus, |session, block| {
+            let queries = queries(&block);
+            if queries.is_empty() {
+                return Ok(());
+            }
+            let rows = form.block(corpus, block.clone())?;
+            for (number, queries) in queries.chunks(most * dim).enumerate() {
                 let look = |scores: &[f32]| {
                     for (query, scores) in scores.chunks_exact(block.len()).enumerate() {
                         visit(number * most + query, block.clone(), scores);
                     }
                 };
-                with_inputs(queries, rows, dim, |inputs| session.look(&inputs, look))?;
+                with_inputs(queries, &rows, dim, |inputs| session.look(&inputs, look))?;
             }
             Ok(())
         })

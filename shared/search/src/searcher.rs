@@ -125,11 +125,12 @@ impl Searcher {
         corpus: &Embeddings,
     ) -> Result<(), SearchError> {
         let (width, most) = (form.width(), self.products.blocks().queries);
-        self.lists.sweep(self.products.engine(), form, corpus, |session, block, rows| {
+        self.lists.sweep(self.products.engine(), width, corpus, |session, block| {
+            let rows = form.block(corpus, block.clone())?;
             for (number, queries) in queries.chunks(most * width).enumerate() {
                 let first = number * most;
                 let range = first..first + queries.len() / width;
-                best.add(range, block.clone(), |n| list(session, queries, rows, width, n))?;
+                best.add(range, block.clone(), |n| list(session, queries, &rows, width, n))?;
             }
             Ok(())
         })

@@ -108,8 +108,8 @@ impl Embeddings {
     }
 
     fn check_ids(&self) -> Result<(), TensorsError> {
-        let hash = |row: usize| xxh3_64(self.id(row).as_bytes());
-        let mut hashes: Vec<u64> = (0..self.len()).map(hash).collect();
+        let hash = |id: &str| xxh3_64(id.as_bytes());
+        let mut hashes: Vec<u64> = self.ids().map(hash).collect();
         hashes.sort_unstable();
         let double: HashSet<u64> = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
         drop(hashes);
@@ -118,7 +118,7 @@ impl Embeddings {
         }
         // Equal hashes are no proof.
         let mut seen = HashSet::new();
-        match (0..self.len()).find(|row| double.contains(&hash(*row)) && !seen.insert(self.id(*row))) {
+        match self.ids().position(|id| double.contains(&hash(id)) && !seen.insert(id)) {
             None => Ok(()),
             Some(row) => {
                 let (file, index) = self.place(row);
