@@ -58,6 +58,10 @@ struct EmbtuneAdamW {
 };
 
 // One AdamW step over a segment of the flat buffers; the gradient is divided by `divisor` on the way.
+//
+// The fused kernel writes to the lists it is given without raising the version of a single tensor in them (seen in torch
+// 2.11). Whoever keeps something that was computed from the parameters asks the version whether it still holds, so it is
+// raised here, as every other operation in place does.
 int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Handle moment1, embtune::Handle moment2,
                   embtune::Handle step, const EmbtuneAdamW* options, embtune::Handle divisor) {
   return embtune::guard([&] {
@@ -65,6 +69,7 @@ int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Hand
     std::vector<at::Tensor> p{*parameter}, g{*grad}, m{*moment1}, v{*moment2}, s{*step};
     at::_fused_adamw_(p, g, m, v, {}, s, options->learning_rate, options->beta1, options->beta2, options->weight_decay,
                       options->epsilon, /*amsgrad=*/false, /*maximize=*/false, *divisor, std::nullopt);
+    for (at::Tensor* written : {&p[0], &g[0], &m[0], &v[0]}) written->unsafeGetTensorImpl()->bump_version();
   });
 }
 }
