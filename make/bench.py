@@ -2,7 +2,9 @@
 """Times embtune beside sentence-transformers and fastembed: the same texts, model, threads and length, in turns; medians
 and ratios.
 
-The machine may be busy, so the two run one after the other in every round and only their ratio is to be trusted.
+The machine may be busy, so the two run one after the other in every round and only their ratio is to be trusted. A
+training is worth a figure only if it has learnt: how much the loss of the pairs fell, and how much better they find each
+other, stands beside its speed, on both sides. Where embtune's falls less than half as far, there is no speed.
 """
 import argparse
 import json
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 
 
 def run(command):
@@ -38,17 +41,65 @@ def ours_embed(options, path, precision):
     return int(found[2]) / float(found[3]), wall, memory
 
 
-def ours_train(options, path, precision):
-    with tempfile.TemporaryDirectory() as folder:
-        shard = f"{folder}/shard.safetensors"
-        run([f"{options.bin}/pairs2shards", "--model", options.model, path, "-o", shard])
-        command = [f"{options.bin}/mnrl-train", "--model", options.model, "--out", f"{folder}/model", "--epochs", "1"]
-        command += ["--warmup-steps", "0", "--device", "cpu", "--threads", str(options.threads), "--precision", precision]
-        out, _, wall, memory = run([*command, shard])
-    steps = [json.loads(line) for line in out.splitlines()]
+def mnrl_train(options, model, out, *flags):
+    """Runs mnrl-train on the shard of all pairs; gives its log, its wall seconds and its peak memory."""
+    command = [f"{options.bin}/mnrl-train", "--model", model, "--out", out, "--overwrite", "--device", "cpu"]
+    command += ["--threads", str(options.threads), "--epochs", "1", "--warmup-steps", "0", *flags, options.shard]
+    log, _, wall, memory = run(command)
+    return [json.loads(line) for line in log.splitlines()], wall, memory
+
+
+def ours_train(options, out, *flags):
+    steps, wall, memory = mnrl_train(options, options.model, out, *flags)
     seconds = sum(step["tokens"] / step["tokens_per_sec"] for step in steps)
     overheads.append(wall - seconds)
     return sum(step["tokens"] for step in steps) / seconds, wall, memory
+
+
+@dataclass
+class Fit:
+    """How well a model does on the pairs that were trained."""
+
+    loss: float
+    ndcg: float
+
+    @classmethod
+    def of(cls, options, model):
+        """The mean loss of a training that moves nothing, and NDCG@10 of the positives for their anchors."""
+        steps, _, _ = mnrl_train(options, model, f"{options.work}/still", "--learning-rate", "0", "--dropout", "0")
+        files = {role: f"{options.work}/fit.{role}" for role in ("query", "document")}
+        for role, vectors in files.items():
+            command = [f"{options.bin}/embed", "--model", model, "--device", "cpu", "--threads", str(options.threads)]
+            run([*command, "--role", role, f"{options.work}/{role}.jsonl", "-o", vectors])
+        command = [f"{options.bin}/ir-eval", "--qrels", f"{options.work}/qrels.tsv", "--metrics", "ndcg@10", "--format", "json"]
+        report, *_ = run([*command, f"x={files['query']},{files['document']}"])
+        ndcg = json.loads(report)["systems"][0]["metrics"]["ndcg@10"]
+        return cls(sum(step["loss"] for step in steps) / len(steps), ndcg)
+
+
+def check_learnt(work, base, ours, theirs):
+    """Ends the benchmark when what was timed has not learnt what the reference has."""
+    fell, expected = base.loss - ours.loss, base.loss - theirs.loss
+    if not fell > expected / 2 > 0 or ours.ndcg < base.ndcg:
+        sys.exit(
+            f"bench: {work}: the loss of the pairs fell by {fell:.4f}, sentence-transformers' by {expected:.4f}; NDCG@10"
+            f" {base.ndcg:.4f}, then {ours.ndcg:.4f} and {theirs.ndcg:.4f}: what was timed has not learnt, so it has no speed"
+        )
+
+
+def write_pairs(options, path):
+    """The pairs as a shard, and as queries, documents and judgments."""
+    run([f"{options.bin}/pairs2shards", "--model", options.model, "--near-duplicate", "1", path, "-o", options.shard])
+    with open(path, encoding="utf-8") as lines:
+        pairs = [json.loads(line) for line in lines]
+    for role, column in (("query", "anchor"), ("document", "positive")):
+        ids = {text: f"{role}{number}" for number, text in enumerate(dict.fromkeys(pair[column] for pair in pairs))}
+        records = (json.dumps({"_id": id, "text": text}) for text, id in ids.items())
+        pathlib.Path(options.work, f"{role}.jsonl").write_text("\n".join(records), encoding="utf-8")
+        for pair in pairs:
+            pair[role] = ids[pair[column]]
+    judged = "".join(f"{pair['query']} 0 {pair['document']} 1\n" for pair in pairs)
+    pathlib.Path(options.work, "qrels.tsv").write_text(judged, encoding="utf-8")
 
 
 def reference(options, work, path, *flags):
@@ -108,19 +159,31 @@ works = {
     for precision in ("fp32", "int8")
 }
 works["embed, fastembed"] = (lambda path: ours_embed(options, path, "fp32"), lambda path: fastembed(options, path))
-for precision in ("fp32", "bf16"):
-    works[f"train, {precision}"] = (
-        lambda path, precision=precision: ours_train(options, path, precision),
-        lambda path, precision=precision: reference(options, "train", path, "--precision", precision),
+# At these rates three steps show in the loss; what a step costs does not depend on them.
+TRAININGS = {
+    "train, fp32": ["--precision", "fp32", "--learning-rate", "1e-4"],
+    "train, bf16": ["--precision", "bf16", "--learning-rate", "1e-4"],
+    "train, LoRA": ["--precision", "fp32", "--learning-rate", "2e-3", "--lora", "r=16,alpha=32,targets=query,value"],
+}
+for work, flags in TRAININGS.items():
+    works[work] = (
+        lambda path, work=work, flags=flags: ours_train(options, f"{options.work}/ours", *flags),
+        lambda path, work=work, flags=flags: reference(options, "train", path, *flags, "--out", f"{options.work}/theirs"),
     )
 
 with tempfile.TemporaryDirectory() as folder:
+    options.work, options.shard = folder, f"{folder}/shard.safetensors"
     texts = head(options.texts, pathlib.Path(folder, "texts.jsonl"), 300)
     pairs = head(options.pairs, pathlib.Path(folder, "pairs.jsonl"), options.count)
-    rows = []
+    write_pairs(options, pairs)
+    base = Fit.of(options, options.model)
+    rows, learnt = [], {}
     for work, (ours, theirs) in works.items():
-        path = texts if work.startswith("embed") else pairs
+        path = pairs if work in TRAININGS else texts
         results = [(ours(path), theirs(path)) for _ in range(options.rounds)]
+        if work in TRAININGS:
+            learnt[work] = [Fit.of(options, f"{folder}/{side}") for side in ("ours", "theirs")]
+            check_learnt(work, base, *learnt[work])
         speed = [statistics.median(side[0] for side in sides) for sides in zip(*results)]
         ratio = statistics.median(mine[0] / theirs[0] for mine, theirs in results)
         wall = statistics.median(theirs[1] / mine[1] for mine, theirs in results)
@@ -138,3 +201,7 @@ share = statistics.median(mine * billions / bare for mine, bare in turns)
 mine, bare = (statistics.median(side) for side in zip(*turns))
 print(f"embed, fp32: products of {mine * billions:,.0f} GFLOP/s, {share:.0%} of ONNX Runtime's MatMul alone ({bare:,.0f})")
 print(f"mnrl-train outside its steps (start, load, save): {statistics.median(overheads):.1f} s")
+print("loss and NDCG@10 of the pairs before the training and after it, sentence-transformers on the right")
+for work, sides in learnt.items():
+    losses, ndcgs = ("  ".join(f"{getattr(side, name):.4f}" for side in sides) for name in ("loss", "ndcg"))
+    print(f"{work:17}{base.loss:>10.4f} -> {losses}{base.ndcg:>12.4f} -> {ndcgs}")

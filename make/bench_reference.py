@@ -53,6 +53,12 @@ def train(model, path):
         disable_tqdm=True, logging_strategy="no", use_cpu=not torch.cuda.is_available(),
         batch_sampler=BatchSamplers.NO_DUPLICATES if arguments.no_duplicates else BatchSamplers.BATCH_SAMPLER,
     )
+    if arguments.lora:
+        from peft import LoraConfig, get_peft_model
+
+        rank, alpha, *targets = arguments.lora.replace("targets=", "").split(",")
+        config = LoraConfig(r=int(rank.removeprefix("r=")), lora_alpha=int(alpha.removeprefix("alpha=")), target_modules=targets)
+        model[0].model = get_peft_model(model[0].model, config)
     clock = Clock()
     trainer = SentenceTransformerTrainer(
         model=model, args=settings, loss=MultipleNegativesRankingLoss(model), callbacks=[clock],
@@ -61,6 +67,8 @@ def train(model, path):
     )
     trainer.train()
     seconds = time.perf_counter() - clock.start
+    if arguments.lora:
+        model[0].model = model[0].model.merge_and_unload()
     if arguments.out:
         model.save_pretrained(arguments.out)
     count = tokens(model, columns["anchor"]) + tokens(model, columns["positive"])
@@ -80,6 +88,7 @@ parser.add_argument("--learning-rate", type=float, default=2e-5)
 parser.add_argument("--warmup-steps", type=int, default=0)
 parser.add_argument("--seed", type=int, default=42)
 parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+parser.add_argument("--lora", help="as mnrl-train takes it, with r, alpha and targets in this order")
 parser.add_argument("--half", action="store_true", help="embed in 16 bits: fp16 on CUDA, bf16 on a CPU")
 parser.add_argument("--no-duplicates", action="store_true")
 parser.add_argument("--out", help="folder for the trained model")

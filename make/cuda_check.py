@@ -56,8 +56,10 @@ def cosine(a, b):
 
 def checks(lab):
     @functools.cache
-    def curve(model, device, precision):
-        flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0, "--warmup-steps", 2, "--precision", precision)
+    def curve(model, device, precision, *flags):
+        """The steps of a training whose rate is so high that what a step has changed shows in the next one's loss."""
+        flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0, "--warmup-steps", 2, "--precision", precision, *flags)
+        flags = flags if "--learning-rate" in flags else ("--learning-rate", "1e-4", *flags)
         return list(lab.steps(model, lab.shard(model, lab.pairs), *flags, device=device))
 
     @functools.cache
@@ -101,6 +103,13 @@ def checks(lab):
             curves = (curve(models[name], lab.device, precision) for precision in ("bf16", "fp32"))
             mean = statistics.mean(relative(a["loss"], b["loss"]) for a, b in zip(*curves, strict=True))
             return mean < LARGEST_BF16_DIFFERENCE, f"{mean:.2%}"
+
+    for precision, largest in (("fp32", LARGEST_FP32_DIFFERENCE), ("bf16", LARGEST_BF16_DIFFERENCE)):
+
+        @lab.check(f"mnrl-train: LoRA in {precision} as on the CPU in fp32, the model")
+        def _():
+            flags = ("--learning-rate", "1e-3", "--lora", "r=8,targets=query,value,intermediate.dense")
+            return judge(curve(lab.model, lab.device, precision, *flags), curve(lab.model, "cpu", "fp32", *flags), largest)
 
     for name, precision in (("the model", "fp32"), ("the model", "bf16"), ("tiny-mpnet", "fp32")):
 

@@ -26,6 +26,7 @@ parser.add_argument("--learning-rate", default="5e-5")
 parser.add_argument("--warmup-steps", type=int, default=10)
 parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--train-flags", default="", help="more flags of mnrl-train, such as '--lora r=16'")
 parser.add_argument("--negatives", type=int, default=0, help="negatives a pair, mined by the base model")
 parser.add_argument("--mine-flags", default="--relative-margin 0.05", help="flags of mine-negatives")
 parser.add_argument("--also", type=pathlib.Path, action="append", default=[], help="another set, to see what is forgotten")
@@ -113,7 +114,7 @@ with tempfile.TemporaryDirectory() as name:
     reached = {}
     for seed in range(1, options.seeds + 1):
         ours, theirs = folder / f"embtune-{seed}", folder / f"reference-{seed}"
-        flags = ["--seed", seed, "--no-duplicates", "--device", "cpu"]
+        flags = ["--seed", seed, "--no-duplicates", "--device", "cpu", *options.train_flags.split()]
         tool("mnrl-train", "--model", options.model, "--out", ours, *shared, *flags, folder / "shard.safetensors")
         if options.python:
             script = pathlib.Path(__file__).with_name("bench_reference.py")
@@ -121,7 +122,7 @@ with tempfile.TemporaryDirectory() as name:
             run(options.python, script, "train", options.model, folder / "pairs.jsonl", *shared, *flags)
         mined = folder / f"mined-{seed}"
         if options.negatives:
-            flags = ["--seed", seed, "--no-duplicates", "--device", "cpu"]
+            flags = ["--seed", seed, "--no-duplicates", "--device", "cpu", *options.train_flags.split()]
             tool("mnrl-train", "--model", options.model, "--out", mined, *shared, *flags, folder / "mined.safetensors")
         for system, model in (("embtune", ours), ("embtune, mined", mined), ("sentence-transformers", theirs)):
             for data in sets if model.exists() else []:

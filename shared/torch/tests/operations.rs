@@ -60,6 +60,26 @@ fn adamw_follows_its_formula() {
     assert!(distance(&parameters.to_kind(Kind::Double), &expected) < 1e-6);
 }
 
+/// Whoever keeps what was computed from the parameters asks for their version, also by a view of them.
+#[test]
+fn adamw_raises_the_version_of_what_it_writes() {
+    let (parameters, grad) = (randn(&[20]), randn(&[20]));
+    let view = leaf(&parameters.narrow(0, 5, 6).view([2, 3]), &grad.narrow(0, 5, 6).view([2, 3])).unwrap();
+    let segments = vec![Segment { range: 0..20, rate: 1.0, weight_decay: 0.0 }];
+    let mut optimizer = AdamW::new(&parameters, segments);
+    let versions = |optimizer: &AdamW| {
+        let tensors = [&parameters, &view, &grad, &optimizer.moment1, &optimizer.moment2];
+        tensors.map(|tensor| tensor.f_internal_version().unwrap())
+    };
+    for _ in 0..3 {
+        let before = versions(&optimizer);
+        let (_, divisor) = clip(&grad, 1.0).unwrap();
+        optimizer.step(&parameters, &grad, 1e-3, &divisor).unwrap();
+        let after = versions(&optimizer);
+        assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?}, then {after:?}");
+    }
+}
+
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
     if embtune_cli::Device::has_nvidia_driver() {

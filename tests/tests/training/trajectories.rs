@@ -1,0 +1,280 @@
+//! Trainings of 10 and 20 steps against those of sentence-transformers' trainer: what is right at one step may be wrong
+//! at the next.
+//!
+//! The figures and the script that made them are in `tests/fixtures/parity/trajectories`.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use embtune_tests::{Folder, fixture};
+use serde_json::{Value, json};
+
+use crate::distributed;
+use crate::weights::tensors_of;
+
+const TRAIN: &str = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 8 --dropout 0 --overwrite";
+
+/// How far a training is from the reference's, or may be.
+#[derive(Debug, Clone, Copy)]
+struct Errors {
+    /// Of the losses: the mean over all steps, each as a share.
+    loss: f64,
+    /// The same of the gradients' norms.
+    grad_norm: f64,
+    /// Of the weights' change in the end, as a share of its length.
+    change: f64,
+}
+
+impl Display for Errors {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "loss {:.0e}, gradient's norm {:.0e}, weights {:.0e}", self.loss, self.grad_norm, self.change)
+    }
+}
+
+/// In fp32 the figures are float64's, and rounding takes the reference itself so far from them that a share of it is
+/// allowed as well: a training carries a difference on, and AdamW makes steps of full length of gradients that are
+/// nothing but rounding.
+const FP32: Errors = Errors { loss: 1e-5, grad_norm: 2e-5, change: 1e-4 };
+const LORA: Errors = Errors { loss: 1e-4, grad_norm: 1e-4, change: 1e-3 };
+/// Where a pre-activation is almost 0, rounding decides whether a ReLU lets it through: with other micro-batches
+/// DistilBERT's trajectory comes as near as the others, or leaves by as much elsewhere.
+const RELU: Errors = Errors { loss: 2e-4, grad_norm: 5e-4, change: 2e-3 };
+/// Of max pooling bf16 takes other elements.
+const BF16: Errors = Errors { loss: 2e-2, grad_norm: 5e-2, change: 0.35 };
+const TIMES_ROUNDING: f64 = 10.0;
+
+struct Case<'a> {
+    figures: &'a Value,
+    expected: &'a Value,
+    flags: String,
+}
+
+fn figures() -> Value {
+    serde_json::from_slice(&std::fs::read(fixture("parity/trajectories/trajectories.json")).unwrap()).unwrap()
+}
+
+fn cases(figures: &Value) -> impl Iterator<Item = Case<'_>> {
+    figures["cases"].as_array().unwrap().iter().map(move |expected| {
+        let flags = expected["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap());
+        Case { figures, expected, flags: flags.collect::<Vec<_>>().join(" ") }
+    })
+}
+
+impl Case<'_> {
+    fn name(&self) -> String {
+        format!("{}, {} epochs, {}", self.expected["model"], self.expected["epochs"], self.flags)
+    }
+
+    fn tolerance(&self) -> Errors {
+        if self.flags.contains("bf16") {
+            return BF16;
+        }
+        let least = match () {
+            () if self.flags.contains("--lora") => LORA,
+            () if self.expected["model"] == "tiny-distilbert" => RELU,
+            () => FP32,
+        };
+        let [loss, grad_norm, change] = floats(&self.expected["rounding"])[..] else { panic!("{}", self.name()) };
+        Errors {
+            loss: least.loss.max(TIMES_ROUNDING * loss),
+            grad_norm: least.grad_norm.max(TIMES_ROUNDING * grad_norm),
+            change: least.change.max(TIMES_ROUNDING * change),
+        }
+    }
+
+    /// The model, and a shard of the pairs with the columns that the loss reads.
+    fn prepare(&self) -> Folder {
+        let folder = Folder::new();
+        folder.copy_fixture(&format!("parity/{}", self.expected["model"].as_str().unwrap()), "BASE");
+        let columns = &self.expected["columns"];
+        let negatives = columns["negatives"].as_u64().unwrap_or(0) as usize;
+        let (mut pairs, mut queries, mut documents) = (String::new(), String::new(), String::new());
+        for (number, pair) in self.figures["pairs"].as_array().unwrap().iter().enumerate() {
+            let chosen = &pair["negatives"].as_array().unwrap()[..negatives];
+            let ids: Vec<_> = (0..negatives).map(|index| format!("n{number}-{index}")).collect();
+            let (anchor_id, positive_id) = (format!("a{number}"), format!("p{number}"));
+            let mut record = json!({
+                "anchor": pair["anchor"], "anchor_id": anchor_id, "positive": pair["positive"],
+                "positive_id": positive_id, "negatives": chosen, "negative_ids": ids,
+            });
+            match columns["scores"].as_str() {
+                None => {}
+                Some("labels") => record["label"] = pair["label"].clone(),
+                Some("one") => record["score"] = pair["scores"][0].clone(),
+                Some(_) => record["scores"] = pair["scores"].clone(),
+            }
+            writeln!(pairs, "{record}").unwrap();
+            writeln!(queries, "{}", json!({"_id": anchor_id, "text": pair["anchor"]})).unwrap();
+            writeln!(documents, "{}", json!({"_id": positive_id, "text": pair["positive"]})).unwrap();
+            for (id, text) in ids.iter().zip(chosen) {
+                writeln!(documents, "{}", json!({"_id": id, "text": text})).unwrap();
+            }
+        }
+        folder.write("pairs.jsonl", pairs);
+        let mut guide = "";
+        if columns["guide"] == true {
+            folder.write("queries.jsonl", queries);
+            folder.write("documents.jsonl", documents);
+            for name in ["queries", "documents"] {
+                let files = format!("{name}.jsonl -o {name}.safetensors");
+                folder.run(&format!("embed --device cpu --threads 1 --model BASE --prompt= {files}")).done();
+            }
+            guide = "--guide-queries queries.safetensors --guide-corpus documents.safetensors";
+        }
+        let prompts = "--query-prompt= --document-prompt=";
+        let flags = format!("--near-duplicate 1 {prompts} {guide}");
+        folder.run(&format!("pairs2shards --model BASE {flags} pairs.jsonl -o train.safetensors")).done();
+        folder
+    }
+
+    /// The training's command line, but for its folder of output.
+    fn flags(&self) -> String {
+        let mut flags = self.flags.clone();
+        let epochs = &self.expected["epochs"];
+        for (flag, default) in [("--warmup", "--warmup-steps 0"), ("--schedule", "--schedule constant")] {
+            if !flags.contains(flag) {
+                write!(flags, " {default}").unwrap();
+            }
+        }
+        // The reference masks nothing, and two losses compare nothing that could be masked.
+        let mask = if ["cosent", "margin-mse"].iter().any(|loss| flags.contains(loss)) { "" } else { "--no-mask" };
+        format!("--epochs {epochs} --learning-rate {} {mask} {flags}", self.figures["rate"])
+    }
+
+    /// What a training that wrote `log` and `out` has of the reference; a line about it if that is not enough.
+    fn check(&self, folder: &Folder, log: &str, out: &str) -> Result<(), String> {
+        let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let mean = |key: &str, name: &str| {
+            let expected = floats(&self.expected[key]);
+            // The reference does not compute a norm that nothing is clipped to.
+            assert!(expected.len() == records.len() || key == "grad_norms" && expected.is_empty(), "{}", self.name());
+            let found = records.iter().map(|record| record[name].as_f64().unwrap());
+            let errors: f64 = found.zip(expected).map(|(a, b)| (a - b).abs() / b.abs().max(1e-2)).sum();
+            errors / records.len() as f64
+        };
+        let (loss, grad_norm) = (mean("losses", "loss"), mean("grad_norms", "grad_norm"));
+        let found = Errors { loss, grad_norm, change: self.distance(folder, out) };
+        let allowed = self.tolerance();
+        let is_near = loss <= allowed.loss && grad_norm <= allowed.grad_norm && found.change <= allowed.change;
+        if is_near { Ok(()) } else { Err(format!("{found} ({allowed}), {}", self.name())) }
+    }
+
+    /// How far the saved weights are from the reference's, as a share of the change of the reference's.
+    fn distance(&self, folder: &Folder, out: &str) -> f64 {
+        let before = weights(folder, "BASE");
+        let after = weights(folder, out);
+        let (mut difference, mut length) = (0.0, 0.0);
+        for (name, expected) in self.expected["weights"].as_object().unwrap() {
+            if is_bias_of_keys(name) {
+                continue;
+            }
+            let [norm, products @ ..] = &floats(expected)[..] else { panic!("{expected}") };
+            for (seed, product) in (1..).zip(products) {
+                let (before, after) = (&before[name], &after[name]);
+                assert_eq!(before.len(), after.len());
+                let signs = (0..before.len() as u64).map(|place| sign(place, seed));
+                let found: f64 = signs.zip(before.iter().zip(after)).map(|(s, (a, b))| s * f64::from(b - a)).sum();
+                difference += (found - product).powi(2) / products.len() as f64;
+            }
+            length += norm.powi(2);
+        }
+        for (name, before) in &before {
+            let is_expected = self.expected["weights"].get(name).is_some() || is_bias_of_keys(name);
+            assert!(is_expected || after[name] == *before, "{}: {name} must not change", self.name());
+        }
+        assert!(length > 0.0, "{}: the reference has changed", self.name());
+        (difference / length).sqrt()
+    }
+}
+
+/// The gradient of a key's bias is 0 but for its rounding, of which AdamW makes steps of full length.
+fn is_bias_of_keys(name: &str) -> bool {
+    ["key.bias", "attn.k.bias", "k_lin.bias"].iter().any(|end| name.ends_with(end))
+}
+
+/// All tensors of a model; a Dense's under its folder.
+fn weights(folder: &Folder, model: &str) -> BTreeMap<String, Vec<f32>> {
+    let files = folder.listing();
+    if files.iter().any(|file| file.starts_with(model) && file.ends_with("pytorch_model.bin")) {
+        // A training that moves nothing writes the same weights as safetensors.
+        folder.run(&format!("{TRAIN} --out STILL --learning-rate 0 --epochs 1 train.safetensors")).done();
+        return weights(folder, "STILL");
+    }
+    let mut found = BTreeMap::new();
+    for file in files {
+        let Some(path) = file.strip_prefix(&format!("{model}/")) else { continue };
+        let stem = path.rsplit_once('/').map_or(String::new(), |(module, _)| format!("{module}."));
+        if path.ends_with("model.safetensors") && !path.contains("adapter") {
+            found.extend(tensors_of(folder, &file).into_iter().map(|(name, values)| (format!("{stem}{name}"), values)));
+        }
+    }
+    found
+}
+
+/// 1 or -1, from splitmix64 as in `make.py`.
+fn sign(place: u64, seed: u64) -> f64 {
+    let z = place.wrapping_add(seed << 32).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    if (z ^ (z >> 31)) & 1 == 1 { 1.0 } else { -1.0 }
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+fn assert_none(far: impl Iterator<Item = String>) {
+    let far: Vec<_> = far.collect();
+    assert!(far.is_empty(), "too far from the reference:\n{}", far.join("\n"));
+}
+
+#[test]
+fn every_step_is_that_of_the_reference() {
+    let figures = figures();
+    assert!(cases(&figures).count() >= 70);
+    let far = cases(&figures).filter_map(|case| {
+        let folder = case.prepare();
+        let ran = folder.run(&format!("{TRAIN} --out TUNED {} train.safetensors", case.flags())).done();
+        case.check(&folder, &ran.stdout(), "TUNED").err()
+    });
+    assert_none(far);
+}
+
+#[test]
+fn so_it_is_with_several_processes() {
+    let figures = figures();
+    let chosen = ["", "--precision bf16", "--gradient-accumulation 2", "--matryoshka 32,16,8", "--lora"];
+    let far = chosen.into_iter().filter_map(|flags| {
+        let case = cases(&figures)
+            .filter(|case| case.expected["model"] == "tiny-bert")
+            .find(|case| if flags == "--lora" { case.flags.starts_with(flags) } else { case.flags == flags });
+        let case = case.unwrap_or_else(|| panic!("no case has the flags {flags}"));
+        let folder = case.prepare();
+        let port = distributed::free_port();
+        let processes = [0, 1].map(|rank| {
+            let place = format!("RANK={rank} WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT={port}");
+            folder.run(&format!("env {place} {TRAIN} --out TUNED {} train.safetensors", case.flags())).start()
+        });
+        let [first, _] = processes.map(|process| process.end().with_code(0));
+        case.check(&folder, &first.stdout(), "TUNED").err()
+    });
+    assert_none(far);
+}
+
+#[test]
+fn lora_begins_with_the_same_matrices() {
+    let figures = figures();
+    let case = cases(&figures).find(|case| case.flags.starts_with("--lora")).unwrap();
+    let folder = case.prepare();
+    let lora = figures["lora"].as_str().unwrap();
+    folder.run(&format!("{TRAIN} --out ADAPTED --learning-rate 0 --lora {lora} --epochs 1 train.safetensors")).done();
+    let adapter: BTreeMap<_, _> =
+        tensors_of(&folder, "ADAPTED/adapter/adapter_model.safetensors").into_iter().collect();
+    let expected = figures["adapter"].as_object().unwrap();
+    assert!(!expected.is_empty());
+    for (name, expected) in expected {
+        for (found, expected) in adapter[&format!("base_model.model.{name}")].iter().zip(floats(expected)) {
+            assert!((f64::from(*found) - expected).abs() < 1e-7, "{name}: {found}, expected {expected}");
+        }
+    }
+}
