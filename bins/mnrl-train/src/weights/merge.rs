@@ -48,6 +48,8 @@ impl Display for DevScores {
 
 /// What was chosen to be saved.
 pub(crate) struct Outcome {
+    /// In place of those in training, f32 `[n]`.
+    pub(crate) values: Tensor,
     pub(crate) score: Option<DevScores>,
     /// Steps that the saved weights were trained for.
     pub(crate) step: u64,
@@ -55,11 +57,11 @@ pub(crate) struct Outcome {
     pub(crate) base_share: f64,
 }
 
-/// Puts what is to be saved in place of the values in training.
+/// Chooses what is to be saved.
 ///
 /// # Errors
 /// What an evaluation says.
-pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Result<Outcome> {
+pub(crate) fn choose(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Result<Outcome> {
     let mut values = trainer.learner.result();
     let best = course.tracker.best();
     let step = best.map_or(course.step, |best| best.step);
@@ -91,10 +93,9 @@ pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::
             (base_share, values, result) = (share, mixed, score);
         }
     }
-    trainer.learner.set_values(&values)?;
     let metric = trainer.cli.dev.metric;
     let score = base_score.zip(result).map(|(base, result)| DevScores { metric, base, result });
-    Ok(Outcome { score, step, base_share })
+    Ok(Outcome { values, score, step, base_share })
 }
 
 /// `(1 − share) · values + share · base`.

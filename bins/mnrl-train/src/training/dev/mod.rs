@@ -9,4 +9,5 @@ mod tracker;
 
 pub(crate) use args::DevArgs;
 pub(crate) use set::{DevSet, Encoding};
+pub(crate) use texts::Texts;
 pub(crate) use tracker::{Evaluation, Tracker};
