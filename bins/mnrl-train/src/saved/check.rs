@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Kind, Tensor};
 
 use super::Trained;
 use super::reload::Reloaded;
 use crate::training::dev::Texts;
+use crate::training::learner::Learner;
 
 /// Tokens of the longest row of the shards that is compared: attention's memory grows with their square.
 const MOST_TOKENS: usize = 2048;
@@ -34,48 +35,21 @@ impl Trained<'_, '_> {
     /// Opens the directory again by the code that `embed` uses, and compares it with the network: how it tokenises some
     /// texts of the dev set, the vectors of these and of some rows of the shards, and the dev set's figure.
     pub(super) fn check_vectors(&self, folder: &Path) -> anyhow::Result<()> {
-        let mut reloaded = Reloaded::open(folder, self)?;
+        let (library, session) = (self.cli.ort.ort_library.as_deref(), self.session);
+        // Each thread has its own copy of the weights: for a few rows one will do.
+        let threads = if self.dev.is_some() { self.threads } else { 1 };
+        let mut reloaded = Reloaded::open(folder, threads, library, |warning| session.warn(warning))?;
+        let named = || self.cli.out.display().to_string();
         for (name, tokens) in self.shards.samples(MOST_TOKENS)? {
-            self.compare(&mut reloaded, &name, &tokens)?;
+            session.interrupt().check()?;
+            compare(self.learner, &mut reloaded, &name, &tokens).with_context(named)?;
         }
         let Some(dev) = self.dev else { return Ok(()) };
         for texts in [&dev.queries, &dev.corpus] {
-            self.compare_texts(&mut reloaded, texts)?;
+            session.interrupt().check()?;
+            compare_texts(self.learner, &mut reloaded, texts).with_context(named)?;
         }
         self.compare_figures(&mut reloaded)
-    }
-
-    fn compare_texts(&self, reloaded: &mut Reloaded, texts: &Texts) -> anyhow::Result<()> {
-        for sample in texts.sample() {
-            let name = format!("\"{}\" of {}", sample.id, texts.name);
-            let tokens = reloaded.tokenize(&sample.text, texts.role())?;
-            ensure!(
-                tokens == sample.tokens,
-                "{}: opened again, it turns {name} into other tokens than it was measured with",
-                self.cli.out.display()
-            );
-            self.compare(reloaded, &name, &tokens)?;
-        }
-        Ok(())
-    }
-
-    /// Compares the vectors of a row: those of the network in fp32, which the directory has to give, and in the type that
-    /// it was trained in, whose copies of the weights might be older than the weights.
-    fn compare(&self, reloaded: &mut Reloaded, name: &str, tokens: &[u32]) -> anyhow::Result<()> {
-        self.session.interrupt().check()?;
-        let rows = [tokens.to_vec()];
-        let found = to_vec(&reloaded.vectors(&rows)?)?;
-        let trained = Some((self.learner.kind(), TOLERANCE_BF16)).filter(|(kind, _)| *kind != Kind::Float);
-        // First the type of the training: a pass in another one would make the copies again.
-        for (kind, tolerance) in trained.into_iter().chain([(Kind::Float, TOLERANCE)]) {
-            let distance = distance(&to_vec(&self.learner.encode_as(kind, &rows)?)?, &found);
-            ensure!(
-                distance <= tolerance,
-                "{}: opened again, it gives {name} another vector than the network that was trained, computed as {kind:?}: their difference is {distance:.1e} of their length",
-                self.cli.out.display()
-            );
-        }
-        Ok(())
     }
 
     fn compare_figures(&self, reloaded: &mut Reloaded) -> anyhow::Result<()> {
@@ -106,6 +80,39 @@ impl Trained<'_, '_> {
         session.info(format!("{out}: opened again, it has {metric} {:.4} on the dev set", found.mean));
         Ok(())
     }
+}
+
+/// Compares how texts are tokenised, with the directory's own prompts, and their vectors.
+pub(super) fn compare_texts(learner: &Learner<'_>, reloaded: &mut Reloaded, texts: &Texts) -> anyhow::Result<()> {
+    for sample in texts.sample() {
+        let name = format!("\"{}\" of {}", sample.id, texts.name);
+        let tokens = reloaded.tokenize(&sample.text, texts.role())?;
+        ensure!(tokens == sample.tokens, "opened again, it turns {name} into other tokens than it was measured with");
+        compare(learner, reloaded, &name, &tokens)?;
+    }
+    Ok(())
+}
+
+/// Compares the vectors of a row: those of the network in fp32, which the directory has to give, and in the type that it
+/// was trained in, whose copies of the weights might be older than the weights.
+pub(super) fn compare(
+    learner: &Learner<'_>,
+    reloaded: &mut Reloaded,
+    name: &str,
+    tokens: &[u32],
+) -> anyhow::Result<()> {
+    let rows = [tokens.to_vec()];
+    let found = to_vec(&reloaded.vectors(&rows)?)?;
+    let trained = Some((learner.kind(), TOLERANCE_BF16)).filter(|(kind, _)| *kind != Kind::Float);
+    // First the type of the training: a pass in another one would make the copies again.
+    for (kind, tolerance) in trained.into_iter().chain([(Kind::Float, TOLERANCE)]) {
+        let distance = distance(&to_vec(&learner.encode_as(kind, &rows)?)?, &found);
+        ensure!(
+            distance <= tolerance,
+            "opened again, it gives {name} another vector than the network that was trained, in {kind:?}: their difference is {distance:.1e} of their length"
+        );
+    }
+    Ok(())
 }
 
 /// Length of the difference, as a share of the longer of both.

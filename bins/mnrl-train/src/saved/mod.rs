@@ -4,6 +4,8 @@
 mod check;
 mod learnt;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,6 @@ use embtune_model::{AnyModelDir, ModelDir, Role};
 use embtune_tokenize::{Tokenizer, Tokens};
 use embtune_torch::tch::{Device, Kind, Tensor};
 
-use super::Trained;
 use crate::network::{Network, Pass, trained};
 use crate::weights::groups::{self, specs};
 use crate::weights::parameters::Parameters;
@@ -28,10 +27,14 @@ enum Engine {
 }
 
 impl Reloaded {
-    /// Opens a directory as `embed` does. Where ONNX Runtime is not installed libtorch takes its place, and a warning says
+    /// Opens a directory as `embed` does. Where ONNX Runtime is not installed libtorch takes its place, and `warn` is told
     /// so.
-    pub(super) fn open(folder: &Path, trained: &Trained<'_, '_>) -> anyhow::Result<Self> {
-        let (threads, session) = (trained.threads, trained.session);
+    pub(super) fn open(
+        folder: &Path,
+        threads: usize,
+        ort_library: Option<&Path>,
+        warn: impl FnOnce(String),
+    ) -> anyhow::Result<Self> {
         let any = AnyModelDir::open_any(folder)?;
         let model = ModelDir::open(folder)?;
         let options = Options {
@@ -41,15 +44,14 @@ impl Reloaded {
             precision: Precision::Fp32,
             batch_tokens: None,
             device: CliDevice::Cpu,
-            // Each has its own copy of the weights: for a few rows one will do.
-            threads: if trained.dev.is_some() { threads } else { 1 },
+            threads,
             watch: false,
-            ort_library: trained.cli.ort.ort_library.as_deref(),
+            ort_library,
         };
         let engine = match Encoder::load(&any, &options) {
             Ok(encoder) => Engine::OnnxRuntime(Box::new(encoder)),
             Err(error) if error.lacks_library() => {
-                session.warn(format!(
+                warn(format!(
                     "the saved model was opened again by libtorch only, not as embed does it, by ONNX Runtime: {error}"
                 ));
                 Engine::Libtorch(Box::new(network(&model)?))
