@@ -18,8 +18,8 @@ const MOST_TOKENS: usize = 2048;
 /// kernels and another order of the sums make about 1e-6 of it; a layer, prompt or pooling that differs makes 0.1.
 const TOLERANCE: f64 = 5e-3;
 
-/// The same of a vector that was computed in bf16, whose 8 bits make about 1e-2.
-const TOLERANCE_BF16: f64 = 0.15;
+/// The same of a vector that was computed in bf16, whose 8 bits make about 1e-2, and more in deep networks.
+const TOLERANCE_BF16: f64 = 0.3;
 
 /// How far a figure of the dev set may be from the one that chose the weights, beside one query whose documents have
 /// equal scores in another order.

@@ -18,15 +18,6 @@ impl Trained<'_, '_> {
             session.warn("--learning-rate is 0: the saved model has the base model's weights");
             return Ok(());
         }
-        if let Some(score) = outcome.score
-            && outcome.step == 0
-        {
-            session.warn(format!(
-                "no evaluation gave more than the base model's {} {:.4}: the saved model has the base model's weights\nhint: another --learning-rate, other pairs, or a larger dev set",
-                score.metric, score.base
-            ));
-            return Ok(());
-        }
         let base = self.learner.model.weights()?;
         for (name, values) in weights {
             let of_base =
@@ -35,13 +26,23 @@ impl Trained<'_, '_> {
                 return Ok(());
             }
         }
+        if let Some(score) = outcome.score.filter(|_| outcome.has_moved && outcome.step == 0) {
+            session.warn(format!(
+                "no evaluation gave more than the base model's {} {:.4}: the saved model has the base model's weights\nhint: another --learning-rate, other pairs, or a larger dev set",
+                score.metric, score.base
+            ));
+            return Ok(());
+        }
         let steps = course.step;
         let why = if course.tally.compared == 0 {
             cli.loss.nothing_compared().to_owned()
         } else if (0..steps).all(|step| self.schedule.rate(step) == 0.0) {
             format!("the learning rate was 0 in all of the {steps} steps\nhint: lower --warmup-steps")
         } else {
-            format!("{steps} steps were too small to change a weight\nhint: raise --learning-rate")
+            let less = [("--ema", cli.optimizer.ema.is_some()), ("--merge-base", cli.optimizer.merge_base.is_some())];
+            let less: String =
+                less.iter().filter(|(_, given)| *given).map(|(flag, _)| format!(", or lower {flag}")).collect();
+            format!("{steps} steps were too small to change a weight\nhint: raise --learning-rate{less}")
         };
         Err(Unlearnt(format!("the weights are still the base model's, and are not saved: {why}")).into())
     }

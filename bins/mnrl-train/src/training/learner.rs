@@ -202,6 +202,11 @@ impl<'a> Learner<'a> {
         Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
     }
 
+    /// Whether what is in training is what the base model has.
+    pub(crate) fn is_base(&self) -> anyhow::Result<bool> {
+        self.parameters.is_base(&self.model.weights()?)
+    }
+
     /// The values that would be saved now, in the place where they are: the average if there is one.
     pub(crate) fn result(&self) -> Tensor {
         self.average.as_ref().unwrap_or(&self.parameters.values).shallow_clone()

@@ -55,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) step: u64,
     /// The base model's share in them.
     pub(crate) base_share: f64,
+    /// Whether the training has changed any weight, of which the dev set may have chosen none.
+    pub(crate) has_moved: bool,
 }
 
 /// Chooses what is to be saved.
@@ -63,12 +65,15 @@ pub(crate) struct Outcome {
 /// What an evaluation says.
 pub(crate) fn choose(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Result<Outcome> {
     let mut values = trainer.learner.result();
+    let has_moved = !trainer.learner.is_base()?;
     let best = course.tracker.best();
     let step = best.map_or(course.step, |best| best.step);
     if let Some(lead) = &trainer.lead
         && best.is_some()
         && step != course.step
     {
+        // What is in training stays as it is: it may yet have to be kept.
+        values = values.copy();
         lead.checkpoints.restore_best(step, &values)?;
     }
     let base_score = course.tracker.history().first().map(|first| first.score);
@@ -95,7 +100,7 @@ pub(crate) fn choose(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Resu
     }
     let metric = trainer.cli.dev.metric;
     let score = base_score.zip(result).map(|(base, result)| DevScores { metric, base, result });
-    Ok(Outcome { values, score, step, base_share })
+    Ok(Outcome { values, score, step, base_share, has_moved })
 }
 
 /// `(1 − share) · values + share · base`.
