@@ -8,6 +8,7 @@ mod loss;
 mod network;
 mod report;
 mod run;
+mod saved;
 #[cfg(test)]
 mod tests;
 mod training;

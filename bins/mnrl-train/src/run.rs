@@ -1,12 +1,7 @@
 //! What mnrl-train does.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::Context as _;
 use embtune_cli::{Device, Outcome, Session};
-use embtune_model::{ModelDir, check_target, locate, save};
-use embtune_onnx::{PORTABLE_FILE, portable};
+use embtune_model::{ModelDir, check_target, locate};
 use embtune_torch::{open_device, tch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
@@ -16,16 +11,17 @@ use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::distributed::{Crew, Team, World};
 use crate::network::trained;
-use crate::report::card::card;
 use crate::report::metrics::Metrics;
 use crate::report::plan;
 use crate::report::tensorboard::TensorBoard;
+use crate::saved::{Trained, Unlearnt};
 use crate::training::course::{Course, tensors};
 use crate::training::dev::{DevSet, Encoding};
 use crate::training::learner::Learner;
 use crate::training::settings::settings;
+use crate::training::tally::Tally;
 use crate::training::trainer::{Lead, Trainer};
-use crate::weights::merge::merge_base;
+use crate::weights::merge::{Outcome as Chosen, choose};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     prepare();
@@ -49,18 +45,24 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
 /// What each process of the training does; the first one also measures and writes.
 fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Result<Outcome> {
-    let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    let config = trained(&model)?;
+    let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
+    trained(&base)?;
     let writes = team.is_main();
     if writes {
-        check_target(&model, &cli.out, cli.overwrite)?;
+        check_target(&base, &cli.out, cli.overwrite)?;
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
-    let shards = Shards::open(&cli.data, &model, team, session)?;
+    let shards = Shards::open(&cli.data, &base, team, session)?;
     cli.loss.check_supply(shards.supply()?)?;
+    let prompts = shards.prompts()?;
+    if let Some(changes) = prompts.changes(&base).filter(|_| writes) {
+        session.notice(changes);
+    }
+    let model = base.with_prompts(&prompts.query, &prompts.document);
+    let config = trained(&model)?;
     let device = open(cli, team, session)?;
     let unlinked = team.link_gpus(device)?;
-    let threads = cli.compute.threads.share(crew.here);
+    let threads = cli.ort.compute.threads.share(crew.here);
     tch::set_num_threads(threads as i32);
 
     let warn = |warning: String| {
@@ -93,7 +95,7 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     let fingerprint = model.fingerprint()?;
     let settings = settings(cli, &fingerprint, model.dimension(), &shards)?;
     team.agree(&settings)?;
-    let mut course = Course::new(cli, total, settings);
+    let mut course = Course::new(cli, settings);
     let checkpoint = checkpoints.as_ref().map(|folder| find(cli, folder, session)).transpose()?.flatten();
     course.resume(checkpoint.as_ref(), cli, &mut learner, team)?;
     let lead = match checkpoints {
@@ -106,41 +108,69 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     if !writes {
         return Ok(Outcome::Done);
     }
-    let outcome = merge_base(&mut trainer, &course)?;
-
-    let mut weights = trainer.learner.weights()?;
-    let card = card(cli, &fingerprint, &model, &shards, &course, &outcome)?;
-    let adapter = cli.optimizer.lora.as_ref().map(|lora| {
-        let (merged, changes) = lora.merge(std::mem::take(&mut weights), &model.parameters());
-        weights = merged;
-        (lora, changes)
-    });
-    save(&model, &weights, &cli.out, cli.overwrite, |folder| {
-        if let Some((lora, changes)) = &adapter {
-            lora.save_adapter(changes, &cli.model.model, &folder.join("adapter"))?;
-        }
-        finish(folder, &card)
-    })?;
-    if let Some(lead) = trainer.lead {
-        lead.checkpoints.remove_all()?;
-    }
+    let outcome = choose(&mut trainer, &course)?;
+    let Trainer { mut learner, lead: Some(Lead { dev, mut checkpoints, .. }), .. } = trainer else {
+        return Ok(Outcome::Done);
+    };
+    learner
+        .with_values(&outcome.values, |learner| {
+            let (dev, course, outcome) = (dev.as_ref(), &course, &outcome);
+            let trained = Trained { cli, learner, shards: &shards, dev, course, outcome, schedule, threads, session };
+            trained.save(&fingerprint)
+        })
+        .or_else(|error| keep(error, &course, &learner, &mut checkpoints, session))?;
+    checkpoints.remove_all()?;
     for head in model.other_heads() {
         session.warn(format!("{head} is copied, but was not trained: it no longer fits the encoder"));
     }
+    tell(cli, &course, &outcome, session);
+    Ok(Outcome::Done)
+}
+
+/// Says what the training gave.
+fn tell(cli: &Cli, course: &Course, outcome: &Chosen, session: &Session) {
+    let Tally { compared, idle, .. } = course.tally;
+    if compared == 0 {
+        session.warn(cli.loss.nothing_compared());
+    } else if idle > 0 {
+        let message = format!(
+            "{idle} of {} batches had nothing to compare, as a single pair or pairs that are all masked have: nothing was learnt from them, and they do not count in the loss",
+            compared + idle
+        );
+        if idle > compared { session.warn(message) } else { session.notice(message) }
+    }
     let dev = outcome.score.map_or_else(String::new, |score| format!(", {score} on the dev set"));
     session.notice(format!(
-        "{} steps, {:.0} tokens/s, final loss {:.4}{dev}: saved {}",
+        "{} steps, {:.0} tokens/s, final loss {}{dev}: saved {}",
         course.step,
         course.tokens as f64 / course.seconds.max(1e-9),
-        course.recent_loss(),
+        course.tally.shown_loss(),
         cli.out.display()
     ));
-    Ok(Outcome::Done)
+}
+
+/// Keeps a training whose model could not be saved in a checkpoint: it may have taken days.
+fn keep(
+    error: anyhow::Error,
+    course: &Course,
+    learner: &Learner<'_>,
+    checkpoints: &mut Checkpoints,
+    session: &Session,
+) -> anyhow::Result<()> {
+    if error.is::<Unlearnt>() {
+        return Err(error);
+    }
+    let place = checkpoints.folder().display().to_string();
+    match course.save(learner, |progress, tensors| checkpoints.save(progress, tensors)) {
+        Ok(()) => session.notice(format!("the trained weights are kept in {place}: --resume tries again to save them")),
+        Err(second) => session.warn(format!("the trained weights are lost: {second:#}")),
+    }
+    Err(error)
 }
 
 /// The device of this process: of several on a machine with GPUs, each has its own.
 fn open(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<tch::Device> {
-    let opened = open_device(cli.compute.device)?;
+    let opened = open_device(cli.ort.compute.device)?;
     if let Some(reason) = &opened.fallback {
         session.warn(format!("CUDA does not run, so the CPU does: {reason}"));
     }
@@ -151,7 +181,7 @@ fn open(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<tch::Device
         }
         _ => opened.device,
     };
-    if let (Device::Auto, tch::Device::Cuda(index)) = (cli.compute.device, device) {
+    if let (Device::Auto, tch::Device::Cuda(index)) = (cli.ort.compute.device, device) {
         session.notice(format!("running on cuda:{index}"));
     }
     Ok(device)
@@ -197,11 +227,4 @@ fn lead(
     let resumed = resumes.then_some(course.step);
     let board = cli.tensorboard.as_deref().map(|folder| TensorBoard::create(folder, resumed)).transpose()?;
     Ok(Lead { dev, checkpoints, metrics: Metrics::new(session.output(None)?, board) })
-}
-
-/// Adds the ONNX graph and the card to the directory before it appears.
-fn finish(folder: &Path, card: &str) -> anyhow::Result<()> {
-    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).with_context(|| name.to_owned());
-    write(PORTABLE_FILE, &portable(&ModelDir::open(folder)?)?)?;
-    write("README.md", card.as_bytes())
 }

@@ -40,6 +40,7 @@ impl Columns {
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
             let threads = cli.threads.count();
             let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
+            tokenizer.check_vocabulary(model.config().vocab_size())?;
             Ok(Side { tokenizer, prompt: prompt.unwrap_or(model.prompt(Some(role))).to_owned(), max_length })
         };
         Ok(Self {

@@ -72,6 +72,13 @@ pub enum EncodeError {
     NotFinite(usize),
 }
 
+impl EncodeError {
+    /// Whether it is ONNX Runtime that is missing or cannot be loaded: nothing is said about the model.
+    pub fn lacks_library(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Missing(_) | EngineError::Load { .. }))
+    }
+}
+
 /// How a model is to be run.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {

@@ -33,6 +33,16 @@ pub enum Role {
     Document,
 }
 
+impl Role {
+    /// Names of its prompt, the preferred one first.
+    fn prompt_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Query => &["query"],
+            Self::Document => &["document", "passage", "corpus"],
+        }
+    }
+}
+
 /// How a directory's model turns a text into a vector; `E` is its encoder.
 #[derive(Debug, Clone)]
 pub struct ModelDir<E = EncoderConfig> {
@@ -256,12 +266,27 @@ impl<E> ModelDir<E> {
     /// Names follow sentence-transformers' `encode_query` and `encode_document`: `document`, `passage` and `corpus`
     /// mean the same.
     pub fn prompt(&self, role: Option<Role>) -> &str {
-        let names: &[&str] = match role {
-            None => &[],
-            Some(Role::Query) => &["query"],
-            Some(Role::Document) => &["document", "passage", "corpus"],
-        };
+        let names = role.map_or(&[][..], Role::prompt_names);
         names.iter().find_map(|name| self.prompts.get(*name)).map_or("", String::as_str)
+    }
+
+    /// All prompts by their names.
+    pub(crate) fn prompts(&self) -> &BTreeMap<String, String> {
+        &self.prompts
+    }
+
+    /// The same model with these prompts for both roles, and its own for everything else. An empty one is a prompt, too:
+    /// it says that none is to be used, not even the model's default.
+    #[must_use]
+    pub fn with_prompts(mut self, query: &str, document: &str) -> Self {
+        for (role, prompt) in [(Role::Query, query), (Role::Document, document)] {
+            let names = role.prompt_names();
+            // All names of a role mean the same, so none may keep another text.
+            let known: Vec<_> = names.iter().filter(|name| self.prompts.contains_key(**name)).collect();
+            let names = if known.is_empty() { vec![&names[0]] } else { known };
+            self.prompts.extend(names.into_iter().map(|name| ((*name).to_owned(), prompt.to_owned())));
+        }
+        self
     }
 
     /// Whether the model has a prompt for any role, so that a text without a role is probably a mistake.

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files};
+
+/// The file that has the prompts.
+const PROMPTS: &str = "config_sentence_transformers.json";
 
 /// Files that describe the tokenizer and the model; copied as they are, when they are there.
 const COPIED: [&str; 10] = [
@@ -22,13 +25,14 @@ const COPIED: [&str; 10] = [
     "merges.txt",
     "sentencepiece.bpe.model",
     "added_tokens.json",
-    "config_sentence_transformers.json",
+    PROMPTS,
 ];
 
 /// New values of the model's tensors, f32, by their names in [`ModelDir::parameters`].
 pub type NewWeights = BTreeMap<String, Vec<f32>>;
 
-/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout.
+/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts of
+/// [`ModelDir::with_prompts`].
 ///
 /// Tensors that `weights` does not name (a pooler) are copied. `finish` may add files to the directory before it
 /// appears: it is given the folder. The directory appears whole, replacing an older one in one step, or not at all.
@@ -95,6 +99,7 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         write_json(&folder.join(name), &content)?;
     }
     mark_float32(&folder.join("config.json"))?;
+    write_prompts(base, &folder.join(PROMPTS))?;
     write_json(
         &folder.join("sentence_bert_config.json"),
         &json!({"max_seq_length": base.max_seq_length(), "do_lower_case": base.lower_cases()}),
@@ -128,13 +133,27 @@ fn module(index: usize, path: &str, class: &str) -> Value {
 
 /// The weights are written as f32 whatever the base had; transformers loads in the type that the config names.
 fn mark_float32(config: &Path) -> Result<(), ModelError> {
-    let mut object: serde_json::Map<String, Value> = json_file::read(config)?;
+    let mut object: Map<String, Value> = json_file::read(config)?;
     for name in ["torch_dtype", "dtype"] {
         if let Some(dtype) = object.get_mut(name) {
             *dtype = "float32".into();
         }
     }
     write_json(config, &Value::Object(object))
+}
+
+/// Writes the prompts where they are not those of the file, which keeps everything else that it says.
+fn write_prompts(base: &ModelDir, path: &Path) -> Result<(), ModelError> {
+    let mut config: Map<String, Value> = json_file::read_optional(path)?.unwrap_or_default();
+    let stored = config.get("prompts").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut prompts = stored.clone();
+    prompts.extend(base.prompts().iter().map(|(name, text)| (name.clone(), text.as_str().into())));
+    if prompts == stored {
+        return Ok(());
+    }
+    config.insert("prompts".into(), prompts.into());
+    config.entry("default_prompt_name").or_insert(Value::Null);
+    write_json(path, &Value::Object(config))
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {

@@ -22,7 +22,8 @@ impl Column {
     /// All of them, in file order.
     pub const ALL: [Self; 3] = [Self::Anchor, Self::Positive, Self::Negative];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Anchor => "anchor",
             Self::Positive => "positive",

@@ -81,8 +81,10 @@ impl Shard {
         Self::open_part(path, 0, 1)
     }
 
-    /// Opens a shard as one of several processes, which together check every number of it: of token ids and vectors,
-    /// nearly all of the file, each checks, and reads, its part `number` of `of`, from 0.
+    /// Opens a shard as one of several processes, which together check every number of it before the work begins: of
+    /// token ids and vectors, nearly all of the file, each checks, and reads, its part `number` of `of`, from 0.
+    /// [`tokens`](Self::tokens) and [`guide`](Self::guide) check what they read, because the other parts of this copy
+    /// have been checked by nobody.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for what is damaged in another part.
@@ -154,10 +156,23 @@ impl Shard {
         i64_at(offsets, pair) as usize..i64_at(offsets, pair + 1) as usize
     }
 
-    /// Token ids of a row.
-    pub fn tokens(&self, column: Column, row: usize) -> Vec<u32> {
+    /// Token ids of a row, each below [`ShardMeta::vocab_size`].
+    ///
+    /// # Errors
+    /// An id that is not: the file is damaged in a part that was not checked when it was opened.
+    pub fn tokens(&self, column: Column, row: usize) -> Result<Vec<u32>, TensorsError> {
         let range = self.token_range(column, row);
-        map(&self.file.bytes(&self.spans(column).input_ids)[range.start * 4..range.end * 4], u32::from_le_bytes)
+        let bytes = &self.file.bytes(&self.spans(column).input_ids)[range.start * 4..range.end * 4];
+        let ids = map(bytes, u32::from_le_bytes);
+        let vocab_size = self.meta.vocab_size;
+        match ids.iter().find(|id| **id as usize >= vocab_size) {
+            None => Ok(ids),
+            Some(id) => {
+                let name = column.name();
+                let what = format!("token id {id} in row {row} of \"{name}\", but the vocabulary has {vocab_size}");
+                Err(TensorsError::content(self.file.name(), what))
+            }
+        }
     }
 
     /// Number of tokens of a row; does not touch the tokens.
@@ -184,11 +199,18 @@ impl Shard {
     }
 
     /// The guide model's vector of a row; empty in a shard without.
-    pub fn guide(&self, column: Column, row: usize) -> Vec<f32> {
-        let Some(Guide { span, dimension }) = &self.spans(column).guide else { return Vec::new() };
+    ///
+    /// # Errors
+    /// NaN or infinity in it: the file is damaged in a part that was not checked when it was opened.
+    pub fn guide(&self, column: Column, row: usize) -> Result<Vec<f32>, TensorsError> {
+        let Some(Guide { span, dimension }) = &self.spans(column).guide else { return Ok(Vec::new()) };
         let row_bytes = dimension * 2;
         let vector = map(&self.file.bytes(span)[row * row_bytes..(row + 1) * row_bytes], f16::from_le_bytes);
-        vector.to_f32_vec()
+        if vector.iter().any(|x| !x.is_finite()) {
+            let what = format!("\"{}\" holds NaN or infinity in row {row}", column.tensor("guide"));
+            return Err(TensorsError::content(self.file.name(), what));
+        }
+        Ok(vector.to_f32_vec())
     }
 
     fn token_range(&self, column: Column, row: usize) -> Range<usize> {

@@ -48,12 +48,12 @@ fn what_is_written_reads_back() {
     let directory = tempfile::tempdir().unwrap();
     let shard = Shard::open(&write(directory.path(), 9)).unwrap();
     assert_eq!((shard.pairs(), shard.negatives(0), shard.negatives(1)), (2, 0..0, 0..2));
-    assert_eq!(shard.tokens(Column::Anchor, 0), [1, 2]);
-    assert_eq!(shard.tokens(Column::Negative, 1), [8, 9]);
+    assert_eq!(shard.tokens(Column::Anchor, 0).unwrap(), [1, 2]);
+    assert_eq!(shard.tokens(Column::Negative, 1).unwrap(), [8, 9]);
     assert_eq!((shard.length(Column::Negative, 0), shard.length(Column::Negative, 1)), (1, 2));
     assert_eq!(shard.hashes(Column::Positive, 1), Hashes { text: 4, document: 5, group: 0 });
     assert_eq!((shard.score(Column::Positive, 1), shard.guide_dimension()), (None, None));
-    assert!(shard.guide(Column::Positive, 1).is_empty());
+    assert!(shard.guide(Column::Positive, 1).unwrap().is_empty());
 }
 
 #[test]
@@ -65,10 +65,10 @@ fn scores_and_guide_vectors_read_back() {
     assert_eq!((scores(Column::Negative, 0), scores(Column::Anchor, 0)), (None, None));
     assert_eq!(shard.guide_dimension(), Some(2));
     // Length 1, to the precision of f16; large numbers do not overflow, zeros stay zeros.
-    let guide = shard.guide(Column::Positive, 0);
+    let guide = shard.guide(Column::Positive, 0).unwrap();
     assert!((guide[0] - 0.6).abs() < 5e-4 && (guide[1] - 0.8).abs() < 5e-4, "{guide:?}");
-    assert_eq!(shard.guide(Column::Anchor, 1), [0.0, -1.0]);
-    assert_eq!(shard.guide(Column::Negative, 0), [0.0, 0.0]);
+    assert_eq!(shard.guide(Column::Anchor, 1).unwrap(), [0.0, -1.0]);
+    assert_eq!(shard.guide(Column::Negative, 0).unwrap(), [0.0, 0.0]);
 }
 
 #[test]
@@ -146,9 +146,10 @@ fn read(shard: &Shard) {
         [(Column::Anchor, pair), (Column::Positive, pair)].into_iter().chain(negatives)
     };
     for (column, row) in (0..shard.pairs()).flat_map(rows) {
-        assert_eq!(shard.tokens(column, row).len(), shard.length(column, row));
-        assert_eq!(shard.guide(column, row).len(), shard.guide_dimension().unwrap_or(0));
-        assert!(shard.guide(column, row).iter().all(|x| x.is_finite()));
+        assert_eq!(shard.tokens(column, row).unwrap().len(), shard.length(column, row));
+        let guide = shard.guide(column, row).unwrap();
+        assert_eq!(guide.len(), shard.guide_dimension().unwrap_or(0));
+        assert!(guide.iter().all(|x| x.is_finite()));
         assert!(shard.score(column, row).is_none_or(f32::is_finite));
     }
 }
@@ -210,6 +211,28 @@ fn processes_read_and_check_their_parts_only() {
     let parts = [0, 1, 2, 3].map(|number| refused(Shard::open_part(&path, number, 4)));
     assert_eq!(parts, [false, false, true, false]);
     assert!(refused(Shard::open(&path)));
+    // Whoever has checked another part finds it when the row is read.
+    let shard = Shard::open_part(&path, 0, 4).unwrap();
+    let message = shard.tokens(Column::Positive, 1200).unwrap_err().to_string();
+    let expected = "token id 77 in row 1200 of \"positive\", but the vocabulary has 10";
+    assert_eq!(message, format!("{}: {expected}", path.display()));
+    assert_eq!(shard.tokens(Column::Positive, 1199).unwrap(), text);
+}
+
+#[test]
+fn a_damaged_guide_vector_is_found_when_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write_all_parts(directory.path());
+    let at = TensorFile::open(&path).unwrap().offset("positive.guide").unwrap() + 2;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[at..at + 2].copy_from_slice(&half::f16::NAN.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    assert!(Shard::open(&path).is_err());
+    // Of two processes the second has the other row.
+    let shard = Shard::open_part(&path, 1, 2).unwrap();
+    let message = shard.guide(Column::Positive, 0).unwrap_err().to_string();
+    assert!(message.ends_with("\"positive.guide\" holds NaN or infinity in row 0"), "{message}");
+    assert_eq!(shard.guide(Column::Positive, 1).unwrap(), [0.0, 1.0]);
 }
 
 /// Bytes of a mapped file that this process has touched, see proc_pid_smaps(5).

@@ -56,7 +56,7 @@ fn a_directory_of_shards_is_one_set() {
 }
 
 #[test]
-fn a_set_keeps_its_own_prompt() {
+fn a_prompt_is_trained_as_if_it_were_written_out() {
     let folder = two_sets();
     // The same texts with the prompt written out, and the model's own prompts not added.
     let written_out = folder.read("a.jsonl").replace("{\"anchor\":\"", "{\"anchor\":\"which line: ");
@@ -68,7 +68,7 @@ fn a_set_keeps_its_own_prompt() {
         prompted = prompted.arg(flag);
     }
     prompted.done();
-    let trained = |set: &str| weights(&folder, &format!("--epochs 1 {set}.safetensors b.safetensors"));
+    let trained = |set: &str| weights(&folder, &format!("--epochs 1 {set}.safetensors"));
     let prompted = trained("prompted");
     assert!(prompted == trained("written"), "weights differ");
     assert!(prompted != trained("a"), "the model's own prompt is another");

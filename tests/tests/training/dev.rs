@@ -5,16 +5,17 @@ use serde_json::Value;
 
 use crate::start::{losses, start, train, weights};
 
-const DEV: &str = "--dev-queries heldout/queries.jsonl --dev-corpus corpus.jsonl --dev-qrels heldout/qrels.tsv";
+pub(crate) const DEV: &str =
+    "--dev-queries heldout/queries.jsonl --dev-corpus corpus.jsonl --dev-qrels heldout/qrels.tsv";
 
 /// The figures of a metric in the log, with their steps.
-fn figures(log: &str, metric: &str) -> Vec<(u64, f64)> {
+pub(crate) fn figures(log: &str, metric: &str) -> Vec<(u64, f64)> {
     let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     records.filter_map(|record| Some((record["step"].as_u64()?, record.get(metric)?.as_f64()?))).collect()
 }
 
 /// What `embed` and `ir-eval` say of a model.
-fn measured(folder: &Folder, model: &str, metric: &str) -> f64 {
+pub(crate) fn measured(folder: &Folder, model: &str, metric: &str) -> f64 {
     for (role, texts, out) in [("query", "heldout/queries.jsonl", "q"), ("document", "corpus.jsonl", "c")] {
         folder.run(&format!("embed --device cpu --model {model} --role {role} {texts} -o {out}.safetensors")).done();
     }

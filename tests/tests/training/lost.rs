@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use embtune_tests::{Folder, Running, Signal};
 
-use crate::distributed::{free_port, start, start_one};
+use crate::distributed::{TRAIN, free_port, start, start_one};
 use crate::losses::scored;
 
 /// Two processes in the middle of a long training, which save every step.
@@ -130,4 +130,46 @@ fn half_a_place_is_refused() {
     ] {
         assert!(message.starts_with(expected), "{message}");
     }
+}
+
+/// Where the data of a tensor begin in a file.
+fn offset(bytes: &[u8], tensor: &str) -> usize {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    8 + length + header[tensor]["data_offsets"][0].as_u64().unwrap() as usize
+}
+
+/// Each process has checked a part of its own copy, and draws rows from all of it.
+#[test]
+fn a_damaged_copy_is_named_with_its_file() {
+    let folder = scored();
+    let whole = folder.bytes("train.safetensors");
+    // The first rows are in the part that rank 0 checks, in its copy.
+    let mut bytes = whole.clone();
+    let ids = offset(&whole, "positive.input_ids");
+    bytes[ids..ids + 400].fill(0xee);
+    folder.write("copy.safetensors", bytes);
+    // Two bytes are an infinite f16.
+    let mut bytes = whole.clone();
+    let guide = offset(&whole, "anchor.guide");
+    bytes[guide..guide + 2].copy_from_slice(&[0x00, 0x7c]);
+    folder.write("guide.safetensors", bytes);
+    for (copy, flags, expected) in
+        [("copy", "", "in row"), ("guide", "--loss gist", "\"anchor.guide\" holds NaN or infinity in row 0")]
+    {
+        let port = free_port();
+        let run = |rank: usize, shard: &str| {
+            let place = format!("RANK={rank} WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT={port}");
+            let command = format!("env {place} {TRAIN} --epochs 3 --out TUNED {flags} {shard}.safetensors");
+            folder.run(&command).start()
+        };
+        let (first, second) = (run(0, "train"), run(1, copy));
+        let ran = second.end().with_code(2).saying(&format!("mnrl-train: rank 1: {copy}.safetensors: "));
+        let ran = ran.saying(expected);
+        assert!(!ran.stderr().contains("index out of range"), "{ran}");
+        // What one has to say is said by all.
+        let _ = first.end().with_code(2).saying(&format!("{copy}.safetensors: "));
+    }
+    let message = folder.run(&format!("{TRAIN} --out TUNED copy.safetensors")).refusal();
+    assert!(message.contains("copy.safetensors: token id 4008636142, but the vocabulary has "), "{message}");
 }

@@ -67,6 +67,11 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Refuses a folder that holds checkpoints: a training that begins anew would remove them.
     ///
     /// # Errors

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::training::dev::{Evaluation, Tracker};
+use crate::training::tally::Tally;
 
 /// Version of the layout of checkpoints.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What a checkpoint holds beside tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +22,8 @@ pub(crate) struct Progress {
     pub(crate) tokens: u64,
     /// Seconds of training, without breaks.
     pub(crate) seconds: f64,
-    /// Losses of the last steps, as many as the summary takes the mean of.
-    pub(crate) losses: Vec<f64>,
+    /// Losses of the epoch so far, and how many batches had something to compare.
+    pub(crate) tally: Tally,
     /// Figures of the dev set so far.
     pub(crate) evaluations: Vec<Evaluation>,
     /// Everything that decides the result, by the name that messages give it: flags, the data, the base model.
@@ -79,6 +80,13 @@ pub(super) mod tests {
 
     use super::*;
 
+    /// With a sum of which no digit may get lost.
+    fn tally() -> Tally {
+        let mut tally = Tally::default();
+        [1.0 / 3.0, 5e-324, 1.1e300].into_iter().for_each(|loss| tally.add(loss, 3, true));
+        tally
+    }
+
     pub(in super::super) fn progress(step: u64) -> Progress {
         let settings = json!({"--learning-rate": 2e-5, "data": "xxh3:1", "--seed": 42});
         Progress {
@@ -87,7 +95,7 @@ pub(super) mod tests {
             batch: 3,
             tokens: 12_345,
             seconds: 0.1 + 0.2,
-            losses: vec![1.0 / 3.0, 5e-324, 1.797_693_134_862_315_7e308],
+            tally: tally(),
             evaluations: vec![Evaluation { step: 5, score: 0.7 }, Evaluation { step: 10, score: 2.0 / 3.0 }],
             settings: settings.as_object().unwrap().clone(),
         }
@@ -107,8 +115,8 @@ pub(super) mod tests {
             let message = Progress::from_json(&whole[..length]).unwrap_err();
             assert!(message.starts_with("not a checkpoint: metadata"), "{message}");
         }
-        let message = Progress::from_json(&whole.replace("\"version\":1", "\"version\":2")).unwrap_err();
-        assert_eq!(message, "a checkpoint of version 2, this program knows 1");
+        let message = Progress::from_json(&whole.replace("\"version\":2", "\"version\":1")).unwrap_err();
+        assert_eq!(message, "a checkpoint of version 1, this program knows 2");
         let message = Progress::from_json(&whole.replace("\"step\":7", "\"step\":-7")).unwrap_err();
         assert!(message.starts_with("not a checkpoint: metadata: invalid value"), "{message}");
     }

@@ -197,9 +197,9 @@ fn a_checkpoint_of_something_else_is_refused() {
 
     // Sealed, and still not what this program writes.
     for (key, metadata, expected) in [
-        ("embtune", "{\"version\":9}", "a checkpoint of version 9, this program knows 1"),
-        ("embtune", "{\"version\":1,\"step\":", "not a checkpoint: metadata: EOF"),
-        ("embtune", "{\"version\":1,\"step\":3}", "not a checkpoint: metadata: missing field"),
+        ("embtune", "{\"version\":9}", "a checkpoint of version 9, this program knows 2"),
+        ("embtune", "{\"version\":2,\"step\":", "not a checkpoint: metadata: EOF"),
+        ("embtune", "{\"version\":2,\"step\":3}", "not a checkpoint: metadata: missing field"),
         ("other", "{}", "not a checkpoint (no metadata)"),
     ] {
         let file = File::create(place.path().join("c/step-00000011.safetensors")).unwrap();

@@ -11,7 +11,7 @@ mod training;
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::{Common, ComputeArgs, ModelArgs};
+use embtune_cli::{Common, ModelArgs, OrtArgs};
 
 pub(crate) use data::{BatchFrom, DataArgs};
 pub(crate) use distributed::DistributedArgs;
@@ -158,7 +158,7 @@ pub(crate) struct Cli {
     pub(crate) tensorboard: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
+    pub(crate) ort: OrtArgs,
 
     #[command(flatten)]
     pub(crate) distributed: DistributedArgs,

@@ -32,12 +32,12 @@ pub(crate) struct OptimizerArgs {
     #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = parse_not_negative)]
     pub(crate) weight_decay: f64,
 
-    /// Largest norm of the gradient; a longer one is shortened to it
+    /// Largest norm of the gradient; a longer one is shortened to it. 0: no gradient is shortened
     #[arg(long, value_name = "NORM", default_value_t = 1.0, value_parser = parse_not_negative)]
     pub(crate) max_grad_norm: f64,
 
-    /// Factor on the learning rate from each layer to the one below it
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_not_negative)]
+    /// Factor on the learning rate from each layer to the one below it, at most 1
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_factor)]
     pub(crate) layer_decay: f64,
 
     /// What keeps the base model's weights: embeddings, or layers:NUM for these and the lowest NUM layers
@@ -58,6 +58,13 @@ pub(crate) struct OptimizerArgs {
     /// Mix this share of the base model into the result, against forgetting; auto takes what the dev set likes best
     #[arg(long, value_name = "SHARE|auto", conflicts_with = "lora")]
     pub(crate) merge_base: Option<MergeBase>,
+}
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.0..=1.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
 }
 
 impl OptimizerArgs {

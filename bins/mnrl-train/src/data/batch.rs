@@ -1,6 +1,6 @@
 //! The rows of a batch.
 
-use embtune_tensors::{Column, Hashes, Shard};
+use embtune_tensors::{Column, Hashes, Shard, TensorsError};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
@@ -52,7 +52,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Token ids of a row.
-    pub(crate) fn row(&self, row: usize) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// A row that is damaged.
+    pub(crate) fn row(&self, row: usize) -> Result<Vec<u32>, TensorsError> {
         let place = self.places[row];
         place.shard.tokens(place.column, place.row)
     }
@@ -70,15 +73,16 @@ impl<'a> Batch<'a> {
     /// What a loss knows of the rows.
     ///
     /// # Errors
-    /// What libtorch says.
-    pub(crate) fn targets(&self, loss: &LossArgs, device: Device) -> Result<Targets, TorchError> {
+    /// Vectors of the guide that are damaged; what libtorch says.
+    pub(crate) fn targets(&self, loss: &LossArgs, device: Device) -> anyhow::Result<Targets> {
         let (anchors, documents) = self.places.split_at(self.pairs);
         let hashes = |places: &[Place<'_>]| places.iter().map(Place::hashes).collect::<Vec<_>>();
         let score = |place: &Place<'_>| place.shard.score(place.column, place.row);
         let guide = |places: &[Place<'_>]| {
-            let vectors: Vec<f32> =
-                places.iter().flat_map(|place| place.shard.guide(place.column, place.row)).collect();
-            Ok::<_, TorchError>(Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device)?)
+            let vectors = places.iter().map(|place| place.shard.guide(place.column, place.row));
+            let vectors = vectors.collect::<Result<Vec<_>, _>>()?.concat();
+            let on_device = || Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device);
+            anyhow::Ok(on_device().map_err(TorchError::from)?)
         };
         // All of them, or the loss takes none.
         let scores: Option<Vec<f32>> = if loss.reads_scores() { documents.iter().map(score).collect() } else { None };
@@ -159,7 +163,7 @@ mod tests {
         let shards =
             shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[], Some("g"), true), (&[(2, 1)], Some("g"), true)]);
         let batch = Batch::gather(&shards, &[2, 1, 0]);
-        let rows: Vec<_> = (0..batch.lengths.len()).map(|row| batch.row(row)).collect();
+        let rows: Vec<_> = (0..batch.lengths.len()).map(|row| batch.row(row).unwrap()).collect();
         assert_eq!(rows.concat(), [20, 10, 0, 21, 11, 1, 22, 12, 13]);
         assert_eq!(batch.lengths, [1; 9]);
         assert_eq!((batch.pairs, batch.owners.as_slice()), (3, &[0, 1, 2, 0, 1, 1][..]));

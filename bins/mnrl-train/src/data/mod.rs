@@ -2,5 +2,6 @@
 
 pub(crate) mod batch;
 pub(crate) mod false_negatives;
+pub(crate) mod prompts;
 pub(crate) mod sampler;
 pub(crate) mod shards;

@@ -12,6 +12,7 @@ use embtune_tensors::{Column, Shard, matching_files};
 use tempfile::NamedTempFile;
 
 use crate::cli::{DataArgs, Supply};
+use crate::data::prompts::Prompts;
 use crate::distributed::Team;
 
 /// Mapped shards, whose pairs are numbered through.
@@ -39,7 +40,7 @@ pub(crate) struct Set {
 
 impl Shards {
     /// Opens the operands; none, or `-`, is stdin, which is spooled because a shard has to be mapped. Of token ids each
-    /// process reads only its part, here and later.
+    /// process reads, and checks, only a part here, and later the rows that it draws.
     ///
     /// # Errors
     /// A shard that is damaged or made for another model, a set without pairs, weights that are not one for each set.
@@ -74,6 +75,43 @@ impl Shards {
             all.sets.push(Set { pairs: begin..end, weight });
         }
         all
+    }
+
+    /// The prompts of all pairs.
+    ///
+    /// # Errors
+    /// Shards with different ones.
+    pub(crate) fn prompts(&self) -> anyhow::Result<Prompts> {
+        Prompts::of(&self.files)
+    }
+
+    /// Some rows of every column, by what messages call them: the shortest, one from the middle, and the longest of at
+    /// most so many tokens.
+    ///
+    /// # Errors
+    /// A row that is damaged.
+    pub(crate) fn samples(&self, most_tokens: usize) -> anyhow::Result<Vec<(String, Vec<u32>)>> {
+        let mut samples = Vec::new();
+        for column in Column::ALL {
+            let rows = |file: &Source| {
+                if column == Column::Negative { file.shard.negative_rows() } else { file.shard.pairs() }
+            };
+            let places = || self.files.iter().flat_map(|file| (0..rows(file)).map(move |row| (file, row)));
+            let length = |(file, row): &(&Source, usize)| file.shard.length(column, *row);
+            let middle = places().nth(places().count() / 2);
+            let longest = places().filter(|place| length(place) <= most_tokens).max_by_key(length);
+            for (file, row) in
+                [places().min_by_key(length), middle.filter(|place| length(place) <= most_tokens), longest]
+                    .into_iter()
+                    .flatten()
+            {
+                samples.push((
+                    format!("row {row} of \"{}\" in {}", column.name(), file.name),
+                    file.shard.tokens(column, row)?,
+                ));
+            }
+        }
+        Ok(samples)
     }
 
     /// Number of pairs.
@@ -224,6 +262,8 @@ impl Source {
         );
         let (longest, most) = (meta.query_max_length.max(meta.document_max_length), model.config().max_length());
         ensure!(longest <= most, "{name}: has texts of {longest} tokens, the model takes {most}");
+        let (ids, embeddings) = (meta.vocab_size, model.config().vocab_size());
+        ensure!(ids <= embeddings, "{name}: has token ids below {ids}, the model has {embeddings} word embeddings");
         Ok(())
     }
 }

@@ -48,6 +48,11 @@ impl Loss for Contrastive {
     fn masked(&self, targets: &Targets) -> u64 {
         if targets.scores.is_some() { 0 } else { targets.false_own_negatives() }
     }
+
+    /// A positive is drawn to its anchor whatever else there is.
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        Ok(!labelled(targets, 0..targets.pairs).is_empty())
+    }
 }
 
 impl Display for Contrastive {

@@ -57,6 +57,12 @@ impl Loss for CoSent {
         0
     }
 
+    /// Scores that differ give an order.
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        let scores = targets.scores()?;
+        Ok(scores.iter().any(|score| *score != scores[0]))
+    }
+
     fn in_chunks(&self) -> bool {
         false
     }

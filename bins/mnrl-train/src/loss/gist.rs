@@ -43,37 +43,17 @@ impl Loss for Gist {
         targets: &Targets,
         rows: Range<usize>,
     ) -> Result<Tensor, TorchError> {
-        let guide = targets
-            .guide
-            .as_ref()
-            .ok_or_else(|| TorchError::new("the loss reads guide vectors, the batch has none"))?;
-        let own = |x: &Tensor| x.f_diagonal(rows.start as i64, 0, 1);
-        let products = |direction: Direction, anchors, documents: &Tensor, factor| {
-            let positives = documents.f_narrow(0, 0, targets.pairs as i64)?;
-            let candidates = if direction == Direction::DocumentToDocument { &positives } else { documents };
-            direction.products(anchors, candidates, rows.clone(), factor)
-        };
-        let guided = |direction| products(direction, &guide.anchors, &guide.documents, 1.0);
-        let logits = |direction| products(direction, anchors, documents, 1.0 / self.temperature);
-        let log_sum = |direction, logits: &Tensor, mut excluded: Tensor| -> Result<Tensor, TorchError> {
-            let columns = logits.size()[1] as usize;
-            if let Some(others) = targets.excluded(direction, rows.clone(), columns, logits.device())? {
-                excluded = excluded.f_logical_or(&others)?;
-            }
-            Ok(logits.f_masked_fill(&excluded, f64::NEG_INFINITY)?.f_logsumexp([1], false)?)
-        };
-
-        let (guided_q2d, q2d) = (guided(Direction::QueryToDocument)?, logits(Direction::QueryToDocument)?);
-        let highest = self.highest(&own(&guided_q2d)?)?;
-        let too_close = guided_q2d.f_gt_tensor(&highest)?;
-        let _ = own(&too_close)?.f_fill_(0)?;
-        let mut log_sums = vec![log_sum(Direction::QueryToDocument, &q2d, too_close)?];
-        for &direction in &self.others {
-            let too_close = guided(direction)?.f_gt_tensor(&highest)?;
-            log_sums.push(log_sum(direction, &logits(direction)?, too_close)?);
+        let logits =
+            |direction| products(direction, anchors, documents, targets.pairs, rows.clone(), 1.0 / self.temperature);
+        let q2d = logits(Direction::QueryToDocument)?;
+        let positives = q2d.f_diagonal(rows.start as i64, 0, 1)?;
+        let mut log_sums = Vec::new();
+        for (direction, excluded) in self.excluded(targets, rows.clone())? {
+            let logits = if direction == Direction::QueryToDocument { q2d.shallow_clone() } else { logits(direction)? };
+            log_sums.push(logits.f_masked_fill(&excluded, f64::NEG_INFINITY)?.f_logsumexp([1], false)?);
         }
         let log_z = Tensor::f_stack(&log_sums, 1)?.f_logsumexp([1], false)?;
-        Ok(log_z.f_sub(&own(&q2d)?)?.f_sum(None)?.f_div_scalar(targets.pairs as f64)?)
+        Ok(log_z.f_sub(&positives)?.f_sum(None)?.f_div_scalar(targets.pairs as f64)?)
     }
 
     fn on_unit_vectors(&self) -> bool {
@@ -83,9 +63,73 @@ impl Loss for Gist {
     fn masked(&self, targets: &Targets) -> u64 {
         targets.false_negatives.count()
     }
+
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        // In parts, because the first nearly always has a candidate.
+        for start in (0..targets.pairs).step_by(COMPARED_ROWS) {
+            let rows = start..targets.pairs.min(start + COMPARED_ROWS);
+            for (direction, excluded) in self.excluded(targets, rows)? {
+                if direction == Direction::QueryToDocument {
+                    let _ = excluded.f_diagonal(start as i64, 0, 1)?.f_fill_(1)?;
+                }
+                if excluded.f_logical_not()?.f_any()?.f_int64_value(&[])? != 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Rows that [`Gist::compares`] looks at together.
+const COMPARED_ROWS: usize = 64;
+
+/// Dot products of some pairs' rows with the candidates of a direction, times a factor.
+fn products(
+    direction: Direction,
+    anchors: &Tensor,
+    documents: &Tensor,
+    pairs: usize,
+    rows: Range<usize>,
+    factor: f64,
+) -> Result<Tensor, TorchError> {
+    let positives = documents.f_narrow(0, 0, pairs as i64)?;
+    let candidates = if direction == Direction::DocumentToDocument { &positives } else { documents };
+    direction.products(anchors, candidates, rows, factor)
 }
 
 impl Gist {
+    /// What is no candidate of some pairs' rows in each direction, q2d first: bool `[rows, candidates]`. It is what the
+    /// guide finds too close, and what [`Targets::excluded`] says.
+    fn excluded(&self, targets: &Targets, rows: Range<usize>) -> Result<Vec<(Direction, Tensor)>, TorchError> {
+        let guide = targets
+            .guide
+            .as_ref()
+            .ok_or_else(|| TorchError::new("the loss reads guide vectors, the batch has none"))?;
+        let own = |x: &Tensor| x.f_diagonal(rows.start as i64, 0, 1);
+        let guided =
+            |direction| products(direction, &guide.anchors, &guide.documents, targets.pairs, rows.clone(), 1.0);
+        let q2d = guided(Direction::QueryToDocument)?;
+        let highest = self.highest(&own(&q2d)?)?;
+        let excluded = |direction, guided: Tensor| {
+            let too_close = guided.f_gt_tensor(&highest)?;
+            if direction == Direction::QueryToDocument {
+                let _ = own(&too_close)?.f_fill_(0)?;
+            }
+            let columns = guided.size()[1] as usize;
+            let excluded = match targets.excluded(direction, rows.clone(), columns, guided.device())? {
+                Some(others) => too_close.f_logical_or(&others)?,
+                None => too_close,
+            };
+            Ok::<_, TorchError>((direction, excluded))
+        };
+        let mut all = vec![excluded(Direction::QueryToDocument, q2d)?];
+        for &direction in &self.others {
+            all.push(excluded(direction, guided(direction)?)?);
+        }
+        Ok(all)
+    }
+
     /// The highest guide cosine of a negative, `[rows, 1]`, given those of the positives, `[rows]`.
     fn highest(&self, positives: &Tensor) -> Result<Tensor, TorchError> {
         let highest = match self.strategy {

@@ -48,6 +48,10 @@ impl Loss for MarginMse {
     fn masked(&self, _: &Targets) -> u64 {
         0
     }
+
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        Ok(targets.own_negatives(0..targets.pairs).next().is_some())
+    }
 }
 
 impl Display for MarginMse {

@@ -97,6 +97,13 @@ impl Loss for Mnrl {
     fn masked(&self, targets: &Targets) -> u64 {
         targets.false_negatives.count()
     }
+
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        let of_documents = |direction| matches!(direction, Direction::QueryToDocument | Direction::DocumentToDocument);
+        let columns = |direction| if of_documents(direction) { targets.owners.len() } else { targets.pairs };
+        let mut directions = self.others.iter().copied().chain([Direction::QueryToDocument]);
+        Ok(directions.any(|direction| targets.has_negative(direction, columns(direction))))
+    }
 }
 
 impl Display for Mnrl {

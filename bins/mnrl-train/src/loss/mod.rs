@@ -59,6 +59,12 @@ pub(crate) trait Loss: Display {
     /// Number of negatives of the batch that do not count because they are false ones.
     fn masked(&self, targets: &Targets) -> u64;
 
+    /// Whether there is anything in the batch to compare: in one where there is not, the loss is 0 whatever the vectors.
+    ///
+    /// # Errors
+    /// What libtorch says; targets that lack what the loss reads.
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError>;
+
     /// Whether the loss is a sum over pairs; one that is not is asked for all pairs at once.
     fn in_chunks(&self) -> bool {
         true

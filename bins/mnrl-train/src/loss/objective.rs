@@ -85,6 +85,14 @@ impl Objective {
         self.loss.masked(targets)
     }
 
+    /// Whether there is anything in the batch to compare.
+    ///
+    /// # Errors
+    /// What libtorch says; targets that lack what the loss reads.
+    pub(crate) fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        self.loss.compares(targets)
+    }
+
     /// The vectors as the loss is to see them at a size, `[rows, size]`.
     fn shape(&self, x: &Tensor, size: i64) -> Result<Tensor, TorchError> {
         let cut = x.f_narrow(1, 0, size)?;

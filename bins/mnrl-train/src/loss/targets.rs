@@ -84,13 +84,28 @@ impl Targets {
         columns: usize,
         device: Device,
     ) -> Result<Option<Tensor>, TorchError> {
+        let (marks, any) = self.marks(direction, rows, columns);
+        if any { to_mask(&marks, columns, device).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether any row has a candidate beside its own positive.
+    pub(crate) fn has_negative(&self, direction: Direction, columns: usize) -> bool {
+        (0..self.pairs).any(|row| {
+            let (mut marks, _) = self.marks(direction, row..row + 1, columns);
+            marks[row] = true;
+            marks.contains(&false)
+        })
+    }
+
+    /// What [`excluded`](Self::excluded) has, and whether that is anything.
+    fn marks(&self, direction: Direction, rows: Range<usize>, columns: usize) -> (Vec<bool>, bool) {
         let mut marks = vec![false; rows.len() * columns];
         if !direction.has_positive() {
             let own = self.own(rows.clone()).filter(|(_, document)| *document < columns);
             own.for_each(|(pair, document)| marks[(pair - rows.start) * columns + document] = true);
         }
         let any = self.false_negatives.mark(direction, rows, columns, &mut marks);
-        if direction.has_positive() && !any { Ok(None) } else { to_mask(&marks, columns, device).map(Some) }
+        (marks, any || !direction.has_positive())
     }
 }
 

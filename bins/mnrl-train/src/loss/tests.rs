@@ -90,3 +90,46 @@ fn a_single_pair_has_nothing_to_be_compared_with() {
         assert!(largest(&anchors) < 1e-6 && largest(&documents) < 1e-6, "{flags}: {anchors:?} {documents:?}");
     }
 }
+
+/// Which batches have anything to compare, by the texts of anchors and documents and the owners of these.
+#[test]
+fn a_batch_without_anything_to_compare_is_known() {
+    let single = || targets(&[1], &[2], &[0]);
+    let masked = || targets(&[1, 2, 3], &[7, 7, 7], &[0, 1, 2]);
+    let with_negative = || targets(&[1], &[2, 9], &[0, 0]);
+    let with_masked_negative = || targets(&[1], &[2, 2], &[0, 0]);
+    let compares = |flags: &str, targets: &Targets| objective(flags).compares(targets).unwrap();
+    for flags in IN_BATCH.into_iter().chain(["--loss mnrl", "--directions q2d,d2q --partition per-direction"]) {
+        assert!(!compares(flags, &single()) && !compares(flags, &masked()), "{flags}");
+        assert!(!compares(flags, &with_masked_negative()), "{flags}");
+        assert!(compares(flags, &targets(&[1, 2], &[3, 4], &[0, 1])), "{flags}");
+        // Two of three answer each other, the third is a negative of both.
+        assert!(compares(flags, &targets(&[1, 2, 3], &[7, 7, 8], &[0, 1, 2])), "{flags}");
+        assert!(flags.contains("gist") || compares(flags, &with_negative()), "{flags}");
+    }
+    for flags in ["--loss triplet", "--loss margin-mse"] {
+        assert!(!compares(flags, &single()) && !compares(flags, &masked()), "{flags}");
+        assert!(compares(flags, &with_negative()), "{flags}");
+    }
+    assert!(!compares("--loss triplet", &with_masked_negative()));
+    assert!(compares("--loss contrastive", &single()), "a positive is drawn to its anchor");
+    let mut equal = masked();
+    equal.scores = Some(vec![0.5; 3]);
+    assert!(compares("--loss cosent", &masked()) && !compares("--loss cosent", &equal));
+}
+
+/// What the guide finds too close is no negative, and where nothing else is there, there is nothing to compare.
+#[test]
+fn a_guide_may_leave_nothing_to_compare() {
+    let objective = objective("--loss gist");
+    let mut targets = targets(&[1, 2], &[3, 4], &[0, 1]);
+    let same = Tensor::from_slice2(&[[1.0_f32, 0.0], [1.0, 0.0]]);
+    let other = Tensor::from_slice2(&[[1.0_f32, 0.0], [0.0, 1.0]]);
+    // The other document is closer than the positive for one of the anchors, and farther for none.
+    targets.guide = Some(Guide::new(&other, &Tensor::from_slice2(&[[0.0_f32, 1.0], [1.0, 0.0]])).unwrap());
+    let (loss, ..) = backward(&objective, &vectors(2, 0.0), &vectors(2, 9.0), &targets);
+    assert_eq!(loss > 1e-6, objective.compares(&targets).unwrap(), "{loss}");
+    targets.guide = Some(Guide::new(&same, &other).unwrap());
+    let (loss, ..) = backward(&objective, &vectors(2, 0.0), &vectors(2, 9.0), &targets);
+    assert_eq!(loss > 1e-6, objective.compares(&targets).unwrap(), "{loss}");
+}

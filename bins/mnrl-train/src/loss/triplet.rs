@@ -57,6 +57,10 @@ impl Loss for Triplet {
     fn masked(&self, targets: &Targets) -> u64 {
         targets.false_own_negatives()
     }
+
+    fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
+        Ok(targets.true_negatives(0..targets.pairs).next().is_some())
+    }
 }
 
 impl Display for Triplet {

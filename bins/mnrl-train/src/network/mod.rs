@@ -11,7 +11,7 @@ mod post_norm;
 mod relative_attention;
 
 use embtune_model::{Architecture, BertConfig, EncoderConfig, ModelDir};
-use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Dropout, TorchError};
 
 use crate::weights::lora::Lora;
@@ -99,6 +99,19 @@ impl Network {
     /// - output: `[rows, dimension]`, f32
     pub(crate) fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError> {
         self.head.forward(&self.encoder.forward(packed, pass)?, packed)
+    }
+
+    /// Vectors of rows of token ids, f32 `[rows, dimension]`, without gradients.
+    pub(crate) fn encode(
+        &self,
+        rows: &[Vec<u32>],
+        config: &BertConfig,
+        pass: Pass,
+        device: Device,
+    ) -> Result<Tensor, TorchError> {
+        let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
+        let packed = Packed::new(&rows, config, device)?;
+        no_grad(|| self.forward(&packed, pass))
     }
 }
 

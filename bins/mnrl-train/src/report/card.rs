@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use embtune_model::ModelDir;
+use embtune_model::{ModelDir, Role};
+use serde_json::json;
 
 use crate::cli::Cli;
 use crate::data::shards::Shards;
@@ -29,8 +30,14 @@ pub(crate) fn card(
         (
             "optimizer",
             format!(
-                "AdamW, learning rate {}, {:?} schedule, weight decay {}, gradient norm at most {}",
-                optimizer.learning_rate, optimizer.schedule, optimizer.weight_decay, optimizer.max_grad_norm
+                "AdamW, learning rate {}, {:?} schedule, weight decay {}, {}",
+                optimizer.learning_rate,
+                optimizer.schedule,
+                optimizer.weight_decay,
+                match optimizer.max_grad_norm {
+                    0.0 => "gradient not clipped".to_owned(),
+                    norm => format!("gradient norm at most {norm}"),
+                }
             ),
         ),
         (
@@ -47,7 +54,7 @@ pub(crate) fn card(
     option("frozen", optimizer.freeze.map(|freeze| freeze.to_string()));
     option("moving average of the weights", optimizer.ema.map(|decay| format!("decay {decay}")));
     option("share of the base model", optimizer.merge_base.map(|_| outcome.base_share.to_string()));
-    option("final loss", Some(format!("{:.4}", course.recent_loss())));
+    option("final loss", Some(course.tally.shown_loss()));
     option("dev set", outcome.score.map(|score| score.to_string()));
     option("time", Some(format!("{:.0} s", course.seconds)));
     let mut table = String::from("| | |\n|---|---|\n");
@@ -67,11 +74,34 @@ tags: [sentence-transformers, feature-extraction, embtune]
 Fine-tuned from `{model}` with embtune {version} (mnrl-train).
 
 {table}
+## Use
+
+It was trained with these prompts before its texts, and has to be used with them:
+
+```json
+{prompts}
+```
+
+They are in `config_sentence_transformers.json`, from where `embed --role query`, `embed --role document` and
+sentence-transformers 5 and later take them:
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer({directory})
+queries = model.encode_query([\"...\"])
+documents = model.encode_document([\"...\"])
+```
+
+Earlier versions take them by name: `model.encode(queries, prompt_name=\"query\")`.
+
 Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tokens, as in the base model.
 ",
         name = cli.out.file_name().unwrap_or_default().to_string_lossy(),
         model = cli.model.model,
         version = env!("CARGO_PKG_VERSION"),
+        prompts = json!({"query": base.prompt(Some(Role::Query)), "document": base.prompt(Some(Role::Document))}),
+        directory = json!(cli.out.display().to_string()),
         dim = base.dimension(),
         pooling = base.pooling(),
         length = base.max_seq_length(),

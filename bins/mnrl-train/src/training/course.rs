@@ -1,7 +1,5 @@
 //! Where a training stands: what a checkpoint saves and brings back.
 
-use std::collections::VecDeque;
-
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{generator_state, set_generator_state};
 use serde_json::{Map, Value};
@@ -11,6 +9,7 @@ use crate::cli::Cli;
 use crate::distributed::Team;
 use crate::training::dev::Tracker;
 use crate::training::learner::Learner;
+use crate::training::tally::Tally;
 
 /// Where a training stands.
 pub(crate) struct Course {
@@ -23,25 +22,21 @@ pub(crate) struct Course {
     pub(crate) tokens: u64,
     /// Without breaks.
     pub(crate) seconds: f64,
-    /// Of the last tenth of the steps.
-    losses: VecDeque<f64>,
-    /// How many these may be.
-    window: usize,
+    pub(crate) tally: Tally,
     pub(crate) tracker: Tracker,
     settings: Map<String, Value>,
 }
 
 impl Course {
-    /// The beginning of a training of `total` steps.
-    pub(crate) fn new(cli: &Cli, total: u64, settings: Map<String, Value>) -> Self {
+    /// The beginning of a training.
+    pub(crate) fn new(cli: &Cli, settings: Map<String, Value>) -> Self {
         Self {
             step: 0,
             epoch: 0,
             batch: 0,
             tokens: 0,
             seconds: 0.0,
-            losses: VecDeque::new(),
-            window: total.div_ceil(10) as usize,
+            tally: Tally::default(),
             tracker: Tracker::new(cli.dev.patience, Vec::new()),
             settings,
         }
@@ -65,7 +60,7 @@ impl Course {
         let Some(progress) = progress else { return Ok(()) };
         (self.step, self.epoch, self.batch) = (progress.step, progress.epoch, progress.batch as usize);
         (self.tokens, self.seconds) = (progress.tokens, progress.seconds);
-        self.losses = progress.losses.into();
+        self.tally = progress.tally;
         self.tracker = Tracker::new(cli.dev.patience, progress.evaluations);
         learner.optimizer.steps = progress.step;
         if !team.is_main() {
@@ -98,7 +93,7 @@ impl Course {
             batch: self.batch as u64,
             tokens: self.tokens,
             seconds: self.seconds,
-            losses: self.losses.iter().copied().collect(),
+            tally: self.tally,
             evaluations: self.tracker.history().to_vec(),
             settings: self.settings.clone(),
         };
@@ -110,19 +105,6 @@ impl Course {
             tensors.push(("generator", &generator));
         }
         save(&progress, &tensors)
-    }
-
-    /// Counts a step's loss.
-    pub(crate) fn push_loss(&mut self, loss: f64) {
-        self.losses.push_back(loss);
-        if self.losses.len() > self.window {
-            self.losses.pop_front();
-        }
-    }
-
-    /// Mean over the last tenth of the steps.
-    pub(crate) fn recent_loss(&self) -> f64 {
-        self.losses.iter().sum::<f64>() / self.losses.len().max(1) as f64
     }
 }
 

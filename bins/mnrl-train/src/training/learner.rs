@@ -1,14 +1,14 @@
 //! The model that learns: gradients of batches, updates, and vectors of texts.
 
-use embtune_model::{BertConfig, ModelDir, NewWeights};
+use embtune_model::{Architecture, BertConfig, ModelDir, NewWeights};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{AdamW, Overlap, TorchError, clip, seed};
 
 use crate::cli::Cli;
 use crate::data::batch::Batch;
 use crate::distributed::{Split, Team};
-use crate::loss::Objective;
-use crate::network::{Network, Packed, Pass, Row};
+use crate::loss::{Objective, Targets};
+use crate::network::{Network, Pass, Row};
 use crate::training::grad_cache::{Budget, GradCache};
 use crate::training::keys::{batch_key, row_key};
 use crate::weights::groups::{self, specs};
@@ -36,6 +36,8 @@ pub(crate) struct Learner<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BatchLoss {
     pub(crate) loss: f64,
+    /// Whether there was anything to compare; where there was not, the loss is 0 whatever the weights.
+    pub(crate) compares: bool,
     /// Pairs of anchor and document that did not count as negatives.
     pub(crate) masked: u64,
     /// Pairs whose vectors hold NaN or infinity, or all when only the loss does: numbers inside the batch.
@@ -59,12 +61,11 @@ impl<'a> Learner<'a> {
             seed: cli.training.seed,
         };
         let parameters = Parameters::load(specs(model, options)?, &model.weights()?, device)?;
-        let dropout = |of_model: f64| cli.training.dropout.unwrap_or(of_model);
-        let pass = Pass {
-            kind: cli.engine.precision.kind(),
-            hidden_dropout: dropout(config.hidden_dropout_prob),
-            attention_dropout: dropout(config.attention_probs_dropout_prob),
+        let [hidden_dropout, attention_dropout] = match cli.training.dropout {
+            Some(share) => [share; 2],
+            None => dropout_of(model, config)?,
         };
+        let pass = Pass { kind: cli.engine.precision.kind(), hidden_dropout, attention_dropout };
         let network = Network::new(model, config, &parameters, optimizer.lora.as_ref())?;
         let learner = Self {
             network,
@@ -89,7 +90,7 @@ impl<'a> Learner<'a> {
     /// numbered through, for their dropout. Behind the last batch of a step follows [`share_gradient`](Self::share_gradient).
     ///
     /// # Errors
-    /// What libtorch says; another process that is gone or hangs.
+    /// What libtorch says; a row that is damaged; another process that is gone or hangs.
     pub(crate) fn accumulate(
         &mut self,
         batch: &Batch<'_>,
@@ -100,7 +101,7 @@ impl<'a> Learner<'a> {
         let split = Split::new(&batch.lengths, self.team.size());
         let own = split.rows(self.team.rank());
         let key = batch_key(self.cli.training.seed, number);
-        let tokens: Vec<_> = own.iter().map(|row| batch.row(*row)).collect();
+        let tokens = own.iter().map(|row| batch.row(*row)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<_> =
             own.iter().zip(&tokens).map(|(row, tokens)| Row { tokens, key: row_key(key, *row) }).collect();
         let cache = GradCache {
@@ -123,15 +124,25 @@ impl<'a> Learner<'a> {
     ///
     /// # Shapes
     /// - `vectors`, output: `[rows, dimension]`, f32
-    fn loss(&self, batch: &Batch<'_>, vectors: &Tensor) -> Result<(BatchLoss, Tensor), TorchError> {
+    fn loss(&self, batch: &Batch<'_>, vectors: &Tensor) -> anyhow::Result<(BatchLoss, Tensor)> {
         let targets = batch.targets(&self.cli.loss, self.device)?;
+        Ok(self.loss_of(&targets, batch, vectors)?)
+    }
+
+    fn loss_of(
+        &self,
+        targets: &Targets,
+        batch: &Batch<'_>,
+        vectors: &Tensor,
+    ) -> Result<(BatchLoss, Tensor), TorchError> {
         let leaf = vectors.f_set_requires_grad(true)?;
         let pairs = batch.pairs as i64;
         let anchors = leaf.f_narrow(0, 0, pairs)?;
         let documents = leaf.f_narrow(0, pairs, leaf.size()[0] - pairs)?;
-        let loss = self.objective.backward(&anchors, &documents, &targets)?.f_double_value(&[])?;
+        let loss = self.objective.backward(&anchors, &documents, targets)?.f_double_value(&[])?;
         let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(&leaf, batch)? };
-        Ok((BatchLoss { loss, masked: self.objective.masked(&targets), broken }, leaf.f_grad()?))
+        let (masked, compares) = (self.objective.masked(targets), self.objective.compares(targets)?);
+        Ok((BatchLoss { loss, compares, masked, broken }, leaf.f_grad()?))
     }
 
     /// The vectors of no rows.
@@ -154,7 +165,8 @@ impl<'a> Learner<'a> {
 
     /// The norm of the gradient so far, and what it is to be divided by.
     pub(crate) fn clip(&self) -> Result<(f64, Tensor), TorchError> {
-        let (norm, divisor) = clip(&self.parameters.grads, self.cli.optimizer.max_grad_norm)?;
+        let longest = Some(self.cli.optimizer.max_grad_norm).filter(|norm| *norm > 0.0);
+        let (norm, divisor) = clip(&self.parameters.grads, longest.unwrap_or(f64::INFINITY))?;
         Ok((norm.f_double_value(&[])?, divisor))
     }
 
@@ -170,15 +182,29 @@ impl<'a> Learner<'a> {
 
     /// Vectors of rows of token ids, without dropout: f32 `[rows, dimension]`, on the learner's device.
     pub(crate) fn encode(&self, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
-        let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        let packed = Packed::new(&rows, self.config, self.device)?;
-        no_grad(|| self.network.forward(&packed, self.pass.without_dropout()))
+        self.encode_as(self.kind(), rows)
+    }
+
+    /// The same, computed in another type than that of the training.
+    pub(crate) fn encode_as(&self, kind: Kind, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
+        let pass = Pass { kind, ..self.pass.without_dropout() };
+        self.network.encode(rows, self.config, pass, self.device)
+    }
+
+    /// The type that the network computes in.
+    pub(crate) fn kind(&self) -> Kind {
+        self.pass.kind
     }
 
     /// What is trained as the base model has it, on the learner's device.
     pub(crate) fn base_values(&self) -> anyhow::Result<Tensor> {
         let base = self.parameters.base(&self.model.weights()?)?;
         Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
+    }
+
+    /// Whether what is in training is what the base model has.
+    pub(crate) fn is_base(&self) -> anyhow::Result<bool> {
+        self.parameters.is_base(&self.model.weights()?)
     }
 
     /// The values that would be saved now, in the place where they are: the average if there is one.
@@ -203,7 +229,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Puts values in the place of those in training.
-    pub(crate) fn set_values(&mut self, values: &Tensor) -> Result<(), TorchError> {
+    fn set_values(&mut self, values: &Tensor) -> Result<(), TorchError> {
         // Under no_grad, or the copy would be part of the leaves' graph.
         no_grad(|| self.parameters.values.f_copy_(values)).map(|_| ()).map_err(TorchError::from)
     }
@@ -212,6 +238,26 @@ impl<'a> Learner<'a> {
     pub(crate) fn weights(&self) -> Result<NewWeights, TorchError> {
         self.parameters.to_weights()
     }
+}
+
+/// The model's own dropout, on hidden states and on attention.
+///
+/// # Errors
+/// What is no share of a whole.
+fn dropout_of(model: &ModelDir, config: &BertConfig) -> anyhow::Result<[f64; 2]> {
+    let keys = match config.architecture {
+        Architecture::DistilBert => ["dropout", "attention_dropout"],
+        _ => ["hidden_dropout_prob", "attention_probs_dropout_prob"],
+    };
+    let shares = [config.hidden_dropout_prob, config.attention_probs_dropout_prob];
+    for (key, share) in keys.into_iter().zip(shares) {
+        anyhow::ensure!(
+            (0.0..1.0).contains(&share),
+            "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: --dropout takes the place of what the model says",
+            model.root().join("config.json").display()
+        );
+    }
+    Ok(shares)
 }
 
 /// Some rows of a gradient, times `share`.

@@ -8,4 +8,5 @@ pub(crate) mod learner;
 pub(crate) mod memory;
 pub(crate) mod schedule;
 pub(crate) mod settings;
+pub(crate) mod tally;
 pub(crate) mod trainer;

@@ -14,9 +14,12 @@ pub(crate) fn settings(
     shards: &Shards,
 ) -> anyhow::Result<Map<String, Value>> {
     let Cli { training, optimizer, engine, dev, .. } = cli;
+    let prompts = shards.prompts()?;
     let debug = |value: &dyn std::fmt::Debug| Value::from(format!("{value:?}"));
     let settings = json!({
         "base model": base_model,
+        "the prompt of queries": prompts.query,
+        "the prompt of documents": prompts.document,
         "training data": shards.fingerprint(),
         "--weights": cli.data.weights,
         "--batch-from": debug(&cli.data.batch_from),

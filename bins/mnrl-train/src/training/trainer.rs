@@ -72,8 +72,12 @@ impl Trainer<'_> {
                 return Ok(());
             }
             if course.batch >= batches.len() {
+                if course.epoch == 0 && course.tally.compared == 0 && self.lead.is_some() {
+                    self.session.warn(self.cli.loss.nothing_compared());
+                }
                 course.epoch += 1;
                 course.batch = 0;
+                course.tally.begin_epoch();
                 batches = self.sampler.epoch(course.epoch);
             }
             let end = batches.len().min(course.batch + self.cli.training.gradient_accumulation as usize);
@@ -82,7 +86,7 @@ impl Trainer<'_> {
             self.step(course, group, epoch)?;
             course.batch = end;
             show(1);
-            progress.iter().for_each(|progress| progress.message(format!("loss {:.4}", course.recent_loss())));
+            progress.iter().for_each(|progress| progress.message(format!("loss {}", course.tally.shown_loss())));
         }
     }
 
@@ -99,6 +103,7 @@ impl Trainer<'_> {
             let share = 1.0 / group.len() as f64;
             let found = self.learner.accumulate(&batch, number, share, place + 1 == group.len())?;
             self.check_finite(&found, step, pairs)?;
+            course.tally.add(found.loss, pairs.len(), found.compares);
             loss += found.loss * share;
             masked += found.masked;
             tokens += batch.tokens();
@@ -113,7 +118,6 @@ impl Trainer<'_> {
         course.step = step;
         course.tokens += tokens;
         course.seconds += seconds;
-        course.push_loss(loss);
         let Some(lead) = &mut self.lead else { return Ok(()) };
         lead.metrics.step(&Step {
             step,

@@ -64,24 +64,22 @@ pub(crate) fn specs(model: &ModelDir, options: Options<'_>) -> anyhow::Result<Ve
         }
     };
     let parameters = model.parameters();
+    let group = |name: &str| {
+        let depth = depth(name, layers);
+        (depth >= frozen_depth).then(|| Group {
+            rate: options.layer_decay.powi((layers.saturating_sub(depth)) as i32),
+            weight_decay: if decays(name) { options.weight_decay } else { 0.0 },
+        })
+    };
     let mut specs: Vec<Spec> = Vec::new();
     for parameter in &parameters {
-        let depth = depth(&parameter.name, layers);
         // Under LoRA only its own matrices are trained.
-        let training = (depth >= frozen_depth && options.lora.is_none()).then(|| Group {
-            rate: options.layer_decay.powi((layers.saturating_sub(depth)) as i32),
-            weight_decay: if decays(&parameter.name) { options.weight_decay } else { 0.0 },
-        });
+        let training = group(&parameter.name).filter(|_| options.lora.is_none());
         specs.push(Spec { name: parameter.name.clone(), shape: parameter.shape.clone(), training, initial: None });
     }
     if let Some(lora) = options.lora {
-        let group = Group { rate: 1.0, weight_decay: options.weight_decay };
-        specs.extend(lora.specs(&parameters, group, options.seed)?.into_iter().map(|mut spec| {
-            if depth(&spec.name, layers) < frozen_depth {
-                spec.training = None;
-            }
-            spec
-        }));
+        let specs_of_lora = lora.specs(&parameters, options.seed)?.into_iter();
+        specs.extend(specs_of_lora.map(|spec| Spec { training: group(&spec.name), ..spec }));
     }
     specs.sort_by_key(|spec| spec.shape.len() < 2);
     Ok(specs)
@@ -142,6 +140,21 @@ mod tests {
                 None => layers,
             };
             assert_eq!(group.unwrap().rate, 0.5_f64.powi(below_the_last), "{name}");
+        }
+    }
+
+    #[test]
+    fn lora_s_matrices_have_the_rates_of_their_layers() {
+        let lora: Lora = "r=2".parse().unwrap();
+        let options = Options { layer_decay: 0.5, freeze: Some(Freeze::Layers(1)), lora: Some(&lora), ..PLAIN };
+        let groups = groups(options);
+        assert!(groups.iter().all(|(name, group)| Lora::begins_as_zero(name).is_some() || group.is_none()));
+        let trained: Vec<_> = groups.iter().filter_map(|(name, group)| Some((name, (*group)?))).collect();
+        assert!(trained.len() >= 4 && trained.iter().all(|(name, _)| !name.starts_with("encoder.layer.0.")));
+        let last = trained.iter().map(|(name, _)| depth(name, 0)).max().unwrap();
+        for (name, group) in trained {
+            let rate = 0.5_f64.powi((last - depth(name, 0)) as i32);
+            assert_eq!(group, Group { rate, weight_decay: 0.1 }, "{name}");
         }
     }
 

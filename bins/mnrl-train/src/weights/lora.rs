@@ -13,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::weights::parameters::{Group, Spec};
+use crate::weights::parameters::Spec;
 
 /// `--lora r=16,alpha=32,targets=query,value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,13 @@ pub(crate) struct Lora {
     /// Names of linear layers, or their ends.
     pub(crate) targets: Vec<String>,
 }
+
+/// Largest r and alpha: more than any layer has rows.
+const LARGEST: usize = 1 << 20;
+
+/// Ends of the names of A and B.
+const A: &str = ".lora_A.weight";
+const B: &str = ".lora_B.weight";
 
 impl Display for Lora {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -39,9 +46,12 @@ impl FromStr for Lora {
         let (mut rank, mut alpha, mut targets) = (None, None, Vec::new());
         for part in text.split(',') {
             let number = |text: &str| {
-                text.parse::<usize>().ok().filter(|n| *n > 0).ok_or(format!("\"{text}\" is not a number above 0"))
+                let number = text.parse::<usize>().ok().filter(|n| (1..=LARGEST).contains(n));
+                number.ok_or(format!("\"{text}\" is not a number from 1 to {LARGEST}"))
             };
             match part.split_once('=') {
+                Some(("r", _)) if rank.is_some() => return Err("r is given twice".into()),
+                Some(("alpha", _)) if alpha.is_some() => return Err("alpha is given twice".into()),
                 Some(("r", value)) => rank = Some(number(value)?),
                 Some(("alpha", value)) => alpha = Some(number(value)?),
                 Some(("targets", value)) => targets.push(value.to_owned()),
@@ -72,11 +82,16 @@ impl Lora {
 
     /// Names of A and B of a layer.
     pub(crate) fn names(stem: &str) -> [String; 2] {
-        [format!("{stem}.lora_A.weight"), format!("{stem}.lora_B.weight")]
+        [format!("{stem}{A}"), format!("{stem}{B}")]
     }
 
-    /// A and B of every target: A uniform in ±1/√in, as `kaiming_uniform_` with `a = √5` has it, B of 0.
-    pub(crate) fn specs(&self, parameters: &[Parameter], group: Group, seed: u64) -> anyhow::Result<Vec<Spec>> {
+    /// Of a parameter of LoRA, whether it begins as 0, and the change with it: B does, A does not.
+    pub(crate) fn begins_as_zero(name: &str) -> Option<bool> {
+        (name.ends_with(A) || name.ends_with(B)).then(|| name.ends_with(B))
+    }
+
+    /// A and B of every target, in no group yet: A uniform in ±1/√in, as `kaiming_uniform_` with `a = √5` has it, B of 0.
+    pub(crate) fn specs(&self, parameters: &[Parameter], seed: u64) -> anyhow::Result<Vec<Spec>> {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let mut specs = Vec::new();
         for (stem, [output, input]) in self.layers(parameters) {
@@ -86,7 +101,7 @@ impl Lora {
             let shapes = [[self.rank, input], [output, self.rank]];
             for ((name, shape), initial) in Self::names(stem).into_iter().zip(shapes).zip(initial) {
                 let (shape, initial) = (shape.to_vec(), Some(initial));
-                specs.push(Spec { name, shape, training: Some(group), initial });
+                specs.push(Spec { name, shape, training: None, initial });
             }
         }
         for target in &self.targets {
@@ -182,7 +197,7 @@ mod tests {
         assert!(lora.adapts("encoder.layer.0.attention.self.query"));
         assert!(lora.adapts("encoder.layer.1.attention.output.dense"));
         assert!(!lora.adapts("encoder.layer.1.output.dense"), "another layer's end");
-        for bad in ["", "r=0", "alpha=3", "r=4,query", "r=4,what=1"] {
+        for bad in ["", "r=0", "alpha=3", "r=4,query", "r=4,what=1", "r=4,r=4", "r=4,alpha=1,alpha=2", "r=9999999999"] {
             assert!(bad.parse::<Lora>().is_err(), "{bad}");
         }
     }

@@ -48,25 +48,32 @@ impl Display for DevScores {
 
 /// What was chosen to be saved.
 pub(crate) struct Outcome {
+    /// In place of those in training, f32 `[n]`.
+    pub(crate) values: Tensor,
     pub(crate) score: Option<DevScores>,
     /// Steps that the saved weights were trained for.
     pub(crate) step: u64,
     /// The base model's share in them.
     pub(crate) base_share: f64,
+    /// Whether the training has changed any weight, of which the dev set may have chosen none.
+    pub(crate) has_moved: bool,
 }
 
-/// Puts what is to be saved in place of the values in training.
+/// Chooses what is to be saved.
 ///
 /// # Errors
 /// What an evaluation says.
-pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Result<Outcome> {
+pub(crate) fn choose(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::Result<Outcome> {
     let mut values = trainer.learner.result();
+    let has_moved = !trainer.learner.is_base()?;
     let best = course.tracker.best();
     let step = best.map_or(course.step, |best| best.step);
     if let Some(lead) = &trainer.lead
         && best.is_some()
         && step != course.step
     {
+        // What is in training stays as it is: it may yet have to be kept.
+        values = values.copy();
         lead.checkpoints.restore_best(step, &values)?;
     }
     let base_score = course.tracker.history().first().map(|first| first.score);
@@ -91,10 +98,9 @@ pub(crate) fn merge_base(trainer: &mut Trainer<'_>, course: &Course) -> anyhow::
             (base_share, values, result) = (share, mixed, score);
         }
     }
-    trainer.learner.set_values(&values)?;
     let metric = trainer.cli.dev.metric;
     let score = base_score.zip(result).map(|(base, result)| DevScores { metric, base, result });
-    Ok(Outcome { score, step, base_share })
+    Ok(Outcome { values, score, step, base_share, has_moved })
 }
 
 /// `(1 − share) · values + share · base`.

@@ -10,6 +10,8 @@ use embtune_model::{NewWeights, Weights};
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{Segment, TorchError, leaf};
 
+use crate::weights::lora::Lora;
+
 /// A parameter as it comes into the buffers.
 pub(crate) struct Spec {
     pub(crate) name: String,
@@ -160,6 +162,22 @@ impl Parameters {
             base.narrow(0, entry.offset, entry.length).copy_(&base_values(weights, &entry.name)?);
         }
         Ok(base)
+    }
+
+    /// Whether the values in training are the base model's, or of LoRA's changes that there are none.
+    pub(crate) fn is_base(&self, weights: &Weights) -> anyhow::Result<bool> {
+        for entry in self.entries.iter().filter(|entry| entry.is_trained) {
+            let values = self.view(entry)?.f_to_device(Device::Cpu).map_err(TorchError::from)?;
+            let is_same = match Lora::begins_as_zero(&entry.name) {
+                Some(true) => values == values.zeros_like(),
+                Some(false) => true,
+                None => values == base_values(weights, &entry.name)?,
+            };
+            if !is_same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// All values by name.

@@ -104,6 +104,42 @@ fn heads_for_other_uses_are_copied_and_named() {
     assert_eq!(fs::read_to_string(target.join("sparse_linear.pt")).unwrap(), "sparse");
 }
 
+#[test]
+fn other_prompts_are_saved_and_everything_beside_them_is_kept() {
+    const FILE: &str = "config_sentence_transformers.json";
+    let saved = |base: &Path, query: &str, document: &str| {
+        let base = ModelDir::open(base).unwrap().with_prompts(query, document);
+        assert_eq!((base.prompt(Some(Role::Query)), base.prompt(Some(Role::Document))), (query, document));
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("tuned");
+        save(&base, &NewWeights::new(), &target, false, nothing).unwrap();
+        let tuned = ModelDir::open(&target).unwrap();
+        assert_eq!((tuned.prompt(Some(Role::Query)), tuned.prompt(Some(Role::Document))), (query, document));
+        fs::read_to_string(target.join(FILE)).unwrap()
+    };
+    let base = copy("tiny-bert");
+    let before = fs::read_to_string(base.path().join(FILE)).unwrap();
+    assert_eq!(saved(base.path(), "query: ", "passage: "), before, "the file is as it was");
+    let file: Value = serde_json::from_str(&saved(base.path(), "find \"it\"\n", "")).unwrap();
+    let mut expected: Value = serde_json::from_str(&before).unwrap();
+    expected["prompts"] = json!({"query": "find \"it\"\n", "document": ""});
+    assert_eq!(file, expected);
+
+    // Every name of a role has its text; a prompt for something else stays.
+    let prompts = r#"{"prompts": {"s2s": "same: ", "passage": "p: "}, "default_prompt_name": "s2s", "x": [1]}"#;
+    fs::write(base.path().join(FILE), prompts).unwrap();
+    let file: Value = serde_json::from_str(&saved(base.path(), "q: ", "d: ")).unwrap();
+    let prompts = json!({"s2s": "same: ", "passage": "d: ", "query": "q: "});
+    assert_eq!(file, json!({"prompts": prompts, "default_prompt_name": "s2s", "x": [1]}));
+    let file: Value = serde_json::from_str(&saved(base.path(), "", "p: ")).unwrap();
+    let prompts = json!({"s2s": "same: ", "passage": "p: ", "query": ""});
+    assert_eq!(file["prompts"], prompts, "not the default's");
+
+    fs::remove_file(base.path().join(FILE)).unwrap();
+    let file: Value = serde_json::from_str(&saved(base.path(), "query: ", "")).unwrap();
+    assert_eq!(file, json!({"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null}));
+}
+
 /// fastembed reads the tokenizer's other files, too; what they have in its form stays.
 #[test]
 fn the_tokenizer_s_other_files_are_completed() {

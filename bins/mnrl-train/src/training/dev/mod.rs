@@ -9,4 +9,7 @@ mod tracker;
 
 pub(crate) use args::DevArgs;
 pub(crate) use set::{DevSet, Encoding};
+#[cfg(test)]
+pub(crate) use texts::Source;
+pub(crate) use texts::Texts;
 pub(crate) use tracker::{Evaluation, Tracker};

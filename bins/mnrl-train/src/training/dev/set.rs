@@ -27,11 +27,11 @@ pub(crate) type Encode<'a> = dyn FnMut(&[Vec<u32>]) -> anyhow::Result<Tensor> + 
 /// Texts as token ids, and which are relevant to which.
 pub(crate) struct DevSet {
     /// Those that are measured.
-    pub(super) queries: Texts,
-    pub(super) corpus: Texts,
+    pub(crate) queries: Texts,
+    pub(crate) corpus: Texts,
     judgments: Judgments,
     /// The figure, such as `ndcg@10`.
-    pub(super) metric: Metric,
+    pub(crate) metric: Metric,
     normalizes: bool,
 }
 

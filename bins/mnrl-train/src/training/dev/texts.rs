@@ -23,7 +23,19 @@ pub(crate) struct Texts {
     ids: Vec<String>,
     rows: Vec<Vec<u32>>,
     batches: Vec<Range<usize>>,
+    role: Role,
+    sample: Vec<Sample>,
 }
+
+/// A text as it was read, and what was made of it.
+pub(crate) struct Sample {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<u32>,
+}
+
+/// Texts that are kept beside their token ids.
+const SAMPLES: usize = 16;
 
 impl Texts {
     /// Reads and tokenises what `embed` would embed with this role: with the model's prompt for it, cut at the model's
@@ -40,6 +52,7 @@ impl Texts {
         tokenizer.check_vocabulary(model.config().vocab_size())?;
         let mut records = Records::<Document, _>::with_fixed_cap(source.name.clone(), source.reader);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut sample = Vec::new();
         loop {
             let mut window = Vec::new();
             while window.len() < WINDOW
@@ -58,19 +71,41 @@ impl Texts {
                 break;
             }
             let texts: Vec<_> = window.iter().map(Document::full_text).collect();
-            rows.extend(tokenizer.encode(&texts, model.prompt(Some(role)))?.into_iter().map(|tokens| tokens.ids));
+            let tokens = tokenizer.encode(&texts, model.prompt(Some(role)))?;
+            let kept = window.iter().zip(&texts).zip(&tokens).take(SAMPLES - sample.len());
+            sample.extend(kept.map(|((record, text), tokens)| Sample {
+                id: record.id().to_owned(),
+                text: text.to_string(),
+                tokens: tokens.ids.clone(),
+            }));
+            rows.extend(tokens.into_iter().map(|tokens| tokens.ids));
             ids.extend(window.iter().map(|record| record.id().to_owned()));
         }
         let order = longest_first(&rows.iter().map(Vec::len).collect::<Vec<_>>());
         let ids = order.iter().map(|row| std::mem::take(&mut ids[*row])).collect();
         let rows: Vec<Vec<u32>> = order.iter().map(|row| std::mem::take(&mut rows[*row])).collect();
         let batches = pack(rows.iter().map(Vec::len), batch_tokens);
-        Ok(Self { name: source.name, ids, rows, batches })
+        Ok(Self { name: source.name, ids, rows, batches, role, sample })
     }
 
     /// Number of texts.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// What the texts are.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Some of the texts, to be tokenised again.
+    pub(crate) fn sample(&self) -> &[Sample] {
+        &self.sample
+    }
+
+    /// Number of tokens of all texts.
+    pub(crate) fn tokens(&self) -> usize {
+        self.rows.iter().map(Vec::len).sum()
     }
 
     /// The id of a text.
