@@ -1,6 +1,5 @@
 //! pairs2shards: tokenise training pairs into safetensors shards.
 
-mod ahead;
 mod cleaner;
 mod cli;
 mod columns;
@@ -8,9 +7,12 @@ mod counts;
 mod describe;
 mod guide;
 mod holdout;
+mod input;
 mod print;
+mod prompts;
 mod run;
 mod shards;
+mod unread;
 
 use std::process::ExitCode;
 

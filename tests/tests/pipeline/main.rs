@@ -5,5 +5,6 @@ mod embed;
 mod flow;
 mod leaks;
 mod pipes;
+mod positives;
 mod sets;
 mod types;
