@@ -9,6 +9,7 @@ use embtune_records::{Document, Pair, Place, Records};
 use embtune_text::{Language, NearDuplicates, Signature, language};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::contradictions::Contradictions;
 use crate::print::Print;
 
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
@@ -74,7 +75,7 @@ impl Features {
         Self {
             is_blank: pair.anchor.trim().is_empty() || pair.positive.trim().is_empty(),
             hash,
-            content: content(hash, &pair.negatives, score),
+            content: content(hash, pair),
             score,
             negatives: negatives.map(|text| Print::hash_of(text)).collect(),
             pair: anchor.signature.zip(positive.signature).map(|(anchor, positive)| {
@@ -89,15 +90,14 @@ impl Features {
 }
 
 /// What there is to learn of a pair besides that its positive is an answer.
-fn content(pair: u64, negatives: &[String], score: Option<f32>) -> Option<u64> {
+fn content(texts: u64, pair: &Pair) -> Option<u64> {
+    let score = |document: usize| pair.scores.as_ref().map_or(u64::MAX, |scores| scores[document].to_bits());
+    let hash = |numbers: [u64; 2]| xxh3_64(&numbers.map(u64::to_le_bytes).concat());
     // The order of negatives does not matter.
-    let negatives = negatives.iter().map(|text| xxh3_64(text.as_bytes())).reduce(u64::wrapping_add);
-    let score = score.map(|score| u64::from(score.to_bits()));
-    let parts = negatives.is_some() || score.is_some();
-    parts.then(|| {
-        let numbers = [pair, negatives.unwrap_or_default(), score.unwrap_or(u64::MAX)];
-        xxh3_64(&numbers.map(u64::to_le_bytes).concat())
-    })
+    let negatives =
+        (1..).zip(&pair.negatives).map(|(document, text)| hash([xxh3_64(text.as_bytes()), score(document)]));
+    let negatives = negatives.fold(0, u64::wrapping_add);
+    (pair.scores.is_some() || !pair.negatives.is_empty()).then(|| hash([hash([texts, score(0)]), negatives]))
 }
 
 /// What pairs that are near-duplicates have in common besides their texts: templated texts, such as those of products,
@@ -127,14 +127,6 @@ pub(crate) struct Cleaner {
     near: NearDuplicates,
     evaluation: Evaluation,
     pub(crate) contradictions: Contradictions,
-}
-
-/// Pairs of the same texts with different scores: of two labels, one is wrong.
-#[derive(Debug, Default)]
-pub(crate) struct Contradictions {
-    pub(crate) count: u64,
-    /// What the first one is.
-    pub(crate) first: String,
 }
 
 impl Cleaner {
@@ -190,10 +182,7 @@ impl Cleaner {
             Entry::Occupied(entry) => {
                 let (before, first) = entry.get();
                 if *before != score {
-                    if self.contradictions.count == 0 {
-                        self.contradictions.first = format!("{place} has {score}, {first} has {before}");
-                    }
-                    self.contradictions.count += 1;
+                    self.contradictions.note(|| format!("{place} has {score}, {first} has {before}"));
                 }
             }
         }

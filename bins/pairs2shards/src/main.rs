@@ -3,6 +3,7 @@
 mod cleaner;
 mod cli;
 mod columns;
+mod contradictions;
 mod counts;
 mod describe;
 mod guide;

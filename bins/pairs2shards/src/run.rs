@@ -9,7 +9,7 @@ use embtune_records::{Pair, Place, Split};
 use embtune_tensors::{Embeddings, ShardMeta};
 use rayon::prelude::*;
 
-use crate::cleaner::{Cleaner, Contradictions, Features, Reason};
+use crate::cleaner::{Cleaner, Features, Reason};
 use crate::cli::Cli;
 use crate::columns::Columns;
 use crate::counts::Counts;
@@ -104,6 +104,7 @@ impl Packer<'_> {
             window.rows.par_iter().enumerate().map(features).collect()
         });
         self.counts.faults.iter_mut().zip(window.faults).for_each(|(all, faults)| *all += faults);
+        self.cleaner.contradictions.add(window.contradictions);
         let mut jobs = Vec::new();
         for (row, features) in window.rows.into_iter().zip(features) {
             self.counts.read += u64::from(!matches!(row, Row::Bad(_)));
@@ -115,7 +116,7 @@ impl Packer<'_> {
                     self.counts.merged += 1;
                     self.session.info(format!("{place}: its negatives go to the same pair at {first}"));
                 }
-                Row::Pair(pair, place) => match self.take(pair, features, &place)? {
+                Row::Pair(pair, place) => match self.take(*pair, features, &place)? {
                     Ok(job) => jobs.extend(job),
                     Err(what) => skipper.bad(place.error(what))?,
                 },
@@ -174,18 +175,12 @@ impl Packer<'_> {
                  pairs get others in their place",
             );
         }
-        let Contradictions { count, first } = &self.cleaner.contradictions;
-        if *count > 0 {
-            self.session.warn(format!(
-                "{count} pairs contradict an earlier one: the same texts with another label or score ({first})\n\
-                 hint: all of them are in the shard; take out those that are wrong"
-            ));
-        }
         if self.prompts.overruled > 0 {
             let count = self.prompts.overruled;
             self.session.warn(format!("{count} pairs name another query prompt than --query-prompt, which counts"));
         }
-        self.unread.warning().into_iter().for_each(|warning| self.session.warn(warning));
+        let warnings = [self.cleaner.contradictions.warning(), self.unread.warning()];
+        warnings.into_iter().flatten().for_each(|warning| self.session.warn(warning));
         Ok(())
     }
 }

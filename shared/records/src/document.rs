@@ -87,7 +87,7 @@ impl Document {
     /// The record under another id.
     #[must_use]
     pub fn with_id(self, id: String) -> Self {
-        let name = ID.into_iter().find(|name| self.object.get(*name).is_some_and(|id| !id.is_null()));
+        let name = ID.into_iter().find(|name| self.object.get(name).is_some_and(|id| !id.is_null()));
         Self { id: id.clone(), ..self }.with_field(name.unwrap_or(ID[0]), id)
     }
 

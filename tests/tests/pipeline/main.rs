@@ -4,6 +4,7 @@ mod chain;
 mod embed;
 mod flow;
 mod leaks;
+mod make;
 mod pipes;
 mod positives;
 mod sets;

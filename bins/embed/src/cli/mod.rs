@@ -34,8 +34,8 @@ Models:
 Ids:
   A file of vectors has one for each id. A record with the id and the text of an earlier one, such as
   a query with several positives in a file of pairs, is written once, and counted; an id of another
-  text is refused, with both lines. JSON Lines and .npy have all records. Each --shard is a file of its own:
-  an id that comes again may be in several, which cannot be read together.
+  text is refused, with both lines. JSON Lines and .npy have all records. With --shard, an id that
+  comes again may be in several files, which cannot be read as one.
 
 Long texts:
   --on-long says what becomes of a text that is longer than --max-seq-length. truncate embeds its

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use embtune_records::{Pair, Place, ReadError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::contradictions::Contradictions;
 use crate::input::negatives::Fault;
 
 /// Lines of a window for each of its pairs: many rows of few pairs must not fill the memory.
@@ -14,7 +15,7 @@ const ROWS_A_PAIR: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A pair, with the negatives of the rows that were merged into it.
-    Pair(Pair, Place),
+    Pair(Box<Pair>, Place),
     /// A row whose negatives went to the pair that stands at the second place.
     Merged(Place, Place),
     /// A row that has nothing that an earlier one of the window has not.
@@ -35,7 +36,9 @@ pub(crate) struct Window {
     /// Where the pairs are among the rows, by what their rows have in common.
     places: HashMap<u64, usize>,
     /// The negatives of each pair, by its place.
-    negatives: HashSet<(usize, u64)>,
+    negatives: HashSet<Negative>,
+    /// Negatives with two scores.
+    pub(crate) contradictions: Contradictions,
     pairs: usize,
 }
 
@@ -57,11 +60,16 @@ impl Window {
     pub(crate) fn push(&mut self, mut pair: Pair, place: Place) {
         let here = self.rows.len();
         let first = *self.places.entry(key(&pair)).or_insert(here);
-        let negatives = &mut self.negatives;
+        let (negatives, contradictions) = (&mut self.negatives, &mut self.contradictions);
         match self.rows.get_mut(first) {
             Some(Row::Pair(merged, place_of_first)) => {
                 pair.retain_negatives(|pair, index| {
-                    negatives.insert((first, xxh3_64(pair.negatives[index].as_bytes())))
+                    let [text, scored] = negative(first, pair, index);
+                    let (is_new_text, is_new) = (negatives.insert(text), negatives.insert(scored));
+                    if is_new && !is_new_text {
+                        contradictions.note(|| format!("{place} and {place_of_first} differ in a negative's score"));
+                    }
+                    is_new
                 });
                 let row = if pair.negatives.is_empty() {
                     Row::Double(place)
@@ -72,12 +80,22 @@ impl Window {
                 self.rows.push(row);
             }
             _ => {
-                negatives.extend(pair.negatives.iter().map(|text| (here, xxh3_64(text.as_bytes()))));
+                negatives.extend((0..pair.negatives.len()).flat_map(|index| negative(here, &pair, index)));
                 self.pairs += 1;
-                self.rows.push(Row::Pair(pair, place));
+                self.rows.push(Row::Pair(Box::new(pair), place));
             }
         }
     }
+}
+
+/// A negative by the place of its pair, the hash of its text, and its score.
+type Negative = (usize, u64, Option<u64>);
+
+/// What tells a negative from others of its pair: its text, and its text with its score.
+fn negative(place: usize, pair: &Pair, index: usize) -> [Negative; 2] {
+    let text = xxh3_64(pair.negatives[index].as_bytes());
+    let score = pair.scores.as_ref().map_or(u64::MAX, |scores| scores[1 + index].to_bits());
+    [(place, text, None), (place, text, Some(score))]
 }
 
 /// Gives a pair the negatives of another, with all that belongs to them.
@@ -149,7 +167,7 @@ mod tests {
     fn what_belongs_to_a_negative_goes_with_it() {
         let rows = window(&[
             r#","negatives":["a","b"],"negative_ids":[1,2],"negative_groups":["g","g"],"scores":[9,1,2]"#,
-            r#","negatives":["b","c"],"negative_ids":[2,3],"negative_groups":["g","h"],"scores":[9,7,3]"#,
+            r#","negatives":["b","c"],"negative_ids":[2,3],"negative_groups":["g","h"],"scores":[9,2,3]"#,
         ]);
         let Row::Pair(pair, _) = &rows[0] else { panic!("{rows:?}") };
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();

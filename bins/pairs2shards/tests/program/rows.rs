@@ -124,7 +124,7 @@ fn a_shard_has_one_prompt() {
     let _ = flag.saying("1 pairs name another query prompt than --query-prompt, which counts").saying("3 written");
     // Elsewhere a field of this name is nobody's business.
     let other = "{\"anchor\":\"a\",\"positive\":\"p\",\"prompt\":\"Write a query.\"}\n";
-    assert_eq!(shard(&folder, "", other).meta().query_prompt, "");
+    assert_eq!(shard(&folder, "", other).meta().query_prompt, "query: ", "the model's own");
 }
 
 #[test]
@@ -148,7 +148,12 @@ fn contradictions_are_said_and_kept() {
     let _ = ran.saying("(<stdin>:3 has 0, <stdin>:1 has 1)");
     let found = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!(scores(&found), [vec![1.0], vec![0.25], vec![0.0], vec![0.75], vec![0.0]]);
-    // A teacher that changed its mind.
+    // A teacher that changed its mind, of a negative or of the positive.
+    let row = |scores: [f64; 2]| json!({"anchor": "a", "positive": "p", "negative": "n", "scores": scores});
+    let rows = [row([1.0, 0.25]), row([1.0, 0.5]), row([1.0, 0.5])];
+    let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&rows)).done();
+    let _ = ran.saying("1 pairs contradict").saying("(<stdin>:2 and <stdin>:1 differ in a negative's score)");
+    assert_eq!(scores(&Shard::open(&folder.path("s.safetensors")).unwrap()), [[1.0, 0.25, 0.5]]);
     let rows = [
         json!({"anchor": "a", "positive": "p", "negatives": ["n"], "scores": [3, 1]}),
         json!({"anchor": "a", "positive": "p", "negatives": ["m"], "scores": [2, 1]}),
@@ -186,7 +191,7 @@ fn pairs_of_different_documents_are_no_near_duplicates() {
     let folder = folder();
     let product = |n: usize, id: Value, label: Value| {
         json!({
-            "anchor": format!("What does the electric kettle of our series K{n} for the home cost?"),
+            "anchor": format!("What does the electric kettle K{n} of our series for the home and the small office cost, with delivery?"),
             "positive": format!(
                 "The electric kettle K{n} holds 1.7 litres, is made of steel, switches itself off when the water boils, \
                  and comes with a warranty of two years."
