@@ -20,8 +20,9 @@ Dropped pairs:
   Dropped, and counted by reason, are pairs with a blank anchor or positive, pairs that have nothing
   that an earlier pair of the same texts has not (negatives, or a score), near-duplicates of an
   earlier pair (--near-duplicate), and pairs with a query of --exclude-queries, or a near-duplicate
-  of one. -v says which, by line. So are negatives that are blank, a positive of the same record, or
-  there twice. Texts that are longer than the model takes are cut, and counted.
+  of one. -v says which, by line. Negatives that are blank, repeated, or a positive of the same
+  record are dropped and counted, too. Texts that are longer than the model takes are cut, and
+  counted.
 
   Of two pairs, the similarities of the anchors and of the positives are multiplied: two questions
   about one text are no near-duplicates, and neither is one question about two texts. Pairs with
@@ -72,11 +73,11 @@ Describing:
 Memory:
   Two windows of 4,096 pairs, of 32,768 rows at most; 16 bytes a pair to find double ones, 16 more
   for one with negatives or a score, 80 for a score that others may contradict, and 300 to find
-  near-duplicates (of the first 4,000,000 pairs: 1.2 GB at most). Token ids wait in an unnamed temporary file beside
-  the output (in TMPDIR for stdout). Held in memory are also the queries of --exclude-queries (300
-  bytes each), and with --holdout the held-out queries and 800 bytes a held-out pair; of a training
-  pair, 280 bytes wait in a temporary file in --holdout-dir. The guide's vectors are mapped; their
-  ids take about 100 bytes each. --describe takes 60 bytes a pair.
+  near-duplicates (of the first 4,000,000 pairs: 1.2 GB at most). Token ids wait in an unnamed
+  temporary file beside the output (in TMPDIR for stdout). Held in memory are also the queries of
+  --exclude-queries (300 bytes each), and with --holdout the held-out queries and 800 bytes a
+  held-out pair; of a training pair, 280 bytes wait in a temporary file in --holdout-dir. The
+  guide's vectors are mapped; their ids take about 100 bytes each. --describe takes 60 bytes a pair.
 
 Examples:
   One shard, with a tenth of the documents held out:

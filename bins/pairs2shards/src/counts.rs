@@ -90,7 +90,7 @@ mod tests {
             counts.summary([64, 256]),
             "9 pairs read, 4 written to 1 shard(s); merged: 5 with an earlier row of their pair, for their negatives; \
              held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, 1 with nearly a query of --exclude-queries; \
-             negatives dropped: 2 blank, 1 there twice; too long and cut: 3 positives at 256"
+             negatives dropped: 2 blank, 1 repeated; too long and cut: 3 positives at 256"
         );
     }
 

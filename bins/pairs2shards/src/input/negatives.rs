@@ -22,7 +22,7 @@ impl Fault {
         match self {
             Self::Blank => "blank",
             Self::Positive => "the same as a positive",
-            Self::Double => "there twice",
+            Self::Double => "repeated",
         }
     }
 }
