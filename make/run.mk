@@ -8,8 +8,9 @@
 
 # ---- settings, for the command line -------------------------------------------------------------------------------
 
-# CORPUS, QUERIES and QRELS are in BEIR's form. Without QUERIES and QRELS, the share HOLDOUT of the documents' training
-# pairs is kept for the measurement. MODEL is a sentence-transformers directory or a Hugging Face name.
+# CORPUS, QUERIES and QRELS are in BEIR's form. No training pair has a query of QUERIES; QRELS is for the measurement only,
+# because a choice of positives or negatives by it would be training on the test. Without QUERIES and QRELS, the share
+# HOLDOUT of the documents' training pairs is kept for the measurement. MODEL is a sentence-transformers directory or a Hugging Face name.
 NAME    =
 CORPUS  =
 QUERIES =
@@ -82,9 +83,10 @@ holdout := $(if $(split),$(split) --holdout-dir $(run)/heldout)
 queries := $(or $(QUERIES),$(run)/heldout/queries.jsonl)
 qrels   := $(or $(QRELS),$(run)/heldout/qrels.tsv)
 
-shards.inputs  = $(base) $(training_pairs)
+exclude := $(if $(QUERIES),--exclude-queries $(QUERIES))
+shards.inputs  = $(base) $(training_pairs) $(QUERIES)
 shards.outputs = $(run)/train.safetensors $(if $(holdout),$(queries) $(qrels))
-shards.command = $(BIN)/pairs2shards --model $(MODEL) $(holdout) --seed $(SEED) $(training_pairs) \
+shards.command = $(BIN)/pairs2shards --model $(MODEL) $(holdout) $(exclude) --seed $(SEED) $(training_pairs) \
   -o $(run)/train.safetensors
 
 train.inputs  = $(base) $(run)/train.safetensors

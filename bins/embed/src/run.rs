@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         long: Long::new(&cli.long, encoder.front())?,
         normalized,
     };
-    let sink = sink::open(&cli, shape.dim)?;
+    let sink = sink::open(&cli, shape.dim, &texts.fields)?;
     let recipe = || recipe(&model, &encoder, &texts);
     let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
     let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard))).transpose()?;
@@ -69,8 +69,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let write = |window: Embedded| {
         keeper.keep(&window.answers)?;
         progress.add(window.records.len() as u64);
-        for (record, (_, answer)) in window.records.into_iter().zip(window.answers) {
-            writer.write(record, &answer, &mut out)?;
+        for (entry, (_, answer)) in window.records.into_iter().zip(window.answers) {
+            writer.write(entry, &answer, &mut out)?;
         }
         progress.message(format!("{:.0} tokens/s", writer.tally.tokens as f64 / start.elapsed().as_secs_f64()));
         // A reader in a pipe gets each window as soon as it is there.
@@ -114,7 +114,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 }
 
 fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Session) {
-    let Tally { records, truncated, chunked, chunks, computed, tokens, resumed, cached } = *tally;
+    let Tally { records, truncated, chunked, chunks, computed, tokens, resumed, cached, repeated } = *tally;
     if chunked > 0 {
         session.notice(format!(
             "{chunked} of {records} texts were longer than {limit} tokens and were divided into {chunks} chunks"
@@ -126,6 +126,11 @@ fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Ses
             "what stands before each chunk took more than half of it in {truncated} texts and was cut"
         )),
         _ => session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut")),
+    }
+    if repeated > 0 {
+        session.notice(format!(
+            "{repeated} of {records} records had the id and the text of an earlier one: its vector is theirs"
+        ));
     }
     if resumed > 0 {
         session.notice(format!("{resumed} of {records} texts had been embedded before the interruption"));

@@ -12,6 +12,8 @@ Vectors:
   A pair names its query with anchor_id and its document with positive_id; both need a vector:
     embed --model DIR --role query --field anchor --id anchor_id pairs.jsonl -o queries.safetensors
     embed --model DIR --role document corpus.jsonl -o corpus.safetensors
+  A query may have several positives: pairs with the same anchor, or one record with a list of them
+  and of positive_ids. They come out as pairs, one each.
   A pair that lacks an id or a vector is a bad record (--on-error).
 
 Rules:

@@ -89,20 +89,20 @@ fn mine(
     let progress = miner.session.progress(None, "pairs");
     let mut jobs = Vec::with_capacity(BATCH);
     for source in sources {
-        let mut pairs = source.records::<Pair>(max_record_bytes, miner.session)?;
-        while let Some(pair) = pairs.next() {
-            let job = pair.and_then(|pair| match queries.find(&pair, miner.corpus) {
+        let mut records = source.records::<Vec<Pair>>(max_record_bytes, miner.session)?;
+        while let Some(pairs) = records.next() {
+            let job = |pair| match queries.find(&pair, miner.corpus) {
                 Ok(rows) => Ok(Job { pair, rows }),
-                Err(what) => Err(pairs.error(what)),
-            });
-            match job {
-                Ok(job) => jobs.push(job),
+                Err(what) => Err(records.error(what)),
+            };
+            match pairs.and_then(|pairs| pairs.into_iter().map(job).collect::<Result<Vec<_>, _>>()) {
+                Ok(of_record) => jobs.extend(of_record),
                 Err(error @ ReadError::Record { .. }) => skipper.bad(error)?,
                 Err(error) => return Err(error.into()),
             }
-            if jobs.len() == BATCH {
+            if jobs.len() >= BATCH {
+                progress.add(jobs.len() as u64);
                 write(miner, std::mem::take(&mut jobs), out)?;
-                progress.add(BATCH as u64);
             }
         }
     }

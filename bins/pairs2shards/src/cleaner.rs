@@ -1,13 +1,15 @@
 //! Which pairs are dropped, and why.
 
 use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::path::PathBuf;
 
 use embtune_cli::Session;
-use embtune_records::{Document, Pair, Records};
+use embtune_records::{Document, Pair, Place, Records};
 use embtune_text::{Language, NearDuplicates, Signature, language};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::contradictions::Contradictions;
 use crate::print::Print;
 
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
@@ -48,7 +50,11 @@ impl Reason {
 #[derive(Default)]
 pub(crate) struct Features {
     is_blank: bool,
+    /// Of anchor and positive.
     hash: u64,
+    /// Of these and of what else there is to learn: the negatives and the positive's score. None without either.
+    content: Option<u64>,
+    score: Option<f32>,
     pub(crate) anchor: Print,
     pub(crate) positive: Print,
     /// Of the negatives the hashes alone, and those only for a split.
@@ -64,16 +70,45 @@ impl Features {
         let is_of_sample = number < SAMPLED_FIRST || number.is_multiple_of(SAMPLED_STEP);
         let [anchor, positive] = [&pair.anchor, &pair.positive].map(|text| Print::of(text));
         let negatives = pair.negatives.iter().filter(|_| is_split);
+        let hash = xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes());
+        let score = pair.scores.as_ref().and_then(|scores| scores.first()).map(|score| *score as f32);
         Self {
             is_blank: pair.anchor.trim().is_empty() || pair.positive.trim().is_empty(),
-            hash: xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes()),
+            hash,
+            content: content(hash, pair),
+            score,
             negatives: negatives.map(|text| Print::hash_of(text)).collect(),
-            pair: anchor.signature.zip(positive.signature).map(|(anchor, positive)| anchor.joined(&positive)),
+            pair: anchor.signature.zip(positive.signature).map(|(anchor, positive)| {
+                let texts = anchor.joined(&positive);
+                document(pair, score).map_or(texts, |document| texts.joined(&document))
+            }),
             anchor,
             positive,
             languages: is_of_sample.then(|| [&pair.anchor, &pair.positive].map(|text| language(head(text)))),
         }
     }
+}
+
+/// What there is to learn of a pair besides that its positive is an answer.
+fn content(texts: u64, pair: &Pair) -> Option<u64> {
+    let score = |document: usize| pair.scores.as_ref().map_or(u64::MAX, |scores| scores[document].to_bits());
+    let hash = |numbers: [u64; 2]| xxh3_64(&numbers.map(u64::to_le_bytes).concat());
+    // The order of negatives does not matter.
+    let negatives =
+        (1..).zip(&pair.negatives).map(|(document, text)| hash([xxh3_64(text.as_bytes()), score(document)]));
+    let negatives = negatives.fold(0, u64::wrapping_add);
+    (pair.scores.is_some() || !pair.negatives.is_empty()).then(|| hash([hash([texts, score(0)]), negatives]))
+}
+
+/// What pairs that are near-duplicates have in common besides their texts: templated texts, such as those of products,
+/// are alike, and so are sentences with another label.
+fn document(pair: &Pair, score: Option<f32>) -> Option<Signature> {
+    let id = pair.positive_id.as_deref().or(pair.group.as_deref());
+    let label = score.filter(|_| pair.negatives.is_empty());
+    (id.is_some() || label.is_some()).then(|| {
+        let label = label.map_or(u64::MAX, |label| u64::from(label.to_bits())).to_le_bytes();
+        Signature::of_bytes(&[&label, id.unwrap_or_default().as_bytes()].concat())
+    })
 }
 
 /// The beginning of a text, by which its language is told.
@@ -83,9 +118,15 @@ fn head(text: &str) -> &str {
 
 /// Judges pair by pair.
 pub(crate) struct Cleaner {
-    hashes: HashSet<u64>,
-    pairs: NearDuplicates,
+    /// Hashes of the pairs' texts.
+    texts: HashSet<u64>,
+    /// Hashes of what they hold besides.
+    contents: HashSet<u64>,
+    /// The first score that the texts of a pair had, and where.
+    scores: HashMap<u64, (f32, Place)>,
+    near: NearDuplicates,
     evaluation: Evaluation,
+    pub(crate) contradictions: Contradictions,
 }
 
 impl Cleaner {
@@ -100,23 +141,50 @@ impl Cleaner {
         session: &Session,
     ) -> anyhow::Result<Self> {
         Ok(Self {
-            hashes: HashSet::new(),
-            pairs: NearDuplicates::new(similarity, MOST_REMEMBERED),
+            texts: HashSet::new(),
+            contents: HashSet::new(),
+            scores: HashMap::new(),
+            near: NearDuplicates::new(similarity, MOST_REMEMBERED),
+            contradictions: Contradictions::default(),
             evaluation: Evaluation::read(similarity, evaluation, max_record_bytes, session)?,
         })
     }
 
     /// Why this pair is dropped, if it is; if not, later ones are compared with it.
-    pub(crate) fn judge(&mut self, features: &Features) -> Option<Reason> {
+    pub(crate) fn judge(&mut self, features: &Features, place: &Place) -> Option<Reason> {
         if features.is_blank {
-            Some(Reason::Blank)
-        } else if !self.hashes.insert(features.hash) {
-            Some(Reason::Double)
-        } else if let Some(reason) = self.evaluation.judge(features) {
-            Some(reason)
-        } else {
-            let near = features.pair.as_ref().and_then(|pair| self.pairs.insert_signature(0, pair));
-            near.map(|_| Reason::NearDouble)
+            return Some(Reason::Blank);
+        }
+        let is_first = self.texts.insert(features.hash);
+        let is_new = features.content.map_or(is_first, |content| self.contents.insert(content));
+        if !is_new {
+            return Some(Reason::Double);
+        }
+        if let Some(reason) = self.evaluation.judge(features) {
+            return Some(reason);
+        }
+        // The same texts with other negatives or another score find themselves.
+        let near = features.pair.as_ref().and_then(|pair| self.near.insert_signature(features.hash, pair));
+        if near.is_some_and(|near| near != features.hash) {
+            return Some(Reason::NearDouble);
+        }
+        self.compare(features, place);
+        None
+    }
+
+    /// Notes a pair whose texts an earlier one has with another score.
+    fn compare(&mut self, features: &Features, place: &Place) {
+        let Some(score) = features.score else { return };
+        match self.scores.entry(features.hash) {
+            Entry::Vacant(entry) => {
+                entry.insert((score, place.clone()));
+            }
+            Entry::Occupied(entry) => {
+                let (before, first) = entry.get();
+                if *before != score {
+                    self.contradictions.note(|| format!("{place} has {score}, {first} has {before}"));
+                }
+            }
         }
     }
 }

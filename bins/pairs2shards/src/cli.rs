@@ -8,16 +8,27 @@ use clap::builder::ArgPredicate;
 use embtune_cli::{Common, ModelArgs, NearDuplicateArgs, RecordArgs, SplitArgs, ThreadArgs};
 
 const SECTIONS: &str = "\
+Pairs:
+  A record with several positives is as many pairs of one query, each with all negatives of the
+  record. Rows of the same pair with other negatives, such as triplets with one negative each, are
+  merged into one pair that has them all: rows with the same texts, ids, group, prompt and score of
+  the positive, among the 4,096 pairs that are read together (and no more than 32,768 rows). A row
+  that comes later is a pair of its own, with the negatives that it has. In a batch, pairs of the
+  same texts are never negatives of each other.
+
 Dropped pairs:
-  Dropped, and counted by reason, are pairs with a blank anchor or positive, pairs whose anchor and
-  positive were both seen before, near-duplicates of an earlier pair (--near-duplicate), and pairs
-  with a query of --exclude-queries, or a near-duplicate of one. -v says which, by line. Texts that
-  are longer than the model takes are cut, and counted.
+  Dropped, and counted by reason, are pairs with a blank anchor or positive, pairs that have nothing
+  that an earlier pair of the same texts has not (negatives, or a score), near-duplicates of an
+  earlier pair (--near-duplicate), and pairs with a query of --exclude-queries, or a near-duplicate
+  of one. -v says which, by line. Negatives that are blank, repeated, or a positive of the same
+  record are dropped and counted, too. Texts that are longer than the model takes are cut, and
+  counted.
 
   Of two pairs, the similarities of the anchors and of the positives are multiplied: two questions
-  about one text are no near-duplicates, and neither is one question about two texts. Similarities
-  are estimated (MinHash, with a standard deviation of 0.04 to 0.06 at 0.8); of texts under 44 bytes
-  only equal ones count, case, spaces and the marks around words apart.
+  about one text are no near-duplicates, and neither is one question about two texts. Pairs with
+  different positive_ids (or groups, where there is none), or with different labels, are never
+  near-duplicates. Similarities are estimated (MinHash, with a standard deviation of 0.04 to 0.06 at
+  0.8); of texts under 44 bytes only equal ones count, case, spaces and the marks around words apart.
 
 Held-out split:
   With --holdout, the pairs of the documents that are held out go to --holdout-dir instead of the
@@ -36,7 +47,14 @@ Held-out split:
 Scores:
   A pair's scores (of the positive, then of each negative: those of a teacher, or mine-negatives')
   go into the shard as they are, for the losses that learn from them. So does a label: a pair
-  without negatives has its score also from the fields score, label or labels.
+  without negatives has its score also from the fields score, label or labels. Pairs of the same
+  texts with different scores, such as the labels 1 and 0, are counted, and the first is named: they
+  contradict each other. All of them go into the shard.
+
+Prompts:
+  A shard has one query prompt: --query-prompt, else the one that the pairs name (query_prompt, or
+  prompt in FlagEmbedding's records), else the model's. Without the flag, a pair that names another
+  one than the first pair, or none where that names one, is a bad record (--on-error).
 
 Guide model:
   --loss gist leaves out what another model, the guide, finds as near as the positive. Its vectors
@@ -53,12 +71,13 @@ Describing:
   mnrl-train --plan measures on your machine, it says how long an epoch takes.
 
 Memory:
-  Two windows of 4,096 pairs; 16 bytes a pair to find double ones, and 300 to find near-duplicates
-  (of the first 4,000,000 pairs: 1.2 GB at most). Token ids wait in an unnamed temporary file beside
-  the output (in TMPDIR for stdout). Held in memory are also the queries of --exclude-queries (300
-  bytes each), and with --holdout the held-out queries and 800 bytes a held-out pair; of a training
-  pair, 280 bytes wait in a temporary file in --holdout-dir. The guide's vectors are mapped; their
-  ids take about 100 bytes each. --describe takes 60 bytes a pair.
+  Two windows of 4,096 pairs, of 32,768 rows at most; 16 bytes a pair to find double ones, 16 more
+  for one with negatives or a score, 80 for a score that others may contradict, and 300 to find
+  near-duplicates (of the first 4,000,000 pairs: 1.2 GB at most). Token ids wait in an unnamed
+  temporary file beside the output (in TMPDIR for stdout). Held in memory are also the queries of
+  --exclude-queries (300 bytes each), and with --holdout the held-out queries and 800 bytes a
+  held-out pair; of a training pair, 280 bytes wait in a temporary file in --holdout-dir. The
+  guide's vectors are mapped; their ids take about 100 bytes each. --describe takes 60 bytes a pair.
 
 Examples:
   One shard, with a tenth of the documents held out:
@@ -85,7 +104,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
 
-    /// Text to put before each anchor, instead of the model's own
+    /// Text to put before each anchor, instead of the model's own and the pairs'
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) query_prompt: Option<String>,
 

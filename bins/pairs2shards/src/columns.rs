@@ -22,6 +22,8 @@ struct Side {
     tokenizer: Tokenizer,
     prompt: String,
     max_length: usize,
+    /// What its texts are called, in flags and messages.
+    name: &'static str,
 }
 
 /// The token ids of a window of pairs.
@@ -41,7 +43,11 @@ impl Columns {
             let threads = cli.threads.count();
             let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
             tokenizer.check_vocabulary(model.config().vocab_size())?;
-            Ok(Side { tokenizer, prompt: prompt.unwrap_or(model.prompt(Some(role))).to_owned(), max_length })
+            let prompt = prompt.unwrap_or(model.prompt(Some(role))).to_owned();
+            let name = if role == Role::Query { "query" } else { "document" };
+            let side = Side { tokenizer, prompt, max_length, name };
+            side.check_prompt()?;
+            Ok(side)
         };
         Ok(Self {
             query: side(Role::Query, cli.query_prompt.as_deref(), cli.query_max_length)?,
@@ -66,6 +72,20 @@ impl Columns {
         [self.query.max_length, self.document.max_length]
     }
 
+    /// What goes before each anchor.
+    pub(crate) fn query_prompt(&self) -> &str {
+        &self.query.prompt
+    }
+
+    /// Puts another prompt before each anchor.
+    ///
+    /// # Errors
+    /// A prompt that leaves no room for a text.
+    pub(crate) fn set_query_prompt(&mut self, prompt: &str) -> anyhow::Result<()> {
+        self.query.prompt = prompt.to_owned();
+        self.query.check_prompt()
+    }
+
     /// What a shard says of itself.
     pub(crate) fn meta(&self) -> ShardMeta {
         ShardMeta {
@@ -85,6 +105,19 @@ impl Columns {
 }
 
 impl Side {
+    /// Refuses a prompt after which nothing of a text would be left: all rows would be the same.
+    fn check_prompt(&self) -> anyhow::Result<()> {
+        let alone = self.tokenizer.encode(&[""], &self.prompt)?;
+        let is_full = alone.iter().any(|tokens| tokens.ids.len() >= self.max_length);
+        let (name, max_length) = (self.name, self.max_length);
+        anyhow::ensure!(
+            self.prompt.is_empty() || !is_full,
+            "the {name} prompt fills the {max_length} tokens at which a {name} is cut: nothing of its text would be left\n\
+             hint: shorten it, or raise --{name}-max-length"
+        );
+        Ok(())
+    }
+
     fn tokenize(&self, texts: &[&String]) -> anyhow::Result<Vec<Tokens>> {
         Ok(self.tokenizer.encode(texts, &self.prompt)?)
     }

@@ -2,19 +2,23 @@
 
 use crate::cleaner::Reason;
 use crate::holdout::HeldOut;
+use crate::input::negatives::Fault;
 
 /// Counts over a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Lines of the input, also those that could not be used.
-    pub(crate) lines: u64,
+    /// Rows of pairs: a record has one for each of its positives.
     pub(crate) read: u64,
+    /// Rows whose negatives went to an earlier one of the same pair.
+    pub(crate) merged: u64,
     pub(crate) written: u64,
     pub(crate) shards: usize,
     pub(crate) held_out: HeldOut,
     /// Negatives that are held out.
     pub(crate) leaked: u64,
     dropped: [u64; Reason::ALL.len()],
+    /// Negatives that were dropped.
+    pub(crate) faults: [u64; Fault::ALL.len()],
     /// Texts that were cut, by column.
     pub(crate) cut: [u64; 3],
 }
@@ -33,10 +37,12 @@ impl Counts {
             parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
         };
         let words = |reason: Reason| (self.dropped[reason as usize], reason.words().to_owned());
+        let fault = |fault: Fault| (self.faults[fault as usize], fault.words().to_owned());
         let [query, document] = lengths;
         let [anchors, positives, negatives] = self.cut;
         let HeldOut { pairs, known_queries, known_documents } = self.held_out;
         for (what, parts) in [
+            ("; merged: ", parts(vec![(self.merged, "with an earlier row of their pair, for their negatives".into())])),
             (
                 "; held out: ",
                 parts(vec![
@@ -49,6 +55,7 @@ impl Counts {
                 ]),
             ),
             ("; dropped: ", parts(Reason::ALL.map(words).into())),
+            ("; negatives dropped: ", parts(Fault::ALL.map(fault).into())),
             (
                 "; too long and cut: ",
                 parts(vec![
@@ -78,10 +85,12 @@ mod tests {
         (counts.held_out.pairs, counts.leaked, counts.cut) = (2, 1, [0, 3, 0]);
         counts.drop(Reason::Blank);
         counts.drop(Reason::NearEvaluation);
+        (counts.merged, counts.faults) = (5, [2, 0, 1]);
         assert_eq!(
             counts.summary([64, 256]),
-            "9 pairs read, 4 written to 1 shard(s); held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, \
-             1 with nearly a query of --exclude-queries; too long and cut: 3 positives at 256"
+            "9 pairs read, 4 written to 1 shard(s); merged: 5 with an earlier row of their pair, for their negatives; \
+             held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, 1 with nearly a query of --exclude-queries; \
+             negatives dropped: 2 blank, 1 repeated; too long and cut: 3 positives at 256"
         );
     }
 

@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use embtune_cli::{Outcome, Session, Skipper};
 use embtune_model::{ModelDir, locate};
-use embtune_records::{ReadError, Split};
+use embtune_records::{Pair, Place, Split};
 use embtune_tensors::{Embeddings, ShardMeta};
 use rayon::prelude::*;
 
-use crate::ahead::{Ahead, Read, Window};
-use crate::cleaner::{Cleaner, Features};
+use crate::cleaner::{Cleaner, Features, Reason};
 use crate::cli::Cli;
 use crate::columns::Columns;
 use crate::counts::Counts;
 use crate::describe;
 use crate::guide::Guide;
 use crate::holdout::Holdout;
+use crate::input::ahead::Ahead;
+use crate::input::merge::{Row, Window};
+use crate::prompts::Prompts;
 use crate::shards::{Job, Shards, Written};
+use crate::unread::Unread;
 
 /// Pairs that are tokenised together.
 const WINDOW_PAIRS: usize = 4096;
@@ -50,7 +53,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cli.threads.count()).build().context("starting threads")?;
     let skipper = Skipper::new(cli.records.on_error, session);
     let mut packer = Packer {
-        columns: &columns,
+        prompts: Prompts::new(columns.query_prompt(), cli.query_prompt.is_some()),
+        columns,
+        unread: Unread::default(),
         guide: guide.as_ref(),
         cleaner,
         holdout,
@@ -63,9 +68,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let mut windows = Ahead::new(inputs, max_record_bytes, WINDOW_PAIRS);
     while let Some(window) = windows.next()? {
         session.interrupt().check()?;
-        let pairs = window.len() as u64;
+        let rows = window.rows.len() as u64;
         packer.pack(window, &skipper)?;
-        progress.add(pairs);
+        progress.add(rows);
     }
     drop(progress);
     session.interrupt().check()?;
@@ -75,7 +80,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 
 /// From pairs to shards.
 struct Packer<'a> {
-    columns: &'a Columns,
+    columns: Columns,
+    prompts: Prompts,
+    unread: Unread,
     guide: Option<&'a Guide<'a>>,
     cleaner: Cleaner,
     holdout: Option<Holdout>,
@@ -88,43 +95,31 @@ struct Packer<'a> {
 impl Packer<'_> {
     /// Cleans, splits, tokenises and writes a window of pairs.
     fn pack(&mut self, window: Window, skipper: &Skipper<'_>) -> anyhow::Result<()> {
-        let (before, is_split) = (self.counts.lines, self.holdout.is_some());
-        let features: Vec<Option<Features>> = self.pool.install(|| {
-            let features = |(number, read): (usize, &Result<Read, ReadError>)| {
-                read.as_ref().ok().map(|read| Features::of(&read.pair, before + number as u64, is_split))
+        let (before, is_split) = (self.counts.read, self.holdout.is_some());
+        let features: Vec<Features> = self.pool.install(|| {
+            let features = |(number, row): (usize, &Row)| match row {
+                Row::Pair(pair, _) => Features::of(pair, before + number as u64, is_split),
+                Row::Merged(..) | Row::Double(_) | Row::Bad(_) => Features::default(),
             };
-            window.par_iter().enumerate().map(features).collect()
+            window.rows.par_iter().enumerate().map(features).collect()
         });
-        self.counts.lines += window.len() as u64;
-        let mut jobs = Vec::with_capacity(window.len());
-        for (read, features) in window.into_iter().zip(features) {
-            let (Read { pair, place }, features) = match read {
-                Ok(read) => (read, features.unwrap_or_default()),
-                Err(error) if error.is_record() => {
-                    skipper.bad(error)?;
-                    continue;
+        self.counts.faults.iter_mut().zip(window.faults).for_each(|(all, faults)| *all += faults);
+        self.cleaner.contradictions.add(window.contradictions);
+        let mut jobs = Vec::new();
+        for (row, features) in window.rows.into_iter().zip(features) {
+            self.counts.read += u64::from(!matches!(row, Row::Bad(_)));
+            match row {
+                Row::Bad(error) if error.is_record() => skipper.bad(error)?,
+                Row::Bad(error) => return Err(error.into()),
+                Row::Double(place) => self.drop(Reason::Double, &place),
+                Row::Merged(place, first) => {
+                    self.counts.merged += 1;
+                    self.session.info(format!("{place}: its negatives go to the same pair at {first}"));
                 }
-                Err(error) => return Err(error.into()),
-            };
-            self.counts.read += 1;
-            if let Some(reason) = self.cleaner.judge(&features) {
-                self.counts.drop(reason);
-                self.session.info(format!("{}", place.error(format!("dropped: {}", reason.words()))));
-                continue;
-            }
-            let kept = match &mut self.holdout {
-                Some(holdout) => holdout.take(pair, &features),
-                None => Ok(Some((pair, 0))),
-            };
-            let job = kept.and_then(|kept| {
-                let Some((pair, leaked)) = kept else { return Ok(None) };
-                self.counts.leaked += leaked;
-                let guide = self.guide.map(|guide| guide.find(&pair)).transpose()?;
-                Ok(Some(Job { pair, guide, languages: features.languages }))
-            });
-            match job {
-                Ok(job) => jobs.extend(job),
-                Err(what) => skipper.bad(place.error(what))?,
+                Row::Pair(pair, place) => match self.take(*pair, features, &place)? {
+                    Ok(job) => jobs.extend(job),
+                    Err(what) => skipper.bad(place.error(what))?,
+                },
             }
         }
         self.holdout.as_mut().map_or(Ok(()), Holdout::flush)?;
@@ -132,6 +127,39 @@ impl Packer<'_> {
         self.shards.push(&jobs, &tokens)?;
         self.counts.written += jobs.len() as u64;
         Ok(())
+    }
+
+    /// What goes into the shard of a pair, if anything does; or what is wrong with it.
+    fn take(&mut self, pair: Pair, features: Features, place: &Place) -> anyhow::Result<Result<Option<Job>, String>> {
+        match self.prompts.take(&pair) {
+            Ok(None) => {}
+            Ok(Some(prompt)) => {
+                self.session.notice(format!("the query prompt is that of the pairs: \"{prompt}\""));
+                self.columns.set_query_prompt(prompt)?;
+                self.shards.set_query_prompt(prompt);
+            }
+            Err(what) => return Ok(Err(what)),
+        }
+        self.unread.take(&pair);
+        if let Some(reason) = self.cleaner.judge(&features, place) {
+            self.drop(reason, place);
+            return Ok(Ok(None));
+        }
+        let kept = match &mut self.holdout {
+            Some(holdout) => holdout.take(pair, &features),
+            None => Ok(Some((pair, 0))),
+        };
+        Ok(kept.and_then(|kept| {
+            let Some((pair, leaked)) = kept else { return Ok(None) };
+            self.counts.leaked += leaked;
+            let guide = self.guide.map(|guide| guide.find(&pair)).transpose()?;
+            Ok(Some(Job { pair, guide, languages: features.languages }))
+        }))
+    }
+
+    fn drop(&mut self, reason: Reason, place: &Place) {
+        self.counts.drop(reason);
+        self.session.info(format!("{place}: dropped: {}", reason.words()));
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
@@ -147,6 +175,12 @@ impl Packer<'_> {
                  pairs get others in their place",
             );
         }
+        if self.prompts.overruled > 0 {
+            let count = self.prompts.overruled;
+            self.session.warn(format!("{count} pairs name another query prompt than --query-prompt, which counts"));
+        }
+        let warnings = [self.cleaner.contradictions.warning(), self.unread.warning()];
+        warnings.into_iter().flatten().for_each(|warning| self.session.warn(warning));
         Ok(())
     }
 }

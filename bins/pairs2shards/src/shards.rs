@@ -96,6 +96,11 @@ impl<'a> Shards<'a> {
         Ok(Self { session, guide, target, writer, spool, meta, cut: [0; 3] })
     }
 
+    /// Notes what goes before each anchor of the shards that are not written yet.
+    pub(crate) fn set_query_prompt(&mut self, prompt: &str) {
+        self.meta.query_prompt = prompt.to_owned();
+    }
+
     pub(crate) fn push(&mut self, jobs: &[Job], tokens: &Window) -> anyhow::Result<()> {
         let mut negatives = tokens.negatives.iter();
         for ((Job { pair, guide, languages }, anchor), positive) in

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::object::{missing, optional_id, optional_text, text};
-use crate::{FieldError, Object, Record};
+use crate::{Field, FieldError, Object, Record};
 
 /// Names under which an id is found; the first one is what we write.
 const ID: [&str; 2] = ["_id", "id"];
@@ -24,11 +22,11 @@ impl Document {
     pub fn new(id: impl Into<String>, title: Option<&str>, text: &str) -> Self {
         let id = id.into();
         let mut object = Object::new();
-        object.insert("_id".into(), id.clone().into());
+        object.insert("_id", id.as_str());
         if let Some(title) = title {
-            object.insert("title".into(), title.into());
+            object.insert("title", title);
         }
-        object.insert("text".into(), text.into());
+        object.insert("text", text);
         Self { id, object }
     }
 
@@ -40,7 +38,7 @@ impl Document {
     pub fn from_fields(mut object: Object, id_field: Option<&str>, fields: &[String]) -> Result<Self, FieldError> {
         if let Some(name) = id_field {
             let value = optional_id(&object, &[name])?.ok_or_else(|| missing(&[name]))?;
-            object.insert(ID[0].into(), value.into());
+            object.insert(ID[0], value);
         }
         if fields.is_empty() {
             return Self::from_object(object);
@@ -68,7 +66,7 @@ impl Document {
 
     /// A field, empty when it is no string.
     pub fn field(&self, name: &str) -> &str {
-        self.object.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.object.get(name).and_then(Field::as_str).unwrap_or_default()
     }
 
     /// The text that is embedded: `title + " " + text` when there is a title (BEIR's rule).
@@ -81,24 +79,22 @@ impl Document {
 
     /// What the document is a part of: the field `group`, else the document itself.
     pub fn group_or_id(&self) -> Cow<'_, str> {
-        match self.object.get("group") {
-            Some(Value::String(group)) if !group.is_empty() => group.into(),
-            Some(Value::Number(group)) => group.to_string().into(),
-            _ => self.id.as_str().into(),
-        }
+        let group = self.object.get("group");
+        let text = group.and_then(Field::as_str).filter(|group| !group.is_empty()).map(Cow::from);
+        text.or_else(|| group?.decimal().map(Cow::from)).unwrap_or_else(|| self.id.as_str().into())
     }
 
     /// The record under another id.
     #[must_use]
     pub fn with_id(self, id: String) -> Self {
-        let name = ID.into_iter().find(|name| self.object.get(*name).is_some_and(|id| !id.is_null()));
+        let name = ID.into_iter().find(|name| self.object.get(name).is_some_and(|id| !id.is_null()));
         Self { id: id.clone(), ..self }.with_field(name.unwrap_or(ID[0]), id)
     }
 
     /// The record with a field that has another value, or one more.
     #[must_use]
-    pub fn with_field(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.object.insert(name.to_owned(), value.into());
+    pub fn with_field(mut self, name: &str, value: impl Into<Field>) -> Self {
+        self.object.insert(name, value);
         self
     }
 
@@ -123,19 +119,23 @@ impl Record for Document {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn read(value: serde_json::Value) -> Result<Document, String> {
-        Document::from_object(value.as_object().unwrap().clone()).map_err(|error| error.to_string())
+    fn object(value: Value) -> Object {
+        serde_json::from_str(&value.to_string()).unwrap()
+    }
+
+    fn read(value: Value) -> Result<Document, String> {
+        Document::from_object(object(value)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn ids_and_titles_follow_beir() {
         let document = read(json!({"id": 17, "title": " T ", "text": "x", "lang": "de"})).unwrap();
         assert_eq!((document.id(), &*document.full_text()), ("17", "T x"));
-        assert_eq!(document.into_object()["lang"], "de");
+        assert_eq!(document.into_object().get("lang").unwrap(), &"de".into());
         assert_eq!(&*read(json!({"_id": "a", "title": "", "text": "x"})).unwrap().full_text(), "x");
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn named_fields_are_needed_and_the_text_is_not() {
         let read = |value: Value, fields: &[&str]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-            Document::from_fields(value.as_object().unwrap().clone(), None, &fields).map_err(|error| error.to_string())
+            Document::from_fields(object(value), None, &fields).map_err(|error| error.to_string())
         };
         let value = json!({"id": 1, "body": "b", "n": 2, "none": null, "title": 3});
         let document = read(value.clone(), &["body"]).unwrap();
@@ -151,10 +151,10 @@ mod tests {
         assert_eq!(read(value.clone(), &["body", "n"]).unwrap_err(), "field \"n\" must be a string, found a number");
         assert_eq!(read(value.clone(), &["none"]).unwrap_err(), "no field \"none\"");
         assert_eq!(read(json!({"body": ""}), &["body"]).unwrap_err(), "no field \"_id\"");
-        let named = |value: Value| Document::from_fields(value.as_object().unwrap().clone(), Some("n"), &["b".into()]);
+        let named = |value: Value| Document::from_fields(object(value), Some("n"), &["b".into()]);
         let document = named(json!({"_id": "old", "b": "", "n": 7})).unwrap();
         assert_eq!(document.id(), "7");
-        assert_eq!(document.into_object()["_id"], "7");
+        assert_eq!(document.into_object().get("_id").unwrap(), &"7".into());
         assert_eq!(named(json!({"_id": "old", "b": ""})).unwrap_err().to_string(), "no field \"n\"");
     }
 

@@ -2,11 +2,9 @@
 
 use std::io::{self, BufRead, Write};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::object::kind;
-use crate::{FieldError, Lines, Object, ReadError};
+use crate::{Field, FieldError, Lines, Object, Place, ReadError};
 
 /// What can be read from, and written to, one line of JSON.
 pub trait Record: Sized {
@@ -31,12 +29,12 @@ pub struct Records<T, R> {
 
 impl<T: Record, R: BufRead> Records<T, R> {
     /// Records of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
-    pub fn new(name: impl Into<String>, reader: R, max_record_bytes: usize) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, reader: R, max_record_bytes: usize) -> Self {
         Self { lines: Lines::new(name, reader, max_record_bytes), record: PhantomData }
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<String>, reader: R) -> Self {
+    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
         Self { lines: Lines::with_fixed_cap(name, reader), record: PhantomData }
     }
 
@@ -50,9 +48,9 @@ impl<T: Record, R: BufRead> Records<T, R> {
         self.lines.bytes()
     }
 
-    /// Number of the line of the record that was read last, from 1.
-    pub fn line(&self) -> u64 {
-        self.lines.number()
+    /// Where the record stands that was read last.
+    pub fn place(&self) -> Place {
+        self.lines.place()
     }
 }
 
@@ -72,16 +70,19 @@ impl<T: Record, R: BufRead> Iterator for Records<T, R> {
 }
 
 fn parse<T: Record>(line: &str) -> Result<T, String> {
-    match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(object)) => T::from_object(object).map_err(|error| error.to_string()),
-        Ok(other) => Err(format!("expected a JSON object, found {}", kind(&other))),
-        Err(error) => {
-            // serde_json counts lines inside the record, which has one: the column is what helps.
-            let reason = error.to_string();
-            let reason = reason.split(" at line ").next().unwrap_or_default();
-            Err(format!("not JSON: {reason} (column {})", error.column()))
-        }
+    if line.trim_start().starts_with('{') {
+        let object = serde_json::from_str(line).map_err(not_json)?;
+        return T::from_object(object).map_err(|error| error.to_string());
     }
+    let other: Field = serde_json::from_str(line).map_err(not_json)?;
+    Err(format!("expected a JSON object, found {}", other.kind()))
+}
+
+fn not_json(error: serde_json::Error) -> String {
+    // serde_json counts lines inside the record, which has one: the column is what helps.
+    let reason = error.to_string();
+    let reason = reason.split(" at line ").next().unwrap_or_default();
+    format!("not JSON: {reason} (column {})", error.column())
 }
 
 /// Writes a record and a line feed.

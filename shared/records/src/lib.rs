@@ -6,12 +6,14 @@
 
 mod document;
 mod error;
+mod field;
 mod jsonl;
 mod judgments;
 mod lines;
 mod number;
 mod object;
 mod pair;
+mod place;
 mod qrels;
 mod run;
 mod split;
@@ -19,12 +21,14 @@ mod tsv;
 
 pub use document::Document;
 pub use error::ReadError;
+pub use field::Field;
 pub use jsonl::{Record, Records, write_json_line};
 pub use judgments::{JudgedQuery, Judgments};
 pub use lines::Lines;
 pub use number::decimal;
 pub use object::{FieldError, Object};
 pub use pair::Pair;
+pub use place::Place;
 pub use qrels::Qrels;
 pub use run::{Run, RunEntry, write_run};
 pub use split::Split;

@@ -1,15 +1,16 @@
 //! Lines of UTF-8 with a cap on their length.
 
 use std::io::{BufRead, Read as _};
+use std::sync::Arc;
 
-use crate::ReadError;
+use crate::{Place, ReadError};
 
 /// Longest line that is accepted where no flag says otherwise: 16 MiB.
 const FIXED_CAP: usize = 16 << 20;
 
 /// Reads lines; memory stays under the cap whatever the input holds.
 pub struct Lines<R> {
-    name: String,
+    name: Arc<str>,
     reader: R,
     max_bytes: usize,
     /// What can be done about a line that is too long.
@@ -21,13 +22,13 @@ pub struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     /// Lines of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
-    pub fn new(name: impl Into<String>, reader: R, max_bytes: usize) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, reader: R, max_bytes: usize) -> Self {
         let remedy = "\nhint: raise the limit with --max-record-bytes";
         Self { name: name.into(), reader, max_bytes, remedy, end: b'\n', number: 0, buffer: Vec::new() }
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<String>, reader: R) -> Self {
+    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
         Self { remedy: "", ..Self::new(name, reader, FIXED_CAP) }
     }
 
@@ -35,6 +36,11 @@ impl<R: BufRead> Lines<R> {
     #[must_use]
     pub fn ended_by_nul(self) -> Self {
         Self { end: b'\0', ..self }
+    }
+
+    /// Where the line stands that was read last.
+    pub fn place(&self) -> Place {
+        Place { name: Arc::clone(&self.name), line: self.number }
     }
 
     /// Number of the line that was read last, from 1.
@@ -86,11 +92,11 @@ impl<R: BufRead> Lines<R> {
 
     /// An error about the line that was read last.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
-        ReadError::Record { source_name: self.name.clone(), line: self.number, what: what.into() }
+        self.place().error(what)
     }
 
     fn io_error(&self, error: std::io::Error) -> ReadError {
-        ReadError::Io { source_name: self.name.clone(), error }
+        ReadError::Io { source_name: self.name.to_string(), error }
     }
 }
 

@@ -1,42 +1,134 @@
-//! Fields of a JSON object, with errors that name the field.
+//! A JSON object, with errors that name the field.
 
-use serde_json::{Map, Value};
+use std::fmt;
 
-/// A JSON object whose fields keep their order.
-pub type Object = Map<String, Value>;
+use indexmap::IndexMap;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Field;
+
+/// A JSON object whose fields keep their order, and what they were read as.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Object(IndexMap<String, Field>);
+
+impl Object {
+    /// An object without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&Field> {
+        self.0.get(name)
+    }
+
+    /// Whether there is such a field.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Gives a field a value: where it stands, or at the end.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Field>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// Takes a field out; the others keep their order.
+    pub fn remove(&mut self, name: &str) -> Option<Field> {
+        self.0.shift_remove(name)
+    }
+
+    /// Takes out the fields that `keep` refuses by their names.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| keep(name));
+    }
+
+    /// The fields with their names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl IntoIterator for Object {
+    type Item = (String, Field);
+    type IntoIter = indexmap::map::IntoIter<String, Field>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl FromIterator<(String, Field)> for Object {
+    fn from_iter<T: IntoIterator<Item = (String, Field)>>(fields: T) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+impl Extend<(String, Field)> for Object {
+    fn extend<T: IntoIterator<Item = (String, Field)>>(&mut self, fields: T) {
+        self.0.extend(fields);
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = IndexMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    fields.insert(name, value);
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
 
 /// A field that is missing or has the wrong type.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FieldError(pub(crate) String);
 
-/// What a JSON value is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn wrong(name: &str, expected: &str, found: &Value) -> FieldError {
-    FieldError(format!("field \"{name}\" must be {expected}, found {}", kind(found)))
+pub(crate) fn wrong(name: &str, expected: &str, found: &Field) -> FieldError {
+    FieldError(format!("field \"{name}\" must be {expected}, found {}", found.kind()))
 }
 
 /// The first of `names` that stands in the object, with its value; null counts as absent.
-fn find<'a, 'n>(object: &'a Object, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
-    names.iter().find_map(|name| object.get(*name).filter(|value| !value.is_null()).map(|value| (*name, value)))
+pub(crate) fn find<'a, 'n>(object: &'a Object, names: &[&'n str]) -> Option<(&'n str, &'a Field)> {
+    names.iter().find_map(|name| object.get(name).filter(|value| !value.is_null()).map(|value| (*name, value)))
 }
 
 /// A text.
 pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Option<&'a str>, FieldError> {
     match find(object, names) {
         None => Ok(None),
-        Some((_, Value::String(text))) => Ok(Some(text)),
-        Some((name, other)) => Err(wrong(name, "a string", other)),
+        Some((name, value)) => value.as_str().map(Some).ok_or_else(|| wrong(name, "a string", value)),
     }
 }
 
@@ -45,23 +137,10 @@ pub(crate) fn text<'a>(object: &'a Object, names: &[&str]) -> Result<&'a str, Fi
     optional_text(object, names)?.ok_or_else(|| missing(names))
 }
 
-/// A number, and the name under which it stands.
-pub(crate) fn optional_number<'n>(object: &Object, names: &[&'n str]) -> Result<Option<(&'n str, f64)>, FieldError> {
-    let Some((name, value)) = find(object, names) else { return Ok(None) };
-    match value.as_f64() {
-        Some(number) => Ok(Some((name, number))),
-        None => Err(wrong(name, "a number", value)),
-    }
-}
-
 /// An id: a string, or a number that is read as its decimal text.
 pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<String>, FieldError> {
     let Some((name, value)) = find(object, names) else { return Ok(None) };
-    let id = match value {
-        Value::String(id) => id.clone(),
-        Value::Number(number) => number.to_string(),
-        other => return Err(wrong(name, "a string or a number", other)),
-    };
+    let id = id(value).ok_or_else(|| wrong(name, "a string or a number", value))?;
     if id.is_empty() {
         return Err(FieldError(format!("field \"{name}\" is empty")));
     }
@@ -72,18 +151,21 @@ pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<Stri
     Ok(Some(id))
 }
 
-/// A list; a single value counts as a list of one.
+/// The id that a value is, if it may be one.
+pub(crate) fn id(value: &Field) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| value.decimal())
+}
+
+/// A list; a single value counts as a list of one, and null as absent.
 pub(crate) fn list<T>(
     object: &Object,
     name: &str,
     expected: &str,
-    item: impl Fn(&Value) -> Option<T>,
+    item: impl Fn(&Field) -> Option<T>,
 ) -> Result<Option<Vec<T>>, FieldError> {
-    let items = match object.get(name) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(items)) => items.as_slice(),
-        Some(single) => std::slice::from_ref(single),
-    };
+    let Some((_, value)) = find(object, &[name]) else { return Ok(None) };
+    let items = value.items();
+    let items = items.as_deref().unwrap_or(std::slice::from_ref(value));
     items
         .iter()
         .map(|value| item(value).ok_or_else(|| wrong(name, expected, value)))

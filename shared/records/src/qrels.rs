@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
 
-use crate::tsv::{is_silent, number};
+use crate::tsv::{is_silent, may_be_comment, number};
 use crate::{Lines, ReadError};
 
 /// Which documents are relevant to which queries, and how much; queries in the order of their first line.
@@ -29,16 +29,11 @@ impl Qrels {
             if is_silent(&line) || (lines.number() == 1 && is_header(&line)) {
                 continue;
             }
-            // Ids with blanks are told apart by tabs; TREC's files use either.
-            let columns: Vec<&str> =
-                if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
-            let (query, document, relevance) = match columns[..] {
-                [query, document, relevance] => (query, document, relevance),
-                [query, _, document, relevance] => (query, document, relevance),
-                _ => return Err(lines.error(format!("expected 3 columns (BEIR) or 4 (TREC), found {}", columns.len()))),
+            let (query, document, relevance) = match judgment(&line) {
+                Ok(judgment) => judgment,
+                Err(_) if may_be_comment(&line) => continue,
+                Err(what) => return Err(lines.error(what)),
             };
-            let relevance =
-                number("relevance", relevance.trim(), "a whole number").map_err(|what| lines.error(what))?;
             if qrels.insert(query.trim(), document.trim(), relevance).is_some() {
                 return Err(lines.error(format!("query {query} and document {document} are judged twice")));
             }
@@ -90,6 +85,18 @@ impl Qrels {
     }
 }
 
+/// Query, document and relevance of a line, or what is wrong with it.
+fn judgment(line: &str) -> Result<(&str, &str, i64), String> {
+    // Ids with blanks are told apart by tabs; TREC's files use either.
+    let columns: Vec<&str> =
+        if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
+    let (query, document, relevance) = match columns[..] {
+        [query, document, relevance] | [query, _, document, relevance] => (query, document, relevance),
+        _ => return Err(format!("expected 3 columns (BEIR) or 4 (TREC), found {}", columns.len())),
+    };
+    Ok((query, document, number("relevance", relevance.trim(), "a whole number")?))
+}
+
 /// BEIR's header, also as other writers spell it; anything else is data, so that no judgment is dropped in silence.
 fn is_header(line: &str) -> bool {
     let mut columns = line.split('\t').map(|column| column.trim().to_ascii_lowercase().replace('_', "-"));
@@ -117,6 +124,19 @@ mod tests {
         let mut written = Vec::new();
         expected.write(&mut written).unwrap();
         assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_id_may_begin_like_a_comment() {
+        let mut expected = Qrels::default();
+        expected.insert("#1", "#2", 1);
+        expected.insert("#3", "d", 0);
+        expected.insert("q", "d", 1);
+        let mut written = Vec::new();
+        expected.write(&mut written).unwrap();
+        assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
+        let text = "#query-id\tcorpus-id\tscore\n#1 0 #2 1\n# judged in 2024 1\n#\n#by hand\n#3\td\t0\nq d 1\n";
+        assert_eq!(read(text).unwrap(), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
 
-use crate::tsv::{is_silent, number};
+use crate::tsv::{is_silent, may_be_comment, number};
 use crate::{Lines, ReadError};
 
 /// A retrieved document.
@@ -34,26 +34,22 @@ impl Run {
         let mut lines = Lines::with_fixed_cap(name, reader);
         let (mut run, mut seen) = (Self::default(), Seen::default());
         while let Some(line) = lines.next_line() {
-            if let Err(what) = run.take(line?, &mut seen) {
+            let line = line?;
+            let taken = match row(line) {
+                _ if is_silent(line) => Ok(()),
+                Err(_) if may_be_comment(line) => Ok(()),
+                Ok((query, document, score)) => run.take(query, document, score, &mut seen),
+                Err(what) => Err(what),
+            };
+            if let Err(what) = taken {
                 return Err(lines.error(what));
             }
         }
         Ok(run)
     }
 
-    /// Takes a line, or says what is wrong with it.
-    fn take(&mut self, line: &str, seen: &mut Seen) -> Result<(), String> {
-        if is_silent(line) {
-            return Ok(());
-        }
-        let mut columns = line.split_whitespace();
-        let mut next = || columns.next();
-        let (Some(query), Some(_), Some(document), Some(_), Some(score), Some(_), None) =
-            (next(), next(), next(), next(), next(), next(), next())
-        else {
-            return Err(format!("expected the 6 columns of a TREC run, found {}", line.split_whitespace().count()));
-        };
-        let score: f64 = number("score", score, "a number")?;
+    /// Adds a document, or says what is wrong with it.
+    fn take(&mut self, query: &str, document: &str, score: f64, seen: &mut Seen) -> Result<(), String> {
         if !score.is_finite() {
             return Err(format!("score of document {document} is not finite"));
         }
@@ -75,6 +71,18 @@ impl Run {
 struct Seen {
     hashes: HashSet<u64>,
     hasher: RandomState,
+}
+
+/// Query, document and score of a line, or what is wrong with it.
+fn row(line: &str) -> Result<(&str, &str, f64), String> {
+    let mut columns = line.split_whitespace();
+    let mut next = || columns.next();
+    let (Some(query), Some(_), Some(document), Some(_), Some(score), Some(_), None) =
+        (next(), next(), next(), next(), next(), next(), next())
+    else {
+        return Err(format!("expected the 6 columns of a TREC run, found {}", line.split_whitespace().count()));
+    };
+    Ok((query, document, number("score", score, "a number")?))
 }
 
 /// Writes one query's documents, best first; the rank is their position.
@@ -108,5 +116,13 @@ mod tests {
         assert!(read("q Q0 d 1 x t").contains("must be a number"));
         assert!(read("q Q0 d 1 1 t\nq Q0 d 2 1 t").contains("run:2: document d is listed twice"));
         assert!(read("q d 1").contains("6 columns"));
+        assert!(read("#q Q0 d 1 1 t\n#q Q0 d 2 1 t").contains("run:2: document d is listed twice"));
+    }
+
+    #[test]
+    fn an_id_may_begin_like_a_comment() {
+        let run = Run::read("run", "#1 Q0 #2 1 0.5 t\n# q Q0 d 1 2 t\n#by hand\n".as_bytes()).unwrap();
+        assert_eq!(run.queries.len(), 1);
+        assert_eq!(run.queries["#1"], [RunEntry { document: "#2".into(), score: 0.5 }]);
     }
 }

@@ -36,10 +36,12 @@ impl Signature {
     /// For short texts: of one with few pieces, the estimate from [`of`](Self::of) is rough.
     pub fn of_whole(text: &str) -> Option<Self> {
         let text = normalised(text);
-        (!text.is_empty()).then(|| {
-            let bytes = std::array::from_fn(|bin| xxh3_64_with_seed(text.as_bytes(), bin as u64) as u8);
-            Self(bytes)
-        })
+        (!text.is_empty()).then(|| Self::of_bytes(text.as_bytes()))
+    }
+
+    /// A signature that is like that of the same bytes, and like nothing else.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(std::array::from_fn(|bin| xxh3_64_with_seed(bytes, bin as u64) as u8))
     }
 
     /// The signature of a text's pieces; none when there are none.

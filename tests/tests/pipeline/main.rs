@@ -4,6 +4,8 @@ mod chain;
 mod embed;
 mod flow;
 mod leaks;
+mod make;
 mod pipes;
+mod positives;
 mod sets;
 mod types;

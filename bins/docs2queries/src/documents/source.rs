@@ -1,11 +1,9 @@
 //! Documents with the place they came from.
 
 use std::io::BufRead;
-use std::sync::Arc;
 
 use embtune_cli::{Input, Session};
-use embtune_records::{Document, ReadError, Records};
-use serde_json::Value;
+use embtune_records::{Document, Field, Place, ReadError, Records};
 
 use crate::cli::Cli;
 
@@ -23,27 +21,18 @@ pub(crate) struct Source {
     pub(crate) group: String,
 }
 
-#[derive(Debug, Clone)]
-struct Place {
-    source_name: Arc<str>,
-    line: u64,
-}
-
 impl Source {
     fn new(document: Document, place: Place) -> Result<Self, ReadError> {
         let id = document.id().to_owned();
         let title = document.title().map(str::to_owned);
         let text = document.text().to_owned();
         let group = match document.into_object().remove("group") {
-            None | Some(Value::Null) => id.clone(),
-            Some(Value::String(group)) if group.is_empty() => id.clone(),
-            Some(Value::String(group)) if !group.contains(char::is_control) => group,
-            Some(Value::Number(group)) => group.to_string(),
-            Some(_) => {
-                return Err(
-                    place.error("field \"group\" must be a number or a string without control characters".into())
-                );
-            }
+            None => id.clone(),
+            Some(group) if group.is_null() || group.as_str() == Some("") => id.clone(),
+            Some(Field::Text(group)) if !group.contains(char::is_control) => group,
+            Some(other) => other.decimal().ok_or_else(|| {
+                place.error("field \"group\" must be a number or a string without control characters")
+            })?,
         };
         Ok(Self { place, id, title, text, group })
     }
@@ -64,12 +53,6 @@ impl Source {
     /// An error about this document.
     pub(crate) fn error(&self, what: &str) -> ReadError {
         self.place.error(format!("document {}: {what}", self.id))
-    }
-}
-
-impl Place {
-    fn error(&self, what: String) -> ReadError {
-        ReadError::Record { source_name: self.source_name.to_string(), line: self.line, what }
     }
 }
 
@@ -104,12 +87,10 @@ pub(super) fn of_named(
     named: Named,
     max_record_bytes: usize,
 ) -> impl Iterator<Item = Result<Source, ReadError>> + Send {
-    let source_name: Arc<str> = named.name.as_str().into();
     let mut records = Records::<Document, _>::new(named.name, named.reader, max_record_bytes);
     std::iter::from_fn(move || {
         let document = records.next()?;
-        let place = Place { source_name: Arc::clone(&source_name), line: records.line() };
-        Some(document.and_then(|document| Source::new(document, place)))
+        Some(document.and_then(|document| Source::new(document, records.place())))
     })
 }
 
@@ -117,7 +98,7 @@ pub(super) fn of_named(
 impl Source {
     /// A document of a test.
     pub(crate) fn example(id: &str, title: Option<&str>, text: &str) -> Self {
-        let place = Place { source_name: "example".into(), line: 1 };
+        let place = Place { name: "example".into(), line: 1 };
         Self { place, id: id.into(), title: title.map(Into::into), text: text.into(), group: id.into() }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let mut rest = Object::new();
     if let Some(Part { number, start, end }) = part {
-        rest.extend([("chunk", number), ("start", start), ("end", end)].map(|(name, at)| (name.into(), at.into())));
+        rest.extend([("chunk", number), ("start", start), ("end", end)].map(|(name, at)| (name.to_owned(), at.into())));
     }
     for (number, Query { query, positive }) in (first..).zip(queries) {
         let pair = Pair {

@@ -21,11 +21,12 @@ pub(crate) struct Example {
 pub(crate) fn read(input: Input) -> anyhow::Result<Vec<Example>> {
     let name = input.name.clone();
     let mut examples: Vec<Example> = Vec::new();
-    for pair in Records::<Pair, _>::with_fixed_cap(name.clone(), input) {
-        let Pair { anchor, positive, .. } = pair?;
-        match examples.iter_mut().find(|example| example.text == positive) {
-            Some(example) => example.queries.push(anchor),
-            None => examples.push(Example { text: positive, queries: vec![anchor] }),
+    for pairs in Records::<Vec<Pair>, _>::with_fixed_cap(name.clone(), input) {
+        for Pair { anchor, positive, .. } in pairs? {
+            match examples.iter_mut().find(|example| example.text == positive) {
+                Some(example) => example.queries.push(anchor),
+                None => examples.push(Example { text: positive, queries: vec![anchor] }),
+            }
         }
     }
     anyhow::ensure!(!examples.is_empty(), "{name}: no example");

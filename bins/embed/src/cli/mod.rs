@@ -31,6 +31,12 @@ Models:
   it was exported in, and --precision cannot change that. If its layers are quantised dynamically, a
   text's vector depends on the texts beside it. -v names the file.
 
+Ids:
+  A file of vectors has one for each id. A record with the id and the text of an earlier one, such as
+  a query with several positives in a file of pairs, is written once, and counted; an id of another
+  text is refused, with both lines. JSON Lines and .npy have all records. With --shard, an id that
+  comes again may be in several files, which cannot be read as one.
+
 Long texts:
   --on-long says what becomes of a text that is longer than --max-seq-length. truncate embeds its
   beginning. error takes it for a record that cannot be used. chunk divides it into chunks of as
@@ -84,7 +90,7 @@ Memory:
   The model, and a window of 4,096 records, 16 MB of lines or, on a CPU, what takes about a minute,
   whichever is least, at each of four stages. Vectors of a binary format wait in an unnamed temporary
   file beside the output (in TMPDIR for stdout), because the header, which comes first, holds their
-  number; 8 bytes an id are kept to refuse double ids.
+  number; 40 bytes an id are kept to find the ids that come again.
 
 Examples:
   Embed a corpus into a file of vectors:

@@ -1,7 +1,7 @@
 //! The records to embed.
 
 use embtune_cli::{Input, Session, Skipper};
-use embtune_records::{Document, Lines, Object, ReadError, Records};
+use embtune_records::{Document, Lines, Object, Place, ReadError, Records};
 
 use crate::cli::InputArgs;
 use crate::input::shard::Shard;
@@ -18,9 +18,10 @@ pub(crate) struct Source<'a> {
     count: u64,
 }
 
-/// A record, and how much of the input it was.
+/// A record, where it stands, and how much of the input it was.
 pub(crate) struct Entry {
     pub(crate) record: Document,
+    pub(crate) place: Place,
     /// Bytes of its line.
     pub(crate) bytes: usize,
 }
@@ -93,11 +94,11 @@ impl Reader {
             Self::Json(records) => Some(records.next()?.and_then(|object| {
                 let record = Document::from_fields(object, args.id.as_deref(), &args.fields);
                 let record = record.map_err(|error| records.error(error.to_string()))?;
-                Ok(Entry { record, bytes: records.bytes() })
+                Ok(Entry { record, place: records.place(), bytes: records.bytes() })
             })),
             Self::Text(lines) => {
                 let record = lines.next_line()?.map(|line| Document::new((count + 1).to_string(), None, line));
-                Some(record.map(|record| Entry { record, bytes: lines.bytes() }))
+                Some(record.map(|record| Entry { record, place: lines.place(), bytes: lines.bytes() }))
             }
         }
     }

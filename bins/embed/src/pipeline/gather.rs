@@ -3,8 +3,6 @@
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use embtune_records::Document;
-
 use super::times::Clock;
 use crate::input::records::Entry;
 
@@ -25,7 +23,7 @@ pub(super) struct Gather {
 }
 
 struct State {
-    records: Vec<Document>,
+    records: Vec<Entry>,
     bytes: usize,
     /// Records that the window may hold.
     limit: usize,
@@ -85,7 +83,7 @@ impl Gather {
     }
 
     /// The next window; behind the last one an empty one, or the error that reading ended with, and then nothing.
-    pub(super) fn take(&self) -> Option<anyhow::Result<Vec<Document>>> {
+    pub(super) fn take(&self) -> Option<anyhow::Result<Vec<Entry>>> {
         let mut state = self.lock();
         loop {
             let is_last = !matches!(state.end, End::Open);
@@ -138,7 +136,7 @@ impl Reading<'_> {
         }
         state.is_waiting = false;
         state.bytes += entry.bytes;
-        state.records.push(entry.record);
+        state.records.push(entry);
         if state.is_full() {
             self.gather.changed.notify_all();
         }

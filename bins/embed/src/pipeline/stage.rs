@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use embtune_encode::{EncodeError, Front, Runner};
-use embtune_records::Document;
 
 use super::Texts;
 use super::gather::Gather;
 use super::times::Clock;
 use super::window::{Embedded, Tokenised};
 use crate::input::fields::Text;
-use crate::input::records::Source;
+use crate::input::records::{Entry, Source};
 use crate::kept::known::{Key, Known};
 
 /// Takes windows, works on them and hands the results on, until there are no more, the work fails, or nobody takes a
@@ -57,13 +56,13 @@ pub(super) fn tokenise(
     front: &Front,
     texts: &Texts,
     known: &mut Known<'_>,
-    records: Vec<Document>,
+    records: Vec<Entry>,
 ) -> anyhow::Result<Tokenised> {
     if records.is_empty() {
         known.finish()?;
     }
-    let all: Vec<Text<'_>> = records.iter().map(|record| texts.fields.text(record)).collect();
-    let keys: Vec<Key> = records.iter().zip(&all).map(|(record, text)| known.key(record, text)).collect();
+    let all: Vec<Text<'_>> = records.iter().map(|entry| texts.fields.text(&entry.record)).collect();
+    let keys: Vec<Key> = records.iter().zip(&all).map(|(entry, text)| known.key(&entry.record, text)).collect();
     let answers = known.find(&keys)?;
     let new: Vec<Text<'_>> =
         all.into_iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(text, _)| text).collect();
@@ -81,7 +80,7 @@ pub(super) fn infer(runner: &mut Runner, texts: &Texts, window: Tokenised) -> an
             EncodeError::NotFinite(row) => {
                 let new = records.iter().zip(&known).filter(|(_, answer)| answer.is_none());
                 let of_rows = new.zip(&divisions).flat_map(|(new, division)| repeat_n(new, division.rows()));
-                let id = of_rows.map(|(record, _)| record.id()).nth(row).unwrap_or_default();
+                let id = of_rows.map(|(entry, _)| entry.record.id()).nth(row).unwrap_or_default();
                 anyhow::anyhow!("the vector of \"{id}\" holds NaN or infinity: the model's weights are damaged")
             }
             other => other.into(),

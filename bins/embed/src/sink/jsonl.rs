@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use embtune_cli::{Outcome, Output};
-use embtune_records::{Document, Object};
+use embtune_records::{Document, Object, Place};
 use embtune_tensors::{EmbeddingsMeta, VectorType};
 use serde::{Serialize, Serializer};
 
@@ -50,12 +50,13 @@ impl Jsonl {
 }
 
 impl Sink for Jsonl {
-    fn write(&mut self, record: Document, vector: &[f32], out: &mut Output) -> anyhow::Result<()> {
+    fn write(&mut self, record: Document, _place: &Place, vector: &[f32], out: &mut Output) -> anyhow::Result<bool> {
         let mut record = record.into_object();
-        record.shift_remove("embedding");
+        record.remove("embedding");
         let line = Line { record, embedding: Numbers { stored: self.stored, vector } };
         serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
-        Ok(out.write_all(b"\n")?)
+        out.write_all(b"\n")?;
+        Ok(true)
     }
 
     fn finish(

@@ -10,16 +10,17 @@ mod verify;
 pub(crate) mod writer;
 
 use embtune_cli::{Outcome, Output, spool_directory};
-use embtune_records::Document;
+use embtune_records::{Document, Place};
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cli::Cli;
+use crate::input::fields::Fields;
 use crate::sink::format::Format;
 
 /// Vectors on their way out, in the order of the input.
 pub(crate) trait Sink {
-    /// Takes a record's vector.
-    fn write(&mut self, record: Document, vector: &[f32], out: &mut Output) -> anyhow::Result<()>;
+    /// Takes a record's vector, and says whether it was new: a record may be one that was written before.
+    fn write(&mut self, record: Document, place: &Place, vector: &[f32], out: &mut Output) -> anyhow::Result<bool>;
 
     /// Writes what has waited. `meta` is asked for only where it is written: naming a model means reading all of it.
     fn finish(
@@ -30,7 +31,7 @@ pub(crate) trait Sink {
 }
 
 /// The sink that the flags ask for, for vectors of `dim` elements.
-pub(crate) fn open(cli: &Cli, dim: usize) -> anyhow::Result<Box<dyn Sink>> {
+pub(crate) fn open(cli: &Cli, dim: usize, fields: &Fields) -> anyhow::Result<Box<dyn Sink>> {
     let stored = cli.output.dtype.stored();
     let columns = stored.columns(dim).map_err(|what| anyhow::anyhow!("--dtype {what}"))?;
     if let Some(reference) = &cli.verify.reference {
@@ -39,7 +40,7 @@ pub(crate) fn open(cli: &Cli, dim: usize) -> anyhow::Result<Box<dyn Sink>> {
     let directory = spool_directory(cli.output.path.as_deref());
     Ok(match cli.output.format() {
         Format::Jsonl => Box::new(jsonl::Jsonl::new(stored)),
-        Format::Safetensors => Box::new(safetensors::Safetensors::new(&directory, dim, stored)?),
+        Format::Safetensors => Box::new(safetensors::Safetensors::new(&directory, dim, stored, fields.clone())?),
         Format::Npy => Box::new(npy::Npy::new(&directory, columns, stored)?),
     })
 }

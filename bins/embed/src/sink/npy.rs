@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Seek as _, Write as _};
 use std::path::Path;
 
 use embtune_cli::{Outcome, Output};
-use embtune_records::Document;
+use embtune_records::{Document, Place};
 use embtune_tensors::{EmbeddingsMeta, VectorType};
 
 use super::Sink;
@@ -49,11 +49,12 @@ impl Npy {
 }
 
 impl Sink for Npy {
-    fn write(&mut self, _record: Document, vector: &[f32], _out: &mut Output) -> anyhow::Result<()> {
+    fn write(&mut self, _record: Document, _place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
         self.rows += 1;
         self.row.clear();
         self.stored.store(vector, &mut self.row);
-        Ok(self.vectors.write_all(&self.row)?)
+        self.vectors.write_all(&self.row)?;
+        Ok(true)
     }
 
     fn finish(

@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     /// Records that were taken from `--resume` and from `--cache`.
     pub(crate) resumed: u64,
     pub(crate) cached: u64,
+    /// Records that were not written, because they are the same as an earlier one.
+    pub(crate) repeated: u64,
 }
 
 impl Tally {

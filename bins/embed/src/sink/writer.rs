@@ -6,6 +6,7 @@ use embtune_cli::{Output, Skipper};
 use embtune_records::Document;
 use embtune_tensors::VectorType;
 
+use crate::input::records::Entry;
 use crate::kept::answer::Answer;
 use crate::long::chunk;
 use crate::sink::Sink;
@@ -40,7 +41,8 @@ struct TooLong {
 }
 
 impl Writer<'_> {
-    pub(crate) fn write(&mut self, record: Document, answer: &Answer, out: &mut Output) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, entry: Entry, answer: &Answer, out: &mut Output) -> anyhow::Result<()> {
+        let Entry { record, place, .. } = entry;
         if answer.chunks == 0 {
             let id = record.id().to_owned();
             return self.skipper.bad(TooLong { id, tokens: answer.tokens, limit: self.limit });
@@ -51,6 +53,7 @@ impl Writer<'_> {
         } else {
             Box::new(chunk::records(record, self.divided, &answer.spans))
         };
+        let mut is_new = false;
         for (record, vector) in records.zip(answer.vectors.chunks_exact(self.dim)) {
             let vector = self.shape.apply(vector);
             anyhow::ensure!(
@@ -59,8 +62,9 @@ impl Writer<'_> {
                 record.id(),
                 self.stored.name()
             );
-            self.sink.write(record, &vector, out)?;
+            is_new |= self.sink.write(record, &place, &vector, out)?;
         }
+        self.tally.repeated += u64::from(!is_new);
         Ok(())
     }
 }

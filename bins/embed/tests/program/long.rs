@@ -185,7 +185,7 @@ fn chunks_go_into_files_by_their_ids() {
     assert_eq!(of_file(&folder, "v").0.ids().collect::<Vec<_>>(), ["a#0", "a#1", "a#2"]);
     folder.write("double", [document("a#1", "lift"), document("a", &words)].join("\n"));
     let message = embed(&folder, &format!("{CHUNKS} --chunks separate double -o w")).refusal();
-    assert!(message.contains("id \"a#1\" stands twice"), "{message}");
+    assert!(message.contains("id \"a#1\" is that of another text"), "{message}");
 }
 
 #[test]

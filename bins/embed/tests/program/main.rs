@@ -4,6 +4,7 @@
 mod environment;
 mod foreign;
 mod hub;
+mod ids;
 mod input;
 mod long;
 mod model;

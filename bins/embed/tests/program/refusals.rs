@@ -31,13 +31,18 @@ fn outputs_that_break() {
 }
 
 #[test]
-fn double_ids_are_refused_in_files() {
+fn ids_of_two_texts_are_refused_in_files() {
     let folder = with_model("tiny-bert");
-    let double = "{\"id\":1,\"text\":\"a\"}\n{\"id\":\"1\",\"text\":\"b\"}\n";
+    let double = "{\"id\":1,\"text\":\"a\"}\n\n{\"id\":\"1\",\"text\":\"b\"}\n";
     for dtype in ["f32", "int8", "ubinary"] {
         let message = embed(&folder, &format!("--dtype {dtype} -o v")).stdin(double).refusal();
-        assert!(message.contains("id \"1\" stands twice"), "{message}");
+        assert!(message.contains("<stdin>:3: id \"1\" is that of another text at <stdin>:1"), "{message}");
     }
+    // Of several inputs, each is named.
+    folder.write("one", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"text\":\"a\"}\n");
+    folder.write("two", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"title\":\"t\",\"text\":\"a\"}\n");
+    let message = embed(&folder, "-o v one two").refusal();
+    assert!(message.contains("two:2: id \"2\" is that of another text at one:2"), "{message}");
     assert_eq!(embed(&folder, "").stdin(double).records().len(), 2);
 }
 

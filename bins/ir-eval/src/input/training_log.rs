@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use embtune_cli::Session;
-use embtune_records::{Object, Records};
-use serde_json::Value;
+use embtune_records::{Field, Object, Records};
 
 /// The course of a training.
 #[derive(Debug, Default, PartialEq)]
@@ -30,15 +29,15 @@ impl TrainingLog {
     }
 
     fn take(&mut self, line: &Object) {
-        let Some(step) = line.get("step").and_then(Value::as_f64) else { return };
-        if let Some(loss) = line.get("loss").and_then(Value::as_f64) {
+        let Some(step) = line.get("step").and_then(Field::as_f64) else { return };
+        if let Some(loss) = line.get("loss").and_then(Field::as_f64) {
             self.losses.push((step, loss));
         }
         // An evaluation has its figure under the metric's name.
-        let figure = line.iter().find(|(name, value)| name.contains('@') && value.is_f64());
-        if let Some((name, Some(score))) = figure.map(|(name, value)| (name, value.as_f64())) {
+        let figures = line.iter().filter(|(name, _)| name.contains('@'));
+        if let Some((name, score)) = figures.filter_map(|(name, value)| Some((name, value.as_f64()?))).next() {
             self.scores.push((step, score));
-            self.metric.get_or_insert_with(|| name.clone());
+            self.metric.get_or_insert_with(|| name.to_owned());
         }
     }
 }

@@ -37,7 +37,7 @@ impl Texts {
     /// A file that cannot be read, or that is not what it was.
     pub(crate) fn read(&self, place: u64) -> anyhow::Result<Document> {
         let reader = BufReader::with_capacity(BUFFER_BYTES, FilePart { file: &self.file, at: place });
-        match Records::<Document, _>::new(&self.name, reader, self.max_record_bytes).next() {
+        match Records::<Document, _>::new(&*self.name, reader, self.max_record_bytes).next() {
             Some(Ok(document)) => Ok(document),
             Some(Err(error @ ReadError::Io { .. })) => Err(error.into()),
             _ => bail!("{}: has been changed while it was read", self.name),
@@ -73,7 +73,7 @@ impl Walk {
     pub(crate) fn new(source: &Source, max_record_bytes: usize, session: &Session) -> anyhow::Result<Self> {
         let place = Rc::default();
         let reader = Counted { reader: source.reader(session)?, consumed: Rc::clone(&place) };
-        Ok(Self { documents: Records::new(&source.name, reader, max_record_bytes), place })
+        Ok(Self { documents: Records::new(&*source.name, reader, max_record_bytes), place })
     }
 
     /// An error about the document that was read last.

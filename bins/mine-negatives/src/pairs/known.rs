@@ -59,9 +59,9 @@ impl Known {
     ) -> anyhow::Result<Self> {
         let mut known = Self::default();
         for source in sources {
-            for pair in source.records::<Pair>(max_record_bytes, session)? {
-                match pair {
-                    Ok(pair) => known.insert(&pair, corpus),
+            for pairs in source.records::<Vec<Pair>>(max_record_bytes, session)? {
+                match pairs {
+                    Ok(pairs) => pairs.iter().for_each(|pair| known.insert(pair, corpus)),
                     Err(error) if error.is_record() => {}
                     Err(error) => return Err(error.into()),
                 }

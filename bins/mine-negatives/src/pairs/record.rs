@@ -39,11 +39,11 @@ pub(crate) fn fill(
         json!({"id": corpus.vectors.id(row), "rank": rank, "score": decimal(score), "reason": reason.name()})
     });
     for (field, value) in [
-        ("positive_rank", positive.rank.into()),
+        ("positive_rank", Value::from(positive.rank)),
         ("negative_ranks", negatives.iter().map(|negative| Value::from(negative.rank)).collect()),
         ("dropped", dropped.collect()),
     ] {
-        pair.rest.insert(field.into(), value);
+        pair.rest.insert(field, value);
     }
     Ok(())
 }

@@ -67,7 +67,7 @@ impl Source {
         max_record_bytes: usize,
         session: &Session,
     ) -> anyhow::Result<Records<T, Box<dyn BufRead>>> {
-        Ok(Records::new(&self.name, self.reader(session)?, max_record_bytes))
+        Ok(Records::new(&*self.name, self.reader(session)?, max_record_bytes))
     }
 
     /// The file that holds it, at its beginning.

@@ -104,6 +104,35 @@ fn a_positive_of_another_pair_with_the_same_query_is_no_negative() {
 }
 
 #[test]
+fn a_record_with_several_positives_is_as_many_pairs() {
+    let folder = plane();
+    let record =
+        r#"{"query":"a","pos":["x","y"],"anchor_id":"q0","positive_ids":["d0","d2"],"prompt":"p: ","lang":"de"}"#;
+    folder.write("pairs.jsonl", record);
+    let records = folder.run(&format!("{MINE} -n 2 pairs.jsonl")).records();
+    assert_eq!(records.len(), 2);
+    for (record, (text, id)) in records.iter().zip([("x", "d0"), ("y", "d2")]) {
+        assert_eq!((&record["positive"], &record["positive_id"]), (&json!(text), &json!(id)));
+        assert_eq!(
+            (ids(record), &record["query_prompt"], &record["lang"]),
+            (vec!["d1", "d3"], &json!("p: "), &json!("de"))
+        );
+    }
+    // A record of which one document has no vector is bad as a whole.
+    folder.write("pairs.jsonl", record.replace("d2", "d77"));
+    let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
+    assert!(message.contains("pairs.jsonl:1: no vector of document \"d77\""), "{message}");
+}
+
+#[test]
+fn numbers_that_are_too_large_for_a_float_pass_through() {
+    let folder = plane();
+    folder.write("pairs.jsonl", pair("q0", "d0").replace("}\n", ",\"n\":18446744073709551617,\"x\":[1.10]}\n"));
+    let line = folder.run(&format!("{MINE} -n 1 pairs.jsonl")).stdout();
+    assert!(line.contains(",\"n\":18446744073709551617,\"x\":[1.10],"), "{line}");
+}
+
+#[test]
 fn documents_of_the_positives_group_are_no_negatives() {
     let folder = plane();
     let document = |n: u8, group: &str| format!("{{\"_id\":\"d{n}\",\"text\":\"text {n}\"{group}}}\n");

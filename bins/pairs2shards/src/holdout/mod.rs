@@ -3,6 +3,7 @@
 mod texts;
 mod trained;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use embtune_cli::{Output, Session};
 use embtune_records::{Document, Pair, Qrels, Split, write_json_line};
+use indexmap::map::Entry;
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 
@@ -30,6 +32,8 @@ pub(crate) struct Holdout {
     queries_file: Output,
     /// The held-out queries: id, text and hash, in their order.
     queries: IndexMap<String, (String, u64)>,
+    /// The ids of those that had none, by hash.
+    unnamed: HashMap<u64, String>,
     pairs: Vec<HeldPair>,
     query_texts: Texts,
     document_texts: Texts,
@@ -77,6 +81,7 @@ impl Holdout {
             directory,
             queries_file,
             queries: IndexMap::new(),
+            unnamed: HashMap::new(),
             pairs: Vec::new(),
             query_texts,
             document_texts,
@@ -98,10 +103,18 @@ impl Holdout {
             return Ok(Some((pair, leaked)));
         }
         let document = pair.positive_id.ok_or("a held-out pair needs a field \"positive_id\"")?;
-        let id = pair.anchor_id.unwrap_or_else(|| format!("heldout-{}", self.pairs.len() + 1));
+        let hash = features.anchor.hash;
+        let new_id = || format!("heldout-{}", self.pairs.len() + 1);
+        let id = pair.anchor_id.unwrap_or_else(|| self.unnamed.entry(hash).or_insert_with(new_id).clone());
         let entry = self.queries.entry(id);
         let query = entry.index();
-        entry.or_insert((pair.anchor, features.anchor.hash));
+        if let Entry::Occupied(entry) = &entry
+            && entry.get().1 != hash
+        {
+            let (id, (text, _)) = (entry.key(), entry.get());
+            return Err(format!("anchor_id \"{id}\" is that of another query in an earlier pair: \"{text}\""));
+        }
+        entry.or_insert((pair.anchor, hash));
         self.query_texts.add(&features.anchor);
         self.document_texts.add(&features.positive);
         self.pairs.push(HeldPair { query, document, text: features.positive.hash });

@@ -7,6 +7,7 @@ mod guide;
 mod holdout;
 mod page;
 mod prompts;
+mod rows;
 mod scores;
 
 use embtune_tensors::Shard;

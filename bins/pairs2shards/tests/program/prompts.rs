@@ -31,3 +31,24 @@ fn an_empty_prompt_is_none() {
     assert_eq!(none.tokens(Column::Anchor, 0).unwrap(), none.tokens(Column::Negative, 0).unwrap());
     assert!(own.length(Column::Anchor, 0) > none.length(Column::Anchor, 0));
 }
+
+#[test]
+fn a_prompt_that_leaves_no_room_is_refused() {
+    let folder = folder();
+    let long = "rain ".repeat(600);
+    for (side, length) in [("query", "--query-max-length 8"), ("document", "--document-max-length 16")] {
+        let run = folder.run(&format!("pairs2shards --model BASE {length} -o out"));
+        let message = run.arg(format!("--{side}-prompt={long}")).stdin(PAIR).refusal();
+        let tokens = &length[length.len() - 2..].trim();
+        let expected = format!(
+            "the {side} prompt fills the {tokens} tokens at which a {side} is cut: nothing of its text would be left\n\
+             hint: shorten it, or raise --{side}-max-length"
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
+    // Also when it comes with the pairs.
+    let pair = format!("{{\"query\":\"rain\",\"pos\":[\"felt\"],\"prompt\":\"{long}\"}}\n");
+    let message = folder.run("pairs2shards --model BASE --query-max-length 8 -o out").stdin(pair).refusal();
+    assert!(message.contains("the query prompt fills the 8 tokens"), "{message}");
+    assert!(!folder.path("out").exists());
+}

@@ -47,7 +47,7 @@ fn labels_that_are_no_finite_numbers_are_refused_by_line() {
         ("\"label\":\"yes\"", "field \"label\" must be a number, found a string"),
         ("\"label\":true", "field \"label\" must be a number, found a boolean"),
         ("\"score\":1e300", "field \"score\": 1e300 is too large for a number of 32 bits"),
-        ("\"score\":1e999", "not JSON: number out of range"),
+        ("\"score\":1e999", "field \"score\": inf is too large for a number of 32 bits"),
         ("\"scores\":[NaN]", "not JSON: "),
         ("\"scores\":[1,2]", "expected 1 scores (positive, then negatives), found 2"),
         ("\"scores\":[1,null],\"negatives\":[\"n\"]", "field \"scores\" must be a list of numbers, found null"),

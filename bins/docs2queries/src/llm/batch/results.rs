@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use anyhow::Context as _;
 use embtune_records::{Object, Records};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bounds::Bounds;
 use super::line::Result as LineResult;
@@ -67,7 +67,7 @@ impl<'a> Collected<'a> {
     pub(super) async fn take(&mut self, name: &str, reader: impl BufRead) -> anyhow::Result<()> {
         for line in Records::<Object, _>::new(name, reader, self.run.cli.records.max_record_bytes) {
             self.run.session.interrupt().check()?;
-            match LineResult::read(&line?.into()) {
+            match LineResult::read(&json!(line?)) {
                 LineResult::Reply { key, .. } if self.journal.has(key) => self.replies += 1,
                 LineResult::Reply { key, reply } => self.keep(key, &reply).await?,
                 LineResult::Error(what) => {

@@ -1,34 +1,15 @@
 //! Reading beside tokenising.
 
-use std::sync::Arc;
+use std::mem;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use anyhow::bail;
 use embtune_cli::Input;
-use embtune_records::{Pair, ReadError, Records};
+use embtune_records::{Pair, Records};
 
-/// A pair and where it stands.
-pub(crate) struct Read {
-    pub(crate) pair: Pair,
-    pub(crate) place: Place,
-}
-
-/// A line of an input.
-pub(crate) struct Place {
-    name: Arc<str>,
-    line: u64,
-}
-
-impl Place {
-    /// An error about what stands there.
-    pub(crate) fn error(&self, what: impl Into<String>) -> ReadError {
-        ReadError::Record { source_name: self.name.to_string(), line: self.line, what: what.into() }
-    }
-}
-
-/// Pairs in their order, or what is wrong with them.
-pub(crate) type Window = Vec<Result<Read, ReadError>>;
+use crate::input::merge::{Row, Window};
+use crate::input::negatives::clean;
 
 /// The pairs of the inputs, read by a thread of its own, one window ahead.
 pub(crate) struct Ahead {
@@ -45,7 +26,7 @@ impl Ahead {
         Self { windows, thread: Some(thread) }
     }
 
-    /// The next window, which has more or fewer pairs only at the end.
+    /// The next window.
     ///
     /// # Errors
     /// Reading that broke off: it must not pass for the end of the input.
@@ -60,21 +41,31 @@ impl Ahead {
     }
 }
 
-fn read(inputs: Vec<Input>, max_record_bytes: usize, pairs: usize, sender: &SyncSender<Window>) {
-    let mut window = Window::new();
+fn read(inputs: Vec<Input>, max_record_bytes: usize, most: usize, sender: &SyncSender<Window>) {
+    let mut window = Window::default();
     for input in inputs {
-        let name: Arc<str> = input.name.as_str().into();
-        let mut records = Records::<Pair, _>::new(&*name, input, max_record_bytes);
-        while let Some(pair) = records.next() {
-            let is_last = pair.as_ref().is_err_and(|error| !error.is_record());
-            let place = Place { name: Arc::clone(&name), line: records.line() };
-            window.push(pair.map(|pair| Read { pair, place }));
-            if is_last || window.len() == pairs {
-                let is_closed = sender.send(std::mem::take(&mut window)).is_err();
-                if is_last || is_closed {
+        let mut records = Records::<Vec<Pair>, _>::new(input.name.clone(), input, max_record_bytes);
+        while let Some(record) = records.next() {
+            let mut pairs = match record {
+                Ok(pairs) => pairs,
+                Err(error) => {
+                    let is_last = !error.is_record();
+                    window.rows.push(Row::Bad(error));
+                    let is_closed = (is_last || window.is_full(most)) && sender.send(mem::take(&mut window)).is_err();
+                    if is_last || is_closed {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let faults = clean(&mut pairs);
+            for pair in pairs {
+                if window.ends_before(&pair, most) && sender.send(mem::take(&mut window)).is_err() {
                     return;
                 }
+                window.push(pair, records.place());
             }
+            window.faults.iter_mut().zip(faults).for_each(|(all, faults)| *all += faults);
         }
     }
     // A receiver that is gone has failed already.

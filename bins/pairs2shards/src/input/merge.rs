@@ -1,0 +1,206 @@
+//! Rows of one pair, which become one pair.
+
+use std::collections::{HashMap, HashSet};
+
+use embtune_records::{Pair, Place, ReadError};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::contradictions::Contradictions;
+use crate::input::negatives::Fault;
+
+/// Lines of a window for each of its pairs: many rows of few pairs must not fill the memory.
+const ROWS_A_PAIR: usize = 8;
+
+/// A row of the input, in its place.
+#[derive(Debug)]
+pub(crate) enum Row {
+    /// A pair, with the negatives of the rows that were merged into it.
+    Pair(Box<Pair>, Place),
+    /// A row whose negatives went to the pair that stands at the second place.
+    Merged(Place, Place),
+    /// A row that has nothing that an earlier one of the window has not.
+    Double(Place),
+    /// What cannot be read.
+    Bad(ReadError),
+}
+
+/// Rows that are worked on together.
+///
+/// A data set of triplets has a row for each negative of a pair. Rows that have texts, ids, group, prompt and the
+/// positive's score in common become one pair, whose negatives are those of all rows, in the order in which they come.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) rows: Vec<Row>,
+    /// Negatives that were dropped, by fault.
+    pub(crate) faults: [u64; Fault::ALL.len()],
+    /// Where the pairs are among the rows, by what their rows have in common.
+    places: HashMap<u64, usize>,
+    /// The negatives of each pair, by its place.
+    negatives: HashSet<Negative>,
+    /// Negatives with two scores.
+    pub(crate) contradictions: Contradictions,
+    pairs: usize,
+}
+
+impl Window {
+    /// Whether a row belongs to the next window: this one has `most` pairs, and the row is of none of them.
+    ///
+    /// The rows of a pair that follow each other are never divided, unless they are many times as many as the pairs of
+    /// a window.
+    pub(crate) fn ends_before(&self, pair: &Pair, most: usize) -> bool {
+        (self.pairs >= most && !self.places.contains_key(&key(pair))) || self.is_full(most)
+    }
+
+    /// Whether a window of `most` pairs has as many rows as it may have.
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.rows.len() >= most * ROWS_A_PAIR
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, mut pair: Pair, place: Place) {
+        let here = self.rows.len();
+        let first = *self.places.entry(key(&pair)).or_insert(here);
+        let (negatives, contradictions) = (&mut self.negatives, &mut self.contradictions);
+        match self.rows.get_mut(first) {
+            Some(Row::Pair(merged, place_of_first)) => {
+                pair.retain_negatives(|pair, index| {
+                    let [text, scored] = negative(first, pair, index);
+                    let (is_new_text, is_new) = (negatives.insert(text), negatives.insert(scored));
+                    if is_new && !is_new_text {
+                        contradictions.note(|| format!("{place} and {place_of_first} differ in a negative's score"));
+                    }
+                    is_new
+                });
+                let row = if pair.negatives.is_empty() {
+                    Row::Double(place)
+                } else {
+                    Row::Merged(place, place_of_first.clone())
+                };
+                absorb(merged, pair);
+                self.rows.push(row);
+            }
+            _ => {
+                negatives.extend((0..pair.negatives.len()).flat_map(|index| negative(here, &pair, index)));
+                self.pairs += 1;
+                self.rows.push(Row::Pair(Box::new(pair), place));
+            }
+        }
+    }
+}
+
+/// A negative by the place of its pair, the hash of its text, and its score.
+type Negative = (usize, u64, Option<u64>);
+
+/// What tells a negative from others of its pair: its text, and its text with its score.
+fn negative(place: usize, pair: &Pair, index: usize) -> [Negative; 2] {
+    let text = xxh3_64(pair.negatives[index].as_bytes());
+    let score = pair.scores.as_ref().map_or(u64::MAX, |scores| scores[1 + index].to_bits());
+    [(place, text, None), (place, text, Some(score))]
+}
+
+/// Gives a pair the negatives of another, with all that belongs to them.
+fn absorb(pair: &mut Pair, other: Pair) {
+    pair.negatives.extend(other.negatives);
+    for (names, more) in
+        [(&mut pair.negative_ids, other.negative_ids), (&mut pair.negative_groups, other.negative_groups)]
+    {
+        names.as_mut().zip(more).into_iter().for_each(|(names, more)| names.extend(more));
+    }
+    pair.scores.as_mut().zip(other.scores).into_iter().for_each(|(scores, more)| scores.extend(&more[1..]));
+}
+
+/// What rows of one pair have in common.
+fn key(pair: &Pair) -> u64 {
+    let mut hash = Xxh3::new();
+    let ids = [&pair.anchor_id, &pair.positive_id, &pair.group, &pair.query_prompt].map(Option::as_deref);
+    for text in [Some(&*pair.anchor), Some(&*pair.positive)].into_iter().chain(ids) {
+        hash.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        hash.update(text.unwrap_or_default().as_bytes());
+    }
+    // Columns have a value for every negative, or for none.
+    hash.update(&[pair.negative_ids.is_some().into(), pair.negative_groups.is_some().into()]);
+    let score = pair.scores.as_ref().and_then(|scores| scores.first());
+    hash.update(&score.map_or([u8::MAX; 8], |score| score.to_le_bytes()));
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: &str) -> Pair {
+        let line = format!("{{\"anchor\":\"q\",\"positive\":\"p\"{fields}}}");
+        let mut records = embtune_records::Records::<Vec<Pair>, _>::new("x", line.as_bytes(), 1000);
+        records.next().unwrap().unwrap().remove(0)
+    }
+
+    fn window(rows: &[&str]) -> Vec<Row> {
+        let mut window = Window::default();
+        for (line, fields) in (1..).zip(rows) {
+            window.push(row(fields), Place { name: "x".into(), line });
+        }
+        window.rows
+    }
+
+    fn kinds(rows: &[Row]) -> String {
+        rows.iter()
+            .map(|row| match row {
+                Row::Pair(pair, _) => format!("{} ", pair.negatives.join("")),
+                Row::Merged(_, first) => format!("->{} ", first.line),
+                Row::Double(_) => "double ".into(),
+                Row::Bad(_) => "bad ".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rows_of_one_pair_are_one_pair() {
+        let triplets = ["a", "b", "a", "c"].map(|text| format!(",\"negative\":\"{text}\""));
+        assert_eq!(kinds(&window(&triplets.each_ref().map(String::as_str))), "abc ->1 double ->1 ");
+        assert_eq!(
+            kinds(&window(&["", ",\"negatives\":[\"b\",\"c\"]", "", ",\"negatives\":[\"c\",\"d\"]"])),
+            "bcd ->1 double ->1 "
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_a_negative_goes_with_it() {
+        let rows = window(&[
+            r#","negatives":["a","b"],"negative_ids":[1,2],"negative_groups":["g","g"],"scores":[9,1,2]"#,
+            r#","negatives":["b","c"],"negative_ids":[2,3],"negative_groups":["g","h"],"scores":[9,2,3]"#,
+        ]);
+        let Row::Pair(pair, _) = &rows[0] else { panic!("{rows:?}") };
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert_eq!(pair.negatives, texts(&["a", "b", "c"]));
+        assert_eq!(pair.negative_ids, Some(texts(&["1", "2", "3"])));
+        assert_eq!(pair.negative_groups, Some(texts(&["g", "g", "h"])));
+        assert_eq!(pair.scores, Some(vec![9.0, 1.0, 2.0, 3.0]));
+    }
+
+    #[test]
+    fn what_differs_stays_apart() {
+        let others = [
+            "",
+            r#","positive_id":"d""#,
+            r#","anchor_id":"d""#,
+            r#","group":"d""#,
+            r#","query_prompt":"d""#,
+            r#","label":1"#,
+            r#","label":0"#,
+            r#","negative":"a","negative_ids":["d"]"#,
+        ];
+        assert_eq!(kinds(&window(&others)), "       a ".replace("       ", &" ".repeat(7)));
+        assert_eq!(kinds(&window(&[r#","negative":"a","scores":[1,0]"#, r#","negative":"b","scores":[2,0]"#])), "a b ");
+    }
+
+    #[test]
+    fn a_window_ends_between_pairs() {
+        let mut window = Window::default();
+        let place = || Place { name: "x".into(), line: 1 };
+        window.push(row(""), place());
+        assert!(!window.ends_before(&row(",\"group\":1"), 2) && window.ends_before(&row(",\"group\":1"), 1));
+        assert!(!window.ends_before(&row(",\"negative\":\"a\""), 1));
+        (1..8).for_each(|_| window.push(row(""), place()));
+        assert!(window.ends_before(&row(""), 1), "too many rows");
+    }
+}
