@@ -127,6 +127,36 @@ fn a_base_model_that_stays_the_best_is_saved_and_named() {
 }
 
 #[test]
+fn a_last_step_that_spoils_the_weights_saves_nothing() {
+    let folder = start();
+    let command = "mnrl-train --device cpu --model BASE --out TUNED --batch-size 1000 --epochs 1 --warmup-steps 0";
+    let message = failure(&folder, &format!("{command} --weight-decay 1e300 train.safetensors"));
+    assert!(
+        message.contains("holds NaN or infinity: the training has diverged, nothing is saved\nhint: "),
+        "{message}"
+    );
+    assert!(!folder.listing().iter().any(|name| name.contains("TUNED")), "{message}");
+}
+
+#[test]
+fn flags_without_sense_are_refused() {
+    let folder = start();
+    for (flags, expected) in [
+        ("--layer-decay 1.5", "expected a number from 0 to 1"),
+        ("--layer-decay=-0.1", "expected a number from 0 to 1"),
+        ("--lora r=4,r=8", "r is given twice"),
+        ("--lora r=18446744073709551615", "is not a number from 1 to"),
+        ("--threads 4294967296", "expected a number from 1 to 65536"),
+        ("--dropout 1.5", "expected a number from 0 to less than 1"),
+        ("--ema NaN", "expected a number from 0 to less than 1"),
+        ("--learning-rate=inf", "expected a number that is not negative"),
+    ] {
+        let message = folder.run(&format!("mnrl-train --model BASE --out TUNED {flags} train.safetensors")).refusal();
+        assert!(message.contains(expected), "{flags}: {message}");
+    }
+}
+
+#[test]
 fn no_norm_is_no_limit() {
     let folder = start();
     for (out, norm) in [("NONE", "0"), ("HUGE", "1e30"), ("ONE", "1")] {
