@@ -34,7 +34,7 @@ fn a_training_without_a_negative_is_an_error() {
     for (flags, warnings) in [("--epochs 1", 0), ("--epochs 2", 1), ("--epochs 1 --loss symmetric", 0)] {
         let command = "mnrl-train --device cpu --threads 2 --model BASE --batch-size 16 --warmup-steps 0 --out TUNED";
         let message = failure(&folder, &format!("{command} {flags} train.safetensors"));
-        let what = "no step had a negative, so that nothing is learnt\nhint: a pair's negatives are the other pairs";
+        let what = "no step had a negative, so that nothing was learnt\nhint: a pair's negatives are the other pairs";
         assert_eq!(message.matches(what).count(), warnings + 1, "{message}");
         assert!(message.contains("the weights are still the base model's, and are not saved: no step"), "{message}");
         assert!(!folder.listing().contains(&"TUNED/".into()), "{message}");
