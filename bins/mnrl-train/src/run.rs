@@ -14,7 +14,7 @@ use crate::network::trained;
 use crate::report::metrics::Metrics;
 use crate::report::plan;
 use crate::report::tensorboard::TensorBoard;
-use crate::saved::{Trained, Unlearnt};
+use crate::saved::{Trained, Unusable};
 use crate::training::course::{Course, tensors};
 use crate::training::dev::{DevSet, Encoding};
 use crate::training::learner::Learner;
@@ -157,7 +157,7 @@ fn keep(
     checkpoints: &mut Checkpoints,
     session: &Session,
 ) -> anyhow::Result<()> {
-    if error.is::<Unlearnt>() {
+    if error.is::<Unusable>() {
         return Err(error);
     }
     let place = checkpoints.folder().display().to_string();

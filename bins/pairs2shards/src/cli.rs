@@ -88,8 +88,8 @@ Examples:
       pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl -o train.safetensors
   Shards of 100,000 pairs:
       pairs2shards --model BASE --out shards --shard-pairs 100000 < pairs.jsonl
-  A set with its own prompt, which training mixes with others:
-      pairs2shards --model BASE --query-prompt 'which paper says: ' cite.jsonl -o cite.safetensors";
+  The prefixes of a model whose files do not name them, which the trained model's files will:
+      pairs2shards --model BASE --query-prompt 'query: ' --document-prompt 'passage: ' pairs.jsonl -o train.safetensors";
 
 /// Tokenise training pairs into safetensors shards
 ///
@@ -105,10 +105,14 @@ pub(crate) struct Cli {
     pub(crate) model: ModelArgs,
 
     /// Text to put before each anchor, instead of the model's own and the pairs'
+    ///
+    /// The model that is trained with the shard has it as its prompt for queries.
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) query_prompt: Option<String>,
 
     /// Text to put before each positive and negative, instead of the model's own
+    ///
+    /// The model that is trained with the shard has it as its prompt for documents.
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) document_prompt: Option<String>,
 

@@ -29,8 +29,16 @@ pub struct ComputeArgs {
 #[command(next_help_heading = "Compute")]
 pub struct ThreadArgs {
     /// Number of CPU threads [default: all cores]
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", value_parser = parse_threads)]
     threads: Option<NonZeroUsize>,
+}
+
+/// More than any machine has cores.
+const MOST_THREADS: usize = 1 << 16;
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);
+    number.ok_or_else(|| format!("expected a number from 1 to {MOST_THREADS}"))
 }
 
 impl ThreadArgs {

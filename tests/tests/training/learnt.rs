@@ -34,7 +34,7 @@ fn a_training_without_a_negative_is_an_error() {
     for (flags, warnings) in [("--epochs 1", 0), ("--epochs 2", 1), ("--epochs 1 --loss symmetric", 0)] {
         let command = "mnrl-train --device cpu --threads 2 --model BASE --batch-size 16 --warmup-steps 0 --out TUNED";
         let message = failure(&folder, &format!("{command} {flags} train.safetensors"));
-        let what = "no step had a negative, so that nothing is learnt\nhint: a pair's negatives are the other pairs";
+        let what = "no step had a negative, so that nothing was learnt\nhint: a pair's negatives are the other pairs";
         assert_eq!(message.matches(what).count(), warnings + 1, "{message}");
         assert!(message.contains("the weights are still the base model's, and are not saved: no step"), "{message}");
         assert!(!folder.listing().contains(&"TUNED/".into()), "{message}");
@@ -124,6 +124,36 @@ fn a_base_model_that_stays_the_best_is_saved_and_named() {
     let ran = ran.saying("no evaluation gave more than the base model's ndcg@10 1.0000");
     assert!(ran.stderr().contains(": the saved model has the base model's weights\nhint: "), "{ran}");
     assert!(weights(&folder, "TUNED") == weights(&folder, "BASE"), "{ran}");
+}
+
+#[test]
+fn a_last_step_that_spoils_the_weights_saves_nothing() {
+    let folder = start();
+    let command = "mnrl-train --device cpu --model BASE --out TUNED --batch-size 1000 --epochs 1 --warmup-steps 0";
+    let message = failure(&folder, &format!("{command} --weight-decay 1e300 train.safetensors"));
+    assert!(
+        message.contains("holds NaN or infinity: the training has diverged, nothing is saved\nhint: "),
+        "{message}"
+    );
+    assert!(!folder.listing().iter().any(|name| name.contains("TUNED")), "{message}");
+}
+
+#[test]
+fn flags_without_sense_are_refused() {
+    let folder = start();
+    for (flags, expected) in [
+        ("--layer-decay 1.5", "expected a number from 0 to 1"),
+        ("--layer-decay=-0.1", "expected a number from 0 to 1"),
+        ("--lora r=4,r=8", "r is given twice"),
+        ("--lora r=18446744073709551615", "is not a number from 1 to"),
+        ("--threads 4294967296", "expected a number from 1 to 65536"),
+        ("--dropout 1.5", "expected a number from 0 to less than 1"),
+        ("--ema NaN", "expected a number from 0 to less than 1"),
+        ("--learning-rate=inf", "expected a number that is not negative"),
+    ] {
+        let message = folder.run(&format!("mnrl-train --model BASE --out TUNED {flags} train.safetensors")).refusal();
+        assert!(message.contains(expected), "{flags}: {message}");
+    }
 }
 
 #[test]

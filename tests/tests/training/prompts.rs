@@ -54,7 +54,7 @@ fn a_model_trained_without_its_prompts_has_none() {
     let folder = start();
     assert_eq!(json_of(&folder, &format!("BASE/{FILE}"))["prompts"]["query"], "query: ");
     shard(&folder, "", "passage: ", "train.safetensors");
-    train(&folder, "TUNED", "").done().saying(r#"are those of the pairs: "" before queries (base: "query: ")"#);
+    let _ = train(&folder, "TUNED", "").done().saying(r#"are those of the pairs: "" before queries (base: "query: ")"#);
     let mut expected = json_of(&folder, &format!("BASE/{FILE}"));
     expected["prompts"]["query"] = "".into();
     assert_eq!(json_of(&folder, &format!("TUNED/{FILE}")), expected);

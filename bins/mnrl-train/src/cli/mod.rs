@@ -40,11 +40,18 @@ False negatives:
   labels, of contrastive. The log counts what is left out as masked; --no-mask leaves out nothing.
 
 Sets:
-  Each operand is a set, with the prompts that pairs2shards put before its texts. A directory that
-  pairs2shards --out wrote is one set, and so is a 'quoted pattern' of shards. A batch comes from one set, unless --batch-from mixed, and
-  the sets take turns at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
+  Each operand is a set. A directory that pairs2shards --out wrote is one set, and so is a 'quoted
+  pattern' of shards. A batch comes from one set, unless --batch-from mixed, and the sets take turns
+  at random, each as often as it has batches. --weights 1,0.5,2: in an epoch,
   every pair of the first set is seen once, a random half of the second set's (the other half in the
   next epoch), and the third set's pairs twice. The last batch of a set may be smaller.
+
+Prompts:
+  The prompts that pairs2shards put before queries and documents, the base model's or those of
+  --query-prompt and --document-prompt, are the trained model's: the dev set is measured with them,
+  the saved config_sentence_transformers.json has them, so that embed --role and sentence-transformers'
+  encode_query and encode_document use them, and the model card names them. A notice says where they
+  are not the base model's. Shards with different prompts are refused: a model has one for each role.
 
 Metrics:
   Stdout carries one JSON object a step: step, epoch, loss, learning_rate, grad_norm (before
@@ -53,10 +60,24 @@ Metrics:
   own: step, the metric's name with the figure, best, seconds. A reader that goes away does not end
   the training. --plan prints a table instead, and trains nothing.
 
+  The final loss is the mean over the pairs of the last epoch. A batch with nothing to compare, as a
+  last pair alone or pairs that are all masked, has a loss of 0 whatever the weights: it does not count
+  in the final loss, and stderr says how many there were. Where no step has a negative, nothing is
+  learnt, which is said after the first epoch and is an error at the end.
+
 Output directory:
   A sentence-transformers directory with fp32 weights, model.onnx and a model card; with --lora also
   the folder adapter, in PEFT's form. It appears when the training is done, whole or not at all. With
-  a dev set it has the weights that did best there. Weights are read from model.safetensors or
+  a dev set it has the weights that did best there; a warning says so when the base model's did.
+
+  Before it appears, it is opened again by the code of embed, by ONNX Runtime on the CPU: every tensor
+  has to read back as it was, some rows of the shards (the shortest, one from the middle, the longest)
+  and 16 queries and documents of the dev set have to get the network's vectors, and the dev set's
+  figure has to be the one that chose the weights. A training on a GPU leaves the figure out where it
+  would take the CPU more than 5 minutes. A difference is an error, exit code 2, and the trained weights
+  are kept in a checkpoint; so they are when the disk refuses. Weights that are still the base model's
+  are an error unless --learning-rate is 0 or the base model did best on the dev set. Without ONNX
+  Runtime libtorch opens the directory, and a warning says so. Weights are read from model.safetensors or
   pytorch_model.bin, of which only tensors are read: nothing in it is executed.
 
 Checkpoints:
@@ -73,7 +94,7 @@ Several processes:
   the learning rate changes. RANK counts the processes, MASTER_ADDR and MASTER_PORT say where they
   meet; torchrun sets all of it. For srun, WORLD_SIZE=$SLURM_NTASKS and the place to meet are enough.
   All processes get the same flags, model and shards; each reads the lengths and hashes of all rows, and
-  the tokens of its own. The first one alone writes the model, the log and checkpoints, and measures on
+  the tokens of its own, which it checks as it reads them: a damaged copy is named. The first one alone writes the model, the log and checkpoints, and measures on
   the dev set. What they exchange goes through Gloo, of which
   GLOO_SOCKET_IFNAME names the network interface. On CUDA each process takes the GPU that LOCAL_RANK
   counts, and vectors and gradients go from GPU to GPU by NCCL. Where that does not run, as with two
@@ -95,7 +116,9 @@ Memory:
   Weights, gradients and two moments: 16 bytes for each parameter that is trained, 4 for each that is
   not (--freeze, --lora). The backward pass needs about 110 kB a token with all-MiniLM-L6-v2 in fp32,
   half of that in bf16; up to --memory of it is kept. The rest of a batch is computed a second time,
-  --batch-tokens at a time, dropout included, so that any --batch-size fits. Shards are mapped.
+  --batch-tokens at a time, dropout included, so that any --batch-size fits. Shards are mapped. At the
+  end the saved model is loaded once more, with a dev set once for each thread (models of less than
+  512 MB).
   --plan says what a training will take.
 
 Examples:

@@ -57,6 +57,7 @@ pub(crate) fn card(
     option("final loss", Some(course.tally.shown_loss()));
     option("dev set", outcome.score.map(|score| score.to_string()));
     option("time", Some(format!("{:.0} s", course.seconds)));
+    let name = cli.out.file_name().unwrap_or_default().to_string_lossy();
     let mut table = String::from("| | |\n|---|---|\n");
     for (name, value) in rows {
         writeln!(table, "| {name} | {value} |")?;
@@ -76,6 +77,28 @@ Fine-tuned from `{model}` with embtune {version} (mnrl-train).
 {table}
 ## Use
 
+{usage}
+Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tokens, as in the base model.
+",
+        model = cli.model.model,
+        version = env!("CARGO_PKG_VERSION"),
+        usage = usage(base, &name),
+        dim = base.dimension(),
+        pooling = base.pooling(),
+        length = base.max_seq_length(),
+    ))
+}
+
+/// How the model is used: with the prompts that it was trained with.
+fn usage(model: &ModelDir, name: &str) -> String {
+    let [query, document] = [Role::Query, Role::Document].map(|role| model.prompt(Some(role)));
+    let prompts = if query.is_empty() && document.is_empty() {
+        "It was trained without prompts before its texts.".to_owned()
+    } else {
+        // As JSON, whatever a prompt holds is one line.
+        let prompts = json!({"query": query, "document": document});
+        format!(
+            "\
 It was trained with these prompts before its texts, and has to be used with them:
 
 ```json
@@ -83,7 +106,13 @@ It was trained with these prompts before its texts, and has to be used with them
 ```
 
 They are in `config_sentence_transformers.json`, from where `embed --role query`, `embed --role document` and
-sentence-transformers 5 and later take them:
+sentence-transformers 5 and later take them. Earlier versions take them by name, as in
+`model.encode(queries, prompt_name=\"query\")`."
+        )
+    };
+    format!(
+        "\
+{prompts}
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -92,18 +121,7 @@ model = SentenceTransformer({directory})
 queries = model.encode_query([\"...\"])
 documents = model.encode_document([\"...\"])
 ```
-
-Earlier versions take them by name: `model.encode(queries, prompt_name=\"query\")`.
-
-Vectors have {dim} elements, pooling is {pooling}, texts are cut at {length} tokens, as in the base model.
 ",
-        name = cli.out.file_name().unwrap_or_default().to_string_lossy(),
-        model = cli.model.model,
-        version = env!("CARGO_PKG_VERSION"),
-        prompts = json!({"query": base.prompt(Some(Role::Query)), "document": base.prompt(Some(Role::Document))}),
-        directory = json!(cli.out.display().to_string()),
-        dim = base.dimension(),
-        pooling = base.pooling(),
-        length = base.max_seq_length(),
-    ))
+        directory = json!(name),
+    )
 }

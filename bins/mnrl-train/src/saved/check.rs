@@ -7,6 +7,7 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Kind, Tensor};
 
 use super::Trained;
+use super::learnt::diverged;
 use super::reload::Reloaded;
 use crate::training::dev::Texts;
 use crate::training::learner::Learner;
@@ -102,13 +103,19 @@ pub(super) fn compare(
     tokens: &[u32],
 ) -> anyhow::Result<()> {
     let rows = [tokens.to_vec()];
+    // First in the type of the training: a pass in another one would make the copies again.
+    let mut expected = vec![(learner.kind(), to_vec(&learner.encode(&rows)?)?)];
+    if learner.kind() != Kind::Float {
+        expected.push((Kind::Float, to_vec(&learner.encode_as(Kind::Float, &rows)?)?));
+    }
+    if expected.iter().any(|(_, vector)| vector.iter().any(|x| !x.is_finite())) {
+        return Err(diverged(&format!("the vector of {name} holds NaN or infinity")).into());
+    }
     let found = to_vec(&reloaded.vectors(&rows)?)?;
-    let trained = Some((learner.kind(), TOLERANCE_BF16)).filter(|(kind, _)| *kind != Kind::Float);
-    // First the type of the training: a pass in another one would make the copies again.
-    for (kind, tolerance) in trained.into_iter().chain([(Kind::Float, TOLERANCE)]) {
-        let distance = distance(&to_vec(&learner.encode_as(kind, &rows)?)?, &found);
+    for (kind, vector) in expected {
+        let distance = distance(&vector, &found);
         ensure!(
-            distance <= tolerance,
+            distance <= if kind == Kind::Float { TOLERANCE } else { TOLERANCE_BF16 },
             "opened again, it gives {name} another vector than the network that was trained, in {kind:?}: their difference is {distance:.1e} of their length"
         );
     }

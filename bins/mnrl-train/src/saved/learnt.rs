@@ -1,15 +1,25 @@
-//! Whether the training has changed anything.
+//! Whether the training has given anything that is worth saving.
 
 use embtune_model::NewWeights;
 
 use super::Trained;
 
-/// The weights are the base model's, though they were to be trained.
+/// The weights are the base model's, though they were to be trained, or the training has diverged.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unlearnt(String);
+pub(crate) struct Unusable(pub(super) String);
 
 impl Trained<'_, '_> {
+    /// Refuses weights that are no numbers.
+    pub(super) fn check_finite(&self, weights: &NewWeights) -> anyhow::Result<()> {
+        for (name, values) in weights {
+            if values.iter().any(|x| !x.is_finite()) {
+                return Err(diverged(&format!("tensor \"{name}\" holds NaN or infinity")).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses weights that are the base model's. They may be when no learning rate was asked for, and when the base
     /// model did best on the dev set; both are said.
     pub(super) fn check_learnt(&self, weights: &NewWeights) -> anyhow::Result<()> {
@@ -44,6 +54,13 @@ impl Trained<'_, '_> {
                 less.iter().filter(|(_, given)| *given).map(|(flag, _)| format!(", or lower {flag}")).collect();
             format!("{steps} steps were too small to change a weight\nhint: raise --learning-rate{less}")
         };
-        Err(Unlearnt(format!("the weights are still the base model's, and are not saved: {why}")).into())
+        Err(Unusable(format!("the weights are still the base model's, and are not saved: {why}")).into())
     }
+}
+
+/// What is said of a training whose last step has spoilt it: no later loss shows it.
+pub(super) fn diverged(what: &str) -> Unusable {
+    Unusable(format!(
+        "{what}: the training has diverged, nothing is saved\nhint: lower --learning-rate or --weight-decay, or raise --warmup-steps"
+    ))
 }

@@ -23,7 +23,7 @@ use crate::training::dev::DevSet;
 use crate::training::learner::Learner;
 use crate::training::schedule::Schedule;
 use crate::weights::merge::Outcome;
-pub(crate) use learnt::Unlearnt;
+pub(crate) use learnt::Unusable;
 
 /// A network at the end of its training, with the values that are to be saved in place.
 pub(crate) struct Trained<'a, 'l> {
@@ -43,7 +43,7 @@ impl Trained<'_, '_> {
     /// Writes the model directory of a base model with this fingerprint.
     ///
     /// # Errors
-    /// [`Unlearnt`] when the weights are the base model's; a disk that refuses; a directory that, opened again, is not
+    /// [`Unusable`] when the weights are the base model's or no numbers; a disk that refuses; a directory that, opened again, is not
     /// the network that was trained. Then no directory appears.
     pub(crate) fn save(&self, fingerprint: &str) -> anyhow::Result<()> {
         let Self { cli, learner, .. } = self;
@@ -54,6 +54,7 @@ impl Trained<'_, '_> {
             weights = merged;
             (lora, changes)
         });
+        self.check_finite(&weights)?;
         self.check_learnt(&weights)?;
         let card = card(cli, fingerprint, model, self.shards, self.course, self.outcome)?;
         save(model, &weights, &cli.out, cli.overwrite, |folder| {

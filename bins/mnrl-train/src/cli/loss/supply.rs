@@ -46,15 +46,15 @@ impl LossArgs {
     pub(crate) fn nothing_compared(&self) -> &'static str {
         match self.kind {
             LossKind::Mnrl | LossKind::Symmetric | LossKind::Gist => {
-                "no step had a negative, so that nothing is learnt\n\
+                "no step had a negative, so that nothing was learnt\n\
                  hint: a pair's negatives are the other pairs of its batch, but for those that share a text, an id or a group with it; raise --batch-size, train on pairs of more documents, or add negatives with mine-negatives"
             }
             LossKind::Cosent => {
-                "no step had two different scores, so that nothing is learnt\n\
+                "no step had two different scores, so that nothing was learnt\n\
                  hint: the scores of a batch are compared with each other"
             }
             LossKind::Triplet | LossKind::MarginMse | LossKind::Contrastive => {
-                "no step had a negative, so that nothing is learnt\n\
+                "no step had a negative, so that nothing was learnt\n\
                  hint: a pair's negatives come with it, but for those that share a text, an id or a group with its positive; mine-negatives adds some"
             }
         }

@@ -13,7 +13,7 @@ pub(crate) struct DevArgs {
     /// Queries to measure retrieval with, as JSON Lines (BEIR's form)
     ///
     /// The model with the best figure is the one that is saved. Texts are embedded as `embed --role query` and
-    /// `--role document` do it, and figures are those of `ir-eval`.
+    /// `--role document` do it, with the prompts of the shards, and figures are those of `ir-eval`.
     #[arg(long, value_name = "FILE", requires_all = ["dev_corpus", "dev_qrels"])]
     pub(crate) dev_queries: Option<PathBuf>,
 
