@@ -60,6 +60,15 @@ check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rul
 	    { echo "make: man/$$filter.1 is not what $$filter --generate man says: run \`make man\`" >&2; exit 1; }; \
 	done
 
+# libtorch is not instrumented, but the sanitizer's malloc, which is loaded first, guards what it allocates. --workspace
+# builds nothing twice: the dependencies have the same features as in `make test`.
+asan_tests := $(basename $(notdir $(wildcard shared/torch/tests/*.rs))) group
+.PHONY: check-asan
+check-asan: $(demo_model) ## Test shared/torch's C++ under the address and undefined-behaviour sanitizers
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 cargo test --release --workspace \
+	  --features embtune-torch/sanitize $(asan_tests:%=--test %) \
+	  --config "target.'cfg(unix)'.runner = ['env', 'LD_PRELOAD=$$(c++ -print-file-name=libasan.so)']"
+
 .PHONY: man
 man: build ## Write man/*.1 from the filters' flags
 	@for filter in $(filters); do \

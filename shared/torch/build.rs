@@ -21,12 +21,22 @@ const SOURCES: [&str; 12] = [
 /// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
 const VECTOR_FLAGS: [&str; 4] = ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
 
+/// An error of either kind ends the program. Less is optimised away, and stacks have names and lines.
+const SANITIZER_FLAGS: [&str; 5] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g1"];
+
 fn main() {
     println!("cargo:rerun-if-changed=csrc");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     let include = Path::new(&lib).with_file_name("include");
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    if env::var_os("CARGO_FEATURE_SANITIZE").is_some() {
+        build.flags(SANITIZER_FLAGS);
+        println!("cargo:rustc-link-lib=asan");
+        println!("cargo:rustc-link-lib=ubsan");
+    }
+    build
         .cpp(true)
         .std("c++17")
         .opt_level(3)

@@ -32,6 +32,11 @@ impl Folder {
         fs::write(self.path(name), content).unwrap();
     }
 
+    /// Removes a folder, if it is there.
+    pub fn remove(&self, name: &str) {
+        let _ = fs::remove_dir_all(self.path(name));
+    }
+
     /// Reads a file of text.
     pub fn read(&self, name: &str) -> String {
         String::from_utf8(self.bytes(name)).unwrap()

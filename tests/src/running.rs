@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin};
 use std::thread;
 
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Ran;
@@ -62,12 +63,45 @@ impl Running {
         String::from_utf8(lines).expect("stdout is text")
     }
 
-    /// Sends a signal and waits until the program's handler has it: equal signals that wait become one.
+    /// Waits until the program has taken all that was written to its stdin.
+    pub fn wait_until_it_reads(&self) {
+        let stdin = self.child.stdin.as_ref().expect("stdin is a pipe");
+        while ioctl_fionread(stdin).unwrap() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    /// Sends a signal and waits until the program has taken it: equal signals that wait become one.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         while self.has_pending_signals() {
             thread::yield_now();
         }
+    }
+
+    /// Sends so many signals, each of these in turn, to a program that must live through all of them.
+    ///
+    /// # Panics
+    /// When the program has ended.
+    pub fn storm(&self, signals: &[Signal], count: usize) {
+        for signal in signals.iter().cycle().take(count) {
+            self.signal(*signal);
+        }
+        assert!(self.is_alive(), "{}: ended in the storm", self.line);
+    }
+
+    /// A set of signals of the process, bit n − 1 for signal n.
+    pub fn signals(&self, field: &str) -> u64 {
+        u64::from_str_radix(&self.status(field), 16).unwrap()
+    }
+
+    /// The name of each of its threads, and a set of signals of it.
+    pub fn threads(&self, field: &str) -> Vec<(String, u64)> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let statuses = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+        statuses
+            .map(|status| (value(&status, "Name").into(), u64::from_str_radix(value(&status, field), 16).unwrap()))
+            .collect()
     }
 
     fn has_pending_signals(&self) -> bool {
@@ -82,8 +116,7 @@ impl Running {
     /// What Linux says of the process, see proc_pid_status(5).
     fn status(&self, field: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let mut values = status.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        values.next().unwrap_or_default().trim().to_owned()
+        value(&status, field).to_owned()
     }
 
     /// Waits for the end.
@@ -94,4 +127,10 @@ impl Running {
         drop(stdin);
         Ran::new(self.line, output, &self.folder)
     }
+}
+
+/// A line of proc_pid_status(5).
+fn value<'a>(status: &'a str, field: &str) -> &'a str {
+    let mut values = status.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    values.next().unwrap_or_default().trim()
 }

@@ -27,7 +27,7 @@ const HOMES: [(&str, &str); 13] = [
     ("rawzip", "shared/tensors"),
     ("hf-hub", "shared/model"),
     ("indicatif", "shared/cli"),
-    ("signal-hook", "shared/cli"),
+    ("nix", "shared/cli"),
     ("async-openai", "bins/docs2queries"),
     ("tokio", "bins/docs2queries"),
     ("redb", "bins/embed"),

@@ -197,4 +197,4 @@ pub(crate) enum Sampling {
     Random,
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "block");

@@ -6,7 +6,6 @@ use embtune_torch::{open_device, tch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::cli::Cli;
-use crate::cli::environment::prepare;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::distributed::{Crew, Team, World};
@@ -24,7 +23,6 @@ use crate::training::trainer::{Lead, Trainer};
 use crate::weights::merge::{Outcome as Chosen, choose};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    prepare();
     cli.check()?;
     if cli.engine.plan {
         let crew = Crew::from_environment()?;

@@ -178,4 +178,4 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "batch");

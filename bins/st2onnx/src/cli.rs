@@ -37,4 +37,4 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "file");

@@ -12,6 +12,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&cli.model)?;
     let onnx = portable(&model)?;
     let write = |name: &str, content: &[u8]| -> anyhow::Result<()> {
+        session.interrupt().check()?;
         let file = cli.model.join(name);
         let mut out = session.output(Some(&file))?;
         out.write_all(content)?;

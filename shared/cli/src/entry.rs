@@ -5,13 +5,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::Signal;
 
 use crate::caught::is_caught;
 use crate::compute::ORT_LIBRARY;
 use crate::environment::{ONNX_RUNTIME, start_with};
 use crate::interrupt::Interrupted;
 use crate::log::Level;
-use crate::{ClosedPipe, Common, Session, generate};
+use crate::signals::{Signals, end_by};
+use crate::{ClosedPipe, Common, Session, Setting, generate};
 
 /// How a filter that did not fail has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +26,26 @@ pub enum Outcome {
 
 /// The flags of a filter.
 pub trait Filter: Parser {
+    /// What it finishes before it ends for a signal, such as `batch`.
+    const UNIT: &'static str;
+    /// Settings that its libraries find in the environment when they are loaded.
+    const SETTINGS: &'static [Setting];
     /// The flags that every filter has.
     fn common(&self) -> &Common;
 }
 
-/// Implements [`Filter`] for a parser whose field `common` is [`Common`], and tests that its flags are consistent.
+/// Implements [`Filter`] for a parser whose field `common` is [`Common`], and tests that its flags are consistent:
+/// `filter!(Cli, "batch")`, or `filter!(Cli, "step", SETTINGS)`.
 #[macro_export]
 macro_rules! filter {
-    ($cli:ident) => {
+    ($cli:ident, $unit:literal) => {
+        $crate::filter!($cli, $unit, []);
+    };
+    ($cli:ident, $unit:literal, $settings:expr) => {
         impl $crate::Filter for $cli {
+            const UNIT: &'static str = $unit;
+            const SETTINGS: &'static [$crate::Setting] = &$settings;
+
             fn common(&self) -> &$crate::Common {
                 &self.common
             }
@@ -48,13 +61,22 @@ macro_rules! filter {
 
 /// Runs a filter: parses its flags, calls `body`, reports, and says the exit code.
 pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
+    // Before any other thread exists, since each inherits what is blocked from the one that starts it; and before the
+    // program may start itself again, which takes a while for one with large libraries.
+    let signals = Signals::block();
     let filter = match parse::<F>() {
         Ok(Some(filter)) => filter,
-        Ok(None) => return answered::<F>(generate::man(&F::command(), &mut io::stdout().lock()), 0),
-        // Help and version go to stdout, usage errors to stderr.
-        Err(answer) => return answered::<F>(answer.print(), if answer.use_stderr() { 2 } else { 0 }),
+        answer => {
+            // Nothing is asked to end here: it is printed, or the program ends at once.
+            signals.iter().for_each(Signals::release);
+            return match answer {
+                // Help and version go to stdout, usage errors to stderr.
+                Err(answer) => answered::<F>(answer.print(), if answer.use_stderr() { 2 } else { 0 }),
+                Ok(_) => answered::<F>(generate::man(&F::command(), &mut io::stdout().lock()), 0),
+            };
+        }
     };
-    let session = match Session::new(F::command().get_name(), filter.common()) {
+    let session = match signals.and_then(|signals| Session::new::<F>(filter.common(), signals)) {
         Ok(session) => session,
         Err(error) => {
             let _ = writeln!(io::stderr(), "{}: {error}", F::command().get_name());
@@ -68,16 +90,15 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
 
 /// The flags, or `None` when the man page is asked for: the operands that a filter requires are then not there.
 ///
-/// A filter that may load ONNX Runtime first sees to its environment. Every flag must have a help text; `debug_assert`
-/// in each filter's tests checks the rest.
+/// A filter first sees to the environment of its libraries. Every flag must have a help text; `debug_assert` in each
+/// filter's tests checks the rest.
 fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     let mut matches = F::command().help_expected(true).try_get_matches()?;
     if matches.contains_id("generate") {
         return Ok(None);
     }
-    if matches.try_contains_id(ORT_LIBRARY).is_ok() {
-        start_with(&ONNX_RUNTIME);
-    }
+    let loads_ort = matches.try_contains_id(ORT_LIBRARY).is_ok();
+    start_with(F::SETTINGS.iter().chain(ONNX_RUNTIME.iter().filter(|_| loads_ort)));
     F::from_arg_matches_mut(&mut matches).map(Some)
 }
 
@@ -100,8 +121,9 @@ fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
         {
             session.log(Level::Error, &format!("{error:#}"));
         }
-        // Die of the same signal, so that the shell and make see what happened.
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        if let Ok(signal) = Signal::try_from(signal) {
+            end_by(signal);
+        }
         return ExitCode::from(128 + signal as u8);
     }
     match result {

@@ -17,10 +17,10 @@ pub struct Setting {
 /// there before the library is loaded; its own switch comes too late for that.
 pub(crate) const ONNX_RUNTIME: [Setting; 1] = [Setting { names: &["ORT_DISABLE_TELEMETRY"], value: "1" }];
 
-/// Starts the program anew, as the same process, unless these settings are there: a change from inside would come too
+/// Starts the program again, as the same process, unless these settings are there: a change from inside would come too
 /// late for libraries that look when they are loaded, and is not safe beside their threads. Where that cannot be done,
 /// the program goes on without them.
-pub fn start_with(settings: &[Setting]) {
+pub(crate) fn start_with<'s>(settings: impl Iterator<Item = &'s Setting>) {
     let missing = missing(settings, |name| env::var_os(name).is_some());
     let mut arguments = env::args_os();
     if missing.is_empty() {
@@ -32,8 +32,11 @@ pub fn start_with(settings: &[Setting]) {
 }
 
 /// Names and values that are to be set.
-fn missing(settings: &[Setting], is_set: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
-    let missing = settings.iter().filter(|setting| !setting.names.iter().any(|name| is_set(name)));
+fn missing<'s>(
+    settings: impl Iterator<Item = &'s Setting>,
+    is_set: impl Fn(&str) -> bool,
+) -> Vec<(&'static str, &'static str)> {
+    let missing = settings.filter(|setting| !setting.names.iter().any(|name| is_set(name)));
     missing.filter_map(|setting| Some((*setting.names.first()?, setting.value))).collect()
 }
 
@@ -44,8 +47,8 @@ mod tests {
     #[test]
     fn what_the_user_has_chosen_is_left_alone() {
         let settings = [Setting { names: &["A", "B"], value: "1" }, Setting { names: &["C"], value: "2" }];
-        assert_eq!(missing(&settings, |_| false), [("A", "1"), ("C", "2")]);
-        assert_eq!(missing(&settings, |name| name == "B"), [("C", "2")]);
-        assert!(missing(&settings, |_| true).is_empty());
+        assert_eq!(missing(settings.iter(), |_| false), [("A", "1"), ("C", "2")]);
+        assert_eq!(missing(settings.iter(), |name| name == "B"), [("C", "2")]);
+        assert!(missing(settings.iter(), |_| true).is_empty());
     }
 }

@@ -8,6 +8,7 @@ const EXIT_STATUS: &str = "\
 0    all that was asked is done, or the reader of stdout went away
 1    finished, but the answer is no or records were skipped
 2    usage, input or output, model or device error
+129  ended by SIGHUP
 130  ended by SIGINT
 143  ended by SIGTERM";
 

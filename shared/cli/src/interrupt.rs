@@ -1,13 +1,21 @@
-//! SIGINT and SIGTERM: the first asks the filter to end, the second ends it at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the filter to end, a second one ends it at once.
 
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::signals::{Signals, end_by};
+
+/// How long a request to end waits for its message to be written, so that messages are in order where somebody reads
+/// them.
+const ANNOUNCEMENT: Duration = Duration::from_millis(100);
 
 /// What reading ends with after a signal.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +25,8 @@ pub struct Interrupted;
 /// Whether the user asked the filter to end.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
-    signal: Arc<AtomicUsize>,
+    /// Its number, or 0.
+    signal: Arc<AtomicI32>,
     /// Whether no more input is wanted.
     is_over: Arc<AtomicBool>,
     /// Readable from the first signal on, or when no more input is wanted, so that a wait for input can end.
@@ -26,25 +35,36 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    pub(crate) fn install() -> io::Result<Self> {
-        let signal = Arc::new(AtomicUsize::new(0));
+    /// Starts the thread that takes signals. Before the first request to end takes effect, `announce` is called with it,
+    /// on a thread of its own: the terminal it writes to may be stopped, and the second signal must be taken even then.
+    pub(crate) fn listen(signals: Signals, announce: impl FnOnce(Signal) + Send + 'static) -> io::Result<Self> {
         let (wake, sender) = UnixStream::pair()?;
-        for number in [SIGINT, SIGTERM] {
-            // Order matters: when the flag is set already, this handler is the second signal's and ends the process.
-            let asked = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register_conditional_default(number, Arc::clone(&asked))?;
-            signal_hook::flag::register(number, asked)?;
-            signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize)?;
-            signal_hook::low_level::pipe::register(number, sender.try_clone()?)?;
+        let interrupt =
+            Self { signal: Arc::default(), is_over: Arc::default(), wake: Arc::new(wake), sender: Arc::new(sender) };
+        let listener = interrupt.clone();
+        thread::Builder::new().name("signals".into()).spawn(move || listener.take(&signals, announce))?;
+        Ok(interrupt)
+    }
+
+    /// Takes signals to the end of the process.
+    fn take(&self, signals: &Signals, announce: impl FnOnce(Signal) + Send + 'static) {
+        let Ok(first) = signals.wait() else { return };
+        wait_briefly_for(move || announce(first));
+        self.signal.store(first as i32, Ordering::Relaxed);
+        self.wake();
+        while let Ok(next) = signals.wait() {
+            // Where a terminal closes, the shell and the kernel may both tell of it.
+            if (first, next) != (Signal::SIGHUP, Signal::SIGHUP) {
+                end_by(next);
+            }
         }
-        Ok(Self { signal, is_over: Arc::default(), wake: Arc::new(wake), sender: Arc::new(sender) })
     }
 
     /// The signal that came, if one did.
     pub fn signal(&self) -> Option<i32> {
         match self.signal.load(Ordering::Relaxed) {
             0 => None,
-            number => Some(number as i32),
+            number => Some(number),
         }
     }
 
@@ -60,7 +80,11 @@ impl Interrupt {
     /// input is wanted.
     pub fn end_waiting(&self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // It fails only when a signal has filled the socket, which has the same effect.
+        self.wake();
+    }
+
+    /// Ends every wait for input, now and later. Nobody reads the byte; it cannot be refused, because few are written.
+    fn wake(&self) {
         let _ = (&*self.sender).write_all(&[0]);
     }
 
@@ -86,5 +110,18 @@ impl Interrupt {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// Calls `act` on another thread and waits until it has returned, or for a moment.
+fn wait_briefly_for(act: impl FnOnce() + Send + 'static) {
+    let (done, returned) = mpsc::channel::<()>();
+    let acting = thread::Builder::new().spawn(move || {
+        act();
+        drop(done);
+    });
+    if acting.is_ok() {
+        // It ends with an error either way: the sender is dropped, or the time is over.
+        let _ = returned.recv_timeout(ANNOUNCEMENT);
     }
 }

@@ -8,7 +8,7 @@
 //! | 0 | all that was asked is done; also when the reader of stdout went away |
 //! | 1 | finished, but the answer is no or records were skipped ([`Outcome::Incomplete`]) |
 //! | 2 | usage, input or output, model or device error |
-//! | 130, 143 | ended by SIGINT, SIGTERM |
+//! | 129, 130, 143 | ended by SIGHUP, SIGINT, SIGTERM |
 //!
 //! Messages are `prog: source:line: what`; a remedy follows on a line of its own that begins with `hint: `, which is
 //! part of the error's text (so libraries can give one without knowing how it is shown).
@@ -31,6 +31,7 @@ mod output;
 mod parsers;
 mod progress;
 mod session;
+mod signals;
 mod skip;
 mod split_args;
 
@@ -41,7 +42,7 @@ pub use caught::caught;
 pub use compute::{ComputeArgs, OrtArgs, ThreadArgs};
 pub use device::Device;
 pub use entry::{Filter, Outcome, main};
-pub use environment::{Setting, start_with};
+pub use environment::Setting;
 pub use figures::{duration, grouped};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};

@@ -4,9 +4,11 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use indicatif::MultiProgress;
+use nix::sys::signal::Signal;
 
 use crate::log::{Level, Log};
-use crate::{Common, Input, Interrupt, Output, Progress};
+use crate::signals::Signals;
+use crate::{Common, Filter, Input, Interrupt, Output, Progress};
 
 /// The process around a filter's body: messages, progress, signals, inputs and outputs.
 pub struct Session {
@@ -16,7 +18,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(prog: &str, common: &Common) -> io::Result<Self> {
+    pub(crate) fn new<F: Filter>(common: &Common, signals: Signals) -> io::Result<Self> {
         let most = match (common.quiet, common.verbose) {
             (true, _) => Level::Error,
             (false, 0) => Level::Notice,
@@ -24,8 +26,14 @@ impl Session {
             (false, _) => Level::Debug,
         };
         let bars = MultiProgress::new();
-        let log = Log::new(prog, common.log_format, most, bars.clone());
-        Ok(Self { log, bars, interrupt: Interrupt::install()? })
+        let log = Log::new(F::command().get_name(), common.log_format, most, bars.clone());
+        let speaker = log.clone();
+        let interrupt = Interrupt::listen(signals, move |signal| {
+            // Only SIGINT comes from a key.
+            let again = if signal == Signal::SIGINT { "press again to stop now" } else { "a second signal stops now" };
+            speaker.write(Level::Notice, &format!("finishing the {}; {again}", F::UNIT));
+        })?;
+        Ok(Self { log, bars, interrupt })
     }
 
     /// The signals that came.

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "checks.h"
 #include "guard.h"
 #include "vector.h"
 
@@ -116,13 +117,16 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
   }
 
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& residual, const at::Tensor& x,
-                            const at::Tensor& gamma, const at::Tensor& beta, double eps, const at::Tensor& keys,
+                            const at::Tensor& weight, const at::Tensor& bias, double eps, const at::Tensor& token_keys,
                             int64_t site, double p) {
+    check_floats("add_norm", x);
+    check_floats("add_norm", residual);
     TORCH_CHECK(x.dim() == 2 && x.sizes() == residual.sizes() && x.scalar_type() == residual.scalar_type(),
                 "add_norm: ", x.sizes(), " of ", x.scalar_type(), " and ", residual.sizes(), " of ",
                 residual.scalar_type());
-    TORCH_CHECK(gamma.numel() == x.size(1) && beta.numel() == x.size(1), "add_norm: weight of ", gamma.sizes());
-    TORCH_CHECK(p == 0 || keys.numel() == x.size(0), "add_norm: ", keys.numel(), " keys for ", x.size(0), " tokens");
+    const at::Tensor gamma = checked_weights("add_norm", weight, x.size(1));
+    const at::Tensor beta = checked_weights("add_norm", bias, x.size(1));
+    const at::Tensor keys = checked_keys("add_norm", token_keys, x.size(0), p);
     const at::Tensor r = residual.contiguous(), y = x.contiguous();
     auto made = x.scalar_type() == at::kFloat ? run_forward<float>(r, y, gamma, beta, eps, keys, site, p)
                                               : run_forward<c10::BFloat16>(r, y, gamma, beta, eps, keys, site, p);

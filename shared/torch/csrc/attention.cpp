@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "checks.h"
 #include "guard.h"
 #include "multiply.h"
 #include "vector.h"
@@ -29,7 +30,11 @@ EMBTUNE_INLINE float exp_of(float x) {
   y = y * r + 1.6666665459e-1f;
   y = y * r + 5.0000001201e-1f;
   y = y * r * r + r + 1.0f;
-  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  // 1.5 · 2^23 + n ends in the bits of n, also where n is NaN, whose conversion is undefined; y is NaN then.
+  const float shifted = n + 12582912.0f;
+  uint32_t bits;
+  std::memcpy(&bits, &shifted, 4);
+  bits = (bits + 127u) << 23;
   float power;
   std::memcpy(&power, &bits, 4);
   return y * power;
@@ -242,10 +247,16 @@ static void attend_backward(const T* qkv, const T* out, const T* grad_out, const
 }
 
 struct Attention : torch::autograd::Function<Attention> {
+  // The backward pass asks again: another tensor may share the memory of `starts`, and have changed it.
   static Shape shape_of(const at::Tensor& qkv, const at::Tensor& starts, int64_t heads) {
-    const int64_t hidden = qkv.size(1) / 3, size = hidden / heads;
-    return {starts.const_data_ptr<int64_t>(), starts.numel() - 1, heads, size, hidden,
-            1.0f / std::sqrt(static_cast<float>(size))};
+    const int64_t size = checked_head_size("attention", qkv, heads), tokens = qkv.size(0);
+    const int64_t* first = starts.const_data_ptr<int64_t>();
+    const int64_t* last = first + starts.numel() - 1;
+    TORCH_CHECK(*first == 0, "attention: sequences begin at token ", *first);
+    TORCH_CHECK(*last == tokens, "attention: sequences end at token ", *last, " of ", tokens);
+    const int64_t* back = std::is_sorted_until(first, last + 1);
+    TORCH_CHECK(back > last, "attention: a sequence begins at token ", *back, ", before the one in front of it");
+    return {first, starts.numel() - 1, heads, size, size * heads, 1.0f / std::sqrt(static_cast<float>(size))};
   }
 
   static Dropout dropout_of(const at::Tensor& keys, int64_t site, double p) {
@@ -253,13 +264,15 @@ struct Attention : torch::autograd::Function<Attention> {
   }
 
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& packed,
-                            const at::Tensor& starts, int64_t heads, const at::Tensor& keys, int64_t site, double p) {
+                            const at::Tensor& starts_of_any, int64_t heads, const at::Tensor& keys_of_any, int64_t site,
+                            double p) {
+    check_floats("attention", packed);
+    TORCH_CHECK(starts_of_any.defined() && starts_of_any.numel() > 0, "attention: no sequences");
     const at::Tensor qkv = packed.contiguous();
-    const int64_t tokens = qkv.size(0);
-    TORCH_CHECK(starts.numel() > 0 && starts.const_data_ptr<int64_t>()[starts.numel() - 1] == tokens,
-                "attention: sequences do not end at token ", tokens);
-    TORCH_CHECK(p == 0 || keys.numel() == tokens, "attention: ", keys.numel(), " keys for ", tokens, " tokens");
+    const at::Tensor starts = checked_numbers("attention", "starts", starts_of_any, starts_of_any.numel());
     const Shape shape = shape_of(qkv, starts, heads);
+    const int64_t tokens = qkv.size(0);
+    const at::Tensor keys = checked_keys("attention", keys_of_any, tokens, p);
     const Dropout dropout = dropout_of(keys, site, p);
     at::Tensor out = at::empty({tokens, shape.hidden}, qkv.options());
     at::Tensor log_sums = at::empty({tokens, heads}, qkv.options().dtype(at::kFloat));

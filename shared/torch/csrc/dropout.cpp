@@ -4,6 +4,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "checks.h"
 #include "guard.h"
 #include "vector.h"
 
@@ -23,12 +24,13 @@ EMBTUNE_VECTORIZED static void drop_line(c10::BFloat16* y, const c10::BFloat16* 
 
 // x is [tokens, width], or [rows, heads, length, width] with tokens = rows · length; a head is part of the site.
 template <class T>
-static at::Tensor apply_mask(const at::Tensor& input, const at::Tensor& keys, uint64_t site, double p) {
+static at::Tensor apply_mask(const at::Tensor& input, const at::Tensor& all_keys, uint64_t site, double p) {
   const at::Tensor x = input.contiguous();
   at::Tensor y = at::empty_like(x);
   const int64_t width = x.size(-1), heads = x.dim() == 4 ? x.size(1) : 1, length = x.dim() == 4 ? x.size(2) : 1;
   const int64_t lines = width ? x.numel() / width : 0;
-  TORCH_CHECK(keys.numel() * heads == lines, "dropout: ", keys.numel(), " keys for ", lines, " lines");
+  // No heads have no lines, and nothing is read of their keys.
+  const at::Tensor keys = checked_keys("dropout", all_keys, heads ? lines / heads : 0, p);
   const int64_t* token_keys = keys.const_data_ptr<int64_t>();
   const Mask mask(p);
   T* out = y.mutable_data_ptr<T>();
@@ -44,9 +46,10 @@ static at::Tensor apply_mask(const at::Tensor& input, const at::Tensor& keys, ui
 }
 
 static at::Tensor apply_mask(const at::Tensor& x, const at::Tensor& keys, uint64_t site, double p) {
-  if (x.scalar_type() == at::kFloat) return apply_mask<float>(x, keys, site, p);
-  TORCH_CHECK(x.scalar_type() == at::kBFloat16, "dropout: expected float or bfloat16, got ", x.scalar_type());
-  return apply_mask<c10::BFloat16>(x, keys, site, p);
+  check_floats("dropout", x);
+  TORCH_CHECK(x.dim() == 2 || x.dim() == 4, "dropout: expected 2 or 4 dimensions, got ", x.dim());
+  return x.scalar_type() == at::kFloat ? apply_mask<float>(x, keys, site, p)
+                                       : apply_mask<c10::BFloat16>(x, keys, site, p);
 }
 
 struct KeyedDropout : torch::autograd::Function<KeyedDropout> {

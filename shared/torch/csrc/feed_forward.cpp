@@ -64,6 +64,7 @@ extern "C" int embtune_feed_forward(embtune::Handle x, const EmbtuneLinear* firs
                                     int64_t activation, embtune::Handle* out) {
   return embtune::guard([&] {
     using embtune::optional;
+    embtune::check_linear(*x, *second, embtune::check_linear(*x, *first));
     *out = embtune::give(embtune::FeedForward::apply(*x, *first->weight, *first->bias, *second->weight, *second->bias,
                                                      activation, optional(first->a), optional(first->b),
                                                      optional(second->a), optional(second->b)));

@@ -46,8 +46,8 @@ struct Deferred final : Pending {
 struct Group {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   std::chrono::milliseconds timeout;
-  // For the tensors of a GPU, if every process has one of its own.
-  std::unique_ptr<Nccl> nccl = nullptr;
+  // For the tensors of a GPU, if every process has one of its own; operations that are pending have a share in it.
+  std::shared_ptr<Nccl> nccl = nullptr;
 
   bool has_nccl_for(const at::Tensor& tensor) const { return nccl && nccl->takes(tensor); }
 
@@ -60,6 +60,11 @@ struct Group {
   }
 };
 
+// Gloo and NCCL take the address of the first element and their number.
+static void check_dense(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.defined() && tensor.layout() == at::kStrided && tensor.is_contiguous(), "a tensor in pieces");
+}
+
 // Gloo works on the CPU: tensors of a GPU go there and back.
 template <class Act>
 static void on_cpu(const at::Tensor& tensor, Act act) {
@@ -71,6 +76,7 @@ static void on_cpu(const at::Tensor& tensor, Act act) {
 }
 
 std::unique_ptr<Pending> start_sum(Group& group, const at::Tensor& tensor) {
+  check_dense(tensor);
   if (group.has_nccl_for(tensor)) return group.nccl->sum(tensor);
   if (tensor.is_cpu()) {
     std::vector<at::Tensor> tensors{tensor};
@@ -122,33 +128,38 @@ int embtune_store_get(embtune::Store* store, const char* key, embtune::Handle* o
 
 // Meets the other processes of the group; an empty `interface` is the one that the host's name belongs to.
 int embtune_group_join(embtune::Store* store, int rank, int size, const char* interface, int64_t timeout_ms,
-                       embtune::Group** out) {
+                       std::shared_ptr<embtune::Group>** out) {
   return embtune::guard([&] {
     using Gloo = c10d::ProcessGroupGloo;
     const std::chrono::milliseconds timeout(timeout_ms);
     auto options = Gloo::Options::create(timeout);
     options->devices.push_back(interface[0] ? Gloo::createDeviceForInterface(interface) : Gloo::createDefaultDevice());
     options->threads = 1;
-    *out = new embtune::Group{c10::make_intrusive<Gloo>(store->inner, rank, size, options), timeout};
+    auto gloo = c10::make_intrusive<Gloo>(store->inner, rank, size, options);
+    *out = new std::shared_ptr(std::make_shared<embtune::Group>(embtune::Group{std::move(gloo), timeout}));
   });
 }
 
-void embtune_group_leave(embtune::Group* group) {
+void embtune_group_leave(std::shared_ptr<embtune::Group>* group) {
   embtune::guard([&] { delete group; });
 }
 
-// Takes NCCL for the tensors of its device; the group owns it from now on.
-void embtune_group_use_nccl(embtune::Group* group, embtune::Nccl* nccl) { group->nccl.reset(nccl); }
+// Takes NCCL for the tensors of its device, in place of one that was taken before.
+int embtune_group_use_nccl(std::shared_ptr<embtune::Group>* group, std::shared_ptr<embtune::Nccl>* nccl) {
+  return embtune::guard([&] { (*group)->nccl = *nccl; });
+}
 
 // Adds a tensor up over all processes, in place.
-int embtune_group_sum(embtune::Group* group, embtune::Handle tensor) {
-  return embtune::guard([&] { embtune::start_sum(*group, *tensor)->wait(); });
+int embtune_group_sum(std::shared_ptr<embtune::Group>* group, embtune::Handle tensor) {
+  return embtune::guard([&] { embtune::start_sum(**group, *tensor)->wait(); });
 }
 
 // The tensors of all processes, by rank: [processes · rows, width] of [rows, width].
-int embtune_group_gather(embtune::Group* group, embtune::Handle tensor, embtune::Handle* out) {
+int embtune_group_gather(std::shared_ptr<embtune::Group>* shared, embtune::Handle tensor, embtune::Handle* out) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
+    TORCH_CHECK(tensor->defined() && tensor->dim() == 2 && tensor->layout() == at::kStrided, "gather: no matrix");
+    embtune::Group* group = shared->get();
     const bool has_nccl = group->has_nccl_for(*tensor);
     at::Tensor own = (has_nccl ? *tensor : tensor->cpu()).contiguous();
     at::Tensor all = at::empty({group->gloo->getSize() * own.size(0), own.size(1)}, own.options());
@@ -164,8 +175,10 @@ int embtune_group_gather(embtune::Group* group, embtune::Handle tensor, embtune:
 }
 
 // Copies the first process's tensor over those of the others.
-int embtune_group_broadcast(embtune::Group* group, embtune::Handle tensor) {
+int embtune_group_broadcast(std::shared_ptr<embtune::Group>* shared, embtune::Handle tensor) {
   return embtune::guard([&] {
+    embtune::check_dense(*tensor);
+    embtune::Group* group = shared->get();
     if (group->has_nccl_for(*tensor)) {
       group->nccl->broadcast(*tensor)->wait();
     } else {

@@ -1,4 +1,5 @@
-// Operations of a group of processes that are started now and waited for later.
+// Operations of a group of processes that are started now and waited for later. A group is shared by all that may still
+// start operations in it.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -11,9 +11,31 @@
 
 #include <string_view>
 
+#include "checks.h"
 #include "guard.h"
 
 namespace embtune {
+
+int64_t check_linear(const at::Tensor& x, const EmbtuneLinear& linear, std::optional<int64_t> in) {
+  const auto fits = [&](const at::Tensor& part, at::IntArrayRef sizes) {
+    TORCH_CHECK(part.defined() && part.layout() == at::kStrided && part.device() == x.device() &&
+                    part.scalar_type() == x.scalar_type(),
+                "linear: expected weights of ", x.scalar_type(), " on ", x.device());
+    TORCH_CHECK(part.sizes() == sizes, "linear: a weight of ", part.sizes(), " where ", sizes, " fits");
+  };
+  TORCH_CHECK(x.defined() && x.dim() == 2 && x.layout() == at::kStrided && at::isFloatingType(x.scalar_type()),
+              "linear: expected a matrix of floats");
+  const at::Tensor &weight = *linear.weight, &bias = *linear.bias;
+  TORCH_CHECK(weight.defined() && weight.dim() == 2, "linear: expected a matrix of weights");
+  const int64_t out = weight.size(0), width = in.value_or(x.size(1));
+  fits(weight, {out, width});
+  fits(bias, {out});
+  if (linear.a == nullptr) return out;
+  TORCH_CHECK(linear.a->defined() && linear.a->dim() == 2, "linear: expected a matrix of weights");
+  fits(*linear.a, {linear.a->size(0), width});
+  fits(*linear.b, {out, linear.a->size(0)});
+  return out;
+}
 
 using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                                    std::string_view, c10::List<std::optional<at::Scalar>>,
@@ -32,10 +54,14 @@ static bool takes(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && one_dnn() != nullptr;
 }
 
+// oneDNN has no notion of elements that share memory, such as those of an expanded tensor.
+static at::Tensor dense(const at::Tensor& x) { return is_dense(x) ? x : x.contiguous(); }
+
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   if (!takes(x)) return at::linear(x, weight, bias);
   at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return one_dnn()->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+  const auto summand = bias ? std::make_optional(dense(*bias)) : std::nullopt;
+  return one_dnn()->call(dense(x), dense(weight), summand, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
 at::Tensor affine_grad_input(const at::Tensor& grad, const at::Tensor& weight) {
@@ -79,6 +105,7 @@ struct Linear : torch::autograd::Function<Linear> {
 
 extern "C" int embtune_linear(embtune::Handle x, const EmbtuneLinear* linear, embtune::Handle* out) {
   return embtune::guard([&] {
+    embtune::check_linear(*x, *linear);
     *out = embtune::give(embtune::Linear::apply(*x, *linear->weight, *linear->bias, embtune::optional(linear->a),
                                                 embtune::optional(linear->b)));
   });

@@ -32,3 +32,11 @@ struct EmbtuneLinear {
   // Of the change that the weight holds, or null.
   embtune::Handle a, b;
 };
+
+namespace embtune {
+
+// Refuses parts that do not fit together, because oneDNN need not. `x` is the input, [tokens, in], or, behind a layer that
+// gives `in`, that layer's. Gives `out`.
+int64_t check_linear(const at::Tensor& x, const EmbtuneLinear& linear, std::optional<int64_t> in = std::nullopt);
+
+}  // namespace embtune

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <future>
+#include <string>
 #include <thread>
 #include <utility>
 
+#include "checks.h"
 #include "guard.h"
 
 namespace embtune {
@@ -36,40 +38,47 @@ int data_type(const at::Tensor& tensor) {
   }
 }
 
+// Why the dynamic linker could not do what it was last asked for.
+std::string reason() {
+  const char* error = dlerror();
+  return error == nullptr ? "no such symbol" : error;
+}
+
 template <class Function>
 void find(void* library, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
-  TORCH_CHECK(function != nullptr, dlerror());
+  TORCH_CHECK(function != nullptr, reason());
 }
 
 }  // namespace
 
 void Nccl::Functions::check(int result) const { TORCH_CHECK(result == kSuccess, "NCCL: ", error_string(result)); }
 
-// An operation on the stream.
+// An operation on the stream. The group may take another NCCL before it is waited for.
 struct NcclOperation final : Pending {
-  NcclOperation(const Nccl& nccl, std::optional<c10::Event> done) : nccl(nccl), done(std::move(done)) {}
+  NcclOperation(std::shared_ptr<const Nccl> nccl, std::optional<c10::Event> done)
+      : nccl(std::move(nccl)), done(std::move(done)) {}
 
   void wait() override {
     const auto began = std::chrono::steady_clock::now();
     while (done && !done->query()) {
       // A process that is gone is an error here, or the end of the time: a kernel that waits for it waits forever.
       int error = kSuccess;
-      nccl.functions_.check(nccl.functions_.async_error(nccl.communicator_, &error));
-      nccl.functions_.check(error);
-      TORCH_CHECK(std::chrono::steady_clock::now() - began < nccl.timeout_, "NCCL: Operation timed out!");
+      nccl->functions_.check(nccl->functions_.async_error(nccl->communicator_, &error));
+      nccl->functions_.check(error);
+      TORCH_CHECK(std::chrono::steady_clock::now() - began < nccl->timeout_, "NCCL: Operation timed out!");
       std::this_thread::sleep_for(kLook);
     }
   }
 
-  const Nccl& nccl;
+  std::shared_ptr<const Nccl> nccl;
   std::optional<c10::Event> done;
 };
 
 Nccl::Nccl(const char* library) {
   // It stays for the life of the process.
   void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  TORCH_CHECK(loaded != nullptr, dlerror());
+  TORCH_CHECK(loaded != nullptr, reason());
   find(loaded, "ncclGetErrorString", functions_.error_string);
   find(loaded, "ncclGetUniqueId", functions_.new_id);
   find(loaded, "ncclCommInitRank", functions_.join);
@@ -114,12 +123,13 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
   timeout_ = timeout;
 }
 
-// Starts an operation behind the kernels that torch has started on this thread's stream.
+// Starts an operation after the kernels that torch has started on this thread's stream.
 template <class Launch>
-std::unique_ptr<Pending> Nccl::start(Launch launch) {
+std::unique_ptr<Pending> Nccl::start(at::TensorList tensors, Launch launch) {
+  for (const at::Tensor& tensor : tensors) TORCH_CHECK(tensor.is_contiguous(), "NCCL: a tensor in pieces");
   if (!stream_) {
     functions_.check(launch(nullptr));
-    return std::make_unique<NcclOperation>(*this, std::nullopt);
+    return std::make_unique<NcclOperation>(shared_from_this(), std::nullopt);
   }
   const c10::DeviceGuard guard(device_);
   c10::Event before(device_.type()), done(device_.type());
@@ -127,28 +137,30 @@ std::unique_ptr<Pending> Nccl::start(Launch launch) {
   before.block(*stream_);
   functions_.check(launch(stream_->native_handle()));
   done.record(*stream_);
-  return std::make_unique<NcclOperation>(*this, std::move(done));
+  // Nobody has to wait for the operation: without this, the memory of a tensor that is dropped before its end would be
+  // given to the next one.
+  for (const at::Tensor& tensor : tensors) {
+    c10::impl::VirtualGuardImpl(device_.type()).recordDataPtrOnStream(tensor.storage().data_ptr(), *stream_);
+  }
+  return std::make_unique<NcclOperation>(shared_from_this(), std::move(done));
 }
 
 std::unique_ptr<Pending> Nccl::sum(const at::Tensor& tensor) {
-  TORCH_CHECK(tensor.is_contiguous(), "NCCL: a tensor in pieces");
-  return start([&](void* stream) {
+  return start({tensor}, [&](void* stream) {
     void* data = tensor.data_ptr();
     return functions_.all_reduce(data, data, tensor.numel(), data_type(tensor), kSum, communicator_, stream);
   });
 }
 
 std::unique_ptr<Pending> Nccl::gather(const at::Tensor& out, const at::Tensor& tensor) {
-  TORCH_CHECK(tensor.is_contiguous() && out.is_contiguous(), "NCCL: a tensor in pieces");
-  return start([&](void* stream) {
+  return start({out, tensor}, [&](void* stream) {
     const void* data = tensor.const_data_ptr();
     return functions_.all_gather(data, out.data_ptr(), tensor.numel(), data_type(tensor), communicator_, stream);
   });
 }
 
 std::unique_ptr<Pending> Nccl::broadcast(const at::Tensor& tensor) {
-  TORCH_CHECK(tensor.is_contiguous(), "NCCL: a tensor in pieces");
-  return start([&](void* stream) {
+  return start({tensor}, [&](void* stream) {
     void* data = tensor.data_ptr();
     return functions_.broadcast(data, data, tensor.numel(), data_type(tensor), /*root=*/0, communicator_, stream);
   });
@@ -158,16 +170,16 @@ std::unique_ptr<Pending> Nccl::broadcast(const at::Tensor& tensor) {
 
 extern "C" {
 
-int embtune_nccl_load(const char* library, embtune::Nccl** out) {
-  return embtune::guard([&] { *out = new embtune::Nccl(library); });
+int embtune_nccl_load(const char* library, std::shared_ptr<embtune::Nccl>** out) {
+  return embtune::guard([&] { *out = new std::shared_ptr(std::make_shared<embtune::Nccl>(library)); });
 }
 
-void embtune_nccl_drop(embtune::Nccl* nccl) { delete nccl; }
+void embtune_nccl_drop(std::shared_ptr<embtune::Nccl>* nccl) { delete nccl; }
 
 // A new id, uint8 [128].
-int embtune_nccl_id(const embtune::Nccl* nccl, embtune::Handle* out) {
+int embtune_nccl_id(const std::shared_ptr<embtune::Nccl>* nccl, embtune::Handle* out) {
   return embtune::guard([&] {
-    const embtune::UniqueId id = nccl->new_id();
+    const embtune::UniqueId id = (*nccl)->new_id();
     at::Tensor bytes = at::empty({sizeof id.bytes}, at::TensorOptions(at::kByte));
     std::copy(std::begin(id.bytes), std::end(id.bytes), bytes.mutable_data_ptr<uint8_t>());
     *out = embtune::give(std::move(bytes));
@@ -175,14 +187,16 @@ int embtune_nccl_id(const embtune::Nccl* nccl, embtune::Handle* out) {
 }
 
 // A negative index is the CPU.
-int embtune_nccl_join(embtune::Nccl* nccl, embtune::Handle id, int rank, int size, int64_t index, int64_t timeout_ms) {
+int embtune_nccl_join(std::shared_ptr<embtune::Nccl>* nccl, embtune::Handle id, int rank, int size, int64_t index,
+                      int64_t timeout_ms) {
   return embtune::guard([&] {
     embtune::UniqueId unique;
-    TORCH_CHECK(id->numel() == sizeof unique.bytes, "NCCL: an id of ", id->numel(), " bytes");
+    TORCH_CHECK(embtune::is_plain(*id) && id->is_contiguous() && id->numel() == sizeof unique.bytes,
+                "NCCL: expected an id of ", sizeof unique.bytes, " bytes");
     std::copy_n(id->const_data_ptr<uint8_t>(), sizeof unique.bytes, unique.bytes);
     const auto type = index < 0 ? at::kCPU : at::kCUDA;
     const c10::Device device(type, static_cast<c10::DeviceIndex>(index));
-    nccl->join(unique, rank, size, device, std::chrono::milliseconds(timeout_ms));
+    (*nccl)->join(unique, rank, size, device, std::chrono::milliseconds(timeout_ms));
   });
 }
 }

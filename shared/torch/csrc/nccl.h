@@ -17,7 +17,7 @@ struct UniqueId {
   char bytes[128];
 };
 
-class Nccl {
+class Nccl : public std::enable_shared_from_this<Nccl> {
  public:
   explicit Nccl(const char* library);
   Nccl(const Nccl&) = delete;
@@ -51,7 +51,7 @@ class Nccl {
   };
 
   template <class Launch>
-  std::unique_ptr<Pending> start(Launch launch);
+  std::unique_ptr<Pending> start(at::TensorList tensors, Launch launch);
 
   Functions functions_{};
   void* communicator_ = nullptr;

@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "group.h"
@@ -14,12 +15,18 @@ namespace embtune {
 
 class Overlap {
  public:
-  explicit Overlap(Group& group) : group_(&group) {}
+  explicit Overlap(std::shared_ptr<Group> group) : group_(std::move(group)) {}
 
-  void add(at::Tensor grads, int64_t leaves) { buckets_.push_back({std::move(grads), leaves, leaves}); }
+  // Gives the bucket's number.
+  size_t add(at::Tensor grads, int64_t leaves) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    buckets_.push_back({std::move(grads), leaves, leaves});
+    return buckets_.size() - 1;
+  }
 
   void arm() {
     const std::lock_guard<std::mutex> lock(mutex_);
+    TORCH_CHECK(started_.empty() && !error_, "overlap: armed again before its sums are finished");
     for (Bucket& bucket : buckets_) bucket.missing = bucket.leaves;
     armed_ = true;
   }
@@ -29,8 +36,9 @@ class Overlap {
   void arrived(size_t bucket) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!armed_) return;
-    buckets_[bucket].missing -= 1;
     try {
+      TORCH_CHECK(buckets_[bucket].missing > 0, "overlap: a gradient has changed after its sum had begun");
+      buckets_[bucket].missing -= 1;
       while (started_.size() < buckets_.size() && buckets_[started_.size()].missing == 0) start_next();
     } catch (...) {
       // It is `finish` that knows what to say of a lost process, not the backward pass.
@@ -42,7 +50,10 @@ class Overlap {
   void finish() {
     const std::lock_guard<std::mutex> lock(mutex_);
     armed_ = false;
-    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (error_) {
+      started_.clear();
+      std::rethrow_exception(std::exchange(error_, nullptr));
+    }
     while (started_.size() < buckets_.size()) start_next();
     const auto started = std::exchange(started_, {});
     for (const auto& pending : started) pending->wait();
@@ -53,7 +64,7 @@ class Overlap {
     return started_.size();
   }
 
-  // The leaves may live longer than the group.
+  // The leaves may live longer, and their hooks with them.
   void leave() {
     const std::lock_guard<std::mutex> lock(mutex_);
     armed_ = false;
@@ -69,13 +80,22 @@ class Overlap {
 
   void start_next() { started_.push_back(start_sum(*group_, buckets_[started_.size()].grads)); }
 
-  Group* group_;
+  // A share: whoever forgets an overlap that is armed leaves hooks behind that start sums in it.
+  std::shared_ptr<Group> group_;
   std::vector<Bucket> buckets_;
   std::vector<std::unique_ptr<Pending>> started_;
   bool armed_ = false;
   std::exception_ptr error_;
   std::mutex mutex_;
 };
+
+// Whether this is a leaf whose gradient is a part of `grads`.
+static bool accumulates_in(const at::Tensor& leaf, const at::Tensor& grads) {
+  if (!leaf.defined() || !leaf.is_leaf() || !leaf.requires_grad() || !leaf.grad().defined()) return false;
+  const at::Tensor& grad = leaf.grad();
+  return grad.is_alias_of(grads) && grad.is_contiguous() && grad.storage_offset() >= grads.storage_offset() &&
+         grad.storage_offset() + grad.numel() <= grads.storage_offset() + grads.numel();
+}
 
 struct Arrival final : torch::autograd::PostAccumulateGradHook {
   Arrival(std::shared_ptr<Overlap> overlap, size_t bucket) : overlap(std::move(overlap)), bucket(bucket) {}
@@ -89,7 +109,7 @@ struct Arrival final : torch::autograd::PostAccumulateGradHook {
 
 extern "C" {
 
-int embtune_overlap_new(embtune::Group* group, std::shared_ptr<embtune::Overlap>** out) {
+int embtune_overlap_new(const std::shared_ptr<embtune::Group>* group, std::shared_ptr<embtune::Overlap>** out) {
   return embtune::guard([&] { *out = new std::shared_ptr(std::make_shared<embtune::Overlap>(*group)); });
 }
 
@@ -99,10 +119,14 @@ void embtune_overlap_drop(std::shared_ptr<embtune::Overlap>* overlap) {
 }
 
 // Adds the next bucket: the leaves whose gradients are parts of `grads`.
-int embtune_overlap_add(std::shared_ptr<embtune::Overlap>* overlap, size_t bucket, embtune::Handle grads,
+int embtune_overlap_add(std::shared_ptr<embtune::Overlap>* overlap, embtune::Handle grads,
                         const embtune::Handle* leaves, size_t count) {
   return embtune::guard([&] {
-    (*overlap)->add(*grads, static_cast<int64_t>(count));
+    TORCH_CHECK(grads->is_contiguous(), "overlap: a gradient in pieces");
+    for (size_t i = 0; i < count; ++i) {
+      TORCH_CHECK(embtune::accumulates_in(*leaves[i], *grads), "overlap: a leaf whose gradient is not in its bucket");
+    }
+    const size_t bucket = (*overlap)->add(*grads, static_cast<int64_t>(count));
     for (size_t i = 0; i < count; ++i) {
       torch::autograd::impl::set_post_acc_grad_hooks(*leaves[i], std::make_unique<embtune::Arrival>(*overlap, bucket));
     }

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "checks.h"
 #include "guard.h"
 
 namespace embtune {
@@ -26,6 +27,11 @@ static at::Tensor flat_norm(const at::Tensor& flat) {
   return at::linalg_vector_norm(at::cat(norms).to(at::kDouble), 2).to(at::kFloat);
 }
 
+// f32, one element behind the other.
+static bool is_flat(const at::Tensor& x) {
+  return x.defined() && x.layout() == at::kStrided && x.scalar_type() == at::kFloat && x.is_contiguous();
+}
+
 }  // namespace embtune
 
 extern "C" {
@@ -35,7 +41,15 @@ const char* embtune_last_error() { return embtune::last_error.c_str(); }
 // A leaf that shares the storage of `data` and accumulates its gradient in `grad`.
 int embtune_leaf(embtune::Handle data, embtune::Handle grad, embtune::Handle* out) {
   return embtune::guard([&] {
+    TORCH_CHECK(data->defined() && grad->defined(), "leaf: no data or no gradient");
     TORCH_CHECK(data->sizes() == grad->sizes(), "leaf: gradient of ", grad->sizes(), " for data of ", data->sizes());
+    // Autograd asks this of a gradient that it sets itself, and takes the one below as it is.
+    TORCH_CHECK(data->scalar_type() == grad->scalar_type() && data->device() == grad->device(),
+                "leaf: gradient of ", grad->scalar_type(), " on ", grad->device(), " for data of ", data->scalar_type(),
+                " on ", data->device());
+    TORCH_CHECK(data->layout() == at::kStrided && grad->layout() == at::kStrided && embtune::is_dense(*grad),
+                "leaf: a gradient whose elements share memory");
+    TORCH_CHECK(!grad->requires_grad(), "leaf: a gradient that requires a gradient");
     at::Tensor leaf = data->detach();
     leaf.set_requires_grad(true);
     leaf.mutable_grad() = *grad;
@@ -47,9 +61,12 @@ int embtune_leaf(embtune::Handle data, embtune::Handle grad, embtune::Handle* ou
 int embtune_clip(embtune::Handle grad, double max_norm, embtune::Handle* norm, embtune::Handle* divisor) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
+    TORCH_CHECK(embtune::is_flat(*grad), "clip: expected a contiguous gradient of floats");
+    TORCH_CHECK(max_norm >= 0, "clip: a norm of at most ", max_norm);
     at::Tensor total = embtune::flat_norm(grad->view({-1}));
-    *divisor = embtune::give(total.add(1e-6).div_(max_norm).clamp_min_(1.0));
-    *norm = embtune::give(total);
+    at::Tensor by = total.add(1e-6).div_(max_norm).clamp_min_(1.0);
+    *divisor = embtune::give(std::move(by));
+    *norm = embtune::give(std::move(total));
   });
 }
 
@@ -66,6 +83,15 @@ int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Hand
                   embtune::Handle step, const EmbtuneAdamW* options, embtune::Handle divisor) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
+    // The kernel asks nothing: it takes the number of elements of the first for that of all.
+    for (const at::Tensor* part : {parameter, grad, moment1, moment2}) {
+      TORCH_CHECK(embtune::is_flat(*part) && part->sizes() == parameter->sizes() && part->device() == parameter->device(),
+                  "adamw: parameters, gradient and moments are not contiguous floats of one shape on one device");
+    }
+    for (const at::Tensor* number : {step, divisor}) {
+      TORCH_CHECK(embtune::is_flat(*number) && number->numel() == 1 && number->device() == parameter->device(),
+                  "adamw: expected one float on ", parameter->device());
+    }
     std::vector<at::Tensor> p{*parameter}, g{*grad}, m{*moment1}, v{*moment2}, s{*step};
     at::_fused_adamw_(p, g, m, v, {}, s, options->learning_rate, options->beta1, options->beta2, options->weight_decay,
                       options->epsilon, /*amsgrad=*/false, /*maximize=*/false, *divisor, std::nullopt);

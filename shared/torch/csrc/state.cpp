@@ -3,6 +3,7 @@
 #include <ATen/core/Generator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include <limits>
 #include <mutex>
 
 #include "guard.h"
@@ -11,6 +12,7 @@ namespace embtune {
 
 // A negative index is the CPU.
 static c10::Device device(int64_t index) {
+  TORCH_CHECK(index <= std::numeric_limits<c10::DeviceIndex>::max(), "no device has the number ", index);
   return index < 0 ? c10::Device(at::kCPU) : c10::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
@@ -37,8 +39,8 @@ int embtune_set_generator_state(int64_t index, embtune::Handle state) {
 // Free bytes of the device (of the driver, and of the allocator's own reserve), and the most that tensors took at once.
 int embtune_cuda_memory(int64_t index, int64_t* free, int64_t* peak) {
   return embtune::guard([&] {
+    const c10::DeviceIndex device = embtune::device(index).index();
     c10::DeviceAllocator* allocator = at::getDeviceAllocator(at::kCUDA);
-    const auto device = static_cast<c10::DeviceIndex>(index);
     const auto statistics = allocator->getDeviceStats(device);
     const auto total = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     *peak = statistics.allocated_bytes[total].peak;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "checks.h"
 #include "guard.h"
 
 namespace embtune {
@@ -14,11 +15,17 @@ constexpr int64_t kAlignment = 8;  // elements of a head that the kernels read a
 
 }  // namespace embtune
 
-// qkv is [tokens, 3 · hidden], starts an int32 [sequences + 1] on the device; the output is [tokens, hidden].
+// qkv is [tokens, 3 · hidden], starts an int32 [sequences + 1] on the device; the output is [tokens, hidden]. The kernels
+// trust `starts` and `longest`, which only the device could check: embtune_torch::Sequences has made both from lengths.
 extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle starts, int64_t longest, int64_t heads,
                                         double p, embtune::Handle* out) {
   return embtune::guard([&] {
-    const int64_t tokens = qkv->size(0), hidden = qkv->size(1) / 3, size = hidden / heads;
+    const int64_t size = embtune::checked_head_size("attention", *qkv, heads);
+    const int64_t tokens = qkv->size(0), hidden = heads * size;
+    embtune::check_share("attention", p);
+    TORCH_CHECK(starts->defined() && starts->device() == qkv->device() && starts->scalar_type() == at::kInt &&
+                    starts->dim() == 1 && starts->is_contiguous(),
+                "attention: expected starts of type Int on ", qkv->device());
     const double scale = 1.0 / std::sqrt(static_cast<double>(size));
     // Zeros behind a head change no product; the scale is that of the true size.
     const int64_t padding = (embtune::kAlignment - size % embtune::kAlignment) % embtune::kAlignment;

@@ -32,15 +32,15 @@ pub(crate) type Handle = *mut C_tensor;
 #[repr(C)]
 pub(crate) struct RawStore([u8; 0]);
 
-/// A group of the shim's, behind a pointer.
+/// A share in a group of the shim's, behind a pointer.
 #[repr(C)]
 pub(crate) struct RawGroup([u8; 0]);
 
-/// The shim's NCCL, behind a pointer.
+/// A share in the shim's NCCL, behind a pointer.
 #[repr(C)]
 pub(crate) struct RawNccl([u8; 0]);
 
-/// The shim's overlap of sums and backward pass, behind a pointer.
+/// A share in the shim's overlap of sums and backward pass, behind a pointer.
 #[repr(C)]
 pub(crate) struct RawOverlap([u8; 0]);
 
@@ -137,7 +137,7 @@ unsafe extern "C" {
     pub(crate) fn embtune_group_sum(group: *mut RawGroup, tensor: Handle) -> c_int;
     pub(crate) fn embtune_group_gather(group: *mut RawGroup, tensor: Handle, out: *mut Handle) -> c_int;
     pub(crate) fn embtune_group_broadcast(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_use_nccl(group: *mut RawGroup, nccl: *mut RawNccl);
+    pub(crate) fn embtune_group_use_nccl(group: *mut RawGroup, nccl: *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_load(library: *const c_char, out: *mut *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_drop(nccl: *mut RawNccl);
     pub(crate) fn embtune_nccl_id(nccl: *const RawNccl, out: *mut Handle) -> c_int;
@@ -153,7 +153,6 @@ unsafe extern "C" {
     pub(crate) fn embtune_overlap_drop(overlap: *mut RawOverlap);
     pub(crate) fn embtune_overlap_add(
         overlap: *mut RawOverlap,
-        bucket: usize,
         grads: Handle,
         leaves: *const Handle,
         count: usize,
@@ -165,6 +164,9 @@ unsafe extern "C" {
 }
 
 /// The pointer that the shim takes; valid while the tensor lives.
+///
+/// What the tensor is (its type, shape, device, or whether it is one at all) is the shim's to check before it touches
+/// memory, because safe code may hand over any tensor.
 pub(crate) fn handle(tensor: &Tensor) -> Handle {
     tensor.as_ptr().cast_mut()
 }

@@ -125,13 +125,14 @@ impl Group {
         timeout: Duration,
     ) -> Result<Self, TorchError> {
         let interface = c_string(interface.unwrap_or_default())?;
+        let (rank_number, size_number) = (number(rank)?, number(size)?);
         let mut raw = ptr::null_mut();
         // SAFETY: the store and the string live for the call; the store as long as the group.
         check(unsafe {
             embtune_group_join(
                 store.0.as_ptr(),
-                rank as c_int,
-                size as c_int,
+                rank_number,
+                size_number,
                 interface.as_ptr(),
                 milliseconds(timeout),
                 &mut raw,
@@ -160,8 +161,9 @@ impl Group {
         if let Some(reason) = self.reason_against(&joined)? {
             return Ok(Some(reason));
         }
-        // SAFETY: the group lives, and owns what it is given.
-        unsafe { embtune_group_use_nccl(self.raw.as_ptr(), nccl.into_raw()) };
+        // SAFETY: both pointers are live for the call, which takes a share of its own; so have operations that are pending
+        // in the NCCL that was there before.
+        check(unsafe { embtune_group_use_nccl(self.raw.as_ptr(), nccl.raw()) })?;
         Ok(None)
     }
 
@@ -208,7 +210,8 @@ impl Group {
     /// A process that is gone or does not come in time.
     pub fn sum(&self, tensor: &Tensor) -> Result<(), TorchError> {
         self.count_sum(tensor);
-        // SAFETY: group and tensor live for the call, which writes to the tensor's elements only.
+        // SAFETY: group and tensor live for the call, which checks that the elements are in one piece and writes to them
+        // only. How many another process sends is for Gloo and NCCL to compare.
         check(unsafe { embtune_group_sum(self.raw.as_ptr(), handle(tensor)) })
     }
 
@@ -220,7 +223,7 @@ impl Group {
     /// # Errors
     /// A process that is gone or does not come in time.
     pub fn broadcast(&self, tensor: &Tensor) -> Result<(), TorchError> {
-        // SAFETY: group and tensor live for the call, which writes to the tensor's elements only.
+        // SAFETY: as in `sum`.
         check(unsafe { embtune_group_broadcast(self.raw.as_ptr(), handle(tensor)) })
     }
 
@@ -251,7 +254,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `embtune_group_join` and is not used again.
+        // SAFETY: the pointer came from `embtune_group_join` and is not used again; an overlap has a share of its own.
         unsafe { embtune_group_leave(self.raw.as_ptr()) }
     }
 }
@@ -274,6 +277,13 @@ pub(crate) fn c_string(text: &str) -> Result<CString, TorchError> {
     CString::new(text).map_err(|_| TorchError::new(format!("{text:?} holds a NUL")))
 }
 
+/// Milliseconds that C++ can add to the time of now: at most a century, because it counts nanoseconds in 64 bits.
 pub(crate) fn milliseconds(duration: Duration) -> i64 {
-    duration.as_millis().try_into().unwrap_or(i64::MAX)
+    const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
+    duration.as_millis().try_into().unwrap_or(CENTURY).min(CENTURY)
+}
+
+/// A number of processes as C counts them.
+pub(crate) fn number(of_processes: usize) -> Result<c_int, TorchError> {
+    c_int::try_from(of_processes).map_err(|_| TorchError::new(format!("{of_processes} processes are too many")))
 }

@@ -5,7 +5,7 @@
 
 use std::ptr;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
@@ -24,7 +24,7 @@ pub struct Dropout<'a> {
     pub keys: &'a Tensor,
     /// Different for each dropout that acts on a token.
     pub site: i64,
-    /// Share of the elements that become 0; the others are divided by `1 − p`.
+    /// Share of the elements that become 0, in [0, 1); the others are divided by `1 − p`.
     pub p: f64,
 }
 
@@ -35,7 +35,7 @@ impl Dropout<'_> {
     /// - `x`, output: `[tokens, width]`, or `[rows, heads, length, width]` of rows of the same length; f32 or bf16
     ///
     /// # Errors
-    /// What libtorch says.
+    /// Tensors that do not fit together.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         if self.p == 0.0 {
             return Ok(x.shallow_clone());
@@ -43,7 +43,7 @@ impl Dropout<'_> {
         if x.device() != Device::Cpu {
             return Ok(x.f_dropout(self.p, true)?);
         }
-        // SAFETY: all handles are live tensors for the call.
+        // SAFETY: all handles are live tensors for the call, which checks that there is a key for each line of `x`.
         make(|out| unsafe { embtune_dropout(handle(x), handle(self.keys), self.site, self.p, out) })
     }
 }
@@ -66,7 +66,7 @@ impl Norm<'_> {
     /// - `x`, output: `[tokens, width]`, f32 or bf16
     ///
     /// # Errors
-    /// What libtorch says.
+    /// Tensors that do not fit together.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         let shape = self.weight.size();
         // The kernels take weights of the type of `x` only, and compute in f32 inside.
@@ -81,12 +81,12 @@ impl Norm<'_> {
 /// - `residual`, `x`, output: `[tokens, width]`, f32 or bf16
 ///
 /// # Errors
-/// What libtorch says.
+/// Tensors that do not fit together.
 pub fn add_norm(residual: &Tensor, x: &Tensor, norm: Norm<'_>, dropout: Dropout<'_>) -> Result<Tensor, TorchError> {
     if x.device() != Device::Cpu {
         return norm.apply(&dropout.apply(x)?.f_add(residual)?);
     }
-    // SAFETY: all handles are live tensors for the call.
+    // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
     make(|out| unsafe {
         embtune_add_norm(
             handle(residual),
@@ -103,12 +103,47 @@ pub fn add_norm(residual: &Tensor, x: &Tensor, norm: Norm<'_>, dropout: Dropout<
 }
 
 /// Where sequences begin among packed tokens.
-#[derive(Debug, Clone, Copy)]
-pub struct Sequences<'a> {
-    /// `[sequences + 1]`, from 0 to the number of tokens: i64 on the CPU, i32 on CUDA.
-    pub starts: &'a Tensor,
-    /// Tokens of the longest.
-    pub longest: i64,
+///
+/// Made from lengths only, and never changed: CUDA's kernels read memory where these numbers say, and to look at them
+/// there before each call would take longer than the call.
+#[derive(Debug)]
+pub struct Sequences {
+    /// `[sequences + 1]`, from 0 to the number of tokens, none below the one before: i64 on the CPU, i32 on CUDA.
+    starts: Tensor,
+    tokens: i64,
+    longest: i64,
+}
+
+impl Sequences {
+    /// Sequences of so many tokens each, one after the other.
+    ///
+    /// # Errors
+    /// More tokens than the device's kernels can count.
+    pub fn new(lengths: &[usize], device: Device) -> Result<Self, TorchError> {
+        let most = if device == Device::Cpu { i64::MAX } else { i32::MAX.into() };
+        let mut starts = vec![0_i64];
+        let mut tokens = 0_i64;
+        for length in lengths {
+            let next = i64::try_from(*length).ok().and_then(|length| tokens.checked_add(length));
+            tokens = next
+                .filter(|tokens| *tokens <= most)
+                .ok_or_else(|| TorchError::new(format!("more than {most} tokens in one pass")))?;
+            starts.push(tokens);
+        }
+        let starts = Tensor::f_from_slice(&starts)?;
+        let starts = if device == Device::Cpu { starts } else { starts.f_to_kind(Kind::Int)?.f_to_device(device)? };
+        Ok(Self { starts, tokens, longest: lengths.iter().max().map_or(0, |length| *length as i64) })
+    }
+
+    /// Number of each sequence's first token, i64 `[sequences]`.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn first_tokens(&self) -> Result<Tensor, TorchError> {
+        let first = self.starts.f_narrow(0, 0, self.starts.size()[0] - 1)?;
+        // Not a view, through which the numbers could be changed.
+        Ok(first.f_to_dtype(Kind::Int64, false, true)?)
+    }
 }
 
 /// `softmax(Q Kᵀ / √size) V` of every sequence over its own tokens; dropout acts on the probabilities.
@@ -118,20 +153,20 @@ pub struct Sequences<'a> {
 /// - output: `[tokens, heads · size]`
 ///
 /// # Errors
-/// What libtorch says.
-pub fn attention(
-    qkv: &Tensor,
-    sequences: Sequences<'_>,
-    heads: i64,
-    dropout: Dropout<'_>,
-) -> Result<Tensor, TorchError> {
+/// Tensors that do not fit together.
+pub fn attention(qkv: &Tensor, sequences: &Sequences, heads: i64, dropout: Dropout<'_>) -> Result<Tensor, TorchError> {
     let Dropout { keys, site, p } = dropout;
-    // SAFETY: all handles are live tensors for the calls.
+    let rows = qkv.size().first().copied().unwrap_or(0);
+    if rows != sequences.tokens {
+        return Err(TorchError::new(format!("attention: sequences of {} tokens for {rows}", sequences.tokens)));
+    }
+    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The starts are those of
+    // sequences of as many tokens as `qkv` has rows, which is what keeps CUDA's kernels within its memory.
     make(|out| unsafe {
         if qkv.device() == Device::Cpu {
-            embtune_attention(handle(qkv), handle(sequences.starts), heads, handle(keys), site, p, out)
+            embtune_attention(handle(qkv), handle(&sequences.starts), heads, handle(keys), site, p, out)
         } else {
-            embtune_varlen_attention(handle(qkv), handle(sequences.starts), sequences.longest, heads, p, out)
+            embtune_varlen_attention(handle(qkv), handle(&sequences.starts), sequences.longest, heads, p, out)
         }
     })
 }
@@ -176,9 +211,9 @@ impl Linear<'_> {
     /// - output: `[tokens, out]`
     ///
     /// # Errors
-    /// What libtorch says.
+    /// Tensors that do not fit together.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        // SAFETY: all handles are live tensors for the call.
+        // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
         make(|out| unsafe { embtune_linear(handle(x), &self.raw(), out) })
     }
 
@@ -195,13 +230,13 @@ impl Linear<'_> {
 /// - `x`, output: `[tokens, width]`, of the weights' type
 ///
 /// # Errors
-/// What libtorch says.
+/// Tensors that do not fit together.
 pub fn feed_forward(
     x: &Tensor,
     first: Linear<'_>,
     activation: Activation,
     second: Linear<'_>,
 ) -> Result<Tensor, TorchError> {
-    // SAFETY: all handles are live tensors for the call.
+    // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
     make(|out| unsafe { embtune_feed_forward(handle(x), &first.raw(), &second.raw(), activation as i64, out) })
 }

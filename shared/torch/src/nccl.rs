@@ -1,7 +1,6 @@
 //! NCCL, before a group has taken it.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::TorchError;
 use crate::ffi::{
     RawNccl, check, embtune_nccl_drop, embtune_nccl_id, embtune_nccl_join, embtune_nccl_load, handle, make,
 };
-use crate::group::{c_string, milliseconds};
+use crate::group::{c_string, milliseconds, number};
 
 /// NCCL's name in NVIDIA's packages, under which CUDA's libtorch has loaded it.
 pub const NCCL: &str = "libnccl.so.2";
@@ -26,7 +25,8 @@ impl Nccl {
     pub(crate) fn load(library: &str) -> Result<Self, TorchError> {
         let library = c_string(library)?;
         let mut raw = ptr::null_mut();
-        // SAFETY: the string lives for the call.
+        // SAFETY: the string lives for the call. What the library's functions do is beyond any check: their names and
+        // types are those of nccl.h, and the caller names a library that keeps to it.
         check(unsafe { embtune_nccl_load(library.as_ptr(), &mut raw) })?;
         NonNull::new(raw).map(Self).ok_or_else(|| TorchError::new("no NCCL"))
     }
@@ -53,16 +53,13 @@ impl Nccl {
         timeout: Duration,
     ) -> Result<(), TorchError> {
         let index = if let Device::Cuda(index) = device { index as i64 } else { -1 };
-        let (rank, size) = (rank as c_int, size as c_int);
+        let (rank, size) = (number(rank)?, number(size)?);
         // SAFETY: pointer and tensor are live for the call.
         check(unsafe { embtune_nccl_join(self.0.as_ptr(), handle(id), rank, size, index, milliseconds(timeout)) })
     }
 
-    /// Gives it to who drops it.
-    pub(crate) fn into_raw(self) -> *mut RawNccl {
-        let raw = self.0.as_ptr();
-        std::mem::forget(self);
-        raw
+    pub(crate) fn raw(&self) -> *mut RawNccl {
+        self.0.as_ptr()
     }
 }
 

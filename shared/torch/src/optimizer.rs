@@ -32,9 +32,23 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step.
-    pub fn new(parameters: &Tensor, segments: Vec<Segment>) -> Self {
-        Self { segments, moment1: parameters.zeros_like(), moment2: parameters.zeros_like(), steps: 0 }
+    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step. What is in no segment stays as it is.
+    ///
+    /// # Errors
+    /// Segments that are not in the buffer or have an element twice, which would be changed twice in a step.
+    pub fn new(parameters: &Tensor, segments: Vec<Segment>) -> Result<Self, TorchError> {
+        let mut ranges: Vec<_> = segments.iter().map(|segment| &segment.range).collect();
+        ranges.sort_by_key(|range| (range.start, range.end));
+        let count = parameters.numel() as i64;
+        let mut end = 0;
+        for Range { start, end: next } in ranges {
+            if *start < end || next < start || *next > count {
+                return Err(TorchError::new(format!("adamw: segment {start}..{next} of {count}, after {end}")));
+            }
+            end = *next;
+        }
+        let moment = || parameters.f_zeros_like();
+        Ok(Self { segments, moment1: moment()?, moment2: moment()?, steps: 0 })
     }
 
     /// One step.
@@ -43,7 +57,7 @@ impl AdamW {
     /// - `parameters`, `grad`: `[n]`, f32; `grad` is divided by `divisor`, `[]`, in place.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// Tensors of other types or shapes, or whose elements are not behind each other in memory.
     pub fn step(
         &mut self,
         parameters: &Tensor,
@@ -64,7 +78,8 @@ impl AdamW {
                 weight_decay: *weight_decay,
                 epsilon: 1e-8,
             };
-            // SAFETY: all handles are live tensors for the call, which writes to their elements only.
+            // SAFETY: all handles are live tensors for the call, which checks that they have the same number of floats,
+            // one behind the other, before it writes to them.
             check(unsafe {
                 embtune_adamw(
                     handle(&parameter),

@@ -11,12 +11,13 @@ use crate::ffi::{check, embtune_clip, embtune_leaf, handle, make};
 /// A leaf of the autograd graph that shares the storage of `data` and adds its gradients up in `grad`.
 ///
 /// # Shapes
-/// - `data`, `grad`: any, the same.
+/// - `data`, `grad`: any, the same; so is their type
 ///
 /// # Errors
-/// Shapes or types that differ.
+/// Shapes, types or devices that differ; a gradient whose elements share memory.
 pub fn leaf(data: &Tensor, grad: &Tensor) -> Result<Tensor, TorchError> {
-    // SAFETY: both handles are live tensors for the call.
+    // SAFETY: both handles are live tensors for the call. Autograd adds to the gradient without looking at it, so the call
+    // checks what autograd asks of one that it sets itself.
     make(|out| unsafe { embtune_leaf(handle(data), handle(grad), out) })
 }
 
@@ -28,7 +29,7 @@ pub fn leaf(data: &Tensor, grad: &Tensor) -> Result<Tensor, TorchError> {
 /// - outputs: `[]`, f32
 ///
 /// # Errors
-/// What libtorch says.
+/// Another type, elements that are not one behind the other, a norm below 0.
 pub fn clip(grad: &Tensor, max_norm: f64) -> Result<(Tensor, Tensor), TorchError> {
     let (mut norm, mut divisor) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: the handle is a live tensor for the call; 0 means that both results are new tensors, owned by us.

@@ -33,7 +33,7 @@ pub fn generator_state(device: Device) -> Result<Tensor, TorchError> {
 /// # Errors
 /// A state of another kind of device.
 pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TorchError> {
-    // SAFETY: the handle is a live tensor for the call.
+    // SAFETY: the handle is a live tensor for the call; the generator checks its type and size.
     check(unsafe { embtune_set_generator_state(index(device), handle(state)) })
 }
 

@@ -42,7 +42,7 @@ fn adamw_follows_its_formula() {
         Segment { range: 0..25, rate: 1.0, weight_decay: decay },
         Segment { range: 25..n, rate: 0.5, weight_decay: 0.0 },
     ];
-    let mut optimizer = AdamW::new(&parameters, segments);
+    let mut optimizer = AdamW::new(&parameters, segments).unwrap();
     let mut expected = parameters.to_kind(Kind::Double);
     let (mut m, mut v) = (expected.zeros_like(), expected.zeros_like());
     let first_segment = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double);

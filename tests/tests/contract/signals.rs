@@ -1,25 +1,147 @@
-//! SIGINT and SIGTERM: the first asks a filter to end, the second ends it at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks a filter to end, a second one ends it at once. Other signals change nothing.
 
-use embtune_tests::Signal;
+use embtune_tests::{Folder, Running, Signal, UnreadPipe};
 
-use crate::filters::{ALL, DOCUMENTS, Input, workbench};
+use crate::filters::{ALL, DOCUMENTS, Filter, Input, PAIRS, workbench};
 
-/// More than a pipe holds: once it is taken, the program reads, and its handlers stand.
+/// More than a pipe holds: once it is taken, the program reads, and signals are taken.
 const MORE_THAN_A_PIPE: usize = 1 << 20;
+
+const ENDING: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
+/// What schedulers and terminals send.
+const OTHERS: [Signal; 4] = [Signal::USR1, Signal::WINCH, Signal::CONT, Signal::USR2];
+
+fn reading() -> impl Iterator<Item = Filter> {
+    ALL.into_iter().filter(|filter| filter.input != Input::Nothing)
+}
+
+/// The filter, which waits for more input.
+fn waiting(filter: &Filter, folder: &Folder, flags: &str) -> Running {
+    let mut running = filter.empty(folder, &format!("{} {flags}", filter.output)).start();
+    running.feed(&[b'\n'; MORE_THAN_A_PIPE]);
+    running
+}
 
 #[test]
 fn a_signal_ends_a_filter_that_waits_for_input() {
     let folder = workbench();
     let before = folder.listing();
-    for filter in ALL.into_iter().filter(|filter| filter.input != Input::Nothing) {
-        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-            let mut running = filter.empty(&folder, filter.output).start();
-            running.feed(&[b'\n'; MORE_THAN_A_PIPE]);
+    for filter in reading() {
+        for (signal, code) in ENDING {
+            let running = waiting(&filter, &folder, "-q");
             running.signal(signal);
             let ran = running.end().with_code(code);
             assert_eq!(ran.listing, before, "nothing is left behind\n{ran}");
-            assert_eq!(ran.stderr(), "", "who sends a signal needs no message\n{ran}");
+            assert_eq!(ran.stderr(), "", "-q\n{ran}");
         }
+    }
+}
+
+#[test]
+fn it_says_what_happens() {
+    let folder = workbench();
+    for filter in reading() {
+        let unit = match filter.name {
+            "mnrl-train" => "step",
+            "docs2queries" => "documents in flight",
+            "embed" => "window",
+            "pairs2shards" => "batch",
+            _ => "block",
+        };
+        let again =
+            |signal| if signal == Signal::INT { "press again to stop now" } else { "a second signal stops now" };
+        for (signal, code) in ENDING {
+            let running = waiting(&filter, &folder, "");
+            running.signal(signal);
+            let ran = running.end().with_code(code);
+            let message = ran.stderr();
+            let expected = format!("{}: finishing the {unit}; {}\n", filter.name, again(signal));
+            assert_eq!(message.matches(&expected).count(), 1, "{ran}");
+        }
+        let running = waiting(&filter, &folder, "--log-format json");
+        running.signal(Signal::INT);
+        let message = running.end().with_code(130).stderr();
+        let expected = format!(r#""level":"notice","prog":"{}","msg":"finishing the {unit}; press again"#, filter.name);
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn no_thread_has_a_signal_delivered_to_it() {
+    let folder = workbench();
+    for filter in reading() {
+        let running = waiting(&filter, &folder, "");
+        // Rust's own, which say that a stack was too small, and the one that glibc keeps for itself (see nptl(7)).
+        let others = [Signal::SEGV, Signal::BUS].map(bit).iter().sum::<u64>() | 1 << (33 - 1);
+        assert_eq!(running.signals("SigCgt") & !others, 0, "{}: a handler", filter.name);
+        let taken = ENDING.map(|(signal, _)| signal).into_iter().chain(OTHERS).map(bit).sum::<u64>();
+        // A terminal stops and quits it as any program.
+        let left = [Signal::TSTP, Signal::QUIT].map(bit).iter().sum::<u64>();
+        let (waiting, others): (Vec<_>, Vec<_>) =
+            running.threads("SigBlk").into_iter().partition(|(name, _)| name == "signals");
+        // Linux lets through what a thread waits for, and gives it to the call that waits.
+        assert_eq!(waiting.iter().map(|(_, blocked)| blocked & taken).collect::<Vec<_>>(), [0], "{}", filter.name);
+        assert!(!others.is_empty());
+        for (name, blocked) in others {
+            assert_eq!((blocked & taken, blocked & left), (taken, 0), "{}: thread {name}", filter.name);
+        }
+        running.signal(Signal::INT);
+        let _ = running.end().with_code(130);
+    }
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
+}
+
+#[test]
+fn a_storm_of_signals_changes_nothing() {
+    let folder = workbench();
+    for filter in reading() {
+        let input = match filter.input {
+            Input::Documents => DOCUMENTS.as_bytes().to_vec(),
+            Input::Pairs => PAIRS.as_bytes().to_vec(),
+            Input::Judgments => crate::filters::JUDGMENTS.as_bytes().to_vec(),
+            Input::Shard => folder.bytes("train.safetensors"),
+            Input::Nothing => continue,
+        };
+        let quiet = filter.empty(&folder, "").stdin(input.clone()).done();
+        folder.remove("TUNED");
+        let mut running = filter.empty(&folder, "").start();
+        let (first, rest) = input.split_at(input.len() / 2);
+        running.feed(first);
+        running.wait_until_it_reads();
+        running.storm(&OTHERS, 1000);
+        running.feed(rest);
+        running.close_stdin();
+        let ran = running.end().with_code(0);
+        if filter.name != "mnrl-train" {
+            assert!(ran.stdout == quiet.stdout, "{ran}\n{quiet}");
+        }
+        folder.remove("TUNED");
+    }
+}
+
+#[test]
+fn a_storm_of_signals_changes_no_vector() {
+    let folder = workbench();
+    // Several windows, which are computed while signals come.
+    let documents: String =
+        (0..6000).map(|n| format!("{{\"_id\":\"d{n}\",\"text\":\"Sand of river {n}, sieved twice.\"}}\n")).collect();
+    let line = "embed --device cpu --threads 2 --model BASE --role document -q --format";
+    for format in ["jsonl", "npy"] {
+        let line = format!("{line} {format} -o");
+        folder.run(&format!("{line} quiet")).stdin(documents.clone()).done();
+        let mut running = folder.run(&format!("{line} stormy")).start();
+        running.feed(b"\n");
+        running.wait_until_it_reads();
+        for part in documents.as_bytes().chunks(documents.len() / 100) {
+            running.feed(part);
+            running.storm(&OTHERS, 10);
+        }
+        running.close_stdin();
+        let _ = running.end().with_code(0);
+        assert!(folder.bytes("quiet") == folder.bytes("stormy"), "{format}");
     }
 }
 
@@ -38,18 +160,63 @@ fn a_signal_ends_a_training_between_two_steps() {
     assert_eq!(checkpoints.len(), 2, "the folder and one file\n{ran}");
 }
 
-#[test]
-fn a_second_signal_ends_at_once() {
-    let folder = workbench();
-    // embed ends between two windows, and cannot finish the one in hand: its vectors take more than the pipe holds, and
-    // nobody reads them.
-    let (run, pipe) = folder.run("embed --device cpu --model BASE --role document -q").to_unread_pipe();
+/// A filter that cannot finish what it has in hand: that takes more than the pipe holds, and nobody reads it.
+fn stuck(folder: &Folder, line: &str, input: &str) -> (Running, UnreadPipe) {
+    let (run, pipe) = folder.run(&format!("{line} -q")).to_unread_pipe();
     let mut running = run.start();
-    running.feed(DOCUMENTS.repeat(1365).as_bytes());
+    running.feed(input.as_bytes());
     running.close_stdin();
     pipe.wait_until_full();
-    running.signal(Signal::INT);
-    assert!(running.is_alive(), "the first signal lets the window finish");
+    (running, pipe)
+}
+
+#[test]
+fn a_second_signal_ends_at_once_whatever_the_first_was() {
+    let folder = workbench();
+    let end = |line: &str, input: &str, first, (second, code)| {
+        let (running, _pipe) = stuck(&folder, line, input);
+        running.signal(first);
+        assert!(running.is_alive(), "the first signal lets it finish");
+        running.signal(second);
+        let _ = running.end().with_code(code);
+    };
+    let documents = DOCUMENTS.repeat(1365);
+    for (first, _) in ENDING {
+        for second in ENDING.into_iter().filter(|second| (first, second.0) != (Signal::HUP, Signal::HUP)) {
+            end("embed --device cpu --model BASE --role document", &documents, first, second);
+        }
+    }
+    let train = "mnrl-train --device cpu --model BASE --out TUNED --threads 1 --epochs 1000000 train.safetensors";
+    end(train, "", Signal::INT, (Signal::TERM, 143));
+    end(train, "", Signal::TERM, (Signal::INT, 130));
+}
+
+/// Where a terminal closes, the shell tells its jobs, and the kernel does, too.
+#[test]
+fn a_terminal_that_closes_is_one_request_however_often_it_is_told() {
+    let folder = workbench();
+    let (running, _pipe) = stuck(&folder, "embed --device cpu --model BASE --role document", &DOCUMENTS.repeat(1365));
+    for _ in 0..3 {
+        running.signal(Signal::HUP);
+        assert!(running.is_alive());
+    }
     running.signal(Signal::INT);
     let _ = running.end().with_code(130);
+}
+
+/// As `nohup` and a script's background jobs have it.
+#[test]
+fn what_is_ignored_from_the_start_stays_ignored() {
+    let folder = workbench();
+    for filter in reading() {
+        let mut running = folder.run(&format!("env --ignore-signal=INT --ignore-signal=HUP {}", filter.line)).start();
+        running.feed(&[b'\n'; MORE_THAN_A_PIPE]);
+        for _ in 0..3 {
+            running.signal(Signal::INT);
+            running.signal(Signal::HUP);
+        }
+        assert!(running.is_alive());
+        running.signal(Signal::TERM);
+        let _ = running.end().with_code(143);
+    }
 }

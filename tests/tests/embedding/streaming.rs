@@ -81,7 +81,7 @@ fn a_signal_lets_whole_lines_behind() {
     assert!(lines.ends_with('\n'), "{ran}");
     let ids: Vec<String> = lines.lines().map(id).collect();
     assert_eq!(ids, (0..ids.len()).map(|number| id(&record(number))).collect::<Vec<_>>());
-    assert_eq!(ran.stderr(), "", "{ran}");
+    assert_eq!(ran.stderr(), "embed: finishing the window; press again to stop now\n", "{ran}");
 }
 
 #[test]

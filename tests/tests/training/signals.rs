@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the step in hand is finished and saved.
+//! Signals: the step in hand is finished and saved for one that asks to end; others change nothing.
 
 use embtune_tests::Signal;
 
@@ -8,12 +8,13 @@ use crate::start::{checkpoints, start, train, weights};
 fn a_signal_saves_the_training() {
     let folder = start();
     train(&folder, "WHOLE", "").done();
-    for (signal, code, out) in [(Signal::INT, 130, "INTERRUPTED"), (Signal::TERM, 143, "TERMINATED")] {
+    let signals = [(Signal::INT, 130, "INTERRUPTED"), (Signal::TERM, 143, "TERMINATED"), (Signal::HUP, 129, "HUNG_UP")];
+    for (signal, code, out) in signals {
         let mut running = train(&folder, out, "--checkpoint-every 1000 -q").start();
         let lines = running.take_lines(7);
         running.signal(signal);
         let ran = running.end().with_code(code);
-        assert_eq!(ran.stderr(), "", "who sends a signal needs no message\n{ran}");
+        assert_eq!(ran.stderr(), "", "-q\n{ran}");
         // The last step that was logged is the one that was saved.
         let steps = lines.lines().count() + ran.stdout().lines().count();
         assert_eq!(checkpoints(&folder, out), [format!("step-{steps:08}.safetensors")], "{ran}");
@@ -21,6 +22,31 @@ fn a_signal_saves_the_training() {
         train(&folder, out, "--checkpoint-every 1000 --resume").done();
         assert!(weights(&folder, out) == weights(&folder, "WHOLE"), "other weights\n{ran}");
     }
+}
+
+#[test]
+fn a_storm_of_signals_changes_no_weight() {
+    let folder = start();
+    let line = "mnrl-train --device cpu --threads 1 --model BASE --epochs 12 --batch-size 16 train.safetensors --out";
+    folder.run(&format!("{line} QUIET")).done();
+    let mut running = folder.run(&format!("{line} STORMY")).start();
+    running.take_lines(3);
+    running.storm(&[Signal::USR1, Signal::WINCH, Signal::CONT, Signal::USR2], 1000);
+    let _ = running.end().with_code(0);
+    assert!(weights(&folder, "QUIET") == weights(&folder, "STORMY"));
+}
+
+#[test]
+fn a_signal_says_what_happens() {
+    let folder = start();
+    let mut running = train(&folder, "TUNED", "--checkpoint-every 1000").start();
+    running.take_lines(3);
+    running.signal(Signal::INT);
+    let message = running.end().with_code(130).stderr();
+    let lines: Vec<_> = message.lines().collect();
+    let last = lines.len() - 2;
+    assert_eq!(lines[last], "mnrl-train: finishing the step; press again to stop now", "{message}");
+    assert!(lines[last + 1].contains("--resume goes on from there"), "{message}");
 }
 
 #[test]

@@ -84,4 +84,4 @@ pub(crate) enum Generator {
     Extractive,
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "documents in flight");

@@ -187,4 +187,4 @@ pub(crate) struct OutputArgs {
     pub(crate) html: Option<PathBuf>,
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "block");

@@ -3,7 +3,7 @@
 mod data;
 mod distributed;
 mod engine;
-pub(crate) mod environment;
+mod environment;
 mod loss;
 mod optimizer;
 mod training;
@@ -82,10 +82,11 @@ Output directory:
 
 Checkpoints:
   One file each, in OUT.checkpoints unless --checkpoint-dir names another folder: weights, moments,
-  position, random state. They are removed when the model is saved. SIGINT and SIGTERM let the step in
-  hand finish, save a checkpoint and end with 130 or 143, also without --checkpoint-every. --resume
-  goes on from the newest one; on the CPU, with the same --threads, the result has the same bytes as
-  without the break. Other settings than before are refused.
+  position, random state. They are removed when the model is saved. SIGINT, SIGTERM and SIGHUP let the
+  step in hand finish, save a checkpoint and end with 130, 143 or 129, also without --checkpoint-every;
+  a second one of them ends the training at once. --resume goes on from the newest one; on the CPU,
+  with the same --threads, the result has the same bytes as without the break. Other settings than
+  before are refused.
 
 Several processes:
   With WORLD_SIZE above 1 in the environment, that many processes train one model, which is the model
@@ -211,4 +212,4 @@ impl Cli {
     }
 }
 
-embtune_cli::filter!(Cli);
+embtune_cli::filter!(Cli, "step", environment::SETTINGS);

@@ -23,47 +23,39 @@ pub(crate) struct Packed {
     pub(crate) keys: Tensor,
     /// Tokens of each row.
     pub(crate) lengths: Vec<i64>,
-    /// `[rows + 1]`: where each row begins.
-    starts: Tensor,
+    /// Where each row begins.
+    sequences: Sequences,
 }
 
 impl Packed {
     pub(crate) fn new(rows: &[Row<'_>], config: &BertConfig, device: Device) -> Result<Self, TorchError> {
         let (mut input_ids, mut positions, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut lengths, mut starts) = (Vec::with_capacity(rows.len()), vec![0_i64]);
+        let lengths: Vec<_> = rows.iter().map(|row| row.tokens.len()).collect();
         for row in rows {
             input_ids.extend(row.tokens.iter().map(|id| i64::from(*id)));
             push_positions(&mut positions, row.tokens, config);
             if device == Device::Cpu {
                 keys.extend((0..row.tokens.len()).map(|place| token_key(row.key, place)));
             }
-            lengths.push(row.tokens.len() as i64);
-            starts.push(input_ids.len() as i64);
         }
         let tensor = |values: &[i64]| Ok::<_, TorchError>(Tensor::f_from_slice(values)?.f_to_device(device)?);
-        let starts = match device {
-            Device::Cpu => Tensor::f_from_slice(&starts)?,
-            // What CUDA's kernels take.
-            _ => Tensor::f_from_slice(&starts.iter().map(|start| *start as i32).collect::<Vec<_>>())?
-                .f_to_device(device)?,
-        };
         Ok(Self {
             input_ids: tensor(&input_ids)?,
             positions: tensor(&positions)?,
             keys: tensor(&keys)?,
-            lengths,
-            starts,
+            sequences: Sequences::new(&lengths, device)?,
+            lengths: lengths.iter().map(|length| *length as i64).collect(),
         })
     }
 
     /// Where the rows are, for attention.
-    pub(crate) fn sequences(&self) -> Sequences<'_> {
-        Sequences { starts: &self.starts, longest: self.lengths.iter().copied().max().unwrap_or(0) }
+    pub(crate) fn sequences(&self) -> &Sequences {
+        &self.sequences
     }
 
     /// Number of each row's first token, i64 `[rows]`.
     pub(crate) fn first_tokens(&self) -> Result<Tensor, TorchError> {
-        Ok(self.starts.f_narrow(0, 0, self.lengths.len() as i64)?.f_to_kind(embtune_torch::tch::Kind::Int64)?)
+        self.sequences.first_tokens()
     }
 }
 

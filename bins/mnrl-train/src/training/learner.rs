@@ -71,7 +71,7 @@ impl<'a> Learner<'a> {
             network,
             overlap: team.overlap(&parameters)?,
             objective: cli.loss.objective(model.dimension())?,
-            optimizer: AdamW::new(&parameters.values, parameters.segments.clone()),
+            optimizer: AdamW::new(&parameters.values, parameters.segments.clone())?,
             average: optimizer.ema.map(|_| parameters.values.copy()),
             budget: cli.engine.budget(config, device)?,
             model,

@@ -70,6 +70,41 @@ fn sums_rows_and_copies_are_those_of_all() {
 }
 
 #[test]
+fn tensors_in_pieces_are_not_exchanged() {
+    let refused = all(2, |group| {
+        let whole = Tensor::ones([4, 6], (Kind::Float, Device::Cpu));
+        // One element that stands for a thousand, and elements that lie apart.
+        for pieces in
+            [Tensor::ones([1], (Kind::Float, Device::Cpu)).expand([1000], false), whole.tr(), whole.select(1, 0)]
+        {
+            assert_eq!(group.sum(&pieces).unwrap_err().to_string(), "libtorch: a tensor in pieces");
+            assert_eq!(group.broadcast(&pieces).unwrap_err().to_string(), "libtorch: a tensor in pieces");
+        }
+        for shape in [vec![], vec![4], vec![2, 2, 2]] {
+            assert!(group.gather(&Tensor::ones(&shape[..], (Kind::Float, Device::Cpu))).is_err());
+        }
+        // Rows are copied, wherever they are.
+        values(&group.gather(&Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).expand([2, 3], false)).unwrap())
+    });
+    assert_eq!(refused, [vec![1.0; 12], vec![1.0; 12]]);
+}
+
+#[test]
+fn numbers_of_processes_that_cannot_be_are_refused() {
+    let store = store(free_port(), 0);
+    for (rank, size) in [(0, 0), (1, 1), (5, 2), (0, 1 << 40), (1 << 32, 1)] {
+        assert!(Group::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
+    }
+}
+
+#[test]
+fn a_time_without_end_is_a_long_time() {
+    let store = store(free_port(), 0);
+    let group = Group::join(&store, 0, 1, None, Duration::MAX).unwrap();
+    assert_eq!(group.all(7).unwrap(), [7]);
+}
+
+#[test]
 fn a_store_holds_bytes() {
     let store = store(free_port(), 0);
     assert_eq!(store.get("key").unwrap(), None);

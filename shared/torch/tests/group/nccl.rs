@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use embtune_torch::NCCL;
 use embtune_torch::tch::{Device, Kind, Tensor};
+use embtune_torch::{Bucket, NCCL, Overlap, leaf};
 
 use super::{all, values};
 
@@ -49,6 +49,26 @@ fn what_it_carries_is_what_gloo_carries() {
             );
         }
     }
+}
+
+/// A sum that has begun has a share in the library that carries it.
+#[test]
+fn it_can_be_taken_again_while_sums_are_pending() {
+    let library = compile("libfake_nccl_again.so", &[]);
+    let library = library.to_str().unwrap();
+    let sums = all(2, |group| {
+        assert_eq!(group.use_nccl(library, Device::Cpu).unwrap(), None);
+        let grads = Tensor::zeros([4], (Kind::Float, Device::Cpu));
+        let weight = leaf(&Tensor::full([4], group.rank() as i64 + 2, (Kind::Float, Device::Cpu)), &grads).unwrap();
+        let overlap = Overlap::new(&group, &grads, &[Bucket { range: 0..4, leaves: vec![&weight] }]).unwrap();
+        overlap.arm().unwrap();
+        (&weight * &weight).sum(Kind::Float).backward();
+        assert_eq!(overlap.started().unwrap(), 1);
+        assert_eq!(group.use_nccl(library, Device::Cpu).unwrap(), None);
+        overlap.finish().unwrap();
+        values(&grads)
+    });
+    assert_eq!(sums, [[10.0; 4]; 2]);
 }
 
 #[test]

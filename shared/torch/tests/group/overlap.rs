@@ -111,6 +111,75 @@ fn buckets_begin_in_their_order_whatever_comes_first() {
 }
 
 #[test]
+fn buckets_are_the_whole_gradient_and_have_the_gradients_of_their_leaves() {
+    let refused = all(1, |group| {
+        let network = Network::new(0);
+        let layers: Vec<_> = network.layers.iter().collect();
+        let [first, second] = [0..2 * SIZE, 2 * SIZE..4 * SIZE];
+        let refusal = |buckets: &[(std::ops::Range<i64>, &[&Tensor])], grads: &Tensor| {
+            let bucket = |(range, leaves): &(_, &[_])| Bucket { range: Clone::clone(range), leaves: leaves.to_vec() };
+            let buckets: Vec<_> = buckets.iter().map(bucket).collect();
+            Overlap::new(&group, grads, &buckets).err().map(|error| error.to_string())
+        };
+        let grads = &network.grads;
+        let one = "libtorch: overlap: the buckets are not each element of the gradient once";
+        for buckets in [
+            vec![(first.clone(), &layers[..2])],
+            vec![(second.clone(), &layers[2..])],
+            vec![(first.clone(), &layers[..2]), (first.clone(), &layers[..2])],
+            vec![(first.clone(), &layers[..2]), (SIZE..4 * SIZE, &layers[2..])],
+            vec![(first.clone(), &layers[..2]), (2 * SIZE..5 * SIZE, &layers[2..])],
+            vec![],
+        ] {
+            assert_eq!(refusal(&buckets, grads).as_deref(), Some(one));
+        }
+        let inside = "libtorch: overlap: a leaf whose gradient is not in its bucket";
+        let other = Tensor::zeros([WIDTH], (Kind::Float, Device::Cpu));
+        let no_leaf = &network.layers[0] * 2.0;
+        for leaves in [&layers[1..3], &[&other], &[&no_leaf]] {
+            assert_eq!(refusal(&[(first.clone(), leaves), (second.clone(), &[])], grads).as_deref(), Some(inside));
+        }
+        // Also where each is in a bucket of a gradient of another.
+        let others = grads.copy();
+        assert_eq!(refusal(&[(first, &layers[..2]), (second, &layers[2..])], &others).as_deref(), Some(inside));
+        true
+    });
+    assert_eq!(refused, [true]);
+}
+
+#[test]
+fn what_is_being_added_up_must_not_change() {
+    let ends = all(2, |group| {
+        let network = Network::new(group.rank());
+        let overlap = Overlap::new(&group, &network.grads, &network.buckets()).unwrap();
+        overlap.arm().unwrap();
+        network.backward(0);
+        let again = overlap.arm().unwrap_err().to_string();
+        network.backward(0);
+        (again, overlap.finish().unwrap_err().to_string())
+    });
+    for (again, changed) in ends {
+        assert_eq!(again, "libtorch: overlap: armed again before its sums are finished");
+        assert_eq!(changed, "libtorch: overlap: a gradient has changed after its sum had begun");
+    }
+}
+
+/// The leaves' hooks outlive an overlap that is never dropped, and start sums in its group.
+#[test]
+fn an_overlap_that_is_forgotten_keeps_its_group() {
+    let sums = all(2, |group| {
+        let network = Network::new(group.rank());
+        let overlap = Overlap::new(&group, &network.grads, &network.buckets()).unwrap();
+        overlap.arm().unwrap();
+        std::mem::forget(overlap);
+        drop(group);
+        network.backward(0);
+        values(&network.layers[0].grad()).len()
+    });
+    assert_eq!(sums, [SIZE as usize; 2]);
+}
+
+#[test]
 fn who_is_gone_is_an_error_at_the_end() {
     let ends = all(2, |group| {
         if group.rank() == 1 {
