@@ -15,7 +15,6 @@ use crate::cli::environment::prepare;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::distributed::{Crew, Team, World};
-use crate::network::trained;
 use crate::report::card::card;
 use crate::report::metrics::Metrics;
 use crate::report::plan;
@@ -50,10 +49,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 /// What each process of the training does; the first one also measures and writes.
 fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    let config = trained(&model)?;
+    let config = model.trained()?;
     let writes = team.is_main();
     if writes {
         check_target(&model, &cli.out, cli.overwrite)?;
+        if let Some(guess) = model.pooling_guess() {
+            session.warn(guess);
+        }
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
     let shards = Shards::open(&cli.data, &model, team, session)?;
