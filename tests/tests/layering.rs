@@ -11,8 +11,8 @@ use serde_json::Value;
 /// Which crate stands on which floor; filters stand above.
 const FLOORS: [&[&str]; 4] = [
     &["cli", "records", "tensors", "metrics", "text"],
-    &["tokenize", "model", "ort-engine", "torch"],
-    &["onnx"],
+    &["model", "ort-engine", "torch"],
+    &["onnx", "tokenize"],
     &["search", "encode"],
 ];
 

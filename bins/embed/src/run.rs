@@ -178,8 +178,13 @@ fn prompt(cli: &Cli, model: &AnyModelDir, session: &Session) -> String {
     if let Some(prompt) = &cli.text.prompt {
         return prompt.clone();
     }
-    if cli.text.role.is_none() && model.has_prompts() {
-        session.warn("the model has prompts for queries and documents, but no --role is given: none is used");
+    if cli.text.role.is_none() {
+        if let Some(name) = model.default_prompt_name() {
+            session
+                .notice(format!("no --role is given: the model's default prompt, \"{name}\", is put before each text"));
+        } else if model.has_prompts() {
+            session.warn("the model has prompts for queries and documents, but no --role is given: none is used");
+        }
     }
     model.prompt(cli.text.role.map(Into::into)).to_owned()
 }
@@ -197,6 +202,12 @@ fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session:
         ort_library: cli.compute.ort.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;
+    if let Some(guess) = encoder.pooling_guess() {
+        session.warn(guess);
+    }
+    if let Some(kept) = model.truncate_dim() {
+        session.info(format!("the model keeps {kept} elements of its vectors (truncate_dim)"));
+    }
     if let Some(reason) = encoder.fallback() {
         session.warn(format!("CUDA is installed but does not run, so the CPU does: {reason}"));
     }

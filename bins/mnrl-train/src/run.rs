@@ -9,7 +9,6 @@ use crate::cli::Cli;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::distributed::{Crew, Team, World};
-use crate::network::trained;
 use crate::report::metrics::Metrics;
 use crate::report::plan;
 use crate::report::tensorboard::TensorBoard;
@@ -44,10 +43,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 /// What each process of the training does; the first one also measures and writes.
 fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Result<Outcome> {
     let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    trained(&base)?;
+    base.trained()?;
     let writes = team.is_main();
     if writes {
         check_target(&base, &cli.out, cli.overwrite)?;
+        if let Some(guess) = base.pooling_guess() {
+            session.warn(guess);
+        }
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
     let shards = Shards::open(&cli.data, &base, team, session)?;
@@ -57,7 +59,7 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
         session.notice(changes);
     }
     let model = base.with_prompts(&prompts.query, &prompts.document);
-    let config = trained(&model)?;
+    let config = model.trained()?;
     let device = open(cli, team, session)?;
     let unlinked = team.link_gpus(device)?;
     let threads = cli.ort.compute.threads.share(crew.here);

@@ -40,9 +40,8 @@ impl Columns {
             let most = model.config().max_length();
             let max_length = asked.unwrap_or(model.max_seq_length());
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
-            let threads = cli.threads.count();
-            let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_length, model.lower_cases(), threads)?;
-            tokenizer.check_vocabulary(model.config().vocab_size())?;
+            let words = model.config().vocab_size();
+            let tokenizer = Tokenizer::open(model.tokenizer(), max_length, Some(words), cli.threads.count())?;
             let prompt = prompt.unwrap_or(model.prompt(Some(role))).to_owned();
             let name = if role == Role::Query { "query" } else { "document" };
             let side = Side { tokenizer, prompt, max_length, name };
@@ -119,7 +118,12 @@ impl Side {
     }
 
     fn tokenize(&self, texts: &[&String]) -> anyhow::Result<Vec<Tokens>> {
-        Ok(self.tokenizer.encode(texts, &self.prompt)?)
+        let rows = self.tokenizer.encode(texts, &self.prompt)?;
+        // A mean of nothing would be NaN in the training.
+        if let Some((text, _)) = texts.iter().zip(&rows).find(|(_, row)| row.ids.is_empty()) {
+            anyhow::bail!("the text {text:?} has no tokens, and the model's tokenizer adds no special ones");
+        }
+        Ok(rows)
     }
 }
 

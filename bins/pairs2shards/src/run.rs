@@ -31,6 +31,9 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
+    // What mnrl-train will not train is better known before the pairs are paid for.
+    model.trained()?;
+    model.weights()?;
     let columns = Columns::new(&model, &cli)?;
     let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();
     let vectors = open(&cli.guide_queries)?.zip(open(&cli.guide_corpus)?);

@@ -11,9 +11,11 @@ use crate::cli::Cli;
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let model = ModelDir::open(&cli.model)?;
     let onnx = portable(&model)?;
+    // The graph points into the weights, so it goes into their folder.
+    let folder = model.encoder_folder();
     let write = |name: &str, content: &[u8]| -> anyhow::Result<()> {
         session.interrupt().check()?;
-        let file = cli.model.join(name);
+        let file = folder.join(name);
         let mut out = session.output(Some(&file))?;
         out.write_all(content)?;
         out.finish()?;
@@ -22,7 +24,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     };
     for (name, content) in missing_tokenizer_files(&model)? {
         // What is there is the user's.
-        if !cli.model.join(name).exists() {
+        if !folder.join(name).exists() {
             write(name, format!("{content:#}\n").as_bytes())?;
         }
     }

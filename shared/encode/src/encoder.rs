@@ -168,6 +168,11 @@ impl Encoder {
         self.runner.fallback()
     }
 
+    /// What is to be said about a pooling that was guessed, see [`Runner::pooling_guess`].
+    pub fn pooling_guess(&self) -> Option<&str> {
+        self.runner.pooling_guess()
+    }
+
     /// Turns texts into vectors.
     ///
     /// # Errors

@@ -23,10 +23,8 @@ impl Front {
         if max_seq_length == usize::MAX {
             return Err(EncodeError::Endless { directory: model.root().display().to_string() });
         }
-        let tokenizer = Tokenizer::open(&model.tokenizer_file(), max_seq_length, model.lower_cases(), options.threads)?;
-        if let Some(size) = model.encoder().vocab_size() {
-            tokenizer.check_vocabulary(size)?;
-        }
+        let words = model.encoder().vocab_size();
+        let tokenizer = Tokenizer::open(model.tokenizer(), max_seq_length, words, options.threads)?;
         Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
     }
 

@@ -11,7 +11,7 @@ use embtune_ort_engine::{Engine, EngineError, Kernels};
 use embtune_tokenize::{Tokens, longest_first};
 
 use crate::encoder::{EncodeError, Options};
-use crate::network::{Network, Sessions, Worker, foreign, own};
+use crate::network::{Network, Sessions, Worker, foreign, normalize, own};
 
 /// Bytes of weights from which sessions are not multiplied.
 const LARGE_WEIGHTS: u64 = 512 << 20;
@@ -27,6 +27,10 @@ pub struct Runner {
     fallback: Option<String>,
     batch_tokens: usize,
     window_bytes: usize,
+    /// Elements that the model keeps of a vector.
+    kept: usize,
+    normalize: bool,
+    guess: Option<String>,
 }
 
 impl Runner {
@@ -44,7 +48,11 @@ impl Runner {
                 foreign::load(&engine, model, file, options, sessions, mixed)?
             }
         };
+        let dim = network.dim;
         Ok(Self {
+            kept: model.truncate_dim().unwrap_or(dim).min(dim),
+            normalize: options.normalize,
+            guess: model.pooling_guess().filter(|_| network.pools),
             network,
             device,
             precision: options.precision,
@@ -57,7 +65,12 @@ impl Runner {
 
     /// Elements of a vector.
     pub fn dim(&self) -> usize {
-        self.network.dim
+        self.kept
+    }
+
+    /// What is to be said about a pooling that nothing but custom says is the right one.
+    pub fn pooling_guess(&self) -> Option<&str> {
+        self.guess.as_deref()
     }
 
     /// What the encoder computes in.
@@ -86,13 +99,15 @@ impl Runner {
         &self.kernels
     }
 
-    /// Vectors of rows, `[rows, dim]`, in the rows' order.
+    /// Vectors of rows, `[rows, dim]`, in the rows' order. A row without tokens, of a tokenizer that adds none, has the
+    /// zero vector, as sentence-transformers' pooling makes it.
     ///
     /// # Errors
     /// A device that fails, a vector that is not finite.
     pub fn run(&mut self, rows: &[Tokens]) -> Result<Vec<f32>, EncodeError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
-        let order = longest_first(&lengths);
+        let mut order = longest_first(&lengths);
+        order.truncate(order.partition_point(|row| lengths[*row] > 0));
         let batches = self.network.pack(order.iter().map(|row| lengths[*row]), self.batch_tokens);
         let results = self.run_batches(batches.iter().map(|batch| &order[batch.clone()]).collect(), rows)?;
         // A profile of more than the first rows would fill the memory.
@@ -101,14 +116,18 @@ impl Runner {
                 self.kernels = kernels;
             }
         }
-        let dim = self.dim();
-        let mut vectors = vec![0.0; rows.len() * dim];
+        let kept = self.kept;
+        let mut vectors = vec![0.0; rows.len() * kept];
         for (batch, result) in batches.into_iter().zip(results) {
-            for (row, vector) in order[batch].iter().zip(result.chunks_exact(dim)) {
+            for (row, vector) in order[batch].iter().zip(result.chunks_exact(self.network.dim)) {
                 if vector.iter().any(|x| !x.is_finite()) {
                     return Err(EncodeError::NotFinite(*row));
                 }
-                vectors[row * dim..(row + 1) * dim].copy_from_slice(vector);
+                let target = &mut vectors[row * kept..(row + 1) * kept];
+                target.copy_from_slice(&vector[..kept]);
+                if self.normalize && kept < vector.len() {
+                    normalize(target);
+                }
             }
         }
         Ok(vectors)

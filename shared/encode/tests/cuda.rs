@@ -51,7 +51,7 @@ fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
         let model = fixture(name);
-        let tokenizer = Tokenizer::open(&model.tokenizer_file(), 64, false, 1).unwrap();
+        let tokenizer = Tokenizer::open(model.tokenizer(), 64, None, 1).unwrap();
         let texts = ["The tide turns twice a day, and the small harbour lives by its timetable.", "harbour"];
         let rows = tokenizer.encode(&texts, "").unwrap();
         let longest = rows[0].ids.len();

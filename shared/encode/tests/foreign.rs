@@ -126,16 +126,29 @@ fn a_vector_that_the_file_has_made_is_taken_as_the_directory_says() {
     let error = Encoder::load(&model, &raw).err().unwrap().to_string();
     assert!(error.ends_with("its output \"sentence_embedding\" is normalised, and stays so"), "{error}");
 
+    // Without modules it is all that there is, and nothing is guessed.
+    let mut as_said = load(&folder).unwrap();
     fs::remove_file(folder.path("MODEL/modules.json")).unwrap();
-    let error = load(&folder).err().unwrap().to_string();
-    assert!(error.contains("gives \"sentence_embedding\" only, and no modules.json says how that is made"), "{error}");
+    let mut as_it_is = load(&folder).unwrap();
+    let texts = ["harbour", "Fishing boats leave before dawn"];
+    let (said, found) = (as_said.encode(&texts).unwrap().vectors, as_it_is.encode(&texts).unwrap().vectors);
+    for (said, found) in said.chunks_exact(32).zip(found.chunks_exact(32)) {
+        assert!(cosine(said, found) > 0.999_99);
+    }
+    assert_eq!(as_it_is.pooling_guess(), None);
 }
 
 #[test]
 fn a_directory_without_modules_is_pooled_by_mean() {
     let folder = with_case("unnamed");
     fs::remove_file(folder.path("MODEL/modules.json")).unwrap();
+    fs::remove_dir_all(folder.path("MODEL/1_Pooling")).unwrap();
     let mut encoder = load(&folder).unwrap();
+    let guess = encoder.pooling_guess().unwrap();
+    assert!(
+        guess.contains("no modules.json: texts are pooled by mean, a guess, because nothing says otherwise"),
+        "{guess}"
+    );
     let rows = encoder.front().tokenize(&["harbour"]).unwrap();
     let found = encoder.runner().run(&rows).unwrap();
     let mean: Vec<f32> =

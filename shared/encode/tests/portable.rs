@@ -89,7 +89,7 @@ fn other_programs_get_the_reference_s_vectors() {
             None => ("embeddings", model.max_seq_length()),
         };
         let texts: Vec<&str> = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
-        let tokenizer = Tokenizer::open(&model.tokenizer_file(), length, model.lower_cases(), 1).unwrap();
+        let tokenizer = Tokenizer::open(model.tokenizer(), length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(&texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         // Positions that are learned count from the left end of a row, padding or not.
         let sides = match model.config() {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{ModelError, Parameter, json};
 
@@ -53,6 +53,8 @@ struct RawDense {
     module_output_name: Option<String>,
     #[serde(default)]
     use_residual: bool,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 fn yes() -> bool {
@@ -84,6 +86,9 @@ impl Dense {
         }
         if raw.out_features == 0 {
             return refuse("out_features is 0".into());
+        }
+        if let Some((key, value)) = raw.rest.iter().find(|(_, value)| !value.is_null()) {
+            return refuse(format!("{key} {value} is not known"));
         }
         if raw.use_residual {
             return refuse("use_residual is not supported".into());

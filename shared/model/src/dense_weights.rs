@@ -19,8 +19,15 @@ impl DenseWeights {
         let mut opened = Vec::new();
         for (module, path) in modules.iter().zip(files) {
             let file = weights::open(&path)?;
+            let mut names = file.names();
             for parameter in module.parameters() {
-                weights::check(&file, stored_name(&module.name, &parameter.name).unwrap_or_default(), &parameter)?;
+                let stored = stored_name(&module.name, &parameter.name).unwrap_or_default();
+                weights::check(&file, stored, &parameter)?;
+                names.retain(|name| name != stored);
+            }
+            if let Some(name) = names.first() {
+                let what = format!("tensor \"{name}\" is not known for a Dense module");
+                return Err(ModelError::content(Path::new(file.name()), what));
             }
             opened.push((module.name.clone(), file));
         }

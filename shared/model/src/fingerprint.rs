@@ -9,11 +9,11 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::ModelError;
 
 /// XXH3, 128 bits, over the names, lengths and bytes of the files, which are relative to
-/// `root`; one that is missing counts as such.
+/// `root`, and over what else there is to say; a file that is missing counts as such.
 ///
 /// It tells contents apart, it does not protect against a forger; being memory-bound it costs a large model
 /// a fraction of the time that loading it does.
-pub(crate) fn of_files(root: &Path, files: &[PathBuf]) -> Result<String, ModelError> {
+pub(crate) fn of_files(root: &Path, files: &[PathBuf], beside: &str) -> Result<String, ModelError> {
     let mut hash = Xxh3::new();
     let mut buffer = vec![0; 1 << 20];
     for file in files {
@@ -38,5 +38,6 @@ pub(crate) fn of_files(root: &Path, files: &[PathBuf]) -> Result<String, ModelEr
         }
         hash.update(&(length as u64).to_le_bytes());
     }
+    hash.update(beside.as_bytes());
     Ok(format!("xxh3:{:032x}", hash.digest128()))
 }

@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use crate::directory::WEIGHTS;
 use crate::encoder::Refusal;
-use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json};
+use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json, transformer};
 
 const CONFIG: &str = "config.json";
 const MODULES: &str = "modules.json";
 const TOKENIZER: &str = "tokenizer.json";
 
 /// Files at the root that say more about a model, or belong to it.
-const OPTIONAL: [&str; 7] = [
-    "sentence_bert_config.json",
+const OPTIONAL: [&str; 8] = [
+    "adapter_config.json",
+    "added_tokens.json",
     "config_sentence_transformers.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -81,7 +82,7 @@ fn fetch(repository: &ApiRepo, files: &[String], fail: &impl Fn(String) -> Model
     let refusal = EncoderConfig::from_json(&json::read::<Value>(&config)?).err();
     let onnx = OnnxEncoder::PLACES.into_iter().find(there);
     let weights = WEIGHTS.into_iter().find(there).filter(|_| refusal.is_none());
-    for file in OPTIONAL.into_iter().filter(there) {
+    for file in OPTIONAL.into_iter().chain(transformer::FILES).filter(there) {
         get(file)?;
     }
     for file in files.iter().filter(|file| is_of_a_module(file)) {

@@ -1,7 +1,7 @@
 //! Model directories in the sentence-transformers layout.
 //!
 //! [`ModelDir::open`] reads what says how a text becomes a vector: `config.json` (the encoder), `modules.json`
-//! (what follows it), `1_Pooling` and `N_Dense`, `sentence_bert_config.json` (length), and
+//! (what follows it), `1_Pooling` and `N_Dense`, `sentence_bert_config.json` (length), `tokenizer_config.json`, and
 //! `config_sentence_transformers.json` (prompts). Both the legacy form and the one that sentence-transformers 6
 //! writes are read; the legacy form is written, because more programs load it. [`Weights`] gives the tensors by
 //! their Hugging Face names, and [`save`] writes a directory that appears whole or not at all.
@@ -21,7 +21,9 @@ mod json;
 mod modules;
 mod pooling;
 mod save;
-mod tokenizer_files;
+mod settings;
+mod tokenizer;
+mod transformer;
 mod weights;
 
 pub use dense::{Dense, DenseActivation};
@@ -36,5 +38,5 @@ pub use error::ModelError;
 pub use hub::locate;
 pub use pooling::Pooling;
 pub use save::{NewWeights, check_target, save};
-pub use tokenizer_files::missing_tokenizer_files;
+pub use tokenizer::{TokenizerSpec, missing_tokenizer_files};
 pub use weights::Weights;

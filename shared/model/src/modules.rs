@@ -3,19 +3,22 @@
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{Dense, ModelError, Pooling, json};
 
-/// What stands behind the encoder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) pooling: Pooling,
-    /// Elements of what is pooled, where the Pooling module says it.
-    pub(crate) pooled_size: Option<usize>,
-    pub(crate) dense: Vec<Dense>,
-    pub(crate) normalize: bool,
-    /// Files that say so, relative to the directory.
-    pub(crate) files: Vec<PathBuf>,
+const FILE: &str = "modules.json";
+
+/// The folder that sentence-transformers gives the pooling's settings.
+const POOLING: &str = "1_Pooling";
+
+/// The package whose classes are known; others bring code of their own along, which is not run.
+const PACKAGE: &str = "sentence_transformers.";
+
+/// `modules.json` of a directory.
+pub(crate) struct Modules {
+    file: PathBuf,
+    list: Vec<Module>,
 }
 
 #[derive(Deserialize)]
@@ -25,55 +28,148 @@ struct Module {
     kind: String,
 }
 
-impl Head {
-    /// Reads the modules behind the encoder, whose hidden states have `hidden_size` elements (absent: as many as the
-    /// Pooling module says); a directory without `modules.json` pools by mean, as sentence-transformers does with a bare
-    /// Transformer.
-    pub(crate) fn read(root: &Path, hidden_size: Option<usize>) -> Result<Self, ModelError> {
-        let file = root.join("modules.json");
-        let Some(modules) = json::read_optional::<Vec<Module>>(&file)? else {
-            return Ok(Self {
-                pooling: Pooling::Mean,
-                pooled_size: None,
-                dense: Vec::new(),
-                normalize: false,
-                files: Vec::new(),
+/// What follows the encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) pooling: Pooling,
+    /// Elements of what is pooled, where the Pooling module says it.
+    pub(crate) pooled_size: Option<usize>,
+    pub(crate) dense: Vec<Dense>,
+    pub(crate) normalize: bool,
+    /// Share of the elements that Dropout modules drop while training; they do nothing else.
+    pub(crate) dropout: f64,
+    /// Files that say so, relative to the directory.
+    pub(crate) files: Vec<PathBuf>,
+    /// What the pooling was guessed from, where no `modules.json` says it.
+    pub(crate) guess: Option<&'static str>,
+}
+
+impl Module {
+    /// The class; the path before it has moved between versions.
+    fn class(&self) -> &str {
+        self.kind.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+fn not_supported(root: &Path, index: usize, class: &str) -> ModelError {
+    ModelError::Unsupported {
+        directory: root.display().to_string(),
+        what: format!(
+            "module {index} \"{class}\" is not supported there (supported: Transformer, Pooling, any number of Dense and Dropout, Normalize, in this order)"
+        ),
+    }
+}
+
+impl Modules {
+    /// The modules of a directory that has any.
+    pub(crate) fn read(root: &Path) -> Result<Option<Self>, ModelError> {
+        let file = root.join(FILE);
+        let Some(list) = json::read_optional::<Vec<Module>>(&file)? else { return Ok(None) };
+        if let Some((index, module)) = list.iter().enumerate().find(|(_, module)| !module.kind.starts_with(PACKAGE)) {
+            return Err(ModelError::Unsupported {
+                directory: root.display().to_string(),
+                what: format!(
+                    "module {index} \"{}\" is code of the model's own, which is not run (supported: classes of {})",
+                    module.kind,
+                    PACKAGE.trim_end_matches('.')
+                ),
             });
-        };
-        let (mut pooling, mut pooled_size) = (None, None);
-        let mut dense: Vec<Dense> = Vec::new();
-        let mut normalize = false;
-        let mut files = Vec::new();
-        for (index, module) in modules.iter().enumerate() {
-            // Module paths have moved between versions; the class has kept its name.
-            match (index, module.kind.rsplit('.').next().unwrap_or_default()) {
-                (0, "Transformer") if module.path.is_empty() => {}
+        }
+        Ok(Some(Self { file, list }))
+    }
+
+    /// The folder of the encoder, which older versions did not put at the root.
+    pub(crate) fn encoder_folder(&self, root: &Path) -> Result<PathBuf, ModelError> {
+        match self.list.first() {
+            Some(module) if module.class() != "Transformer" => Err(not_supported(root, 0, module.class())),
+            Some(module) => relative(&self.file, &module.path),
+            None => Ok(PathBuf::new()),
+        }
+    }
+
+    /// Reads the modules after the encoder, whose hidden states have `hidden_size` elements (absent: as many as the
+    /// Pooling module says).
+    pub(crate) fn head(&self, root: &Path, hidden_size: Option<usize>) -> Result<Head, ModelError> {
+        let mut pooling = None;
+        let mut head = Head::of(Pooling::Mean, None);
+        head.files.clear();
+        for (index, module) in self.list.iter().enumerate() {
+            let path = relative(&self.file, &module.path)?;
+            match (index, module.class()) {
+                (0, _) => {}
                 (1, "Pooling") => {
-                    let path = relative(&file, &module.path)?;
                     let (mode, size) = Pooling::read(&root.join(&path))?;
-                    (pooling, pooled_size) = (Some(mode), size);
-                    files.push(path.join("config.json"));
+                    (pooling, head.pooled_size) = (Some(mode), size);
+                    head.files.push(path.join("config.json"));
                 }
-                (2.., "Dense") if !normalize => {
-                    let dimension = dense.last().map(|dense| dense.out_features).or(hidden_size).or(pooled_size);
-                    let path = relative(&file, &module.path)?;
-                    files.push(path.join("config.json"));
-                    dense.push(Dense::read(root, path, index, dimension)?);
+                (2.., "Dense") if !head.normalize => {
+                    let before = head.dense.last().map(|dense| dense.out_features);
+                    let dimension = before.or(hidden_size).or(head.pooled_size);
+                    head.files.push(path.join("config.json"));
+                    head.dense.push(Dense::read(root, path, index, dimension)?);
                 }
-                (2.., "Normalize") if !normalize => normalize = true,
-                (_, other) => {
-                    return Err(ModelError::Unsupported {
-                        directory: root.display().to_string(),
-                        what: format!(
-                            "module {index} \"{other}\" is not supported there (supported: Transformer at the root, Pooling, any number of Dense, Normalize, in this order)"
-                        ),
-                    });
+                (2.., "Normalize") if !head.normalize => {
+                    check_normalize(&root.join(path).join("config.json"))?;
+                    head.normalize = true;
                 }
+                (2.., "Dropout") => head.dropout = head.dropout.max(dropout(&root.join(path).join("config.json"))?),
+                (_, other) => return Err(not_supported(root, index, other)),
             }
         }
-        let pooling = pooling.ok_or_else(|| ModelError::content(&file, "has no Pooling module"))?;
-        Ok(Self { pooling, pooled_size, dense, normalize, files })
+        head.pooling = pooling.ok_or_else(|| ModelError::content(&self.file, "has no Pooling module"))?;
+        Ok(head)
     }
+}
+
+impl Head {
+    fn of(pooling: Pooling, guess: Option<&'static str>) -> Self {
+        Self { pooling, pooled_size: None, dense: Vec::new(), normalize: false, dropout: 0.0, files: Vec::new(), guess }
+    }
+
+    /// What follows the encoder in a directory without `modules.json`: as `1_Pooling` says, if it is there; else as
+    /// sentence-transformers guesses from `config.json`: the last token of a causal language model, the mean of others.
+    ///
+    /// Source: `SentenceTransformer._load_default_modules`.
+    pub(crate) fn guess(root: &Path, config: &Value) -> Result<Self, ModelError> {
+        if root.join(POOLING).join("config.json").is_file() {
+            if let Some(folder) = ["2_Dense", "2_Normalize"].into_iter().find(|folder| root.join(folder).is_dir()) {
+                let what = format!("No such file, and {folder} shows that the model has more modules than {POOLING}");
+                return Err(ModelError::content(&root.join(FILE), what));
+            }
+            let (pooling, pooled_size) = Pooling::read(&root.join(POOLING))?;
+            let files = vec![Path::new(POOLING).join("config.json")];
+            return Ok(Self { pooled_size, files, ..Self::of(pooling, Some("1_Pooling says so")) });
+        }
+        let first = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
+        let is_causal = config.get("is_causal").is_none_or(|causal| causal.as_bool() != Some(false));
+        Ok(if first.ends_with("ForCausalLM") && is_causal {
+            Self::of(Pooling::LastToken, Some("config.json names a causal language model"))
+        } else {
+            Self::of(Pooling::Mean, Some("nothing says otherwise"))
+        })
+    }
+}
+
+/// Refuses a Normalize of anything but a text's vector; the module's settings are new in sentence-transformers 6.
+fn check_normalize(file: &Path) -> Result<(), ModelError> {
+    let settings: Map<String, Value> = json::read_optional(file)?.unwrap_or_default();
+    for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+        let is_known = ["module_input_name", "module_output_name"].contains(&key.as_str());
+        if !is_known || value != "sentence_embedding" {
+            return Err(ModelError::content(file, format!("{key} {value} is not supported")));
+        }
+    }
+    Ok(())
+}
+
+/// The share that a Dropout module drops; sentence-transformers' own when it does not say.
+fn dropout(file: &Path) -> Result<f64, ModelError> {
+    #[derive(Deserialize)]
+    struct Settings {
+        dropout: Option<f64>,
+    }
+    let settings: Option<Settings> = json::read_optional(file)?;
+    Ok(settings.and_then(|settings| settings.dropout).unwrap_or(0.2))
 }
 
 /// A module's folder; a hostile file must not lead outside the directory.

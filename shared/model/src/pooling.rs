@@ -7,6 +7,12 @@ use serde_json::{Map, Value};
 
 use crate::{ModelError, json};
 
+/// What older versions' names of modes begin with.
+const LEGACY: &str = "pooling_mode_";
+
+/// What else the module's settings say.
+const KEYS: [&str; 4] = ["embedding_dimension", "include_prompt", "pooling_mode", "word_embedding_dimension"];
+
 /// How token vectors become one vector; padding never takes part.
 ///
 /// Source of the formulas: `sentence_transformers/sentence_transformer/modules/pooling.py`.
@@ -76,12 +82,20 @@ impl Pooling {
         let modes: Vec<&str> = match config.get("pooling_mode") {
             Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
             Some(mode) => mode.as_str().into_iter().collect(),
-            None => config
-                .iter()
-                .filter(|(name, on)| name.starts_with("pooling_mode_") && on.as_bool() == Some(true))
-                .map(|(name, _)| name.as_str())
-                .collect(),
+            None => {
+                let is_on = |(name, on): &(&String, &Value)| name.starts_with(LEGACY) && on.as_bool() == Some(true);
+                let on: Vec<&str> = config.iter().filter(is_on).map(|(name, _)| name.as_str()).collect();
+                // With all of them off, and with none at all, sentence-transformers takes the mean.
+                if on.is_empty() { vec![Self::Mean.name()] } else { on }
+            }
         };
+        let is_unknown = |(name, value): &(&String, &Value)| {
+            let is_off = value.is_null() || value.as_bool() == Some(false);
+            !name.starts_with(LEGACY) && !KEYS.contains(&name.as_str()) && !is_off
+        };
+        if let Some((key, value)) = config.iter().find(is_unknown) {
+            return Err(ModelError::content(&file, format!("{key} {value} is not known")));
+        }
         let find = |name: &str| Self::ALL.into_iter().find(|mode| [mode.name(), mode.legacy_key()].contains(&name));
         if let [mode] = modes[..]
             && let Some(mode) = find(mode)

@@ -9,13 +9,10 @@ use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
 use serde_json::{Map, Value, json};
 
-use crate::{Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files};
+use crate::{Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files, settings, transformer};
 
-/// The file that has the prompts.
-const PROMPTS: &str = "config_sentence_transformers.json";
-
-/// Files that describe the tokenizer and the model; copied as they are, when they are there.
-const COPIED: [&str; 10] = [
+/// Files that describe the tokenizer and the encoder; copied as they are, when they are there.
+const COPIED: [&str; 9] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -25,7 +22,6 @@ const COPIED: [&str; 10] = [
     "merges.txt",
     "sentencepiece.bpe.model",
     "added_tokens.json",
-    PROMPTS,
 ];
 
 /// New values of the model's tensors, f32, by their names in [`ModelDir::parameters`].
@@ -87,8 +83,10 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
-    for name in COPIED.into_iter().chain(base.other_heads()) {
-        let from = base.root().join(name);
+    let of_encoder = COPIED.map(|name| (base.encoder_folder(), name));
+    let of_model = [settings::FILE].into_iter().chain(base.other_heads()).map(|name| (base.root().to_owned(), name));
+    for (from, name) in of_encoder.into_iter().chain(of_model) {
+        let from = from.join(name);
         match fs::read(&from) {
             Ok(bytes) => write_file(&folder.join(name), &bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -99,11 +97,9 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         write_json(&folder.join(name), &content)?;
     }
     mark_float32(&folder.join("config.json"))?;
-    write_prompts(base, &folder.join(PROMPTS))?;
-    write_json(
-        &folder.join("sentence_bert_config.json"),
-        &json!({"max_seq_length": base.max_seq_length(), "do_lower_case": base.lower_cases()}),
-    )?;
+    write_prompts(base, &folder.join(settings::FILE))?;
+    let [transformer_file, ..] = transformer::FILES;
+    write_json(&folder.join(transformer_file), &base.transformer().legacy(base.max_seq_length()))?;
     let mut modules = vec![module(0, "", "Transformer")];
     let mut add = |class: &str| {
         let name = format!("{}_{class}", modules.len());

@@ -1,5 +1,6 @@
 //! The model's tensors by name.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use embtune_tensors::{Dtype, Tensor, TensorFile};
@@ -8,6 +9,26 @@ use crate::{DenseWeights, EncoderConfig, ModelDir, ModelError, Parameter};
 
 /// What some checkpoints put before every name.
 const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
+
+/// Stems, after any prefix, of tensors that make no part of a hidden state: poolers, the heads of masked and causal
+/// language models, of classifiers and of question answering.
+const OTHER_HEADS: [&str; 12] = [
+    "classifier.",
+    "cls.",
+    "decoder.",
+    "head.",
+    "lm_head.",
+    "pooler.",
+    "pre_classifier.",
+    "qa_outputs.",
+    "score.",
+    "vocab_layer_norm.",
+    "vocab_projector.",
+    "vocab_transform.",
+];
+
+/// Ends of the names of tables that a forward pass computes, and that older versions stored.
+const BUFFERS: [&str; 3] = ["position_ids", "token_type_ids", "inv_freq"];
 
 /// Mapped weights that hold every tensor of the model, with the right shape.
 pub struct Weights {
@@ -23,10 +44,35 @@ impl Weights {
         let file = open(&model.weights_file())?;
         let (prefix, old_layer_norms) = naming(&file, model.config())?;
         let weights = Self { file, prefix, old_layer_norms, dense: model.dense_weights()? };
+        let mut known = HashSet::new();
         for parameter in model.config().parameters() {
-            check(&weights.file, &weights.stored_name(&parameter.name), &parameter)?;
+            let stored = weights.stored_name(&parameter.name);
+            check(&weights.file, &stored, &parameter)?;
+            known.insert(stored);
         }
+        weights.refuse_unknown(&known, model.config().name())?;
         Ok(weights)
+    }
+
+    /// Refuses tensors that the architecture does not have, such as biases, more layers, an adapter that was not merged
+    /// or a projection: a forward pass without them would be another model's.
+    fn refuse_unknown(&self, known: &HashSet<String>, architecture: &str) -> Result<(), ModelError> {
+        let is_unknown = |name: &&String| !known.contains(*name) && !self.is_without_effect(name);
+        let names = self.file.names();
+        let unknown: Vec<&String> = names.iter().filter(is_unknown).collect();
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let others = match unknown.len() - 1 {
+            0 => String::new(),
+            others => format!(" (nor {others} others)"),
+        };
+        let what = format!("tensor \"{first}\" is not known for {architecture}{others}");
+        Err(ModelError::content(Path::new(self.file.name()), what))
+    }
+
+    fn is_without_effect(&self, name: &str) -> bool {
+        let stem = name.strip_prefix(self.prefix).unwrap_or(name);
+        let is_other_head = |name: &str| OTHER_HEADS.iter().any(|head| name.starts_with(head));
+        is_other_head(stem) || is_other_head(name) || BUFFERS.iter().any(|end| name.ends_with(end))
     }
 
     /// A tensor of [`ModelDir::parameters`].

@@ -31,7 +31,7 @@ impl WeightSource {
     /// The file beside which the graph will stand.
     pub(crate) fn sibling(model: &ModelDir) -> Result<Self, ModelError> {
         let location = model.weights_file().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { weights: model.weights()?, location, folder: model.root().to_owned() })
+        Ok(Self { weights: model.weights()?, location, folder: model.encoder_folder() })
     }
 
     /// A tensor of the model as a value of the graph, of the type of hidden states.

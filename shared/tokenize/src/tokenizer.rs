@@ -1,7 +1,6 @@
 //! A model's tokenizer.
 
-use std::path::Path;
-
+use embtune_model::{ModelError, TokenizerSpec};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -10,10 +9,18 @@ use crate::frame::Frame;
 
 /// Why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {what}")]
-pub struct TokenizeError {
-    file: String,
-    what: String,
+pub enum TokenizeError {
+    /// Its files cannot be read.
+    #[error(transparent)]
+    File(#[from] ModelError),
+    /// It does not do what is asked of it.
+    #[error("{file}: {what}")]
+    Tokenizer {
+        /// The tokenizer's file.
+        file: String,
+        /// Why.
+        what: String,
+    },
 }
 
 /// A text as token ids.
@@ -29,27 +36,36 @@ pub struct Tokens {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     name: String,
-    lower_case: bool,
+    cuts_left: bool,
     pool: ThreadPool,
     frame: Frame,
     room: usize,
+    word_embeddings: usize,
 }
 
 /// More bytes of text than a token has: so many for each token that fits are looked at first.
 const BYTES_A_TOKEN: usize = 16;
+/// Bytes of a text that messages show.
+const SHOWN_BYTES: usize = 60;
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Builds the tokenizer that a directory describes, for a model with so many word embeddings (absent: nobody knows).
     ///
-    /// Truncation and padding that the file asks for are replaced, as sentence-transformers does: texts are cut on
-    /// the right at `max_length` tokens.
+    /// Truncation and padding that the file asks for are replaced, as sentence-transformers does: texts are cut at
+    /// `max_length` tokens, on the side that the directory names.
     ///
     /// # Errors
     /// A file that is missing or damaged, a `max_length` that leaves no room beside the special tokens.
-    pub fn open(file: &Path, max_length: usize, lower_case: bool, threads: usize) -> Result<Self, TokenizeError> {
-        let name = file.display().to_string();
-        let fail = |what: String| TokenizeError { file: name.clone(), what };
-        let mut inner = tokenizers::Tokenizer::from_file(file).map_err(|error| fail(error.to_string()))?;
+    pub fn open(
+        spec: &TokenizerSpec,
+        max_length: usize,
+        word_embeddings: Option<usize>,
+        threads: usize,
+    ) -> Result<Self, TokenizeError> {
+        let name = spec.file().display().to_string();
+        let fail = |what: String| TokenizeError::Tokenizer { file: name.clone(), what };
+        let content = spec.content()?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(content).map_err(|error| fail(error.to_string()))?;
         inner.with_padding(None).with_truncation(None).map_err(|error| fail(error.to_string()))?;
         let frame = Frame::of(&inner).map_err(fail)?;
         let special = frame.len();
@@ -62,7 +78,15 @@ impl Tokenizer {
             .num_threads(threads)
             .build()
             .map_err(|error| fail(format!("cannot start {threads} threads: {error}")))?;
-        Ok(Self { inner, name, lower_case, pool, frame, room: max_length - special })
+        Ok(Self {
+            inner,
+            name,
+            cuts_left: spec.truncates_left(),
+            pool,
+            frame,
+            room: max_length - special,
+            word_embeddings: word_embeddings.unwrap_or(usize::MAX),
+        })
     }
 
     /// Tokens of a text that fit beside the special tokens.
@@ -70,43 +94,44 @@ impl Tokenizer {
         self.room
     }
 
-    /// Refuses a tokenizer whose ids go past a model's word embeddings.
-    ///
-    /// # Errors
-    /// More tokens than `word_embeddings`.
-    pub fn check_vocabulary(&self, word_embeddings: usize) -> Result<(), TokenizeError> {
-        let tokens = self.inner.get_vocab_size(true);
-        if tokens > word_embeddings {
-            return Err(self.fail(format!("has {tokens} tokens, but the model has {word_embeddings} word embeddings")));
-        }
-        Ok(())
-    }
-
     /// Tokenises texts in parallel; the results are in the texts' order. `prompt` is put before each text.
     ///
     /// # Errors
-    /// A text that the tokenizer cannot take (its own rules).
+    /// A text that the tokenizer cannot take (its own rules), or that holds a token without a word embedding.
     pub fn encode(&self, texts: &[impl AsRef<str> + Sync], prompt: &str) -> Result<Vec<Tokens>, TokenizeError> {
         self.map(texts, |text| self.encode_one(text.as_ref(), prompt))
     }
 
     fn encode_one(&self, text: &str, prompt: &str) -> Result<Tokens, TokenizeError> {
-        let mut text = format!("{prompt}{text}");
-        if self.lower_case {
-            text = text.to_lowercase();
-        }
-        // Of a text that will be cut, what is behind the cut need not be tokenised.
-        let mut enough = self.room.saturating_mul(BYTES_A_TOKEN);
+        let text = format!("{prompt}{text}");
+        // Of a text that will lose its end, what follows the cut need not be tokenised.
+        let mut enough = if self.cuts_left { text.len() } else { self.room.saturating_mul(BYTES_A_TOKEN) };
         loop {
             let end = border(&text, enough).unwrap_or(text.len());
             let encoding = self.inner.encode_fast(&text[..end], false).map_err(|error| self.fail(error.to_string()))?;
             let ids = encoding.get_ids();
             let truncated = ids.len() > self.room;
             if truncated || end == text.len() {
-                return Ok(Tokens { ids: self.framed(&ids[..ids.len().min(self.room)]), truncated });
+                let kept = self.room.min(ids.len());
+                let kept = if self.cuts_left { &ids[ids.len() - kept..] } else { &ids[..kept] };
+                self.check_embedded(kept, &text)?;
+                return Ok(Tokens { ids: self.framed(kept), truncated });
             }
             enough = end.saturating_mul(2);
         }
+    }
+
+    /// Refuses ids of a text that go past the word embeddings: a vocabulary may be larger than they are, as long as
+    /// nobody writes those tokens.
+    fn check_embedded(&self, ids: &[u32], text: &str) -> Result<(), TokenizeError> {
+        let Some(id) = ids.iter().find(|id| **id as usize >= self.word_embeddings) else { return Ok(()) };
+        let token = self.inner.id_to_token(*id).unwrap_or_default();
+        let begin = &text[..text.floor_char_boundary(SHOWN_BYTES)];
+        let more = if begin.len() < text.len() { "..." } else { "" };
+        Err(self.fail(format!(
+            "token \"{token}\" has the id {id}, but the model has {} word embeddings; it is in the text \"{begin}{more}\"",
+            self.word_embeddings
+        )))
     }
 
     /// Works on texts in parallel; the results are in the texts' order.
@@ -125,22 +150,14 @@ impl Tokenizer {
 
     /// Token ids and where in `text` each stands, in bytes; no special tokens.
     pub(crate) fn place(&self, text: &str) -> Result<Vec<Token>, TokenizeError> {
-        let lowered = self.lower_case.then(|| lower(text));
-        let seen = lowered.as_ref().map_or(text, |(lowered, _)| lowered);
-        let encoding = self.inner.encode(seen, false).map_err(|error| self.fail(error.to_string()))?;
-        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets()).map(|(id, (start, end))| Token {
-            id: *id,
-            start: *start,
-            end: *end,
-        });
-        Ok(match &lowered {
-            None => tokens.collect(),
-            Some((_, origin)) => tokens.map(|token| token.before_lowering(text, origin)).collect(),
-        })
+        let encoding = self.inner.encode(text, false).map_err(|error| self.fail(error.to_string()))?;
+        self.check_embedded(encoding.get_ids(), text)?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        Ok(tokens.map(|(id, (start, end))| Token { id: *id, start: *start, end: *end }).collect())
     }
 
     fn fail(&self, what: String) -> TokenizeError {
-        TokenizeError { file: self.name.clone(), what }
+        TokenizeError::Tokenizer { file: self.name.clone(), what }
     }
 }
 
@@ -149,25 +166,4 @@ pub(crate) struct Token {
     pub(crate) id: u32,
     pub(crate) start: usize,
     pub(crate) end: usize,
-}
-
-impl Token {
-    /// Where the token stands in the text that was put into lower case; see [`lower`].
-    fn before_lowering(self, text: &str, origin: &[usize]) -> Self {
-        let end =
-            if self.end > self.start { text.ceil_char_boundary(origin[self.end - 1] + 1) } else { origin[self.end] };
-        Self { id: self.id, start: origin[self.start], end }
-    }
-}
-
-/// A text in lower case, and from which byte of the text each of its bytes, and its end, comes.
-fn lower(text: &str) -> (String, Vec<usize>) {
-    let lowered = text.to_lowercase();
-    let mut origin = Vec::with_capacity(lowered.len() + 1);
-    for (at, character) in text.char_indices() {
-        let bytes = character.to_lowercase().map(char::len_utf8).sum();
-        origin.extend(std::iter::repeat_n(at, bytes));
-    }
-    origin.resize(lowered.len() + 1, text.len());
-    (lowered, origin)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use embtune_model::{ModelDir, TokenizerSpec};
 use embtune_tokenize::{Parts, Tokenizer, Windows};
 use proptest::prelude::*;
 use tokenizers::{TruncationParams, TruncationStrategy};
@@ -48,7 +49,7 @@ fn files() -> &'static [PathBuf] {
 }
 
 fn open(file: &Path, max_length: usize) -> Tokenizer {
-    Tokenizer::open(file, max_length, false, 1).unwrap()
+    Tokenizer::open(&TokenizerSpec::bare(file), max_length, None, 1).unwrap()
 }
 
 /// Ids as the tokenizers crate cuts them.
@@ -179,12 +180,19 @@ fn a_head_takes_half_of_a_window_at_most() {
 #[test]
 fn spans_are_those_of_the_text_before_it_is_put_into_lower_case() {
     let body = "\u{130}\u{130} lift \u{130} cells";
-    let tokenizer = Tokenizer::open(&files()[0], 64, true, 1).unwrap();
+    let (folder, fixture) = (tempfile::tempdir().unwrap(), files()[0].parent().unwrap());
+    for entry in fs::read_dir(fixture).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    fs::remove_file(folder.path().join("modules.json")).unwrap();
+    fs::write(folder.path().join("sentence_bert_config.json"), r#"{"do_lower_case": true}"#).unwrap();
+    let model = ModelDir::open(folder.path()).unwrap();
+    let tokenizer = Tokenizer::open(model.tokenizer(), 64, None, 1).unwrap();
     let whole = divide(&tokenizer, "", body, 0).windows.remove(0);
     assert_eq!(whole.span, 0..body.len());
     let ids = tokenizer.encode(&[body], "").unwrap().remove(0).ids;
     assert_eq!(whole.ids, ids);
-    let narrow = Tokenizer::open(&files()[0], 4, true, 1).unwrap();
+    let narrow = Tokenizer::open(model.tokenizer(), 4, None, 1).unwrap();
     for window in divide(&narrow, "", body, 0).windows {
         assert!(!body[window.span].is_empty());
     }

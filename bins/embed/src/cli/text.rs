@@ -6,7 +6,9 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct TextArgs {
-    /// What the texts are for: takes the model's own prompt
+    /// What the texts are for: takes the model's own prompt for it
+    ///
+    /// Without a role the model's default prompt is taken (default_prompt_name), if it has one.
     #[arg(long, value_name = "ROLE", value_enum)]
     pub(crate) role: Option<Role>,
 

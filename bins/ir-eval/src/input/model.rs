@@ -74,6 +74,9 @@ struct Work<'a> {
 impl Work<'_> {
     fn embed(&self, texts: &Path, role: Role, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Embeddings> {
         let mut encoder = Encoder::load(self.model, &self.options(role))?;
+        if let Some(guess) = encoder.pooling_guess().filter(|_| role == Role::Query) {
+            self.session.warn(guess);
+        }
         let mut writer = EmbeddingsWriter::new(self.folder, encoder.dim(), VectorType::F32)?;
         let input = self.session.input(texts)?;
         let mut records = Records::<Document, _>::with_fixed_cap(input.name.clone(), input);

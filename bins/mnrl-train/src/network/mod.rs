@@ -10,7 +10,7 @@ mod pooling;
 mod post_norm;
 mod relative_attention;
 
-use embtune_model::{Architecture, BertConfig, EncoderConfig, ModelDir};
+use embtune_model::{Architecture, BertConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Dropout, TorchError};
 
@@ -52,21 +52,6 @@ impl Pass {
 
     fn attention<'a>(&self, packed: &'a Packed, site: i64) -> Dropout<'a> {
         Dropout { keys: &packed.keys, site, p: self.attention_dropout }
-    }
-}
-
-/// The shape of a model of a family that is trained.
-///
-/// # Errors
-/// Another family.
-pub(crate) fn trained(model: &ModelDir) -> anyhow::Result<&BertConfig> {
-    match model.config() {
-        EncoderConfig::Bert(config) => Ok(config),
-        other => anyhow::bail!(
-            "{}: {} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)",
-            model.root().display(),
-            other.name()
-        ),
     }
 }
 

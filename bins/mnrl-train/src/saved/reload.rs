@@ -8,7 +8,7 @@ use embtune_model::{AnyModelDir, ModelDir, Role};
 use embtune_tokenize::{Tokenizer, Tokens};
 use embtune_torch::tch::{Device, Kind, Tensor};
 
-use crate::network::{Network, Pass, trained};
+use crate::network::{Network, Pass};
 use crate::weights::groups::{self, specs};
 use crate::weights::parameters::Parameters;
 
@@ -58,7 +58,7 @@ impl Reloaded {
             }
             Err(error) => return Err(error.into()),
         };
-        let tokenizer = Tokenizer::open(&any.tokenizer_file(), any.max_seq_length(), any.lower_cases(), 1)?;
+        let tokenizer = Tokenizer::open(any.tokenizer(), any.max_seq_length(), Some(model.config().vocab_size()), 1)?;
         Ok(Self { model, tokenizer, engine })
     }
 
@@ -78,7 +78,7 @@ impl Reloaded {
             }
             Engine::Libtorch(network) => {
                 let pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
-                Ok(network.encode(rows, trained(&self.model)?, pass, Device::Cpu)?)
+                Ok(network.encode(rows, self.model.trained()?, pass, Device::Cpu)?)
             }
         }
     }
@@ -96,5 +96,5 @@ impl Reloaded {
 fn network(model: &ModelDir) -> anyhow::Result<Network> {
     let options = groups::Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
     let parameters = Parameters::load(specs(model, options)?, &model.weights()?, Device::Cpu)?;
-    Ok(Network::new(model, trained(model)?, &parameters, None)?)
+    Ok(Network::new(model, model.trained()?, &parameters, None)?)
 }

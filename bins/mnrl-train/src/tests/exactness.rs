@@ -6,7 +6,7 @@ use std::path::Path;
 use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 
-use crate::network::{Network, Pass, Row, trained};
+use crate::network::{Network, Pass, Row};
 use crate::training::grad_cache::{Budget, GradCache};
 use crate::training::keys::{batch_key, row_key};
 use crate::weights::groups::{Options, specs};
@@ -33,7 +33,7 @@ impl Fixture {
         let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora, seed: 0 };
         let specs = specs(&model, options).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, trained(&model).unwrap(), &parameters, lora).unwrap();
+        let network = Network::new(&model, model.trained().unwrap(), &parameters, lora).unwrap();
         let most = model.config().max_length().min(40);
         // Lengths from 1 to the longest, in no order.
         let rows: Vec<Vec<u32>> = (0..24)
@@ -48,7 +48,7 @@ impl Fixture {
         let rows: Vec<_> = (0..).zip(&self.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
         let cache = GradCache {
             network: &self.network,
-            config: trained(&self.model).unwrap(),
+            config: self.model.trained().unwrap(),
             device: Device::Cpu,
             pass,
             budget: Budget { batch_tokens, live_tokens },

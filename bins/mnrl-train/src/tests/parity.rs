@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::data::false_negatives::FalseNegatives;
 use crate::loss::{Mnrl, Objective, Partition, Targets};
-use crate::network::{Network, Packed, Pass, Row, trained};
+use crate::network::{Network, Packed, Pass, Row};
 use crate::weights::groups::{Options, specs};
 use crate::weights::parameters::Parameters;
 
@@ -38,15 +38,15 @@ impl Fixture {
         let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
         let specs = specs(&model, options).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, trained(&model).unwrap(), &parameters, None).unwrap();
+        let network = Network::new(&model, model.trained().unwrap(), &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
     }
 
     fn encode(&self, texts: &[String], max_length: usize) -> Tensor {
-        let tokenizer = Tokenizer::open(&self.model.tokenizer_file(), max_length, false, 1).unwrap();
+        let tokenizer = Tokenizer::open(self.model.tokenizer(), max_length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        self.network.forward(&Packed::new(&rows, trained(&self.model).unwrap(), Device::Cpu).unwrap(), PASS).unwrap()
+        self.network.forward(&Packed::new(&rows, self.model.trained().unwrap(), Device::Cpu).unwrap(), PASS).unwrap()
     }
 }
 
@@ -108,7 +108,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
         let expected = figures["loss"].as_f64().unwrap();
         close(loss.double_value(&[]), expected, expected, "loss");
 
-        let config = trained(&fixture.model).unwrap();
+        let config = fixture.model.trained().unwrap();
         let is_key_bias = |parameter: &str| {
             let stem = parameter.strip_suffix(".bias");
             (0..config.num_hidden_layers).any(|layer| stem == Some(&config.architecture.layer_names(layer).key))

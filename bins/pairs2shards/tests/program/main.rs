@@ -5,6 +5,7 @@ mod describe;
 mod fuzz;
 mod guide;
 mod holdout;
+mod model;
 mod page;
 mod prompts;
 mod rows;

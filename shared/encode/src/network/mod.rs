@@ -25,6 +25,17 @@ pub(crate) struct Network {
     pub(crate) layout: Layout,
     /// Elements of a vector.
     pub(crate) dim: usize,
+    /// Whether the pooling is the directory's, and not a part of its ONNX file.
+    pub(crate) pools: bool,
+}
+
+/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
+const SMALLEST_NORM: f32 = 1e-12;
+
+/// Divides a vector by its length.
+pub(crate) fn normalize(vector: &mut [f32]) {
+    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(SMALLEST_NORM);
+    vector.iter_mut().for_each(|x| *x /= norm);
 }
 
 impl Network {

@@ -24,7 +24,7 @@ pub(crate) fn load(
     let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
     let sessions = engine.sessions(graph, sessions.count, sessions.threads)?;
     let worker = |session| Box::new(Own { session, layout, config: model.config().clone() }) as Box<dyn Worker>;
-    Ok(Network { workers: sessions.into_iter().map(worker).collect(), layout, dim: model.dimension() })
+    Ok(Network { workers: sessions.into_iter().map(worker).collect(), layout, dim: model.dimension(), pools: true })
 }
 
 struct Own {

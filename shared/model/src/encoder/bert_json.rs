@@ -3,9 +3,9 @@
 //! Field names and defaults are those of `transformers/models/*/configuration_*.py`.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::json::{activation, check_sizes, head_size, parse};
+use super::json::{OtherKeys, activation, check_sizes, head_size, parse};
 use super::{Architecture, BertConfig, RELATIVE_BUCKETS, Refusal};
 
 /// BERT, RoBERTa, XLM-RoBERTa and MPNet.
@@ -29,11 +29,11 @@ struct RawBert {
     attention_probs_dropout_prob: f64,
     position_embedding_type: Option<String>,
     relative_attention_num_buckets: Option<usize>,
-    #[serde(default)]
-    is_decoder: bool,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
-/// DistilBERT. `sinusoidal_pos_embds` says how the positions began, not how they are computed: they are stored.
+/// DistilBERT.
 #[derive(Deserialize)]
 struct RawDistilBert {
     vocab_size: usize,
@@ -48,7 +48,21 @@ struct RawDistilBert {
     dropout: f64,
     #[serde(default = "tenth")]
     attention_dropout: f64,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// Attention looks both ways, and nothing else is between the embeddings and the layers.
+fn fixed() -> [(&'static str, Value); 3] {
+    [
+        ("is_causal", json!(false)),
+        ("use_bidirectional_attention", json!(true)),
+        ("position_embedding_type", json!("absolute")),
+    ]
+}
+
+/// Dropout of other heads, and what the positions began as: they are stored, not computed.
+const WITHOUT_EFFECT: [&str; 3] = ["qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds"];
 
 fn two() -> usize {
     2
@@ -84,9 +98,7 @@ impl RawBert {
             let what = format!("position_embedding_type \"{kind}\" is not supported (supported: absolute)");
             return Err(Refusal::Unsupported(what));
         }
-        if self.is_decoder {
-            return Err(Refusal::Unsupported("is_decoder is not supported: only encoders are".into()));
-        }
+        OtherKeys { fixed: &fixed(), without_effect: &[] }.check(&self.rest)?;
         let is_mpnet = architecture == Architecture::MpNet;
         if let Some(buckets) = self.relative_attention_num_buckets.filter(|n| is_mpnet && *n != RELATIVE_BUCKETS) {
             let what =
@@ -118,6 +130,7 @@ impl RawBert {
 
 impl RawDistilBert {
     fn into_config(self) -> Result<BertConfig, Refusal> {
+        OtherKeys { fixed: &fixed(), without_effect: &WITHOUT_EFFECT }.check(&self.rest)?;
         Ok(BertConfig {
             architecture: Architecture::DistilBert,
             vocab_size: self.vocab_size,

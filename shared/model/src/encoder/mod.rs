@@ -42,16 +42,21 @@ pub enum EncoderConfig {
 
 #[derive(Deserialize)]
 struct Family {
-    model_type: String,
+    model_type: Option<String>,
 }
 
 impl EncoderConfig {
     /// Takes what embtune computes with, or says what it does not know.
     pub(crate) fn from_json(json: &Value) -> Result<Self, Refusal> {
         let family: Family = json::parse(json)?;
-        match family.model_type.as_str() {
+        let Some(model_type) = family.model_type else {
+            // Files of old versions of transformers; the name of the directory would be a guess.
+            let what = "config.json has no model_type, so that the architecture is not known";
+            return Err(Refusal::Unsupported(what.into()));
+        };
+        match model_type.as_str() {
             "bert" | "xlm-roberta" | "roberta" | "mpnet" | "distilbert" => {
-                Ok(Self::Bert(BertConfig::from_json(&family.model_type, json)?))
+                Ok(Self::Bert(BertConfig::from_json(&model_type, json)?))
             }
             "modernbert" => Ok(Self::ModernBert(ModernBertConfig::from_json(json)?)),
             "nomic_bert" => Ok(Self::NomicBert(NomicBertConfig::from_json(json.clone())?)),

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::json::{activation, check_fixed, check_sizes, head_size, parse};
+use super::json::{OtherKeys, activation, check_sizes, head_size, parse};
 use super::parameters::Parameters;
 use super::rope::{RawRope, check_head_size};
 use super::{Activation, Parameter, Refusal};
@@ -78,7 +78,31 @@ struct RawModernBert {
     /// Transformers 5, by the type of layer.
     rope_parameters: Option<BTreeMap<String, Option<RawRope>>>,
     rope_scaling: Option<RawRope>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// Of other heads, of training, of how attention is computed, and fields that this family has but does not read.
+const WITHOUT_EFFECT: [&str; 18] = [
+    "attention_dropout",
+    "classifier_activation",
+    "classifier_bias",
+    "classifier_pooling",
+    "compile",
+    "decoder_bias",
+    "deterministic_flash_attn",
+    "embedding_dropout",
+    "initializer_cutoff_factor",
+    "layer_norm_eps",
+    "mlp_dropout",
+    "position_embedding_type",
+    "reference_compile",
+    "repad_logits_with_grad",
+    "sparse_pred_ignore_index",
+    "sparse_prediction",
+    "type_vocab_size",
+    "unpad_inputs",
+];
 
 const GLOBAL: &str = "full_attention";
 const LOCAL: &str = "sliding_attention";
@@ -92,9 +116,16 @@ impl ModernBertConfig {
     pub const FINAL_NORM: &str = "final_norm";
 
     pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
-        let fixed = ["norm_bias", "attention_bias", "mlp_bias"].map(|key| (key, json!(false)));
-        check_fixed(json, &fixed)?;
         let raw: RawModernBert = parse(json)?;
+        let fixed = [
+            ("norm_bias", json!(false)),
+            ("attention_bias", json!(false)),
+            ("mlp_bias", json!(false)),
+            ("sliding_window", json!(raw.local_attention.unwrap_or(128) / 2)),
+            ("is_causal", json!(false)),
+            ("use_bidirectional_attention", json!(true)),
+        ];
+        OtherKeys { fixed: &fixed, without_effect: &WITHOUT_EFFECT }.check(&raw.rest)?;
         let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
         check_sizes(hidden, raw.num_hidden_layers, raw.max_position_embeddings)?;
         check_head_size(head_size(hidden, heads)?)?;

@@ -4,9 +4,9 @@
 //! `modeling_hf_nomic_bert.py`, which the published models brought along before transformers knew them.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::json::{check_fixed, check_sizes, head_size, parse};
+use super::json::{OtherKeys, check_sizes, head_size, parse};
 use super::parameters::Parameters;
 use super::rope::{RawRope, check_head_size};
 use super::{Parameter, Refusal};
@@ -73,7 +73,55 @@ struct RawNomicBert {
     pad_token_id: Option<usize>,
     rotary_emb_base: Option<f64>,
     rope_parameters: Option<RawRope>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// Of training, of other heads, of how the older code computes the same, and of the experts that
+/// `moe_every_n_layers` 0 does without.
+const WITHOUT_EFFECT: [&str; 40] = [
+    "attention_probs_dropout_prob",
+    "attn_pdrop",
+    // The code of the published models; the architecture is the one that transformers has.
+    "auto_map",
+    "dense_seq_output",
+    "embd_pdrop",
+    "expert_choice_router",
+    "ffn_div",
+    "fused_bias_fc",
+    "fused_dropout_add_ln",
+    "hidden_dropout_prob",
+    "layer_norm_epsilon",
+    "last_layer_subset",
+    "max_trained_positions",
+    "moe_impl",
+    "moe_normalize_expert_weights",
+    "moe_resid_pdrop",
+    "moe_top_k",
+    "n_embd",
+    "n_head",
+    "n_inner",
+    "n_layer",
+    "num_experts",
+    "num_shared_experts",
+    "pad_vocab_size_multiple",
+    "parallel_block_tied_norm",
+    "pad_vocab_to_multiple_of",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "router_aux_loss_coef",
+    "rotary_emb_scale",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "sequence_parallel",
+    "tp_size",
+    "unpad_inputs",
+    "use_flash_attn",
+    "use_xentropy",
+];
 
 /// What the older code, in GPT-2's manner, calls a field.
 const OLD_NAMES: [(&str, &str); 5] = [
@@ -93,24 +141,6 @@ impl NomicBertConfig {
     pub const EMBEDDINGS_NORM: &str = "emb_ln";
 
     pub(super) fn from_json(mut json: Value) -> Result<Self, Refusal> {
-        check_fixed(
-            &json,
-            &[
-                ("moe_every_n_layers", json!(0)),
-                ("activation_function", json!("swiglu")),
-                ("hidden_act", json!("silu")),
-                ("prenorm", json!(false)),
-                ("parallel_block", json!(false)),
-                ("causal", json!(false)),
-                ("use_rms_norm", json!(false)),
-                ("qkv_proj_bias", json!(false)),
-                ("mlp_fc1_bias", json!(false)),
-                ("mlp_fc2_bias", json!(false)),
-                ("rotary_emb_fraction", json!(1.0)),
-                ("rotary_emb_interleaved", json!(false)),
-                ("rotary_emb_scale_base", json!(null)),
-            ],
-        )?;
         for (old, new) in OLD_NAMES {
             if json.get(new).is_none()
                 && let Some(value) = json.get(old).cloned()
@@ -128,7 +158,27 @@ impl NomicBertConfig {
         check_sizes(hidden, raw.num_hidden_layers, max_length)?;
         let size = head_size(hidden, heads)?;
         check_head_size(size)?;
-        check_fixed(&json, &[("head_dim", json!(size))])?;
+        let fixed = [
+            ("moe_every_n_layers", json!(0)),
+            ("activation_function", json!("swiglu")),
+            ("hidden_act", json!("silu")),
+            ("prenorm", json!(false)),
+            ("parallel_block", json!(false)),
+            ("causal", json!(false)),
+            ("is_causal", json!(false)),
+            ("use_bidirectional_attention", json!(true)),
+            ("use_rms_norm", json!(false)),
+            ("qkv_proj_bias", json!(false)),
+            ("mlp_fc1_bias", json!(false)),
+            ("mlp_fc2_bias", json!(false)),
+            ("scale_attn_weights", json!(true)),
+            ("scale_attn_by_inverse_layer_idx", json!(false)),
+            ("rotary_emb_fraction", json!(1.0)),
+            ("rotary_emb_interleaved", json!(false)),
+            ("rotary_emb_scale_base", json!(null)),
+            ("head_dim", json!(size)),
+        ];
+        OtherKeys { fixed: &fixed, without_effect: &WITHOUT_EFFECT }.check(&raw.rest)?;
         Ok(Self {
             vocab_size: raw.vocab_size,
             hidden_size: hidden,

@@ -4,9 +4,9 @@
 //! Source: `transformers/models/qwen3/{configuration,modeling}_qwen3.py`.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::json::{check_fixed, check_sizes, parse};
+use super::json::{OtherKeys, check_sizes, parse};
 use super::parameters::Parameters;
 use super::rope::{RawRope, check_head_size};
 use super::{Parameter, Refusal};
@@ -82,7 +82,12 @@ struct RawQwen3 {
     rope_theta: Option<f64>,
     rope_parameters: Option<RawRope>,
     rope_scaling: Option<RawRope>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// Of training, and of the windows that `use_sliding_window` false does without.
+const WITHOUT_EFFECT: [&str; 4] = ["attention_dropout", "max_window_layers", "sliding_window", "use_mrope"];
 
 impl Qwen3Config {
     /// Stem of the word embeddings `[vocab_size, hidden]`.
@@ -91,16 +96,16 @@ impl Qwen3Config {
     pub const FINAL_NORM: &str = "norm";
 
     pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
-        check_fixed(
-            json,
-            &[
-                ("hidden_act", json!("silu")),
-                ("attention_bias", json!(false)),
-                ("use_sliding_window", json!(false)),
-                ("is_causal", json!(true)),
-            ],
-        )?;
         let raw: RawQwen3 = parse(json)?;
+        let fixed = [
+            ("hidden_act", json!("silu")),
+            ("attention_bias", json!(false)),
+            ("mlp_bias", json!(false)),
+            ("use_sliding_window", json!(false)),
+            ("is_causal", json!(true)),
+            ("use_bidirectional_attention", json!(false)),
+        ];
+        OtherKeys { fixed: &fixed, without_effect: &WITHOUT_EFFECT }.check(&raw.rest)?;
         let heads = raw.num_attention_heads;
         let key_value_heads = raw.num_key_value_heads.unwrap_or(heads);
         let head_dim = raw.head_dim.unwrap_or(128);

@@ -1,6 +1,7 @@
 //! Rotary position embeddings: what `config.json` says of them.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Refusal;
 
@@ -12,7 +13,12 @@ pub(super) struct RawRope {
     /// The older name of `rope_type`.
     r#type: Option<String>,
     partial_rotary_factor: Option<f64>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
+
+/// What other types of positions read, and `default` does not.
+const OF_OTHER_TYPES: [&str; 2] = ["factor", "original_max_position_embeddings"];
 
 impl RawRope {
     /// The base θ of the frequencies `θ^(−2i/d)`, which may stand beside this too.
@@ -23,6 +29,10 @@ impl RawRope {
         if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
             let what = format!("partial_rotary_factor {factor} is not supported (supported: 1)");
             return Err(Refusal::Unsupported(what));
+        }
+        let is_unknown = |key: &&String| !OF_OTHER_TYPES.contains(&key.as_str());
+        if let Some(key) = self.rest.keys().filter(|key| !self.rest[*key].is_null()).find(is_unknown) {
+            return Err(Refusal::Unsupported(format!("{key} of the rotary positions is not known")));
         }
         let theta = self.rope_theta.or(beside).unwrap_or(default);
         if theta.is_finite() && theta > 0.0 {

@@ -5,3 +5,4 @@ mod reading;
 mod rotary;
 mod saving;
 mod support;
+mod unknown;

@@ -76,6 +76,7 @@ fn a_dense_module_that_is_not_known_is_refused_by_name() {
         ),
         ("2_Dense/config.json", "torch.nn.modules", "other", "other.activation.Tanh\" is not supported"),
         ("2_Dense/config.json", "\"bias\"", "\"use_residual\": true, \"bias\"", "use_residual is not supported"),
+        ("2_Dense/config.json", "\"bias\"", "\"scale\": 2, \"bias\"", "2_Dense/config.json: scale 2 is not known"),
         (
             "2_Dense/config.json",
             "\"bias\"",
@@ -91,6 +92,10 @@ fn a_dense_module_that_is_not_known_is_refused_by_name() {
         let error = ModelDir::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    let directory = copy("tiny-dense");
+    edit(directory.path(), "2_Dense/config.json", "\"bias\": true", "\"bias\": false");
+    let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
+    assert!(error.ends_with("tensor \"linear.bias\" is not known for a Dense module"), "{error}");
     let directory = copy("tiny-dense");
     edit(directory.path(), "2_Dense/config.json", "48", "49");
     edit(directory.path(), "3_Dense/config.json", "48", "49");

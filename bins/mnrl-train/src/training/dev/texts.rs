@@ -48,8 +48,8 @@ impl Texts {
         threads: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> anyhow::Result<Self> {
-        let tokenizer = Tokenizer::open(&model.tokenizer_file(), model.max_seq_length(), model.lower_cases(), threads)?;
-        tokenizer.check_vocabulary(model.config().vocab_size())?;
+        let words = model.config().vocab_size();
+        let tokenizer = Tokenizer::open(model.tokenizer(), model.max_seq_length(), Some(words), threads)?;
         let mut records = Records::<Document, _>::with_fixed_cap(source.name.clone(), source.reader);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let mut sample = Vec::new();

@@ -14,9 +14,6 @@ use crate::network::batch::{Batch, equal, padded};
 use crate::network::{Network, Sessions, Worker};
 use ports::{Found, Inputs};
 
-/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
-const SMALLEST_NORM: f32 = 1e-12;
-
 /// Loads a model's ONNX file and runs it once, so that it is known to give what it declares. Rows of different lengths
 /// go together if `mixed`, and if the file can tell padding from tokens.
 pub(crate) fn load(
@@ -72,7 +69,7 @@ pub(crate) fn load(
     };
     let workers = files.into_iter().map(worker).collect();
     let dim = dim.filter(|_| !output.is_pooled).unwrap_or(width);
-    Ok(Network { workers, layout, dim })
+    Ok(Network { workers, layout, dim, pools: !output.is_pooled })
 }
 
 /// Elements of what the file gives, for two tokens that every vocabulary has.
@@ -128,8 +125,7 @@ impl Worker for Foreign {
             Head::Pooled { normalize } => {
                 let width = shape.last().copied().unwrap_or(1).max(1);
                 for vector in numbers.chunks_exact_mut(width).filter(|_| *normalize) {
-                    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(SMALLEST_NORM);
-                    vector.iter_mut().for_each(|x| *x /= norm);
+                    super::normalize(vector);
                 }
                 Ok(numbers)
             }
@@ -188,7 +184,7 @@ mod tests {
             let load = |mixed| super::load(&engine, &model, file, &options, sessions, mixed).unwrap();
             let (mut padded, mut equal) = (load(true), load(false));
             assert_eq!((padded.layout, equal.layout), (Layout::Padded, Layout::Equal));
-            let tokenizer = Tokenizer::open(&model.tokenizer_file(), 128, false, 1).unwrap();
+            let tokenizer = Tokenizer::open(model.tokenizer(), 128, None, 1).unwrap();
             let texts = ["The tide turns twice a day, and the small harbour lives by its timetable.", "harbour", ""];
             let rows = tokenizer.encode(&texts, "").unwrap();
             let together = padded.workers[0].run(&rows.iter().collect::<Vec<_>>()).unwrap();

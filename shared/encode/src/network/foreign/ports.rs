@@ -105,20 +105,22 @@ pub(super) struct Found {
     pub(super) is_pooled: bool,
 }
 
-/// Chooses among a file's outputs: hidden states by name; a text's vector by name, where `has_modules` says that the
-/// directory describes it; else the only output that can be hidden states of `width` elements.
+/// Chooses among a file's outputs: hidden states by name, or a text's vector by name, which is preferred where there
+/// are no modules that say how one is made (`has_modules`); else the only output that can be hidden states of `width`
+/// elements.
 pub(super) fn output(ports: &[Port], width: Option<usize>, has_modules: bool) -> Result<Found, String> {
     let named = |name: &str| ports.iter().find(|port| port.name == name);
-    let (port, is_pooled) = if let Some(port) = HIDDEN_STATES.into_iter().find_map(named) {
-        (port, false)
-    } else if let Some(port) = named(VECTOR).filter(|_| has_modules) {
-        (port, true)
+    let vector = named(VECTOR).map(|port| (port, true));
+    let hidden = HIDDEN_STATES.into_iter().find_map(named).map(|port| (port, false));
+    let by_name = if has_modules { hidden.or(vector) } else { vector.or(hidden) };
+    let (port, is_pooled) = if let Some(found) = by_name {
+        found
     } else {
         let fits = |port: &&Port| port.shape.len() == 3 && width.is_some() && port.shape.last() == Some(&width);
         let mut fitting = ports.iter().filter(fits);
         match (fitting.next(), fitting.next()) {
             (Some(port), None) => (port, false),
-            _ => return Err(nothing_fits(ports, has_modules)),
+            _ => return Err(nothing_fits(ports)),
         }
     };
     let Port { name, number, shape } = port;
@@ -129,14 +131,11 @@ pub(super) fn output(ports: &[Port], width: Option<usize>, has_modules: bool) ->
     Ok(Found { name: name.clone(), is_pooled })
 }
 
-fn nothing_fits(ports: &[Port], has_modules: bool) -> String {
+fn nothing_fits(ports: &[Port]) -> String {
     let found: Vec<String> =
         ports.iter().map(|port| format!("\"{}\" {}", port.name, kind(&port.number, &port.shape))).collect();
     let expected = HIDDEN_STATES.map(|name| format!("\"{name}\"")).join(" or ");
     let found = found.join(", ");
-    if !has_modules && ports.iter().any(|port| port.name == VECTOR) {
-        return format!("gives \"{VECTOR}\" only, and no modules.json says how that is made (outputs: {found})");
-    }
     format!("has no output {expected} (outputs: {found})")
 }
 

@@ -2,13 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::settings::{PARTS, content as text};
+use super::{CONFIG, SPECIAL_TOKENS_MAP as MAP};
 use crate::{ModelDir, ModelError, json as json_file};
-
-const CONFIG: &str = "tokenizer_config.json";
-const MAP: &str = "special_tokens_map.json";
-
-/// The parts that a special token can have, as transformers names them.
-const PARTS: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// What a token of the map is, as transformers names it.
 const FLAGS: [&str; 5] = ["content", "lstrip", "normalized", "rstrip", "single_word"];
@@ -23,12 +19,13 @@ const FLAGS: [&str; 5] = ["content", "lstrip", "normalized", "rstrip", "single_w
 /// # Errors
 /// A file that cannot be read.
 pub fn missing_tokenizer_files(model: &ModelDir) -> Result<Vec<(&'static str, Value)>, ModelError> {
-    let found: Option<Map<String, Value>> = json_file::read_optional(&model.root().join(CONFIG))?;
+    let folder = model.encoder_folder();
+    let found: Option<Map<String, Value>> = json_file::read_optional(&folder.join(CONFIG))?;
     let mut config = found.clone().unwrap_or_default();
     if !config.get("model_max_length").is_some_and(Value::is_u64) {
         config.insert("model_max_length".into(), model.max_seq_length().into());
     }
-    let tokenizer: Value = json_file::read(&model.tokenizer_file())?;
+    let tokenizer: Value = json_file::read(model.tokenizer().file())?;
     let added = tokenizer.get("added_tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let pad_id = json!(model.config().pad_token_id());
     let by_id = || added.iter().find(|token| token.get("id") == Some(&pad_id)).and_then(text);
@@ -37,7 +34,7 @@ pub fn missing_tokenizer_files(model: &ModelDir) -> Result<Vec<(&'static str, Va
         config.insert("pad_token".into(), token.into());
     }
     let mut files = Vec::new();
-    if !model.root().join(MAP).exists() {
+    if !folder.join(MAP).exists() {
         let part = |part: &str| {
             let content = config.get(part).and_then(text)?;
             let token = added.iter().find(|token| text(token) == Some(content))?;
@@ -50,9 +47,4 @@ pub fn missing_tokenizer_files(model: &ModelDir) -> Result<Vec<(&'static str, Va
         files.push((CONFIG, config.into()));
     }
     Ok(files)
-}
-
-/// A special token's text: it stands there as it is, or as the content of an object.
-fn text(token: &Value) -> Option<&str> {
-    token.as_str().or_else(|| token.get("content")?.as_str())
 }

@@ -1,0 +1,182 @@
+//! Tensors, folders and settings beside what makes a vector: passed over, honoured, or refused by name.
+
+use std::fs;
+use std::path::Path;
+
+use embtune_model::{AnyModelDir, ModelDir, ModelError, NewWeights, Pooling, Role, save};
+use embtune_tensors::{Dtype, TensorFile, write_tensors};
+
+use crate::support::{copy, edit};
+
+/// Writes the weights again, with a tensor of one element more.
+fn add_tensor(directory: &Path, name: &str) {
+    let path = directory.join("model.safetensors");
+    let bytes = {
+        let file = TensorFile::open(&path).unwrap();
+        let names = file.names();
+        let mut tensors: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let tensor = file.require(name).unwrap();
+                (name.as_str(), tensor.dtype, tensor.shape.to_vec(), tensor.bytes)
+            })
+            .collect();
+        tensors.push((name, Dtype::F32, vec![1], &[0; 4]));
+        let mut bytes = Vec::new();
+        write_tensors(&tensors, None, &mut bytes).unwrap();
+        bytes
+    };
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_tensor_that_the_architecture_lacks_is_refused_by_name() {
+    for (model, tensor) in [
+        ("tiny-bert", "encoder.layer.2.attention.self.query.weight"),
+        ("tiny-bert", "encoder.layer.0.attention.self.query.lora_A.default.weight"),
+        ("tiny-bert", "encoder.layer.0.attention.self.query.SCB"),
+        ("tiny-bert", "linear.weight"),
+        ("tiny-distilbert", "parametrizations.weight.original0"),
+        ("tiny-mpnet", "encoder.layer.0.attention.attn.q.weight_scale"),
+        ("tiny-modernbert", "layers.0.attn.Wqkv.bias"),
+        ("tiny-nomic", "encoder.layers.0.mlp.fc11.bias"),
+        ("tiny-qwen3", "linear.weight"),
+        ("tiny-qwen3", "layers.0.self_attn.q_proj.bias"),
+    ] {
+        let directory = copy(model);
+        add_tensor(directory.path(), tensor);
+        let model = ModelDir::open(directory.path()).unwrap();
+        let error = model.weights().err().unwrap().to_string();
+        let expected = format!("model.safetensors: tensor \"{tensor}\" is not known for {}", model.config().name());
+        assert!(error.ends_with(&expected), "{error}");
+    }
+    let directory = copy("tiny-bert");
+    add_tensor(directory.path(), "one.weight");
+    add_tensor(directory.path(), "two.weight");
+    let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
+    assert!(error.contains("is not known for BERT (nor 1 others)"), "{error}");
+}
+
+#[test]
+fn other_heads_and_stored_tables_are_passed_over() {
+    for (model, tensor) in [
+        ("tiny-bert", "embeddings.position_ids"),
+        ("tiny-bert", "cls.predictions.transform.dense.weight"),
+        ("tiny-bert", "cls.seq_relationship.bias"),
+        ("tiny-xlmr", "lm_head.decoder.bias"),
+        ("tiny-xlmr", "embeddings.token_type_ids"),
+        ("tiny-mpnet", "pooler.dense.weight"),
+        ("tiny-distilbert", "vocab_projector.bias"),
+        ("tiny-distilbert", "pre_classifier.weight"),
+        ("tiny-modernbert", "head.norm.weight"),
+        ("tiny-modernbert", "decoder.bias"),
+        ("tiny-qwen3", "lm_head.weight"),
+        ("tiny-qwen3", "score.weight"),
+    ] {
+        let directory = copy(model);
+        add_tensor(directory.path(), tensor);
+        assert!(ModelDir::open(directory.path()).unwrap().weights().is_ok(), "{tensor}");
+    }
+}
+
+#[test]
+fn without_modules_the_pooling_is_a_guess_that_is_told() {
+    let directory = copy("tiny-xlmr");
+    fs::remove_file(directory.path().join("modules.json")).unwrap();
+    let open = || ModelDir::open(directory.path());
+    let model = open().unwrap();
+    assert_eq!((model.pooling(), model.normalizes()), (Pooling::Cls, false));
+    let guess = model.pooling_guess().unwrap();
+    assert!(
+        guess.contains("texts are pooled by cls, a guess, because 1_Pooling says so") && guess.contains("\nhint: ")
+    );
+
+    fs::create_dir(directory.path().join("2_Dense")).unwrap();
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains("modules.json: No such file, and 2_Dense shows that the model has more modules"), "{error}");
+    fs::remove_dir(directory.path().join("2_Dense")).unwrap();
+
+    fs::remove_dir_all(directory.path().join("1_Pooling")).unwrap();
+    assert_eq!(open().unwrap().pooling(), Pooling::Mean);
+    edit(directory.path(), "config.json", "XLMRobertaModel", "XLMRobertaForCausalLM");
+    let model = open().unwrap();
+    assert_eq!(model.pooling(), Pooling::LastToken);
+    assert!(model.pooling_guess().unwrap().contains("config.json names a causal language model"));
+    assert_eq!(ModelDir::open(copy("tiny-xlmr").path()).unwrap().pooling_guess(), None);
+}
+
+#[test]
+fn a_model_that_is_not_trained_says_so() {
+    let trained =
+        |name: &str| ModelDir::open(copy(name).path()).unwrap().trained().map(|_| ()).map_err(|e| e.to_string());
+    assert!(trained("tiny-mpnet").is_ok());
+    let error = trained("tiny-qwen3").unwrap_err();
+    assert!(
+        error.ends_with("Qwen3 cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)"),
+        "{error}"
+    );
+
+    let directory = copy("tiny-xlmr");
+    edit(
+        directory.path(),
+        "modules.json",
+        "sentence_transformers.models.Normalize",
+        "sentence_transformers.models.Dropout",
+    );
+    let model = ModelDir::open(directory.path()).unwrap();
+    assert!(!model.normalizes());
+    let error = model.trained().unwrap_err().to_string();
+    assert!(error.ends_with("a model with a Dropout module (0.2) cannot be trained"), "{error}");
+}
+
+#[test]
+fn another_tokenization_is_another_fingerprint() {
+    let directory = copy("tiny-bert");
+    let prints = || {
+        let model = AnyModelDir::open_any(directory.path()).unwrap();
+        (model.tokenizer_fingerprint().unwrap(), model.fingerprint().unwrap())
+    };
+    let before = prints();
+    edit(directory.path(), "tokenizer_config.json", "\"model_max_length\": 512", "\"model_max_length\": 100");
+    assert_eq!(prints(), before, "a length changes no id");
+    edit(directory.path(), "tokenizer_config.json", "\"do_lower_case\": true", "\"do_lower_case\": false");
+    let cased = prints();
+    assert!(cased.0 != before.0 && cased.1 != before.1);
+    edit(
+        directory.path(),
+        "tokenizer_config.json",
+        "\"do_lower_case\": false",
+        "\"do_lower_case\": true, \"truncation_side\": \"left\"",
+    );
+    let left = prints();
+    assert!(left.0 != before.0 && left.0 != cased.0);
+}
+
+#[test]
+fn what_is_saved_reads_as_the_base_does() {
+    let nothing = |_: &Path| Ok::<(), ModelError>(());
+    let directory = copy("tiny-bert");
+    let root = directory.path();
+    fs::create_dir(root.join("0_Transformer")).unwrap();
+    for file in
+        ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+    {
+        fs::rename(root.join(file), root.join("0_Transformer").join(file)).unwrap();
+    }
+    edit(root, "modules.json", "\"path\": \"\"", "\"path\": \"0_Transformer\"");
+    let settings = r#"{"max_seq_length": 40, "do_lower_case": true, "config_args": {"layer_norm_eps": 1e-6},
+        "tokenizer_args": {"model_max_length": 30, "do_lower_case": false, "truncation_side": "left"}}"#;
+    fs::write(root.join("0_Transformer/sentence_roberta_config.json"), settings).unwrap();
+    fs::remove_file(root.join("sentence_bert_config.json")).unwrap();
+    let base = ModelDir::open(root).unwrap();
+    assert_eq!((base.max_seq_length(), base.tokenizer().truncates_left()), (30, true));
+
+    let target = root.join("tuned");
+    save(&base, &NewWeights::new(), &target, false, nothing).unwrap();
+    let tuned = ModelDir::open(&target).unwrap();
+    assert_eq!(tuned.config(), base.config());
+    assert_eq!(tuned.max_seq_length(), 30);
+    assert_eq!(tuned.tokenizer_fingerprint().unwrap(), base.tokenizer_fingerprint().unwrap());
+    assert_eq!(tuned.prompt(Some(Role::Query)), "query: ");
+    assert!(target.join("tokenizer.json").is_file());
+}
