@@ -6,6 +6,7 @@ every seed on both sides, then ir-eval's comparison of the first seed with the b
 also trained with negatives that mine-negatives finds by the base model, among documents that no test query is judged by.
 """
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -81,6 +82,7 @@ def mine(folder, base):
     tool("pairs2shards", "--model", options.model, *every, folder / "mined.jsonl", "-o", folder / "mined.safetensors")
 
 
+@functools.cache
 def vectors(folder, model, data):
     """Embeds the queries and documents of a set; gives ir-eval's operand."""
     files = [folder / f"{data.name}.{model.name}.{role}.safetensors" for role in ("query", "document")]

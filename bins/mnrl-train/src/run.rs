@@ -53,7 +53,8 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     }
     let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
     let shards = Shards::open(&cli.data, &base, team, session)?;
-    cli.loss.check_supply(shards.supply()?)?;
+    let supply = shards.supply()?;
+    cli.loss.check_supply(supply)?;
     let prompts = shards.prompts()?;
     if let Some(changes) = prompts.changes(&base).filter(|_| writes) {
         session.notice(changes);
@@ -70,7 +71,7 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
             session.warn(warning);
         }
     };
-    cli.loss.warning(model.dimension()).into_iter().for_each(warn);
+    cli.loss.warning(model.dimension()).into_iter().chain(cli.loss.unread_labels(supply)).for_each(warn);
     if let Some(reason) = unlinked {
         warn(format!("the GPUs exchange gradients through the CPU, because NCCL does not run: {reason}"));
     }

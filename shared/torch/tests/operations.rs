@@ -66,7 +66,7 @@ fn adamw_raises_the_version_of_what_it_writes() {
     let (parameters, grad) = (randn(&[20]), randn(&[20]));
     let view = leaf(&parameters.narrow(0, 5, 6).view([2, 3]), &grad.narrow(0, 5, 6).view([2, 3])).unwrap();
     let segments = vec![Segment { range: 0..20, rate: 1.0, weight_decay: 0.0 }];
-    let mut optimizer = AdamW::new(&parameters, segments);
+    let mut optimizer = AdamW::new(&parameters, segments).unwrap();
     let versions = |optimizer: &AdamW| {
         let tensors = [&parameters, &view, &grad, &optimizer.moment1, &optimizer.moment2];
         tensors.map(|tensor| tensor.f_internal_version().unwrap())

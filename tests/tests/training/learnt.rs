@@ -226,3 +226,15 @@ fn what_cannot_be_saved_is_kept() {
     assert!(weights(&folder, "TUNED") == weights(&folder, "WHOLE"), "other weights");
     assert!(!folder.listing().iter().any(|name| name.contains("checkpoints")), "{ran}");
 }
+
+#[test]
+fn labels_that_the_loss_does_not_read_are_said() {
+    let folder = start();
+    let pair = |n: usize| format!("{{\"anchor\":\"what {n}\",\"positive\":\"answer {n}\",\"label\":{}}}\n", n % 2);
+    folder.write("own.jsonl", (0..40).map(pair).collect::<String>());
+    folder.run("pairs2shards --model BASE --near-duplicate 1 own.jsonl -o train.safetensors").done();
+    let warning = "20 pairs have the label 0, which --loss mnrl does not read: their positives are trained as answers";
+    let _ = train(&folder, "TUNED", "").done().saying(warning);
+    let ran = train(&folder, "TUNED", "--overwrite --loss contrastive").done();
+    assert!(!ran.stderr().contains("label 0"), "{ran}");
+}

@@ -162,10 +162,12 @@ impl Shards {
     /// # Errors
     /// Vectors of different guide models.
     pub(crate) fn supply(&self) -> anyhow::Result<Supply> {
+        let labels = self.has_labels();
         Ok(Supply {
             negatives: self.negatives() > 0,
             scores: self.first_without_scores().is_none(),
-            labels: self.has_labels(),
+            labels,
+            far: if labels { self.far() } else { 0 },
             guide: self.guide_dimension()?.is_some(),
         })
     }
@@ -204,6 +206,12 @@ impl Shards {
             (0..shard.pairs()).all(|row| is_label(shard.score(Column::Positive, row)))
                 && (0..shard.negative_rows()).all(|row| is_label(shard.score(Column::Negative, row)))
         })
+    }
+
+    /// Positives with a score of 0.
+    fn far(&self) -> usize {
+        let is_far = |shard: &Shard, row: &usize| shard.score(Column::Positive, *row) == Some(0.0);
+        self.files.iter().map(|Source { shard, .. }| (0..shard.pairs()).filter(|row| is_far(shard, row)).count()).sum()
     }
 
     /// Elements of the guide model's vectors, if all shards have them.

@@ -14,6 +14,8 @@ pub(crate) struct Supply {
     pub(crate) scores: bool,
     /// Scores that are all 0 or 1.
     pub(crate) labels: bool,
+    /// Of these, positives with a 0.
+    pub(crate) far: usize,
     /// A guide model's vectors.
     pub(crate) guide: bool,
 }
@@ -27,6 +29,16 @@ impl LossArgs {
     /// Whether the loss takes scores for labels, which only 0 and 1 are: those of `mine-negatives` are none.
     pub(crate) fn reads_labels(&self) -> bool {
         self.kind == LossKind::Contrastive
+    }
+
+    /// What a person should know of labels that the loss does not read.
+    pub(crate) fn unread_labels(&self, supply: Supply) -> Option<String> {
+        let far = Some(supply.far).filter(|far| *far > 0 && !self.reads_scores())?;
+        Some(format!(
+            "{far} pairs have the label 0, which --loss {} does not read: their positives are trained as answers\n\
+             hint: --loss contrastive reads labels; for another loss, leave these pairs out, or make them negatives",
+            value_name(self.kind)
+        ))
     }
 
     /// Whether vectors of the trained model are to be compared by cosine, else by dot product.

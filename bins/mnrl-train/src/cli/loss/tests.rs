@@ -119,6 +119,7 @@ fn shards_have_to_have_what_the_loss_reads() {
         negatives: letters.contains('n'),
         scores: letters.contains('s'),
         labels: letters.contains('l'),
+        far: 0,
         guide: letters.contains('g'),
     };
     for (flags, enough, too_little) in [
@@ -141,4 +142,18 @@ fn shards_have_to_have_what_the_loss_reads() {
             assert!(message.contains("needs") && message.contains("\nhint: "), "{flags}: {message}");
         }
     }
+}
+
+#[test]
+fn labels_that_are_not_read_are_worth_a_warning() {
+    let supply = |far| Supply { scores: true, labels: true, far, ..Supply::default() };
+    for flags in ["", "--loss symmetric", "--loss triplet", "--loss gist"] {
+        let warning = args(flags).unread_labels(supply(3)).unwrap();
+        assert!(
+            warning.starts_with("3 pairs have the label 0, which --loss ") && warning.contains("\nhint: "),
+            "{warning}"
+        );
+        assert_eq!(args(flags).unread_labels(supply(0)), None);
+    }
+    assert_eq!(args("--loss contrastive").unread_labels(supply(3)), None);
 }
