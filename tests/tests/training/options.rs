@@ -199,8 +199,9 @@ fn mean(steps: &[(u64, f64)]) -> f64 {
 #[test]
 fn every_flag_has_a_row() {
     let help = Folder::new().run("mnrl-train --help").stdout();
-    // What a flag does is indented further, and may speak of others.
-    let is_flag = |line: &&str| line.trim_start().starts_with('-') && !line.starts_with("        ");
+    // Other lines speak of flags too, but none begins as a flag's own does.
+    let is_flag =
+        |line: &&str| line.starts_with("      --") || line.starts_with("  -") && line.contains(", --");
     let names = help.lines().filter(is_flag).filter_map(|line| {
         let start = line.find("--")?;
         Some(line[start..].split([' ', '.', '=', '[']).next()?.to_owned())
