@@ -200,8 +200,7 @@ fn mean(steps: &[(u64, f64)]) -> f64 {
 fn every_flag_has_a_row() {
     let help = Folder::new().run("mnrl-train --help").stdout();
     // Other lines speak of flags too, but none begins as a flag's own does.
-    let is_flag =
-        |line: &&str| line.starts_with("      --") || line.starts_with("  -") && line.contains(", --");
+    let is_flag = |line: &&str| line.starts_with("      --") || line.starts_with("  -") && line.contains(", --");
     let names = help.lines().filter(is_flag).filter_map(|line| {
         let start = line.find("--")?;
         Some(line[start..].split([' ', '.', '=', '[']).next()?.to_owned())
