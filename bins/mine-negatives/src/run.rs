@@ -28,6 +28,10 @@ const BATCH: usize = 1024;
 /// 2209.11755, section 4.3); with fewer pairs than this it is worth a comparison.
 const FEW_PAIRS: u64 = 10_000;
 
+/// What is wrong with a pair whose label is 0.
+const NO_ANSWER: &str = "its label is 0, so that its positive does not answer the query, and no negative can be told from it\n\
+                         hint: leave pairs with the label 0 out, and add them again when the others are mined";
+
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let limits = Limits::new(&cli.choice)?;
     let (wanted, sampling) = (cli.choice.num_negatives.get(), cli.choice.sampling);
@@ -91,7 +95,8 @@ fn mine(
     for source in sources {
         let mut records = source.records::<Vec<Pair>>(max_record_bytes, miner.session)?;
         while let Some(pairs) = records.next() {
-            let job = |pair| match queries.find(&pair, miner.corpus) {
+            let job = |pair: Pair| match queries.find(&pair, miner.corpus) {
+                _ if pair.is_no_answer() => Err(records.error(NO_ANSWER)),
                 Ok(rows) => Ok(Job { pair, rows }),
                 Err(what) => Err(records.error(what)),
             };

@@ -106,11 +106,9 @@ impl Columns {
 impl Side {
     /// Refuses a prompt after which nothing of a text would be left: all rows would be the same.
     fn check_prompt(&self) -> anyhow::Result<()> {
-        let alone = self.tokenizer.encode(&[""], &self.prompt)?;
-        let is_full = alone.iter().any(|tokens| tokens.ids.len() >= self.max_length);
         let (name, max_length) = (self.name, self.max_length);
         anyhow::ensure!(
-            self.prompt.is_empty() || !is_full,
+            self.tokenizer.leaves_room_after(&self.prompt)?,
             "the {name} prompt fills the {max_length} tokens at which a {name} is cut: nothing of its text would be left\n\
              hint: shorten it, or raise --{name}-max-length"
         );

@@ -32,6 +32,15 @@ pub enum EncodeError {
         /// What the model can.
         most: usize,
     },
+    /// A prompt after which nothing of a text is left.
+    #[error(
+        "the prompt fills the {max_seq_length} tokens at which texts are cut: all vectors would be the same\n\
+         hint: shorten it, or raise --max-seq-length"
+    )]
+    LongPrompt {
+        /// Where texts are cut.
+        max_seq_length: usize,
+    },
     /// No length at which texts are cut.
     #[error(
         "{directory}: nothing says how many tokens the model takes: neither sentence_bert_config.json, \

@@ -25,6 +25,9 @@ impl Front {
         }
         let words = model.encoder().vocab_size();
         let tokenizer = Tokenizer::open(model.tokenizer(), max_seq_length, words, options.threads)?;
+        if !tokenizer.leaves_room_after(options.prompt)? {
+            return Err(EncodeError::LongPrompt { max_seq_length });
+        }
         Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
     }
 

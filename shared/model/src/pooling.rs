@@ -73,7 +73,7 @@ impl Pooling {
     pub(crate) fn read(folder: &Path) -> Result<(Self, Option<usize>), ModelError> {
         let file = folder.join("config.json");
         let config: Map<String, Value> = json::read(&file)?;
-        if config.get("include_prompt").and_then(Value::as_bool) == Some(false) {
+        if config.get("include_prompt").is_some_and(|value| *value != true) {
             return Err(ModelError::content(
                 &file,
                 "include_prompt false is not supported: prompts always take part in pooling",

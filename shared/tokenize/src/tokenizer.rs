@@ -94,6 +94,15 @@ impl Tokenizer {
         self.room
     }
 
+    /// Whether anything of a text is left after a prompt, when texts are cut at their end: if not, all rows are the same.
+    ///
+    /// # Errors
+    /// A prompt that the tokenizer cannot take.
+    pub fn leaves_room_after(&self, prompt: &str) -> Result<bool, TokenizeError> {
+        let alone = self.encode_one("", prompt)?.ids.len() - self.frame.len();
+        Ok(prompt.is_empty() || self.cuts_left || alone < self.room)
+    }
+
     /// Tokenises texts in parallel; the results are in the texts' order. `prompt` is put before each text.
     ///
     /// # Errors

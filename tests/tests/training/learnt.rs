@@ -184,11 +184,11 @@ fn dropout_that_is_no_share_is_refused() {
             let message = train(&folder, "TUNED", "").refusal();
             let expected = format!("mnrl-train: BASE/config.json: {key} is ");
             assert!(message.starts_with(&expected), "{message}");
-            assert!(message.contains(", expected a number from 0 to less than 1\nhint: --dropout"), "{message}");
+            assert!(message.contains(", expected a number from 0 to less than 1\nhint: correct it"), "{message}");
+            // The saved model would have the same file, which sentence-transformers does not load.
+            assert!(train(&folder, "TUNED", "--dropout 0.1").refusal().starts_with(&expected));
         }
     }
-    // The flag takes the place of what the model says.
-    train(&folder, "TUNED", "--dropout 0.1").done();
 }
 
 #[test]

@@ -65,3 +65,11 @@ fn texts_of_any_bytes_are_divided_or_refused() {
         assert!(out.contains(id), "{out}");
     }
 }
+
+#[test]
+fn a_prompt_that_leaves_no_room_for_a_text() {
+    let folder = with_model("tiny-bert");
+    let prompt = "the lift cells of a barge ".repeat(60);
+    let message = embed(&folder, "corpus.jsonl").arg("--prompt").arg(&prompt).refusal();
+    assert!(message.contains("the prompt fills the ") && message.contains("\nhint: shorten it"), "{message}");
+}

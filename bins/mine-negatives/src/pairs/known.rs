@@ -61,7 +61,9 @@ impl Known {
         for source in sources {
             for pairs in source.records::<Vec<Pair>>(max_record_bytes, session)? {
                 match pairs {
-                    Ok(pairs) => pairs.iter().for_each(|pair| known.insert(pair, corpus)),
+                    Ok(pairs) => {
+                        pairs.iter().filter(|pair| !pair.is_no_answer()).for_each(|pair| known.insert(pair, corpus))
+                    }
                     Err(error) if error.is_record() => {}
                     Err(error) => return Err(error.into()),
                 }

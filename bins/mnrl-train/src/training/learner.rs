@@ -61,10 +61,9 @@ impl<'a> Learner<'a> {
             seed: cli.training.seed,
         };
         let parameters = Parameters::load(specs(model, options)?, &model.weights()?, device)?;
-        let [hidden_dropout, attention_dropout] = match cli.training.dropout {
-            Some(share) => [share; 2],
-            None => dropout_of(model, config)?,
-        };
+        // Looked at in any case: the trained model has the same file.
+        let of_model = dropout_of(model, config)?;
+        let [hidden_dropout, attention_dropout] = cli.training.dropout.map_or(of_model, |share| [share; 2]);
         let pass = Pass { kind: cli.engine.precision.kind(), hidden_dropout, attention_dropout };
         let network = Network::new(model, config, &parameters, optimizer.lora.as_ref())?;
         let learner = Self {
@@ -253,7 +252,7 @@ fn dropout_of(model: &ModelDir, config: &BertConfig) -> anyhow::Result<[f64; 2]>
     for (key, share) in keys.into_iter().zip(shares) {
         anyhow::ensure!(
             (0.0..1.0).contains(&share),
-            "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: --dropout takes the place of what the model says",
+            "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: correct it in the file, which the trained model has too",
             model.root().join("config.json").display()
         );
     }

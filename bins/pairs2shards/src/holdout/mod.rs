@@ -45,6 +45,8 @@ struct HeldPair {
     /// Place in `queries`.
     query: usize,
     document: String,
+    /// 1, or 0 where the pair says that the document does not answer the query.
+    relevance: i64,
     /// Of the document's text, or of the part that this pair has.
     text: u64,
 }
@@ -102,7 +104,9 @@ impl Holdout {
             let leaked = self.learn(&mut pair, features);
             return Ok(Some((pair, leaked)));
         }
+        let is_no_answer = pair.is_no_answer();
         let document = pair.positive_id.ok_or("a held-out pair needs a field \"positive_id\"")?;
+        let relevance = i64::from(!is_no_answer);
         let hash = features.anchor.hash;
         let new_id = || format!("heldout-{}", self.pairs.len() + 1);
         let id = pair.anchor_id.unwrap_or_else(|| self.unnamed.entry(hash).or_insert_with(new_id).clone());
@@ -117,7 +121,7 @@ impl Holdout {
         entry.or_insert((pair.anchor, hash));
         self.query_texts.add(&features.anchor);
         self.document_texts.add(&features.positive);
-        self.pairs.push(HeldPair { query, document, text: features.positive.hash });
+        self.pairs.push(HeldPair { query, document, relevance, text: features.positive.hash });
         Ok(None)
     }
 
@@ -164,8 +168,8 @@ impl Holdout {
 
         let mut held_out = HeldOut { pairs: self.pairs.len() as u64, ..HeldOut::default() };
         let mut documents = IndexSet::new();
-        let mut judged: IndexMap<usize, Vec<&str>> = IndexMap::new();
-        for HeldPair { query, document, text } in &self.pairs {
+        let mut judged: IndexMap<usize, Vec<(&str, i64)>> = IndexMap::new();
+        for HeldPair { query, document, relevance, text } in &self.pairs {
             let nearness = self.document_texts.nearness(*text);
             if let Some(reason) = nearness.reason() {
                 HeldOut::count(&mut held_out.known_documents, nearness);
@@ -173,7 +177,7 @@ impl Holdout {
                 continue;
             }
             documents.insert(document.as_str());
-            judged.entry(*query).or_default().push(document);
+            judged.entry(*query).or_default().push((document, *relevance));
         }
         let mut qrels = Qrels::default();
         for (place, (id, (text, hash))) in self.queries.iter().enumerate() {
@@ -185,8 +189,8 @@ impl Holdout {
                 continue;
             }
             let Some(answers) = judged.get(&place) else { continue };
-            for document in answers {
-                qrels.insert(id, document, 1);
+            for (document, relevance) in answers {
+                qrels.insert(id, document, *relevance);
             }
             write_json_line(&Document::new(id.as_str(), None, text).into_object(), &mut self.queries_file)?;
         }

@@ -192,3 +192,28 @@ fn what_belongs_together_is_asked_for_together() {
         folder.run("pairs2shards --model BASE --holdout 0.1 --holdout-dir heldout").stdin(line).ran().stderr();
     assert!(message.contains("<stdin>:1: --holdout needs a field \"group\" or \"positive_id\""), "{message}");
 }
+
+#[test]
+fn a_pair_with_the_label_0_is_no_relevant_judgment() {
+    let group = groups(true).next().unwrap();
+    let pair = |n: usize, label: usize| {
+        format!(
+            "{{\"anchor\":\"question {n}\",\"anchor_id\":\"q{n}\",\"positive\":\"text {n} {label}\",\"positive_id\":\"d{n}-{label}\",\"group\":\"{group}\",\"label\":{label}}}\n"
+        )
+    };
+    let folder = folder();
+    let pairs = (0..3).flat_map(|n| [pair(n, 1), pair(n, 0)]).collect::<String>();
+    let flags = "--near-duplicate 1 --holdout 0.3 --holdout-dir heldout -o s.safetensors";
+    let other = format!(
+        "{{\"anchor\":\"a\",\"positive\":\"b\",\"group\":\"{}\",\"label\":1}}\n",
+        groups(false).next().unwrap()
+    );
+    folder.run(&format!("pairs2shards --model BASE {flags}")).stdin(pairs + &other).done();
+    let qrels = folder.read("heldout/qrels.tsv");
+    for n in 0..3 {
+        assert!(
+            qrels.contains(&format!("q{n}\td{n}-1\t1\n")) && qrels.contains(&format!("q{n}\td{n}-0\t0\n")),
+            "{qrels}"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::modules::Head;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::tokenizer::{self, TokenizerSpec};
 use crate::transformer::TransformerConfig;
 use crate::{
@@ -79,6 +79,13 @@ impl ModelDir {
         let dropout = self.description.head.dropout;
         if dropout > 0.0 {
             return Err(refuse(format!("a model with a Dropout module ({dropout}) cannot be trained")));
+        }
+        if let Some(size) = self.truncate_dim() {
+            let what = format!(
+                "a model whose vectors are cut (truncate_dim {size}) cannot be trained\nhint: take truncate_dim out of {}; --matryoshka trains cut vectors",
+                settings::FILE
+            );
+            return Err(refuse(what));
         }
         match &self.encoder {
             EncoderConfig::Bert(config) => Ok(config),
@@ -233,10 +240,11 @@ impl<E> ModelDir<E> {
         let prompts = &mut self.description.settings.prompts;
         for (role, prompt) in [(Role::Query, query), (Role::Document, document)] {
             let names = role.prompt_names();
-            // All names of a role mean the same, so none may keep another text.
-            let known: Vec<_> = names.iter().filter(|name| prompts.contains_key(**name)).collect();
-            let names = if known.is_empty() { vec![&names[0]] } else { known };
-            prompts.extend(names.into_iter().map(|name| ((*name).to_owned(), prompt.to_owned())));
+            // The first name is the one that sentence-transformers asks for first, and finds empty where it is missing;
+            // all names of a role mean the same, so that none may keep another text.
+            let written = names.iter().enumerate().filter(|(at, name)| *at == 0 || prompts.contains_key(**name));
+            let written: Vec<_> = written.map(|(_, name)| ((*name).to_owned(), prompt.to_owned())).collect();
+            prompts.extend(written);
         }
         self
     }

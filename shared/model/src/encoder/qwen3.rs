@@ -96,7 +96,7 @@ impl Qwen3Config {
     pub const FINAL_NORM: &str = "norm";
 
     pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
-        let raw: RawQwen3 = parse(json)?;
+        let mut raw: RawQwen3 = parse(json)?;
         let fixed = [
             ("hidden_act", json!("silu")),
             ("attention_bias", json!(false)),
@@ -118,6 +118,9 @@ impl Qwen3Config {
         if let Some(kind) = raw.layer_types.iter().find(|kind| *kind != "full_attention") {
             let what = format!("layer type \"{kind}\" is not supported (supported: full_attention)");
             return Err(Refusal::Unsupported(what));
+        }
+        if raw.rope_parameters.is_some() {
+            raw.rope_scaling.take().unwrap_or_default().theta(None, 1.0)?;
         }
         let rope = raw.rope_parameters.or(raw.rope_scaling).unwrap_or_default();
         Ok(Self {

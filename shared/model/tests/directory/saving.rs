@@ -129,10 +129,10 @@ fn other_prompts_are_saved_and_everything_beside_them_is_kept() {
     let prompts = r#"{"prompts": {"s2s": "same: ", "passage": "p: "}, "default_prompt_name": "s2s", "x": [1]}"#;
     fs::write(base.path().join(FILE), prompts).unwrap();
     let file: Value = serde_json::from_str(&saved(base.path(), "q: ", "d: ")).unwrap();
-    let prompts = json!({"s2s": "same: ", "passage": "d: ", "query": "q: "});
+    let prompts = json!({"s2s": "same: ", "passage": "d: ", "document": "d: ", "query": "q: "});
     assert_eq!(file, json!({"prompts": prompts, "default_prompt_name": "s2s", "x": [1]}));
     let file: Value = serde_json::from_str(&saved(base.path(), "", "p: ")).unwrap();
-    let prompts = json!({"s2s": "same: ", "passage": "p: ", "query": ""});
+    let prompts = json!({"s2s": "same: ", "passage": "p: ", "document": "p: ", "query": ""});
     assert_eq!(file["prompts"], prompts, "not the default's");
 
     fs::remove_file(base.path().join(FILE)).unwrap();

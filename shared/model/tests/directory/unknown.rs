@@ -180,3 +180,29 @@ fn what_is_saved_reads_as_the_base_does() {
     assert_eq!(tuned.prompt(Some(Role::Query)), "query: ");
     assert!(target.join("tokenizer.json").is_file());
 }
+
+#[test]
+fn settings_that_would_be_passed_over_are_refused() {
+    let directory = copy("tiny-bert");
+    edit(directory.path(), "1_Pooling/config.json", "{", "{\"include_prompt\": null,");
+    let error = ModelDir::open(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("include_prompt"), "sentence-transformers takes null for false: {error}");
+
+    let directory = copy("tiny-qwen3");
+    let both = "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e6}, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}";
+    edit(directory.path(), "config.json", "\"rope_scaling\": null", both);
+    let error = ModelDir::open(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("rope_type \"yarn\" is not supported"), "{error}");
+
+    let directory = copy("tiny-bert");
+    edit(
+        directory.path(),
+        "config_sentence_transformers.json",
+        "{\n  \"__version__\"",
+        "{\n  \"truncate_dim\": 8, \"__version__\"",
+    );
+    let model = ModelDir::open(directory.path()).unwrap();
+    assert_eq!(model.truncate_dim(), Some(8));
+    let error = model.trained().err().unwrap().to_string();
+    assert!(error.contains("truncate_dim 8") && error.contains("\nhint: take truncate_dim out of"), "{error}");
+}

@@ -38,6 +38,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// Whether the pair says by its label, or a score of 0, that its "positive" does not answer the query.
+    pub fn is_no_answer(&self) -> bool {
+        self.scores.as_deref().is_some_and(|scores| scores.first() == Some(&0.0) && self.negatives.is_empty())
+    }
+
     /// The record to write: canonical names first, then the other fields as they were read.
     pub fn to_object(&self) -> Object {
         let mut object = Object::new();
