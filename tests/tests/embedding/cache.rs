@@ -36,7 +36,7 @@ fn only_what_is_made_alike_is_used() {
     let folder = start(RECORDS);
     let cached = |flags: &str| embed(&folder, &format!("--cache CACHE {flags}"));
     cached("").done();
-    for other in ["--prompt another:", "--max-seq-length 5"] {
+    for other in ["--prompt another:", "--max-seq-length 24"] {
         let expected = embed(&folder, other).stdout();
         let ran = cached(&format!("{other} -v")).done();
         assert_eq!(ran.stdout(), expected);
