@@ -34,7 +34,7 @@ def embed(model, path):
 
 
 class Clock(TrainerCallback):
-    """Starts behind the epochs that are not timed."""
+    """Starts after the epochs that are not timed."""
 
     def on_epoch_begin(self, _arguments, state, _control, **_):
         if round(state.epoch) == arguments.untimed_epochs:

@@ -94,8 +94,10 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     }
 
     let fingerprint = model.fingerprint()?;
-    let settings = settings(cli, &fingerprint, model.dimension(), &shards)?;
+    let mut settings = settings(cli, &fingerprint, model.dimension(), &shards)?;
     team.agree(&settings)?;
+    // Only the first process has the dev set, and only it reads checkpoints.
+    settings.insert("the dev set".into(), dev.as_ref().map(DevSet::fingerprint).into());
     let mut course = Course::new(cli, settings);
     let checkpoint = checkpoints.as_ref().map(|folder| find(cli, folder, session)).transpose()?.flatten();
     course.resume(checkpoint.as_ref(), cli, &mut learner, team)?;

@@ -40,7 +40,7 @@ impl Counts {
         let fault = |fault: Fault| (self.faults[fault as usize], fault.words().to_owned());
         let [query, document] = lengths;
         let [anchors, positives, negatives] = self.cut;
-        let HeldOut { pairs, known_queries, known_documents } = self.held_out;
+        let HeldOut { pairs, queries: _, known_queries, known_documents } = self.held_out;
         for (what, parts) in [
             ("; merged: ", parts(vec![(self.merged, "with an earlier row of their pair, for their negatives".into())])),
             (

@@ -168,6 +168,10 @@ impl Packer<'_> {
     fn finish(mut self) -> anyhow::Result<()> {
         if let Some(holdout) = self.holdout {
             self.counts.held_out = holdout.finish(&self.pool, self.session)?;
+            if self.counts.held_out.queries == 0 {
+                self.session
+                    .warn("the held-out set has no query: nothing can be measured with it\nhint: raise --holdout");
+            }
         }
         let Written { shards, cut } = self.shards.finish()?;
         (self.counts.shards, self.counts.cut) = (shards, cut);

@@ -128,7 +128,7 @@ impl Judgments {
     }
 
     /// Every relevant document with its query: `(query, document)`.
-    fn relevant(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn relevant(&self) -> impl Iterator<Item = (&str, &str)> {
         self.qrels.iter().flat_map(|(query, documents)| {
             documents.iter().filter(|(_, relevance)| **relevance > 0).map(move |(id, _)| (query, id.as_str()))
         })

@@ -46,6 +46,11 @@ fn a_resumed_training_saves_the_same_best_model() {
     running.take_lines(26);
     running.signal(Signal::KILL);
     let _ = running.end().with_code(137);
+    let other = flags.replace("heldout/qrels.tsv", "one.tsv");
+    let judgments = String::from_utf8(folder.bytes("heldout/qrels.tsv")).unwrap();
+    folder.write("one.tsv", judgments.lines().take(2).map(|line| format!("{line}\n")).collect::<String>());
+    let message = train(&folder, "KILLED", &format!("{other} --resume")).refusal();
+    assert!(message.contains("the dev set was \""), "scores of two sets cannot be compared: {message}");
     let resumed = train(&folder, "KILLED", &format!("{flags} --resume")).stdout();
     let (whole, resumed) = (figures(&whole, "ndcg@10"), figures(&resumed, "ndcg@10"));
     assert!(!resumed.is_empty() && whole.ends_with(&resumed), "{whole:?}, {resumed:?}");

@@ -20,6 +20,9 @@ fn other_settings_are_named_with_both_values() {
     for (flags, expected) in [
         ("--weight-decay 0.5", "--weight-decay was 0.0 when the training began, and is 0.5 now"),
         ("--max-grad-norm 2", "--max-grad-norm was 1.0 when the training began, and is 2.0 now"),
+        ("--precision bf16", "--precision was \"fp32\" when the training began, and is \"bf16\" now"),
+        ("--freeze layers:1", "--freeze was null when the training began, and is \"layers:1\" now"),
+        ("--lora r=2", "--lora was null when the training began, and is \"r=2,alpha=4,targets=query,value\" now"),
         ("--seed 7", "--seed was 42 when the training began, and is 7 now"),
     ] {
         let message = train(&folder, "TUNED", &format!("--checkpoint-every 5 --resume {flags}")).refusal();

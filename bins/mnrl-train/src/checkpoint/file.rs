@@ -98,7 +98,7 @@ impl Checkpoint {
         if let Some((name, then, now)) = first_difference(&self.progress.settings, now) {
             anyhow::bail!(
                 "{}: {name} was {then} when the training began, and is {now} now\n\
-                 hint: give the same flags and data, or train anew without --resume",
+                 hint: give the same flags and data, or train from the start without --resume",
                 self.file.name()
             );
         }

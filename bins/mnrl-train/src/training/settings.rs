@@ -2,6 +2,7 @@
 //!
 //! A checkpoint keeps it: to go on with other settings would give the result of neither.
 
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
@@ -15,14 +16,15 @@ pub(crate) fn settings(
 ) -> anyhow::Result<Map<String, Value>> {
     let Cli { training, optimizer, engine, dev, .. } = cli;
     let prompts = shards.prompts()?;
-    let debug = |value: &dyn std::fmt::Debug| Value::from(format!("{value:?}"));
+    let freeze = optimizer.freeze.as_ref().map(ToString::to_string);
+    let lora = optimizer.lora.as_ref().map(ToString::to_string);
     let settings = json!({
         "base model": base_model,
         "the prompt of queries": prompts.query,
         "the prompt of documents": prompts.document,
         "training data": shards.fingerprint(),
         "--weights": cli.data.weights,
-        "--batch-from": debug(&cli.data.batch_from),
+        "--batch-from": name(&cli.data.batch_from),
         "--no-duplicates": cli.data.no_duplicates,
         "--epochs": training.epochs,
         "--batch-size": training.batch_size,
@@ -32,16 +34,16 @@ pub(crate) fn settings(
         "--loss": cli.loss.objective(dimension)?.to_string(),
         "--no-mask": cli.loss.no_mask,
         "--learning-rate": optimizer.learning_rate,
-        "--schedule": debug(&optimizer.schedule),
+        "--schedule": name(&optimizer.schedule),
         "--warmup-steps": optimizer.warmup_steps,
         "--warmup-ratio": optimizer.warmup_ratio,
         "--weight-decay": optimizer.weight_decay,
         "--max-grad-norm": optimizer.max_grad_norm,
         "--layer-decay": optimizer.layer_decay,
-        "--freeze": debug(&optimizer.freeze),
-        "--lora": debug(&optimizer.lora),
+        "--freeze": freeze,
+        "--lora": lora,
         "--ema": optimizer.ema,
-        "--precision": debug(&engine.precision),
+        "--precision": name(&engine.precision),
         "--batch-tokens": engine.batch_tokens,
         "--metric": dev.metric.to_string(),
         "--eval-every": dev.eval_every,
@@ -51,4 +53,9 @@ pub(crate) fn settings(
         Value::Object(settings) => settings,
         _ => Map::new(),
     })
+}
+
+/// A value of a flag, as a person types it.
+pub(crate) fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

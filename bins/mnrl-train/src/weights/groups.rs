@@ -85,12 +85,12 @@ pub(crate) fn specs(model: &ModelDir, options: Options<'_>) -> anyhow::Result<Ve
     Ok(specs)
 }
 
-/// 0 for what stands below the layers, then the layer, counted from 1; dense layers count as the last one.
+/// 0 for what is below the layers, then the layer, counted from 1; dense layers are above the last one.
 fn depth(name: &str, layers: usize) -> usize {
     let mut parts = name.split('.');
     match (parts.by_ref().find(|part| *part == "layer"), parts.next().and_then(|index| index.parse::<usize>().ok())) {
         (Some(_), Some(index)) => index + 1,
-        _ if name.contains("_Dense.") => layers,
+        _ if name.contains("_Dense.") => layers + 1,
         _ => 0,
     }
 }
@@ -114,6 +114,21 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-bert");
         let model = ModelDir::open(&root).unwrap();
         specs(&model, options).unwrap().into_iter().map(|spec| (spec.name, spec.training)).collect()
+    }
+
+    /// A model of 2 layers with a dense one above them has something to train when both are frozen.
+    #[test]
+    fn a_dense_layer_is_trained_above_frozen_ones() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-dense");
+        let model = ModelDir::open(&root).unwrap();
+        let layers = model.config().num_hidden_layers();
+        let options = Options { layer_decay: 0.5, freeze: Some(Freeze::Layers(layers)), ..PLAIN };
+        let trained = specs(&model, options).unwrap().into_iter().filter_map(|spec| Some((spec.name, spec.training?)));
+        let trained: Vec<_> = trained.collect();
+        assert!(!trained.is_empty());
+        for (name, group) in trained {
+            assert!(name.contains("_Dense.") && group.rate == 1.0, "{name}: {group:?}");
+        }
     }
 
     const PLAIN: Options<'_> = Options { weight_decay: 0.1, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };

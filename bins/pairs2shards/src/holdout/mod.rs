@@ -55,6 +55,8 @@ struct HeldPair {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeldOut {
     pub(crate) pairs: u64,
+    /// Queries that were written.
+    pub(crate) queries: u64,
     /// Queries that are left out, because training pairs have them too, or nearly.
     pub(crate) known_queries: [u64; 2],
     /// Pairs that are left out, because training pairs have the document's text, or nearly.
@@ -189,6 +191,7 @@ impl Holdout {
                 continue;
             }
             let Some(answers) = judged.get(&place) else { continue };
+            held_out.queries += 1;
             for (document, relevance) in answers {
                 qrels.insert(id, document, *relevance);
             }

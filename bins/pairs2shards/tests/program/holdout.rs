@@ -217,3 +217,18 @@ fn a_pair_with_the_label_0_is_no_relevant_judgment() {
         );
     }
 }
+
+#[test]
+fn a_held_out_set_without_queries_is_said() {
+    let (held, other) = (groups(true).next().unwrap(), groups(false).next().unwrap());
+    let pair = |group: &str| {
+        format!("{{\"anchor\":\"question of {group}\",\"positive\":\"text of {group}\",\"group\":\"{group}\"}}\n")
+    };
+    let warning = "the held-out set has no query: nothing can be measured with it\nhint: raise --holdout";
+    for (pairs, is_empty) in [(pair(&other), true), (pair(&other) + &pair(&held), false)] {
+        let folder = folder();
+        let flags = "--holdout 0.3 --holdout-dir heldout -o s.safetensors";
+        let said = folder.run(&format!("pairs2shards --model BASE {flags}")).stdin(pairs).done().stderr();
+        assert_eq!(said.contains(warning), is_empty, "{said}");
+    }
+}

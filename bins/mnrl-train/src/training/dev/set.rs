@@ -11,6 +11,7 @@ use embtune_model::{ModelDir, Role};
 use embtune_records::{JudgedQuery, Judgments};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor, no_grad};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::loss::unit;
 use crate::training::dev::DevArgs;
@@ -115,6 +116,35 @@ impl DevSet {
             warn(format!("dev set: {missing}"));
         }
         Ok(Self { queries, corpus, metric, normalizes: cosine || model.normalizes(), judgments })
+    }
+
+    /// Names the set: XXH3, 128 bits in hexadecimal, of its token ids, its judgments and all their ids.
+    ///
+    /// The scores of two sets cannot be compared, so a training that is resumed must have the set that it began with.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = Xxh3::new();
+        let mut add = |part: &[u8]| {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        };
+        for texts in [&self.queries, &self.corpus] {
+            for (range, rows) in texts.batches() {
+                for (index, row) in range.zip(rows) {
+                    let tokens: Vec<u8> = row.iter().flat_map(|token| token.to_le_bytes()).collect();
+                    add(texts.id(index).as_bytes());
+                    add(&tokens);
+                }
+            }
+        }
+        for query in self.judgments.queries() {
+            add(query.id.as_bytes());
+            query.ideal.iter().for_each(|relevance| add(&relevance.to_le_bytes()));
+        }
+        for (query, document) in self.judgments.relevant() {
+            add(query.as_bytes());
+            add(document.as_bytes());
+        }
+        format!("{:032x}", hasher.digest128())
     }
 
     /// Embeds all queries and documents and searches exactly: the figure that `ir-eval` gives from `embed`'s vectors.
