@@ -39,6 +39,10 @@ Journal:
   the same file takes the replies from there and asks only for what is missing, so an interrupted
   or failed run is continued by repeating its command. A reply is found again by the passage's
   title and text, the prompt, the model and its parameters; documents with the same text share one.
+  A reply in which there is no query (an empty or refused one, one that moderation stopped or that
+  broke off) is paid for and counts as spent, but it is no answer: the next run asks once more, and
+  says for how many. Who gives nothing twice is not asked again; the message names the key whose
+  lines must be deleted for another try. So it is in journals of earlier versions.
   A line that was cut off by a crash is repaired. To ask again for one document, delete its line
   with reply. The form of the file is in embtune-formats(5).
 
@@ -67,18 +71,32 @@ Pace:
   asks for, and half as many are in flight then; each round that goes well adds one.
 
 Errors of the server:
-  408, 409, 429, 5xx, time-outs and lost connections are retried, with growing random pauses, or
-  after the pause that the server asks for (at most 60 s). Other errors stop the filter at once.
-  A document that the model refuses or gives no usable answer for is a bad record (--on-error).
+  408, 409, 425, 429, 5xx, time-outs and lost connections are retried, with growing random pauses,
+  or after the pause that the server asks for (at most 60 s). Other errors stop the filter at once.
+  An error that comes under status 200, at the top or inside of a choice, is the error that it is;
+  a code may be a number, a text (\"401\") or a word (rate_limit_exceeded). What is there of a reply
+  that an error broke off is not used. Half a character (a lone surrogate, a byte that is no UTF-8)
+  is read as U+FFFD and counted.
+  A document that is too long for the model, that moderation turns away, that the model refuses or
+  gives no usable answer for, or that the server does not answer about in all attempts, is a bad
+  record (--on-error): with skip, the others go on, and the end of the run says how many passages
+  have no queries for which reason. Servers tell these errors in words; those of OpenAI, Azure,
+  vLLM, SGLang, TGI, llama.cpp, Ollama, LM Studio, Anthropic, Mistral, Gemini, OpenRouter,
+  DashScope and others like them are known.
 
 Batches:
   --batch uploads the requests that the journal has no reply to, in files of at most 50,000,
   waits, and writes the pairs. How far it got stands in the journal: the same command collects
-  what an interrupted one has sent. What a batch had done when it expired is kept, and asked for
-  no more; the exit code is then 1, and the same command sends the rest. While batches are under
-  way, the same journal serves no requests one by one. --emit-batch writes the
+  what an interrupted one has sent. What a batch had done when it expired, failed or was cancelled
+  is kept, and asked for no more; the exit code is then 1, and the same command sends the rest. A
+  line of the results that cannot be read costs itself only. A batch or a result file that is no
+  longer at the server (404) ends that batch: its requests are sent again, and it counts as spent
+  with the most that it can have cost. A request that the server refused for what its document
+  says or how long it is makes the document a bad record, and is sent once more in all. While
+  batches are under way, the same journal serves no requests one by one. --emit-batch writes the
   requests to a file for any other program that takes them, such as vllm run-batch, and
-  --ingest-batch reads its results, with the same flags as before.
+  --ingest-batch reads its results, with the same flags as before; a file that is read twice is
+  paid for once.
 
 Memory:
   openai      4 times --concurrency passages; 40 bytes for each reply in the journal; 350 bytes

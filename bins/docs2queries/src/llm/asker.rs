@@ -1,6 +1,7 @@
 //! Asking about one passage: from the journal, or from the server within pace, budget and patience.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -8,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::budget::{Budget, Reservation, Tokens, about_of_prompt, about_of_reply, most_of_prompt};
 use super::client::{Failure, OpenAi, Verdict};
-use super::journal::{Cost, Journal, Key};
+use super::journal::{Cost, Journal, Kept, Key};
 use super::pace::{Pace, Permit};
 use super::reply::Reply;
 use super::retry::Retry;
@@ -27,6 +28,8 @@ pub(crate) struct Asker {
     pub(crate) stop: watch::Sender<bool>,
     /// What the user may want to hear meanwhile.
     pub(crate) notes: mpsc::UnboundedSender<String>,
+    /// Requests that are sent once more, because an earlier run's reply was of no use.
+    pub(crate) asked_again: AtomicU64,
 }
 
 /// A server and how it is treated.
@@ -47,6 +50,8 @@ pub(crate) enum Answer {
     Reply {
         reply: Reply,
         from_journal: bool,
+        /// What is to be said where the reply is of no use, and nobody is asked again.
+        given_up: String,
     },
     /// Nobody was asked: a cap was reached, or there is no server.
     NotAsked,
@@ -65,10 +70,14 @@ impl Asker {
             Some(_) => Some(self.under_way.turn(key).await),
             None => None,
         };
-        if let Some(body) = self.kept(key).await? {
-            return Ok(Answer::Reply { reply: Reply::read(&body), from_journal: true });
+        let kept = self.kept(key).await?;
+        let Some(server) = &self.server else {
+            return kept.map_or(Ok(Answer::NotAsked), |kept| from_journal(kept, key));
+        };
+        let is_again = kept.is_some();
+        if let Some(kept) = kept.filter(|kept| kept.is_settled) {
+            return from_journal(kept, key);
         }
-        let Some(server) = &self.server else { return Ok(Answer::NotAsked) };
         let name = passage.name();
         let note = |text| {
             // Nobody listens any more when the run has failed.
@@ -76,16 +85,20 @@ impl Asker {
         };
         let estimate = Estimate::of(&request, self.prompt.queries(), server.longest_reply);
         let attempt = || self.attempt(server, (key, &name), &request, &estimate, &note);
-        match server.retry.run(self.stop.subscribe(), note, attempt).await {
-            Ok(reply) => Ok(Answer::Reply { reply, from_journal: false }),
+        let answer = server.retry.run(self.stop.subscribe(), note, attempt).await;
+        let is_asked = !matches!(&answer, Err(Failure { verdict: Verdict::Cap | Verdict::Stopped, .. }));
+        self.asked_again.fetch_add(u64::from(is_again && is_asked), Ordering::Relaxed);
+        match answer {
+            Ok(reply) => Ok(Answer::Reply { reply, from_journal: false, given_up: String::new() }),
             Err(failure) if failure.verdict == Verdict::Cap => Ok(Answer::NotAsked),
             Err(failure) => Err(failure),
         }
     }
 
     /// The journal's reply, if there is one, from a thread that may wait for the disk.
-    async fn kept(&self, key: Key) -> Result<Option<Value>, Failure> {
-        let Some(journal) = self.journal.clone().filter(|journal| journal.has(key)) else { return Ok(None) };
+    async fn kept(&self, key: Key) -> Result<Option<Kept>, Failure> {
+        let is_there = |journal: &Arc<Journal>| journal.has(key) || journal.tries(key) > 0;
+        let Some(journal) = self.journal.clone().filter(is_there) else { return Ok(None) };
         spawn_blocking(move || journal.get(key)).await.map_err(anyhow::Error::from).flatten().map_err(failed)
     }
 
@@ -105,14 +118,14 @@ impl Asker {
                 permit.went_well(reply.usage.map(Tokens::total));
                 let used = reply.tokens(estimate.most);
                 reservation.used(used);
-                if let Some(journal) = &self.journal {
-                    let kept = journal.put(key, document, Cost::of(used, &server.budget), &body).await;
-                    kept.map_err(|error| self.cannot_keep(error))?;
-                }
+                self.keep(server, (key, document), used, &body).await?;
                 Ok(reply)
             }
-            Err(failure) => {
-                if failure.may_cost {
+            Err(mut failure) => {
+                if let Some(paid) = failure.paid.take() {
+                    reservation.used(paid.tokens);
+                    self.keep(server, (key, document), paid.tokens, &paid.body).await?;
+                } else if failure.may_cost {
                     // The journal says so already.
                     reservation.used(estimate.most);
                 } else {
@@ -131,6 +144,19 @@ impl Asker {
                 Err(failure)
             }
         }
+    }
+
+    /// Puts an answer that is paid for into the journal.
+    async fn keep(
+        &self,
+        server: &Server,
+        (key, document): (Key, &str),
+        used: Tokens,
+        body: &Value,
+    ) -> Result<(), Failure> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let kept = journal.put(key, document, Cost::of(used, &server.budget), body).await;
+        kept.map_err(|error| self.cannot_keep(error))
     }
 
     /// Waits until a request may be sent: its money is set aside, on disk too, and it is its turn.
@@ -198,6 +224,20 @@ impl Estimate {
             about: Tokens { input: about_of_prompt(request), output: about_of_reply },
             most: Tokens { input: most_of_prompt(request), output: longest_reply.unwrap_or_default() },
         }
+    }
+}
+
+/// The journal's reply, which an earlier run may have found useless, and this one then does too.
+fn from_journal(kept: Kept, key: Key) -> Result<Answer, Failure> {
+    let given_up = match kept.tries {
+        0 | 1 => String::new(),
+        tries => {
+            format!("; asked {tries} times, and no more: to ask again, delete the journal's lines of {}", key.text())
+        }
+    };
+    match Failure::in_reply(&kept.body) {
+        Some(failure) => Err(failure.with(&given_up)),
+        None => Ok(Answer::Reply { reply: Reply::read(&kept.body), from_journal: true, given_up }),
     }
 }
 

@@ -6,6 +6,7 @@ mod budget;
 mod client;
 mod flow;
 mod journal;
+mod json;
 mod pace;
 mod parse;
 mod plan;
@@ -13,10 +14,12 @@ mod progress;
 mod reply;
 mod requests;
 mod retry;
+mod trouble;
 mod under_way;
 mod wording;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -94,12 +97,8 @@ impl<'a> Run<'a> {
         let llm =
             cli.llm.llm.clone().context("no language model named\nhint: --llm NAME, or --generator extractive")?;
         let address = Address::read(cli.llm.base_url.as_deref().unwrap_or_default())?;
-        let journal = match &cli.llm.journal {
-            Some(path) => Some(Arc::new(Journal::open(path)?)),
-            None if cli.batch.ingest_batch.is_empty() => None,
-            None => Some(Arc::new(Journal::temporary()?)),
-        };
-        ensure!(!cli.batch.batch || journal.is_some(), "--batch needs --journal: it outlives the wait for the server");
+        let is_remembered = !cli.batch.batch || cli.llm.journal.is_some();
+        ensure!(is_remembered, "--batch needs --journal: it outlives the wait for the server");
         // What is read twice: to choose the number of queries, and to say what is to come.
         let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();
         let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || by_file;
@@ -112,9 +111,15 @@ impl<'a> Run<'a> {
         if cli.queries_per_document.is_none() {
             session.info(format!("{queries} queries a passage (-n)"));
         }
+        let queries = queries as usize;
+        let journal = match &cli.llm.journal {
+            Some(path) => Some(Arc::new(Journal::open(path, queries)?)),
+            None if cli.batch.ingest_batch.is_empty() => None,
+            None => Some(Arc::new(Journal::temporary(queries)?)),
+        };
         let prompt_parameters = Parameters {
             llm: llm.clone(),
-            queries: queries as usize,
+            queries,
             temperature: cli.llm.temperature,
             max_completion_tokens: cli.llm.max_completion_tokens,
             reply_format: cli.llm.reply_format,
@@ -138,7 +143,7 @@ impl<'a> Run<'a> {
         let open = self.journal.as_ref().map_or(0, |journal| journal.open_batches().len());
         ensure!(
             open == 0,
-            "batches under way, whose requests would be paid for twice: {open}\nhint: --batch collects them"
+            "batches under way, whose requests would be paid for twice: {open}\nhint: --batch collects them; to give one up, delete its lines from the journal"
         );
         Ok(())
     }
@@ -215,6 +220,7 @@ impl<'a> Run<'a> {
             under_way: UnderWay::default(),
             stop: watch::Sender::new(false),
             notes,
+            asked_again: AtomicU64::new(0),
         };
         let filters = Filters::new(self.cli.drop.clone(), self.cli.prompt.language);
         let concurrency = self.cli.llm.concurrency as usize;

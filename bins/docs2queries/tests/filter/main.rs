@@ -1,6 +1,7 @@
 //! The real binary, from outside.
 
 mod batch;
+mod batch_faults;
 mod batch_server;
 mod divided;
 mod extractive;
@@ -16,3 +17,5 @@ mod prompt;
 mod server;
 mod support;
 mod terminal;
+mod troubles;
+mod useless;

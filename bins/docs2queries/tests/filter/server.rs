@@ -45,6 +45,8 @@ pub(crate) fn document_of(body: &Value) -> &str {
 pub(crate) enum Answer {
     /// Status, further headers, body.
     Http(u16, &'static str, String),
+    /// A body that is no UTF-8, under status 200.
+    Bytes(Vec<u8>),
     /// The beginning of a body, and the end of the connection.
     Cut(String),
     /// The connection is reset.
@@ -146,8 +148,9 @@ fn send(mut stream: TcpStream, answer: Answer) {
         format!("HTTP/1.1 {status} Status\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n")
     };
     let bytes = match answer {
-        Answer::Http(status, headers, body) => head(status, headers, body.len()) + &body,
-        Answer::Cut(body) => head(200, "", body.len() + 1000) + &body,
+        Answer::Http(status, headers, body) => (head(status, headers, body.len()) + &body).into_bytes(),
+        Answer::Bytes(body) => [head(200, "", body.len()).as_bytes(), &body].concat(),
+        Answer::Cut(body) => (head(200, "", body.len() + 1000) + &body).into_bytes(),
         Answer::Reset => {
             rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket option");
             return;
@@ -157,7 +160,7 @@ fn send(mut stream: TcpStream, answer: Answer) {
         },
     };
     // The client may be gone: that is what some tests are about.
-    let _ = stream.write_all(bytes.as_bytes());
+    let _ = stream.write_all(&bytes);
 }
 
 /// A reply with this content, as OpenAI forms it.

@@ -2,7 +2,10 @@
 
 mod address;
 mod batches;
+mod blame;
 mod failure;
+mod refused;
+mod said;
 
 use std::env;
 use std::sync::Arc;
@@ -14,17 +17,16 @@ use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
-use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 use tower::service_fn;
 
+use super::json;
 use super::pace::Pace;
-use super::reply::shown;
 use super::wording::Wording;
 
 pub(crate) use address::Address;
-pub(crate) use batches::Batch;
+pub(crate) use batches::{Batch, Status};
 pub(crate) use failure::{Failure, Verdict};
 
 use failure::root_cause;
@@ -82,12 +84,22 @@ impl OpenAi {
     pub(crate) async fn ask(&self, request: &Value) -> Result<Value, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = self.client.chat().create_byot(self.wording.of(request)).await;
-        self.cleaned(answer).and_then(with_choices).map_err(|failure| failure.without_secret(&self.key))
+        self.value(answer).and_then(Failure::or_reply).map_err(|failure| failure.without_secret(&self.key))
     }
 
-    /// What a call of the crate's brought, as this client tells it.
+    /// What a call of the crate's brought, with failures as this client tells them.
     fn cleaned<T>(&self, answer: Result<T, OpenAIError>) -> Result<T, Failure> {
         answer.map_err(|error| self.failure(error).without_secret(&self.key))
+    }
+
+    /// The same of an answer that is JSON: what the crate's strict reader refuses is read leniently.
+    fn value(&self, answer: Result<Value, OpenAIError>) -> Result<Value, Failure> {
+        self.cleaned(match answer {
+            Err(OpenAIError::JSONDeserialize(error, body)) => json::read(body.as_bytes())
+                .map(|read| read.value)
+                .ok_or_else(|| OpenAIError::JSONDeserialize(error, body)),
+            other => other,
+        })
     }
 
     /// Requests that were sent, repeated ones included.
@@ -102,7 +114,7 @@ impl OpenAi {
                 Err(other) => Failure::new(other.to_string(), None, Verdict::Run),
             },
             OpenAIError::Reqwest(error) => Failure::of_transport(error, self.reached.load(Ordering::Relaxed)),
-            OpenAIError::JSONDeserialize(_, body) => no_completion(&body),
+            OpenAIError::JSONDeserialize(_, body) => Failure::no_completion(&body),
             other => Failure::new(other.to_string(), None, Verdict::Run),
         }
     }
@@ -146,45 +158,9 @@ impl Wire {
     }
 }
 
-/// A body without choices is no reply; some proxies report their upstream's error that way, under status 200.
-fn with_choices(body: Value) -> Result<Value, Failure> {
-    if body["choices"].is_array() {
-        return Ok(body);
-    }
-    if body["error"].is_null() {
-        return Err(no_completion(&body.to_string()));
-    }
-    let code = body["error"]["code"].as_u64().and_then(|code| StatusCode::from_u16(code.try_into().ok()?).ok());
-    let status = code.filter(|status| !status.is_success()).unwrap_or(StatusCode::BAD_GATEWAY);
-    Err(Failure::of_status(status, &Default::default(), body.to_string().as_bytes()))
-}
-
-fn no_completion(body: &str) -> Failure {
-    let hint = "does the address end in /v1 (--base-url)?";
-    Failure::new(format!("the server's answer is no chat completion: {}", shown(body)), Some(hint), Verdict::Document)
-        .possibly_paid()
-}
-
 /// A variable of the environment that goes into a header; empty when it is not set.
 fn secret(variable: &str) -> anyhow::Result<String> {
     let value = env::var_os(variable).unwrap_or_default();
     let value = value.to_str().map(str::trim).filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic()));
     Ok(value.with_context(|| format!("{variable} holds a character that cannot be sent"))?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_reply_has_choices() {
-        assert!(with_choices(json!({"choices": []})).is_ok());
-        assert_eq!(with_choices(json!({})).unwrap_err().verdict, Verdict::Document);
-        let verdict = |body: Value| with_choices(body).unwrap_err().verdict;
-        assert_eq!(verdict(json!({"error": {"code": 429, "message": "slow"}})), Verdict::Retry(None));
-        assert_eq!(verdict(json!({"error": {"code": 401}})), Verdict::Run);
-        assert_eq!(verdict(json!({"error": "upstream"})), Verdict::Retry(None));
-    }
 }

@@ -7,6 +7,10 @@
 //! behind what the requests in flight can have cost. The key is a hash of the whole request, which holds document,
 //! prompt, model and parameters. Lines about batches stand between. A process that is killed leaves at most lines that
 //! are cut off at the end; opening the file repairs it. Lines that come at about the same time share one sync.
+//!
+//! Everything that was paid for is kept, also what is no answer: an empty reply, a refusal, an error that came with a
+//! count of tokens. Whether a line holds an answer is decided when it is read. A request that has none is sent again by
+//! the next run, once; a second useless reply settles it.
 
 mod cost;
 mod entry;
@@ -25,6 +29,7 @@ pub(crate) use cost::Cost;
 pub(crate) use entry::{BatchState, Key};
 
 use file::JournalFile;
+use index::Found;
 
 use super::budget::{Price, Spent};
 
@@ -37,6 +42,17 @@ pub(crate) struct Journal {
     writer: Option<JoinHandle<()>>,
 }
 
+/// What a journal has for a request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// The server's answer.
+    pub(crate) body: Value,
+    /// How many useless replies there are; none where this is an answer.
+    pub(crate) tries: u32,
+    /// Whether nobody is to be asked again.
+    pub(crate) is_settled: bool,
+}
+
 /// Lines, and where to say how writing them went.
 struct Write {
     lines: Vec<String>,
@@ -44,21 +60,21 @@ struct Write {
 }
 
 impl Journal {
-    /// Opens or creates a journal, and repairs its end.
+    /// Opens or creates a journal, and repairs its end; its replies are asked for so many queries.
     ///
     /// # Errors
     /// A file that is something else, is in use, or cannot be written.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::new(path.to_owned(), JournalFile::open(path)?))
+    pub(crate) fn open(path: &Path, queries: usize) -> anyhow::Result<Self> {
+        Ok(Self::new(path.to_owned(), JournalFile::open(path, queries)?))
     }
 
     /// A journal that is gone after the run.
     ///
     /// # Errors
     /// When there is no place for it.
-    pub(crate) fn temporary() -> anyhow::Result<Self> {
+    pub(crate) fn temporary(queries: usize) -> anyhow::Result<Self> {
         let file = tempfile::tempfile().context("cannot make a temporary file")?;
-        Ok(Self::new("temporary file".into(), JournalFile::empty(file)))
+        Ok(Self::new("temporary file".into(), JournalFile::empty(file, queries)))
     }
 
     fn new(path: PathBuf, file: JournalFile) -> Self {
@@ -71,17 +87,42 @@ impl Journal {
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
-    /// The reply to a request, if it is here.
+    /// What there is for a request: an answer, or else the latest reply that was none.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Value>> {
-        self.file.get(key).with_context(|| self.path.display().to_string())
+    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Kept>> {
+        let Some(Found { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
+        let mut line = self.file.line(place).with_context(|| self.path.display().to_string())?;
+        Ok(Some(Kept { body: line["reply"].take(), tries, is_settled }))
     }
 
-    /// Whether the reply to a request is here.
+    /// Whether nobody is to be asked for a reply to a request: it is here, or it was of no use too often.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.file.index().reply(key).is_some()
+        self.file.index().find(key).is_some_and(|found| found.is_settled)
+    }
+
+    /// How many useless replies to a request are here, and no answer.
+    pub(crate) fn tries(&self, key: Key) -> u32 {
+        self.file.index().find(key).map_or(0, |found| found.tries)
+    }
+
+    /// Whether there is an answer to a request, or this very reply from this source, a batch or a file of results.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn holds(&self, key: Key, source: &str, reply: &Value) -> anyhow::Result<bool> {
+        let (found, latest) = {
+            let index = self.file.index();
+            (index.find(key), index.latest_useless(key))
+        };
+        if found.is_some_and(|found| found.tries == 0) {
+            return Ok(true);
+        }
+        let Some(latest) = latest else { return Ok(false) };
+        let line = self.file.line(latest).with_context(|| self.path.display().to_string())?;
+        // A reply has a name of its own; errors look alike, and one may come twice.
+        Ok(line["reply"] == *reply && (reply["id"].is_string() || line["id"] == source))
     }
 
     /// What all its replies have cost. What was paid without a known price counts at this one.
@@ -99,6 +140,16 @@ impl Journal {
     /// Batches whose results are not here yet: the id of the file with the requests, and how far it got.
     pub(crate) fn open_batches(&self) -> Vec<(String, BatchState)> {
         self.file.index().open_batches()
+    }
+
+    /// The most that an open batch can cost.
+    pub(crate) fn most_of_batch(&self, file: &str) -> Cost {
+        self.file.index().most_of_batch(file)
+    }
+
+    /// Whether a request was sent, or sent in a batch, of which nothing more is known.
+    pub(crate) fn is_unanswered(&self, key: Key) -> bool {
+        self.file.index().is_unanswered(key)
     }
 
     /// Puts on disk that a request is about to be sent, and the most that it can cost.
@@ -122,12 +173,12 @@ impl Journal {
         self.write(vec![entry::reply_line(key, document, cost, reply), entry::answered_line(key)]).await
     }
 
-    /// Puts a reply on disk that came with a batch.
+    /// Puts a reply on disk that came with a batch, or in a file of results.
     ///
     /// # Errors
     /// As `put`.
-    pub(crate) async fn put_of_batch(&self, key: Key, cost: Cost, reply: &Value) -> anyhow::Result<()> {
-        self.write(vec![entry::reply_line(key, "batch", cost, reply)]).await
+    pub(crate) async fn put_of_batch(&self, key: Key, source: &str, cost: Cost, reply: &Value) -> anyhow::Result<()> {
+        self.write(vec![entry::reply_line(key, source, cost, reply)]).await
     }
 
     /// Puts on disk how far a batch got.
@@ -192,6 +243,10 @@ mod tests {
         Key::of(&name.into())
     }
 
+    fn open(path: &Path) -> anyhow::Result<Journal> {
+        Journal::open(path, 3)
+    }
+
     fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future).unwrap()
     }
@@ -201,6 +256,21 @@ mod tests {
         wait(journal.put(key(name), "d", COST, reply));
     }
 
+    /// A completion with this text.
+    fn completion(text: &str) -> Value {
+        json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    }
+
+    /// A completion with one query.
+    fn answer(query: &str) -> Value {
+        completion(&json!([query]).to_string())
+    }
+
+    /// The reply to a request, whatever it is worth.
+    fn body(journal: &Journal, name: &str) -> Option<Value> {
+        journal.get(key(name)).unwrap().map(|kept| kept.body)
+    }
+
     fn put_batch(journal: &Journal, file: &str, state: &BatchState) {
         wait(journal.put_batch(file, state));
     }
@@ -208,20 +278,20 @@ mod tests {
     fn with_two_replies() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("a")).unwrap(), None);
-        put(&journal, "a", &json!({"content": "1"}));
-        put(&journal, "b", &json!("2"));
+        let journal = open(&path).unwrap();
+        assert_eq!(body(&journal, "a"), None);
+        put(&journal, "a", &answer("one"));
+        put(&journal, "b", &answer("two"));
         (directory, path)
     }
 
     #[test]
     fn replies_are_found_again() {
         let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
-        assert_eq!(journal.get(key("b")).unwrap(), Some(json!("2")));
-        assert_eq!(journal.get(key("c")).unwrap(), None);
+        let journal = open(&path).unwrap();
+        assert_eq!(body(&journal, "a"), Some(answer("one")));
+        assert_eq!(body(&journal, "b"), Some(answer("two")));
+        assert_eq!(body(&journal, "c"), None);
         assert!(journal.has(key("b")) && !journal.has(key("c")));
         let price = Price::new(1.0, 2.0);
         let spent = Spent { tokens: Tokens { input: 6, output: 4 }, usd: Usd::new(14e-6) };
@@ -232,31 +302,31 @@ mod tests {
     #[test]
     fn what_has_no_answer_stays_open_for_ever() {
         let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
+        let journal = open(&path).unwrap();
         wait(journal.asked(key("c"), COST));
         wait(journal.asked(key("d"), COST.without_limit()));
         drop(journal);
         // The run is killed. The next one asks again, is turned away once, and gets a reply: what is open is the first's.
-        let journal = Journal::open(&path).unwrap();
+        let journal = open(&path).unwrap();
         wait(journal.asked(key("c"), COST));
         journal.turned_away(key("c"));
-        put(&journal, "c", &json!("3"));
+        put(&journal, "c", &answer("three"));
         // A batch's reply answers no request that was sent alone.
-        wait(journal.put_of_batch(key("d"), COST, &json!("4")));
+        wait(journal.put_of_batch(key("d"), "batch 1", COST, &answer("four")));
         drop(journal);
-        let journal = Journal::open(&path).unwrap();
+        let journal = open(&path).unwrap();
         assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 });
-        let open = Spent { tokens: Tokens { input: 6, output: 2 + 9 }, usd: Usd::default() };
-        assert_eq!(journal.unanswered(None, 9), (open, 2));
+        let lost = Spent { tokens: Tokens { input: 6, output: 2 + 9 }, usd: Usd::default() };
+        assert_eq!(journal.unanswered(None, 9), (lost, 2));
     }
 
     #[test]
     fn journals_of_the_first_versions_are_read() {
         let (_directory, path) = with_two_replies();
-        let line = json!({"key": key("e").text(), "id": "d", "reply": "5"});
+        let line = json!({"key": key("e").text(), "id": "d", "reply": answer("five")});
         fs::write(&path, format!("{line}\n")).unwrap();
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("e")).unwrap(), Some(json!("5")));
+        let journal = open(&path).unwrap();
+        assert_eq!(body(&journal, "e"), Some(answer("five")));
         assert_eq!(journal.paid(None), Spent::default());
     }
 
@@ -269,8 +339,8 @@ mod tests {
         let (first, asked, reply) = (ends[2], ends[3], ends[4]);
         for length in first..=whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
-            let journal = Journal::open(&path).unwrap();
-            assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
+            let journal = open(&path).unwrap();
+            assert_eq!(body(&journal, "a"), Some(answer("one")));
             // A line that lacks its line feed only is a line like any other.
             assert_eq!(journal.has(key("b")), length >= reply - 1, "{length}");
             let open = u64::from(length >= asked - 1) - u64::from(length >= whole.len() - 1);
@@ -284,18 +354,83 @@ mod tests {
     #[test]
     fn batches_are_open_until_they_are_collected() {
         let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
-        put_batch(&journal, "file-1", &BatchState::Uploaded);
-        put_batch(&journal, "file-2", &BatchState::Uploaded);
+        let journal = open(&path).unwrap();
+        put_batch(&journal, "file-1", &BatchState::Uploaded(COST));
+        put_batch(&journal, "file-2", &BatchState::Uploaded(COST));
         put_batch(&journal, "file-1", &BatchState::Created("batch-1".into()));
         put_batch(&journal, "file-2", &BatchState::Collected);
-        let open = [("file-1".into(), BatchState::Created("batch-1".into()))];
-        assert_eq!(journal.open_batches(), open);
+        let under_way = [("file-1".into(), BatchState::Created("batch-1".into()))];
+        assert_eq!(journal.open_batches(), under_way);
         drop(journal);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [&whole[..], b"{\"batch\":\"file-3\",\"sta"].concat()).unwrap();
-        assert_eq!(Journal::open(&path).unwrap().open_batches(), open);
+        assert_eq!(open(&path).unwrap().open_batches(), under_way);
         assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_batch_that_is_lost_has_cost_what_it_could() {
+        let (_directory, path) = with_two_replies();
+        let journal = open(&path).unwrap();
+        put_batch(&journal, "file-1", &BatchState::Uploaded(COST));
+        put_batch(&journal, "file-1", &BatchState::Created("batch-1".into()));
+        drop(journal);
+        let journal = open(&path).unwrap();
+        assert_eq!((journal.most_of_batch("file-1"), journal.most_of_batch("file-2")), (COST, Cost::NOTHING));
+        put_batch(&journal, "file-1", &BatchState::Lost(COST));
+        drop(journal);
+        let journal = open(&path).unwrap();
+        assert_eq!(journal.open_batches(), []);
+        assert_eq!(journal.paid(None).tokens, Tokens { input: 9, output: 6 });
+    }
+
+    #[test]
+    fn a_useless_reply_is_asked_for_once_more() {
+        let (_directory, path) = with_two_replies();
+        let useless = [json!({"choices": []}), completion("I would rather not.")];
+        let found =
+            |journal: &Journal| journal.get(key("c")).unwrap().map(|kept| (kept.body, kept.tries, kept.is_settled));
+        let journal = open(&path).unwrap();
+        put(&journal, "c", &useless[0]);
+        assert_eq!(found(&journal), Some((useless[0].clone(), 1, true)), "not within the run");
+        drop(journal);
+        let journal = open(&path).unwrap();
+        assert_eq!(found(&journal), Some((useless[0].clone(), 1, false)));
+        assert_eq!((journal.has(key("c")), journal.tries(key("c")), journal.tries(key("a"))), (false, 1, 0));
+        put(&journal, "c", &useless[1]);
+        drop(journal);
+        let journal = open(&path).unwrap();
+        assert_eq!(found(&journal), Some((useless[1].clone(), 2, true)), "and not for ever");
+        assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 }, "all of it was paid");
+        // An answer is worth more than any number of other replies, whenever it comes.
+        put(&journal, "c", &answer("three"));
+        put(&journal, "c", &useless[0]);
+        assert_eq!(found(&journal), Some((answer("three"), 0, true)));
+    }
+
+    #[test]
+    fn an_error_that_may_pass_is_no_try() {
+        let (_directory, path) = with_two_replies();
+        let error = json!({"choices": [{"error": {"code": 502}}], "usage": {}});
+        for _ in 0..3 {
+            let journal = open(&path).unwrap();
+            assert_eq!((journal.has(key("c")), journal.tries(key("c")), body(&journal, "c")), (false, 0, None));
+            put(&journal, "c", &error);
+            let holds = |source: &str, reply: &Value| journal.holds(key("c"), source, reply).unwrap();
+            assert!(holds("d", &error) && !holds("d", &json!({})) && !holds("batch 2", &error));
+        }
+        assert_eq!(open(&path).unwrap().paid(None).tokens, Tokens { input: 15, output: 10 });
+    }
+
+    #[test]
+    fn a_journal_with_broken_characters_is_read() {
+        let (_directory, path) = with_two_replies();
+        let line = json!({"key": key("e").text(), "id": "d", "reply": answer("half HERE")}).to_string();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], line.replace("HERE", r"\ud83d").as_bytes(), b"\n"].concat()).unwrap();
+        let journal = open(&path).unwrap();
+        assert!(journal.has(key("e")) && journal.has(key("a")));
+        assert_eq!(body(&journal, "e"), Some(answer("half \u{fffd}")));
     }
 
     #[test]
@@ -304,18 +439,18 @@ mod tests {
         let path = directory.path().join("other");
         for text in ["{\"_id\": \"d\", \"text\": \"t\"}\n", "a line without an end", "{\"key\":\"x\"}\n", "\n"] {
             fs::write(&path, text).unwrap();
-            let error = Journal::open(&path).unwrap_err().to_string();
+            let error = open(&path).unwrap_err().to_string();
             assert!(error.contains("other:1: not a line of a journal"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
-        assert!(Journal::open(Path::new("/dev/null")).unwrap_err().to_string().contains("regular file"));
-        assert!(Journal::open(directory.path()).is_err());
+        assert!(open(Path::new("/dev/null")).unwrap_err().to_string().contains("regular file"));
+        assert!(open(directory.path()).is_err());
     }
 
     #[test]
     fn one_process_at_a_time() {
         let (_directory, path) = with_two_replies();
-        let _journal = Journal::open(&path).unwrap();
-        assert!(Journal::open(&path).unwrap_err().to_string().contains("in use"));
+        let _journal = open(&path).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("in use"));
     }
 }
