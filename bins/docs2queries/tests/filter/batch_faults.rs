@@ -107,13 +107,60 @@ fn a_batch_of_an_earlier_run_that_is_gone_is_sent_again_at_once() {
 #[test]
 fn an_address_that_is_wrong_gives_no_batch_up() {
     let (_directory, path) = scratch("journal");
-    let journal = "{\"batch\":\"file-x\",\"state\":\"created\",\"id\":\"batch-9\"}\n";
-    fs::write(&path, journal).unwrap();
-    for body in ["<html>404 page not found</html>", r#"{"detail": "Not Found"}"#, ""] {
+    for body in [
+        "<html>404 page not found</html>",
+        r#"{"detail": "Not Found"}"#,
+        "Cannot GET /v1/batches/batch-9",
+        r#"{"error": {"message": "Invalid URL (GET /v1/batches/batch-9)"}}"#,
+        "",
+    ] {
         let server = Server::start(move |_| Answer::Http(404, "", body.into()));
+        for journal in [
+            "{\"batch\":\"file-x\",\"state\":\"created\",\"id\":\"batch-9\"}\n",
+            "{\"batch\":\"file-x\",\"state\":\"uploaded\"}\n",
+        ] {
+            fs::write(&path, journal).unwrap();
+            let ran = round_trip(&server, &path, &[], 2);
+            assert!(ran.code == Some(2) && ran.stderr.contains("does the address end in /v1"), "{ran:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), journal);
+        }
+    }
+}
+
+#[test]
+fn a_batch_without_a_result_file_is_told() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().has_no_files = true;
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("batch batch-0 completed, without a result file"), "{ran:?}");
+    state.lock().unwrap().has_no_files = false;
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+}
+
+#[test]
+fn result_files_come_in_many_dresses() {
+    let dresses: [fn(&str, usize) -> Answer; 4] = [
+        |results, _| Answer::Http(200, "", format!("\u{feff}{}", results.replace('\n', "\r\n"))),
+        |results, _| Answer::Http(200, "", results.trim_end().to_owned()),
+        |results, _| Answer::Http(200, "", results.replace("\"status_code\":200", "\"status_code\":\"200\",\"p\":NaN")),
+        |results, _| {
+            let lines = results.lines().map(|line| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                line["response"]["body"] = line["response"]["body"].to_string().into();
+                format!("{line}\n\n")
+            });
+            Answer::Http(200, "", lines.collect())
+        },
+    ];
+    for dress in dresses {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().garble(dress);
         let ran = round_trip(&server, &path, &[], 2);
-        assert!(ran.code == Some(2) && ran.stderr.contains("does the address end in /v1 (--base-url)?"), "{ran:?}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), journal);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) loses_answer: bool,
     /// The server's word for a batch that is done.
     pub(crate) completed: Option<&'static str>,
+    /// Whether batches that are done have no files.
+    pub(crate) has_no_files: bool,
     /// What is no longer there: paths that begin so are answered with 404.
     pub(crate) gone: Vec<&'static str>,
     /// How a result file is garbled on its way, and how often it was fetched before that.
@@ -127,6 +129,10 @@ impl State {
         if fate == Fate::Fails {
             batch["errors"] =
                 json!({"data": [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]});
+            return batch;
+        }
+        if self.has_no_files {
+            (batch["output_file_id"], batch["error_file_id"]) = (Value::Null, "".into());
             return batch;
         }
         batch["output_file_id"] = format!("output-{n}").into();

@@ -108,7 +108,7 @@ impl Trip<'_> {
         }
         match found {
             Ok(batch) => Ok(Some(batch)),
-            Err(failure) if failure.is_gone && self.knows_batches(&failure).await? => {
+            Err(failure) if failure.is_gone && self.knows_batches(id, &failure).await? => {
                 let cost = self.lost(file).await?;
                 self.run.session.warn(format!("batch {id} is gone, {cost}: {}", failure.what()));
                 Ok(None)
@@ -119,8 +119,10 @@ impl Trip<'_> {
 
     /// Whether it is this batch that the server does not have, and not that the address is wrong: what is given up is
     /// paid for again.
-    async fn knows_batches(&self, failure: &Failure) -> anyhow::Result<bool> {
-        let is_named = failure.what().to_lowercase().contains("batch");
+    async fn knows_batches(&self, id: &str, failure: &Failure) -> anyhow::Result<bool> {
+        // A server that has no such path repeats it.
+        let words = failure.what().replace(id, "").replace("/batches", "").to_lowercase();
+        let is_named = words.contains("batch");
         Ok(is_named || self.tried(|| self.server.client.batches_after(None)).await?.is_ok())
     }
 
@@ -129,8 +131,11 @@ impl Trip<'_> {
         let most = self.journal.most_of_batch(file);
         self.journal.put_batch(file, &BatchState::Lost(most)).await?;
         self.server.budget.add(most.spent(&self.server.budget));
-        let tokens = most.input.saturating_add(most.output.unwrap_or_default());
-        Ok(format!("its requests are asked again, and it counts as {tokens} tokens"))
+        let cost = match (most.input, most.output) {
+            (0, _) | (_, None) => "what it has cost is not known".to_owned(),
+            (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
+        };
+        Ok(format!("its requests are asked again, and {cost}"))
     }
 
     /// Waits for batches, and takes what they bring as soon as they are over.

@@ -160,7 +160,8 @@ impl OpenAi {
             Ok(batches) => batches.list_byot().await,
             Err(error) => Err(error),
         };
-        self.value(listed)
+        // That there is no list says nothing of what would be on it.
+        self.value(listed).map_err(|failure| Failure { is_gone: false, ..failure })
     }
 
     /// How a batch is getting on.

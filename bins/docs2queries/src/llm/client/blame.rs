@@ -135,6 +135,12 @@ pub(super) fn is_moderation_code(code: &str) -> bool {
     MODERATION_CODES.contains(&code)
 }
 
+/// Whether the words are about a key that is wrong or missing.
+pub(super) fn is_about_key(words: &str) -> bool {
+    let words = words.to_lowercase();
+    ["api key", "api_key", "apikey"].iter().any(|key| words.contains(key))
+}
+
 /// Whether the account cannot pay.
 pub(super) fn is_out_of_credit(words: &str) -> bool {
     let words = words.to_lowercase();

@@ -18,6 +18,8 @@ const BROKEN_OFF: [&str; 5] = ["error", "network_error", "insufficient_system_re
 /// Fields of an error that has no field of that name, such as FastAPI's.
 const UNNAMED: [&str; 6] = ["detail", "message", "msg", "error_msg", "error_code", "errorCode"];
 
+const KEY_HINT: &str = "set OPENAI_API_KEY to a key of this server";
+
 impl Failure {
     /// An answer with an error status.
     pub(crate) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
@@ -26,7 +28,12 @@ impl Failure {
         if said.words.is_empty() {
             said.words = without_tags(&String::from_utf8_lossy(body));
         }
-        Self::of_said(status, retry_after(headers), &said)
+        // Gateways wrap another server's error in a status of their own.
+        let meant = match (status.as_u16(), said.number) {
+            (400 | 500 | 502, Some(number @ (401..=403 | 408 | 429 | 500..))) => number,
+            (status, _) => status,
+        };
+        Self::of_said((status, meant), retry_after(headers), &said)
     }
 
     /// The error of one request among many, with a status where one is given.
@@ -89,32 +96,35 @@ impl Failure {
         let status = said.status.and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or_else(|| match said.trouble(400) {
             Some(_) => StatusCode::BAD_REQUEST,
+            None if said.is_about_key() => StatusCode::UNAUTHORIZED,
             None => StatusCode::BAD_GATEWAY,
         });
-        Self::of_said(status, None, said)
+        Self::of_said((status, status.as_u16()), None, said)
     }
 
-    fn of_said(status: StatusCode, asked: Option<Duration>, said: &Said) -> Self {
+    /// The failure of a status, which the error may say to mean another one.
+    fn of_said((status, meant): (StatusCode, u16), asked: Option<Duration>, said: &Said) -> Self {
         let words = if said.words.is_empty() { String::new() } else { format!(": {}", shown(&said.words)) };
         let what = format!("the server answered {status}{words}");
-        if said.is_out_of_credit() || status == StatusCode::PAYMENT_REQUIRED {
+        if meant == 402 || said.is_out_of_credit() {
             let hint = Some("the account has no credit left: see the server's billing page");
             return Self::new(what, hint, Verdict::Run);
         }
-        if let Some(trouble) = said.trouble(status.as_u16()) {
+        if let Some(trouble) = said.trouble(meant) {
             return Self { trouble, ..Self::new(what, trouble.hint(), Verdict::Document) };
         }
-        let (verdict, hint) = match status.as_u16() {
+        let (verdict, hint) = match meant {
             408 | 409 | 425 | 429 | 500.. => (Verdict::Retry(asked), None),
             400 | 422 if words.contains("response_format") || words.contains("json_schema") => {
                 (Verdict::Run, Some("try --reply-format json or text"))
             }
-            401 => (Verdict::Run, Some("set OPENAI_API_KEY to a key of this server")),
+            401 => (Verdict::Run, Some(KEY_HINT)),
+            400 | 403 if said.is_about_key() => (Verdict::Run, Some(KEY_HINT)),
             404 => (Verdict::Run, Some("is the name right (--llm), and does the address end in /v1 (--base-url)?")),
             _ => (Verdict::Run, None),
         };
-        let is_refusal = matches!(verdict, Verdict::Retry(_)) && matches!(status.as_u16(), 429 | 503 | 529);
-        let is_gone = matches!(status.as_u16(), 404 | 410) || (status == 400 && says_gone(&words));
+        let is_refusal = matches!(verdict, Verdict::Retry(_)) && matches!(meant, 429 | 503 | 529);
+        let is_gone = matches!(meant, 404 | 410) || (meant == 400 && says_gone(&words));
         Self { is_refusal, is_gone, ..Self::new(what, hint, verdict) }
     }
 
@@ -165,6 +175,10 @@ mod tests {
         }
         assert_eq!(verdict(429, r#"{"error": {"code": "insufficient_quota"}}"#), Verdict::Run);
         assert_eq!(verdict(429, r#"{"error": {"type": "insufficient_quota", "code": null}}"#), Verdict::Run);
+        // A gateway's status, with the error of the server behind it.
+        assert_eq!(verdict(400, r#"{"error": {"code": "429", "message": "slow"}}"#), Verdict::Retry(None));
+        assert_eq!(verdict(500, r#"{"error": {"code": "401", "message": "bad key"}}"#), Verdict::Run);
+        assert_eq!(verdict(500, r#"{"error": {"code": 400, "message": "odd"}}"#), Verdict::Retry(None));
         assert_eq!(verdict(400, r#"{"error": {"message": "Your credit balance is too low"}}"#), Verdict::Run);
     }
 
@@ -218,6 +232,7 @@ mod tests {
             (json!({"error": {"code": 429, "message": "slow"}}), retry),
             (json!({"error": {"code": "401", "message": "bad key"}}), run),
             (json!({"error": "upstream"}), retry),
+            (json!({"error": "Incorrect API key provided"}), run),
             (json!({"choices": [], "error": {"code": 429}}), retry),
             (json!({"choices": null, "error": {"type": "rate_limit_exceeded"}}), retry),
             (json!({"choices": [], "error": {"code": "insufficient_quota"}}), run),

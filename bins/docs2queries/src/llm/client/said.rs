@@ -16,7 +16,8 @@ pub(super) struct Said {
     pub(super) words: String,
     /// Its codes and types, in small letters and digits alone: `ratelimitexceeded`.
     codes: Vec<String>,
-    /// The HTTP status that the codes stand for.
+    /// The HTTP status that a code is, and the one that any code or the words stand for.
+    pub(super) number: Option<u16>,
     pub(super) status: Option<u16>,
     /// Whether it says what moderation found in the request.
     is_flagged: bool,
@@ -98,15 +99,23 @@ impl Said {
             places.into_iter().chain(inner).flat_map(|place| CODES.iter().map(move |code| &place[code])).collect();
         let number = given.iter().find_map(|code| status_of_number(code));
         let codes: Vec<String> = given.into_iter().filter_map(plain).collect();
-        let status = number.or_else(|| codes.iter().find_map(|code| status_of_word(code)));
+        let status = number
+            .or_else(|| codes.iter().find_map(|code| status_of_word(code)))
+            .or_else(|| status_of_word(&plain(&words.as_str().into())?));
         let is_flagged = ["reasons", "flagged_input"].iter().any(|field| !error["metadata"][field].is_null());
         let upstream = upstream(&error["metadata"]["raw"]);
-        Self { words: [words, upstream.unwrap_or_default()].join(" ").trim().to_owned(), codes, status, is_flagged }
+        let words = [words, upstream.unwrap_or_default()].join(" ").trim().to_owned();
+        Self { words, codes, number, status, is_flagged }
     }
 
     /// Whether the account cannot pay.
     pub(super) fn is_out_of_credit(&self) -> bool {
         self.codes.iter().any(|code| OUT_OF_CREDIT.contains(&code.as_str())) || blame::is_out_of_credit(&self.words)
+    }
+
+    /// Whether it is about the key.
+    pub(super) fn is_about_key(&self) -> bool {
+        blame::is_about_key(&self.words)
     }
 
     /// What about the document made the server refuse it with this status; none where others would fare no better.
@@ -244,6 +253,8 @@ mod tests {
         let both = json!({"error": {"type": "invalid_request_error", "code": "429"}});
         assert_eq!(status(both), Some(429), "a number says more than a word");
         assert_eq!(status(json!({"error": "x", "status": 503})), Some(503));
+        assert_eq!(status(json!({"error": "Rate limit exceeded"})), Some(429), "the words may be a code's");
+        assert_eq!(status(json!({"error": "Rate limit of the moment exceeded"})), None);
     }
 
     #[test]

@@ -121,8 +121,8 @@ impl Journal {
         }
         let Some(latest) = latest else { return Ok(false) };
         let line = self.file.line(latest).with_context(|| self.path.display().to_string())?;
-        // A reply has a name of its own; errors look alike, and one may come twice.
-        Ok(line["reply"] == *reply && (reply["id"].is_string() || line["id"] == source))
+        // Not every reply has a name of its own: another source may have the same words, and a price of its own.
+        Ok(line["id"] == source && line["reply"] == *reply)
     }
 
     /// What all its replies have cost. What was paid without a known price counts at this one.
