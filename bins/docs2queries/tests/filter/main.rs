@@ -3,6 +3,7 @@
 mod batch;
 mod batch_server;
 mod divided;
+mod endless;
 mod extractive;
 mod filters;
 mod journal;
@@ -13,6 +14,10 @@ mod openai;
 mod pace;
 mod passages;
 mod prompt;
+mod proxy;
+mod secrets;
 mod server;
 mod support;
 mod terminal;
+mod waits;
+mod words;

@@ -3,7 +3,7 @@
 //! How far each file got stands in the journal before the next step is taken, so that a run that is killed anywhere
 //! goes on where it was, and no file becomes two batches.
 
-use std::io::{BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,8 +21,9 @@ use crate::llm::asker::Server;
 use crate::llm::budget::Spent;
 use crate::llm::client::{Batch, Failure};
 use crate::llm::journal::{BatchState, Journal};
+use crate::llm::note::Note;
 
-/// OpenAI's limit on requests, and a quarter of its limit on bytes: a file goes through memory on its way back.
+/// OpenAI's limit on requests, and a quarter of its limit on bytes, which other servers have too.
 const MOST_LINES: u64 = 50_000;
 const MOST_BYTES: u64 = 50 << 20;
 /// How soon a signal is noticed.
@@ -133,8 +134,10 @@ impl Trip<'_> {
                     continue;
                 }
                 for result in &batch.results {
-                    let bytes = self.asked(|| self.server.client.content(result)).await?;
-                    collected.take(&format!("batch {}", batch.id), &bytes[..]).await?;
+                    // Not every server says how many requests there were.
+                    let requests = if batch.total > 0 { batch.total } else { MOST_LINES };
+                    let results = self.asked(|| self.server.client.content(result, requests)).await?;
+                    collected.take(&format!("batch {}", batch.id), BufReader::new(results)).await?;
                 }
                 self.journal.put_batch(&file, &BatchState::Collected).await?;
                 match batch.status.as_str() {
@@ -182,7 +185,7 @@ impl Trip<'_> {
         self.check()?;
         let (_never, stop) = watch::channel(false);
         let session = self.run.session;
-        Ok(self.server.retry.run(stop, |note| session.info(format!("batch: {note}")), attempt).await?)
+        Ok(self.server.retry.run(stop, |note: Note| note.of("batch").tell(session), attempt).await?)
     }
 
     fn check(&self) -> anyhow::Result<()> {

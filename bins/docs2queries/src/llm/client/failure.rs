@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::Secrets;
 use crate::llm::pace::retry_after;
 use crate::llm::reply::shown;
 
@@ -104,11 +105,9 @@ impl Failure {
         Self::new("the run is ending", None, Verdict::Stopped)
     }
 
-    /// The failure with `secret` blotted out, which a server may have repeated.
-    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
-        if !secret.is_empty() {
-            self.what = self.what.replace(secret, "[key]");
-        }
+    /// The failure with secrets blotted out, which a server may have repeated.
+    pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
+        self.what = secrets.blotted(&self.what);
         self
     }
 }
@@ -188,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_repeated_key_is_blotted_out() {
-        let failure = Failure::new("wrong key sk-1234", None, Verdict::Run);
-        assert_eq!(failure.without_secret("sk-1234").to_string(), "wrong key [key]");
+        let failure = Failure::new("wrong key sk-12345", None, Verdict::Run);
+        assert_eq!(failure.without(&Secrets::new(["sk-12345"])).to_string(), "wrong key [key]");
     }
 }
