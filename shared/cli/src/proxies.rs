@@ -57,7 +57,7 @@ impl Proxies {
     ///
     /// # Errors
     /// A value that is none; the message names the variable and holds no password.
-    pub fn from_env() -> anyhow::Result<Self> {
+    pub fn of_environment() -> anyhow::Result<Self> {
         // In a CGI program, HTTP_PROXY is a header that the caller chose (https://httpoxy.org).
         if env::var_os("REQUEST_METHOD").is_some() {
             return Ok(Self::default());

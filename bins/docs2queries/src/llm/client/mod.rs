@@ -72,7 +72,7 @@ impl OpenAi {
             !key.is_empty() || !(address.host.is_openai() || address.host == Host::GitHub),
             "no key\nhint: set OPENAI_API_KEY, or name a server of your own with --base-url"
         );
-        let proxies = Proxies::from_env()?;
+        let proxies = Proxies::of_environment()?;
         let proxy = address.origin().and_then(|(scheme, host, port)| proxies.on_the_way(&scheme, &host, port));
         let http = http(&address, timeout, proxy.map(|proxy| proxy.url()))?;
         let known = [key.as_str()].into_iter().chain(address.secrets()).chain(proxy.and_then(|proxy| proxy.password()));
@@ -173,11 +173,12 @@ fn http(address: &Address, timeout: Duration, proxy: Option<&str>) -> anyhow::Re
         http = http
             .redirect(Policy::custom(|attempt| if is_at_home(&attempt) { attempt.follow() } else { attempt.stop() }));
     }
-    if let Some(proxy) = proxy {
-        http = http.proxy(Proxy::all(proxy).map_err(|error| anyhow!("the proxy: {}", root_cause(&error)))?);
-    } else if !address.is_encrypted() {
+    if !address.is_encrypted() && !proxy.is_some_and(|proxy| proxy.starts_with("https:")) {
         // Without TLS, a machine without certificates will do.
         http = http.tls_certs_only([]);
+    }
+    if let Some(proxy) = proxy {
+        http = http.proxy(Proxy::all(proxy).map_err(|error| anyhow!("the proxy: {}", root_cause(&error)))?);
     }
     http.build().map_err(|error| {
         let cause = root_cause(&error);
