@@ -3,11 +3,15 @@
 //! Every HTTP client reads these variables in its own way, and passes over what it does not understand: the program then
 //! goes another way than the user chose, without a word. Here they are read once, and what is no proxy is an error.
 
+mod exception;
+
 use std::env;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use anyhow::{anyhow, bail, ensure};
+
+use exception::Exception;
 
 /// Kinds of proxies. The name of a host is resolved here for `socks4` and `socks5`, and by the proxy for the others.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
@@ -25,18 +29,6 @@ pub struct Proxies {
 pub struct Proxy {
     url: String,
     password: Option<String>,
-}
-
-/// Something that is reached without a proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Exception {
-    Everything,
-    /// A host, or a domain with all that is below it; with a port, only there.
-    Domain(String, Option<u16>),
-    /// An address, or a network of addresses whose first bits are the same.
-    Network(IpAddr, u32, Option<u16>),
-    /// What begins like this.
-    Beginning(String),
 }
 
 impl Proxy {
@@ -159,68 +151,6 @@ fn split_port(place: &str) -> anyhow::Result<(&str, Option<u16>)> {
     let number =
         port.parse::<u16>().ok().filter(|number| *number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()));
     Ok((host, Some(number.ok_or_else(|| anyhow!("no number of a port after the host"))?)))
-}
-
-impl Exception {
-    fn read(entry: &str) -> anyhow::Result<Self> {
-        let text = entry.to_lowercase();
-        if text == "*" {
-            return Ok(Self::Everything);
-        }
-        if let Some((address, bits)) = text.split_once('/') {
-            let address: Option<IpAddr> = address.parse().ok();
-            let most = if address.is_some_and(|address| address.is_ipv6()) { 128 } else { 32 };
-            let bits = bits.parse::<u32>().ok().filter(|bits| *bits <= most);
-            let (Some(address), Some(bits)) = (address, bits) else { bail!("no host, domain or network") };
-            return Ok(Self::Network(address, bits, None));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Network(address, 128, None));
-        }
-        let (host, port) = split_port(&text)?;
-        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            return Ok(Self::Network(address, 128, port));
-        }
-        if let Some(beginning) = host.strip_suffix('*').filter(|_| port.is_none()) {
-            ensure!(is_domain(beginning), "no host, domain or network");
-            return Ok(Self::Beginning(beginning.to_owned()));
-        }
-        let domain = host.strip_prefix('*').unwrap_or(host).trim_matches('.');
-        ensure!(is_domain(domain), "no host, domain or network");
-        Ok(Self::Domain(domain.to_owned(), port))
-    }
-
-    fn covers(&self, host: &str, port: u16) -> bool {
-        let at = |only: &Option<u16>| only.is_none_or(|only| only == port);
-        match self {
-            Self::Everything => true,
-            Self::Domain(domain, only) => {
-                at(only)
-                    && host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-            Self::Network(network, bits, only) => {
-                at(only) && host.parse().is_ok_and(|address| is_in(address, *network, *bits))
-            }
-            Self::Beginning(beginning) => host.starts_with(beginning),
-        }
-    }
-}
-
-fn is_domain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-._".contains(c))
-}
-
-/// Whether the first bits of two addresses are the same.
-fn is_in(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            (address.to_bits() ^ network.to_bits()).leading_zeros() >= bits.min(32)
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            (address.to_bits() ^ network.to_bits()).leading_zeros() >= bits.min(128)
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]
