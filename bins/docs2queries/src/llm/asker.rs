@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use super::budget::{Budget, Reservation, Tokens, about_of_prompt, about_of_reply, most_of_prompt};
 use super::client::{Failure, OpenAi, Verdict};
 use super::journal::{Cost, Journal, Kept, Key};
+use super::note::{Note, Notes};
 use super::pace::{Pace, Permit};
 use super::reply::Reply;
 use super::retry::Retry;
@@ -27,7 +28,7 @@ pub(crate) struct Asker {
     /// Says true when nothing new shall be tried.
     pub(crate) stop: watch::Sender<bool>,
     /// What the user may want to hear meanwhile.
-    pub(crate) notes: mpsc::UnboundedSender<String>,
+    pub(crate) notes: Notes,
     /// Requests that are sent once more, because an earlier run's reply was of no use.
     pub(crate) asked_again: AtomicU64,
 }
@@ -79,10 +80,7 @@ impl Asker {
             return from_journal(kept, key);
         }
         let name = passage.name();
-        let note = |text| {
-            // Nobody listens any more when the run has failed.
-            let _ = self.notes.send(format!("document {name}: {text}"));
-        };
+        let note = |note: Note| self.notes.send(note.beside_a_pace().of(&format!("document {name}")));
         let estimate = Estimate::of(&request, self.prompt.queries(), server.longest_reply);
         let attempt = || self.attempt(server, (key, &name), &request, &estimate, &note);
         let answer = server.retry.run(self.stop.subscribe(), note, attempt).await;
@@ -109,7 +107,7 @@ impl Asker {
         (key, document): (Key, &str),
         request: &Value,
         estimate: &Estimate,
-        note: &impl Fn(String),
+        note: &impl Fn(Note),
     ) -> Result<Reply, Failure> {
         let (reservation, permit) = self.admitted(server, key, estimate).await?;
         match server.client.ask(request).await {
@@ -138,7 +136,9 @@ impl Asker {
                 if failure.is_refusal {
                     let asked = if let Verdict::Retry(asked) = failure.verdict { asked } else { None };
                     if let Some(allowed) = permit.was_refused(asked) {
-                        note(format!("the server has too much to do: {allowed} requests at once from now on"));
+                        note(Note::detail(format!(
+                            "the server has too much to do: {allowed} requests at once from now on"
+                        )));
                     }
                 }
                 Err(failure)

@@ -17,6 +17,7 @@ use tokio::time::interval;
 use super::asker::{Answer, Asker};
 use super::budget::Spent;
 use super::client::{Failure, Verdict};
+use super::note::Note;
 use super::progress::spending;
 use super::requests::say_again;
 use super::trouble::Troubles;
@@ -35,7 +36,7 @@ pub(crate) struct Flow<'a> {
     sink: Sink<'a>,
     asker: Arc<Asker>,
     filters: Filters,
-    notes: mpsc::UnboundedReceiver<String>,
+    notes: mpsc::UnboundedReceiver<Note>,
     /// Passages of the document that was read last.
     waiting: VecDeque<Passage>,
     passage_chars: usize,
@@ -68,7 +69,7 @@ impl<'a> Flow<'a> {
     /// A flow into `sink`; `total` is the number of documents, where it is known.
     pub(crate) fn new(
         (session, sink, total): (&'a Session, Sink<'a>, Option<u64>),
-        (asker, notes): (Asker, mpsc::UnboundedReceiver<String>),
+        (asker, notes): (Asker, mpsc::UnboundedReceiver<Note>),
         filters: Filters,
         passage_chars: usize,
         concurrency: usize,
@@ -156,7 +157,7 @@ impl<'a> Flow<'a> {
 
     fn say_notes(&mut self) {
         while let Ok(note) = self.notes.try_recv() {
-            self.session.info(note);
+            note.tell(self.session);
         }
     }
 

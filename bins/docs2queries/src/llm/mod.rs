@@ -7,6 +7,7 @@ mod client;
 mod flow;
 mod journal;
 mod json;
+mod note;
 mod pace;
 mod parse;
 mod plan;
@@ -28,9 +29,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use asker::{Asker, Server};
 use budget::{Budget, Caps, Price, Spent, Usd, longest_completion};
-use client::{Address, OpenAi};
+use client::{Address, Host, OpenAi};
 use flow::Flow;
 use journal::Journal;
+use note::{Note, Notes};
 use pace::{Limits, Pace};
 use retry::Retry;
 use under_way::UnderWay;
@@ -68,15 +70,18 @@ pub(crate) fn run(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if !cli.batch.ingest_batch.is_empty() {
         runtime.block_on(batch::ingest(&run))?;
-        return runtime.block_on(run.flow(None)?.run(run.documents()?));
+        return runtime.block_on(run.flow(None, Notes::new())?.run(run.documents()?));
     }
+    let (notes, said) = Notes::new();
     if cli.batch.batch {
-        let server = run.server()?;
+        run.has_batches()?;
+        let server = run.server(notes.clone())?;
         runtime.block_on(batch::round_trip(&run, &server))?;
-        return runtime.block_on(run.flow(None)?.run(run.documents()?));
+        return runtime.block_on(run.flow(None, (notes, said))?.run(run.documents()?));
     }
     run.no_open_batches()?;
-    runtime.block_on(run.flow(Some(run.server()?))?.run(run.documents()?))
+    let server = run.server(notes.clone())?;
+    runtime.block_on(run.flow(Some(server), (notes, said))?.run(run.documents()?))
 }
 
 /// What every way of running needs.
@@ -148,10 +153,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Nothing is uploaded to a server that is known to have no place for it.
+    fn has_batches(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.address.host != Host::GitHub,
+            "--batch: GitHub Models has no Batch API\nhint: without --batch, the requests are sent one by one"
+        );
+        Ok(())
+    }
+
     /// What is known of the price of tokens; half of it in batches.
     fn price(&self) -> anyhow::Result<Option<Price>> {
         let money = &self.cli.money;
-        let price = Price::find((money.price_in, money.price_out), &self.llm, self.address.is_openai())?;
+        let price = Price::find((money.price_in, money.price_out), &self.llm, self.address.host)?;
         let is_batch = self.cli.batch.batch || self.cli.batch.emit_batch || !self.cli.batch.ingest_batch.is_empty();
         // A price that the user gives is the price.
         Ok(if is_batch && money.price_in.is_none() { price.map(Price::of_batches) } else { price })
@@ -171,7 +185,7 @@ impl<'a> Run<'a> {
             self.llm
         );
         let longest = self.cli.llm.max_completion_tokens.map(u64::from);
-        let longest = longest.or_else(|| longest_completion(&self.llm, self.address.is_openai()));
+        let longest = longest.or_else(|| longest_completion(&self.llm, self.address.host));
         ensure!(
             (caps.usd.is_none() && caps.tokens.is_none()) || longest.is_some(),
             "with a cap, the longest reply of {} must be known\nhint: --max-completion-tokens",
@@ -193,15 +207,15 @@ impl<'a> Run<'a> {
     }
 
     fn wording(&self) -> Wording {
-        Wording::new(&self.llm, &self.address)
+        Wording::new(&self.llm, &self.address, self.cli.llm.token_limit_name)
     }
 
-    fn server(&self) -> anyhow::Result<Server> {
+    fn server(&self, notes: Notes) -> anyhow::Result<Server> {
         let limits =
             Limits { concurrency: self.cli.llm.concurrency as usize, rpm: self.cli.llm.rpm, tpm: self.cli.llm.tpm };
-        let pace = Arc::new(Pace::new(limits));
+        let pace = Arc::new(Pace::new(limits, notes.clone()));
         let timeout = Duration::from_secs(self.cli.llm.timeout_secs);
-        let client = OpenAi::new(self.address.clone(), self.wording(), timeout, Arc::clone(&pace))?;
+        let client = OpenAi::new(self.address.clone(), self.wording(), timeout, Arc::clone(&pace), notes)?;
         let (budget, longest_reply) = self.budget()?;
         let retry = Retry { most: self.cli.llm.max_retries };
         let prepared = Semaphore::new(limits.concurrency.div_ceil(PREPARED));
@@ -209,10 +223,13 @@ impl<'a> Run<'a> {
     }
 
     /// The way of the passages; without a server, from the journal alone.
-    fn flow(&self, server: Option<Server>) -> anyhow::Result<Flow<'a>> {
+    fn flow(
+        &self,
+        server: Option<Server>,
+        (notes, said): (Notes, mpsc::UnboundedReceiver<Note>),
+    ) -> anyhow::Result<Flow<'a>> {
         let total = self.census.map(|census| census.documents);
         let sink = Sink::new(self.cli, self.session, total)?;
-        let (notes, said) = mpsc::unbounded_channel();
         let asker = Asker {
             server,
             prompt: self.prompt()?,

@@ -57,15 +57,12 @@ impl Reply {
         let choice = &body["choices"][0];
         let message = &choice["message"];
         let text = |value: &Value| value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
-        let usage = &body["usage"];
+        let content = content(&message["content"]);
         Self {
-            content: content(&message["content"]),
+            usage: Tokens::of_usage(&body["usage"], !content.is_empty()),
+            content,
             refusal: text(&message["refusal"]),
             finish_reason: text(&choice["finish_reason"]),
-            usage: usage["prompt_tokens"]
-                .as_u64()
-                .zip(usage["completion_tokens"].as_u64())
-                .map(|(input, output)| Tokens { input, output }),
         }
     }
 

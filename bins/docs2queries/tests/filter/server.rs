@@ -53,6 +53,8 @@ pub(crate) enum Answer {
     Reset,
     /// Nothing ever comes.
     Hang,
+    /// A beginning, and then the same piece again and again, each after a pause, for as long as the client listens.
+    Endless(String, Vec<u8>, Duration),
 }
 
 /// A server on a port of its own, for as long as the test runs.
@@ -82,6 +84,10 @@ impl Server {
             }
         });
         Self { address, requests }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -158,6 +164,14 @@ fn send(mut stream: TcpStream, answer: Answer) {
         Answer::Hang => loop {
             thread::park();
         },
+        Answer::Endless(beginning, piece, pause) => {
+            let mut sent = stream.write_all(beginning.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(&piece);
+                thread::sleep(pause);
+            }
+            return;
+        }
     };
     // The client may be gone: that is what some tests are about.
     let _ = stream.write_all(&bytes);

@@ -11,8 +11,8 @@ use crate::llm::budget::{Spent, Tokens};
 use crate::llm::journal::Cost;
 use crate::llm::requests::say_again;
 
-/// OpenAI's limit on requests, and a quarter of its limit on bytes: a file goes through memory on its way back.
-const MOST_LINES: u64 = 50_000;
+/// OpenAI's limit on requests, and a quarter of its limit on bytes, which other servers have too.
+pub(super) const MOST_LINES: u64 = 50_000;
 const MOST_BYTES: u64 = 50 << 20;
 
 /// A file, and what it holds.

@@ -4,6 +4,8 @@
 //! goes on where it was, and no file becomes two batches.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,14 +15,17 @@ use embtune_cli::Progress;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::request_files::request_files;
+use super::request_files::{MOST_LINES, request_files};
 use super::results::Collected;
 use crate::llm::Run;
 use crate::llm::asker::Server;
 use crate::llm::client::{Batch, Failure, Status};
 use crate::llm::journal::{BatchState, Journal};
 use crate::llm::json;
+use crate::llm::note::Note;
 
+/// The longest last line that is looked at, as a power of two.
+const MOST_OF_TAIL: u32 = 26;
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -182,8 +187,10 @@ impl Trip<'_> {
         let mut is_lost = false;
         for (result, is_paid) in [(&batch.output_file, true), (&batch.error_file, false)] {
             let Some(result) = result else { continue };
-            match self.content(result).await? {
-                Ok(bytes) => _ = collected.take(&name, &bytes[..]).await?,
+            // Not every server says how many requests there were.
+            let requests = if batch.total > 0 { batch.total } else { MOST_LINES };
+            match self.content(result, requests).await? {
+                Ok(results) => _ = collected.take(&name, BufReader::new(results)).await?,
                 Err(failure) if failure.is_gone => {
                     is_lost |= is_paid;
                     warn(format!("has a result file that is gone, {result}: {}", failure.what()));
@@ -207,18 +214,24 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// A result file. One that ends in the middle of a line is fetched twice, because downloads break off.
-    async fn content(&self, file: &str) -> anyhow::Result<Result<Vec<u8>, Failure>> {
-        let fetch = || self.tried(|| self.server.client.content(file));
-        let first = fetch().await?;
-        match first {
-            Ok(bytes) if is_cut_off(&bytes) => {
-                self.run.session.info(format!("batch: {file} ends in the middle of a line, and is fetched again"));
-                let again = fetch().await?;
-                Ok(Ok(again.ok().filter(|again| again.len() > bytes.len()).unwrap_or(bytes)))
+    /// A file with the results of so many requests. One that ends in the middle of a line is fetched twice, because
+    /// downloads break off.
+    async fn content(&self, file: &str, requests: u64) -> anyhow::Result<Result<File, Failure>> {
+        let fetch = || self.tried(|| self.server.client.content(file, requests));
+        let mut results = match fetch().await? {
+            Ok(results) => results,
+            failure => return Ok(failure),
+        };
+        if is_cut_off(&mut results)? {
+            self.run.session.info(format!("batch: {file} ends in the middle of a line, and is fetched again"));
+            let length = results.metadata()?.len();
+            if let Ok(again) = fetch().await?
+                && again.metadata()?.len() > length
+            {
+                return Ok(Ok(again));
             }
-            other => Ok(other),
         }
+        Ok(Ok(results))
     }
 
     /// Waits a while, then asks how the batches are getting on; those that are gone are left out.
@@ -258,7 +271,7 @@ impl Trip<'_> {
         self.check()?;
         let (_never, stop) = watch::channel(false);
         let session = self.run.session;
-        Ok(self.server.retry.run(stop, |note| session.info(format!("batch: {note}")), attempt).await)
+        Ok(self.server.retry.run(stop, |note: Note| note.of("batch").tell(session), attempt).await)
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -270,8 +283,19 @@ impl Trip<'_> {
     }
 }
 
-/// Whether a file's last line has no end and is no JSON.
-fn is_cut_off(bytes: &[u8]) -> bool {
-    let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    !last.trim_ascii().is_empty() && json::read(last).is_none()
+/// Whether a file's last line has no end and is no JSON; the file is at its beginning then.
+fn is_cut_off(file: &mut File) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut last = Vec::new();
+    for tail in (16..=MOST_OF_TAIL).map(|power| 1_u64 << power) {
+        last.clear();
+        file.seek(SeekFrom::Start(length.saturating_sub(tail)))?;
+        file.read_to_end(&mut last)?;
+        if tail >= length || last.contains(&b'\n') {
+            break;
+        }
+    }
+    file.rewind()?;
+    let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(!last.trim_ascii().is_empty() && json::read(last).is_none())
 }

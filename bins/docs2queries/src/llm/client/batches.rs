@@ -1,5 +1,6 @@
 //! The part of the server that takes requests by the file.
 
+use std::fs::File;
 use std::path::Path;
 
 use async_openai::traits::RequestOptionsBuilder as _;
@@ -12,6 +13,10 @@ use crate::llm::reply::shown;
 
 /// Pages of a hundred batches each in which the one of a file is looked for.
 const PAGES: usize = 100;
+/// No result file is longer: so much for each of its requests, which is more than replies have on the average, and so
+/// much besides.
+const BYTES_OF_RESULT: u64 = 256 << 10;
+const BYTES_OF_FILE: u64 = 64 << 20;
 
 /// A batch as the server tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,9 +174,9 @@ impl OpenAi {
         Batch::read(&self.value(self.client.batches().retrieve_byot(id).await)?)
     }
 
-    /// The content of a file.
-    pub(crate) async fn content(&self, file: &str) -> Result<Vec<u8>, Failure> {
-        self.cleaned(self.client.files().content(file).await).map(Into::into)
+    /// The content of a file with the results of so many requests, on disk.
+    pub(crate) async fn content(&self, file: &str, requests: u64) -> Result<File, Failure> {
+        self.download(file, BYTES_OF_FILE + requests.saturating_mul(BYTES_OF_RESULT)).await
     }
 }
 

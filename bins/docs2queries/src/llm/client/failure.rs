@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Secrets;
 use crate::llm::budget::Tokens;
 use crate::llm::trouble::Trouble;
 
@@ -112,11 +113,9 @@ impl Failure {
         Self::new("the run is ending", None, Verdict::Stopped)
     }
 
-    /// The failure with `secret` blotted out, which a server may have repeated.
-    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
-        if !secret.is_empty() {
-            self.what = self.what.replace(secret, "[key]");
-        }
+    /// The failure with secrets blotted out, which a server may have repeated.
+    pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
+        self.what = secrets.blotted(&self.what);
         self
     }
 }
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_repeated_key_is_blotted_out() {
-        let failure = Failure::new("wrong key sk-1234", None, Verdict::Run);
-        assert_eq!(failure.without_secret("sk-1234").to_string(), "wrong key [key]");
+        let failure = Failure::new("wrong key sk-12345", None, Verdict::Run);
+        assert_eq!(failure.without(&Secrets::new(["sk-12345"])).to_string(), "wrong key [key]");
     }
 }

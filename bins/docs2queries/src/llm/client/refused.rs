@@ -49,11 +49,6 @@ impl Failure {
         if is_known { failure } else { Self { what: shown(&said.words), ..failure } }
     }
 
-    /// The body, unless it holds an error.
-    pub(super) fn or_reply(body: Value) -> Result<Value, Self> {
-        Self::in_reply(&body).map_or(Ok(body), Err)
-    }
-
     /// An answer that is something else than a chat completion.
     pub(super) fn no_completion(body: &str) -> Self {
         let hint = "does the address end in /v1 (--base-url)?";
