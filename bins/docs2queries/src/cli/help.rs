@@ -93,7 +93,8 @@ Errors of the server:
   record (--on-error), and so is an answer without end, which is cut off after 8 MiB. With skip, the
   others go on, and the end of the run says how many passages have no queries for which reason.
   Servers tell these errors in words; those of OpenAI, Azure, vLLM, SGLang, TGI, llama.cpp, Ollama,
-  LM Studio, Anthropic, Mistral, Gemini, OpenRouter, DashScope and others like them are known.
+  LM Studio, Anthropic, Mistral, Gemini, OpenRouter, DashScope and others like them are known. Any
+  other 400 or 422 is the document's when the server has taken a document before, and else the end.
 
   Where a server refuses max_tokens, max_completion_tokens, temperature or response_format, it is
   asked again in other words, at once: with the limit's other name, without the temperature, or

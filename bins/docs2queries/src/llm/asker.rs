@@ -1,7 +1,7 @@
 //! Asking about one passage: from the journal, or from the server within pace, budget and patience.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) pace: Arc<Pace>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) retry: Retry,
+    /// Whether it has ever taken a request.
+    pub(crate) has_replied: AtomicBool,
     /// The most tokens of a reply, where that is known.
     pub(crate) longest_reply: Option<u64>,
     /// Requests that may stand in the journal before it is their turn to be sent: while the disk is busy with some, the
@@ -112,6 +114,7 @@ impl Asker {
         let (reservation, permit) = self.admitted(server, key, estimate).await?;
         match server.client.ask(request).await {
             Ok(body) => {
+                server.has_replied.store(true, Ordering::Relaxed);
                 let reply = Reply::read(&body);
                 permit.went_well(reply.usage.map(Tokens::total));
                 let used = reply.tokens(estimate.most);
@@ -119,7 +122,9 @@ impl Asker {
                 self.keep(server, (key, document), used, &body).await?;
                 Ok(reply)
             }
-            Err(mut failure) => {
+            Err(failure) => {
+                let is_taken = server.has_replied.load(Ordering::Relaxed);
+                let mut failure = if is_taken { failure.beside_others() } else { failure };
                 if let Some(paid) = failure.paid.take() {
                     reservation.used(paid.tokens);
                     self.keep(server, (key, document), paid.tokens, &paid.body).await?;

@@ -20,7 +20,7 @@ mod under_way;
 mod wording;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -219,7 +219,8 @@ impl<'a> Run<'a> {
         let (budget, longest_reply) = self.budget()?;
         let retry = Retry { most: self.cli.llm.max_retries };
         let prepared = Semaphore::new(limits.concurrency.div_ceil(PREPARED));
-        Ok(Server { client, pace, budget, retry, longest_reply, prepared })
+        let has_replied = AtomicBool::new(false);
+        Ok(Server { client, pace, budget, retry, has_replied, longest_reply, prepared })
     }
 
     /// The way of the passages; without a server, from the journal alone.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Trouble {
     /// It is longer than the model's context.
     TooLong,
+    /// The server takes other documents, and says of this one what is not understood here.
+    Rejected,
     /// A server's moderation turned it away, or cut the reply off.
     Moderated,
     /// The model declined.
@@ -26,6 +28,7 @@ impl Trouble {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TooLong => "too long for the model",
+            Self::Rejected => "rejected by the server",
             Self::Moderated => "moderated",
             Self::Refused => "refused",
             Self::Empty => "empty reply",

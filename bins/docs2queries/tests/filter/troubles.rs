@@ -91,6 +91,22 @@ fn moderation_of_one_document_is_no_end() {
 }
 
 #[test]
+fn what_a_server_takes_of_others_is_no_end_either() {
+    let body = r#"{"error": {"message": "the request could not be processed", "code": 400}}"#;
+    let server = Server::start(move |request| match request.document() {
+        "text 2" => {
+            // After the others' replies.
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            Answer::Http(400, "", body.into())
+        }
+        _ => ok(request),
+    });
+    let ran = run(&mut client(&server, &["--on-error", "skip"]), corpus(3));
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
+    assert!(ran.stderr.contains("passages without queries: 1 rejected by the server\n"), "{ran:?}");
+}
+
+#[test]
 fn a_key_that_may_not_ends_the_run() {
     for (status, body) in [
         (403, r#"{"error": {"message": "You are not allowed to sample from this model"}}"#),

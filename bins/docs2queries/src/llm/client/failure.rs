@@ -21,6 +21,9 @@ pub(crate) struct Failure {
     pub(crate) trouble: Trouble,
     /// Whether the server has too much to do, so that others had better wait too.
     pub(crate) is_refusal: bool,
+    /// Whether the server takes no request of this form. Where it has taken others, which differ in their document
+    /// only, that is the document's trouble.
+    pub(crate) is_rejection: bool,
     /// Whether what was asked for is no longer at the server, if it ever was.
     pub(crate) is_gone: bool,
     /// Whether the server may have done the work, and may charge for it.
@@ -61,10 +64,20 @@ impl Failure {
             verdict,
             trouble: Trouble::Server,
             is_refusal: false,
+            is_rejection: false,
             is_gone: false,
             may_cost: false,
             paid: None,
         }
+    }
+
+    /// The same where the server has taken other requests.
+    #[must_use]
+    pub(crate) fn beside_others(self) -> Self {
+        if !self.is_rejection {
+            return self;
+        }
+        Self { verdict: Verdict::Document, trouble: Trouble::Rejected, ..self }
     }
 
     /// The failure of a request that the server may have worked on.

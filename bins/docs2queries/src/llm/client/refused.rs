@@ -49,8 +49,14 @@ impl Failure {
         if is_known { failure } else { Self { what: shown(&said.words), ..failure } }
     }
 
-    /// An answer that is something else than a chat completion.
+    /// An answer that is something else than a chat completion: of another program, or not the whole of one.
     pub(super) fn no_completion(body: &str) -> Self {
+        let is_cut_off = serde_json::from_str::<Value>(body).is_err_and(|error| error.is_eof());
+        if is_cut_off {
+            let shown = if body.trim().is_empty() { String::new() } else { format!(": {}", shown(body)) };
+            return Self::new(format!("the server's answer broke off{shown}"), None, Verdict::Retry(None))
+                .possibly_paid();
+        }
         let hint = "does the address end in /v1 (--base-url)?";
         let what = format!("the server's answer is no chat completion: {}", shown(body));
         Self::new(what, Some(hint), Verdict::Document).possibly_paid()
@@ -119,8 +125,9 @@ impl Failure {
             _ => (Verdict::Run, None),
         };
         let is_refusal = matches!(verdict, Verdict::Retry(_)) && matches!(meant, 429 | 503 | 529);
+        let is_rejection = verdict == Verdict::Run && matches!(meant, 400 | 422) && !said.is_about_key();
         let is_gone = matches!(meant, 404 | 410) || (meant == 400 && says_gone(&words));
-        Self { is_refusal, is_gone, ..Self::new(what, hint, verdict) }
+        Self { is_refusal, is_rejection, is_gone, ..Self::new(what, hint, verdict) }
     }
 
     /// The same with what the answer says that it took.
@@ -265,6 +272,32 @@ mod tests {
         let unknown = broken(&Value::Null);
         assert!(unknown.paid.is_none() && unknown.may_cost);
         assert!(!Failure::in_reply(&json!({"error": {"code": 429}})).unwrap().may_cost);
+    }
+
+    #[test]
+    fn what_is_taken_of_others_is_the_documents_trouble() {
+        let failure = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Failure::of_status(status, &HeaderMap::new(), body.as_bytes()).beside_others()
+        };
+        let odd = failure(400, r#"{"error": {"message": "cannot be processed"}}"#);
+        assert_eq!((odd.verdict, odd.trouble), (Verdict::Document, Trouble::Rejected));
+        assert_eq!(failure(400, r#"{"error": {"message": "prompt is too long"}}"#).trouble, Trouble::TooLong);
+        for (status, body) in [(401, ""), (403, ""), (404, ""), (400, "API key not valid"), (402, "")] {
+            assert_eq!(failure(status, body).verdict, Verdict::Run, "{status} {body}");
+        }
+        assert_eq!(failure(429, "").verdict, Verdict::Retry(None));
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_told_from_another() {
+        let verdict = |body: &str| Failure::no_completion(body).verdict;
+        for cut in ["", " \n", "{\"choices\": [{\"mess", "[", "{\"a\": \"\\u00"] {
+            assert_eq!(verdict(cut), Verdict::Retry(None), "{cut}");
+        }
+        for other in ["<html>Welcome</html>", "{}", "OK", "{\"a\": 1} x"] {
+            assert_eq!(verdict(other), Verdict::Document, "{other}");
+        }
     }
 
     #[test]
