@@ -299,5 +299,5 @@ fn the_way_to_the_hub_is_the_users() {
         let message = fetched(variables).with_code(2).stderr();
         assert!(message.contains(expected) && !message.contains("hunter22"), "{variables}: {message}");
     }
-    fetched("ALL_PROXY=socks5h://127.0.0.1:1 NO_PROXY=127.0.0.0/8").with_code(0);
+    fetched("ALL_PROXY=socks5h://127.0.0.1:1 NO_PROXY=127.0.0.0/8").with_code(0).stdout();
 }

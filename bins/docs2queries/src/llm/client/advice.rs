@@ -27,7 +27,9 @@ pub(super) fn heeded(mut failure: Failure, headers: &HeaderMap, body: &str) -> F
             let wait = duration(asked.as_secs_f64());
             let end = SystemTime::now().checked_add(asked).map(httpdate::fmt_http_date).unwrap_or_default();
             let hint = "that is too long to wait for: with --journal, the same command goes on from here then";
-            Failure::new(format!("{failure} (it asks for a pause of {wait}, until {end})"), Some(hint), Verdict::Run)
+            let what = format!("{failure} (it asks for a pause of {wait}, until {end})");
+            let Failure { may_cost, paid, .. } = failure;
+            Failure { may_cost, paid, ..Failure::new(what, Some(hint), Verdict::Run) }
         }
     }
 }
