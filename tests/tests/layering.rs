@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 4] = [
 ];
 
 /// Heavy dependencies, and the one folder whose manifest names each.
-const HOMES: [(&str, &str); 13] = [
+const HOMES: [(&str, &str); 14] = [
     ("tch", "shared/torch"),
     ("torch-sys", "shared/torch"),
     ("ort", "shared/ort-engine"),
@@ -26,6 +26,7 @@ const HOMES: [(&str, &str); 13] = [
     ("safetensors", "shared/tensors"),
     ("rawzip", "shared/tensors"),
     ("hf-hub", "shared/model"),
+    ("ureq", "shared/model"),
     ("indicatif", "shared/cli"),
     ("nix", "shared/cli"),
     ("async-openai", "bins/docs2queries"),

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use embtune_cli::Proxies;
 use hf_hub::Cache;
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::api::sync::ApiBuilder;
 use serde_json::Value;
 
 use crate::directory::WEIGHTS;
+use crate::download::Remote;
 use crate::encoder::Refusal;
 use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json, transformer};
 
@@ -47,7 +49,8 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     if !is_name {
         return Err(fail("no such model directory, and not a Hugging Face name (owner/model)".into()));
     }
-    let cached = Cache::from_env().model(model.to_owned()).get(CONFIG);
+    let cache = Cache::from_env().model(model.to_owned());
+    let cached = cache.get(CONFIG);
     let cached = cached.as_deref().and_then(Path::parent);
     let lacking = cached.map(what_lacks);
     match (cached, lacking.flatten()) {
@@ -62,18 +65,18 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
         _ => {}
     }
     let api = ApiBuilder::from_env().with_progress(false).build().map_err(|error| fail(error.to_string()))?;
-    let repository = api.model(model.to_owned());
-    let info = repository.info().map_err(|error| {
+    let proxies = Proxies::of_environment().map_err(|error| fail(error.to_string()))?;
+    let remote = Remote { repository: api.model(model.to_owned()), cache, proxies };
+    let files = remote.files().map_err(|error| {
         fail(format!("no such directory, and the Hugging Face hub did not answer: {error}\nhint: name a model directory, or check the network"))
     })?;
-    let files: Vec<String> = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-    fetch(&repository, &files, &fail)
+    fetch(&remote, &files, &fail)
 }
 
 /// Fetches what a model is made of, and says where it then is.
-fn fetch(repository: &ApiRepo, files: &[String], fail: &impl Fn(String) -> ModelError) -> Result<PathBuf, ModelError> {
+fn fetch(remote: &Remote, files: &[String], fail: &impl Fn(String) -> ModelError) -> Result<PathBuf, ModelError> {
     let there = |file: &&str| files.iter().any(|there| there == file);
-    let get = |file: &str| repository.get(file).map_err(|error| fail(format!("{file}: {error}")));
+    let get = |file: &str| remote.fetch(file).map_err(|error| fail(format!("{file}: {error}")));
     if let Some(missing) = [CONFIG, TOKENIZER].iter().find(|file| !there(file)) {
         return Err(fail(format!("the repository has no {missing}")));
     }

@@ -12,6 +12,7 @@
 mod dense;
 mod dense_weights;
 mod directory;
+mod download;
 mod encoder;
 mod error;
 mod external_data;

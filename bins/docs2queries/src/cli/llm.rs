@@ -15,7 +15,7 @@ pub(crate) struct LlmArgs {
     /// Address of the server, to the part before /chat/completions
     ///
     /// Without it, OpenAI's own: `https://api.openai.com/v1`. Azure's may end in `?api-version=VERSION`, and gets the key
-    /// in the header api-key.
+    /// in the header api-key (a token of Entra ID as all others get theirs).
     #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
@@ -46,9 +46,13 @@ pub(crate) struct LlmArgs {
 
     /// Most tokens of a reply, reasoning included; without it, the server's own
     ///
-    /// OpenAI's models and Azure get it as max_completion_tokens, all others as max_tokens, which all of them know.
+    /// See --token-limit-name for how the server is told.
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_completion_tokens: Option<u32>,
+
+    /// What the server calls the limit of a reply's tokens
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = TokenLimitName::Auto)]
+    pub(crate) token_limit_name: TokenLimitName,
 
     /// How the form of the reply is asked for; it is read leniently whatever comes
     #[arg(long, value_name = "FORM", value_enum, default_value_t = ReplyFormat::Schema)]
@@ -72,6 +76,20 @@ pub(crate) enum ReplyFormat {
     Json,
     /// In the prompt only
     Text,
+}
+
+/// What the limit of a reply's tokens is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenLimitName {
+    /// max_completion_tokens for OpenAI, its models and Azure, max_tokens for all others; the other name where the
+    /// server refuses the one
+    Auto,
+    /// As OpenAI called it once, and most servers do
+    #[value(name = "max_tokens")]
+    MaxTokens,
+    /// As OpenAI calls it now
+    #[value(name = "max_completion_tokens")]
+    MaxCompletionTokens,
 }
 
 /// Flags about requests by the file.

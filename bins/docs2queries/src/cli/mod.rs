@@ -12,7 +12,7 @@ use embtune_cli::{Common, RecordArgs};
 
 use crate::filters::Reasons;
 
-pub(crate) use llm::{BatchArgs, LlmArgs, ReplyFormat};
+pub(crate) use llm::{BatchArgs, LlmArgs, ReplyFormat, TokenLimitName};
 pub(crate) use money::MoneyArgs;
 pub(crate) use prompt::PromptArgs;
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use embtune_cli::{Outcome, Session};
@@ -16,7 +17,10 @@ use tokio::time::interval;
 use super::asker::{Answer, Asker};
 use super::budget::Spent;
 use super::client::{Failure, Verdict};
+use super::note::Note;
 use super::progress::spending;
+use super::requests::say_again;
+use super::trouble::Troubles;
 use crate::documents::{Ahead, Passage, Source, passages};
 use crate::filters::Filters;
 use crate::output::{Query, Sink};
@@ -32,7 +36,7 @@ pub(crate) struct Flow<'a> {
     sink: Sink<'a>,
     asker: Arc<Asker>,
     filters: Filters,
-    notes: mpsc::UnboundedReceiver<String>,
+    notes: mpsc::UnboundedReceiver<Note>,
     /// Passages of the document that was read last.
     waiting: VecDeque<Passage>,
     passage_chars: usize,
@@ -54,14 +58,18 @@ struct Counts {
     known: u64,
     without_usage: u64,
     from_journal: u64,
+    /// Replies with U+FFFD, most likely in place of what the server did not send whole.
+    mended: u64,
     not_asked: u64,
+    /// Passages without queries.
+    troubles: Troubles,
 }
 
 impl<'a> Flow<'a> {
     /// A flow into `sink`; `total` is the number of documents, where it is known.
     pub(crate) fn new(
         (session, sink, total): (&'a Session, Sink<'a>, Option<u64>),
-        (asker, notes): (Asker, mpsc::UnboundedReceiver<String>),
+        (asker, notes): (Asker, mpsc::UnboundedReceiver<Note>),
         filters: Filters,
         passage_chars: usize,
         concurrency: usize,
@@ -149,7 +157,7 @@ impl<'a> Flow<'a> {
 
     fn say_notes(&mut self) {
         while let Ok(note) = self.notes.try_recv() {
-            self.session.info(note);
+            note.tell(self.session);
         }
     }
 
@@ -165,12 +173,16 @@ impl<'a> Flow<'a> {
     fn write(&mut self, passage: &Passage, answer: Result<Answer, Failure>) -> anyhow::Result<()> {
         match answer {
             Ok(Answer::NotAsked) => self.counts.not_asked += 1,
-            Ok(Answer::Reply { reply, from_journal }) => {
+            Ok(Answer::Reply { reply, from_journal, given_up }) => {
                 self.counts.from_journal += u64::from(from_journal);
                 self.is_asked |= !from_journal;
                 self.counts.without_usage += u64::from(!from_journal && reply.usage.is_none());
+                self.counts.mended += u64::from(reply.is_mended());
                 match reply.queries(self.asker.prompt.queries()) {
-                    Err(what) => self.sink.bad(passage.document.error(&what))?,
+                    Err(useless) => {
+                        self.counts.troubles.add(useless.trouble);
+                        self.sink.bad(passage.document.error(&useless.with(&given_up)))?;
+                    }
                     Ok(queries) => {
                         self.is_answered = true;
                         self.pairs(passage, queries)?;
@@ -181,7 +193,10 @@ impl<'a> Flow<'a> {
                 // The reason is a signal, or comes with the request that found it; what others have brought is written.
                 Verdict::Stopped => {}
                 Verdict::Run | Verdict::Cap => return Err(failure.into()),
-                _ => self.sink.bad(passage.document.error(&failure.to_string()))?,
+                _ => {
+                    self.counts.troubles.add(failure.trouble);
+                    self.sink.bad(passage.document.error(&failure.to_string()))?;
+                }
             },
         }
         if passage.is_last {
@@ -233,6 +248,13 @@ impl<'a> Flow<'a> {
         let outcome = self.sink.finish(&said)?;
         if !dropped.is_empty() {
             self.session.notice(format!("queries dropped: {}", dropped.join(", ")));
+        }
+        if let Some(troubles) = self.counts.troubles.said() {
+            self.session.notice(format!("passages without queries: {troubles}"));
+        }
+        say_again(self.asker.asked_again.load(Ordering::Relaxed), self.session);
+        if self.counts.mended > 0 {
+            self.session.warn(format!("replies with broken characters, read as U+FFFD: {}", self.counts.mended));
         }
         if self.counts.not_asked == 0 {
             return Ok(outcome);

@@ -6,6 +6,8 @@ mod budget;
 mod client;
 mod flow;
 mod journal;
+mod json;
+mod note;
 mod pace;
 mod parse;
 mod plan;
@@ -13,10 +15,12 @@ mod progress;
 mod reply;
 mod requests;
 mod retry;
+mod trouble;
 mod under_way;
 mod wording;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -25,9 +29,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use asker::{Asker, Server};
 use budget::{Budget, Caps, Price, Spent, Usd, longest_completion};
-use client::{Address, OpenAi};
+use client::{Address, Host, OpenAi};
 use flow::Flow;
 use journal::Journal;
+use note::{Note, Notes};
 use pace::{Limits, Pace};
 use retry::Retry;
 use under_way::UnderWay;
@@ -65,15 +70,18 @@ pub(crate) fn run(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     if !cli.batch.ingest_batch.is_empty() {
         runtime.block_on(batch::ingest(&run))?;
-        return runtime.block_on(run.flow(None)?.run(run.documents()?));
+        return runtime.block_on(run.flow(None, Notes::new())?.run(run.documents()?));
     }
+    let (notes, said) = Notes::new();
     if cli.batch.batch {
-        let server = run.server()?;
+        run.has_batches()?;
+        let server = run.server(notes.clone())?;
         runtime.block_on(batch::round_trip(&run, &server))?;
-        return runtime.block_on(run.flow(None)?.run(run.documents()?));
+        return runtime.block_on(run.flow(None, (notes, said))?.run(run.documents()?));
     }
     run.no_open_batches()?;
-    runtime.block_on(run.flow(Some(run.server()?))?.run(run.documents()?))
+    let server = run.server(notes.clone())?;
+    runtime.block_on(run.flow(Some(server), (notes, said))?.run(run.documents()?))
 }
 
 /// What every way of running needs.
@@ -94,12 +102,8 @@ impl<'a> Run<'a> {
         let llm =
             cli.llm.llm.clone().context("no language model named\nhint: --llm NAME, or --generator extractive")?;
         let address = Address::read(cli.llm.base_url.as_deref().unwrap_or_default())?;
-        let journal = match &cli.llm.journal {
-            Some(path) => Some(Arc::new(Journal::open(path)?)),
-            None if cli.batch.ingest_batch.is_empty() => None,
-            None => Some(Arc::new(Journal::temporary()?)),
-        };
-        ensure!(!cli.batch.batch || journal.is_some(), "--batch needs --journal: it outlives the wait for the server");
+        let is_remembered = !cli.batch.batch || cli.llm.journal.is_some();
+        ensure!(is_remembered, "--batch needs --journal: it outlives the wait for the server");
         // What is read twice: to choose the number of queries, and to say what is to come.
         let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();
         let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || by_file;
@@ -112,9 +116,15 @@ impl<'a> Run<'a> {
         if cli.queries_per_document.is_none() {
             session.info(format!("{queries} queries a passage (-n)"));
         }
+        let queries = queries as usize;
+        let journal = match &cli.llm.journal {
+            Some(path) => Some(Arc::new(Journal::open(path, queries)?)),
+            None if cli.batch.ingest_batch.is_empty() => None,
+            None => Some(Arc::new(Journal::temporary(queries)?)),
+        };
         let prompt_parameters = Parameters {
             llm: llm.clone(),
-            queries: queries as usize,
+            queries,
             temperature: cli.llm.temperature,
             max_completion_tokens: cli.llm.max_completion_tokens,
             reply_format: cli.llm.reply_format,
@@ -138,7 +148,16 @@ impl<'a> Run<'a> {
         let open = self.journal.as_ref().map_or(0, |journal| journal.open_batches().len());
         ensure!(
             open == 0,
-            "batches under way, whose requests would be paid for twice: {open}\nhint: --batch collects them"
+            "batches under way, whose requests would be paid for twice: {open}\nhint: --batch collects them; to give one up, delete its lines from the journal"
+        );
+        Ok(())
+    }
+
+    /// Nothing is uploaded to a server that is known to have no place for it.
+    fn has_batches(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.address.host != Host::GitHub,
+            "--batch: GitHub Models has no Batch API\nhint: without --batch, the requests are sent one by one"
         );
         Ok(())
     }
@@ -146,7 +165,7 @@ impl<'a> Run<'a> {
     /// What is known of the price of tokens; half of it in batches.
     fn price(&self) -> anyhow::Result<Option<Price>> {
         let money = &self.cli.money;
-        let price = Price::find((money.price_in, money.price_out), &self.llm, self.address.is_openai())?;
+        let price = Price::find((money.price_in, money.price_out), &self.llm, self.address.host)?;
         let is_batch = self.cli.batch.batch || self.cli.batch.emit_batch || !self.cli.batch.ingest_batch.is_empty();
         // A price that the user gives is the price.
         Ok(if is_batch && money.price_in.is_none() { price.map(Price::of_batches) } else { price })
@@ -166,7 +185,7 @@ impl<'a> Run<'a> {
             self.llm
         );
         let longest = self.cli.llm.max_completion_tokens.map(u64::from);
-        let longest = longest.or_else(|| longest_completion(&self.llm, self.address.is_openai()));
+        let longest = longest.or_else(|| longest_completion(&self.llm, self.address.host));
         ensure!(
             (caps.usd.is_none() && caps.tokens.is_none()) || longest.is_some(),
             "with a cap, the longest reply of {} must be known\nhint: --max-completion-tokens",
@@ -188,26 +207,30 @@ impl<'a> Run<'a> {
     }
 
     fn wording(&self) -> Wording {
-        Wording::new(&self.llm, &self.address)
+        Wording::new(&self.llm, &self.address, self.cli.llm.token_limit_name)
     }
 
-    fn server(&self) -> anyhow::Result<Server> {
+    fn server(&self, notes: Notes) -> anyhow::Result<Server> {
         let limits =
             Limits { concurrency: self.cli.llm.concurrency as usize, rpm: self.cli.llm.rpm, tpm: self.cli.llm.tpm };
-        let pace = Arc::new(Pace::new(limits));
+        let pace = Arc::new(Pace::new(limits, notes.clone()));
         let timeout = Duration::from_secs(self.cli.llm.timeout_secs);
-        let client = OpenAi::new(self.address.clone(), self.wording(), timeout, Arc::clone(&pace))?;
+        let client = OpenAi::new(self.address.clone(), self.wording(), timeout, Arc::clone(&pace), notes)?;
         let (budget, longest_reply) = self.budget()?;
         let retry = Retry { most: self.cli.llm.max_retries };
         let prepared = Semaphore::new(limits.concurrency.div_ceil(PREPARED));
-        Ok(Server { client, pace, budget, retry, longest_reply, prepared })
+        let has_replied = AtomicBool::new(false);
+        Ok(Server { client, pace, budget, retry, has_replied, longest_reply, prepared })
     }
 
     /// The way of the passages; without a server, from the journal alone.
-    fn flow(&self, server: Option<Server>) -> anyhow::Result<Flow<'a>> {
+    fn flow(
+        &self,
+        server: Option<Server>,
+        (notes, said): (Notes, mpsc::UnboundedReceiver<Note>),
+    ) -> anyhow::Result<Flow<'a>> {
         let total = self.census.map(|census| census.documents);
         let sink = Sink::new(self.cli, self.session, total)?;
-        let (notes, said) = mpsc::unbounded_channel();
         let asker = Asker {
             server,
             prompt: self.prompt()?,
@@ -215,6 +238,7 @@ impl<'a> Run<'a> {
             under_way: UnderWay::default(),
             stop: watch::Sender::new(false),
             notes,
+            asked_again: AtomicU64::new(0),
         };
         let filters = Filters::new(self.cli.drop.clone(), self.cli.prompt.language);
         let concurrency = self.cli.llm.concurrency as usize;

@@ -26,7 +26,8 @@ pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
     line("passages", found.census.passages.to_string())?;
     line("queries", format!("{} a passage", run.prompt_parameters.queries))?;
     line("in the journal", found.in_journal.to_string())?;
-    line("requests", requests.to_string())?;
+    let again = if found.again > 0 { format!(", {} of them again", found.again) } else { String::new() };
+    line("requests", format!("{requests}{again}"))?;
     line("tokens in", format!("about {}, at most {}", about.input, most.input))?;
     let is_bounded = longest_reply.is_some();
     let bound =

@@ -3,10 +3,44 @@
 use serde_json::Value;
 
 use super::budget::Tokens;
+use super::client::{Failure, Verdict};
 use super::parse;
+use super::trouble::Trouble;
 
 /// Characters of a server's or model's own words that a message shows.
 pub(crate) const SHOWN_CHARS: usize = 200;
+
+/// Finish reasons of replies that moderation cut off or kept back: OpenAI's and Azure's, Zhipu's, Google's, Anthropic's,
+/// Bedrock's. What there is of such a reply is no answer.
+const MODERATED: [&str; 9] = [
+    "content_filter",
+    "sensitive",
+    "safety",
+    "recitation",
+    "prohibited_content",
+    "blocklist",
+    "spii",
+    "refusal",
+    "guardrail_intervened",
+];
+
+/// What an answer under a status of success is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// There is a query in it.
+    Answer,
+    /// There is none, for a reason that lies in the document or the model: to ask again helps once, if at all.
+    Nothing,
+    /// It tells of an error that may pass.
+    Error,
+}
+
+/// Why a reply is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Useless {
+    pub(crate) trouble: Trouble,
+    what: String,
+}
 
 /// What a chat completion says. A field that is missing or has another type is absent, never an error: it is paid for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,15 +57,12 @@ impl Reply {
         let choice = &body["choices"][0];
         let message = &choice["message"];
         let text = |value: &Value| value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
-        let usage = &body["usage"];
+        let content = content(&message["content"]);
         Self {
-            content: content(&message["content"]),
+            usage: Tokens::of_usage(&body["usage"], !content.is_empty()),
+            content,
             refusal: text(&message["refusal"]),
             finish_reason: text(&choice["finish_reason"]),
-            usage: usage["prompt_tokens"]
-                .as_u64()
-                .zip(usage["completion_tokens"].as_u64())
-                .map(|(input, output)| Tokens { input, output }),
         }
     }
 
@@ -46,21 +77,59 @@ impl Reply {
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn queries(&self, most: usize) -> Result<Vec<String>, String> {
+    pub(crate) fn queries(&self, most: usize) -> Result<Vec<String>, Useless> {
+        let useless = |trouble, what| Err(Useless { trouble, what });
+        let reason = self.finish_reason.as_deref().unwrap_or("unknown");
+        let said = shown(self.refusal.as_deref().unwrap_or(&self.content));
+        if MODERATED.contains(&reason.to_lowercase().as_str()) {
+            let said = if said.is_empty() { said } else { format!(": {said}") };
+            return useless(
+                Trouble::Moderated,
+                format!("moderation stopped the reply (finish reason: {reason}){said}"),
+            );
+        }
         let mut queries = parse::queries(&self.content);
         queries.truncate(most);
         if !queries.is_empty() {
             return Ok(queries);
         }
-        if let Some(refusal) = &self.refusal {
-            return Err(format!("the model refused: {}", shown(refusal)));
+        if self.refusal.is_some() {
+            return useless(Trouble::Refused, format!("the model refused: {said}"));
         }
-        let reason = self.finish_reason.as_deref().unwrap_or("unknown");
-        let hint = if reason == "length" { "\nhint: raise --max-completion-tokens" } else { "" };
-        if self.content.trim().is_empty() {
-            return Err(format!("the model's answer is empty (finish reason: {reason}){hint}"));
+        let is_empty = self.content.trim().is_empty();
+        let what = if is_empty { "the model's answer is empty" } else { "no query in the model's answer" };
+        let said = if is_empty { said } else { format!(": {said}") };
+        let trouble = match reason {
+            "length" | "max_tokens" => Trouble::CutOff,
+            _ if is_empty => Trouble::Empty,
+            _ => Trouble::NoQuery,
+        };
+        useless(trouble, format!("{what} (finish reason: {reason}){said}"))
+    }
+
+    /// Whether its text holds characters in place of those that the server did not send whole.
+    pub(crate) fn is_mended(&self) -> bool {
+        self.content.contains(char::REPLACEMENT_CHARACTER)
+    }
+}
+
+impl Worth {
+    /// Of a whole answer to a request for so many queries.
+    pub(crate) fn of(body: &Value, queries: usize) -> Self {
+        match Failure::in_reply(body) {
+            Some(failure) if failure.verdict == Verdict::Document => Self::Nothing,
+            Some(_) => Self::Error,
+            None if Reply::read(body).queries(queries).is_ok() => Self::Answer,
+            None => Self::Nothing,
         }
-        Err(format!("no query in the model's answer (finish reason: {reason}): {}{hint}", shown(&self.content)))
+    }
+}
+
+impl Useless {
+    /// The message, with more words before its hint.
+    pub(crate) fn with(&self, more: &str) -> String {
+        let hint = self.trouble.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        format!("{}{more}{hint}", self.what)
     }
 }
 
@@ -119,16 +188,41 @@ mod tests {
 
     #[test]
     fn why_there_is_no_query() {
-        let error = |body: Value| Reply::read(&body).queries(5).unwrap_err();
+        let useless = |body: Value| {
+            assert_eq!(
+                Worth::of(&body, 5),
+                if body["choices"].is_array() { Worth::Nothing } else { Worth::of(&body, 5) }
+            );
+            let useless = Reply::read(&body).queries(5).unwrap_err();
+            (useless.trouble, useless.with(""))
+        };
         let of = |message: Value, reason: &str| json!({"choices": [{"message": message, "finish_reason": reason}]});
-        assert_eq!(error(of(json!({"refusal": "I can't."}), "stop")), "the model refused: I can't.");
-        assert_eq!(
-            error(of(json!({"content": "<think>hm"}), "length")),
-            "no query in the model's answer (finish reason: length): <think>hm\nhint: raise --max-completion-tokens"
-        );
-        assert_eq!(error(of(json!({"content": null}), "")), "the model's answer is empty (finish reason: unknown)");
+        let expect = |body: Value, trouble: Trouble, what: &str| assert_eq!(useless(body), (trouble, what.to_owned()));
+        expect(of(json!({"refusal": "I can't."}), "stop"), Trouble::Refused, "the model refused: I can't.");
+        let cut =
+            "no query in the model's answer (finish reason: length): <think>hm\nhint: raise --max-completion-tokens";
+        expect(of(json!({"content": "<think>hm"}), "length"), Trouble::CutOff, cut);
+        let empty = "the model's answer is empty (finish reason: unknown)";
+        expect(of(json!({"content": null}), ""), Trouble::Empty, empty);
+        let filtered = json!({"content": "{\"queries\": [\"a\", \"b"});
+        let what = "moderation stopped the reply (finish reason: content_filter): {\"queries\": [\"a\", \"b";
+        expect(of(filtered, "content_filter"), Trouble::Moderated, what);
+        let what = "moderation stopped the reply (finish reason: SAFETY)";
+        expect(of(json!({"content": null}), "SAFETY"), Trouble::Moderated, what);
         for odd in [json!({}), json!([]), json!(null), json!({"choices": {}}), json!({"choices": [], "usage": 3})] {
-            assert!(error(odd).contains("is empty"));
+            assert_eq!(useless(odd), (Trouble::Empty, empty.to_owned()));
         }
+    }
+
+    #[test]
+    fn what_is_there_of_a_long_reply_is_an_answer() {
+        let body =
+            json!({"choices": [{"finish_reason": "length", "message": {"content": "{\"queries\": [\"a\", \"b"}}]});
+        assert_eq!((Worth::of(&body, 5), Reply::read(&body).queries(5)), (Worth::Answer, Ok(vec!["a".into()])));
+        let mut broken = body.clone();
+        broken["choices"][0]["error"] = json!({"code": 502});
+        assert_eq!(Worth::of(&broken, 5), Worth::Error);
+        broken["choices"][0]["error"] = json!({"code": 400, "message": "prompt is too long"});
+        assert_eq!(Worth::of(&broken, 5), Worth::Nothing);
     }
 }

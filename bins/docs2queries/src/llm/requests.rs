@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use embtune_cli::{Outcome, Skipper};
+use embtune_cli::{Outcome, Session, Skipper};
 use serde_json::Value;
 
 use super::Run;
@@ -23,8 +23,17 @@ pub(super) struct Found {
     pub(super) census: Census,
     /// Passages whose reply is in the journal.
     pub(super) in_journal: u64,
+    /// Requests that are to be sent once more, because an earlier run's reply was of no use.
+    pub(super) again: u64,
     /// Whether bad records were skipped.
     pub(super) outcome: Outcome,
+}
+
+/// Says for how many requests the journal has a reply that was of no use, so that they are sent once more.
+pub(super) fn say_again(again: u64, session: &Session) {
+    if again > 0 {
+        session.notice(format!("asked again, because the journal's reply was of no use: {again}"));
+    }
 }
 
 impl Run<'_> {
@@ -39,7 +48,7 @@ impl Run<'_> {
     ) -> anyhow::Result<Found> {
         let prompt = self.prompt()?;
         let skipper = Skipper::new(self.cli.records.on_error, self.session);
-        let (mut census, mut in_journal) = (Census::default(), 0);
+        let (mut census, mut in_journal, mut again) = (Census::default(), 0, 0);
         let mut seen = HashSet::new();
         for document in self.documents()? {
             self.session.interrupt().check()?;
@@ -60,11 +69,12 @@ impl Run<'_> {
                 if self.journal.as_ref().is_some_and(|journal| journal.has(key)) {
                     in_journal += 1;
                 } else if seen.insert(key) {
+                    again += u64::from(self.journal.as_ref().is_some_and(|journal| journal.tries(key) > 0));
                     let estimate = Estimate::of(&body, prompt.queries(), longest_reply);
                     take(Request { key, body, estimate })?;
                 }
             }
         }
-        Ok(Found { census, in_journal, outcome: skipper.outcome() })
+        Ok(Found { census, in_journal, again, outcome: skipper.outcome() })
     }
 }

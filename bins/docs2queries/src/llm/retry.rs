@@ -6,11 +6,14 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::client::{Failure, Verdict};
+use super::note::{LONG, Note};
 
 /// The longest first pause.
 const BASE: Duration = Duration::from_millis(500);
-/// No pause is longer, whatever the server asks for.
-pub(super) const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause that nobody asks for.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause that a server may ask for: the limits of an hour pass meanwhile, those of a day do not.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Repeats a request while that may help.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +31,7 @@ impl Retry {
     pub(crate) async fn run<T, F: Future<Output = Result<T, Failure>>>(
         self,
         mut stop: watch::Receiver<bool>,
-        note: impl Fn(String),
+        note: impl Fn(Note),
         attempt: impl Fn() -> F,
     ) -> Result<T, Failure> {
         let mut retries = 0;
@@ -46,10 +49,16 @@ impl Retry {
                 return Err(failure.given_up(retries + 1));
             }
             // Those who were asked for the same pause do not all come back at its end.
-            let pause = asked.map_or_else(|| jittered(retries), |asked| asked.saturating_add(jittered(0))).min(LONGEST);
+            let pause =
+                asked.map_or_else(|| jittered(retries), |asked| asked.min(PATIENCE).saturating_add(jittered(0)));
             retries += 1;
             let most = self.most;
-            note(format!("retry {retries} of {most} in {:.1} s: {failure}", pause.as_secs_f64()));
+            let text = format!("retry {retries} of {most} in {:.1} s: {failure}", pause.as_secs_f64());
+            note(match asked {
+                _ if pause <= LONG => Note::detail(text),
+                Some(_) if failure.is_refusal => Note::refusal(text),
+                _ => Note::wait(text),
+            });
             tokio::select! {
                 () = sleep(pause) => {}
                 _ = stop.wait_for(|stop| *stop) => return Err(Failure::stopped()),

@@ -21,7 +21,7 @@ pub(crate) enum Fate {
 }
 
 /// Files and batches, seen from outside.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     files: BTreeMap<String, String>,
     /// The requests' file and how often it was looked at.
@@ -29,6 +29,15 @@ pub(crate) struct State {
     pub(crate) fate: Option<Fate>,
     /// Whether the answer to the next creation of a batch is lost on its way.
     pub(crate) loses_answer: bool,
+    /// The server's word for a batch that is done.
+    pub(crate) completed: Option<&'static str>,
+    /// Whether batches that are done have no files.
+    pub(crate) has_no_files: bool,
+    /// What is no longer there: paths that begin so are answered with 404.
+    pub(crate) gone: Vec<&'static str>,
+    /// How a result file is garbled on its way, and how often it was fetched before that.
+    pub(crate) garble: Option<fn(&str, usize) -> Answer>,
+    fetched: usize,
 }
 
 impl State {
@@ -38,9 +47,18 @@ impl State {
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Garbles result files from now on.
+    pub(crate) fn garble(&mut self, garble: fn(&str, usize) -> Answer) {
+        (self.garble, self.fetched) = (Some(garble), 0);
+    }
+
     fn answer(&mut self, request: &Request) -> Answer {
         let ok = |body: &Value| Answer::Http(200, "", body.to_string());
         let (method, path) = request.line().split_once(' ').unwrap();
+        if method == "GET" && self.gone.iter().any(|gone| path.starts_with(gone)) {
+            let body = json!({"error": {"message": format!("No such object: {path}"), "code": null}});
+            return Answer::Http(404, "", body.to_string());
+        }
         let path: Vec<&str> = path.split('?').next().unwrap().split('/').skip(2).collect();
         match (method, &path[..]) {
             ("POST", ["files"]) => {
@@ -52,22 +70,41 @@ impl State {
             }
             ("POST", ["batches"]) => {
                 assert_eq!(request.body["endpoint"], "/v1/chat/completions");
-                self.batches.push((request.body["input_file_id"].as_str().unwrap().into(), 0));
+                let file = request.body["input_file_id"].as_str().unwrap();
+                if !self.files.contains_key(file) {
+                    let error = json!({"error": {"message": format!("No such File object: {file}")}});
+                    return Answer::Http(400, "", error.to_string());
+                }
+                self.batches.push((file.into(), 0));
                 if std::mem::take(&mut self.loses_answer) {
                     return Answer::Reset;
                 }
                 ok(&self.batch(self.batches.len() - 1))
             }
             ("GET", ["batches"]) => {
-                let all: Vec<Value> = (0..self.batches.len()).map(|n| self.batch(n)).collect();
-                ok(&json!({"object": "list", "data": all}))
+                // The latest first, two on a page.
+                let after = request.line().split("after=batch-").nth(1).and_then(|rest| rest.split('&').next());
+                let end = after.map_or(self.batches.len(), |after| after.parse().unwrap());
+                let page: Vec<Value> = (0..end).rev().take(2).map(|n| self.batch(n)).collect();
+                ok(&json!({"object": "list", "has_more": end > page.len(), "data": page}))
             }
             ("GET", ["batches", id]) => {
                 let n: usize = id.trim_start_matches("batch-").parse().unwrap();
+                if n >= self.batches.len() {
+                    let error = json!({"error": {"message": format!("No batch found with id '{id}'.")}});
+                    return Answer::Http(404, "", error.to_string());
+                }
                 self.batches[n].1 += 1;
                 ok(&self.batch(n))
             }
-            ("GET", ["files", id, "content"]) => Answer::Http(200, "", self.results(id)),
+            ("GET", ["files", id, "content"]) => {
+                let results = self.results(id);
+                self.fetched += 1;
+                match self.garble {
+                    Some(garble) if id.starts_with("output") => garble(&results, self.fetched - 1),
+                    _ => Answer::Http(200, "", results),
+                }
+            }
             _ => Answer::Http(404, "", format!("no route {}", request.line())),
         }
     }
@@ -84,7 +121,7 @@ impl State {
             return batch;
         }
         batch["status"] = match fate {
-            Fate::Completes => "completed",
+            Fate::Completes => self.completed.unwrap_or("completed"),
             Fate::Expires => "expired",
             _ => "failed",
         }
@@ -92,6 +129,10 @@ impl State {
         if fate == Fate::Fails {
             batch["errors"] =
                 json!({"data": [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]});
+            return batch;
+        }
+        if self.has_no_files {
+            (batch["output_file_id"], batch["error_file_id"]) = (Value::Null, "".into());
             return batch;
         }
         batch["output_file_id"] = format!("output-{n}").into();

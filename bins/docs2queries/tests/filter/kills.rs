@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Request, Server, good, ok};
+use crate::batch_server::start;
+use crate::server::{Answer, Request, Server, completion, good, ok};
 use crate::support::{client, corpus, feed, replies, run, scratch, until};
 
 const DOCUMENTS: usize = 1000;
@@ -85,7 +86,9 @@ fn a_cap_holds_over_kills() {
         if is_refused(request) {
             return Answer::Http(429, "retry-after-ms: 1\r\n", String::new());
         }
-        let mut reply: Value = serde_json::from_str(&good(request)).unwrap();
+        // What is of no use is paid for too, and asked for once more.
+        let reply = if request.document().ends_with('7') { completion("No.") } else { good(request) };
+        let mut reply: Value = serde_json::from_str(&reply).unwrap();
         reply["usage"] = json!({"prompt_tokens": request.text.len(), "completion_tokens": LONGEST});
         Answer::Http(200, "", reply.to_string())
     });
@@ -95,7 +98,7 @@ fn a_cap_holds_over_kills() {
     let cap = 400 * paid();
     let before = paid();
     let (longest, cap_text) = (LONGEST.to_string(), cap.to_string());
-    let args = ["--journal", path.to_str().unwrap(), "--concurrency", "8", "-n", "2"];
+    let args = ["--journal", path.to_str().unwrap(), "--concurrency", "8", "-n", "2", "--on-error", "skip"];
     let args = [&args[..], &["--max-completion-tokens", &longest, "--max-tokens", &cap_text]].concat();
     let mut reached = 0;
     for kill in 0..40_u64 {
@@ -116,6 +119,26 @@ fn a_cap_holds_over_kills() {
     assert!(paid() - before <= cap, "{} of {cap}", paid() - before);
     // Some of it was spent on something, and many runs were killed before it was.
     assert!(paid() - before > cap / 4 && reached < 25, "{} of {cap}, {reached}", paid() - before);
+}
+
+#[test]
+fn kills_make_no_second_batch() {
+    for kill in 0..15_u64 {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        let args = ["--batch", "--poll-secs", "0.1", "-n", "2", "--journal", path.to_str().unwrap()];
+        let mut child = client(&server, &args).spawn().unwrap();
+        feed(&mut child, corpus(2).into_bytes());
+        // From before the upload until after the results.
+        until(|| !server.requests().is_empty() || child.try_wait().unwrap().is_some());
+        std::thread::sleep(Duration::from_millis(kill * kill * 2));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let ran = run(&mut client(&server, &args), corpus(2));
+        let undisturbed = run(&mut client(&Server::start(ok), &["-n", "2"]), corpus(2));
+        assert_eq!((ran.code, ran.stdout), (Some(0), undisturbed.stdout), "kill {kill}: {}", ran.stderr);
+        assert_eq!(state.lock().unwrap().batches.len(), 1, "kill {kill}: {}", ran.stderr);
+    }
 }
 
 fn is_refused(request: &Request) -> bool {

@@ -1,8 +1,10 @@
 //! The real binary, from outside.
 
 mod batch;
+mod batch_faults;
 mod batch_server;
 mod divided;
+mod endless;
 mod extractive;
 mod filters;
 mod journal;
@@ -13,6 +15,12 @@ mod openai;
 mod pace;
 mod passages;
 mod prompt;
+mod proxy;
+mod secrets;
 mod server;
 mod support;
 mod terminal;
+mod troubles;
+mod useless;
+mod waits;
+mod words;

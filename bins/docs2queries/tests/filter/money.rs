@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::server::{Answer, Server, good, ok};
+use crate::server::{Answer, Server, good, good_of, ok};
 use crate::support::{Ran, client, corpus, filter, replies, run, scratch};
 
 /// A reply costs 100 + 20 tokens; here, $0.00014.
@@ -155,4 +155,63 @@ fn the_cost_is_told() {
     let server = Server::start(ok);
     let ran = run(&mut client(&server, &PRICES), corpus(12));
     assert!(ran.stderr.contains("tokens in: 1200, tokens out: 240, cost: $0.0017\n"), "{ran:?}");
+}
+
+#[test]
+fn reasoning_beside_the_completion_is_paid_for() {
+    let usage = json!({
+        "prompt_tokens": 20, "completion_tokens": 424, "total_tokens": 1016,
+        "completion_tokens_details": {"reasoning_tokens": 572},
+    });
+    let reply = with_usage(usage);
+    let server = Server::start(move |_| Answer::Http(200, "", reply.clone()));
+    let ran = run(&mut client(&server, &["--price-in", "1", "--price-out", "10"]), corpus(1));
+    assert!(ran.stderr.contains("tokens in: 20, tokens out: 996, cost: $0.0100\n"), "{ran:?}");
+    // A cap counts it too: three of 1016 fit, and the most of a request beside them.
+    let args = ["--max-tokens", "6000", "--max-completion-tokens", "1000", "--concurrency", "1"];
+    let ran = run(&mut client(&server, &args), corpus(9));
+    let asked = server.requests().len() as u64 - 1;
+    assert!(ran.code == Some(1) && asked * 1016 <= 6000 && asked > 1, "{asked}: {ran:?}");
+}
+
+#[test]
+fn usage_has_many_names_and_may_count_nothing() {
+    for (usage, said) in [
+        (json!({"input_tokens": 100, "output_tokens": 20}), "tokens in: 100, tokens out: 20\n"),
+        (json!({"prompt_tokens": "100", "completion_tokens": "20"}), "tokens in: 100, tokens out: 20\n"),
+        (json!({"promptTokenCount": 100, "candidatesTokenCount": 20, "totalTokenCount": 150}), "tokens out: 50\n"),
+        (json!({"prompt_tokens": 100, "completion_tokens": null, "total_tokens": 120}), "tokens out: 20\n"),
+        (json!({"total_tokens": 120}), "tokens out: 120\n"),
+        (json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}), "replies without usage: 1\n"),
+        (json!(null), "replies without usage: 1\n"),
+    ] {
+        let reply = with_usage(usage.clone());
+        let server = Server::start(move |_| Answer::Http(200, "", reply.clone()));
+        let ran = run(&mut client(&server, &[]), corpus(1));
+        assert!(ran.code == Some(0) && ran.stderr.contains(said), "{usage}: {ran:?}");
+    }
+}
+
+/// A reply that says that it took this.
+fn with_usage(usage: Value) -> String {
+    let mut reply: Value = serde_json::from_str(&good_of("text 1")).unwrap();
+    reply["usage"] = usage;
+    reply.to_string()
+}
+
+#[test]
+fn a_regions_prices_are_known_and_another_servers_are_not() {
+    let cost = |url: &str, llm: &str| {
+        let ran = run(&mut filter(&["--llm", llm, "--base-url", url, "--dry-run", "-n", "3"]), corpus(1000));
+        let line = ran.stdout.lines().find(|line| line.starts_with("cost")).unwrap_or_else(|| panic!("{ran:?}"));
+        line["cost".len()..].trim().to_owned()
+    };
+    let of = |text: String| text.split(['$', ',']).nth(1).unwrap().parse::<f64>().unwrap();
+    let (world, region) = ("https://api.openai.com/v1/", "https://eu.api.openai.com/v1");
+    assert_eq!(cost(world, "gpt-4o-mini"), cost(region, "gpt-4o-mini"));
+    let (there, here) = (of(cost(world, "gpt-5.4")), of(cost(region, "gpt-5.4")));
+    assert!((here / there - 1.1).abs() < 0.01, "{there} {here}");
+    for url in ["https://name.openai.azure.com/openai/v1", "https://models.github.ai/inference", "http://h/v1"] {
+        assert!(cost(url, "gpt-4o-mini").starts_with("unknown"), "{url}");
+    }
 }

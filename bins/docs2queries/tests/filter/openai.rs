@@ -96,6 +96,8 @@ fn what_may_pass_is_asked_again() {
     is_retried(|| Answer::Http(502, "content-type: text/html\r\n", "<html><h1>Bad gateway</h1></html>".into()), &[]);
     is_retried(|| Answer::Reset, &[]);
     is_retried(|| Answer::Cut(completion("[\"a\"]")), &[]);
+    is_retried(|| Answer::Http(200, "", String::new()), &[]);
+    is_retried(|| Answer::Http(200, "", completion("[\"a\"]").split_at(90).0.into()), &[]);
     is_retried(|| Answer::Http(200, "", r#"{"error": {"message": "upstream", "code": 503}}"#.into()), &[]);
 }
 

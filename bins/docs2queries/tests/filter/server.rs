@@ -45,12 +45,16 @@ pub(crate) fn document_of(body: &Value) -> &str {
 pub(crate) enum Answer {
     /// Status, further headers, body.
     Http(u16, &'static str, String),
+    /// A body that is no UTF-8, under status 200.
+    Bytes(Vec<u8>),
     /// The beginning of a body, and the end of the connection.
     Cut(String),
     /// The connection is reset.
     Reset,
     /// Nothing ever comes.
     Hang,
+    /// A beginning, and then the same piece again and again, each after a pause, for as long as the client listens.
+    Endless(String, Vec<u8>, Duration),
 }
 
 /// A server on a port of its own, for as long as the test runs.
@@ -80,6 +84,10 @@ impl Server {
             }
         });
         Self { address, requests }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -146,8 +154,9 @@ fn send(mut stream: TcpStream, answer: Answer) {
         format!("HTTP/1.1 {status} Status\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n")
     };
     let bytes = match answer {
-        Answer::Http(status, headers, body) => head(status, headers, body.len()) + &body,
-        Answer::Cut(body) => head(200, "", body.len() + 1000) + &body,
+        Answer::Http(status, headers, body) => (head(status, headers, body.len()) + &body).into_bytes(),
+        Answer::Bytes(body) => [head(200, "", body.len()).as_bytes(), &body].concat(),
+        Answer::Cut(body) => (head(200, "", body.len() + 1000) + &body).into_bytes(),
         Answer::Reset => {
             rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("a socket option");
             return;
@@ -155,9 +164,17 @@ fn send(mut stream: TcpStream, answer: Answer) {
         Answer::Hang => loop {
             thread::park();
         },
+        Answer::Endless(beginning, piece, pause) => {
+            let mut sent = stream.write_all(beginning.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(&piece);
+                thread::sleep(pause);
+            }
+            return;
+        }
     };
     // The client may be gone: that is what some tests are about.
-    let _ = stream.write_all(bytes.as_bytes());
+    let _ = stream.write_all(&bytes);
 }
 
 /// A reply with this content, as OpenAI forms it.

@@ -59,6 +59,18 @@ fn embed(folder: &Folder, hub: &str, flags: &str) -> Run {
 /// A hub that nobody answers at.
 const NOBODY: &str = "http://127.0.0.1:1";
 
+/// What a hub does to the weights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// They never end.
+    Endless,
+    /// The first answer breaks off in the middle, each time that all of them are asked for.
+    BrokenOff,
+    /// They would lie in another folder.
+    Elsewhere,
+}
+
 /// A hub with one repository; it notes what was fetched.
 struct Hub {
     address: String,
@@ -67,13 +79,17 @@ struct Hub {
 
 impl Hub {
     fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::with(files, Fault::None)
+    }
+
+    fn with(files: BTreeMap<String, Vec<u8>>, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let fetched = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&fetched);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &files, &noted);
+                answer(stream.unwrap(), &files, &noted, fault);
             }
         });
         Self { address, fetched }
@@ -86,7 +102,7 @@ impl Hub {
     }
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mutex<Vec<String>>) {
+fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mutex<Vec<String>>, fault: Fault) {
     let head: Vec<String> =
         BufReader::new(&stream).lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
     let path = head[0].split(' ').nth(1).unwrap();
@@ -101,13 +117,27 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mu
         if !is_head {
             fetched.lock().unwrap().push(name.clone());
         }
-        let part = if is_head { &content[..1] } else { &content[..] };
-        let etag = name.replace('/', "-");
+        let fault = if name == "model.safetensors" { fault } else { Fault::None };
+        let start: usize = range.as_deref().and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or_default();
+        let part = if is_head { &content[..1] } else { &content[start..] };
+        let etag = if fault == Fault::Elsewhere { "../../../evil".into() } else { name.replace('/', "-") };
         let size = content.len();
         let headers = format!(
-            "x-repo-commit: {COMMIT}\r\netag: \"{etag}\"\r\ncontent-range: bytes 0-{}/{size}\r\n",
-            part.len() - 1
+            "x-repo-commit: {COMMIT}\r\netag: \"{etag}\"\r\ncontent-range: bytes {start}-{}/{size}\r\n",
+            start + part.len() - 1
         );
+        if fault == Fault::Endless && !is_head {
+            let mut sent = write!(stream, "HTTP/1.1 206 Partial Content\r\n{headers}connection: close\r\n\r\n");
+            while sent.is_ok() {
+                sent = stream.write_all(content);
+            }
+            return;
+        }
+        if fault == Fault::BrokenOff && !is_head && start == 0 {
+            let head = format!("HTTP/1.1 206 Partial Content\r\n{headers}connection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&part[..part.len() / 2])).unwrap();
+            return;
+        }
         ("206 Partial Content", headers, part.to_vec())
     } else {
         ("404 Not Found", String::new(), Vec::new())
@@ -220,4 +250,54 @@ fn what_no_repository_can_give_is_named() {
     let folder = Folder::new();
     let message = embed(&folder, NOBODY, "--offline").ran().with_code(2).stderr();
     assert!(message.contains("me/tiny: no such directory, and not in the Hugging Face cache"), "{message}");
+}
+
+#[test]
+fn no_file_is_longer_than_the_hub_says_or_lies_where_it_says() {
+    for (fault, expected) in [
+        (Fault::Endless, "me/tiny: model.safetensors: it is longer than the "),
+        (Fault::Elsewhere, "me/tiny: model.safetensors: the hub names a commit or an etag"),
+        (Fault::BrokenOff, "me/tiny: model.safetensors: it broke off after "),
+    ] {
+        let files = files_of("parity/tiny-xlmr");
+        let size = files["model.safetensors"].len() as u64;
+        let hub = Hub::with(files, fault);
+        let folder = Folder::new();
+        fs::create_dir(folder.path("hf")).unwrap();
+        let message = embed(&folder, &hub.address, "").ran().with_code(2).stderr();
+        assert!(message.contains(expected), "{message}");
+        let blobs = folder.path("hf/hub/models--me--tiny/blobs");
+        let lengths = fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+        assert!(lengths.max().unwrap() <= size && !folder.path("evil").exists());
+        if fault == Fault::BrokenOff {
+            // The next run goes on in the middle.
+            folder.copy_fixture("parity/tiny-xlmr", "BASE");
+            let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
+            assert_eq!(embed(&folder, &hub.address, "").stdout(), by_path);
+        }
+    }
+}
+
+#[test]
+fn the_way_to_the_hub_is_the_users() {
+    let files = files_of("parity/tiny-xlmr");
+    let hub = Hub::start(files);
+    let fetched = |variables: &str| {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("hf")).unwrap();
+        let line =
+            format!("env {variables} HF_HOME=hf HF_ENDPOINT={} embed --device cpu --model me/tiny --text", hub.address);
+        folder.run(&line).stdin("harbour\n").ran()
+    };
+    for (variables, expected) in [
+        ("HTTP_PROXY=http://user:hunter22@", "me/tiny: HTTP_PROXY: no name of a host"),
+        ("ALL_PROXY=ftp://proxy:1", "me/tiny: ALL_PROXY: no kind of proxy: ftp"),
+        ("NO_PROXY=10.0.0.0/99", "me/tiny: NO_PROXY: entry 1: no host, domain or network"),
+        // A proxy that is not there is not passed over.
+        ("ALL_PROXY=socks5h://127.0.0.1:1", "the Hugging Face hub did not answer"),
+    ] {
+        let message = fetched(variables).with_code(2).stderr();
+        assert!(message.contains(expected) && !message.contains("hunter22"), "{variables}: {message}");
+    }
+    fetched("ALL_PROXY=socks5h://127.0.0.1:1 NO_PROXY=127.0.0.0/8").with_code(0).stdout();
 }

@@ -5,6 +5,8 @@
 
 mod bounds;
 mod line;
+mod lines;
+mod request_files;
 mod results;
 mod round_trip;
 
@@ -13,6 +15,7 @@ use std::io::Write as _;
 use embtune_cli::Outcome;
 
 use super::Run;
+use super::requests::say_again;
 
 pub(super) use results::ingest;
 pub(super) use round_trip::round_trip;
@@ -32,5 +35,6 @@ pub(super) fn emit(run: &Run<'_>) -> anyhow::Result<Outcome> {
     out.finish()?;
     let kept = if found.in_journal > 0 { format!(", in the journal: {}", found.in_journal) } else { String::new() };
     run.session.notice(format!("documents: {}, requests: {requests}{kept}", found.census.documents));
+    say_again(found.again, run.session);
     Ok(found.outcome)
 }

@@ -3,28 +3,29 @@
 //! How far each file got stands in the journal before the next step is taken, so that a run that is killed anywhere
 //! goes on where it was, and no file becomes two batches.
 
-use std::io::{BufWriter, Write as _};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use embtune_cli::Progress;
-use tempfile::NamedTempFile;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::line;
+use super::request_files::{MOST_LINES, request_files};
 use super::results::Collected;
 use crate::llm::Run;
 use crate::llm::asker::Server;
-use crate::llm::budget::Spent;
-use crate::llm::client::{Batch, Failure};
+use crate::llm::client::{Batch, Failure, Status};
 use crate::llm::journal::{BatchState, Journal};
+use crate::llm::json;
+use crate::llm::note::Note;
 
-/// OpenAI's limit on requests, and a quarter of its limit on bytes: a file goes through memory on its way back.
-const MOST_LINES: u64 = 50_000;
-const MOST_BYTES: u64 = 50 << 20;
+/// The longest last line that is looked at, as a power of two.
+const MOST_OF_TAIL: u32 = 26;
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -36,19 +37,21 @@ pub(in crate::llm) async fn round_trip(run: &Run<'_>, server: &Server) -> anyhow
     let journal = run.journal.as_ref().context("no journal")?;
     let trip = Trip { run, server, journal };
     // What an earlier run has sent comes first: its replies need not be asked for again.
-    let mut batches = Vec::new();
-    for (file, state) in journal.open_batches() {
-        batches.push((file.clone(), trip.started(&file, state).await?));
-    }
-    if !batches.is_empty() {
-        run.session.notice(format!("batches of an earlier run: {}", batches.len()));
+    let open = journal.open_batches();
+    if !open.is_empty() {
+        run.session.notice(format!("batches of an earlier run: {}", open.len()));
+        let mut batches = Vec::new();
+        for (file, state) in open {
+            let batch = trip.started(&file, state).await?;
+            batches.extend(batch.map(|batch| (file, batch)));
+        }
         trip.collect(batches).await?;
     }
     let mut batches = Vec::new();
-    for file in trip.request_files()? {
+    for (file, most) in request_files(run, server)? {
         let id = trip.asked(|| server.client.upload(file.path())).await?;
-        journal.put_batch(&id, &BatchState::Uploaded).await?;
-        let batch = trip.created(&id, true).await?;
+        journal.put_batch(&id, &BatchState::Uploaded(most)).await?;
+        let batch = trip.created(&id, true).await??;
         batches.push((id, batch));
     }
     trip.collect(batches).await
@@ -61,52 +64,30 @@ struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    /// The requests, in files of the size that servers take, as far as the caps allow.
-    fn request_files(&self) -> anyhow::Result<Vec<NamedTempFile>> {
-        let mut files: Vec<BufWriter<NamedTempFile>> = Vec::new();
-        let (mut lines, mut bytes, mut left_out) = (0, 0, 0_u64);
-        let (wording, mut planned) = (self.run.wording(), Spent::default());
-        self.run.requests(self.server.longest_reply, |request| {
-            let more = planned + self.server.budget.cost(request.estimate.most);
-            if left_out > 0 || !self.server.budget.has_room(more) {
-                left_out += 1;
-                return Ok(());
-            }
-            planned = more;
-            let line = line::of(request.key, &wording.of(&request.body));
-            if files.is_empty() || lines == MOST_LINES || bytes + line.len() as u64 > MOST_BYTES {
-                files.push(BufWriter::new(tempfile::Builder::new().suffix(".jsonl").tempfile()?));
-                (lines, bytes) = (0, 0);
-            }
-            if let Some(file) = files.last_mut() {
-                file.write_all(line.as_bytes())?;
-            }
-            lines += 1;
-            bytes += line.len() as u64;
-            Ok(())
-        })?;
-        if left_out > 0 {
-            let hint = "hint: a batch reserves the longest reply for each request: see --max-completion-tokens";
-            self.run.session.warn(format!("requests that a cap leaves no room for: {left_out}\n{hint}"));
+    /// The batch of a file that an earlier run has sent; none when it is no longer there, which frees its requests.
+    async fn started(&self, file: &str, state: BatchState) -> anyhow::Result<Option<Batch>> {
+        if let BatchState::Created(id) = state {
+            return self.looked_at(file, &id).await;
         }
-        let whole = |file: BufWriter<NamedTempFile>| file.into_inner().map_err(|error| error.into_error().into());
-        files.into_iter().map(whole).collect()
-    }
-
-    /// The batch of a file that an earlier run has sent.
-    async fn started(&self, file: &str, state: BatchState) -> anyhow::Result<Batch> {
-        match state {
-            BatchState::Created(id) => self.asked(|| self.server.client.batch(&id)).await,
-            BatchState::Uploaded | BatchState::Collected => self.created(file, false).await,
+        match self.created(file, false).await? {
+            Ok(batch) => Ok(Some(batch)),
+            Err(failure) if failure.is_gone => {
+                // Nothing was made of it, and nothing has been paid.
+                self.journal.put_batch(file, &BatchState::Collected).await?;
+                let what = failure.what();
+                self.run.session.warn(format!("the file of requests {file} is gone, and is sent anew: {what}"));
+                Ok(None)
+            }
+            Err(failure) => Err(failure.into()),
         }
     }
 
     /// Makes a batch of an uploaded file, unless that has been done: an answer may have been lost on its way.
-    async fn created(&self, file: &str, is_fresh: bool) -> anyhow::Result<Batch> {
+    async fn created(&self, file: &str, is_fresh: bool) -> anyhow::Result<Result<Batch, Failure>> {
         let is_fresh = AtomicBool::new(is_fresh);
         let client = &self.server.client;
         let batch = self
-            .asked(|| async {
+            .tried(|| async {
                 if !is_fresh.swap(false, Ordering::Relaxed)
                     && let Some(batch) = client.batch_of(file).await?
                 {
@@ -115,40 +96,79 @@ impl Trip<'_> {
                 client.create_batch(file).await
             })
             .await?;
-        self.journal.put_batch(file, &BatchState::Created(batch.id.clone())).await?;
+        if let Ok(batch) = &batch {
+            self.journal.put_batch(file, &BatchState::Created(batch.id.clone())).await?;
+        }
         Ok(batch)
+    }
+
+    /// How a batch is getting on; none when it is gone for good, which frees its requests.
+    async fn looked_at(&self, file: &str, id: &str) -> anyhow::Result<Option<Batch>> {
+        let batch = || self.tried(|| self.server.client.batch(id));
+        let mut found = batch().await?;
+        if found.as_ref().is_err_and(|failure| failure.is_gone) {
+            // Not every part of a server knows of a batch the moment it is made.
+            self.pause().await?;
+            found = batch().await?;
+        }
+        match found {
+            Ok(batch) => Ok(Some(batch)),
+            Err(failure) if failure.is_gone && self.knows_batches(id, &failure).await? => {
+                let cost = self.lost(file).await?;
+                self.run.session.warn(format!("batch {id} is gone, {cost}: {}", failure.what()));
+                Ok(None)
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Whether it is this batch that the server does not have, and not that the address is wrong: what is given up is
+    /// paid for again.
+    async fn knows_batches(&self, id: &str, failure: &Failure) -> anyhow::Result<bool> {
+        // A server that has no such path repeats it.
+        let words = failure.what().replace(id, "").replace("/batches", "").to_lowercase();
+        let is_named = words.contains("batch");
+        Ok(is_named || self.tried(|| self.server.client.batches_after(None)).await?.is_ok())
+    }
+
+    /// Ends a batch whose results cannot be had any more; says what that means.
+    async fn lost(&self, file: &str) -> anyhow::Result<String> {
+        let most = self.journal.most_of_batch(file);
+        self.journal.put_batch(file, &BatchState::Lost(most)).await?;
+        self.server.budget.add(most.spent(&self.server.budget));
+        let cost = match (most.input, most.output) {
+            (0, _) | (_, None) => "what it has cost is not known".to_owned(),
+            (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
+        };
+        Ok(format!("its requests are asked again, and {cost}"))
     }
 
     /// Waits for batches, and takes what they bring as soon as they are over.
     async fn collect(&self, mut batches: Vec<(String, Batch)>) -> anyhow::Result<()> {
         let mut collected = Collected::new(self.run, self.journal, &self.server.budget, self.server.longest_reply);
         let mut refused = Vec::new();
+        let mut odd = HashSet::new();
         let progress = self.run.session.progress(None, "requests of batches done");
         let any = !batches.is_empty();
         while !batches.is_empty() {
             let mut waiting = Vec::new();
             for (file, batch) in batches {
-                if !batch.is_over() {
-                    waiting.push((file, batch));
+                if batch.is_over() {
+                    self.take(&file, &batch, &mut collected).await?;
+                    if batch.status == Status::Failed {
+                        refused.push(format!("the server refused batch {}: {}", batch.id, batch.errors));
+                    }
                     continue;
                 }
-                for result in &batch.results {
-                    let bytes = self.asked(|| self.server.client.content(result)).await?;
-                    collected.take(&format!("batch {}", batch.id), &bytes[..]).await?;
+                if batch.status == Status::Unknown && odd.insert(batch.said.clone()) {
+                    let (id, said) = (&batch.id, &batch.said);
+                    self.run.session.warn(format!("batch {id}: waiting, though its status \"{said}\" is not known"));
                 }
-                self.journal.put_batch(&file, &BatchState::Collected).await?;
-                match batch.status.as_str() {
-                    "completed" => {}
-                    "failed" => refused.push(format!("the server refused batch {}: {}", batch.id, batch.errors)),
-                    other => self.run.session.warn(format!(
-                        "batch {} {other}: {} of {} requests were done",
-                        batch.id, batch.done, batch.total
-                    )),
-                }
+                waiting.push((file, batch));
             }
             batches = waiting;
             if !batches.is_empty() {
-                self.wait(&progress, &mut batches).await?;
+                batches = self.wait(&progress, batches).await?;
             }
         }
         if any {
@@ -160,29 +180,98 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// Waits a while, then asks how the batches are getting on.
-    async fn wait(&self, progress: &Progress, batches: &mut [(String, Batch)]) -> anyhow::Result<()> {
+    /// Takes what a batch has brought that is over, and ends it.
+    async fn take(&self, file: &str, batch: &Batch, collected: &mut Collected<'_>) -> anyhow::Result<()> {
+        let warn = |what: String| self.run.session.warn(format!("batch {} {what}", batch.id));
+        let name = format!("batch {}", batch.id);
+        let mut is_lost = false;
+        for (result, is_paid) in [(&batch.output_file, true), (&batch.error_file, false)] {
+            let Some(result) = result else { continue };
+            // Not every server says how many requests there were.
+            let requests = if batch.total > 0 { batch.total } else { MOST_LINES };
+            match self.content(result, requests).await? {
+                Ok(results) => _ = collected.take(&name, BufReader::new(results)).await?,
+                Err(failure) if failure.is_gone => {
+                    is_lost |= is_paid;
+                    warn(format!("has a result file that is gone, {result}: {}", failure.what()));
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        if is_lost {
+            let cost = self.lost(file).await?;
+            warn(format!("brings nothing more: {cost}"));
+        } else {
+            self.journal.put_batch(file, &BatchState::Collected).await?;
+        }
+        match batch.status {
+            Status::Ended => warn(format!("{}: {} of {} requests were done", batch.said, batch.done, batch.total)),
+            Status::Completed if batch.output_file.is_none() && batch.error_file.is_none() && batch.total > 0 => {
+                warn(format!("{}, without a result file: its requests are asked again", batch.said));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A file with the results of so many requests. One that ends in the middle of a line is fetched twice, because
+    /// downloads break off.
+    async fn content(&self, file: &str, requests: u64) -> anyhow::Result<Result<File, Failure>> {
+        let fetch = || self.tried(|| self.server.client.content(file, requests));
+        let mut results = match fetch().await? {
+            Ok(results) => results,
+            failure => return Ok(failure),
+        };
+        if is_cut_off(&mut results)? {
+            self.run.session.info(format!("batch: {file} ends in the middle of a line, and is fetched again"));
+            let length = results.metadata()?.len();
+            if let Ok(again) = fetch().await?
+                && again.metadata()?.len() > length
+            {
+                return Ok(Ok(again));
+            }
+        }
+        Ok(Ok(results))
+    }
+
+    /// Waits a while, then asks how the batches are getting on; those that are gone are left out.
+    async fn wait(&self, progress: &Progress, batches: Vec<(String, Batch)>) -> anyhow::Result<Vec<(String, Batch)>> {
         let (done, total) = batches.iter().fold((0, 0), |sum, (_, batch)| (sum.0 + batch.done, sum.1 + batch.total));
         progress.message(format!("{done} of {total}, {} batches open", batches.len()));
         self.run.session.debug(format!("batches: {done} of {total} requests done"));
+        self.pause().await?;
+        let mut there = Vec::new();
+        for (file, batch) in batches {
+            let batch = self.looked_at(&file, &batch.id).await?;
+            there.extend(batch.map(|batch| (file, batch)));
+        }
+        Ok(there)
+    }
+
+    /// The time between two looks.
+    async fn pause(&self) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs_f64(self.run.cli.batch.poll_secs);
         while Instant::now() < until {
             self.check()?;
             sleep(TICK.min(until - Instant::now())).await;
-        }
-        for (_, batch) in batches {
-            let id = batch.id.clone();
-            *batch = self.asked(|| self.server.client.batch(&id)).await?;
         }
         Ok(())
     }
 
     /// Asks the server, again while that may help.
     async fn asked<T, F: Future<Output = Result<T, Failure>>>(&self, attempt: impl Fn() -> F) -> anyhow::Result<T> {
+        Ok(self.tried(attempt).await??)
+    }
+
+    /// The same, with the failure for whoever knows what to do about it.
+    async fn tried<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> anyhow::Result<Result<T, Failure>> {
         self.check()?;
         let (_never, stop) = watch::channel(false);
         let session = self.run.session;
-        Ok(self.server.retry.run(stop, |note| session.info(format!("batch: {note}")), attempt).await?)
+        Ok(self.server.retry.run(stop, |note: Note| note.of("batch").tell(session), attempt).await)
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -192,4 +281,21 @@ impl Trip<'_> {
         }
         Ok(interrupt.check()?)
     }
+}
+
+/// Whether a file's last line has no end and is no JSON; the file is at its beginning then.
+fn is_cut_off(file: &mut File) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut last = Vec::new();
+    for tail in (16..=MOST_OF_TAIL).map(|power| 1_u64 << power) {
+        last.clear();
+        file.seek(SeekFrom::Start(length.saturating_sub(tail)))?;
+        file.read_to_end(&mut last)?;
+        if tail >= length || last.contains(&b'\n') {
+            break;
+        }
+    }
+    file.rewind()?;
+    let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(!last.trim_ascii().is_empty() && json::read(last).is_none())
 }

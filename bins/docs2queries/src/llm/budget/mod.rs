@@ -5,6 +5,7 @@
 
 mod price;
 mod tokens;
+mod usage;
 mod usd;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,7 @@ use anyhow::bail;
 
 use super::tokens::Tokens;
 use super::usd::Usd;
+use crate::llm::client::Host;
 
 /// What a token costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,25 +13,65 @@ pub(crate) struct Price {
     output: Usd,
 }
 
-/// OpenAI's standard prices, in dollars for a million tokens of the prompt and of the completion, and the longest
-/// completion, in tokens: <https://developers.openai.com/api/docs/pricing>, as of June 2026; models that are no longer
-/// on that page (gpt-5.2 and older) as of March 2026.
-const TABLE: [(&str, f64, f64, u64); 14] = [
-    ("gpt-5.5", 5.00, 30.00, 128_000),
-    ("gpt-5.4", 2.50, 15.00, 128_000),
-    ("gpt-5.4-mini", 0.75, 4.50, 128_000),
-    ("gpt-5.4-nano", 0.20, 1.25, 128_000),
-    ("gpt-5.2", 1.75, 14.00, 128_000),
-    ("gpt-5.1", 1.25, 10.00, 128_000),
-    ("gpt-5", 1.25, 10.00, 128_000),
-    ("gpt-5-mini", 0.25, 2.00, 128_000),
-    ("gpt-5-nano", 0.05, 0.40, 128_000),
-    ("gpt-4.1", 2.00, 8.00, 32_768),
-    ("gpt-4.1-mini", 0.40, 1.60, 32_768),
-    ("gpt-4.1-nano", 0.10, 0.40, 32_768),
-    ("gpt-4o", 2.50, 10.00, 16_384),
-    ("gpt-4o-mini", 0.15, 0.60, 16_384),
+/// A model of OpenAI's.
+struct Listed {
+    name: &'static str,
+    /// Dollars for a million tokens of the prompt and of the completion.
+    input: f64,
+    output: f64,
+    /// The longest completion, in tokens.
+    longest: u64,
+    terms: Terms,
+}
+
+/// What else a model's tokens cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Terms {
+    /// Nothing.
+    Plain,
+    /// A tenth more at the addresses of a region: models released since 5 March 2026
+    /// (<https://developers.openai.com/api/docs/guides/data-residency>).
+    Regional,
+    /// That, and a quarter more for what the server writes to its cache, as it does by itself: models since GPT-5.6.
+    Written,
+}
+
+/// OpenAI's standard prices: <https://developers.openai.com/api/docs/pricing> and the models' own pages, as they were in
+/// October and November 2026; of GPT-5.6 Sol the price that it had before a promotion that was promised until 21 November.
+/// A prompt of more than 272,000 tokens costs more than this.
+const TABLE: [Listed; 26] = [
+    listed("gpt-6.2-astra", 8.00, 40.00, 128_000, Terms::Written),
+    listed("gpt-6.2-sol", 2.00, 10.00, 128_000, Terms::Written),
+    listed("gpt-6.1-sol", 2.00, 10.00, 128_000, Terms::Written),
+    listed("gpt-6.1-terra", 1.00, 5.00, 128_000, Terms::Written),
+    listed("gpt-6-astra", 10.00, 50.00, 128_000, Terms::Written),
+    listed("gpt-6-sol", 2.00, 10.00, 128_000, Terms::Written),
+    listed("gpt-6-luna", 0.10, 0.50, 128_000, Terms::Written),
+    listed("gpt-5.6-sol", 5.00, 30.00, 128_000, Terms::Written),
+    listed("gpt-5.6-terra", 2.00, 12.00, 128_000, Terms::Written),
+    listed("gpt-5.6-luna", 0.20, 1.20, 128_000, Terms::Written),
+    listed("gpt-5.5", 5.00, 30.00, 128_000, Terms::Regional),
+    listed("gpt-5.4", 2.50, 15.00, 128_000, Terms::Regional),
+    listed("gpt-5.4-mini", 0.75, 4.50, 128_000, Terms::Regional),
+    listed("gpt-5.4-nano", 0.20, 1.25, 128_000, Terms::Regional),
+    listed("gpt-5.2", 1.75, 14.00, 128_000, Terms::Plain),
+    listed("gpt-5.1", 1.25, 10.00, 128_000, Terms::Plain),
+    listed("gpt-5", 1.25, 10.00, 128_000, Terms::Plain),
+    listed("gpt-5-mini", 0.25, 2.00, 128_000, Terms::Plain),
+    listed("gpt-5-nano", 0.05, 0.40, 128_000, Terms::Plain),
+    listed("gpt-4.1", 2.00, 8.00, 32_768, Terms::Plain),
+    listed("gpt-4.1-mini", 0.40, 1.60, 32_768, Terms::Plain),
+    listed("gpt-4.1-nano", 0.10, 0.40, 32_768, Terms::Plain),
+    // The first one of its name costs more than those that came after it.
+    listed("gpt-4o-2024-05-13", 5.00, 15.00, 4096, Terms::Plain),
+    listed("gpt-4o", 2.50, 10.00, 16_384, Terms::Plain),
+    listed("gpt-4o-mini", 0.15, 0.60, 16_384, Terms::Plain),
+    listed("o4-mini", 1.10, 4.40, 100_000, Terms::Plain),
 ];
+
+const fn listed(name: &'static str, input: f64, output: f64, longest: u64, terms: Terms) -> Listed {
+    Listed { name, input, output, longest, terms }
+}
 
 impl Price {
     /// Dollars for a million tokens of the prompt and of the completion.
@@ -38,15 +79,16 @@ impl Price {
         Self { input: Usd::new(input / 1e6), output: Usd::new(output / 1e6) }
     }
 
-    /// The user's prices, else those of the table, which holds at OpenAI itself only.
+    /// The user's prices, else those of the table, which hold at OpenAI itself only.
+    ///
+    /// Where tokens of one kind have several prices, this is the highest, so that caps hold.
     ///
     /// # Errors
     /// One price of two.
-    pub(crate) fn find(given: (Option<f64>, Option<f64>), llm: &str, is_openai: bool) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn find(given: (Option<f64>, Option<f64>), llm: &str, host: Host) -> anyhow::Result<Option<Self>> {
         match given {
             (Some(input), Some(output)) => Ok(Some(Self::new(input, output))),
-            (None, None) if is_openai => Ok(listed(llm).map(|(_, input, output, _)| Self::new(*input, *output))),
-            (None, None) => Ok(None),
+            (None, None) => Ok(find(llm).and_then(|model| model.at(host))),
             _ => bail!("--price-in and --price-out go together"),
         }
     }
@@ -64,15 +106,28 @@ impl Price {
     }
 }
 
-/// The longest completion of a model of OpenAI's, in tokens.
-pub(crate) fn longest_completion(llm: &str, is_openai: bool) -> Option<u64> {
-    listed(llm).filter(|_| is_openai).map(|(_, _, _, longest)| *longest)
+impl Listed {
+    fn at(&self, host: Host) -> Option<Price> {
+        let at_region = match host {
+            Host::OpenAi => 1.0,
+            Host::OpenAiRegion if self.terms == Terms::Plain => 1.0,
+            Host::OpenAiRegion => 1.1,
+            Host::Azure | Host::GitHub | Host::Other => return None,
+        };
+        let written = if self.terms == Terms::Written { 1.25 } else { 1.0 };
+        Some(Price::new(self.input * written * at_region, self.output * at_region))
+    }
+}
+
+/// The longest completion of a model at OpenAI, in tokens.
+pub(crate) fn longest_completion(llm: &str, host: Host) -> Option<u64> {
+    find(llm).filter(|_| host.is_openai()).map(|model| model.longest)
 }
 
 /// The table's line of a model: its name, or that and a date (`gpt-4o-mini-2024-07-18`).
-fn listed(llm: &str) -> Option<&'static (&'static str, f64, f64, u64)> {
-    TABLE.iter().find(|(name, ..)| {
-        llm.strip_prefix(name).is_some_and(|rest| {
+fn find(llm: &str) -> Option<&'static Listed> {
+    TABLE.iter().find(|model| {
+        llm.strip_prefix(model.name).is_some_and(|rest| {
             rest.is_empty()
                 || rest.strip_prefix("-20").is_some_and(|date| date.chars().all(|c| c.is_ascii_digit() || c == '-'))
         })
@@ -85,18 +140,33 @@ mod tests {
 
     #[test]
     fn a_price_is_given_or_listed() {
-        let find = |given, llm, is_openai| Price::find(given, llm, is_openai).unwrap();
+        let find = |given, llm, host| Price::find(given, llm, host).unwrap();
+        let at_openai = |llm| find((None, None), llm, Host::OpenAi);
         let mini = Price::new(0.15, 0.6);
-        assert_eq!(find((None, None), "gpt-4o-mini", true), Some(mini));
-        assert_eq!(find((None, None), "gpt-4o-mini-2024-07-18", true), Some(mini));
-        assert_eq!(find((None, None), "gpt-4o", true), Some(Price::new(2.5, 10.0)));
-        for unknown in ["gpt-4o-mini-audio", "gpt-4", "qwen3", ""] {
-            assert_eq!(find((None, None), unknown, true), None, "{unknown}");
+        assert_eq!(at_openai("gpt-4o-mini"), Some(mini));
+        assert_eq!(at_openai("gpt-4o-mini-2024-07-18"), Some(mini));
+        assert_eq!(at_openai("gpt-4o"), Some(Price::new(2.5, 10.0)));
+        assert_eq!(at_openai("gpt-4o-2024-08-06"), Some(Price::new(2.5, 10.0)));
+        assert_eq!(at_openai("gpt-4o-2024-05-13"), Some(Price::new(5.0, 15.0)), "one of its name has its own");
+        assert_eq!(at_openai("gpt-6-luna"), Some(Price::new(0.125, 0.5)), "what is cached costs a quarter more");
+        for unknown in ["gpt-4o-mini-audio", "gpt-4", "gpt-6", "qwen3", ""] {
+            assert_eq!(at_openai(unknown), None, "{unknown}");
         }
-        assert_eq!(find((None, None), "gpt-4o-mini", false), None, "another server has prices of its own");
-        assert_eq!(find((Some(0.0), Some(0.0)), "qwen3", false), Some(Price::new(0.0, 0.0)));
-        assert!(Price::find((Some(1.0), None), "gpt-4o", true).is_err());
-        assert_eq!(longest_completion("gpt-4.1-mini", true), Some(32_768));
+        for host in [Host::Azure, Host::GitHub, Host::Other] {
+            assert_eq!(find((None, None), "gpt-4o-mini", host), None, "another server has prices of its own");
+        }
+        assert_eq!(find((Some(0.0), Some(0.0)), "qwen3", Host::Other), Some(Price::new(0.0, 0.0)));
+        assert!(Price::find((Some(1.0), None), "gpt-4o", Host::OpenAi).is_err());
+        assert_eq!(longest_completion("gpt-4.1-mini", Host::OpenAiRegion), Some(32_768));
+        assert_eq!(longest_completion("gpt-4.1-mini", Host::Azure), None);
+    }
+
+    #[test]
+    fn a_region_costs_a_tenth_more_for_newer_models() {
+        let at = |llm| Price::find((None, None), llm, Host::OpenAiRegion).unwrap();
+        assert_eq!(at("gpt-4o-mini"), Some(Price::new(0.15, 0.6)));
+        assert_eq!(at("gpt-5.4"), Some(Price::new(2.75, 16.5)));
+        assert_eq!(at("gpt-6.2-sol"), Some(Price::new(2.75, 11.0)));
     }
 
     #[test]

@@ -4,6 +4,12 @@ use anyhow::{anyhow, ensure};
 use reqwest::Url;
 
 const OPENAI: &str = "https://api.openai.com/v1";
+/// Endings of the names of Azure's resources, but for the domain of the cloud; the first is that of Azure OpenAI alone.
+const AZURE: [&str; 3] = [".openai.azure", ".cognitiveservices.azure", ".services.ai.azure"];
+/// The public cloud, the US government's, and China's.
+const CLOUDS: [&str; 3] = [".com", ".us", ".cn"];
+/// GitHub Models: the old name looks like Azure's, and takes a token of GitHub's like the new one.
+const GITHUB: [&str; 2] = ["models.github.ai", "models.inference.ai.azure.com"];
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +18,43 @@ pub(crate) struct Address {
     pub(super) base: String,
     /// Of every request: Azure's `api-version`.
     pub(super) query: Option<String>,
-    /// Azure takes the key in a header of its own.
-    pub(crate) is_azure: bool,
+    /// Whose server it is.
+    pub(crate) host: Host,
+}
+
+/// Servers that differ in what they take and what they charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// OpenAI itself.
+    OpenAi,
+    /// OpenAI's servers of one region, such as `eu.api.openai.com`.
+    OpenAiRegion,
+    /// A resource at Azure, in any of its clouds.
+    Azure,
+    /// GitHub Models.
+    GitHub,
+    /// Any other.
+    Other,
+}
+
+impl Host {
+    /// By the name of a host, in small letters.
+    fn of(name: &str) -> Self {
+        let name = name.trim_end_matches('.');
+        let in_cloud = |cloud| name.strip_suffix(cloud).is_some_and(|name| AZURE.iter().any(|end| name.ends_with(end)));
+        match name {
+            "api.openai.com" => Self::OpenAi,
+            _ if name.ends_with(".api.openai.com") => Self::OpenAiRegion,
+            _ if GITHUB.contains(&name) => Self::GitHub,
+            _ if CLOUDS.into_iter().any(in_cloud) => Self::Azure,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether this is OpenAI itself, in whatever region.
+    pub(crate) fn is_openai(self) -> bool {
+        matches!(self, Self::OpenAi | Self::OpenAiRegion)
+    }
 }
 
 impl Address {
@@ -28,25 +69,32 @@ impl Address {
         };
         let base = base.trim_end_matches('/').trim_end_matches("/chat/completions").trim_end_matches('/');
         if base.is_empty() {
-            return Ok(Self { base: OPENAI.into(), query: None, is_azure: false });
+            return Ok(Self { base: OPENAI.into(), query: None, host: Host::OpenAi });
         }
         let hint = "hint: an address looks like http://localhost:8000/v1 (--base-url, OPENAI_BASE_URL)";
         let url = Url::parse(base).map_err(|error| anyhow!("the server's address: {error}\n{hint}"))?;
         ensure!(matches!(url.scheme(), "http" | "https"), "the server's address must begin with http or https\n{hint}");
         let bare = url.username().is_empty() && url.password().is_none();
         ensure!(bare, "the server's address holds a user or a password\nhint: give the key in OPENAI_API_KEY");
-        let is_azure = url.host_str().is_some_and(|host| host.ends_with(".azure.com"));
-        Ok(Self { base: base.to_owned(), query, is_azure })
-    }
-
-    /// Whether this is OpenAI itself, whose prices are known.
-    pub(crate) fn is_openai(&self) -> bool {
-        self.base == OPENAI
+        let host = Host::of(url.host_str().unwrap_or_default());
+        Ok(Self { base: base.to_owned(), query, host })
     }
 
     /// Whether the way to it needs certificates.
     pub(super) fn is_encrypted(&self) -> bool {
         self.base.starts_with("https:")
+    }
+
+    /// Scheme, host and port, by which the way to it is chosen.
+    pub(super) fn origin(&self) -> Option<(String, String, u16)> {
+        let url = Url::parse(&self.base).ok()?;
+        Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
+    }
+
+    /// Values of the query that may be secrets, as some gateways take their keys.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.query.as_deref().unwrap_or_default().split('&');
+        pairs.filter_map(|pair| pair.split_once('=')).filter(|(name, _)| *name != "api-version").map(|(_, value)| value)
     }
 }
 
@@ -59,8 +107,7 @@ mod tests {
         for given in ["http://h:1/v1", "http://h:1/v1/", " http://h:1/v1// ", "http://h:1/v1/chat/completions"] {
             assert_eq!(Address::read(given).unwrap().base, "http://h:1/v1");
         }
-        assert!(Address::read("").unwrap().is_openai());
-        assert!(!Address::read("http://h:1/v1").unwrap().is_openai());
+        assert_eq!(Address::read("").unwrap().host, Host::OpenAi);
         for bad in ["localhost:8000/v1", "h", "ftp://h/v1", "http://user:secret@h/v1"] {
             let error = Address::read(bad).unwrap_err().to_string();
             assert!(error.contains("hint: ") && !error.contains("secret"), "{error}");
@@ -70,10 +117,46 @@ mod tests {
     #[test]
     fn azure_has_a_query() {
         let base = "https://name.openai.azure.com/openai/deployments/mini";
-        let address = Address::read(&format!("{base}/chat/completions?api-version=2024-10-21")).unwrap();
-        assert_eq!(
-            address,
-            Address { base: base.into(), query: Some("api-version=2024-10-21".into()), is_azure: true }
-        );
+        let address = Address::read(&format!("{base}/chat/completions?api-version=2024-10-21&code=x")).unwrap();
+        let query = Some("api-version=2024-10-21&code=x".into());
+        assert_eq!(address, Address { base: base.into(), query, host: Host::Azure });
+        assert_eq!(address.secrets().collect::<Vec<_>>(), ["x"]);
+        assert_eq!(address.origin(), Some(("https".into(), "name.openai.azure.com".into(), 443)));
+    }
+
+    #[test]
+    fn hosts_are_told_apart() {
+        for (host, names) in [
+            (Host::OpenAi, &["https://api.openai.com/v1", "https://API.OpenAI.com:443/v1/", ""][..]),
+            (Host::OpenAiRegion, &["https://eu.api.openai.com/v1", "https://us.api.openai.com/v1"]),
+            (
+                Host::Azure,
+                &[
+                    "https://name.openai.azure.com/openai/v1",
+                    "https://name.openai.azure.us/openai/deployments/mini?api-version=2024-10-21",
+                    "https://name.openai.azure.cn/openai/deployments/mini?api-version=2024-10-21",
+                    "https://name.cognitiveservices.azure.com/openai/v1",
+                    "https://name.cognitiveservices.azure.us/openai/v1",
+                    "https://name.services.ai.azure.com/models",
+                ],
+            ),
+            (Host::GitHub, &["https://models.inference.ai.azure.com", "https://models.github.ai/inference"]),
+            (
+                Host::Other,
+                &[
+                    "https://api.openai.com.evil.example/v1",
+                    "https://notapi.openai.com/v1",
+                    "https://name.eastus2.models.ai.azure.com/v1",
+                    "https://name.openai.azure.com.example/v1",
+                    "https://openai.azure.example/v1",
+                    "http://localhost:8000/v1",
+                    "https://127.0.0.1/v1",
+                ],
+            ),
+        ] {
+            for name in names {
+                assert_eq!(Address::read(name).unwrap().host, host, "{name}");
+            }
+        }
     }
 }

@@ -3,25 +3,40 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use crate::llm::pace::retry_after;
-use crate::llm::reply::shown;
+use super::Secrets;
+use crate::llm::budget::Tokens;
+use crate::llm::trouble::Trouble;
 
 /// A request that brought no reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub(crate) struct Failure {
-    what: String,
-    hint: Option<&'static str>,
+    pub(super) what: String,
+    pub(super) hint: Option<&'static str>,
     /// What to do about it.
     pub(crate) verdict: Verdict,
+    /// Why its document has no queries, when it is this document's trouble alone.
+    pub(crate) trouble: Trouble,
     /// Whether the server has too much to do, so that others had better wait too.
     pub(crate) is_refusal: bool,
+    /// Whether the server takes no request of this form. Where it has taken others, which differ in their document
+    /// only, that is the document's trouble.
+    pub(crate) is_rejection: bool,
+    /// Whether what was asked for is no longer at the server, if it ever was.
+    pub(crate) is_gone: bool,
     /// Whether the server may have done the work, and may charge for it.
     pub(crate) may_cost: bool,
+    /// The answer that holds the error and says what it took, which is kept with the paid replies.
+    pub(crate) paid: Option<Box<Paid>>,
+}
+
+/// An answer that is no reply, and has cost something all the same.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    pub(crate) tokens: Tokens,
+    pub(crate) body: Value,
 }
 
 /// What to do about a failed request.
@@ -43,31 +58,26 @@ pub(crate) enum Verdict {
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>, hint: Option<&'static str>, verdict: Verdict) -> Self {
-        Self { what: what.into(), hint, verdict, is_refusal: false, may_cost: false }
+        Self {
+            what: what.into(),
+            hint,
+            verdict,
+            trouble: Trouble::Server,
+            is_refusal: false,
+            is_rejection: false,
+            is_gone: false,
+            may_cost: false,
+            paid: None,
+        }
     }
 
-    /// An answer with an error status.
-    pub(crate) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let body = String::from_utf8_lossy(body);
-        let value: Value = serde_json::from_str(&body).unwrap_or_default();
-        let words = words(&value).unwrap_or_else(|| without_tags(&body));
-        let words = if words.is_empty() { String::new() } else { format!(": {}", shown(&words)) };
-        let (verdict, hint) = match status.as_u16() {
-            _ if has_code(&value, &["insufficient_quota"]) => {
-                (Verdict::Run, Some("the account has no credit left: see the server's billing page"))
-            }
-            408 | 409 | 429 | 500.. => (Verdict::Retry(retry_after(headers)), None),
-            400 if concerns_document(&value, &words) => (Verdict::Document, None),
-            400 | 422 if words.contains("response_format") || words.contains("json_schema") => {
-                (Verdict::Run, Some("try --reply-format json or text"))
-            }
-            413 => (Verdict::Document, None),
-            401 => (Verdict::Run, Some("set OPENAI_API_KEY to a key of this server")),
-            404 => (Verdict::Run, Some("is the name right (--llm), and does the address end in /v1 (--base-url)?")),
-            _ => (Verdict::Run, None),
-        };
-        let is_refusal = matches!(verdict, Verdict::Retry(_)) && matches!(status.as_u16(), 429 | 503 | 529);
-        Self { is_refusal, ..Self::new(format!("the server answered {status}{words}"), hint, verdict) }
+    /// The same where the server has taken other requests.
+    #[must_use]
+    pub(crate) fn beside_others(self) -> Self {
+        if !self.is_rejection {
+            return self;
+        }
+        Self { verdict: Verdict::Document, trouble: Trouble::Rejected, ..self }
     }
 
     /// The failure of a request that the server may have worked on.
@@ -96,6 +106,18 @@ impl Failure {
     pub(crate) fn given_up(mut self, attempts: u32) -> Self {
         self.what = format!("{} (attempt {attempts}, the last)", self.what);
         self.verdict = if self.verdict == Verdict::Reconnect { Verdict::Run } else { Verdict::Document };
+        self.trouble = Trouble::Server;
+        self
+    }
+
+    /// What happened, without the hint.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The failure with more words.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        self.what.push_str(more);
         self
     }
 
@@ -104,42 +126,11 @@ impl Failure {
         Self::new("the run is ending", None, Verdict::Stopped)
     }
 
-    /// The failure with `secret` blotted out, which a server may have repeated.
-    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
-        if !secret.is_empty() {
-            self.what = self.what.replace(secret, "[key]");
-        }
+    /// The failure with secrets blotted out, which a server may have repeated.
+    pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
+        self.what = secrets.blotted(&self.what);
         self
     }
-}
-
-/// The server's own words in an error body: OpenAI's form, and those of its imitators.
-fn words(body: &Value) -> Option<String> {
-    [&body["error"]["message"], &body["error"], &body["message"], &body["detail"]]
-        .into_iter()
-        .find_map(|value| value.as_str().map(str::to_owned))
-}
-
-/// Whether the error's code or type, which some servers give as a number, is one of these.
-fn has_code(body: &Value, codes: &[&str]) -> bool {
-    let error = if body["error"].is_object() { &body["error"] } else { body };
-    [&error["code"], &error["type"]].iter().any(|value| value.as_str().is_some_and(|code| codes.contains(&code)))
-}
-
-/// Whether a request was refused for what the document says or how long it is, so that the next one may do.
-fn concerns_document(body: &Value, words: &str) -> bool {
-    let codes = ["context_length_exceeded", "exceed_context_size_error", "content_filter", "invalid_prompt"];
-    has_code(body, &codes) || words.contains("maximum context length")
-}
-
-/// The text of an HTML page, which is what proxies answer.
-fn without_tags(html: &str) -> String {
-    let mut text = String::new();
-    for piece in html.split_inclusive('>') {
-        text.push_str(piece.split('<').next().unwrap_or_default());
-        text.push(' ');
-    }
-    crate::output::one_line(&text)
 }
 
 /// What is at the bottom of an error: the layers above it say only that they failed too.
@@ -151,44 +142,9 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn verdict(status: u16, body: &str) -> Verdict {
-        Failure::of_status(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()).verdict
-    }
-
-    #[test]
-    fn what_may_pass_is_retried() {
-        for status in [408, 409, 429, 500, 502, 503, 529] {
-            assert_eq!(verdict(status, "<html>busy</html>"), Verdict::Retry(None), "{status}");
-        }
-        for status in [400, 401, 403, 404, 422] {
-            assert_eq!(verdict(status, r#"{"error": {"message": "no", "code": 400}}"#), Verdict::Run, "{status}");
-        }
-        assert_eq!(verdict(429, r#"{"error": {"code": "insufficient_quota"}}"#), Verdict::Run);
-        assert_eq!(verdict(429, r#"{"error": {"type": "insufficient_quota", "code": null}}"#), Verdict::Run);
-        assert_eq!(verdict(400, r#"{"error": {"type": "exceed_context_size_error", "code": 400}}"#), Verdict::Document);
-        assert_eq!(verdict(400, r#"{"message": "the maximum context length is 8"}"#), Verdict::Document);
-    }
-
-    #[test]
-    fn the_servers_words_are_shown() {
-        let message =
-            |body: &str| Failure::of_status(StatusCode::BAD_GATEWAY, &HeaderMap::new(), body.as_bytes()).to_string();
-        for body in [
-            r#"{"error": {"message": "too  busy"}}"#,
-            r#"{"error": "too busy"}"#,
-            r#"{"detail": "too busy"}"#,
-            "<html><p>too</p>busy",
-            "too\nbusy",
-        ] {
-            assert_eq!(message(body), "the server answered 502 Bad Gateway: too busy", "{body}");
-        }
-        assert_eq!(message(""), "the server answered 502 Bad Gateway");
-        assert!(message(&"x".repeat(9999)).chars().count() < 250);
-    }
-
     #[test]
     fn a_repeated_key_is_blotted_out() {
-        let failure = Failure::new("wrong key sk-1234", None, Verdict::Run);
-        assert_eq!(failure.without_secret("sk-1234").to_string(), "wrong key [key]");
+        let failure = Failure::new("wrong key sk-12345", None, Verdict::Run);
+        assert_eq!(failure.without(&Secrets::new(["sk-12345"])).to_string(), "wrong key [key]");
     }
 }

@@ -1,93 +1,152 @@
 //! The client of an OpenAI-compatible server.
 
 mod address;
+mod advice;
 mod batches;
+mod blame;
 mod failure;
+mod refused;
+mod said;
+mod secrets;
+mod wire;
 
 use std::env;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use async_openai::Client;
-use async_openai::config::OpenAIConfig;
+use async_openai::config::{Config as _, OpenAIConfig};
 use async_openai::error::OpenAIError;
-use async_openai::middleware::HttpRequestFactory;
-use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use embtune_cli::Proxies;
+use reqwest::Proxy;
+use reqwest::header::HeaderMap;
+use reqwest::redirect::{Attempt, Policy};
 use serde_json::Value;
 use tower::service_fn;
 
+use super::json;
+use super::note::{Note, Notes};
 use super::pace::Pace;
-use super::reply::shown;
 use super::wording::Wording;
 
-pub(crate) use address::Address;
-pub(crate) use batches::Batch;
+pub(crate) use address::{Address, Host};
+pub(crate) use batches::{Batch, Status};
 pub(crate) use failure::{Failure, Verdict};
+pub(crate) use secrets::Secrets;
 
 use failure::root_cause;
+use wire::{Refusal, Wire};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Redirections that are followed.
+const REDIRECTS: usize = 5;
 
-/// Asks one question at a time, without repeating any.
+/// Asks one question at a time, without repeating any that a server may have worked on.
 ///
 /// The crate's own retry is out of the way: it gives up within a second and hides the status behind the body's form.
-/// Its HTTP service is replaced by one that turns every answer that is no success into a [`Failure`].
+/// Its HTTP service is replaced by one that turns every answer that is no success into a [`Failure`], and reads none
+/// without end.
 pub(crate) struct OpenAi {
     client: Client<OpenAIConfig>,
+    wire: Arc<Wire>,
     wording: Wording,
-    key: String,
-    /// Whether the server has ever answered anything.
-    reached: Arc<AtomicBool>,
+    notes: Notes,
     requests: AtomicU64,
 }
 
 impl OpenAi {
-    /// A client of the server at an address; the key comes from the environment, and `pace` hears what the server says
-    /// of its limits.
+    /// A client of the server at an address; keys and the way there come from the environment, and `pace` hears what
+    /// the server says of its limits.
     ///
     /// # Errors
-    /// A key that cannot be one, or no key for OpenAI itself.
-    pub(crate) fn new(address: Address, wording: Wording, timeout: Duration, pace: Arc<Pace>) -> anyhow::Result<Self> {
+    /// A key or a proxy that cannot be one, or no key for OpenAI itself.
+    pub(crate) fn new(
+        address: Address,
+        wording: Wording,
+        timeout: Duration,
+        pace: Arc<Pace>,
+        notes: Notes,
+    ) -> anyhow::Result<Self> {
         let key = secret("OPENAI_API_KEY")?;
         ensure!(
-            !key.is_empty() || !address.is_openai(),
+            !key.is_empty() || !(address.host.is_openai() || address.host == Host::GitHub),
             "no key\nhint: set OPENAI_API_KEY, or name a server of your own with --base-url"
         );
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(timeout);
-        if !address.is_encrypted() {
-            // Without TLS, a machine without certificates will do.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(|error| {
-            let cause = root_cause(&error);
-            anyhow!("cannot set up HTTPS: {cause}\nhint: are the system's CA certificates installed?")
-        })?;
+        let proxies = Proxies::of_environment()?;
+        let proxy = address.origin().and_then(|(scheme, host, port)| proxies.on_the_way(&scheme, &host, port));
+        let http = http(&address, timeout, proxy.map(|proxy| proxy.url()))?;
+        let known = [key.as_str()].into_iter().chain(address.secrets()).chain(proxy.and_then(|proxy| proxy.password()));
+        let secrets = Secrets::new(known);
         let config = OpenAIConfig::new()
             .with_api_base(&address.base)
             .with_api_key(&key)
             .with_org_id(secret("OPENAI_ORG_ID")?)
             .with_project_id(secret("OPENAI_PROJECT_ID")?);
-        let reached = Arc::new(AtomicBool::new(false));
-        let wire =
-            Arc::new(Wire { http: http.clone(), address, key: key.clone(), pace, reached: Arc::clone(&reached) });
-        let service = service_fn(move |request| Arc::clone(&wire).send(request));
+        let (headers, reached) = (config.headers(), AtomicBool::new(false));
+        let wire = Arc::new(Wire { http: http.clone(), address, key, headers, secrets, pace, reached, timeout });
+        let service = service_fn({
+            let wire = Arc::clone(&wire);
+            move |request| Arc::clone(&wire).send(request)
+        });
         let client = Client::build(http, config).with_http_service(service);
-        Ok(Self { client, wording, key, reached, requests: AtomicU64::new(0) })
+        Ok(Self { client, wire, wording, notes, requests: AtomicU64::new(0) })
     }
 
     /// Sends a chat completion request and returns the reply's body, unchecked but for being JSON with choices.
+    ///
+    /// A server that does not take one of its parameters is asked again in other words, at once.
     pub(crate) async fn ask(&self, request: &Value) -> Result<Value, Failure> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = self.client.chat().create_byot(self.wording.of(request)).await;
-        self.cleaned(answer).and_then(with_choices).map_err(|failure| failure.without_secret(&self.key))
+        loop {
+            let sent = self.wording.of(request);
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let error = match mended(self.client.chat().create_byot(sent.clone()).await) {
+                Ok(body) => return self.checked(body),
+                Err(error) => error,
+            };
+            if self.can_be_said_otherwise(&error, &sent) && self.wording.of(request) != sent {
+                continue;
+            }
+            return Err(self.failure(error));
+        }
     }
 
-    /// What a call of the crate's brought, as this client tells it.
+    /// Whether an error refuses the words of a request; what is learnt from it is in the wording then.
+    fn can_be_said_otherwise(&self, error: &OpenAIError, sent: &Value) -> bool {
+        let OpenAIError::Boxed(error) = error else { return false };
+        let Some(refusal) = error.downcast_ref::<Refusal>() else { return false };
+        let is_of_words = matches!(refusal.status, 400 | 422) && !matches!(refusal.failure.verdict, Verdict::Retry(_));
+        if is_of_words && let Some(learnt) = self.wording.learn(sent, &refusal.body) {
+            self.notes.send(Note::warning(learnt));
+        }
+        is_of_words
+    }
+
+    /// A body that is a reply; what may end up in a message holds no secret before it is cut to length.
+    fn checked(&self, body: Value) -> Result<Value, Failure> {
+        if Failure::in_reply(&body).is_none() {
+            return Ok(body);
+        }
+        let text = self.wire.secrets.blotted(&body.to_string());
+        let body = json::read(text.as_bytes()).map_or(body, |read| read.value);
+        Failure::in_reply(&body).map_or(Ok(body), |failure| Err(advice::heeded(failure, &HeaderMap::new(), &text)))
+    }
+
+    /// The content of a file of the server's, which is no longer than `most` bytes.
+    pub(super) async fn download(&self, file: &str, most: u64) -> Result<File, Failure> {
+        self.cleaned(self.wire.download(file, most).await)
+    }
+
+    /// What a call of the crate's brought, with failures as this client tells them.
     fn cleaned<T>(&self, answer: Result<T, OpenAIError>) -> Result<T, Failure> {
-        answer.map_err(|error| self.failure(error).without_secret(&self.key))
+        answer.map_err(|error| self.failure(error))
+    }
+
+    /// The same of an answer that is JSON.
+    fn value(&self, answer: Result<Value, OpenAIError>) -> Result<Value, Failure> {
+        self.cleaned(mended(answer))
     }
 
     /// Requests that were sent, repeated ones included.
@@ -96,73 +155,58 @@ impl OpenAi {
     }
 
     fn failure(&self, error: OpenAIError) -> Failure {
-        match error {
-            OpenAIError::Boxed(error) => match error.downcast() {
-                Ok(failure) => *failure,
-                Err(other) => Failure::new(other.to_string(), None, Verdict::Run),
+        let secrets = &self.wire.secrets;
+        let failure = match error {
+            OpenAIError::Boxed(error) => match error.downcast::<Refusal>().map(|refusal| refusal.failure) {
+                Ok(failure) => failure,
+                Err(other) => match other.downcast::<Failure>() {
+                    Ok(failure) => *failure,
+                    Err(other) => Failure::new(other.to_string(), None, Verdict::Run),
+                },
             },
-            OpenAIError::Reqwest(error) => Failure::of_transport(error, self.reached.load(Ordering::Relaxed)),
-            OpenAIError::JSONDeserialize(_, body) => no_completion(&body),
+            OpenAIError::Reqwest(error) => Failure::of_transport(error, self.wire.reached.load(Ordering::Relaxed)),
+            OpenAIError::JSONDeserialize(_, body) => Failure::no_completion(&secrets.blotted(&body)),
             other => Failure::new(other.to_string(), None, Verdict::Run),
-        }
+        };
+        failure.without(secrets)
     }
 }
 
-/// What each request passes on its way out, and each answer on its way in.
-struct Wire {
-    http: reqwest::Client,
-    address: Address,
-    key: String,
-    pace: Arc<Pace>,
-    reached: Arc<AtomicBool>,
-}
-
-impl Wire {
-    async fn send(self: Arc<Self>, request: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
-        let boxed = |failure: Failure| OpenAIError::Boxed(Box::new(failure));
-        let mut request = request.build().await?;
-        if self.key.is_empty() || self.address.is_azure {
-            request.headers_mut().remove(AUTHORIZATION);
+/// An answer that the crate's strict reader refuses, read leniently.
+fn mended(answer: Result<Value, OpenAIError>) -> Result<Value, OpenAIError> {
+    match answer {
+        Err(OpenAIError::JSONDeserialize(error, body)) => {
+            json::read(body.as_bytes()).map(|read| read.value).ok_or_else(|| OpenAIError::JSONDeserialize(error, body))
         }
-        if self.address.is_azure
-            && let Ok(mut key) = HeaderValue::from_str(&self.key)
-        {
-            key.set_sensitive(true);
-            request.headers_mut().insert("api-key", key);
-        }
-        if let Some(query) = &self.address.query {
-            request.url_mut().set_query(Some(query));
-        }
-        let response = self.http.execute(request).await?;
-        self.reached.store(true, Ordering::Relaxed);
-        self.pace.hear(response.headers());
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let headers = response.headers().clone();
-        let body = response.bytes().await.unwrap_or_default();
-        Err(boxed(Failure::of_status(status, &headers, &body)))
+        other => other,
     }
 }
 
-/// A body without choices is no reply; some proxies report their upstream's error that way, under status 200.
-fn with_choices(body: Value) -> Result<Value, Failure> {
-    if body["choices"].is_array() {
-        return Ok(body);
+/// A client on the way to a server, through a proxy or not.
+fn http(address: &Address, timeout: Duration, proxy: Option<&str>) -> anyhow::Result<reqwest::Client> {
+    let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(timeout).no_proxy();
+    if address.host == Host::Azure {
+        // The crate knows that other hosts must not see the header Authorization, but not Azure's own.
+        http = http
+            .redirect(Policy::custom(|attempt| if is_at_home(&attempt) { attempt.follow() } else { attempt.stop() }));
     }
-    if body["error"].is_null() {
-        return Err(no_completion(&body.to_string()));
+    if !address.is_encrypted() && !proxy.is_some_and(|proxy| proxy.starts_with("https:")) {
+        // Without TLS, a machine without certificates will do.
+        http = http.tls_certs_only([]);
     }
-    let code = body["error"]["code"].as_u64().and_then(|code| StatusCode::from_u16(code.try_into().ok()?).ok());
-    let status = code.filter(|status| !status.is_success()).unwrap_or(StatusCode::BAD_GATEWAY);
-    Err(Failure::of_status(status, &Default::default(), body.to_string().as_bytes()))
+    if let Some(proxy) = proxy {
+        http = http.proxy(Proxy::all(proxy).map_err(|error| anyhow!("the proxy: {}", root_cause(&error)))?);
+    }
+    http.build().map_err(|error| {
+        let cause = root_cause(&error);
+        anyhow!("cannot set up HTTPS: {cause}\nhint: are the system's CA certificates installed?")
+    })
 }
 
-fn no_completion(body: &str) -> Failure {
-    let hint = "does the address end in /v1 (--base-url)?";
-    Failure::new(format!("the server's answer is no chat completion: {}", shown(body)), Some(hint), Verdict::Document)
-        .possibly_paid()
+/// Whether a redirection leads to the host that sent it.
+fn is_at_home(attempt: &Attempt<'_>) -> bool {
+    let came_from = attempt.previous().last().map(|url| url.origin());
+    attempt.previous().len() <= REDIRECTS && came_from == Some(attempt.url().origin())
 }
 
 /// A variable of the environment that goes into a header; empty when it is not set.
@@ -170,21 +214,4 @@ fn secret(variable: &str) -> anyhow::Result<String> {
     let value = env::var_os(variable).unwrap_or_default();
     let value = value.to_str().map(str::trim).filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic()));
     Ok(value.with_context(|| format!("{variable} holds a character that cannot be sent"))?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_reply_has_choices() {
-        assert!(with_choices(json!({"choices": []})).is_ok());
-        assert_eq!(with_choices(json!({})).unwrap_err().verdict, Verdict::Document);
-        let verdict = |body: Value| with_choices(body).unwrap_err().verdict;
-        assert_eq!(verdict(json!({"error": {"code": 429, "message": "slow"}})), Verdict::Retry(None));
-        assert_eq!(verdict(json!({"error": {"code": 401}})), Verdict::Run);
-        assert_eq!(verdict(json!({"error": "upstream"})), Verdict::Retry(None));
-    }
 }

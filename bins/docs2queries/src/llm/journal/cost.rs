@@ -15,6 +15,9 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
+    /// Of what costs nothing, or of which nothing is known.
+    pub(crate) const NOTHING: Self = Self { input: 0, output: Some(0), usd: None };
+
     /// Of so many tokens, at the budget's price.
     pub(crate) fn of(tokens: Tokens, budget: &Budget) -> Self {
         let usd = budget.price().map(|price| price.of(tokens));
@@ -25,6 +28,12 @@ impl Cost {
     #[must_use]
     pub(crate) fn without_limit(self) -> Self {
         Self { output: None, usd: None, ..self }
+    }
+
+    /// What it takes from a budget: what was paid without a price counts at the budget's.
+    pub(crate) fn spent(self, budget: &Budget) -> Spent {
+        let tokens = Tokens { input: self.input, output: self.output.unwrap_or_default() };
+        Spent { tokens, usd: self.usd.unwrap_or(budget.cost(tokens).usd) }
     }
 
     /// Of a line; what is missing in it is unknown.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cost::Cost;
+use crate::llm::json;
+use crate::llm::reply::Worth;
 
 /// What the lines begin with.
 const BEGINNINGS: [&[u8]; 4] = [b"{\"key\":\"", b"{\"asked\":\"", b"{\"answered\":\"", b"{\"batch\":\""];
@@ -32,19 +34,21 @@ impl Key {
 /// What became of an uploaded batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BatchState {
-    /// The file with the requests is at the server.
-    Uploaded,
+    /// The file with the requests is at the server; a batch of it can cost so much.
+    Uploaded(Cost),
     /// The server has made a batch of it, of this id: from here on it costs.
     Created(String),
-    /// Its results are in the journal.
+    /// Its results are in the journal, as far as it had any.
     Collected,
+    /// Its results are gone, and may have cost so much.
+    Lost(Cost),
 }
 
 /// A line, without the reply itself.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// The reply to a request, and what it cost.
-    Reply { key: Key, cost: Cost },
+    /// The reply to a request, what it cost, and whether it was of any use.
+    Reply { key: Key, cost: Cost, worth: Worth },
     /// A request is about to be sent, and can cost so much.
     Asked { key: Key, cost: Cost },
     /// What the latest request of this key cost stands elsewhere by now, or it cost nothing.
@@ -54,14 +58,15 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// A complete line.
-    pub(super) fn read(line: &[u8]) -> Option<Self> {
-        let entry: Value = serde_json::from_slice(line).ok()?;
+    /// A complete line; so many queries are what a reply should hold.
+    pub(super) fn read(line: &[u8], queries: usize) -> Option<Self> {
+        let entry = json::read(line)?.value;
         if let Some(file) = entry["batch"].as_str() {
             let state = match (entry["state"].as_str()?, entry["id"].as_str()) {
-                ("uploaded", _) => BatchState::Uploaded,
+                ("uploaded", _) => BatchState::Uploaded(Cost::read(&entry)),
                 ("created", Some(id)) => BatchState::Created(id.to_owned()),
                 ("collected", _) => BatchState::Collected,
+                ("lost", _) => BatchState::Lost(Cost::read(&entry)),
                 _ => return None,
             };
             return Some(Self::Batch { file: file.to_owned(), state });
@@ -73,8 +78,8 @@ impl Entry {
         if let Some(key) = key("answered") {
             return Some(Self::Answered { key });
         }
-        entry.get("reply")?;
-        Some(Self::Reply { key: key("key")?, cost: Cost::read(&entry) })
+        let worth = Worth::of(entry.get("reply")?, queries);
+        Some(Self::Reply { key: key("key")?, cost: Cost::read(&entry), worth })
     }
 
     /// Whether a line that ends too early is how a line of a journal begins, and not somebody else's file.
@@ -105,10 +110,15 @@ pub(super) fn answered_line(key: Key) -> String {
 
 /// The line of a batch.
 pub(super) fn batch_line(file: &str, state: &BatchState) -> String {
+    let with_cost = |name: &str, cost: &Cost| {
+        let (tokens, usd) = cost.fields();
+        json!({"batch": file, "state": name, "tokens": tokens, "usd": usd})
+    };
     line(&match state {
-        BatchState::Uploaded => json!({"batch": file, "state": "uploaded"}),
+        BatchState::Uploaded(most) => with_cost("uploaded", most),
         BatchState::Created(id) => json!({"batch": file, "state": "created", "id": id}),
         BatchState::Collected => json!({"batch": file, "state": "collected"}),
+        BatchState::Lost(cost) => with_cost("lost", cost),
     })
 }
 

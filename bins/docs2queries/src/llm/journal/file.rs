@@ -9,36 +9,39 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use super::entry::{Entry, Key};
-use super::index::Index;
+use super::entry::Entry;
+use super::index::{Index, Place};
+use crate::llm::json;
 
 /// The file and what is known of its lines; they themselves stay on disk.
 #[derive(Debug)]
 pub(super) struct JournalFile {
     file: File,
+    /// What a reply should hold to be of use.
+    queries: usize,
     /// Free while the disk is busy: nobody waits for it who only wants to look.
     index: Mutex<Index>,
 }
 
 impl JournalFile {
     /// Opens or creates the file, and repairs its end.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, queries: usize) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(name)?;
         ensure!(file.metadata().with_context(name)?.is_file(), "{}: a journal must be a regular file", name());
         if file.try_lock().is_err() {
             bail!("{}: in use by another process\nhint: wait for it, or take another file", name());
         }
-        let index = scan(&file, &name())?;
+        let index = scan(&file, &name(), queries)?;
         // The directory too, so that the file's name survives a crash as its lines do.
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(directory).and_then(|directory| directory.sync_all()).with_context(name)?;
-        Ok(Self { file, index: Mutex::new(index) })
+        Ok(Self { file, queries, index: Mutex::new(index) })
     }
 
     /// A journal in an empty file.
-    pub(super) fn empty(file: File) -> Self {
-        Self { file, index: Mutex::default() }
+    pub(super) fn empty(file: File, queries: usize) -> Self {
+        Self { file, queries, index: Mutex::default() }
     }
 
     /// Appends whole lines and puts them on disk; when that fails, the file is as it was. One thread at a time may.
@@ -50,20 +53,18 @@ impl JournalFile {
             return Err(error);
         }
         for line in lines {
-            if let Some(entry) = Entry::read(line.as_bytes()) {
+            if let Some(entry) = Entry::read(line.as_bytes(), self.queries) {
                 self.index().note(entry, line.len());
             }
         }
         Ok(())
     }
 
-    /// The reply to a request, if it is here.
-    pub(super) fn get(&self, key: Key) -> io::Result<Option<Value>> {
-        let Some((start, length)) = self.index().reply(key) else { return Ok(None) };
-        let mut line = vec![0; length];
-        self.file.read_exact_at(&mut line, start)?;
-        let mut entry: Value = serde_json::from_slice(&line)?;
-        Ok(Some(entry["reply"].take()))
+    /// What a line says.
+    pub(super) fn line(&self, place: Place) -> io::Result<Value> {
+        let mut line = vec![0; place.length];
+        self.file.read_exact_at(&mut line, place.start)?;
+        Ok(json::read(&line).ok_or(io::ErrorKind::InvalidData)?.value)
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
@@ -73,7 +74,7 @@ impl JournalFile {
 }
 
 /// Reads all lines, and repairs the last one.
-fn scan(mut file: &File, name: &str) -> anyhow::Result<Index> {
+fn scan(mut file: &File, name: &str, queries: usize) -> anyhow::Result<Index> {
     let mut index = Index::default();
     let mut reader = BufReader::with_capacity(256 << 10, file.try_clone()?);
     let mut line = Vec::new();
@@ -83,7 +84,7 @@ fn scan(mut file: &File, name: &str) -> anyhow::Result<Index> {
             break;
         }
         let is_whole = line.ends_with(b"\n");
-        match Entry::read(&line) {
+        match Entry::read(&line, queries) {
             Some(entry) => {
                 if !is_whole {
                     file.write_all(b"\n").with_context(|| name.to_owned())?;
@@ -97,5 +98,6 @@ fn scan(mut file: &File, name: &str) -> anyhow::Result<Index> {
             None => bail!("{name}:{number}: not a line of a journal\nhint: --journal takes a file of its own"),
         }
     }
+    index.open();
     Ok(index)
 }

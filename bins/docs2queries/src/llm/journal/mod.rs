@@ -7,11 +7,17 @@
 //! behind what the requests in flight can have cost. The key is a hash of the whole request, which holds document,
 //! prompt, model and parameters. Lines about batches stand between. A process that is killed leaves at most lines that
 //! are cut off at the end; opening the file repairs it. Lines that come at about the same time share one sync.
+//!
+//! Everything that was paid for is kept, also what is no answer: an empty reply, a refusal, an error that came with a
+//! count of tokens. Whether a line holds an answer is decided when it is read. A request that has none is sent again by
+//! the next run, once; a second useless reply settles it.
 
 mod cost;
 mod entry;
 mod file;
 mod index;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -25,6 +31,7 @@ pub(crate) use cost::Cost;
 pub(crate) use entry::{BatchState, Key};
 
 use file::JournalFile;
+use index::Found;
 
 use super::budget::{Price, Spent};
 
@@ -37,6 +44,17 @@ pub(crate) struct Journal {
     writer: Option<JoinHandle<()>>,
 }
 
+/// What a journal has for a request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// The server's answer.
+    pub(crate) body: Value,
+    /// How many useless replies there are; none where this is an answer.
+    pub(crate) tries: u32,
+    /// Whether nobody is to be asked again.
+    pub(crate) is_settled: bool,
+}
+
 /// Lines, and where to say how writing them went.
 struct Write {
     lines: Vec<String>,
@@ -44,21 +62,21 @@ struct Write {
 }
 
 impl Journal {
-    /// Opens or creates a journal, and repairs its end.
+    /// Opens or creates a journal, and repairs its end; its replies are asked for so many queries.
     ///
     /// # Errors
     /// A file that is something else, is in use, or cannot be written.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::new(path.to_owned(), JournalFile::open(path)?))
+    pub(crate) fn open(path: &Path, queries: usize) -> anyhow::Result<Self> {
+        Ok(Self::new(path.to_owned(), JournalFile::open(path, queries)?))
     }
 
     /// A journal that is gone after the run.
     ///
     /// # Errors
     /// When there is no place for it.
-    pub(crate) fn temporary() -> anyhow::Result<Self> {
+    pub(crate) fn temporary(queries: usize) -> anyhow::Result<Self> {
         let file = tempfile::tempfile().context("cannot make a temporary file")?;
-        Ok(Self::new("temporary file".into(), JournalFile::empty(file)))
+        Ok(Self::new("temporary file".into(), JournalFile::empty(file, queries)))
     }
 
     fn new(path: PathBuf, file: JournalFile) -> Self {
@@ -71,17 +89,42 @@ impl Journal {
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
-    /// The reply to a request, if it is here.
+    /// What there is for a request: an answer, or else the latest reply that was none.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Value>> {
-        self.file.get(key).with_context(|| self.path.display().to_string())
+    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Kept>> {
+        let Some(Found { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
+        let mut line = self.file.line(place).with_context(|| self.path.display().to_string())?;
+        Ok(Some(Kept { body: line["reply"].take(), tries, is_settled }))
     }
 
-    /// Whether the reply to a request is here.
+    /// Whether nobody is to be asked for a reply to a request: it is here, or it was of no use too often.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.file.index().reply(key).is_some()
+        self.file.index().find(key).is_some_and(|found| found.is_settled)
+    }
+
+    /// How many useless replies to a request are here, and no answer.
+    pub(crate) fn tries(&self, key: Key) -> u32 {
+        self.file.index().find(key).map_or(0, |found| found.tries)
+    }
+
+    /// Whether there is an answer to a request, or this very reply from this source, a batch or a file of results.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn holds(&self, key: Key, source: &str, reply: &Value) -> anyhow::Result<bool> {
+        let (found, latest) = {
+            let index = self.file.index();
+            (index.find(key), index.latest_useless(key))
+        };
+        if found.is_some_and(|found| found.tries == 0) {
+            return Ok(true);
+        }
+        let Some(latest) = latest else { return Ok(false) };
+        let line = self.file.line(latest).with_context(|| self.path.display().to_string())?;
+        // Not every reply has a name of its own: another source may have the same words, and a price of its own.
+        Ok(line["id"] == source && line["reply"] == *reply)
     }
 
     /// What all its replies have cost. What was paid without a known price counts at this one.
@@ -99,6 +142,16 @@ impl Journal {
     /// Batches whose results are not here yet: the id of the file with the requests, and how far it got.
     pub(crate) fn open_batches(&self) -> Vec<(String, BatchState)> {
         self.file.index().open_batches()
+    }
+
+    /// The most that an open batch can cost.
+    pub(crate) fn most_of_batch(&self, file: &str) -> Cost {
+        self.file.index().most_of_batch(file)
+    }
+
+    /// Whether a request was sent, or sent in a batch, of which nothing more is known.
+    pub(crate) fn is_unanswered(&self, key: Key) -> bool {
+        self.file.index().is_unanswered(key)
     }
 
     /// Puts on disk that a request is about to be sent, and the most that it can cost.
@@ -122,12 +175,12 @@ impl Journal {
         self.write(vec![entry::reply_line(key, document, cost, reply), entry::answered_line(key)]).await
     }
 
-    /// Puts a reply on disk that came with a batch.
+    /// Puts a reply on disk that came with a batch, or in a file of results.
     ///
     /// # Errors
     /// As `put`.
-    pub(crate) async fn put_of_batch(&self, key: Key, cost: Cost, reply: &Value) -> anyhow::Result<()> {
-        self.write(vec![entry::reply_line(key, "batch", cost, reply)]).await
+    pub(crate) async fn put_of_batch(&self, key: Key, source: &str, cost: Cost, reply: &Value) -> anyhow::Result<()> {
+        self.write(vec![entry::reply_line(key, source, cost, reply)]).await
     }
 
     /// Puts on disk how far a batch got.
@@ -174,148 +227,5 @@ fn write_all(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
             // Whoever gave up waiting needs no answer.
             let _ = done.send(written.clone());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::llm::budget::{Tokens, Usd};
-
-    const COST: Cost = Cost { input: 3, output: Some(2), usd: None };
-
-    fn key(name: &str) -> Key {
-        Key::of(&name.into())
-    }
-
-    fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future).unwrap()
-    }
-
-    fn put(journal: &Journal, name: &str, reply: &Value) {
-        wait(journal.asked(key(name), COST));
-        wait(journal.put(key(name), "d", COST, reply));
-    }
-
-    fn put_batch(journal: &Journal, file: &str, state: &BatchState) {
-        wait(journal.put_batch(file, state));
-    }
-
-    fn with_two_replies() -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("a")).unwrap(), None);
-        put(&journal, "a", &json!({"content": "1"}));
-        put(&journal, "b", &json!("2"));
-        (directory, path)
-    }
-
-    #[test]
-    fn replies_are_found_again() {
-        let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
-        assert_eq!(journal.get(key("b")).unwrap(), Some(json!("2")));
-        assert_eq!(journal.get(key("c")).unwrap(), None);
-        assert!(journal.has(key("b")) && !journal.has(key("c")));
-        let price = Price::new(1.0, 2.0);
-        let spent = Spent { tokens: Tokens { input: 6, output: 4 }, usd: Usd::new(14e-6) };
-        assert_eq!(journal.paid(Some(price)), spent);
-        assert_eq!(journal.unanswered(Some(price), 9), (Spent::default(), 0));
-    }
-
-    #[test]
-    fn what_has_no_answer_stays_open_for_ever() {
-        let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
-        wait(journal.asked(key("c"), COST));
-        wait(journal.asked(key("d"), COST.without_limit()));
-        drop(journal);
-        // The run is killed. The next one asks again, is turned away once, and gets a reply: what is open is the first's.
-        let journal = Journal::open(&path).unwrap();
-        wait(journal.asked(key("c"), COST));
-        journal.turned_away(key("c"));
-        put(&journal, "c", &json!("3"));
-        // A batch's reply answers no request that was sent alone.
-        wait(journal.put_of_batch(key("d"), COST, &json!("4")));
-        drop(journal);
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 });
-        let open = Spent { tokens: Tokens { input: 6, output: 2 + 9 }, usd: Usd::default() };
-        assert_eq!(journal.unanswered(None, 9), (open, 2));
-    }
-
-    #[test]
-    fn journals_of_the_first_versions_are_read() {
-        let (_directory, path) = with_two_replies();
-        let line = json!({"key": key("e").text(), "id": "d", "reply": "5"});
-        fs::write(&path, format!("{line}\n")).unwrap();
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.get(key("e")).unwrap(), Some(json!("5")));
-        assert_eq!(journal.paid(None), Spent::default());
-    }
-
-    #[test]
-    fn a_torn_end_is_repaired_wherever_it_is_torn() {
-        let (_directory, path) = with_two_replies();
-        let whole = fs::read(&path).unwrap();
-        let ends: Vec<usize> = (1..=whole.len()).filter(|end| whole[end - 1] == b'\n').collect();
-        // Asked, reply and answered, each twice.
-        let (first, asked, reply) = (ends[2], ends[3], ends[4]);
-        for length in first..=whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            let journal = Journal::open(&path).unwrap();
-            assert_eq!(journal.get(key("a")).unwrap(), Some(json!({"content": "1"})));
-            // A line that lacks its line feed only is a line like any other.
-            assert_eq!(journal.has(key("b")), length >= reply - 1, "{length}");
-            let open = u64::from(length >= asked - 1) - u64::from(length >= whole.len() - 1);
-            assert_eq!(journal.unanswered(None, 0).1, open, "{length}");
-            drop(journal);
-            let kept = fs::read(&path).unwrap();
-            assert!(whole.starts_with(&kept) && (kept.is_empty() || kept.ends_with(b"\n")), "{length}");
-        }
-    }
-
-    #[test]
-    fn batches_are_open_until_they_are_collected() {
-        let (_directory, path) = with_two_replies();
-        let journal = Journal::open(&path).unwrap();
-        put_batch(&journal, "file-1", &BatchState::Uploaded);
-        put_batch(&journal, "file-2", &BatchState::Uploaded);
-        put_batch(&journal, "file-1", &BatchState::Created("batch-1".into()));
-        put_batch(&journal, "file-2", &BatchState::Collected);
-        let open = [("file-1".into(), BatchState::Created("batch-1".into()))];
-        assert_eq!(journal.open_batches(), open);
-        drop(journal);
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, [&whole[..], b"{\"batch\":\"file-3\",\"sta"].concat()).unwrap();
-        assert_eq!(Journal::open(&path).unwrap().open_batches(), open);
-        assert_eq!(fs::read(&path).unwrap(), whole);
-    }
-
-    #[test]
-    fn other_files_are_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("other");
-        for text in ["{\"_id\": \"d\", \"text\": \"t\"}\n", "a line without an end", "{\"key\":\"x\"}\n", "\n"] {
-            fs::write(&path, text).unwrap();
-            let error = Journal::open(&path).unwrap_err().to_string();
-            assert!(error.contains("other:1: not a line of a journal"), "{error}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        assert!(Journal::open(Path::new("/dev/null")).unwrap_err().to_string().contains("regular file"));
-        assert!(Journal::open(directory.path()).is_err());
-    }
-
-    #[test]
-    fn one_process_at_a_time() {
-        let (_directory, path) = with_two_replies();
-        let _journal = Journal::open(&path).unwrap();
-        assert!(Journal::open(&path).unwrap_err().to_string().contains("in use"));
     }
 }

@@ -2,7 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use super::time::{date, seconds, until};
+use super::words;
+
+/// What limits count, as headers name it.
+pub(super) const KINDS: [&str; 2] = ["requests", "tokens"];
 
 /// A server's own count of requests or tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,59 +22,60 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Reads `x-ratelimit-{limit,remaining,reset}-KIND`, where KIND is `requests` or `tokens`.
+    /// Reads `x-ratelimit-{limit,remaining,reset}-KIND`, where KIND is `requests` or `tokens`, or Anthropic's names of
+    /// the same; headers that name no kind count requests.
     pub(super) fn read(headers: &HeaderMap, kind: &str) -> Option<Self> {
-        let text = |what: &str| headers.get(format!("x-ratelimit-{what}-{kind}"))?.to_str().ok().map(str::trim);
+        let text = |what| names(kind, what).into_iter().find_map(|name| text(headers, &name));
         let number = |what| text(what)?.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
         let limit = number("limit").filter(|limit| *limit >= 1.0)?;
-        Some(Self { limit, remaining: number("remaining")?.min(limit), reset: text("reset").and_then(duration) })
+        let reset = text("reset").and_then(|text| until(text, clock(headers)));
+        Some(Self { limit, remaining: number("remaining")?.min(limit), reset })
     }
 }
 
-/// The pause that the server asks for: `retry-after-ms`, or `Retry-After` as seconds, a fraction of them, or a date
-/// (RFC 9110, 10.2.3).
+/// The names under which servers say something of a limit.
+fn names(kind: &str, what: &str) -> Vec<String> {
+    let mut names = vec![format!("x-ratelimit-{what}-{kind}"), format!("anthropic-ratelimit-{kind}-{what}")];
+    if kind == KINDS[0] {
+        names.extend([format!("x-ratelimit-{what}"), format!("ratelimit-{what}")]);
+    }
+    names
+}
+
+/// The pause that the server asks for in the headers of a refusal: `retry-after-ms`, or `Retry-After` as seconds, a
+/// fraction of them, a duration, a time since 1970 or a date (RFC 9110, 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(milliseconds / 1000.0).ok();
-    }
-    let text = text(RETRY_AFTER.as_str())?;
-    if let Ok(date) = httpdate::parse_http_date(text) {
-        return Some(date.duration_since(SystemTime::now()).unwrap_or_default());
-    }
-    duration(text)
+    let milliseconds = text(headers, "retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    let now = clock(headers);
+    milliseconds
+        .and_then(|milliseconds| seconds(milliseconds / 1000.0, now))
+        .or_else(|| until(text(headers, RETRY_AFTER.as_str())?, now))
 }
 
-/// A duration as OpenAI writes it (`6m0s`, `8.64s`, `20ms`), or as a number of seconds, as Azure does.
-fn duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let mut seconds = 0.0;
-    let mut rest = Some(text).filter(|text| !text.is_empty())?;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        seconds += number
-            * match &rest[..end] {
-                "d" => 86_400.0,
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
-                _ => return None,
-            };
-        rest = &rest[end..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
+/// The pause that a refusal asks for, wherever it says so: in its headers, in its body, or by when what is used up is
+/// there again.
+pub(crate) fn asked(headers: &HeaderMap, body: &str) -> Option<Duration> {
+    retry_after(headers).or_else(|| words::pause(body, clock(headers))).or_else(|| {
+        let used_up = |kind| names(kind, "remaining").iter().any(|name| text(headers, name) == Some("0"));
+        let reset = |kind| names(kind, "reset").iter().find_map(|name| until(text(headers, name)?, clock(headers)));
+        KINDS.into_iter().filter(|kind| used_up(kind)).filter_map(reset).max()
+    })
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// What time it is by the server's clock, which its times are by; by ours where it does not say.
+fn clock(headers: &HeaderMap) -> SystemTime {
+    text(headers, DATE.as_str()).and_then(date).unwrap_or_else(SystemTime::now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TODAY: (&str, &str) = ("date", "Mon, 30 Nov 2026 16:00:00 GMT");
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -76,22 +83,35 @@ mod tests {
 
     #[test]
     fn pauses_come_in_every_form() {
-        let pause = |text: &str| retry_after(&headers(&[("retry-after", text)]));
+        let pause = |text: &str| retry_after(&headers(&[TODAY, ("retry-after", text)]));
         assert_eq!(pause("2"), Some(Duration::from_secs(2)));
         assert_eq!(pause(" 0.5 "), Some(Duration::from_millis(500)));
         assert_eq!(pause("1m30s"), Some(Duration::from_secs(90)));
-        let date = |from_now: i64| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
-            let then = SystemTime::UNIX_EPOCH + Duration::from_secs((now + from_now) as u64);
-            pause(&httpdate::fmt_http_date(then)).unwrap().as_secs_f64()
-        };
-        assert!((18.0..=20.0).contains(&date(20)));
-        assert_eq!(date(-20), 0.0);
-        for odd in ["-1", "NaN", "inf", "1e300", "soon", "", "5x", "."] {
+        for date in ["Mon, 30 Nov 2026 16:00:20 GMT", "1796054420", "1796054420000", "2026-11-30T16:00:20Z"] {
+            assert_eq!(pause(date), Some(Duration::from_secs(20)), "{date}");
+        }
+        for odd in ["-1", "NaN", "inf", "1e300", "soon", "", "5x", ".", "1700000000", "Wed, 21 Oct 2015 07:28:00 GMT"] {
             assert_eq!(pause(odd), None, "{odd}");
         }
         let both = headers(&[("retry-after", "7"), ("retry-after-ms", "250")]);
         assert_eq!(retry_after(&both), Some(Duration::from_millis(250)));
+        let odd = headers(&[("retry-after", "7"), ("retry-after-ms", "-250")]);
+        assert_eq!(retry_after(&odd), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn the_servers_clock_counts_where_it_is_told() {
+        let reset = |date: Option<&str>, reset: &str| {
+            let mut given = headers(&[("x-ratelimit-limit-requests", "5"), ("x-ratelimit-remaining-requests", "0")]);
+            given.insert("x-ratelimit-reset-requests", reset.parse().unwrap());
+            date.map(|date| given.insert(DATE, date.parse().unwrap()));
+            Allowance::read(&given, "requests").unwrap().reset
+        };
+        assert_eq!(reset(Some("Mon, 01 Jan 2024 00:00:00 GMT"), "1704067205"), Some(Duration::from_secs(5)));
+        let soon = SystemTime::now() + Duration::from_secs(20);
+        let ours = reset(None, &httpdate::fmt_http_date(soon)).unwrap();
+        assert!((15.0..=20.0).contains(&ours.as_secs_f64()), "{ours:?}");
+        assert_eq!(reset(None, "1704067205"), None, "that is over");
     }
 
     #[test]
@@ -105,7 +125,30 @@ mod tests {
         let reset = Some(Duration::from_millis(120));
         assert_eq!(Allowance::read(&given, "requests"), Some(Allowance { limit: 500.0, remaining: 499.0, reset }));
         assert_eq!(Allowance::read(&given, "tokens"), None, "what is left is not said");
-        assert_eq!(duration("6m0s"), Some(Duration::from_secs(360)));
-        assert_eq!(duration("1h2m3.5s"), Some(Duration::from_millis(3_723_500)));
+        let given = headers(&[
+            TODAY,
+            ("anthropic-ratelimit-tokens-limit", "80000"),
+            ("anthropic-ratelimit-tokens-remaining", "79000"),
+            ("anthropic-ratelimit-tokens-reset", "2026-11-30T16:00:01Z"),
+            ("x-ratelimit-limit", "20"),
+            ("x-ratelimit-remaining", "-1"),
+        ]);
+        let reset = Some(Duration::from_secs(1));
+        assert_eq!(Allowance::read(&given, "tokens"), Some(Allowance { limit: 80_000.0, remaining: 79_000.0, reset }));
+        assert_eq!(Allowance::read(&given, "requests"), None, "a count below nothing is none");
+    }
+
+    #[test]
+    fn a_refusal_says_somewhere_when_to_come_back() {
+        let words = r#"{"error": {"message": "Please try again in 20s."}}"#;
+        let reset = ("x-ratelimit-reset-tokens", "30s");
+        let left = |left| headers(&[("x-ratelimit-remaining-tokens", left), reset]);
+        let seconds = |headers: &HeaderMap, body| asked(headers, body).map(|pause| pause.as_secs());
+        assert_eq!(seconds(&headers(&[("retry-after", "7"), reset]), words), Some(7));
+        assert_eq!(seconds(&left("0"), words), Some(20));
+        assert_eq!(seconds(&left("0"), ""), Some(30));
+        assert_eq!(seconds(&left("5"), ""), None, "something else was used up");
+        let bare = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9")];
+        assert_eq!(seconds(&headers(&bare), ""), Some(9));
     }
 }

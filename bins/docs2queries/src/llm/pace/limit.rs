@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 use super::headers::Allowance;
 
+/// Nobody waits longer for a server's count, and a reset that would let less than one request through in this time is
+/// not believed: where it is true, the server says so again when it refuses a request.
+const SLOWEST: Duration = Duration::from_secs(60);
+
 /// Says when so many more may go.
 #[derive(Debug)]
 pub(super) struct Limit {
@@ -14,6 +18,15 @@ pub(super) struct Limit {
     /// When the next one may go by that.
     next: Instant,
     server: Option<Bucket>,
+    /// What the latest request took.
+    latest: f64,
+}
+
+/// Whose limit it is that something waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Users,
+    Servers,
 }
 
 /// The server's count, continued between its answers.
@@ -34,21 +47,22 @@ impl Bucket {
 impl Limit {
     /// At most so many a minute, evenly spread; without a number, only what the server says counts.
     pub(super) fn new(per_minute: Option<u64>, now: Instant) -> Self {
-        Self { spacing: per_minute.map(|most| 60.0 / most as f64), next: now, server: None }
+        Self { spacing: per_minute.map(|most| 60.0 / most as f64), next: now, server: None, latest: 1.0 }
     }
 
-    /// When `amount` may go: now, or later.
-    pub(super) fn ready(&self, amount: f64, now: Instant) -> Instant {
+    /// When `amount` may go: now, or later; and by whose word.
+    pub(super) fn ready(&self, amount: f64, now: Instant) -> (Instant, Whose) {
         let own = if self.spacing.is_some() { self.next.max(now) } else { now };
         let server = self.server.as_ref().map_or(now, |bucket| {
             let missing = amount.min(bucket.limit) - bucket.level(now);
-            now + seconds(missing.max(0.0) / bucket.per_second)
+            now + seconds(missing.max(0.0) / bucket.per_second).min(SLOWEST)
         });
-        own.max(server)
+        if server > own { (server, Whose::Servers) } else { (own, Whose::Users) }
     }
 
     /// `amount` goes now.
     pub(super) fn take(&mut self, amount: f64, now: Instant) {
+        self.latest = amount;
         if let Some(spacing) = self.spacing {
             self.next = self.next.max(now) + seconds(amount * spacing);
         }
@@ -68,11 +82,10 @@ impl Limit {
     /// The server's count replaces ours where it is lower: what is under way has not reached it yet.
     pub(super) fn hear(&mut self, said: Allowance, now: Instant) {
         let used = said.limit - said.remaining;
-        let per_second = match said.reset.map(|reset| reset.as_secs_f64()) {
-            // `reset` is when all of it is there again, whether the limit is one of a minute or of a day.
-            Some(reset) if reset > 0.0 && used > 0.0 => used / reset,
-            _ => said.limit / 60.0,
-        };
+        // `reset` is when all of it is there again, whether the limit is one of a minute or of a day.
+        let told = said.reset.map(|reset| used / reset.as_secs_f64());
+        let is_believed = |rate: &f64| rate.is_finite() && self.latest / rate <= SLOWEST.as_secs_f64();
+        let per_second = told.filter(is_believed).unwrap_or(said.limit / 60.0);
         let known = self.server.as_ref().map_or(f64::INFINITY, |bucket| bucket.level(now));
         let level = said.remaining.min(known);
         self.server = Some(Bucket { level, limit: said.limit, per_second, at: now });
@@ -89,7 +102,7 @@ mod tests {
     use super::*;
 
     fn wait(limit: &Limit, amount: f64, now: Instant) -> f64 {
-        (limit.ready(amount, now) - now).as_secs_f64()
+        (limit.ready(amount, now).0 - now).as_secs_f64()
     }
 
     #[test]
@@ -126,5 +139,24 @@ mod tests {
         assert_eq!(wait(&limit, 1000.0, now), 60.0, "more than fits waits until all is there");
         limit.hear(Allowance { limit: 60.0, remaining: 0.0, reset: None }, now + Duration::from_secs(30));
         assert_eq!(wait(&limit, 1.0, now + Duration::from_secs(30)), 1.0);
+    }
+
+    #[test]
+    fn a_reset_that_lets_nothing_through_is_not_believed() {
+        let now = Instant::now();
+        for reset in [None, Some(0), Some(86_400), Some(30 * 86_400)] {
+            let mut limit = Limit::new(None, now);
+            let reset = reset.map(Duration::from_secs);
+            limit.hear(Allowance { limit: 60.0, remaining: 0.0, reset }, now);
+            assert_eq!(limit.ready(1.0, now), (now + Duration::from_secs(1), Whose::Servers), "{reset:?}");
+        }
+        // A limit of a day that fills up steadily.
+        let mut limit = Limit::new(None, now);
+        limit.hear(Allowance { limit: 10_000.0, remaining: 0.0, reset: Some(Duration::from_secs(86_400)) }, now);
+        assert_eq!(wait(&limit, 1.0, now), 8.64);
+        // 1000 tokens an hour are nothing for requests of 500.
+        limit.take(500.0, now);
+        limit.hear(Allowance { limit: 1000.0, remaining: 0.0, reset: Some(Duration::from_secs(3600)) }, now);
+        assert!(wait(&limit, 500.0, now) <= 60.0);
     }
 }

@@ -7,17 +7,24 @@
 mod headers;
 mod limit;
 mod state;
+mod time;
+mod words;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use embtune_cli::duration;
 use reqwest::header::HeaderMap;
 use tokio::sync::{Mutex as Turnstile, Notify};
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use headers::retry_after;
+pub(crate) use headers::{asked, retry_after};
 
-use state::{Ready, State};
+use limit::Whose;
+use state::{Ready, State, Why};
+
+use super::note::{LONG, Note, Notes};
 
 /// The limits that the user sets.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +44,9 @@ pub(crate) struct Pace {
     /// The head of the queue waits for the state, and all others for their turn: one change wakes one task.
     turnstile: Turnstile<()>,
     changed: Notify,
+    notes: Notes,
+    /// Whether it was said that the user's own limits make requests wait: they know it from then on.
+    is_told: AtomicBool,
 }
 
 /// The right to one request in flight.
@@ -48,24 +58,33 @@ pub(crate) struct Permit {
 }
 
 impl Pace {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// A pace within these limits, which tells of long waits.
+    pub(crate) fn new(limits: Limits, notes: Notes) -> Self {
         let state = Mutex::new(State::new(limits, Instant::now()));
-        Self { state, turnstile: Turnstile::new(()), changed: Notify::new() }
+        let (turnstile, changed) = (Turnstile::new(()), Notify::new());
+        Self { state, turnstile, changed, notes, is_told: AtomicBool::new(false) }
     }
 
     /// Waits until a request of about so many tokens may go out.
     pub(crate) async fn admit(self: &Arc<Self>, tokens: u64) -> Permit {
         let tokens = tokens as f64;
         let _turn = self.turnstile.lock().await;
+        let mut is_said = false;
         loop {
             let now = Instant::now();
             let ready = self.state().take(tokens, now);
             match ready {
                 Ready::Now => return Permit { pace: Arc::clone(self), since: now, tokens },
-                Ready::At(time) => tokio::select! {
-                    () = sleep_until(time) => {}
-                    () = self.changed.notified() => {}
-                },
+                Ready::At(time, why) => {
+                    if !is_said && time - now > LONG {
+                        is_said = true;
+                        self.tell(time - now, why);
+                    }
+                    tokio::select! {
+                        () = sleep_until(time) => {}
+                        () = self.changed.notified() => {}
+                    }
+                }
                 Ready::WhenOneIsBack => self.changed.notified().await,
             }
         }
@@ -74,6 +93,21 @@ impl Pace {
     /// Hears what an answer's headers say.
     pub(crate) fn hear(&self, headers: &HeaderMap) {
         self.state().hear(headers, Instant::now());
+    }
+
+    /// Says that the next request waits so long; of the pause after a refusal that was said when it began.
+    fn tell(&self, wait: Duration, why: Why) {
+        let wait = duration(wait.as_secs_f64());
+        let text = match why {
+            Why::Refusal => return,
+            Why::Limit(kind, Whose::Servers) => format!("waiting {wait}: the server's limit of {kind} is used up"),
+            Why::Limit(kind, Whose::Users) if !self.is_told.swap(true, Ordering::Relaxed) => {
+                let flag = if kind == headers::KINDS[0] { "--rpm" } else { "--tpm" };
+                format!("waiting {wait}: no more {kind} a minute by {flag}; each of the next requests waits too")
+            }
+            Why::Limit(_, Whose::Users) => return,
+        };
+        self.notes.send(Note::wait(text));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -88,10 +122,16 @@ impl Permit {
         self.pace.state().went_well(tokens.map_or(0.0, |tokens| self.tokens - tokens as f64));
     }
 
-    /// The server has too much to do: all slow down, for as long as it asks, at most for a minute. Says how many
-    /// requests may be in flight from now on, if that is news.
+    /// The server has too much to do: all slow down, for as long as it asks. Says how many requests may be in flight from
+    /// now on, if that is news.
     pub(crate) fn was_refused(self, asked: Option<Duration>) -> Option<usize> {
-        self.pace.state().was_refused(self.since, asked, Instant::now())
+        let slowed = self.pace.state().was_refused(self.since, asked, Instant::now());
+        if let Some(pause) = slowed.pause.filter(|pause| *pause > LONG) {
+            let whose = if asked.is_some() { "the server asks for that, " } else { "the server refused a request, " };
+            let text = format!("waiting {}: {whose}as it has too much to do", duration(pause.as_secs_f64()));
+            self.pace.notes.send(Note::wait(text));
+        }
+        slowed.allowed
     }
 }
 

@@ -6,9 +6,12 @@ use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::Limits;
-use super::headers::Allowance;
-use super::limit::Limit;
-use crate::llm::retry::{LONGEST, jittered};
+use super::headers::{Allowance, KINDS};
+use super::limit::{Limit, Whose};
+use crate::llm::retry::{PATIENCE, jittered};
+
+/// A pause that ends so much later than the one that is known is another one.
+const NEWS: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -31,8 +34,26 @@ pub(super) struct State {
 pub(super) enum Ready {
     /// It is counted as being under way.
     Now,
-    At(Instant),
+    At(Instant, Why),
     WhenOneIsBack,
+}
+
+/// What a request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The end of the pause after a refusal.
+    Refusal,
+    /// A limit of requests or tokens.
+    Limit(&'static str, Whose),
+}
+
+/// What follows from a refusal.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Slowed {
+    /// How many requests may be in flight from now on, if that is news.
+    pub(super) allowed: Option<usize>,
+    /// How long nobody sends, if that is longer than was known.
+    pub(super) pause: Option<Duration>,
 }
 
 impl State {
@@ -55,9 +76,15 @@ impl State {
         if self.in_flight >= self.allowed as usize {
             return Ready::WhenOneIsBack;
         }
-        let ready = self.resume.max(self.requests.ready(1.0, now)).max(self.tokens.ready(tokens, now));
-        if ready > now {
-            return Ready::At(ready);
+        let limits = [self.requests.ready(1.0, now), self.tokens.ready(tokens, now)];
+        let mut ready = (self.resume, Why::Refusal);
+        for ((time, whose), kind) in limits.into_iter().zip(KINDS) {
+            if time > ready.0 {
+                ready = (time, Why::Limit(kind, whose));
+            }
+        }
+        if ready.0 > now {
+            return Ready::At(ready.0, ready.1);
         }
         self.in_flight += 1;
         self.requests.take(1.0, now);
@@ -77,8 +104,8 @@ impl State {
         self.tokens.give_back(less);
     }
 
-    /// One that went out at `since` was refused; says how many may be in flight from now on, if that is news.
-    pub(super) fn was_refused(&mut self, since: Instant, asked: Option<Duration>, now: Instant) -> Option<usize> {
+    /// One that went out at `since` was refused, with a word on how long to wait or without.
+    pub(super) fn was_refused(&mut self, since: Instant, asked: Option<Duration>, now: Instant) -> Slowed {
         let is_new = self.slowed.is_none_or(|slowed| since > slowed);
         if is_new {
             self.slowed = Some(now);
@@ -87,17 +114,18 @@ impl State {
         }
         // Another refusal of the same round lengthens the pause only when it says so.
         let pause = match asked {
-            Some(asked) => asked.min(LONGEST),
+            Some(asked) => asked.min(PATIENCE),
             None if is_new => jittered(self.streak - 1),
             None => Duration::ZERO,
         };
+        let is_longer = now + pause > self.resume + NEWS;
         self.resume = self.resume.max(now + pause);
-        is_new.then_some(self.allowed as usize)
+        Slowed { allowed: is_new.then_some(self.allowed as usize), pause: is_longer.then_some(pause) }
     }
 
     /// Hears what an answer's headers say.
     pub(super) fn hear(&mut self, headers: &HeaderMap, now: Instant) {
-        for (kind, limit) in [("requests", &mut self.requests), ("tokens", &mut self.tokens)] {
+        for (kind, limit) in KINDS.into_iter().zip([&mut self.requests, &mut self.tokens]) {
             if let Some(said) = Allowance::read(headers, kind) {
                 limit.hear(said, now);
             }
@@ -120,7 +148,7 @@ mod tests {
     fn seconds(state: &mut State, tokens: f64, count: usize, start: Instant) -> f64 {
         let mut now = start;
         for _ in 0..count {
-            while let Ready::At(time) = state.take(tokens, now) {
+            while let Ready::At(time, _) = state.take(tokens, now) {
                 now = time;
             }
             state.is_back();
@@ -140,7 +168,8 @@ mod tests {
         let (mut less, now) = state(8, None, Some(60_000));
         assert_eq!(less.take(1000.0, now), Ready::Now);
         less.went_well(900.0);
-        assert_eq!(less.take(1.0, now), Ready::At(now + SECOND / 10), "what was not needed is given back");
+        let why = Why::Limit("tokens", Whose::Users);
+        assert_eq!(less.take(1.0, now), Ready::At(now + SECOND / 10, why), "what was not needed is given back");
     }
 
     #[test]
@@ -149,17 +178,20 @@ mod tests {
         (0..8).for_each(|_| assert_eq!(state.take(1.0, start), Ready::Now));
         assert_eq!(state.take(1.0, start), Ready::WhenOneIsBack);
         let now = start + SECOND;
-        assert_eq!(state.was_refused(start, Some(5 * SECOND), now), Some(4));
-        assert_eq!(state.was_refused(start, Some(9 * SECOND), now), None, "the same round");
-        assert_eq!(state.was_refused(start, None, now), None);
+        let slowed = |allowed, pause| Slowed { allowed, pause };
+        assert_eq!(state.was_refused(start, Some(5 * SECOND), now), slowed(Some(4), Some(5 * SECOND)));
+        assert_eq!(state.was_refused(start, Some(9 * SECOND), now), slowed(None, Some(9 * SECOND)), "the same round");
+        assert_eq!(state.was_refused(start, Some(9 * SECOND), now), slowed(None, None), "the same pause");
+        assert_eq!(state.was_refused(start, None, now), slowed(None, None));
         (0..8).for_each(|_| state.is_back());
-        assert_eq!(state.take(1.0, now), Ready::At(now + 9 * SECOND), "nobody sends before");
+        assert_eq!(state.take(1.0, now), Ready::At(now + 9 * SECOND, Why::Refusal), "nobody sends before");
         let now = now + 9 * SECOND;
         (0..4).for_each(|_| assert_eq!(state.take(1.0, now), Ready::Now));
         assert_eq!(state.take(1.0, now), Ready::WhenOneIsBack);
-        assert_eq!(state.was_refused(now, Some(3600 * SECOND), now + SECOND), Some(2));
+        assert_eq!(state.was_refused(now, Some(3 * PATIENCE), now + SECOND).allowed, Some(2));
         (0..4).for_each(|_| state.is_back());
-        assert_eq!(state.take(1.0, now + SECOND), Ready::At(now + SECOND + LONGEST), "no pause is longer");
+        let end = now + SECOND + PATIENCE;
+        assert_eq!(state.take(1.0, now + SECOND), Ready::At(end, Why::Refusal), "no pause is longer");
         (0..40).for_each(|_| state.went_well(0.0));
         assert_eq!(state.allowed, 8.0, "and it recovers");
     }
@@ -169,7 +201,7 @@ mod tests {
         let (mut state, mut now) = state(4, None, None);
         let start = now;
         for _ in 0..14 {
-            while let Ready::At(time) = state.take(1.0, now) {
+            while let Ready::At(time, _) = state.take(1.0, now) {
                 now = time;
             }
             state.is_back();

@@ -1,0 +1,327 @@
+//! Batches that bring less than they should.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::batch::{one_by_one, round_trip};
+use crate::batch_server::{Fate, result, start};
+use crate::server::{Answer, Server, completion, ok};
+use crate::support::{client, corpus, filter, lines, replies, run, scratch};
+
+/// Requests are counted by the longer of the limit's two names.
+const NAMES: usize = "max_completion_tokens".len() - "max_tokens".len();
+
+/// The result lines with the first one changed.
+fn with_first(results: &str, change: impl FnOnce(&str) -> String) -> Answer {
+    let (first, rest) = results.split_once('\n').unwrap();
+    Answer::Bytes(format!("{}\n{rest}", change(first)).into_bytes())
+}
+
+#[test]
+fn one_unreadable_line_costs_itself() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().garble = Some(|results, _| with_first(results, |line| line[..line.len() / 2].to_owned()));
+    // Results come backwards, and the error file has the third one.
+    let ran = round_trip(&server, &path, &[], 5);
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 6), "{ran:?}");
+    let said = "lines of results that cannot be read: 1, the first: batch batch-0:1: not JSON\n";
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    let most = state.lock().unwrap().requests()[4]["body"].to_string().len() + NAMES;
+    let spent = format!("batch replies: 3, tokens in: {}, tokens out: {}\n", 300 + most, 60 + 50);
+    assert!(ran.stderr.contains(&spent), "it may have been paid for: {ran:?}");
+    state.lock().unwrap().garble = None;
+    let ran = round_trip(&server, &path, &[], 5);
+    assert_eq!((ran.code, ran.ids().len(), state.lock().unwrap().requests().len()), (Some(1), 8, 5 + 2), "{ran:?}");
+    // Nothing is under way any more, so the rest can be had one by one.
+    let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
+    let one = Server::start(ok);
+    let ran = run(&mut client(&one, &args), corpus(5));
+    assert_eq!((ran.code, ran.stdout, one.requests().len()), (Some(0), one_by_one(5), 1), "{}", ran.stderr);
+}
+
+#[test]
+fn half_a_character_in_a_result_costs_itself() {
+    for bad in [&br"\ud83d"[..], b"\xff"] {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().garble = Some(if bad[0] == 0xff {
+            |results, _| {
+                let at = results.find("about text").unwrap();
+                Answer::Bytes([&results.as_bytes()[..at], b"\xff ", &results.as_bytes()[at..]].concat())
+            }
+        } else {
+            |results, _| Answer::Http(200, "", results.replacen("about text", r"\ud83d about text", 1))
+        });
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.ids().len()), (Some(0), 4), "{ran:?}");
+        assert_eq!(ran.pairs()[3]["anchor"], "\u{fffd} about text 2");
+        let said = "lines of results with broken characters, read as U+FFFD: 1, the first: batch batch-0:1\n";
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_is_gone_frees_its_requests() {
+    for (gone, said) in [
+        (&["/v1/batches/"][..], "batch batch-0 is gone, its requests are asked again, and it counts as "),
+        (&["/v1/files/output"], "batch batch-0 has a result file that is gone, output-0: the server answered 404"),
+    ] {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().gone = gone.to_vec();
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
+        assert!(ran.stderr.contains("2 passages have no reply here"), "{ran:?}");
+        let most = |line: &Value| line["body"].to_string().len() + NAMES + 50;
+        let most: usize = state.lock().unwrap().requests().iter().map(most).sum();
+        assert!(ran.stderr.contains(&format!("counts as {most} tokens")), "{ran:?}");
+        state.lock().unwrap().gone.clear();
+        // A cap knows of what may have been paid.
+        let capped = ["--max-tokens", &(most + 10).to_string()];
+        let ran = round_trip(&server, &path, &capped, 2);
+        assert!(ran.stderr.contains("requests that a cap leaves no room for: 2\n"), "{ran:?}");
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+        assert_eq!(state.lock().unwrap().batches.len(), 2);
+    }
+}
+
+#[test]
+fn a_batch_of_an_earlier_run_that_is_gone_is_sent_again_at_once() {
+    let (_directory, path) = scratch("journal");
+    for journal in [
+        "{\"batch\":\"file-x\",\"state\":\"created\",\"id\":\"batch-9\"}\n",
+        "{\"batch\":\"file-x\",\"state\":\"uploaded\",\"tokens\":[5,5],\"usd\":null}\n",
+    ] {
+        fs::write(&path, journal).unwrap();
+        let (server, _state) = start();
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+        assert!(ran.stderr.contains(" is gone"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_address_that_is_wrong_gives_no_batch_up() {
+    let (_directory, path) = scratch("journal");
+    for body in [
+        "<html>404 page not found</html>",
+        r#"{"detail": "Not Found"}"#,
+        "Cannot GET /v1/batches/batch-9",
+        r#"{"error": {"message": "Invalid URL (GET /v1/batches/batch-9)"}}"#,
+        "",
+    ] {
+        let server = Server::start(move |_| Answer::Http(404, "", body.into()));
+        for journal in [
+            "{\"batch\":\"file-x\",\"state\":\"created\",\"id\":\"batch-9\"}\n",
+            "{\"batch\":\"file-x\",\"state\":\"uploaded\"}\n",
+        ] {
+            fs::write(&path, journal).unwrap();
+            let ran = round_trip(&server, &path, &[], 2);
+            assert!(ran.code == Some(2) && ran.stderr.contains("does the address end in /v1"), "{ran:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), journal);
+        }
+    }
+}
+
+#[test]
+fn a_batch_without_a_result_file_is_told() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().has_no_files = true;
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stderr.contains("batch batch-0 completed, without a result file"), "{ran:?}");
+    state.lock().unwrap().has_no_files = false;
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+}
+
+#[test]
+fn result_files_come_in_many_dresses() {
+    let dresses: [fn(&str, usize) -> Answer; 4] = [
+        |results, _| Answer::Http(200, "", format!("\u{feff}{}", results.replace('\n', "\r\n"))),
+        |results, _| Answer::Http(200, "", results.trim_end().to_owned()),
+        |results, _| Answer::Http(200, "", results.replace("\"status_code\":200", "\"status_code\":\"200\",\"p\":NaN")),
+        |results, _| {
+            let lines = results.lines().map(|line| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                line["response"]["body"] = line["response"]["body"].to_string().into();
+                format!("{line}\n\n")
+            });
+            Answer::Http(200, "", lines.collect())
+        },
+    ];
+    for dress in dresses {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().garble(dress);
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_file_of_errors_that_is_gone_costs_nothing() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().gone = vec!["/v1/files/errors"];
+    let ran = round_trip(&server, &path, &[], 5);
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
+    assert!(
+        ran.stderr.contains("has a result file that is gone, errors-0") && !ran.stderr.contains("counts as"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_status_is_read_in_any_letters() {
+    for word in ["COMPLETED", "Completed", "succeeded", "JOB_STATE_SUCCEEDED"] {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().completed = Some(word);
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{word}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_download_that_breaks_off_is_done_again() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    for garble in [
+        // The connection ends too early, or the file does.
+        (|results, n| match n {
+            0 => Answer::Cut(results[..results.len() - 50].into()),
+            _ => Answer::Http(200, "", results.into()),
+        }) as fn(&str, usize) -> Answer,
+        |results, n| Answer::Http(200, "", if n == 0 { &results[..results.len() - 50] } else { results }.into()),
+    ] {
+        let _ = fs::remove_file(&path);
+        state.lock().unwrap().garble(garble);
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+    }
+    // One that stays so keeps what it has.
+    let _ = fs::remove_file(&path);
+    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
+}
+
+#[test]
+fn errors_of_single_requests_are_read_by_their_codes() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    // The first is too long, the second came at a bad time, the third is refused by the model.
+    let garble: fn(&str, usize) -> Answer = |results, _| {
+        let mut lines: Vec<Value> = results.lines().rev().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let error = |code: &str| json!({"error": {"message": "no", "code": code}});
+        lines[0]["response"] = json!({"status_code": 400, "body": error("context_length_exceeded")});
+        lines[1]["response"] = json!({"status_code": 429, "body": error("rate_limit_exceeded")});
+        lines[2]["response"]["body"] = serde_json::from_str(&completion("I would rather not.")).unwrap();
+        Answer::Http(200, "", lines.iter().map(|line| format!("{line}\n")).collect())
+    };
+    state.lock().unwrap().garble = Some(garble);
+    let skip = ["--on-error", "skip"];
+    // Document 3 is in the server's error file besides.
+    let ran = round_trip(&server, &path, &skip, 6);
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
+    assert!(ran.stderr.contains("batch requests that failed: 3, the first: the server answered 400"), "{ran:?}");
+    let said = "passages without queries: 1 too long for the model, 1 no query in the reply\n";
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    assert!(ran.stderr.contains("2 passages have no reply here"), "{ran:?}");
+    // What may pass is sent again; what is in a document's way is, once.
+    let sent = || state.lock().unwrap().requests().len();
+    for (run, more) in [(2, 4), (3, 1)] {
+        let before = sent();
+        state.lock().unwrap().garble = if run == 2 { Some(long_for_text_1) } else { None };
+        let ran = round_trip(&server, &path, &skip, 6);
+        assert_eq!(
+            (ran.code, ran.ids().len(), sent() - before),
+            (Some(1), 10 - 2 * usize::from(run == 2), more),
+            "{ran:?}"
+        );
+    }
+}
+
+/// The request about `text 1` is too long; the file of errors has `text 3`.
+fn long_for_text_1(results: &str, _: usize) -> Answer {
+    let lines = results.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line.to_string().contains("text 1?") {
+            let error = json!({"message": "no", "code": "context_length_exceeded"});
+            line["response"] = json!({"status_code": 400, "body": {"error": error}});
+        }
+        format!("{line}\n")
+    });
+    Answer::Http(200, "", lines.collect())
+}
+
+#[test]
+fn repeated_and_foreign_lines_are_counted() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().garble = Some(|results, _| {
+        let foreign = "{\"custom_id\": \"request-7\", \"response\": {\"status_code\": 200, \"body\": {}}}\n\n";
+        Answer::Http(200, "", format!("{results}{foreign}{}", results.replace("about", "of")))
+    });
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "the first one counts: {}", ran.stderr);
+    let said = "lines that repeat a reply, of which the first one counts: 2, the first: batch batch-0:5\n";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lines that answer no request of this program: 1\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tokens in: 200, tokens out: 40"), "and is paid for once: {}", ran.stderr);
+}
+
+#[test]
+fn an_expired_batch_with_a_bad_line_ends_all_the_same() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().fate = Some(Fate::Expires);
+    state.lock().unwrap().garble = Some(|results, _| with_first(results, |_| "}{".into()));
+    let ran = round_trip(&server, &path, &[], 5);
+    assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
+    assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
+    assert_eq!(lines(&path), 4, "uploaded, created, one reply, collected");
+}
+
+#[test]
+fn a_file_that_is_read_twice_is_paid_for_once() {
+    let (directory, path) = scratch("journal");
+    let args = ["--llm", "test-model", "-n", "2", "--max-completion-tokens", "50", "--on-error", "skip"];
+    let emitted = run(&mut filter(&[&args[..], &["--emit-batch"]].concat()), corpus(4));
+    let requests: Vec<Value> = emitted.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut results: Vec<String> = requests.iter().map(|request| result(request, true).to_string()).collect();
+    let mut useless = result(&requests[1], true);
+    useless["response"]["body"]["choices"] = json!([]);
+    results[1] = useless.to_string();
+    let broken = json!([{"error": {"code": 502}}]);
+    useless["response"]["body"]["choices"] = broken;
+    useless["custom_id"] = requests[2]["custom_id"].clone();
+    results[2] = useless.to_string();
+    results[3].truncate(90);
+    let done = directory.path().join("done.jsonl");
+    fs::write(&done, results.join("\n")).unwrap();
+    let files = ["--ingest-batch", done.to_str().unwrap(), "--journal", path.to_str().unwrap()];
+    let most = requests[3]["body"].to_string().len();
+    let paid =
+        |said: &str| said.split("batch replies: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().to_owned();
+    let first = run(&mut filter(&[&args[..], &files].concat()), corpus(4));
+    let second = run(&mut filter(&[&args[..], &files].concat()), corpus(4));
+    for ran in [&first, &second] {
+        assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
+        assert!(ran.stderr.contains("lines of results that cannot be read: 1, the first: "), "{ran:?}");
+    }
+    let all = format!("2, tokens in: {}, tokens out: {}", 300 + most, 60 + 50);
+    assert_eq!((paid(&first.stderr), paid(&second.stderr)), (all, "2, tokens in: 0, tokens out: 0".into()));
+    assert_eq!(replies(&path).len(), 3);
+    // The journal asks for what it lacks, and for the useless one once more.
+    let server = Server::start(ok);
+    let journal = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
+    let ran = run(&mut client(&server, &journal), corpus(4));
+    assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 8, 3), "{ran:?}");
+}
