@@ -13,7 +13,7 @@ const FORMAT: &str = "response_format";
 const TEMPERATURE: &str = "temperature";
 
 /// What servers say of a parameter that they do not know or take.
-const REFUSALS: [&str; 15] = [
+const REFUSALS: [&str; 18] = [
     "not support",
     "unsupported",
     "unrecognized",
@@ -29,6 +29,9 @@ const REFUSALS: [&str; 15] = [
     "not available",
     "not enabled",
     "extra",
+    "instead",
+    "please use",
+    ": use ",
 ];
 /// What they say when the parameter is right and its value, or the document, is not.
 const OF_VALUES: [&str; 7] =
@@ -241,6 +244,9 @@ mod tests {
             let both = body.replace("max_completion_tokens", "max_tokens and max_completion_tokens");
             assert_eq!((wording.learn(&again, &both), wording.of(&request)), (None, again));
         }
+        let wording = wording("m", "http://h/v1");
+        let sent = wording.of(&request);
+        assert!(wording.learn(&sent, "Invalid value for max_tokens: use max_completion_tokens").is_some());
         for other in [
             "max_tokens is too large: 9. This model supports at most 8 completion tokens",
             "'max_tokens' or 'max_completion_tokens' is too large: 9. This model's maximum context length is 8",
@@ -249,7 +255,7 @@ mod tests {
             "unknown model",
             "",
         ] {
-            let wording = wording("m", "http://h/v1");
+            let wording = self::wording("m", "http://h/v1");
             assert_eq!(wording.learn(&wording.of(&request), other), None, "{other}");
         }
         let chosen = Wording::new("m", &Address::read("").unwrap(), TokenLimitName::MaxTokens);

@@ -31,7 +31,8 @@ pub(super) fn until(text: &str, now: SystemTime) -> Option<Duration> {
         return plausible(date.duration_since(now).ok()?);
     }
     let (pause, rest) = leading(text)?;
-    plausible(pause).filter(|_| rest.trim_end_matches('.').is_empty())
+    // Where several servers on the way have said so, the first one counts.
+    plausible(pause).filter(|_| rest.starts_with(',') || rest.trim_end_matches('.').is_empty())
 }
 
 /// The time until a number of seconds has passed; a large one is a time since 1970.
@@ -158,6 +159,8 @@ mod tests {
             ("2d", 172_800.0),
             ("500us", 0.0005),
             ("86400", 86_400.0),
+            ("5, 5", 5.0),
+            ("1m, 30", 60.0),
         ] {
             assert_eq!(read(text), Some(seconds), "{text}");
         }
