@@ -94,6 +94,11 @@ impl Language {
         Lang::from_code(code).or_else(of_name).map(Self)
     }
 
+    /// Whether a text of it may consist of Han characters alone, which then do not tell which of these languages it is.
+    pub fn may_be_han_alone(self) -> bool {
+        matches!(self.0, Lang::Cmn | Lang::Jpn | Lang::Kor)
+    }
+
     /// Its name in English, such as `German`.
     pub fn name(self) -> &'static str {
         self.0.eng_name()
