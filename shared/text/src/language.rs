@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use whatlang::{Detector, Lang};
+use whatlang::{Detector, Lang, Script, detect_script};
 
 /// Codes of ISO 639-1, and common names, for those of ISO 639-3.
 const SHORT_CODES: [(&str, &str); 73] = [
@@ -97,6 +97,11 @@ impl Language {
     /// Whether a text of it may consist of Han characters alone, which then do not tell which of these languages it is.
     pub fn may_be_han_alone(self) -> bool {
         matches!(self.0, Lang::Cmn | Lang::Jpn | Lang::Kor)
+    }
+
+    /// Whether most letters of a text are of a script that it is written in, or Latin, as names and terms are everywhere.
+    pub fn may_have_script_of(self, text: &str) -> bool {
+        detect_script(text).is_none_or(|script| script == Script::Latin || script.langs().contains(&self.0))
     }
 
     /// Its name in English, such as `German`.

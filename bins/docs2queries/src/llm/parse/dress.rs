@@ -1,7 +1,5 @@
 //! What a list puts around its queries: quotes, emphasis, labels.
 
-use super::lines::is_label;
-
 /// What may stand around each item of a list.
 const AROUND: [(&str, &str); 10] = [
     ("**", "**"),
@@ -70,7 +68,7 @@ fn without_label(item: &str) -> &str {
         return rest.trim();
     }
     if let Some((label, rest)) = item.split_once([':', '：'])
-        && (is_kind(label) || is_label(&label.to_lowercase()) && !label.is_empty() && label.len() < 16)
+        && is_kind(label)
         && !rest.trim().is_empty()
     {
         return rest.trim();

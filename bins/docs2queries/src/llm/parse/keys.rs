@@ -120,7 +120,7 @@ fn own(fields: &[(String, Node)]) -> Vec<Query> {
         return Vec::new();
     }
     let kinds = fields.iter().filter(|(key, _)| KINDS.contains(&key.trim().to_lowercase().as_str()));
-    if fields.len() > 1 && kinds.count() == fields.len() {
+    if kinds.count() == fields.len() {
         return fields.iter().flat_map(|(_, value)| text(value)).collect();
     }
     let of = |is_such: &dyn Fn(&str) -> bool| {
@@ -213,10 +213,10 @@ fn column(items: &[Node]) -> Option<String> {
 /// Strings that no key tells of: a list; what is numbered; lists under other names.
 fn unnamed(node: &Node) -> Vec<Query> {
     match node {
-        Node::List(_) => texts(node),
+        Node::List(items) if items.iter().any(|item| !matches!(item, Node::Bare(_))) => texts(node),
         Node::Object(fields) if !is_schema(fields) => {
             let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
-            if fields.iter().all(|(key, value)| is_numbered(key.trim()) && text(value).is_some()) {
+            if fields.iter().all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken)) {
                 return fields.iter().filter_map(|(_, value)| text(value)).collect();
             }
             let lists = fields.iter().filter(|(key, value)| {

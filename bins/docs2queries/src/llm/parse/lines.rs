@@ -110,17 +110,29 @@ pub(super) fn of_string(text: &str) -> Vec<String> {
 fn runs(text: &str) -> Vec<Run> {
     let mut runs = vec![Run::default()];
     let mut numbers: Vec<(String, u32)> = Vec::new();
-    for line in text.lines().filter(|line| !is_rule(line) && !line.trim().is_empty()) {
+    let mut follows_blank = false;
+    for line in text.lines().filter(|line| !is_rule(line)) {
+        if line.trim().is_empty() {
+            follows_blank = true;
+            continue;
+        }
         let indent = line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum();
         let found = marker(line).filter(|(mark, _)| continues(mark, &mut numbers));
         let Some(run) = runs.last_mut() else { break };
         if let Some((mark, text)) = found {
-            run.items.push(Item { indent, mark, text: text.to_owned() });
+            let item = Item { indent, mark, text: text.to_owned() };
+            let is_of_another = run.items.first().is_some_and(|first| indent <= first.indent && !is_kind(first, &item));
+            if follows_blank && is_of_another {
+                runs.push(Run { heading: String::new(), items: vec![item] });
+            } else {
+                run.items.push(item);
+            }
         } else if let Some(item) = run.items.last_mut().filter(|item| item.text.is_empty()) {
             line.trim().clone_into(&mut item.text); // a label on a line of its own
         } else if indent == 0 {
             runs.push(Run { heading: line.to_lowercase(), items: Vec::new() });
         }
+        follows_blank = false;
     }
     // A word and a number before one line only is what that line says.
     let count = |label: &str| {
@@ -151,14 +163,17 @@ fn continues(mark: &Mark, numbers: &mut Vec<(String, u32)>) -> bool {
     }
 }
 
-/// The queries of a run: its outer items, or the inner ones of those that are headings.
-fn of_run(run: &Run) -> Vec<String> {
-    let Some(outer) = run.items.iter().map(|item| item.indent).min() else { return Vec::new() };
-    let is_kind = |item: &Item, other: &Item| match (&item.mark, &other.mark) {
+fn is_kind(item: &Item, other: &Item) -> bool {
+    match (&item.mark, &other.mark) {
         (Mark::Number(label, _), Mark::Number(other, _)) => label == other,
         (Mark::Bullet, Mark::Bullet) => true,
         _ => false,
-    };
+    }
+}
+
+/// The queries of a run: its outer items, or the inner ones of those that are headings.
+fn of_run(run: &Run) -> Vec<String> {
+    let Some(outer) = run.items.iter().map(|item| item.indent).min() else { return Vec::new() };
     let is_outer = |item: &Item| item.indent <= outer + 1 && is_kind(item, &run.items[0]);
     let mut queries = Vec::new();
     let mut items = run.items.iter().peekable();
@@ -225,12 +240,15 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     }
     let start = text.find(|c: char| digit(c).is_some())?;
     let label = text[..start].trim_end();
-    let is_label = |c: char| c.is_alphabetic() || c == ' ' || c == '#' || c == '-';
-    if label.chars().nth(LONGEST_LABEL).is_some() || !label.chars().all(is_label) {
+    let is_of_label = |c: char| c.is_alphabetic() || c == ' ' || c == '#' || c == '-';
+    if label.starts_with(['-', ' ']) || label.chars().nth(LONGEST_LABEL).is_some() || !label.chars().all(is_of_label) {
         return None;
     }
     let (number, rest) = digits(&text[start..])?;
     let rest = strip_strong(rest).unwrap_or(rest);
+    if rest.trim().is_empty() && !label.is_empty() && is_label(&label.to_lowercase()) {
+        return Some((Mark::Number(label.to_lowercase(), number), "")); // a heading
+    }
     let dash = rest.trim_start().strip_prefix(['-', '–', '—']).filter(|after| after.starts_with(' '));
     let point = rest.trim_start().strip_prefix([':', '：']).filter(|_| rest.starts_with([' ', ':', '：']));
     let point = point.or_else(|| rest.strip_prefix(['.', ')', '、', '．', '。', '）', ']', '\t']));
@@ -252,7 +270,7 @@ fn strip_strong(text: &str) -> Option<&str> {
 }
 
 /// Whether a word before a number, or before a colon, says no more than that a query follows.
-pub(super) fn is_label(label: &str) -> bool {
+fn is_label(label: &str) -> bool {
     let last = label.rsplit(' ').next().unwrap_or(label);
     matches!(last, "" | "q" | "query" | "question" | "①" | "(" | "[" | "（" | "【" | "a" | "#")
 }
@@ -308,10 +326,10 @@ mod tests {
 
     #[test]
     fn words_of_the_text_are_no_marks() {
-        for line in ["1.5 months notice", "10:30 train", "2024 budget", "vec![\"a\"]", "-- d", "*args", "what is 1. FC Nuremberg", "C++", ""] {
+        for line in ["1.5 months notice", "10:30 train", "2024 budget", "vec![\"a\"]", "-- d", "*args", "C++", ""] {
             assert_eq!(marker(line), None, "{line}");
         }
-        for text in ["2024: a year", "15. Mai 2024", "3) of three"] {
+        for text in ["2024: a year", "15. Mai 2024", "3) of three", "what is 1. FC Nuremberg"] {
             assert!(marked(text).is_empty(), "{text}");
         }
     }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::lines::marker;
+use super::lines::{self, marker};
 
-/// What opens and closes thoughts, in small letters; and the prompt's own document, which some models repeat.
-const THOUGHTS: [(&str, &str); 27] = [
+/// What opens and closes thoughts, in small letters.
+const THOUGHTS: [(&str, &str); 26] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
@@ -32,7 +32,6 @@ const THOUGHTS: [(&str, &str); 27] = [
     ("<unused94>thought", "<unused95>"),
     ("here is my thought process:", "here is my response:"),
     ("thinking...\n", "...done thinking."),
-    ("<document>", "</document>"),
 ];
 /// What ends a turn, or begins the next.
 const TURNS: [&str; 22] = [
@@ -84,9 +83,12 @@ pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The turns of a text: what a model goes on with after its own is a conversation that it made up.
+/// The turns of a text: what a model goes on with after its own is a conversation that it made up. A document is none of
+/// its words, but the prompt's, or one more that it made up.
 pub(super) fn turns(text: &str) -> Vec<&str> {
-    let mut turns = vec![text];
+    let mut parts = text.split("<document>");
+    let first = parts.next().into_iter();
+    let mut turns: Vec<&str> = first.chain(parts.filter_map(|part| part.split_once("</document>")).map(|(_, rest)| rest)).collect();
     for mark in TURNS {
         turns = turns.into_iter().flat_map(|turn| turn.split(mark)).collect();
     }
@@ -165,7 +167,7 @@ fn without_blocks(text: &str) -> Cow<'_, str> {
 }
 
 /// A mark that opens or closes thoughts.
-struct Mark {
+struct Tag {
     start: usize,
     end: usize,
     /// Its place among the dresses.
@@ -174,13 +176,13 @@ struct Mark {
 }
 
 /// All of them in a text.
-fn marks(text: &str) -> Vec<Mark> {
+fn marks(text: &str) -> Vec<Tag> {
     let small = text.to_ascii_lowercase();
     let mut marks = Vec::new();
     for (start, _) in small.match_indices(['<', '[', '◁', 'h', 't', '.']) {
         let rest = &small[start..];
         let found = THOUGHTS.iter().enumerate().find_map(|(of, (open, close))| {
-            let is = |mark: &str, opens| rest.starts_with(mark).then(|| Mark { start, end: start + mark.len(), of, opens });
+            let is = |mark: &str, opens| rest.starts_with(mark).then(|| Tag { start, end: start + mark.len(), of, opens });
             is(open, true).or_else(|| is(close, false))
         });
         marks.extend(found);
@@ -203,11 +205,18 @@ fn without_section(text: &str) -> &str {
     let mut answer = "";
     let mut at = heading.len();
     let is_announced = text.lines().any(|line| announced(line).is_some());
+    let mut points = 0;
     for line in text[heading.len()..].split_inclusive('\n') {
         let announced = announced(line);
         if let Some(same_line) = announced {
             answer = &text[at + line.len() - same_line.len()..];
-        } else if !is_announced && marker(line).is_some() {
+        } else if !is_announced && let Some((mark, _)) = marker(line) {
+            let is_outer = !line.starts_with(char::is_whitespace);
+            match mark {
+                lines::Mark::Number(label, 1) if is_outer && label.is_empty() && points > 1 => return &text[at..], // another list
+                lines::Mark::Number(label, number) if is_outer && label.is_empty() => points = number,
+                _ => {}
+            }
             answer = &text[at + line.len()..];
         }
         at += line.len();
@@ -242,7 +251,6 @@ mod tests {
             "<details type=\"reasoning\" done=\"true\"><summary>no</summary>no</details>yes",
             "Here is my thought process: no Here is my response: yes",
             "Thinking...\nno\n...done thinking.\n\nyes",
-            "<document>\nno\n</document>\nyes",
             "yes<think>no</think>",
             "yes\n<think>no",
             "<|channel|>analysis<|message|>no<|end|><|start|>assistant<|channel|>final<|message|>yes",
@@ -254,8 +262,9 @@ mod tests {
             "Thinking Process:\n\n1.  **Analyze:** no\n2.  no\n\nFinal answer:\nyes",
             "**Thinking Process:**\n\n1. no\n2. **Final Output:** yes",
             "# Reasoning\n- no\n- no\n\nyes",
+            "Reasoning:\n1. no\n2. no\n\n1. yes",
         ] {
-            assert_eq!(without_thoughts(text).trim(), "yes", "{text}");
+            assert_eq!(without_thoughts(text).trim().trim_start_matches("1. "), "yes", "{text}");
         }
     }
 

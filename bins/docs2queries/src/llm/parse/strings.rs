@@ -123,6 +123,8 @@ fn begins_next(text: &str, place: Place) -> bool {
         let is_key = end.is_some_and(|end| end > 0 && colon(text[end..].trim_start()).is_some());
         return is_key || place == Place::Key && is_opening(next);
     }
+    let text = text.strip_prefix(['u', 'r', 'f', 'b']).filter(|rest| rest.starts_with(['"', '\''])).unwrap_or(text);
+    let next = text.chars().next().unwrap_or(next);
     let word = &text[..text.find(|c| is_separator(c) || is_closing(c)).unwrap_or(text.len())];
     is_opening(next) || matches!(next, '{' | '[') || is_literal(word.trim()) || text.starts_with("...")
 }
@@ -150,9 +152,22 @@ fn may_follow_brackets(text: &str) -> bool {
     next.is_none_or(|next| is_separator(next) || is_closing(next) || is_next_line || "\"{[#/".contains(next))
 }
 
+/// How long the text is before the quote that ends a string, or before the line's end.
+pub(super) fn plain_length(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => _ = chars.next(),
+            '"' | '\n' => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 /// The text with its escapes replaced. Those that JSON does not know stay, because they are code: `\d`, `C:\Users`; but
 /// not those of the marks that Markdown and LaTeX escape. `\b` and `\f` before a letter are TeX's, not control characters.
-fn unescaped(raw: &str) -> String {
+pub(super) fn unescaped(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {

@@ -5,6 +5,7 @@ use super::encoded::unfolded;
 use super::json;
 use super::keys::{self, Rank, Reading};
 use super::lines::marker;
+use super::strings;
 
 /// Values without an end of their own that are looked into: each of them may take the text to its end.
 const BROKEN: usize = 16;
@@ -30,20 +31,24 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<Found> {
     let best = candidates.iter().map(|candidate| candidate.reading.rank).min()?;
     candidates.retain(|candidate| candidate.reading.rank == best);
     let last = candidates.iter().rposition(|candidate| candidate.is_whole).unwrap_or(candidates.len() - 1);
-    let is_single = |candidate: &Candidate| candidate.reading.queries.len() == 1 && best == Rank::Single;
-    let taken = if candidates.iter().all(|candidate| is_single(candidate)) {
-        &candidates[..]
+    let is_single = best == Rank::Single && candidates.iter().all(|candidate| candidate.reading.queries.len() == 1);
+    if !is_single {
+        candidates.truncate(last + 1);
+    }
+    let gap = |at: usize| text.get(candidates[at - 1].end..candidates[at].start).unwrap_or_default();
+    let count = |from: usize| candidates[from..].iter().map(|candidate| candidate.reading.queries.len()).sum::<usize>();
+    let first = if is_single {
+        // One each: words before all of them are headings, words before some part drafts from the answer.
+        let parts: Vec<usize> = (1..candidates.len()).filter(|at| gap(*at).replace("json", "").contains(char::is_alphabetic)).collect();
+        let is_headed = most > 1 && parts.len() + 1 == candidates.len() || count(0) <= most;
+        if is_headed { 0 } else { parts.last().copied().unwrap_or_default() }
     } else {
-        let mut first = last;
-        let gap = |at: usize| text.get(candidates[at - 1].end..candidates[at].start);
-        while first > 0 && gap(first).is_some_and(|gap| gap.trim_matches([',', ';']).trim().is_empty()) {
-            first -= 1;
-        }
-        let count: usize = candidates[first..=last].iter().map(|candidate| candidate.reading.queries.len()).sum();
-        if count <= most { &candidates[first..=last] } else { &candidates[last..=last] }
+        let is_parted = |at: &usize| !gap(*at).trim_matches([',', ';']).trim().is_empty();
+        let first = (1..=last).rev().find(is_parted).unwrap_or_default();
+        if count(first) <= most { first } else { last }
     };
     let mut found = Found::default();
-    for candidate in taken {
+    for candidate in &candidates[first..] {
         found.queries.extend(candidate.reading.queries.iter().cloned());
         found.unreadable += candidate.reading.broken;
     }
@@ -59,10 +64,18 @@ fn candidates(text: &str) -> Vec<Candidate> {
         if is_part_of_word(text, start) || broken == BROKEN {
             continue;
         }
-        let Some(parsed) = json::value(text, start) else { continue };
-        let (is_whole, end) = (parsed.is_whole, parsed.end);
+        let inside = text[start + 1..].trim_start_matches("\\n").trim_start();
+        let (parsed, end) = if inside.starts_with("\\\"") {
+            // It stands in a string, escapes and all.
+            let length = strings::plain_length(&text[start..]);
+            (json::value(&strings::unescaped(&text[start..start + length]), 0), Some(start + length))
+        } else {
+            (json::value(text, start), None)
+        };
+        let Some(parsed) = parsed else { continue };
+        let (is_whole, end) = (parsed.is_whole, end.unwrap_or(parsed.end));
         let reading = keys::read(&unfolded(parsed.node));
-        if is_whole && reading.is_some() {
+        if is_whole {
             at = end;
         }
         broken += usize::from(!is_whole);
@@ -95,9 +108,11 @@ fn is_part_of_word(text: &str, start: usize) -> bool {
 fn stands_alone(text: &str, candidate: &Candidate) -> bool {
     let line = text[..candidate.start].rsplit('\n').next().unwrap_or_default();
     let rest = text[candidate.end..].split('\n').next().unwrap_or_default();
-    let before = line.trim().trim_end_matches(['*', '`', '"', '_', ' ']);
+    let before = line.trim().trim_end_matches("\\boxed").trim_end_matches(['*', '`', '"', '_', ' ']);
     let is_named = candidate.reading.rank != Rank::Unnamed;
-    if before.is_empty() || before.ends_with([':', '：', '=', '>', '.', '!', '。', '！', ']', '}', ',']) && marker(line).is_none() {
+    let follows_value = before.ends_with([']', '}', ',']) && is_named;
+    let is_announced = follows_value || before.ends_with([':', '：', '=', '>', '.', '!', '。', '！']);
+    if before.is_empty() || is_announced && marker(line).is_none() {
         return true;
     }
     let is_end = !rest.contains(char::is_alphanumeric);

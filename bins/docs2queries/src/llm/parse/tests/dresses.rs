@@ -67,12 +67,12 @@ fn values(queries: &[String]) -> Vec<String> {
     texts.push(lines.join("\n"));
     texts.push(lines.iter().map(|line| format!("```json\n{line}\n```\n\n")).collect());
     texts.push((1..).zip(&lines).map(|(number, line)| format!("{number}. {line}\n")).collect());
-    texts.push(texts[0].replace("]}", ",],}"));
+    texts.push(format!("{},],}}", texts[0].strip_suffix("]}").unwrap()));
     texts
 }
 
 /// Dresses of the reply around the value.
-fn replies(value: &str) -> Vec<String> {
+fn replies(value: &str, earlier: &str) -> Vec<String> {
     let draft = "{\"queries\": [\"draft a\", \"draft b\", \"draft c\"]}";
     vec![
         value.to_owned(),
@@ -86,7 +86,7 @@ fn replies(value: &str) -> Vec<String> {
         format!("<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{value}<|return|>"),
         format!("analysisWe may write {draft}. Done.assistantfinal{value}"),
         format!("Thinking Process:\n\n1. **Analyze:** a lease\n2. **Draft:** {draft}\n\n{value}"),
-        format!("A draft:\n\n```json\n{draft}\n```\n\nThe second is vague. Better:\n\n```json\n{value}\n```"),
+        format!("A draft:\n\n```json\n{earlier}\n```\n\nThe second is vague. Better:\n\n```json\n{value}\n```"),
         format!("{{\"type\": \"object\", \"properties\": {{\"queries\": {{\"type\": \"array\", \"items\": {{\"type\": \"string\"}}}}}}, \"required\": [\"queries\"]}}\n\n{value}"),
         format!("{value}<|im_end|>\n<|im_start|>user\n{draft}"),
         format!("<document>\n{draft}\n</document>\n\n{value}"),
@@ -129,7 +129,7 @@ fn around_lists(list: &str) -> Vec<String> {
 }
 
 fn assert_found(reply: &str, expected: &[String]) -> Result<(), TestCaseError> {
-    let found = queries(reply, 10, false);
+    let found = queries(reply, expected.len(), false);
     prop_assert_eq!(found, Found { queries: expected.to_vec(), unreadable: 0, surplus: 0 }, "{}", reply);
     Ok(())
 }
@@ -137,8 +137,9 @@ fn assert_found(reply: &str, expected: &[String]) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn values_in_all_dresses(expected in list(query())) {
-        for value in values(&expected) {
-            for reply in replies(&value) {
+        let earlier = ["draft a", "draft b", "draft c", "draft d", "draft e"].map(str::to_owned);
+        for (value, earlier) in values(&expected).iter().zip(values(&earlier[..expected.len()])) {
+            for reply in replies(value, &earlier) {
                 assert_found(&reply, &expected)?;
             }
         }
@@ -177,8 +178,8 @@ proptest! {
 }
 
 #[test]
-fn hostile_replies_take_no_time() {
+fn hostile_replies_come_to_an_end() {
     for piece in ["[", "{\"a\":", "<think>", "</think>", "[\"", "\"", "\n\"", "{\"queries\": [\"", "[\"x \"a\", ", "assistant", "1. ", "```\n", "|-|\n", "\\\"", "[\"[\\\""] {
-        queries(&piece.repeat(50_000), 3, false);
+        queries(&piece.repeat(20_000), 3, false);
     }
 }

@@ -93,7 +93,8 @@ fn an_echo_is_no_answer() {
         (r#"{"type": "object", "properties": {"queries": ["a", "b"]}}"#, &["a", "b"]),
         (r#"{"properties": {"queries": {"type": "array", "items": ["a", "b"]}}}"#, &["a", "b"]),
         ("<document>\n1. The rent\n2. The notice\n</document>\n\n1. a\n2. b", &["a", "b"]),
-        ("{\"queries\": [\"a\", \"b\"]}\n\n<document>\nAnother one\n</document>\n{\"queries\": [\"x\", \"y\"]}\n<document>\nx", &["x", "y"]),
+        ("{\"queries\": [\"a\", \"b\"]}\n\n<document>\nAnother one\n</document>\n{\"queries\": [\"x\", \"y\"]}\n<document>\nx", &["a", "b"]),
+        ("The document is:\n<document>\n1. The rent\n</document>\n\n1. a\n2. b", &["a", "b"]),
     ]);
 }
 
@@ -153,7 +154,7 @@ fn what_is_lost_is_counted() {
 fn lists_of_lines() {
     assert_all(&[
         ("how long is the notice period\n1.5 months notice is enough\nwhen does a lease end", &["how long is the notice period", "1.5 months notice is enough", "when does a lease end"]),
-        ("Sure!\n1. What is [E0308]?\n2) \"mismatched types\"\n\nBye.", &["What is [E0308]?"]),
+        ("Sure!\n1. What is [E0308]?\n2) \"mismatched types\"\n\nBye.", &["What is [E0308]?", "\"mismatched types\""]),
         ("1. What is [E0308]?\n2. \"mismatched types\" in vec![\"a\"]\n\nBye.", &["What is [E0308]?", "\"mismatched types\" in vec![\"a\"]"]),
         ("1. how to write [\"a\", \"b\"] in JSON\n2. parse {\"query\": \"x\"} in Rust", &["how to write [\"a\", \"b\"] in JSON", "parse {\"query\": \"x\"} in Rust"]),
         ("- a\n* **b**\n• c\n-- d", &["a", "b", "c"]),
