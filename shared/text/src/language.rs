@@ -101,7 +101,11 @@ impl Language {
 
     /// Whether most letters of a text are of a script that it is written in, or Latin, as names and terms are everywhere.
     pub fn may_have_script_of(self, text: &str) -> bool {
-        detect_script(text).is_none_or(|script| script == Script::Latin || script.langs().contains(&self.0))
+        detect_script(text).is_none_or(|script| match script {
+            Script::Latin => true,
+            Script::Mandarin => self.may_be_han_alone(),
+            script => script.langs().contains(&self.0),
+        })
     }
 
     /// Its name in English, such as `German`.

@@ -27,7 +27,7 @@ fn within(node: Node, depth: usize) -> Node {
             let field = |(key, value): (String, Node)| {
                 let is_list = keys::name(&key) == "queries";
                 let value = match value {
-                    Node::Text(text) => match decoded(&text, depth).filter(|inner| is_list || is_answer(inner)) {
+                    Node::Text(text) => match decoded(&text, depth).filter(|inner| is_list && is_list_of_text(inner) || is_answer(inner)) {
                         Some(inner) => inner,
                         None => Node::Text(text),
                     },
@@ -59,7 +59,11 @@ fn decoded(text: &str, depth: usize) -> Option<Node> {
 }
 
 fn is_answer(node: &Node) -> bool {
-    matches!(node, Node::List(items) if items.len() > 1) || is_named(node)
+    matches!(node, Node::List(items) if items.len() > 1) && is_list_of_text(node) || is_named(node)
+}
+
+fn is_list_of_text(node: &Node) -> bool {
+    matches!(node, Node::List(items) if items.iter().all(|item| matches!(item, Node::Text(_))))
 }
 
 fn is_named(node: &Node) -> bool {

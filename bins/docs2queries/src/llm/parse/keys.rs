@@ -58,7 +58,7 @@ pub(super) fn read(node: &Node) -> Option<Reading> {
         singles(node, &mut queries);
         reading(Rank::Single, queries)
     };
-    exact.or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(node)))
+    exact.or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
 }
 
 /// One query, or one that broke off.
@@ -210,10 +210,24 @@ fn column(items: &[Node]) -> Option<String> {
     of_text.or_else(longest).map(|(key, _)| (*key).to_owned())
 }
 
+/// The value without its bare words: where no key tells that they are queries, they are prose in brackets.
+fn quoted(node: &Node) -> Node {
+    match node {
+        Node::List(items) => {
+            Node::List(items.iter().filter(|item| !matches!(item, Node::Bare(_))).map(quoted).collect())
+        }
+        Node::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !matches!(value, Node::Bare(_)));
+            Node::Object(fields.map(|(key, value)| (key.clone(), quoted(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Strings that no key tells of: a list; what is numbered; lists under other names.
 fn unnamed(node: &Node) -> Vec<Query> {
     match node {
-        Node::List(items) if items.iter().any(|item| !matches!(item, Node::Bare(_))) => texts(node),
+        Node::List(_) => texts(node),
         Node::Object(fields) if !is_schema(fields) => {
             let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
             if fields.iter().all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken)) {

@@ -119,7 +119,9 @@ fn runs(text: &str) -> Vec<Run> {
         let indent = line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum();
         let found = marker(line).filter(|(mark, _)| continues(mark, &mut numbers));
         let Some(run) = runs.last_mut() else { break };
-        if let Some((mark, text)) = found {
+        let awaited = run.items.last_mut().filter(|item| item.text.is_empty());
+        let begins_item = |(mark, _): &(Mark, &str)| matches!(mark, Mark::Number(label, _) if is_label(label)) || awaited.is_none();
+        if let Some((mark, text)) = found.filter(begins_item) {
             let item = Item { indent, mark, text: text.to_owned() };
             let is_of_another = run.items.first().is_some_and(|first| indent <= first.indent && !is_kind(first, &item));
             if follows_blank && is_of_another {
@@ -127,7 +129,7 @@ fn runs(text: &str) -> Vec<Run> {
             } else {
                 run.items.push(item);
             }
-        } else if let Some(item) = run.items.last_mut().filter(|item| item.text.is_empty()) {
+        } else if let Some(item) = awaited {
             line.trim().clone_into(&mut item.text); // a label on a line of its own
         } else if indent == 0 {
             runs.push(Run { heading: line.to_lowercase(), items: Vec::new() });
