@@ -1,17 +1,11 @@
 //! What a list puts around its queries: quotes, emphasis, labels.
 
-/// What may stand around each item of a list.
-const AROUND: [(&str, &str); 10] = [
-    ("**", "**"),
-    ("*", "*"),
-    ("`", "`"),
-    ("\"", "\""),
-    ("'", "'"),
-    ("“", "”"),
-    ("„", "“"),
-    ("‘", "’"),
-    ("«", "»"),
-    ("「", "」"),
+/// What may stand around each item of a list: one of a kind around each.
+const AROUND: [&[(&str, &str)]; 4] = [
+    &[("**", "**")],
+    &[("*", "*")],
+    &[("`", "`")],
+    &[("\"", "\""), ("'", "'"), ("“", "”"), ("„", "“"), ("‘", "’"), ("«", "»"), ("「", "」")],
 ];
 /// Names of the kinds of queries that are asked for.
 const KINDS: [&str; 13] = [
@@ -20,11 +14,24 @@ const KINDS: [&str; 13] = [
 
 /// The items without what all of them wear, and without labels of their kind.
 pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
-    let mut items: Vec<String> = items.into_iter().map(|item| without_emphasis(without_label(item.trim()))).collect();
-    while let Some((open, close)) = AROUND.iter().find(|around| !items.is_empty() && items.iter().all(|item| inside(item, around).is_some())) {
-        items = items.iter().filter_map(|item| inside(item, &(open, close))).map(|inner| inner.trim().to_owned()).collect();
+    let items: Vec<&str> = items.iter().map(|item| without_label(item.trim())).collect();
+    let plain = items.iter().map(|item| explained(item)).collect::<Option<Vec<&str>>>().unwrap_or(items);
+    let mut items: Vec<String> = plain.into_iter().map(without_emphasis).collect();
+    let undress = |items: &[String], kind: &[(&str, &str)]| {
+        let inner = |item: &String| kind.iter().find_map(|around| inside(item, around)).map(|inner| inner.trim().to_owned());
+        items.iter().map(inner).collect::<Option<Vec<String>>>().filter(|items| !items.is_empty())
+    };
+    while let Some(inner) = AROUND.iter().find_map(|kind| undress(&items, kind)) {
+        items = inner;
     }
     items
+}
+
+/// The query of an item that sets it off from what is said of it: `**lease term** – asks for the time`.
+fn explained(item: &str) -> Option<&str> {
+    let (query, rest) = [("**", "**"), ("\"", "\""), ("“", "”")].iter().find_map(|(open, close)| item.strip_prefix(open)?.split_once(close))?;
+    let rest = rest.trim_start();
+    (!query.is_empty() && ["– ", "— ", "- ", "(", "→ "].iter().any(|mark| rest.starts_with(mark))).then_some(query)
 }
 
 /// What stands between two marks that are the first and the last of a text, and not two pairs of them.
@@ -132,6 +139,8 @@ mod tests {
             ["Keyword: lease", "Q: what does \"notice\" mean"],
             ["lease (keyword)", "[question] what does \"notice\" mean"],
             ["**lease**", "what does **\"notice\"** mean"],
+            ["**lease** – a term", "**what does \"notice\" mean** - a question"],
+            ["'lease'", "\"what does \"notice\" mean\""],
         ] {
             assert_eq!(of(&items), ["lease", "what does \"notice\" mean"], "{items:?}");
         }

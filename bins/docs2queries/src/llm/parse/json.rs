@@ -198,7 +198,8 @@ impl<'a> Reader<'a> {
             }
             self.at += next.len_utf8();
             if self.open.len() == 1 {
-                return true; // the wrong one
+                self.is_whole = false; // the wrong one
+                return true;
             }
         }
     }

@@ -228,7 +228,8 @@ fn quoted(node: &Node) -> Node {
 fn unnamed(node: &Node) -> Vec<Query> {
     match node {
         Node::List(_) => texts(node),
-        Node::Object(fields) if !is_schema(fields) => {
+        Node::Object(fields) if is_schema(fields) => of_schema(fields),
+        Node::Object(fields) => {
             let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
             if fields.iter().all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken)) {
                 return fields.iter().filter_map(|(_, value)| text(value)).collect();
@@ -264,7 +265,7 @@ fn of_schema(fields: &[(String, Node)]) -> Vec<Query> {
 }
 
 /// Whether a key says that a query stands under it: `query`, `searchQuery`, `question_2`, `queries_list`.
-fn is_query(key: &str) -> bool {
+pub(super) fn is_query(key: &str) -> bool {
     let name = name(key);
     let name = ["_text", "_texts", "_string", "_list"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     matches!(name.rsplit('_').next(), Some("query" | "queries" | "question" | "questions"))

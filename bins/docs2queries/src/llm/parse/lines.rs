@@ -4,6 +4,7 @@ use super::dress::undressed;
 
 /// What may stand before the items of a list.
 const BULLETS: [char; 17] = ['-', '*', '+', '•', '‣', '▪', '◦', '·', '–', '—', '●', '○', '■', '□', '➤', '→', '・'];
+const ROMAN: [&str; 10] = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"];
 /// A label before a number is no longer, in characters.
 const LONGEST_LABEL: usize = 24;
 /// A line of prose is longer than a query, in characters.
@@ -77,6 +78,12 @@ pub(super) fn plain(text: &str, most: usize) -> Vec<String> {
             block.push(line);
         }
     }
+    // Questions with answers.
+    let labelled = |line: &&str| asks(line);
+    if blocks.iter().flatten().any(labelled) {
+        let asked: Vec<&str> = blocks.iter().flatten().copied().filter(labelled).collect();
+        return undressed(asked.into_iter().map(str::to_owned).collect());
+    }
     let has_list = blocks.iter().any(|block| block.len() > 1);
     let follows_heading = |at: usize| announced.contains(&at) || at > 0 && announced.contains(&(at - 1)) && blocks[at - 1].is_empty();
     let kept = blocks.iter().enumerate().filter(|(at, block)| !has_list || block.len() > 1 || follows_heading(*at));
@@ -92,10 +99,31 @@ pub(super) fn plain(text: &str, most: usize) -> Vec<String> {
         queries.remove(0);
     }
     let sentences = queries.iter().filter(|line| ends(line, &['.', '!', '。', '！'])).count();
-    let is_prose = sentences * 2 > queries.len() || queries.iter().any(|line| line.chars().nth(LONGEST_QUERY).is_some());
+    let begins_with_sentence = !is_announced && queries.first().is_some_and(|line| ends(line, &['.', '!', '。', '！']));
+    let is_prose = begins_with_sentence || sentences * 2 > queries.len() || queries.iter().any(|line| line.chars().nth(LONGEST_QUERY).is_some());
     let is_one = |line: &str| most == 1 && line.ends_with(['?', '？']) && !line.contains(". ") && !line.contains("! ");
     let is_list = queries.len() > 1 || queries.first().is_some_and(|line| is_announced || is_one(line));
     if is_prose || !is_list { Vec::new() } else { undressed(queries.into_iter().map(str::to_owned).collect()) }
+}
+
+/// Whether a line says of itself that it is a query: `Q: …`.
+fn asks(line: &str) -> bool {
+    let label = line.split_once([':', '：']).map(|(label, _)| label.trim_matches('*').to_lowercase());
+    label.is_some_and(|label| matches!(label.as_str(), "q" | "query" | "question"))
+}
+
+/// Queries that are numbered or have bullets although they are the strings of a list, without those.
+pub(super) fn unmarked(queries: Vec<String>) -> Vec<String> {
+    let marks: Vec<Option<(Mark, &str)>> = queries.iter().map(|query| marker(query)).collect();
+    let is_marked = marks.iter().zip(1..).all(|(mark, number)| match mark {
+        Some((Mark::Number(label, found), rest)) => is_label(label) && *found == number && !rest.is_empty(),
+        Some((Mark::Bullet, rest)) => !rest.is_empty(),
+        None => false,
+    });
+    if queries.len() < 2 || !is_marked {
+        return queries;
+    }
+    marks.into_iter().flatten().map(|(_, rest)| rest.to_owned()).collect()
 }
 
 /// The items of a string that is known to be a list.
@@ -234,6 +262,11 @@ fn number(text: &str) -> Option<(Mark, &str)> {
         let number = digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
         let is_list = open != '[' || rest.starts_with(char::is_whitespace);
         return is_list.then(|| (Mark::Number(open.into(), number), rest.trim_start()));
+    }
+    if let Some((inner, rest)) = text.split_once(['.', ')'])
+        && let Some(number) = ROMAN.iter().position(|roman| roman.eq_ignore_ascii_case(inner))
+    {
+        return Some((Mark::Number("i".into(), number as u32 + 1), rest.trim_start()));
     }
     if let Some((inner, rest)) = text.split_once(')')
         && let Some(number) = letter(inner)

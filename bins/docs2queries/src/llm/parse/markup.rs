@@ -26,7 +26,33 @@ pub(super) fn table(text: &str) -> Option<Reading> {
         }
         previous = cells;
     }
-    if rows.is_empty() { None } else { keys::read(&Node::List(rows)) }
+    if rows.is_empty() { separated(text) } else { keys::read(&Node::List(rows)) }
+}
+
+/// The same of a table whose cells commas or tabs part, and whose first line names its columns.
+fn separated(text: &str) -> Option<Reading> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("```"));
+    let head = lines.next()?;
+    let separator = [',', '\t'].into_iter().find(|separator| head.contains(*separator))?;
+    let head: Vec<&str> = head.split(separator).map(|name| name.trim_matches(['"', ' '])).collect();
+    if !head.iter().any(|name| keys::is_query(name)) || head.iter().any(|name| name.contains(' ') || name.is_empty()) {
+        return None;
+    }
+    let rows = lines.map(|line| {
+        let mut cells = vec![String::new()];
+        let mut is_quoted = false;
+        for c in line.chars() {
+            match (c, cells.last_mut()) {
+                ('"', _) => is_quoted = !is_quoted,
+                (c, _) if c == separator && !is_quoted => cells.push(String::new()),
+                (c, Some(cell)) => cell.push(c),
+                _ => {}
+            }
+        }
+        let named = head.iter().map(|name| (*name).to_owned()).zip(cells.into_iter().map(Node::Text));
+        Node::Object(named.collect())
+    });
+    keys::read(&Node::List(rows.collect()))
 }
 
 fn cells(line: &str) -> Vec<String> {
@@ -89,6 +115,8 @@ mod tests {
         for text in [
             "| # | Query | Type |\n|---|:-----|---|\n| 1 | a | question |\n| 2 | b \\| c | keyword |\n\nNote.",
             "Query | Kind\n--- | ---\na | question\nb \\| c | keyword",
+            "query,type\n\"a\",question\nb | c,keyword",
+            "Query\tType\na\tquestion\nb | c\tkeyword",
             "| Typ | Anfrage |\n|---|---|\n| x | a |\n| x | b \\| c |",
         ] {
             assert_eq!(table(text).unwrap().queries, ["a", "b | c"], "{text}");

@@ -56,12 +56,15 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> Found {
         found
     };
     let of_elements = |queries| Found { queries, ..Found::default() };
-    let forms: [&dyn Fn() -> Option<Found>; 6] = [
+    let is_quoted = text.trim_start().starts_with(['"', '“']);
+    let forms: [&dyn Fn() -> Option<Found>; 7] = [
         &|| values::answer(text, most, false),
         &|| Some(of_elements(markup::elements(text))),
         &|| markup::table(text).map(|reading| of_lines(reading.queries)),
         &|| Some(of_lines(lines::marked(text))),
         &|| values::answer(text, most, true),
+        // The items of a list without its brackets.
+        &|| is_quoted.then(|| values::answer(&format!("[{}]", text.trim()), most, false)).flatten(),
         &|| Some(of_lines(lines::plain(text, most))),
     ];
     let says_something = |found: &Found| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));

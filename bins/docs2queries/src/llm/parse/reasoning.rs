@@ -60,6 +60,8 @@ const TURNS: [&str; 22] = [
 ];
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
+/// Elements that hold an answer.
+const ELEMENTS: [&str; 5] = ["answer", "final_answer", "response", "output", "solution"];
 /// Names of a section of thoughts that has no tags.
 const SECTIONS: [&str; 8] = [
     "thinking process",
@@ -78,8 +80,8 @@ const ANSWERS: [&str; 9] =
 /// The text without thoughts; nothing is left of one that was cut off while the model thought.
 pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
     match without_blocks(channel(text)) {
-        Cow::Borrowed(text) => Cow::Borrowed(without_section(text)),
-        Cow::Owned(text) => Cow::Owned(without_section(&text).to_owned()),
+        Cow::Borrowed(text) => Cow::Borrowed(element(without_section(text))),
+        Cow::Owned(text) => Cow::Owned(element(without_section(&text)).to_owned()),
     }
 }
 
@@ -190,6 +192,16 @@ fn marks(text: &str) -> Vec<Tag> {
     marks
 }
 
+/// What stands in the last element that is called an answer.
+fn element(text: &str) -> &str {
+    let found = ELEMENTS.iter().find_map(|name| {
+        let (at, open) = text.rmatch_indices(&format!("<{name}>")).find(|(at, _)| *at == 0 || text[..*at].ends_with('\n')).map(|(at, open)| (at, open.len()))?;
+        let inner = &text[at + open..];
+        Some(inner.split_once(&format!("</{name}>")).map_or(inner, |(inner, _)| inner))
+    });
+    found.filter(|inner| inner.contains(char::is_alphanumeric)).unwrap_or(text)
+}
+
 /// What follows a section of thoughts with a heading: from the line that announces the answer on, else after the last
 /// point of the thoughts.
 fn without_section(text: &str) -> &str {
@@ -252,6 +264,8 @@ mod tests {
             "Here is my thought process: no Here is my response: yes",
             "Thinking...\nno\n...done thinking.\n\nyes",
             "yes<think>no</think>",
+            "no\n<answer>\nyes\n</answer>\nno",
+            "<response>yes</response>",
             "yes\n<think>no",
             "<|channel|>analysis<|message|>no<|end|><|start|>assistant<|channel|>final<|message|>yes",
             "analysis<|message|>no<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>yes",

@@ -4,7 +4,7 @@ use super::Found;
 use super::encoded::unfolded;
 use super::json;
 use super::keys::{self, Rank, Reading};
-use super::lines::marker;
+use super::lines::{self, marker};
 use super::strings;
 
 /// Values without an end of their own that are looked into: each of them may take the text to its end.
@@ -48,10 +48,15 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<Found> {
         if count(first) <= most { first } else { last }
     };
     let mut found = Found::default();
-    for candidate in &candidates[first..] {
+    for (at, candidate) in candidates.iter().enumerate().skip(first) {
+        let is_repeated = candidates[at + 1..].iter().any(|later| later.reading.queries == candidate.reading.queries);
+        if is_repeated && !is_single {
+            continue;
+        }
         found.queries.extend(candidate.reading.queries.iter().cloned());
         found.unreadable += candidate.reading.broken;
     }
+    found.queries = lines::unmarked(found.queries);
     Some(found)
 }
 
@@ -108,14 +113,15 @@ fn is_part_of_word(text: &str, start: usize) -> bool {
 fn stands_alone(text: &str, candidate: &Candidate) -> bool {
     let line = text[..candidate.start].rsplit('\n').next().unwrap_or_default();
     let rest = text[candidate.end..].split('\n').next().unwrap_or_default();
-    let before = line.trim().trim_end_matches("\\boxed").trim_end_matches(['*', '`', '"', '_', ' ']);
+    let before = line.trim().trim_end_matches("\\boxed").trim_end_matches("json").trim_end_matches(['*', '`', '"', '_', ' ']);
     let is_named = candidate.reading.rank != Rank::Unnamed;
     let follows_value = before.ends_with([']', '}', ',']) && is_named;
-    let is_announced = follows_value || before.ends_with([':', '：', '=', '>', '.', '!', '。', '！']);
+    let is_end = !rest.contains(char::is_alphanumeric);
+    let follows_sentence = before.ends_with(['.', '!', '。', '！']) && (is_end || is_named);
+    let is_announced = follows_value || follows_sentence || before.ends_with([':', '：', '=', '>']);
     if before.is_empty() || is_announced && marker(line).is_none() {
         return true;
     }
-    let is_end = !rest.contains(char::is_alphanumeric);
     match marker(&format!("{line}x")) {
         // `1. {"query": "a"}`, not `1. how to read {"query": "a"} in Rust`.
         Some((_, words)) => is_named && is_end && (words == "x" || words.trim_end_matches(['x', '*', '`']).trim_end().ends_with([':', '：'])),

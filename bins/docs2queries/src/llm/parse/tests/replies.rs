@@ -39,6 +39,8 @@ Topics: ["lease", "rent"]"#, &["a", "b"]),
         (r#"{"queries": "a"}"#, &["a"]),
         (r#"{"queries": "1. a\n2. b"}"#, &["a", "b"]),
         (r#"{"queries": [["a", "b"], ["c"]]}"#, &["a", "b", "c"]),
+        (r#"{"queries": ["1. a", "2. b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["2. a", "1. b"]}"#, &["2. a", "1. b"]),
     ]);
 }
 
@@ -47,6 +49,7 @@ fn the_last_complete_answer() {
     assert_all(&[
         ("```json\n{\"queries\": [\"x\"]}\n```\nLet me refine them.\n```json\n{\"queries\": [\"a\", \"b\"]}\n```", &["a", "b"]),
         ("{\"queries\": [\"a\", \"b\"]}\n\nWait, one more:\n{\"queries\": [\"c\", \"d is not comp", &["a", "b"]),
+        ("{\"queries\": [\"a\", \"b\"]} {\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
         ("{\"queries\": []}\n{\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
         ("{\"queries\": [\"...\", \"...\"]}\n{\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
         ("{\"queries\": [\"a\", \"b\"]}\n\nThe form was {\"queries\": [\"query 1\", \"query 2\"]}", &["a", "b"]),
@@ -169,7 +172,12 @@ fn lists_of_lines() {
         ("Here is the list:\n\na\n\nb\n\nLet me know if you need more.", &["a", "b"]),
         ("<queries>\n<query>a &amp; b</query>\n<query>c</query>\n</queries>", &["a & b", "c"]),
         ("| Query | Type |\n|---|---|\n| a | question |\n| b | keyword |", &["a", "b"]),
-        ("`1.` a\n", &[]),
+        ("- **a** – asks for x\n- **b** – asks for y", &["a", "b"]),
+        ("Question: a\nAnswer: x\nQuestion: b\nAnswer: y", &["a", "b"]),
+        ("i. a\nii. b", &["a", "b"]),
+        ("\"a\", \"b\"", &["a", "b"]),
+        ("queries:\n  - \"a\"\n  - 'it is b'", &["a", "it is b"]),
+        ("query,type\n\"a, b\",question\nc,keyword", &["a, b", "c"]),
     ]);
 }
 
@@ -199,6 +207,7 @@ fn prose_and_nothing_hold_no_query() {
     for text in [
         "", "I cannot do that.", "null", "{}", "[]", "{\"queries\": []}", "[1, 2]", "[[[[[[", "{\"a\": 1}", "{\"error\": \"I cannot do that\"}",
         "{\"queries\": [", "I'm sorry, but I can't write queries for this document.\nPlease give me another one.", "{\"queries\": null}",
+        "I can't assist with that request.\n\nWould you like something else?",
         "{\"queries\": [\"\", \"...\"]}", "As of [1] and [2], see {x}.", "```json\n```", "queries",
     ] {
         assert!(queries(text, 5, false).queries.is_empty(), "{text}");
