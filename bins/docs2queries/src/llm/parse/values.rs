@@ -115,16 +115,20 @@ fn stands_alone(text: &str, candidate: &Candidate) -> bool {
     let rest = text[candidate.end..].split('\n').next().unwrap_or_default();
     let before = line.trim().trim_end_matches("\\boxed").trim_end_matches("json").trim_end_matches(['*', '`', '"', '_', ' ']);
     let is_named = candidate.reading.rank != Rank::Unnamed;
-    let follows_value = before.ends_with([']', '}', ',']) && is_named;
     let is_end = !rest.contains(char::is_alphanumeric);
-    let follows_sentence = before.ends_with(['.', '!', '。', '！']) && (is_end || is_named);
-    let is_announced = follows_value || follows_sentence || before.ends_with([':', '：', '=', '>']);
-    if before.is_empty() || is_announced && marker(line).is_none() {
+    let is_announced = before.ends_with([':', '：', '=', '>', '.', '!', '。', '！']);
+    if before.is_empty() {
+        return true;
+    }
+    if !is_named {
+        return is_announced && marker(line).is_none() && candidate.is_whole && is_end;
+    }
+    if (is_announced || before.ends_with([']', '}', ','])) && marker(line).is_none() {
         return true;
     }
     match marker(&format!("{line}x")) {
         // `1. {"query": "a"}`, not `1. how to read {"query": "a"} in Rust`.
-        Some((_, words)) => is_named && is_end && (words == "x" || words.trim_end_matches(['x', '*', '`']).trim_end().ends_with([':', '：'])),
-        None => is_named && is_end,
+        Some((_, words)) => is_end && (words == "x" || words.trim_end_matches(['x', '*', '`']).trim_end().ends_with([':', '：'])),
+        None => is_end,
     }
 }
