@@ -1,0 +1,290 @@
+//! Which strings of a value are the queries: what its keys say, not what comes first.
+
+use super::json::{Node, is_literal};
+use super::lines;
+use crate::output::one_line;
+
+/// How sure it is that a value is the answer, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Something is called `queries`, as it was asked for.
+    Queries,
+    /// A list is called `questions`, `search_queries` or the like.
+    Named,
+    /// Objects with a `query` or `question` each.
+    Single,
+    /// Strings without such a name.
+    Unnamed,
+}
+
+/// The queries of a value.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) rank: Rank,
+    pub(super) queries: Vec<String>,
+    /// Queries of which only the beginning is there.
+    pub(super) broken: usize,
+}
+
+/// Keys of what stands beside a query, or of what was thought of it.
+const ASIDE: [&str; 65] = [
+    "", "analysis", "answer", "answers", "approach", "category", "chunk", "comment", "comments", "confidence", "context", "description",
+    "detail", "difficulty", "document", "draft", "drafts", "error", "evidence", "example", "explanation", "explanations",
+    "format", "id", "index", "instruction", "instructions", "intent", "justification", "kind", "label", "lang", "language",
+    "level", "message", "metadata", "no", "note", "notes", "number", "plan", "rank", "rationale", "reason", "reasoning",
+    "refusal", "relevance", "response", "score", "source", "status", "step", "steps", "style", "summary", "tag", "tags",
+    "thinking", "thought", "thoughts", "title", "topic", "type", "usage", "warning",
+];
+/// Keys of a text that stands beside its kind, the likeliest first.
+const TEXTS: [&str; 9] = ["text", "content", "value", "string", "search", "phrase", "sentence", "anchor", "input"];
+/// Names of kinds of queries that models make keys of.
+const KINDS: [&str; 12] = [
+    "question", "keyword", "keywords", "claim", "statement", "exact", "exact_term", "term", "lay", "layman", "typo", "natural",
+];
+
+/// The queries of a value, if it holds any.
+pub(super) fn read(node: &Node) -> Option<Reading> {
+    let mut queries = Vec::new();
+    named(node, &|key, _| name(key) == "queries", &mut queries);
+    let exact = reading(Rank::Queries, queries);
+    let kin = || {
+        let mut queries = Vec::new();
+        let is_list = |value: &Node| matches!(value, Node::List(_));
+        named(node, &|key, value| is_query(key) && (is_list(value) || name(key).ends_with('s')), &mut queries);
+        reading(Rank::Named, queries)
+    };
+    let single = || {
+        let mut queries = Vec::new();
+        singles(node, &mut queries);
+        reading(Rank::Single, queries)
+    };
+    exact.or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
+}
+
+/// One query, or one that broke off.
+type Query = Option<String>;
+
+fn reading(rank: Rank, found: Vec<Query>) -> Option<Reading> {
+    let broken = found.iter().filter(|query| query.is_none()).count();
+    let queries: Vec<String> = found.into_iter().flatten().map(|query| one_line(&query)).collect();
+    let says_something = |query: &String| query.contains(char::is_alphanumeric) && !is_placeholder(query);
+    queries.iter().any(says_something).then_some(Reading { rank, queries, broken })
+}
+
+/// Whether a query stands for one, as in an echo of what was asked for.
+fn is_placeholder(query: &str) -> bool {
+    let query = query.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    matches!(query.as_str(), "query" | "question" | "string" | "search query" | "your query" | "query text" | "array")
+}
+
+/// Adds what stands under keys that are such, at any depth.
+fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Query>) {
+    match node {
+        Node::Object(fields) => {
+            for (key, value) in fields {
+                if is_such(key, value) {
+                    found.extend(texts(value));
+                } else if !ASIDE.contains(&name(key).as_str()) || is_wrapper(key) {
+                    named(value, is_such, found);
+                }
+            }
+        }
+        Node::List(items) => items.iter().for_each(|item| named(item, is_such, found)),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+    }
+}
+
+/// Whether an answer may stand under a key, although its own words are none.
+fn is_wrapper(key: &str) -> bool {
+    matches!(name(key).as_str(), "answer" | "response" | "message" | "" | "example")
+}
+
+/// Adds the queries of objects that have one each, or several that are numbered, at any depth.
+fn singles(node: &Node, found: &mut Vec<Query>) {
+    match node {
+        Node::Object(fields) => match own(fields) {
+            own if own.is_empty() => {
+                let inner = fields.iter().filter(|(key, _)| !ASIDE.contains(&name(key).as_str()) || is_wrapper(key));
+                inner.for_each(|(_, value)| singles(value, found));
+            }
+            own => found.extend(own),
+        },
+        Node::List(items) => items.iter().for_each(|item| singles(item, found)),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+    }
+}
+
+/// The queries that an object itself names: `query`, else `question`, else another of the kind; `query1`, `query2`.
+fn own(fields: &[(String, Node)]) -> Vec<Query> {
+    if is_schema(fields) {
+        return Vec::new();
+    }
+    let kinds = fields.iter().filter(|(key, _)| KINDS.contains(&key.trim().to_lowercase().as_str()));
+    if kinds.count() == fields.len() {
+        return fields.iter().flat_map(|(_, value)| text(value)).collect();
+    }
+    let of = |is_such: &dyn Fn(&str) -> bool| {
+        let such = fields.iter().filter(|(key, _)| is_such(key));
+        such.flat_map(|(_, value)| text(value)).collect::<Vec<Query>>()
+    };
+    let exact = of(&|key| name(key) == "query");
+    let exact = if exact.is_empty() { of(&|key| name(key) == "question") } else { exact };
+    if exact.is_empty() { of(&|key| is_query(key) || name(key) == "q") } else { exact }
+}
+
+/// The string that a field holds.
+fn text(value: &Node) -> Option<Query> {
+    match value {
+        Node::Text(text) => Some(Some(text.clone())),
+        Node::Broken => Some(None),
+        Node::Bare(word) => is_word(word).then(|| Some(word.clone())),
+        Node::List(_) | Node::Object(_) => None,
+    }
+}
+
+/// All queries of a value that is known to hold nothing else.
+fn texts(value: &Node) -> Vec<Query> {
+    match value {
+        Node::Text(text) if text.trim().contains('\n') => lines::of_string(text).into_iter().map(Some).collect(),
+        Node::Text(_) | Node::Broken | Node::Bare(_) => text(value).into_iter().collect(),
+        Node::List(items) => {
+            let column = column(items);
+            items.iter().flat_map(|item| of_item(item, column.as_deref())).collect()
+        }
+        Node::Object(fields) if is_schema(fields) => of_schema(fields),
+        Node::Object(fields) => {
+            let own = own(fields);
+            let column = own.is_empty().then(|| column(std::slice::from_ref(value))).flatten();
+            if !own.is_empty() {
+                own
+            } else if fields.iter().any(|(key, value)| text(value).is_some() && ASIDE.contains(&name(key).as_str()) && !key.is_empty()) {
+                of_item(value, column.as_deref())
+            } else {
+                fields.iter().flat_map(|(_, value)| texts(value)).collect()
+            }
+        }
+    }
+}
+
+/// The queries of one item of a list; of an object without a key that says which, the text in this column.
+fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
+    match item {
+        Node::Text(text) => vec![Some(text.clone())],
+        Node::Object(fields) if !is_schema(fields) => {
+            let own = own(fields);
+            if !own.is_empty() {
+                return own;
+            }
+            let mut inner = Vec::new();
+            named(item, &|key, _| is_query(key), &mut inner);
+            let only = fields.iter().filter_map(|(_, value)| text(value));
+            let in_column = fields.iter().filter(|(key, _)| column == Some(key.as_str()));
+            match (inner.is_empty(), fields.len()) {
+                (false, _) => inner,
+                (true, 1) => only.collect(),
+                _ => in_column.filter_map(|(_, value)| text(value)).collect(),
+            }
+        }
+        other => texts(other),
+    }
+}
+
+/// The key under which objects have their queries: one of a text, else that of the longest strings.
+fn column(items: &[Node]) -> Option<String> {
+    let mut lengths: Vec<(&str, usize)> = Vec::new();
+    for item in items {
+        let Node::Object(fields) = item else { continue };
+        for (key, value) in fields {
+            if let Node::Text(text) = value
+                && !ASIDE.contains(&name(key).as_str())
+            {
+                match lengths.iter_mut().find(|(other, _)| other == key) {
+                    Some((_, length)) => *length += text.len(),
+                    None => lengths.push((key, text.len())),
+                }
+            }
+        }
+    }
+    let of_text = TEXTS.iter().find_map(|text| lengths.iter().find(|(key, _)| name(key) == *text));
+    let longest = || lengths.iter().rev().max_by_key(|(_, length)| *length);
+    of_text.or_else(longest).map(|(key, _)| (*key).to_owned())
+}
+
+/// The value without its bare words: where no key tells that they are queries, they are prose in brackets.
+fn quoted(node: &Node) -> Node {
+    match node {
+        Node::List(items) => {
+            Node::List(items.iter().filter(|item| !matches!(item, Node::Bare(_))).map(quoted).collect())
+        }
+        Node::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !matches!(value, Node::Bare(_)));
+            Node::Object(fields.map(|(key, value)| (key.clone(), quoted(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Strings that no key tells of: a list; what is numbered; lists under other names.
+fn unnamed(node: &Node) -> Vec<Query> {
+    match node {
+        Node::List(_) => texts(node),
+        Node::Object(fields) if is_schema(fields) => of_schema(fields),
+        Node::Object(fields) => {
+            let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
+            if fields.iter().all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken)) {
+                return fields.iter().filter_map(|(_, value)| text(value)).collect();
+            }
+            let lists = fields.iter().filter(|(key, value)| {
+                let is_aside = ASIDE.contains(&name(key).as_str()) && !is_wrapper(key);
+                !is_aside && matches!(value, Node::List(_) | Node::Object(_))
+            });
+            lists.flat_map(|(_, value)| if let Node::Object(_) = value { unnamed(value) } else { texts(value) }).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_kind(key: &str) -> bool {
+    KINDS.contains(&key.to_lowercase().as_str())
+}
+
+/// Whether an object is a JSON schema, whose strings describe and do not answer.
+fn is_schema(fields: &[(String, Node)]) -> bool {
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let is_type = |value: &Node| matches!(value, Node::Text(kind) if matches!(kind.as_str(), "array" | "object" | "string"));
+    field("$schema").is_some()
+        || matches!(field("properties"), Some(Node::Object(_)))
+        || field("type").is_some_and(is_type) && fields.len() <= 6 && field("query").or(field("text")).is_none()
+}
+
+/// What small models write into the schema itself: the values in place of their description.
+fn of_schema(fields: &[(String, Node)]) -> Vec<Query> {
+    let holds = |key: &str| matches!(key, "items" | "value" | "values" | "enum" | "default" | "const" | "example" | "examples");
+    let lists = fields.iter().filter(|(key, value)| holds(key) && matches!(value, Node::List(_)));
+    lists.flat_map(|(_, value)| texts(value)).collect()
+}
+
+/// Whether a key says that a query stands under it: `query`, `searchQuery`, `question_2`, `queries_list`.
+pub(super) fn is_query(key: &str) -> bool {
+    let name = name(key);
+    let name = ["_text", "_texts", "_string", "_list"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    matches!(name.rsplit('_').next(), Some("query" | "queries" | "question" | "questions"))
+}
+
+/// A key in one form: small letters, words parted by `_`, without a number at its end.
+pub(super) fn name(key: &str) -> String {
+    let mut name = String::with_capacity(key.len());
+    let mut is_small = false;
+    for c in key.trim().chars() {
+        if c.is_uppercase() && is_small {
+            name.push('_');
+        }
+        is_small = c.is_lowercase();
+        if c.is_alphanumeric() { name.extend(c.to_lowercase()) } else { name.push('_') }
+    }
+    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_matches('_').to_owned()
+}
+
+fn is_word(word: &str) -> bool {
+    !is_literal(word) && word.contains(char::is_alphabetic)
+}
