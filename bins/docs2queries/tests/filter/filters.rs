@@ -106,7 +106,8 @@ fn documents_about_documents_have_queries_about_documents() {
         "What is the law according to the text?", "In this document, which law governs?",
     ]});
     let server = Server::start(move |_| Answer::Http(200, "", completion(&queries.to_string())));
-    let text = "This Agreement is made in English and German. The German text of the Agreement prevails before a court.";
+    let text =
+        "This Agreement is made in English and German. The German text of the Agreement prevails before a court.";
     let ran = run(&mut client(&server, &["-n", "9"]), format!("{}\n", json!({"_id": "a", "text": text})));
     assert_eq!(ran.ids().len(), 2, "{ran:?}");
     assert!(ran.stderr.contains("queries dropped: 2 about \"this document\"\n"), "{ran:?}");
@@ -116,7 +117,11 @@ fn documents_about_documents_have_queries_about_documents() {
 fn drafts_and_thoughts_are_no_pairs() {
     let server = Server::start(|_| {
         let thoughts = "<|channel|>analysis<|message|>[\"draft\"]<|end|><|start|>assistant<|channel|>final<|message|>";
-        Answer::Http(200, "", completion(&format!("{thoughts}{{\"query\": \"rent due\"}}\n{{\"query\": \"roof repair\"}}")))
+        Answer::Http(
+            200,
+            "",
+            completion(&format!("{thoughts}{{\"query\": \"rent due\"}}\n{{\"query\": \"roof repair\"}}")),
+        )
     });
     let ran = run(&mut client(&server, &["-n", "5"]), corpus(1));
     let anchors: Vec<_> = ran.pairs().iter().map(|pair| pair["anchor"].clone()).collect();
