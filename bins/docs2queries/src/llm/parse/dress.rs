@@ -40,6 +40,15 @@ pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     items
 }
 
+/// Queries without labels of their kind, when all of them, which are strings of a list, have one.
+pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
+    let is_labelled = |query: &String| without_label(query) != query.as_str();
+    if queries.len() < 2 || !queries.iter().all(is_labelled) {
+        return queries;
+    }
+    queries.iter().map(|query| without_label(query).to_owned()).collect()
+}
+
 /// The query of an item that sets it off from what is said of it: `**lease term** – asks for the time`.
 fn explained(item: &str) -> Option<&str> {
     let (query, rest) = [("**", "**"), ("\"", "\""), ("“", "”")]

@@ -1,6 +1,7 @@
 //! The values of JSON that stand in a text, and which of them is the answer.
 
 use super::Found;
+use super::dress;
 use super::encoded::unfolded;
 use super::json;
 use super::keys::{self, Rank, Reading};
@@ -58,7 +59,7 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<Found> {
         found.queries.extend(candidate.reading.queries.iter().cloned());
         found.unreadable += candidate.reading.broken;
     }
-    found.queries = lines::unmarked(found.queries);
+    found.queries = dress::unlabelled(lines::unmarked(found.queries));
     Some(found)
 }
 

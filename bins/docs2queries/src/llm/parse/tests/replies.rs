@@ -49,6 +49,8 @@ Topics: ["lease", "rent"]"#,
         (r#"{"queries": "1. a\n2. b"}"#, &["a", "b"]),
         (r#"{"queries": [["a", "b"], ["c"]]}"#, &["a", "b", "c"]),
         (r#"{"queries": ["1. a", "2. b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["Question: a", "Keyword: b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["Question: a", "in re: b"]}"#, &["Question: a", "in re: b"]),
         (r#"{"queries": ["2. a", "1. b"]}"#, &["2. a", "1. b"]),
     ]);
 }
