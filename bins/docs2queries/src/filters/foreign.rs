@@ -71,9 +71,9 @@ fn is_hangul(c: char) -> bool {
 mod tests {
     use super::*;
 
-    const JAPANESE: &str = "借主は毎月末日までに翌月分の賃料を支払わなければならない。GPUクラウドの利用料は別に定める。";
-    const CHINESE: &str =
-        "承租人应当在每月一日之前支付租金，不得扣除任何费用。出租人负责在收到通知后两周内修理房屋的屋顶和外墙。Transformer 模型另行约定。";
+    const JAPANESE: &str =
+        "借主は毎月末日までに翌月分の賃料を支払わなければならない。GPUクラウドの利用料は別に定める。";
+    const CHINESE: &str = "承租人应当在每月一日之前支付租金，不得扣除任何费用。出租人负责在收到通知后两周内修理房屋的屋顶和外墙。Transformer 模型另行约定。";
     const KOREAN: &str = "임차인은 매월 말일까지 다음 달의 임대료(賃貸料)를 지급하여야 한다. 임대인은 지붕을 수리한다.";
     const GERMAN: &str = "Der Mieter muss die Miete am ersten Tag eines jeden Monats ohne Abzug zahlen. Das Self-Service Portal ist offen.";
     const ENGLISH: &str = "The tenant shall pay the rent on the first day of each month without any deduction.";
@@ -81,11 +81,35 @@ mod tests {
     #[test]
     fn what_may_be_of_the_language_is_kept() {
         for (text, queries) in [
-            (JAPANESE, &["賃貸借契約 予告期間", "契約終了通知義務", "賃料 支払期限 毎月末日", "貸主 書面通知 三か月前", "GPU クラウド 料金", "GPU cloud", "RFC 2119"][..]),
-            (CHINESE, &["租金支付期限", "租金幾時要交", "Transformer 模型", "Transformer", "屋頂 維修 責任", "PyTorch 2.1"]),
+            (
+                JAPANESE,
+                &[
+                    "賃貸借契約 予告期間",
+                    "契約終了通知義務",
+                    "賃料 支払期限 毎月末日",
+                    "貸主 書面通知 三か月前",
+                    "GPU クラウド 料金",
+                    "GPU cloud",
+                    "RFC 2119",
+                ][..],
+            ),
+            (
+                CHINESE,
+                &["租金支付期限", "租金幾時要交", "Transformer 模型", "Transformer", "屋頂 維修 責任", "PyTorch 2.1"],
+            ),
             (KOREAN, &["賃貸借契約", "임대료 지급 기한", "賃貸料 支給期限"]),
             (GERMAN, &["Self-Service Portal", "Miete Fälligkeit", "Self-Service Portal login", "α β γ", "BGB § 535"]),
-            (ENGLISH, &["rent due", "α-helix", "force majeure", "Kündigungsfrist", "東京", "tenant rent first month deduction"]),
+            (
+                ENGLISH,
+                &[
+                    "rent due",
+                    "α-helix",
+                    "force majeure",
+                    "Kündigungsfrist",
+                    "東京",
+                    "tenant rent first month deduction",
+                ],
+            ),
             ("賃貸借契約 予告期間", &["予告期間はいつまでですか"]),
         ] {
             for query in queries {

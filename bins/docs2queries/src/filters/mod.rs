@@ -54,8 +54,7 @@ impl Reasons {
 }
 
 /// What the reasons are called on the command line.
-const FLAGS: [&str; Reason::ALL.len()] =
-    ["empty", "example", "duplicate", "copied", "reference", "language"];
+const FLAGS: [&str; Reason::ALL.len()] = ["empty", "example", "duplicate", "copied", "reference", "language"];
 
 impl Reason {
     /// All of them, in the order in which they are looked for.

@@ -35,8 +35,9 @@ pub(super) fn refers_to_itself(query: &str, text: &str) -> bool {
         (0..query.len()).any(|at| {
             let media = words.media.iter().find(|forms| forms.contains(&query[at]));
             let works = words.works.iter().find(|forms| forms.contains(&query[at]));
-            media.is_some_and(|forms| always(words, &query, at) || points(words, &query, at) && !treats_of(words, &text, forms, true))
-                || works.is_some_and(|forms| points(words, &query, at) && !treats_of(words, &text, forms, false))
+            media.is_some_and(|forms| {
+                always(words, &query, at) || points(words, &query, at) && !treats_of(words, &text, forms, true)
+            }) || works.is_some_and(|forms| points(words, &query, at) && !treats_of(words, &text, forms, false))
         })
     })
 }
@@ -69,7 +70,8 @@ fn always(words: &Words, query: &[&str], at: usize) -> bool {
     let is_subject = says(query.get(at + 1)) || says(query.get(at + 2));
     // "Was sagt der Text", "mentioned in the text", "im Text erwähnt".
     let is_inverted = words.is_inverted && says(before.last());
-    let is_place = (is_in && says(before.get(before.len().wrapping_sub(2)))) || pointer == Pointer::InThe && says(before.last());
+    let is_place =
+        (is_in && says(before.get(before.len().wrapping_sub(2)))) || pointer == Pointer::InThe && says(before.last());
     match pointer {
         Pointer::Shown => true,
         Pointer::None => is_source && words.has_bare_sources,
@@ -106,7 +108,8 @@ mod tests {
     use super::refers_to_itself;
 
     const LEASE: &str = "The tenant pays the rent on the first day of each month.";
-    const AGREEMENT: &str = "This Agreement is governed by the law of Delaware. Agreements of its kind end with notice.";
+    const AGREEMENT: &str =
+        "This Agreement is governed by the law of Delaware. Agreements of its kind end with notice.";
     const FILES: &str = "A document is stored in a vault. To change the text of a document, open the documents folder. This \
         page describes how; the author of a file signs it.";
 
@@ -145,9 +148,15 @@ mod tests {
         ] {
             assert!(refers_to_itself(query, LEASE), "{query}");
         }
-        for query in ["How do I align text in a table?", "termination of the lease agreement by Acme", "document retention period",
-            "who is the author of Hamlet", "Was steht in Artikel 5 der Verfassung?", "does the tenant need consent", ""]
-        {
+        for query in [
+            "How do I align text in a table?",
+            "termination of the lease agreement by Acme",
+            "document retention period",
+            "who is the author of Hamlet",
+            "Was steht in Artikel 5 der Verfassung?",
+            "does the tenant need consent",
+            "",
+        ] {
             assert!(!refers_to_itself(query, LEASE), "{query}");
         }
     }
@@ -155,13 +164,35 @@ mod tests {
     #[test]
     fn documents_may_treat_of_documents() {
         for (text, queries) in [
-            (AGREEMENT, &["Which law governs this agreement?", "how to terminate this agreement", "end of this contract by notice"][..2]),
-            (FILES, &["Does the text need a title?", "who signs this document", "where is the document stored", "how do I change a word in the document",
-                "did the author sign the file", "find a word in the text"]),
+            (
+                AGREEMENT,
+                &[
+                    "Which law governs this agreement?",
+                    "how to terminate this agreement",
+                    "end of this contract by notice",
+                ][..2],
+            ),
+            (
+                FILES,
+                &[
+                    "Does the text need a title?",
+                    "who signs this document",
+                    "where is the document stored",
+                    "how do I change a word in the document",
+                    "did the author sign the file",
+                    "find a word in the text",
+                ],
+            ),
             ("Der Vertrag endet mit der Kündigung.", &["Wann endet dieser Vertrag?", "Kündigung in diesem Vertrag"]),
-            ("Ein Dokument wird im Archiv abgelegt, der Text bleibt.", &["Wo wird dieses Dokument abgelegt?", "Wörter im Text suchen"]),
+            (
+                "Ein Dokument wird im Archiv abgelegt, der Text bleibt.",
+                &["Wo wird dieses Dokument abgelegt?", "Wörter im Text suchen"],
+            ),
             ("Le contrat prend fin après un préavis.", &["Quand ce contrat prend-il fin ?"]),
-            ("Un texto se edita en la ventana; el contrato se firma.", &["cómo buscar palabras en el texto", "quién firma este contrato"]),
+            (
+                "Un texto se edita en la ventana; el contrato se firma.",
+                &["cómo buscar palabras en el texto", "quién firma este contrato"],
+            ),
         ] {
             for query in queries {
                 assert!(!refers_to_itself(query, text), "{query}");

@@ -9,7 +9,19 @@ const AROUND: [&[(&str, &str)]; 4] = [
 ];
 /// Names of the kinds of queries that are asked for.
 const KINDS: [&str; 13] = [
-    "question", "keyword", "keywords", "claim", "statement", "exact", "exact term", "lay", "layman", "typo", "query", "search query", "q",
+    "question",
+    "keyword",
+    "keywords",
+    "claim",
+    "statement",
+    "exact",
+    "exact term",
+    "lay",
+    "layman",
+    "typo",
+    "query",
+    "search query",
+    "q",
 ];
 
 /// The items without what all of them wear, and without labels of their kind.
@@ -18,7 +30,8 @@ pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     let plain = items.iter().map(|item| explained(item)).collect::<Option<Vec<&str>>>().unwrap_or(items);
     let mut items: Vec<String> = plain.into_iter().map(without_emphasis).collect();
     let undress = |items: &[String], kind: &[(&str, &str)]| {
-        let inner = |item: &String| kind.iter().find_map(|around| inside(item, around)).map(|inner| inner.trim().to_owned());
+        let inner =
+            |item: &String| kind.iter().find_map(|around| inside(item, around)).map(|inner| inner.trim().to_owned());
         items.iter().map(inner).collect::<Option<Vec<String>>>().filter(|items| !items.is_empty())
     };
     while let Some(inner) = AROUND.iter().find_map(|kind| undress(&items, kind)) {
@@ -27,9 +40,20 @@ pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     items
 }
 
+/// Queries without labels of their kind, when all of them, which are strings of a list, have one.
+pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
+    let is_labelled = |query: &String| without_label(query) != query.as_str();
+    if queries.len() < 2 || !queries.iter().all(is_labelled) {
+        return queries;
+    }
+    queries.iter().map(|query| without_label(query).to_owned()).collect()
+}
+
 /// The query of an item that sets it off from what is said of it: `**lease term** – asks for the time`.
 fn explained(item: &str) -> Option<&str> {
-    let (query, rest) = [("**", "**"), ("\"", "\""), ("“", "”")].iter().find_map(|(open, close)| item.strip_prefix(open)?.split_once(close))?;
+    let (query, rest) = [("**", "**"), ("\"", "\""), ("“", "”")]
+        .iter()
+        .find_map(|(open, close)| item.strip_prefix(open)?.split_once(close))?;
     let rest = rest.trim_start();
     (!query.is_empty() && ["– ", "— ", "- ", "(", "→ "].iter().any(|mark| rest.starts_with(mark))).then_some(query)
 }
@@ -68,7 +92,8 @@ fn without_label(item: &str) -> &str {
         }
     }
     // The emphasis began before the number.
-    if let Some((label, rest)) = item.split_once(":**").filter(|(label, rest)| !label.contains("**") && !rest.contains("**"))
+    if let Some((label, rest)) =
+        item.split_once(":**").filter(|(label, rest)| !label.contains("**") && !rest.contains("**"))
         && !rest.trim().is_empty()
         && label.split_whitespace().count() < 4
     {
@@ -144,7 +169,12 @@ mod tests {
         ] {
             assert_eq!(of(&items), ["lease", "what does \"notice\" mean"], "{items:?}");
         }
-        for items in [["\"lease\" or \"rent\"", "\"a\""], ["\"lease\"", "rent"], ["2**3**4", "**kwargs and **args"], ["`a` and `b`", "`c`"]] {
+        for items in [
+            ["\"lease\" or \"rent\"", "\"a\""],
+            ["\"lease\"", "rent"],
+            ["2**3**4", "**kwargs and **args"],
+            ["`a` and `b`", "`c`"],
+        ] {
             assert_eq!(of(&items), items);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::json::{self, Node};
 use super::keys::{self, Rank};
+use super::names;
 
 /// How often a value may have been encoded.
 const OFTENEST: usize = 3;
@@ -25,9 +26,11 @@ fn within(node: Node, depth: usize) -> Node {
     match node {
         Node::Object(fields) => {
             let field = |(key, value): (String, Node)| {
-                let is_list = keys::name(&key) == "queries";
+                let is_list = names::name(&key) == "queries";
                 let value = match value {
-                    Node::Text(text) => match decoded(&text, depth).filter(|inner| is_list && is_list_of_text(inner) || is_answer(inner)) {
+                    Node::Text(text) => match decoded(&text, depth)
+                        .filter(|inner| is_list && is_list_of_text(inner) || is_answer(inner))
+                    {
                         Some(inner) => inner,
                         None => Node::Text(text),
                     },
@@ -40,7 +43,8 @@ fn within(node: Node, depth: usize) -> Node {
         Node::List(items) => {
             let decoded = |item: &Node| if let Node::Text(text) = item { decoded(text, depth) } else { None };
             let nodes: Option<Vec<Node>> = items.iter().map(decoded).collect();
-            match nodes.filter(|nodes| matches!(&nodes[..], [_]) && is_answer(&nodes[0]) || nodes.iter().all(is_named)) {
+            match nodes.filter(|nodes| matches!(&nodes[..], [_]) && is_answer(&nodes[0]) || nodes.iter().all(is_named))
+            {
                 Some(nodes) => Node::List(nodes),
                 None => Node::List(items.into_iter().map(|item| within(item, depth)).collect()),
             }

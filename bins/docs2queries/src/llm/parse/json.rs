@@ -99,7 +99,8 @@ impl<'a> Reader<'a> {
         while !self.is_closed() {
             let before = self.at;
             let item = self.value(Place::Item)?;
-            if self.open.len() == 1 && items.is_empty() && matches!(&item, Some(Node::Bare(word)) if !is_literal(word)) {
+            if self.open.len() == 1 && items.is_empty() && matches!(&item, Some(Node::Bare(word)) if !is_literal(word))
+            {
                 return None; // prose in brackets
             }
             items.extend(item);
@@ -260,7 +261,9 @@ mod tests {
             Value::String(text) => Node::Text(text.clone()),
             Value::Array(items) => Node::List(items.iter().map(node).collect()),
             Value::Object(fields) if fields.is_empty() => Node::List(Vec::new()),
-            Value::Object(fields) => Node::Object(fields.iter().map(|(key, value)| (key.clone(), node(value))).collect()),
+            Value::Object(fields) => {
+                Node::Object(fields.iter().map(|(key, value)| (key.clone(), node(value))).collect())
+            }
             other => Node::Bare(other.to_string()),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::json::{Node, is_literal};
 use super::lines;
+use super::names::{TEXTS, is_aside, is_kind, is_query, is_wrapper, name};
 use crate::output::one_line;
 
 /// How sure it is that a value is the answer, the surest first.
@@ -25,22 +26,6 @@ pub(super) struct Reading {
     /// Queries of which only the beginning is there.
     pub(super) broken: usize,
 }
-
-/// Keys of what stands beside a query, or of what was thought of it.
-const ASIDE: [&str; 65] = [
-    "", "analysis", "answer", "answers", "approach", "category", "chunk", "comment", "comments", "confidence", "context", "description",
-    "detail", "difficulty", "document", "draft", "drafts", "error", "evidence", "example", "explanation", "explanations",
-    "format", "id", "index", "instruction", "instructions", "intent", "justification", "kind", "label", "lang", "language",
-    "level", "message", "metadata", "no", "note", "notes", "number", "plan", "rank", "rationale", "reason", "reasoning",
-    "refusal", "relevance", "response", "score", "source", "status", "step", "steps", "style", "summary", "tag", "tags",
-    "thinking", "thought", "thoughts", "title", "topic", "type", "usage", "warning",
-];
-/// Keys of a text that stands beside its kind, the likeliest first.
-const TEXTS: [&str; 9] = ["text", "content", "value", "string", "search", "phrase", "sentence", "anchor", "input"];
-/// Names of kinds of queries that models make keys of.
-const KINDS: [&str; 12] = [
-    "question", "keyword", "keywords", "claim", "statement", "exact", "exact_term", "term", "lay", "layman", "typo", "natural",
-];
 
 /// The queries of a value, if it holds any.
 pub(super) fn read(node: &Node) -> Option<Reading> {
@@ -84,7 +69,7 @@ fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Qu
             for (key, value) in fields {
                 if is_such(key, value) {
                     found.extend(texts(value));
-                } else if !ASIDE.contains(&name(key).as_str()) || is_wrapper(key) {
+                } else if !is_aside(key) || is_wrapper(key) {
                     named(value, is_such, found);
                 }
             }
@@ -94,17 +79,12 @@ fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Qu
     }
 }
 
-/// Whether an answer may stand under a key, although its own words are none.
-fn is_wrapper(key: &str) -> bool {
-    matches!(name(key).as_str(), "answer" | "response" | "message" | "" | "example")
-}
-
 /// Adds the queries of objects that have one each, or several that are numbered, at any depth.
 fn singles(node: &Node, found: &mut Vec<Query>) {
     match node {
         Node::Object(fields) => match own(fields) {
             own if own.is_empty() => {
-                let inner = fields.iter().filter(|(key, _)| !ASIDE.contains(&name(key).as_str()) || is_wrapper(key));
+                let inner = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
                 inner.for_each(|(_, value)| singles(value, found));
             }
             own => found.extend(own),
@@ -119,7 +99,7 @@ fn own(fields: &[(String, Node)]) -> Vec<Query> {
     if is_schema(fields) {
         return Vec::new();
     }
-    let kinds = fields.iter().filter(|(key, _)| KINDS.contains(&key.trim().to_lowercase().as_str()));
+    let kinds = fields.iter().filter(|(key, _)| is_kind(key));
     if kinds.count() == fields.len() {
         return fields.iter().flat_map(|(_, value)| text(value)).collect();
     }
@@ -137,8 +117,7 @@ fn text(value: &Node) -> Option<Query> {
     match value {
         Node::Text(text) => Some(Some(text.clone())),
         Node::Broken => Some(None),
-        Node::Bare(word) => is_word(word).then(|| Some(word.clone())),
-        Node::List(_) | Node::Object(_) => None,
+        Node::Bare(_) | Node::List(_) | Node::Object(_) => None,
     }
 }
 
@@ -146,7 +125,8 @@ fn text(value: &Node) -> Option<Query> {
 fn texts(value: &Node) -> Vec<Query> {
     match value {
         Node::Text(text) if text.trim().contains('\n') => lines::of_string(text).into_iter().map(Some).collect(),
-        Node::Text(_) | Node::Broken | Node::Bare(_) => text(value).into_iter().collect(),
+        Node::Text(_) | Node::Broken => text(value).into_iter().collect(),
+        Node::Bare(word) => is_word(word).then(|| Some(word.clone())).into_iter().collect(),
         Node::List(items) => {
             let column = column(items);
             items.iter().flat_map(|item| of_item(item, column.as_deref())).collect()
@@ -157,7 +137,7 @@ fn texts(value: &Node) -> Vec<Query> {
             let column = own.is_empty().then(|| column(std::slice::from_ref(value))).flatten();
             if !own.is_empty() {
                 own
-            } else if fields.iter().any(|(key, value)| text(value).is_some() && ASIDE.contains(&name(key).as_str()) && !key.is_empty()) {
+            } else if fields.iter().any(|(key, value)| text(value).is_some() && is_aside(key) && !key.is_empty()) {
                 of_item(value, column.as_deref())
             } else {
                 fields.iter().flat_map(|(_, value)| texts(value)).collect()
@@ -196,7 +176,7 @@ fn column(items: &[Node]) -> Option<String> {
         let Node::Object(fields) = item else { continue };
         for (key, value) in fields {
             if let Node::Text(text) = value
-                && !ASIDE.contains(&name(key).as_str())
+                && !is_aside(key)
             {
                 match lengths.iter_mut().find(|(other, _)| other == key) {
                     Some((_, length)) => *length += text.len(),
@@ -231,27 +211,29 @@ fn unnamed(node: &Node) -> Vec<Query> {
         Node::Object(fields) if is_schema(fields) => of_schema(fields),
         Node::Object(fields) => {
             let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
-            if fields.iter().all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken)) {
+            if fields
+                .iter()
+                .all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken))
+            {
                 return fields.iter().filter_map(|(_, value)| text(value)).collect();
             }
             let lists = fields.iter().filter(|(key, value)| {
-                let is_aside = ASIDE.contains(&name(key).as_str()) && !is_wrapper(key);
+                let is_aside = is_aside(key) && !is_wrapper(key);
                 !is_aside && matches!(value, Node::List(_) | Node::Object(_))
             });
-            lists.flat_map(|(_, value)| if let Node::Object(_) = value { unnamed(value) } else { texts(value) }).collect()
+            lists
+                .flat_map(|(_, value)| if let Node::Object(_) = value { unnamed(value) } else { texts(value) })
+                .collect()
         }
         _ => Vec::new(),
     }
 }
 
-fn is_kind(key: &str) -> bool {
-    KINDS.contains(&key.to_lowercase().as_str())
-}
-
 /// Whether an object is a JSON schema, whose strings describe and do not answer.
 fn is_schema(fields: &[(String, Node)]) -> bool {
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    let is_type = |value: &Node| matches!(value, Node::Text(kind) if matches!(kind.as_str(), "array" | "object" | "string"));
+    let is_type =
+        |value: &Node| matches!(value, Node::Text(kind) if matches!(kind.as_str(), "array" | "object" | "string"));
     field("$schema").is_some()
         || matches!(field("properties"), Some(Node::Object(_)))
         || field("type").is_some_and(is_type) && fields.len() <= 6 && field("query").or(field("text")).is_none()
@@ -259,30 +241,10 @@ fn is_schema(fields: &[(String, Node)]) -> bool {
 
 /// What small models write into the schema itself: the values in place of their description.
 fn of_schema(fields: &[(String, Node)]) -> Vec<Query> {
-    let holds = |key: &str| matches!(key, "items" | "value" | "values" | "enum" | "default" | "const" | "example" | "examples");
+    let holds =
+        |key: &str| matches!(key, "items" | "value" | "values" | "enum" | "default" | "const" | "example" | "examples");
     let lists = fields.iter().filter(|(key, value)| holds(key) && matches!(value, Node::List(_)));
     lists.flat_map(|(_, value)| texts(value)).collect()
-}
-
-/// Whether a key says that a query stands under it: `query`, `searchQuery`, `question_2`, `queries_list`.
-pub(super) fn is_query(key: &str) -> bool {
-    let name = name(key);
-    let name = ["_text", "_texts", "_string", "_list"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    matches!(name.rsplit('_').next(), Some("query" | "queries" | "question" | "questions"))
-}
-
-/// A key in one form: small letters, words parted by `_`, without a number at its end.
-pub(super) fn name(key: &str) -> String {
-    let mut name = String::with_capacity(key.len());
-    let mut is_small = false;
-    for c in key.trim().chars() {
-        if c.is_uppercase() && is_small {
-            name.push('_');
-        }
-        is_small = c.is_lowercase();
-        if c.is_alphanumeric() { name.extend(c.to_lowercase()) } else { name.push('_') }
-    }
-    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_matches('_').to_owned()
 }
 
 fn is_word(word: &str) -> bool {

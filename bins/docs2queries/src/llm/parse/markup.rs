@@ -2,6 +2,7 @@
 
 use super::json::Node;
 use super::keys::{self, Reading};
+use super::names;
 use crate::output::one_line;
 
 /// Elements that hold a query each.
@@ -35,7 +36,7 @@ fn separated(text: &str) -> Option<Reading> {
     let head = lines.next()?;
     let separator = [',', '\t'].into_iter().find(|separator| head.contains(*separator))?;
     let head: Vec<&str> = head.split(separator).map(|name| name.trim_matches(['"', ' '])).collect();
-    if !head.iter().any(|name| keys::is_query(name)) || head.iter().any(|name| name.contains(' ') || name.is_empty()) {
+    if !head.iter().any(|name| names::is_query(name)) || head.iter().any(|name| name.contains(' ') || name.is_empty()) {
         return None;
     }
     let rows = lines.map(|line| {
@@ -83,7 +84,9 @@ fn contents(mut text: &str, name: &str) -> Vec<String> {
     let (open, close) = (format!("<{name}"), format!("</{name}>"));
     while let Some(start) = text.find(&open) {
         text = &text[start + open.len()..];
-        let Some(rest) = text.strip_prefix('>').or_else(|| text.strip_prefix(' ').and_then(|rest| rest.split_once('>')).map(|(_, rest)| rest))
+        let Some(rest) = text
+            .strip_prefix('>')
+            .or_else(|| text.strip_prefix(' ').and_then(|rest| rest.split_once('>')).map(|(_, rest)| rest))
         else {
             continue;
         };

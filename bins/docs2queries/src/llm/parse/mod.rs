@@ -4,12 +4,16 @@
 //! first of these that is there is the answer: a value of JSON by itself, read by its keys; elements of XML; a table; a list
 //! with numbers or bullets; JSON in the middle of a sentence; lines.
 
+mod channels;
 mod dress;
 mod encoded;
 mod json;
 mod keys;
 mod lines;
+mod marker;
 mod markup;
+mod names;
+mod plain;
 mod reasoning;
 mod strings;
 #[cfg(test)]
@@ -65,7 +69,7 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> Found {
         &|| values::answer(text, most, true),
         // The items of a list without its brackets.
         &|| is_quoted.then(|| values::answer(&format!("[{}]", text.trim()), most, false)).flatten(),
-        &|| Some(of_lines(lines::plain(text, most))),
+        &|| Some(of_lines(plain::lines(text, most))),
     ];
     let says_something = |found: &Found| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));
     forms.iter().filter_map(|form| form()).find(says_something).unwrap_or_default()

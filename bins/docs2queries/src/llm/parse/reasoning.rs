@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::lines::{self, marker};
+use super::channels::message;
+use super::marker::{Mark, marker};
 
 /// What opens and closes thoughts, in small letters.
 const THOUGHTS: [(&str, &str); 26] = [
@@ -58,8 +59,6 @@ const TURNS: [&str; 22] = [
     "[INST]",
     "<｜end▁of▁sentence｜>",
 ];
-const CHANNEL: &str = "<|channel|>";
-const MESSAGE: &str = "<|message|>";
 /// Elements that hold an answer.
 const ELEMENTS: [&str; 5] = ["answer", "final_answer", "response", "output", "solution"];
 /// Names of a section of thoughts that has no tags.
@@ -74,12 +73,21 @@ const SECTIONS: [&str; 8] = [
     "chain of thought",
 ];
 /// Names of what follows such a section.
-const ANSWERS: [&str; 9] =
-    ["final answer", "final output", "final queries", "final response", "final json", "final", "answer", "output", "response"];
+const ANSWERS: [&str; 9] = [
+    "final answer",
+    "final output",
+    "final queries",
+    "final response",
+    "final json",
+    "final",
+    "answer",
+    "output",
+    "response",
+];
 
 /// The text without thoughts; nothing is left of one that was cut off while the model thought.
 pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
-    match without_blocks(channel(text)) {
+    match without_blocks(message(text)) {
         Cow::Borrowed(text) => Cow::Borrowed(element(without_section(text))),
         Cow::Owned(text) => Cow::Owned(element(without_section(&text)).to_owned()),
     }
@@ -90,45 +98,12 @@ pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
 pub(super) fn turns(text: &str) -> Vec<&str> {
     let mut parts = text.split("<document>");
     let first = parts.next().into_iter();
-    let mut turns: Vec<&str> = first.chain(parts.filter_map(|part| part.split_once("</document>")).map(|(_, rest)| rest)).collect();
+    let mut turns: Vec<&str> =
+        first.chain(parts.filter_map(|part| part.split_once("</document>")).map(|(_, rest)| rest)).collect();
     for mark in TURNS {
         turns = turns.into_iter().flat_map(|turn| turn.split(mark)).collect();
     }
     turns
-}
-
-/// The message of harmony's final channel (<https://cookbook.openai.com/articles/openai-harmony>), else its last one that
-/// is no analysis; also where the server took the marks out and left the words.
-fn channel(text: &str) -> &str {
-    if text.contains(CHANNEL) || text.contains(MESSAGE) {
-        let mut messages = text.split(CHANNEL);
-        let before = messages.next().unwrap_or_default();
-        let (name, message) = before.split_once(MESSAGE).unwrap_or(("final", before));
-        let before = (name.trim(), message.trim_end().trim_end_matches("assistant").trim_end_matches("<|start|>"));
-        let others = messages.map(|message| match message.split_once(MESSAGE) {
-            Some((name, message)) => (name.trim(), message),
-            None if message.starts_with("final") => ("final", &message["final".len()..]),
-            None => ("analysis", message),
-        });
-        let said: Vec<(&str, &str)> =
-            [before].into_iter().chain(others).filter(|(name, text)| !name.contains("analysis") && !text.trim().is_empty()).collect();
-        let last_final = said.iter().rev().find(|(name, _)| name.starts_with("final"));
-        return last_final.or(said.last()).map_or("", |(_, message)| message);
-    }
-    let start = text.trim_start();
-    let is_analysis = start.strip_prefix("analysis").is_some_and(|rest| rest.starts_with(|c: char| c.is_uppercase() || c == '\n'));
-    let is_value = |rest: &str| rest.trim_start().starts_with(['{', '[', '`']);
-    for channel in ["final", "commentary"] {
-        for (at, word) in text.rmatch_indices("assistant") {
-            let rest = text[at + word.len()..].trim_start();
-            if let Some(rest) = rest.strip_prefix(channel)
-                && (is_analysis || is_value(rest))
-            {
-                return rest;
-            }
-        }
-    }
-    if is_analysis { "" } else { text }
 }
 
 /// The text without what stands between marks of thoughts. What only closes ends thoughts that the template opened.
@@ -184,7 +159,8 @@ fn marks(text: &str) -> Vec<Tag> {
     for (start, _) in small.match_indices(['<', '[', '◁', 'h', 't', '.']) {
         let rest = &small[start..];
         let found = THOUGHTS.iter().enumerate().find_map(|(of, (open, close))| {
-            let is = |mark: &str, opens| rest.starts_with(mark).then(|| Tag { start, end: start + mark.len(), of, opens });
+            let is =
+                |mark: &str, opens| rest.starts_with(mark).then(|| Tag { start, end: start + mark.len(), of, opens });
             is(open, true).or_else(|| is(close, false))
         });
         marks.extend(found);
@@ -195,7 +171,10 @@ fn marks(text: &str) -> Vec<Tag> {
 /// What stands in the last element that is called an answer.
 fn element(text: &str) -> &str {
     let found = ELEMENTS.iter().find_map(|name| {
-        let (at, open) = text.rmatch_indices(&format!("<{name}>")).find(|(at, _)| *at == 0 || text[..*at].ends_with('\n')).map(|(at, open)| (at, open.len()))?;
+        let (at, open) = text
+            .rmatch_indices(&format!("<{name}>"))
+            .find(|(at, _)| *at == 0 || text[..*at].ends_with('\n'))
+            .map(|(at, open)| (at, open.len()))?;
         let inner = &text[at + open..];
         Some(inner.split_once(&format!("</{name}>")).map_or(inner, |(inner, _)| inner))
     });
@@ -209,7 +188,10 @@ fn without_section(text: &str) -> &str {
     let heading = text.lines().next().unwrap_or_default();
     let name = heading.to_lowercase();
     let name = name.trim_matches(|c: char| !c.is_alphanumeric());
-    let name = ["here's a ", "here's my ", "here is a ", "here is my ", "my "].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+    let name = ["here's a ", "here's my ", "here is a ", "here is my ", "my "]
+        .iter()
+        .find_map(|start| name.strip_prefix(start))
+        .unwrap_or(name);
     let is_marked = heading.trim_end().ends_with([':', '*']) || heading.starts_with('#');
     if !SECTIONS.contains(&name) || !is_marked {
         return text;
@@ -225,8 +207,8 @@ fn without_section(text: &str) -> &str {
         } else if !is_announced && let Some((mark, _)) = marker(line) {
             let is_outer = !line.starts_with(char::is_whitespace);
             match mark {
-                lines::Mark::Number(label, 1) if is_outer && label.is_empty() && points > 1 => return &text[at..], // another list
-                lines::Mark::Number(label, number) if is_outer && label.is_empty() => points = number,
+                Mark::Number(label, 1) if is_outer && label.is_empty() && points > 1 => return &text[at..], // another list
+                Mark::Number(label, number) if is_outer && label.is_empty() => points = number,
                 _ => {}
             }
             answer = &text[at + line.len()..];
@@ -238,10 +220,17 @@ fn without_section(text: &str) -> &str {
 
 /// What follows the words that announce an answer, on their line.
 fn announced(line: &str) -> Option<&str> {
-    let unmarked = marker(line).map_or(line, |(_, rest)| rest).trim_start_matches(|c: char| c.is_whitespace() || "#*_".contains(c));
-    let length = ANSWERS.iter().find(|name| unmarked.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?.len();
+    let unmarked = marker(line)
+        .map_or(line, |(_, rest)| rest)
+        .trim_start_matches(|c: char| c.is_whitespace() || "#*_".contains(c));
+    let length = ANSWERS
+        .iter()
+        .find(|name| unmarked.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?
+        .len();
     let rest = unmarked[length..].trim_start_matches(['*', '_', ' ']);
-    rest.strip_prefix(':').or_else(|| rest.trim().is_empty().then_some(rest)).map(|rest| rest.trim_start_matches(['*', '_']))
+    rest.strip_prefix(':')
+        .or_else(|| rest.trim().is_empty().then_some(rest))
+        .map(|rest| rest.trim_start_matches(['*', '_']))
 }
 
 #[cfg(test)]
@@ -297,7 +286,13 @@ mod tests {
 
     #[test]
     fn words_are_no_marks() {
-        for text in ["what does <think> do", "analysis of the lease", "who is assistant final editor", "Reasoning by analogy", ""] {
+        for text in [
+            "what does <think> do",
+            "analysis of the lease",
+            "who is assistant final editor",
+            "Reasoning by analogy",
+            "",
+        ] {
             assert_eq!(without_thoughts(text), text);
         }
     }

@@ -119,7 +119,11 @@ fn begins_next(text: &str, place: Place) -> bool {
     let Some(next) = text.chars().next() else { return true };
     if place != Place::Item {
         // The next key is a word, or a string with a colon after it; what may be a set has items.
-        let end = if is_opening(next) { end_of_key(text, next) } else { text.find(|c: char| !c.is_alphanumeric() && c != '_') };
+        let end = if is_opening(next) {
+            end_of_key(text, next)
+        } else {
+            text.find(|c: char| !c.is_alphanumeric() && c != '_')
+        };
         let is_key = end.is_some_and(|end| end > 0 && colon(text[end..].trim_start()).is_some());
         return is_key || place == Place::Key && is_opening(next);
     }
@@ -219,10 +223,14 @@ mod tests {
 
     /// The items of a list.
     fn items(text: &str) -> Vec<String> {
-        let Some(super::super::json::Node::List(items)) = super::super::json::value(text, 0).map(|parsed| parsed.node) else {
+        let Some(super::super::json::Node::List(items)) = super::super::json::value(text, 0).map(|parsed| parsed.node)
+        else {
             return Vec::new();
         };
-        items.into_iter().map(|item| if let super::super::json::Node::Text(text) = item { text } else { format!("{item:?}") }).collect()
+        items
+            .into_iter()
+            .map(|item| if let super::super::json::Node::Text(text) = item { text } else { format!("{item:?}") })
+            .collect()
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The values of JSON that stand in a text, and which of them is the answer.
 
 use super::Found;
+use super::dress;
 use super::encoded::unfolded;
 use super::json;
 use super::keys::{self, Rank, Reading};
-use super::lines::{self, marker};
+use super::lines;
+use super::marker::marker;
 use super::strings;
 
 /// Values without an end of their own that are looked into: each of them may take the text to its end.
@@ -39,7 +41,8 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<Found> {
     let count = |from: usize| candidates[from..].iter().map(|candidate| candidate.reading.queries.len()).sum::<usize>();
     let first = if is_single {
         // One each: words before all of them are headings, words before some part drafts from the answer.
-        let parts: Vec<usize> = (1..candidates.len()).filter(|at| gap(*at).replace("json", "").contains(char::is_alphabetic)).collect();
+        let parts: Vec<usize> =
+            (1..candidates.len()).filter(|at| gap(*at).replace("json", "").contains(char::is_alphabetic)).collect();
         let is_headed = most > 1 && parts.len() + 1 == candidates.len() || count(0) <= most;
         if is_headed { 0 } else { parts.last().copied().unwrap_or_default() }
     } else {
@@ -56,7 +59,7 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<Found> {
         found.queries.extend(candidate.reading.queries.iter().cloned());
         found.unreadable += candidate.reading.broken;
     }
-    found.queries = lines::unmarked(found.queries);
+    found.queries = dress::unlabelled(lines::unmarked(found.queries));
     Some(found)
 }
 
@@ -113,7 +116,8 @@ fn is_part_of_word(text: &str, start: usize) -> bool {
 fn stands_alone(text: &str, candidate: &Candidate) -> bool {
     let line = text[..candidate.start].rsplit('\n').next().unwrap_or_default();
     let rest = text[candidate.end..].split('\n').next().unwrap_or_default();
-    let before = line.trim().trim_end_matches("\\boxed").trim_end_matches("json").trim_end_matches(['*', '`', '"', '_', ' ']);
+    let before =
+        line.trim().trim_end_matches("\\boxed").trim_end_matches("json").trim_end_matches(['*', '`', '"', '_', ' ']);
     let is_named = candidate.reading.rank != Rank::Unnamed;
     let is_end = !rest.contains(char::is_alphanumeric);
     let is_announced = before.ends_with([':', '：', '=', '>', '.', '!', '。', '！']);
@@ -128,7 +132,9 @@ fn stands_alone(text: &str, candidate: &Candidate) -> bool {
     }
     match marker(&format!("{line}x")) {
         // `1. {"query": "a"}`, not `1. how to read {"query": "a"} in Rust`.
-        Some((_, words)) => is_end && (words == "x" || words.trim_end_matches(['x', '*', '`']).trim_end().ends_with([':', '：'])),
+        Some((_, words)) => {
+            is_end && (words == "x" || words.trim_end_matches(['x', '*', '`']).trim_end().ends_with([':', '：']))
+        }
         None => is_end,
     }
 }

@@ -1,6 +1,7 @@
 //! For any queries, in any of these dresses, the reader gives them back.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
 
 use crate::llm::parse::{Found, queries};
@@ -8,26 +9,72 @@ use crate::output::one_line;
 
 /// What queries are made of.
 const PIECES: [&str; 44] = [
-    "lease", "what is", "notice period", "größe", "Kündigung", "是什么", "賃貸借契約", "ありますか", "임대차", "аренда", "الإيجار", "😀", "👩‍🔬",
-    "\"notice\"", "\"", "it's", "'a'", "“x”", "`code`", "\\d+", "C:\\temp\\new", "\\", "{x}", "{\"a\": 1}", "}", "{", "[E0308]", "vec![\"a\"]",
-    "]", "[", "1.5", "2024:", "3)", "a,b,", "key: value", "http://a.b/c?d=e#f", "// comment", "# hash", "?", "!", "...", "a|b", "<b>", "$5 & 3 %",
+    "lease",
+    "what is",
+    "notice period",
+    "größe",
+    "Kündigung",
+    "是什么",
+    "賃貸借契約",
+    "ありますか",
+    "임대차",
+    "аренда",
+    "الإيجار",
+    "😀",
+    "👩‍🔬",
+    "\"notice\"",
+    "\"",
+    "it's",
+    "'a'",
+    "“x”",
+    "`code`",
+    "\\d+",
+    "C:\\temp\\new",
+    "\\",
+    "{x}",
+    "{\"a\": 1}",
+    "}",
+    "{",
+    "[E0308]",
+    "vec![\"a\"]",
+    "]",
+    "[",
+    "1.5",
+    "2024:",
+    "3)",
+    "a,b,",
+    "key: value",
+    "http://a.b/c?d=e#f",
+    "// comment",
+    "# hash",
+    "?",
+    "!",
+    "...",
+    "a|b",
+    "<b>",
+    "$5 & 3 %",
 ];
 /// Pieces that may begin a line without being taken for its mark.
-const FIRST: [&str; 9] = ["lease", "what is", "größe", "是什么", "1.5 months", "2024 budget", "E0308", "{x} in", "how (and when)"];
+const FIRST: [&str; 9] =
+    ["lease", "what is", "größe", "是什么", "1.5 months", "2024 budget", "E0308", "{x} in", "how (and when)"];
 /// Pieces that may end a line without being taken for its dress.
 const LAST: [&str; 7] = ["lease?", "mean", "是什么", "of 1.5", "\"notice\" is", "in C++", "x]"];
 
 fn query() -> impl Strategy<Value = String> {
     let piece = prop_oneof![8 => proptest::sample::select(&PIECES[..]).prop_map(str::to_owned), 1 => "\\PC{1,9}"];
     let pieces = proptest::collection::vec(piece, 1..7);
-    let glued = (pieces, any::<bool>()).prop_map(|(pieces, is_glued)| one_line(&pieces.join(if is_glued { "" } else { " " })));
-    glued.prop_filter("a query says something", |query| query.contains(char::is_alphanumeric) && !query.starts_with("\\\""))
+    let glued =
+        (pieces, any::<bool>()).prop_map(|(pieces, is_glued)| one_line(&pieces.join(if is_glued { "" } else { " " })));
+    glued.prop_filter("a query says something", |query| {
+        query.contains(char::is_alphanumeric) && !query.starts_with("\\\"")
+    })
 }
 
 /// A query that can stand on a line of its own.
 fn line() -> impl Strategy<Value = String> {
     let ends = (proptest::sample::select(&FIRST[..]), proptest::sample::select(&LAST[..]));
-    (ends, query()).prop_map(|((first, last), query)| format!("{first} {query} {last}"))
+    (ends, query())
+        .prop_map(|((first, last), query)| format!("{first} {query} {last}"))
         .prop_filter("emphasis and fences are not text there", |query| !query.contains("**") && !query.contains("```"))
 }
 
@@ -78,16 +125,22 @@ fn replies(value: &str, earlier: &str) -> Vec<String> {
         value.to_owned(),
         format!("\n\n  {value}\n"),
         format!("```json\n{value}\n```"),
-        format!("Here are the queries [1], as {{asked}}:\n\n```\n{value}\n```\n\nI hope that these [\"help\"]! Let me know."),
+        format!(
+            "Here are the queries [1], as {{asked}}:\n\n```\n{value}\n```\n\nI hope that these [\"help\"]! Let me know."
+        ),
         format!("<think>\nI could write {draft} or\n1. draft a\n2. draft b\n</think>\n\n{value}"),
         format!("It could be {draft}.</think>{value}"),
         format!("[THINK]{draft}[/THINK]{value}"),
         format!("<thinking>{draft}</thinking>\n<answer>\n{value}\n</answer>"),
-        format!("<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{value}<|return|>"),
+        format!(
+            "<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{value}<|return|>"
+        ),
         format!("analysisWe may write {draft}. Done.assistantfinal{value}"),
         format!("Thinking Process:\n\n1. **Analyze:** a lease\n2. **Draft:** {draft}\n\n{value}"),
         format!("A draft:\n\n```json\n{earlier}\n```\n\nThe second is vague. Better:\n\n```json\n{value}\n```"),
-        format!("{{\"type\": \"object\", \"properties\": {{\"queries\": {{\"type\": \"array\", \"items\": {{\"type\": \"string\"}}}}}}, \"required\": [\"queries\"]}}\n\n{value}"),
+        format!(
+            "{{\"type\": \"object\", \"properties\": {{\"queries\": {{\"type\": \"array\", \"items\": {{\"type\": \"string\"}}}}}}, \"required\": [\"queries\"]}}\n\n{value}"
+        ),
         format!("{value}<|im_end|>\n<|im_start|>user\n{draft}"),
         format!("<document>\n{draft}\n</document>\n\n{value}"),
     ]
@@ -95,7 +148,9 @@ fn replies(value: &str, earlier: &str) -> Vec<String> {
 
 /// Dresses of lines.
 fn lists(queries: &[String]) -> Vec<String> {
-    let each = |make: &dyn Fn(usize, &str) -> String| -> String { (1..).zip(queries).map(|(number, query)| make(number, query) + "\n").collect() };
+    let each = |make: &dyn Fn(usize, &str) -> String| -> String {
+        (1..).zip(queries).map(|(number, query)| make(number, query) + "\n").collect()
+    };
     vec![
         each(&|number, query| format!("{number}. {query}")),
         each(&|number, query| format!("{number}) {query}\n")),
@@ -114,7 +169,10 @@ fn lists(queries: &[String]) -> Vec<String> {
         each(&|_, query| format!("* {query}")),
         each(&|_, query| format!("•   {query}")),
         each(&|_, query| format!("<query>{}</query>", query.replace('&', "&amp;").replace('<', "&lt;"))),
-        format!("| # | Query | Type |\n|---|---|---|\n{}", each(&|number, query| format!("| {number} | {} | claim |", query.replace('|', "\\|")))),
+        format!(
+            "| # | Query | Type |\n|---|---|---|\n{}",
+            each(&|number, query| format!("| {number} | {} | claim |", query.replace('|', "\\|")))
+        ),
     ]
 }
 
@@ -134,7 +192,14 @@ fn assert_found(reply: &str, expected: &[String]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The same queries in every run: a test that fails by chance helps nobody. `PROPTEST_CASES=10000` tries more of them.
+fn config() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(15), failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn values_in_all_dresses(expected in list(query())) {
         let earlier = ["draft a", "draft b", "draft c", "draft d", "draft e"].map(str::to_owned);
@@ -179,7 +244,23 @@ proptest! {
 
 #[test]
 fn hostile_replies_come_to_an_end() {
-    for piece in ["[", "{\"a\":", "<think>", "</think>", "[\"", "\"", "\n\"", "{\"queries\": [\"", "[\"x \"a\", ", "assistant", "1. ", "```\n", "|-|\n", "\\\"", "[\"[\\\""] {
+    for piece in [
+        "[",
+        "{\"a\":",
+        "<think>",
+        "</think>",
+        "[\"",
+        "\"",
+        "\n\"",
+        "{\"queries\": [\"",
+        "[\"x \"a\", ",
+        "assistant",
+        "1. ",
+        "```\n",
+        "|-|\n",
+        "\\\"",
+        "[\"[\\\"",
+    ] {
         queries(&piece.repeat(20_000), 3, false);
     }
 }
