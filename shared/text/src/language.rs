@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use whatlang::{Detector, Lang};
+use whatlang::{Detector, Lang, Script, detect_script};
 
 /// Codes of ISO 639-1, and common names, for those of ISO 639-3.
 const SHORT_CODES: [(&str, &str); 73] = [
@@ -92,6 +92,20 @@ impl Language {
         let code = SHORT_CODES.iter().find(|(short, _)| *short == name).map_or(name.as_str(), |(_, code)| code);
         let of_name = || Lang::all().iter().copied().find(|lang| lang.eng_name().to_lowercase() == name);
         Lang::from_code(code).or_else(of_name).map(Self)
+    }
+
+    /// Whether a text of it may consist of Han characters alone, which then do not tell which of these languages it is.
+    pub fn may_be_han_alone(self) -> bool {
+        matches!(self.0, Lang::Cmn | Lang::Jpn | Lang::Kor)
+    }
+
+    /// Whether most letters of a text are of a script that it is written in, or Latin, as names and terms are everywhere.
+    pub fn may_have_script_of(self, text: &str) -> bool {
+        detect_script(text).is_none_or(|script| match script {
+            Script::Latin => true,
+            Script::Mandarin => self.may_be_han_alone(),
+            script => script.langs().contains(&self.0),
+        })
     }
 
     /// Its name in English, such as `German`.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::budget::Tokens;
 use super::client::{Failure, Verdict};
-use super::parse;
+use super::parse::{self, Found};
 use super::trouble::Trouble;
 
 /// Characters of a server's or model's own words that a message shows.
@@ -77,7 +77,7 @@ impl Reply {
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn queries(&self, most: usize) -> Result<Vec<String>, Useless> {
+    pub(crate) fn queries(&self, most: usize) -> Result<Found, Useless> {
         let useless = |trouble, what| Err(Useless { trouble, what });
         let reason = self.finish_reason.as_deref().unwrap_or("unknown");
         let said = shown(self.refusal.as_deref().unwrap_or(&self.content));
@@ -88,10 +88,10 @@ impl Reply {
                 format!("moderation stopped the reply (finish reason: {reason}){said}"),
             );
         }
-        let mut queries = parse::queries(&self.content);
-        queries.truncate(most);
-        if !queries.is_empty() {
-            return Ok(queries);
+        let is_cut = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
+        let found = parse::queries(&self.content, most, is_cut);
+        if !found.queries.is_empty() {
+            return Ok(found);
         }
         if self.refusal.is_some() {
             return useless(Trouble::Refused, format!("the model refused: {said}"));
@@ -99,10 +99,10 @@ impl Reply {
         let is_empty = self.content.trim().is_empty();
         let what = if is_empty { "the model's answer is empty" } else { "no query in the model's answer" };
         let said = if is_empty { said } else { format!(": {said}") };
-        let trouble = match reason {
-            "length" | "max_tokens" => Trouble::CutOff,
-            _ if is_empty => Trouble::Empty,
-            _ => Trouble::NoQuery,
+        let trouble = match (is_cut, is_empty) {
+            (true, _) => Trouble::CutOff,
+            (false, true) => Trouble::Empty,
+            (false, false) => Trouble::NoQuery,
         };
         useless(trouble, format!("{what} (finish reason: {reason}){said}"))
     }
@@ -166,7 +166,7 @@ mod tests {
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
         }));
         assert_eq!(reply.tokens(Tokens::default()), Tokens { input: 10, output: 5 });
-        assert_eq!(reply.queries(2).unwrap(), ["a", "b"]);
+        assert_eq!(reply.queries(2).unwrap().queries, ["a", "b"]);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
     fn a_list_of_parts() {
         let content = json!([{"type": "text", "text": "[\"a\","}, {"type": "text", "text": "\"b\"]"}]);
         assert_eq!(
-            Reply::read(&json!({"choices": [{"message": {"content": content}}]})).queries(5).unwrap(),
+            Reply::read(&json!({"choices": [{"message": {"content": content}}]})).queries(5).unwrap().queries,
             ["a", "b"]
         );
     }
@@ -218,7 +218,10 @@ mod tests {
     fn what_is_there_of_a_long_reply_is_an_answer() {
         let body =
             json!({"choices": [{"finish_reason": "length", "message": {"content": "{\"queries\": [\"a\", \"b"}}]});
-        assert_eq!((Worth::of(&body, 5), Reply::read(&body).queries(5)), (Worth::Answer, Ok(vec!["a".into()])));
+        assert_eq!(
+            (Worth::of(&body, 5), Reply::read(&body).queries(5).unwrap().queries),
+            (Worth::Answer, vec!["a".into()])
+        );
         let mut broken = body.clone();
         broken["choices"][0]["error"] = json!({"code": 502});
         assert_eq!(Worth::of(&broken, 5), Worth::Error);
