@@ -16,6 +16,7 @@ use tokio::time::interval;
 use super::asker::{Answer, Asker};
 use super::budget::Spent;
 use super::client::{Failure, Verdict};
+use super::parse::Found;
 use super::progress::spending;
 use crate::documents::{Ahead, Passage, Source, passages};
 use crate::filters::Filters;
@@ -23,6 +24,9 @@ use crate::output::{Query, Sink};
 
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(100);
+/// What queries are called that a reply lost, or held in excess.
+const UNREADABLE: &str = "broken off";
+const SURPLUS: &str = "beyond the number asked for";
 /// Passages that are begun for each request in flight: a slow answer must not keep the others waiting.
 const AHEAD: usize = 4;
 
@@ -55,6 +59,9 @@ struct Counts {
     without_usage: u64,
     from_journal: u64,
     not_asked: u64,
+    /// Queries in the replies that broke off, and those beyond the number that was asked for.
+    unreadable: u64,
+    surplus: u64,
 }
 
 impl<'a> Flow<'a> {
@@ -171,9 +178,9 @@ impl<'a> Flow<'a> {
                 self.counts.without_usage += u64::from(!from_journal && reply.usage.is_none());
                 match reply.queries(self.asker.prompt.queries()) {
                     Err(what) => self.sink.bad(passage.document.error(&what))?,
-                    Ok(queries) => {
+                    Ok(found) => {
                         self.is_answered = true;
-                        self.pairs(passage, queries)?;
+                        self.pairs(passage, found)?;
                     }
                 }
             }
@@ -193,7 +200,15 @@ impl<'a> Flow<'a> {
         Ok(())
     }
 
-    fn pairs(&mut self, passage: &Passage, queries: Vec<String>) -> anyhow::Result<()> {
+    fn pairs(&mut self, passage: &Passage, found: Found) -> anyhow::Result<()> {
+        let Found { queries, unreadable, surplus } = found;
+        self.counts.unreadable += unreadable as u64;
+        self.counts.surplus += surplus as u64;
+        for (what, count) in [(UNREADABLE, unreadable), (SURPLUS, surplus)] {
+            if count > 0 {
+                self.session.info(format!("document {}: dropped, {what}: {count}", passage.name()));
+            }
+        }
         let positive = passage.full_text();
         let mut kept = Vec::new();
         for query in queries {
@@ -228,8 +243,10 @@ impl<'a> Flow<'a> {
         if let Some(server) = self.asker.server.as_ref().filter(|server| server.budget.has_price()) {
             said.push(("cost", server.budget.spent().usd.to_string()));
         }
-        let dropped: Vec<String> =
-            self.filters.dropped().map(|(why, count)| format!("{count} {}", why.name())).collect();
+        let of_replies = [(UNREADABLE, self.counts.unreadable), (SURPLUS, self.counts.surplus)];
+        let of_replies = of_replies.into_iter().filter(|(_, count)| *count > 0);
+        let by_filters = self.filters.dropped().map(|(why, count)| (why.name(), count));
+        let dropped: Vec<String> = of_replies.chain(by_filters).map(|(why, count)| format!("{count} {why}")).collect();
         let outcome = self.sink.finish(&said)?;
         if !dropped.is_empty() {
             self.session.notice(format!("queries dropped: {}", dropped.join(", ")));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::budget::Tokens;
-use super::parse;
+use super::parse::{self, Found};
 
 /// Characters of a server's or model's own words that a message shows.
 pub(crate) const SHOWN_CHARS: usize = 200;
@@ -46,11 +46,11 @@ impl Reply {
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn queries(&self, most: usize) -> Result<Vec<String>, String> {
-        let mut queries = parse::queries(&self.content);
-        queries.truncate(most);
-        if !queries.is_empty() {
-            return Ok(queries);
+    pub(crate) fn queries(&self, most: usize) -> Result<Found, String> {
+        let is_cut = matches!(self.finish_reason.as_deref(), Some("length" | "max_tokens" | "MAX_TOKENS"));
+        let found = parse::queries(&self.content, most, is_cut);
+        if !found.queries.is_empty() {
+            return Ok(found);
         }
         if let Some(refusal) = &self.refusal {
             return Err(format!("the model refused: {}", shown(refusal)));
@@ -97,7 +97,7 @@ mod tests {
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
         }));
         assert_eq!(reply.tokens(Tokens::default()), Tokens { input: 10, output: 5 });
-        assert_eq!(reply.queries(2).unwrap(), ["a", "b"]);
+        assert_eq!(reply.queries(2).unwrap().queries, ["a", "b"]);
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
     fn a_list_of_parts() {
         let content = json!([{"type": "text", "text": "[\"a\","}, {"type": "text", "text": "\"b\"]"}]);
         assert_eq!(
-            Reply::read(&json!({"choices": [{"message": {"content": content}}]})).queries(5).unwrap(),
+            Reply::read(&json!({"choices": [{"message": {"content": content}}]})).queries(5).unwrap().queries,
             ["a", "b"]
         );
     }

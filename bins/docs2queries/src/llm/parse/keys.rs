@@ -1,0 +1,267 @@
+//! Which strings of a value are the queries: what its keys say, not what comes first.
+
+use super::json::{Node, is_literal};
+use super::lines;
+use super::names::{TEXTS, is_aside, is_kind, is_query, is_wrapper, name};
+use crate::output::one_line;
+
+/// How sure it is that a value is the answer, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Something is called `queries`, as it was asked for.
+    Queries,
+    /// A list is called `questions`, `search_queries` or the like.
+    Named,
+    /// Objects with a `query` or `question` each.
+    Single,
+    /// Strings without such a name.
+    Unnamed,
+}
+
+/// The queries of a value.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) rank: Rank,
+    pub(super) queries: Vec<String>,
+    /// Queries of which only the beginning is there.
+    pub(super) broken: usize,
+}
+
+/// The queries of a value, if it holds any.
+pub(super) fn read(node: &Node) -> Option<Reading> {
+    let mut queries = Vec::new();
+    named(node, &|key, _| name(key) == "queries", &mut queries);
+    let exact = reading(Rank::Queries, queries);
+    let kin = || {
+        let mut queries = Vec::new();
+        let is_list = |value: &Node| matches!(value, Node::List(_));
+        named(node, &|key, value| is_query(key) && (is_list(value) || name(key).ends_with('s')), &mut queries);
+        reading(Rank::Named, queries)
+    };
+    let single = || {
+        let mut queries = Vec::new();
+        singles(node, &mut queries);
+        reading(Rank::Single, queries)
+    };
+    exact.or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
+}
+
+/// One query, or one that broke off.
+type Query = Option<String>;
+
+fn reading(rank: Rank, found: Vec<Query>) -> Option<Reading> {
+    let broken = found.iter().filter(|query| query.is_none()).count();
+    let queries: Vec<String> = found.into_iter().flatten().map(|query| one_line(&query)).collect();
+    let says_something = |query: &String| query.contains(char::is_alphanumeric) && !is_placeholder(query);
+    queries.iter().any(says_something).then_some(Reading { rank, queries, broken })
+}
+
+/// Whether a query stands for one, as in an echo of what was asked for.
+fn is_placeholder(query: &str) -> bool {
+    let query = query.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    matches!(query.as_str(), "query" | "question" | "string" | "search query" | "your query" | "query text" | "array")
+}
+
+/// Adds what stands under keys that are such, at any depth.
+fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Query>) {
+    match node {
+        Node::Object(fields) => {
+            for (key, value) in fields {
+                if is_such(key, value) {
+                    found.extend(texts(value));
+                } else if !is_aside(key) || is_wrapper(key) {
+                    named(value, is_such, found);
+                }
+            }
+        }
+        Node::List(items) => items.iter().for_each(|item| named(item, is_such, found)),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+    }
+}
+
+/// Adds the queries of objects that have one each, or several that are numbered, at any depth.
+fn singles(node: &Node, found: &mut Vec<Query>) {
+    match node {
+        Node::Object(fields) => match own(fields) {
+            own if own.is_empty() => {
+                let inner = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
+                inner.for_each(|(_, value)| singles(value, found));
+            }
+            own => found.extend(own),
+        },
+        Node::List(items) => items.iter().for_each(|item| singles(item, found)),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+    }
+}
+
+/// The queries that an object itself names: `query`, else `question`, else another of the kind; `query1`, `query2`.
+fn own(fields: &[(String, Node)]) -> Vec<Query> {
+    if is_schema(fields) {
+        return Vec::new();
+    }
+    let kinds = fields.iter().filter(|(key, _)| is_kind(key));
+    if kinds.count() == fields.len() {
+        return fields.iter().flat_map(|(_, value)| text(value)).collect();
+    }
+    let of = |is_such: &dyn Fn(&str) -> bool| {
+        let such = fields.iter().filter(|(key, _)| is_such(key));
+        such.flat_map(|(_, value)| text(value)).collect::<Vec<Query>>()
+    };
+    let exact = of(&|key| name(key) == "query");
+    let exact = if exact.is_empty() { of(&|key| name(key) == "question") } else { exact };
+    if exact.is_empty() { of(&|key| is_query(key) || name(key) == "q") } else { exact }
+}
+
+/// The string that a field holds.
+fn text(value: &Node) -> Option<Query> {
+    match value {
+        Node::Text(text) => Some(Some(text.clone())),
+        Node::Broken => Some(None),
+        Node::Bare(_) | Node::List(_) | Node::Object(_) => None,
+    }
+}
+
+/// All queries of a value that is known to hold nothing else.
+fn texts(value: &Node) -> Vec<Query> {
+    match value {
+        Node::Text(text) if text.trim().contains('\n') => lines::of_string(text).into_iter().map(Some).collect(),
+        Node::Text(_) | Node::Broken => text(value).into_iter().collect(),
+        Node::Bare(word) => is_word(word).then(|| Some(word.clone())).into_iter().collect(),
+        Node::List(items) => {
+            let column = column(items);
+            items.iter().flat_map(|item| of_item(item, column.as_deref())).collect()
+        }
+        Node::Object(fields) if is_schema(fields) => of_schema(fields),
+        Node::Object(fields) => {
+            let own = own(fields);
+            let column = own.is_empty().then(|| column(std::slice::from_ref(value))).flatten();
+            if !own.is_empty() {
+                own
+            } else if fields.iter().any(|(key, value)| text(value).is_some() && is_aside(key) && !key.is_empty()) {
+                of_item(value, column.as_deref())
+            } else {
+                let of = |(key, value): &(String, Node)| {
+                    of_field(key, value).map_or_else(|| texts(value), |query| vec![query])
+                };
+                fields.iter().flat_map(of).collect()
+            }
+        }
+    }
+}
+
+/// The queries of one item of a list; of an object without a key that says which, the text in this column.
+fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
+    match item {
+        Node::Text(text) => vec![Some(text.clone())],
+        Node::Object(fields) if !is_schema(fields) => {
+            let own = own(fields);
+            if !own.is_empty() {
+                return own;
+            }
+            let mut inner = Vec::new();
+            named(item, &|key, _| is_query(key), &mut inner);
+            let only = fields.iter().filter(|(key, _)| !is_aside(key)).filter_map(|(key, value)| of_field(key, value));
+            let in_column = fields.iter().filter(|(key, _)| column == Some(key.as_str()));
+            match (inner.is_empty(), fields.len()) {
+                (false, _) => inner,
+                (true, 1) => only.collect(),
+                _ => in_column.filter_map(|(_, value)| text(value)).collect(),
+            }
+        }
+        Node::List(items) => {
+            let is_of_kind = |item: &&Node| matches!(item, Node::Text(text) if is_kind(text));
+            texts(&Node::List(items.iter().filter(|item| !is_of_kind(item)).cloned().collect()))
+        }
+        other => texts(other),
+    }
+}
+
+/// The query of a field, which is its key when the value says only of what kind it is.
+fn of_field(key: &str, value: &Node) -> Option<Query> {
+    match value {
+        Node::Text(kind) if is_kind(kind) && key.trim().contains(' ') => Some(Some(key.to_owned())),
+        value => text(value),
+    }
+}
+
+/// The key under which objects have their queries: one of a text, else that of the longest strings.
+fn column(items: &[Node]) -> Option<String> {
+    let mut lengths: Vec<(&str, usize)> = Vec::new();
+    for item in items {
+        let Node::Object(fields) = item else { continue };
+        for (key, value) in fields {
+            if let Node::Text(text) = value
+                && !is_aside(key)
+            {
+                match lengths.iter_mut().find(|(other, _)| other == key) {
+                    Some((_, length)) => *length += text.len(),
+                    None => lengths.push((key, text.len())),
+                }
+            }
+        }
+    }
+    let of_text = TEXTS.iter().find_map(|text| lengths.iter().find(|(key, _)| name(key) == *text));
+    let longest = || lengths.iter().rev().max_by_key(|(_, length)| *length);
+    of_text.or_else(longest).map(|(key, _)| (*key).to_owned())
+}
+
+/// The value without its bare words: where no key tells that they are queries, they are prose in brackets.
+fn quoted(node: &Node) -> Node {
+    match node {
+        Node::List(items) => {
+            Node::List(items.iter().filter(|item| !matches!(item, Node::Bare(_))).map(quoted).collect())
+        }
+        Node::Object(fields) => {
+            let fields = fields.iter().filter(|(_, value)| !matches!(value, Node::Bare(_)));
+            Node::Object(fields.map(|(key, value)| (key.clone(), quoted(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Strings that no key tells of: a list; what is numbered; lists under other names.
+fn unnamed(node: &Node) -> Vec<Query> {
+    match node {
+        Node::List(_) => texts(node),
+        Node::Object(fields) if is_schema(fields) => of_schema(fields),
+        Node::Object(fields) => {
+            let is_numbered = |key: &str| key.len() < 2 || key.ends_with(|c: char| c.is_ascii_digit()) || is_kind(key);
+            if fields
+                .iter()
+                .all(|(key, value)| is_numbered(key.trim()) && matches!(value, Node::Text(_) | Node::Broken))
+            {
+                return fields.iter().filter_map(|(_, value)| text(value)).collect();
+            }
+            let lists = fields.iter().filter(|(key, value)| {
+                let is_aside = is_aside(key) && !is_wrapper(key);
+                !is_aside && matches!(value, Node::List(_) | Node::Object(_))
+            });
+            lists
+                .flat_map(|(_, value)| if let Node::Object(_) = value { unnamed(value) } else { texts(value) })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an object is a JSON schema, whose strings describe and do not answer.
+fn is_schema(fields: &[(String, Node)]) -> bool {
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let is_type =
+        |value: &Node| matches!(value, Node::Text(kind) if matches!(kind.as_str(), "array" | "object" | "string"));
+    field("$schema").is_some()
+        || matches!(field("properties"), Some(Node::Object(_)))
+        || field("type").is_some_and(is_type) && fields.len() <= 6 && field("query").or(field("text")).is_none()
+}
+
+/// What small models write into the schema itself: the values in place of their description.
+fn of_schema(fields: &[(String, Node)]) -> Vec<Query> {
+    let holds =
+        |key: &str| matches!(key, "items" | "value" | "values" | "enum" | "default" | "const" | "example" | "examples");
+    let lists = fields.iter().filter(|(key, value)| holds(key) && matches!(value, Node::List(_)));
+    lists.flat_map(|(_, value)| texts(value)).collect()
+}
+
+fn is_word(word: &str) -> bool {
+    !is_literal(word) && word.contains(char::is_alphabetic)
+}

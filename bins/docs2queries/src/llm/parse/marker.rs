@@ -1,0 +1,184 @@
+//! What begins a line of a list.
+
+/// What may stand before the items of a list.
+const BULLETS: [char; 17] = ['-', '*', '+', '•', '‣', '▪', '◦', '·', '–', '—', '●', '○', '■', '□', '➤', '→', '・'];
+const ROMAN: [&str; 10] = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"];
+/// A label before a number is no longer, in characters.
+const LONGEST_LABEL: usize = 24;
+
+/// What begins a line of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mark {
+    Bullet,
+    /// A number, with the word before it in small letters: `Q` of `Q1:`.
+    Number(String, u32),
+}
+
+/// What begins a line of a list, and the rest of the line.
+pub(super) fn marker(line: &str) -> Option<(Mark, &str)> {
+    let line = line.trim().trim_start_matches('>').trim_start();
+    let heading = line.trim_start_matches('#');
+    let line = if heading.starts_with(' ') { heading.trim_start() } else { line };
+    let strong = |text| strip_strong(text).unwrap_or(text);
+    if let Some((number, rest)) = number(strong(line)) {
+        return Some((number, rest));
+    }
+    let bullet = line.chars().next().filter(|c| BULLETS.contains(c))?;
+    let rest = &line[bullet.len_utf8()..];
+    if !rest.starts_with(char::is_whitespace) && "-*+–—·→".contains(bullet) {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let rest = ["[ ] ", "[x] ", "[X] "].iter().find_map(|mark| rest.strip_prefix(mark)).unwrap_or(rest);
+    match number(strong(rest)) {
+        Some((Mark::Number(label, number), rest)) if is_label(&label) && !label.is_empty() => {
+            Some((Mark::Number(label, number), rest))
+        }
+        _ => Some((Mark::Bullet, rest)),
+    }
+}
+
+/// A number with the marks around it: `1.`, `1)`, `(1)`, `1、`, `①`, `a)`, `Q1:`, `**Query 1**:`.
+fn number(text: &str) -> Option<(Mark, &str)> {
+    let first = text.chars().next()?;
+    let circled = [('①', '⑳'), ('⑴', '⒇'), ('❶', '❿')].into_iter().find(|(from, to)| (from..=to).contains(&&first));
+    if let Some((from, _)) = circled {
+        let number = first as u32 - from as u32 + 1;
+        return Some((Mark::Number("①".into(), number), text[first.len_utf8()..].trim_start()));
+    }
+    let partner = [('(', ')'), ('[', ']'), ('（', '）'), ('【', '】')].into_iter().find(|(open, _)| *open == first);
+    if let Some((open, close)) = partner {
+        let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
+        let number =
+            digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
+        let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
+        let rest = rest.trim_start_matches(':');
+        return is_list.then(|| (Mark::Number(open.into(), number), rest.trim_start()));
+    }
+    if let Some((inner, rest)) = text.split_once(['.', ')'])
+        && let Some(number) = ROMAN.iter().position(|roman| roman.eq_ignore_ascii_case(inner))
+    {
+        return Some((Mark::Number("i".into(), number as u32 + 1), rest.trim_start()));
+    }
+    if let Some((inner, rest)) = text.split_once(')')
+        && let Some(number) = letter(inner)
+    {
+        return Some((Mark::Number("a".into(), number), rest.trim_start()));
+    }
+    let start = text.find(|c: char| digit(c).is_some())?;
+    let label = text[..start].trim_end();
+    let is_of_label = |c: char| c.is_alphabetic() || c == ' ' || c == '#' || c == '-';
+    if label.starts_with(['-', ' ']) || label.chars().nth(LONGEST_LABEL).is_some() || !label.chars().all(is_of_label) {
+        return None;
+    }
+    let (number, rest) = digits(&text[start..])?;
+    let rest = strip_strong(rest).unwrap_or(rest);
+    if let Some(rest) = rest.strip_prefix("\u{fe0f}\u{20e3}") {
+        return Some((Mark::Number("①".into(), number), rest.trim_start())); // a key with the number on it
+    }
+    let rest = rest.strip_prefix('\\').unwrap_or(rest);
+    if rest.trim().is_empty() && !label.is_empty() && is_label(&label.to_lowercase()) {
+        return Some((Mark::Number(label.to_lowercase(), number), "")); // a heading
+    }
+    let dash = rest.trim_start().strip_prefix(['-', '–', '—']).filter(|after| after.starts_with(' '));
+    let point = rest.trim_start().strip_prefix([':', '：']).filter(|_| rest.starts_with([' ', ':', '：']));
+    let point = point.or_else(|| rest.strip_prefix(['.', ')', '、', '．', '。', '）', ']', '\t']));
+    let after = dash.or(point)?;
+    // A number goes on: it is a decimal one, or a time.
+    if after.starts_with(|c: char| digit(c).is_some()) && !rest.starts_with([')', '、', '。', '）', ']', '\t']) {
+        return None;
+    }
+    if !label.is_empty() && !after.is_empty() && after == after.trim_start() && rest.starts_with('.') {
+        return None;
+    }
+    let after = strip_strong(after).unwrap_or(after);
+    let label = label.to_lowercase();
+    Some((Mark::Number(label, number), after.trim_start()))
+}
+
+fn strip_strong(text: &str) -> Option<&str> {
+    text.strip_prefix("**").or_else(|| text.strip_prefix("__"))
+}
+
+/// Whether a word before a number, or before a colon, says no more than that a query follows.
+pub(super) fn is_label(label: &str) -> bool {
+    let last = label.rsplit(' ').next().unwrap_or(label);
+    matches!(last, "" | "q" | "query" | "question" | "①" | "(" | "[" | "（" | "【" | "a" | "#")
+}
+
+/// A number of at most three digits, which may be wide, and the rest.
+fn digits(text: &str) -> Option<(u32, &str)> {
+    let end = text.find(|c: char| digit(c).is_none()).unwrap_or(text.len());
+    let count = text[..end].chars().count();
+    let number = text[..end]
+        .chars()
+        .filter_map(digit)
+        .fold(0, |number: u32, digit| number.saturating_mul(10).saturating_add(digit));
+    (1..=3).contains(&count).then_some((number, &text[end..]))
+}
+
+fn digit(c: char) -> Option<u32> {
+    c.to_digit(10).or_else(|| ('０'..='９').contains(&c).then(|| c as u32 - '０' as u32))
+}
+
+/// The place of a letter in the alphabet, when it is all of the text.
+fn letter(text: &str) -> Option<u32> {
+    match text.as_bytes() {
+        [letter] if letter.is_ascii_alphabetic() => Some(u32::from(letter.to_ascii_lowercase() - b'a') + 1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_many_kinds() {
+        for mark in [
+            "1. ",
+            "1.",
+            "1) ",
+            "(1) ",
+            "[1] ",
+            "1: ",
+            "1、",
+            "１．",
+            "（1）",
+            "【1】",
+            "①",
+            "a) ",
+            "(a) ",
+            "Q1: ",
+            "Q1. ",
+            "Query 1: ",
+            "**Query 1:** ",
+            "**Query 1**: ",
+            "**1.** ",
+            "### 1. ",
+            "> 1. ",
+            "查询1：",
+            "Requête 1 : ",
+            "Search query 1 - ",
+            "1 - ",
+            "1\t",
+            "- ",
+            "* ",
+            "• ",
+            "•",
+            "- [ ] ",
+            "– ",
+            "- Q1: ",
+        ] {
+            let line = format!("{mark}what is a lease?");
+            assert_eq!(marker(&line).map(|(_, rest)| rest), Some("what is a lease?"), "{mark}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_text_are_no_marks() {
+        for line in ["1.5 months notice", "10:30 train", "2024 budget", "vec![\"a\"]", "-- d", "*args", "C++", ""] {
+            assert_eq!(marker(line), None, "{line}");
+        }
+    }
+}

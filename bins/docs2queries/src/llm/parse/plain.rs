@@ -1,0 +1,112 @@
+//! Lists in which nothing but lines tells what is a query.
+
+use super::dress::{is_kind, undressed};
+
+/// A line of prose is longer than a query, in characters.
+const LONGEST_QUERY: usize = 300;
+
+/// The lines of a text, if they look like queries.
+///
+/// Lines that end with a colon announce others. Where some stand together, those that stand alone are notes; and where
+/// something announces the list, so is the sentence after it.
+pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
+    let all = || text.lines().map(str::trim).filter(|line| !is_rule(line) && !is_aside(line));
+    if all().any(is_code) {
+        return Vec::new();
+    }
+    let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
+    let mut is_announced = false;
+    let mut announced: Vec<usize> = Vec::new();
+    for line in all() {
+        if line.ends_with([':', '：']) {
+            is_announced = true;
+            announced.push(blocks.len());
+        }
+        if line.is_empty() || line.ends_with([':', '：']) {
+            blocks.push(Vec::new());
+        } else if let Some(block) = blocks.last_mut() {
+            block.push(line);
+        }
+    }
+    // Questions with answers.
+    let labelled = |line: &&str| asks(line);
+    if blocks.iter().flatten().any(labelled) {
+        let asked: Vec<&str> = blocks.iter().flatten().copied().filter(labelled).collect();
+        return undressed(asked.into_iter().map(str::to_owned).collect());
+    }
+    let has_list = blocks.iter().any(|block| block.len() > 1);
+    let follows_heading =
+        |at: usize| announced.contains(&at) || at > 0 && announced.contains(&(at - 1)) && blocks[at - 1].is_empty();
+    let kept = blocks.iter().enumerate().filter(|(at, block)| !has_list || block.len() > 1 || follows_heading(*at));
+    let mut queries: Vec<&str> = kept.flat_map(|(_, block)| block.iter().copied()).collect();
+    let ends = |line: &str, marks: &[char]| line.ends_with(marks);
+    if !has_list
+        && is_announced
+        && queries.len() > 1
+        && queries.last().is_some_and(|line| ends(line, &['.', '!', '。', '！']))
+    {
+        queries.pop();
+    }
+    if let [first, second, _, ..] = queries[..]
+        && ends(first, &['!', '！'])
+        && !ends(second, &['!', '！'])
+    {
+        queries.remove(0);
+    }
+    let sentences = queries.iter().filter(|line| ends(line, &['.', '!', '。', '！'])).count();
+    let begins_with_sentence = !is_announced && queries.first().is_some_and(|line| ends(line, &['.', '!', '。', '！']));
+    let is_prose = begins_with_sentence
+        || sentences * 2 > queries.len()
+        || queries.iter().any(|line| line.chars().nth(LONGEST_QUERY).is_some());
+    let is_one = |line: &str| most == 1 && line.ends_with(['?', '？']) && !line.contains(". ") && !line.contains("! ");
+    let is_list = queries.len() > 1 || queries.first().is_some_and(|line| is_announced || is_one(line));
+    if is_prose || !is_list { Vec::new() } else { undressed(queries.into_iter().map(str::to_owned).collect()) }
+}
+
+/// Whether a line says of itself that it is a query: `Q: …`.
+fn asks(line: &str) -> bool {
+    line.split_once([':', '：']).is_some_and(|(label, query)| is_kind(label) && query.contains(char::is_alphanumeric))
+}
+
+/// A remark in brackets.
+fn is_aside(line: &str) -> bool {
+    line.starts_with(['(', '（']) && line.ends_with([')', '）'])
+}
+
+/// Lines that part others: fences, rules, tags alone.
+pub(super) fn is_rule(line: &str) -> bool {
+    let line = line.trim();
+    let is_tag = line.starts_with('<') && line.ends_with('>') && !line.contains(' ');
+    line.starts_with("```") || is_tag || line.len() > 2 && line.chars().all(|c| matches!(c, '-' | '*' | '_' | '='))
+}
+
+/// A line that JSON consists of.
+fn is_code(line: &str) -> bool {
+    let rest = line.strip_prefix(['{', '[', '}', ']']);
+    rest.is_some_and(|rest| rest.is_empty() || rest.trim_start().starts_with(['"', '\'', '{', '[', ']', '}', ',']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_lines() {
+        for text in [
+            "lease term\n1.5 months notice",
+            "Here are two queries:\nlease term\n1.5 months notice",
+            "Two queries follow.\n\nlease term\n1.5 months notice\n\nLet me know!",
+            "Here:\n\nlease term\n\n1.5 months notice\n\nLet me know whether they help.",
+            "Voici les requêtes :\n\nlease term\n1.5 months notice\n\nN'hésitez pas.",
+            "```\nlease term\n1.5 months notice\n```",
+            "<queries>\nlease term\n1.5 months notice\n</queries>",
+            "\"lease term\"\n\"1.5 months notice\"",
+        ] {
+            assert_eq!(lines(text, 5), ["lease term", "1.5 months notice"], "{text}");
+        }
+        for prose in ["I cannot do that.", "I cannot.\nIt is not right.", "{\n\"a\": \"b\"\n}", "null", "", "What?"] {
+            assert!(lines(prose, 5).is_empty(), "{prose}");
+        }
+        assert_eq!(lines("What is a lease?", 1), ["What is a lease?"]);
+    }
+}

@@ -1,0 +1,301 @@
+//! Replies as models give them, by what public reports say of them.
+
+use crate::llm::parse::{Found, queries};
+
+/// Asserts what is read when five queries were asked for.
+fn assert_all(replies: &[(&str, &[&str])]) {
+    for (reply, expected) in replies {
+        assert_eq!(queries(reply, 5, false).queries, *expected, "{reply}");
+    }
+}
+
+#[test]
+fn keys_before_order() {
+    assert_all(&[
+        (r#"{"queries": ["what is  a lease?", "oil royalty"]}"#, &["what is a lease?", "oil royalty"]),
+        (r#"{"keywords": ["lease", "rent"], "queries": ["a", "b"]}"#, &["a", "b"]),
+        (r#"{"questions": ["draft"], "queries": ["a", "b"]}"#, &["a", "b"]),
+        (
+            r#"["lease", "rent"] are the topics.
+{"queries": ["a", "b"]}"#,
+            &["a", "b"],
+        ),
+        (
+            r#"{"queries": ["a", "b"]}
+
+Topics: ["lease", "rent"]"#,
+            &["a", "b"],
+        ),
+        (r#"{"queries": [{"kind": "easy", "query": "a"}, {"kind": "hard", "query": "b"}]}"#, &["a", "b"]),
+        (
+            r#"{"queries": [{"answer": "a long answer to it", "question": "a"}, {"answer": "x", "question": "b"}]}"#,
+            &["a", "b"],
+        ),
+        (r#"[{"id": 1, "query": "a", "relevance": "high"}, {"id": 2, "query": "b", "relevance": "low"}]"#, &["a", "b"]),
+        (r#"{"output": {"search_queries": [{"searchQuery": "a"}, {"searchQuery": "b"}]}}"#, &["a", "b"]),
+        (r#"{"query_type": "question", "query": "a", "query_id": "q1"}"#, &["a"]),
+        (r#"{"query1": "a", "query2": "b"}"#, &["a", "b"]),
+        (r#"{"query": "a", "keywords": "lease, rent"}"#, &["a"]),
+        (r#"{"query": "a", "query": "b"}"#, &["a", "b"]),
+        (r#"{"1": "a", "2": "b"}"#, &["a", "b"]),
+        (r#"{"Q1": "a", "Q2": "b"}"#, &["a", "b"]),
+        (r#"{"queries": {"question": ["a"], "keyword": ["b", "c"]}}"#, &["a", "b", "c"]),
+        (r#"{"question": "a", "keyword": "b", "claim": "c"}"#, &["a", "b", "c"]),
+        (r#"[{"question": "a"}, {"keyword": "b"}, {"claim": "c"}]"#, &["a", "b", "c"]),
+        (r#"{"questions": ["a"], "keywords": ["b"], "claims": ["c"]}"#, &["a"]),
+        (r#"[{"style": "question", "queries": ["a", "b"]}, {"style": "keyword", "queries": ["c"]}]"#, &["a", "b", "c"]),
+        (r#"{"reasoning": ["step one", "step two"], "anfragen": ["a", "b"]}"#, &["a", "b"]),
+        (r#"{"queries": {"query": "a"}}"#, &["a"]),
+        (r#"{"queries": "a"}"#, &["a"]),
+        (r#"{"queries": "1. a\n2. b"}"#, &["a", "b"]),
+        (r#"{"queries": [["a", "b"], ["c"]]}"#, &["a", "b", "c"]),
+        (r#"{"queries": [["a", "question"], ["b", "keyword"]]}"#, &["a", "b"]),
+        (r#"{"queries": [{"what is a?": "question"}, {"b and c": "keyword"}]}"#, &["what is a?", "b and c"]),
+        (r#"{"queries": {"what is a?": "question", "b and c": "keyword"}}"#, &["what is a?", "b and c"]),
+        (r#"{"queries": ["a", {"note": "x"}, "b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["1. a", "2. b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["Question: a", "Keyword: b"]}"#, &["a", "b"]),
+        (r#"{"queries": ["Question: a", "in re: b"]}"#, &["Question: a", "in re: b"]),
+        (r#"{"queries": ["2. a", "1. b"]}"#, &["2. a", "1. b"]),
+    ]);
+}
+
+#[test]
+fn the_last_complete_answer() {
+    assert_all(&[
+        (
+            "```json\n{\"queries\": [\"x\"]}\n```\nLet me refine them.\n```json\n{\"queries\": [\"a\", \"b\"]}\n```",
+            &["a", "b"],
+        ),
+        ("{\"queries\": [\"a\", \"b\"]}\n\nWait, one more:\n{\"queries\": [\"c\", \"d is not comp", &["a", "b"]),
+        ("{\"queries\": [\"a\", \"b\"]} {\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
+        ("{\"queries\": []}\n{\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
+        ("{\"queries\": [\"...\", \"...\"]}\n{\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
+        ("{\"queries\": [\"a\", \"b\"]}\n\nThe form was {\"queries\": [\"query 1\", \"query 2\"]}", &["a", "b"]),
+        ("{\"queries\": [\"a\"]}\n{\"queries\": [\"b\", \"c\"]}", &["a", "b", "c"]),
+        ("{\"queries\": [\"x\", \"y\", \"z\"]}\n{\"queries\": [\"a\", \"b\", \"c\"]}", &["a", "b", "c"]),
+    ]);
+}
+
+#[test]
+fn json_lines() {
+    assert_all(&[
+        ("{\"query\": \"a\"}\n{\"query\": \"b\"}\n{\"query\": \"c\"}", &["a", "b", "c"]),
+        ("{\"query\": \"a\"}, {\"query\": \"b\"}", &["a", "b"]),
+        ("```json\n{\"query\": \"a\"}\n```\n```json\n{\"query\": \"b\"}\n```", &["a", "b"]),
+        ("**Query 1**\n```json\n{\"query\": \"a\"}\n```\n**Query 2**\n```json\n{\"query\": \"b\"}\n```", &["a", "b"]),
+        ("- {\"query\": \"a\"}\n- {\"query\": \"b\"}", &["a", "b"]),
+        ("[\"a\"]\n[\"b\"]", &["a", "b"]),
+    ]);
+}
+
+#[test]
+fn encoded_twice() {
+    assert_all(&[
+        (r#"{"queries": "[\"a\", \"b\"]"}"#, &["a", "b"]),
+        (r#"{"queries": "['a', 'it is b']"}"#, &["a", "it is b"]),
+        (r#"{"queries": ["[\"a\", \"b\"]"]}"#, &["a", "b"]),
+        (r#""{\"queries\": [\"a\", \"b\"]}""#, &["a", "b"]),
+        (r#"{\"queries\": [\"a\", \"b\"]}"#, &["a", "b"]),
+        (r#"{"name": "queries", "arguments": "{\"queries\": [\"a\", \"b\"]}"}"#, &["a", "b"]),
+        (
+            "<tool_call>\n{\"name\": \"queries\", \"arguments\": {\"queries\": [\"a\", \"b\"]}}\n</tool_call>",
+            &["a", "b"],
+        ),
+        (r#"["{\"query\": \"a\"}", "{\"query\": \"b\"}"]"#, &["a", "b"]),
+        (r#"{"queries": ["[\"a\"] in Python", "[E0308]"]}"#, &["[\"a\"] in Python", "[E0308]"]),
+    ]);
+}
+
+#[test]
+fn an_echo_is_no_answer() {
+    assert_all(&[
+        (
+            r#"{"type": "object", "properties": {"queries": {"type": "array", "items": {"type": "string"}}}, "required": ["queries"]}"#,
+            &[],
+        ),
+        (
+            r#"{"name": "queries", "strict": true, "schema": {"type": "object", "properties": {"queries": {"type": "array", "items": {"type": "string"}}}, "required": ["queries"], "additionalProperties": false}}"#,
+            &[],
+        ),
+        (r#"{"queries": ["...", "..."]}"#, &[]),
+        (r#"{"queries": ["string"]}"#, &[]),
+        (
+            r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "queries": ["a", "b"]}"#,
+            &["a", "b"],
+        ),
+        (r#"{"type": "object", "properties": {"queries": ["a", "b"]}}"#, &["a", "b"]),
+        (r#"{"properties": {"queries": {"type": "array", "items": ["a", "b"]}}}"#, &["a", "b"]),
+        ("<document>\n1. The rent\n2. The notice\n</document>\n\n1. a\n2. b", &["a", "b"]),
+        (
+            "{\"queries\": [\"a\", \"b\"]}\n\n<document>\nAnother one\n</document>\n{\"queries\": [\"x\", \"y\"]}\n<document>\nx",
+            &["a", "b"],
+        ),
+        ("The document is:\n<document>\n1. The rent\n</document>\n\n1. a\n2. b", &["a", "b"]),
+    ]);
+}
+
+#[test]
+fn broken_json() {
+    assert_all(&[
+        (
+            r#"{"queries": ["what does "notice" mean in a lease", "landlord notice"]}"#,
+            &["what does \"notice\" mean in a lease", "landlord notice"],
+        ),
+        (
+            r#"{"queries": [{"query": "what does "notice" mean", "type": "x"}, {"query": "b", "type": "y"}]}"#,
+            &["what does \"notice\" mean", "b"],
+        ),
+        (r#"{"queries": ["regex \d+ for C:\Users", "it\'s"]}"#, &["regex \\d+ for C:\\Users", "it's"]),
+        (r#"{'queries': ['a', "it's", 'the tenants' rent']}"#, &["a", "it's", "the tenants' rent"]),
+        ("{“queries”: [“a”, “b”]}", &["a", "b"]),
+        ("{\"queries\"：[\"a\"，\"b\"]}", &["a", "b"]),
+        ("{\"queries\": [\"a\", \"b\",]}", &["a", "b"]),
+        ("{\"queries\": [\"a\" \"b\"\n\"c\"]}", &["a", "b", "c"]),
+        ("{queries: [\"a\", \"b\"]}", &["a", "b"]),
+        ("{queries: [what is a lease?, notice period]}", &["what is a lease?", "notice period"]),
+        ("{\"queries\": [\"a\nb\", \"c\"]}", &["a b", "c"]),
+        ("{\"queries\": [\"a\", \"b\"]", &["a", "b"]),
+        ("{\"queries\": [\"a\", \"b\"}", &["a", "b"]),
+        ("\"queries\": [\"a\", \"b\"]", &["a", "b"]),
+        ("queries = [\n    \"a\",  # the first\n    \"b\",\n]", &["a", "b"]),
+        ("{\"queries\": [\"a\", None, 3, \"b\", ...]}", &["a", "b"]),
+        ("{\"queries\": (\"a\", \"b\")}", &["a", "b"]),
+        ("{\"queries\": {\"a\", \"b\"}}", &["a", "b"]),
+        ("{{\"queries\": [\"a\", \"b\"]}}", &["a", "b"]),
+        ("{\"queries\": [\"a\", // \"one\"\n\"b\" /* two */]}", &["a", "b"]),
+        (r#"{"queries": ["lone \ud800 half", "b"]}"#, &["lone \u{fffd} half", "b"]),
+        (r#"\boxed{["a", "b"]}"#, &["a", "b"]),
+    ]);
+}
+
+#[test]
+fn what_is_lost_is_counted() {
+    let found = |reply: &str, is_cut: bool| {
+        let Found { queries, unreadable, surplus } = queries(reply, 2, is_cut);
+        (queries.join("|"), unreadable, surplus)
+    };
+    for (reply, is_cut, expected) in [
+        (r#"{"queries": ["a \"quoted\" one", "b", "c is not comp"#, true, ("a \"quoted\" one|b", 1, 0)),
+        ("```json\n{\"queries\": [\"a\", ", true, ("a", 0, 0)),
+        (r#"{"queries": [{"query": "a"}, {"query": "b is cu"#, true, ("a", 1, 0)),
+        (r#"{"queries": [{"query": "a", "why": "it is cu"#, true, ("a", 0, 0)),
+        (r#"[{"query": "a"}, {"query": "b is cu"#, true, ("a", 1, 0)),
+        ("1. a\n2. b is cu", true, ("a", 1, 0)),
+        ("1. a\n2. b", false, ("a|b", 0, 0)),
+        ("1. a\n2. b\n3. c", false, ("a|b", 0, 1)),
+        (r#"{"queries": ["a", "b", "c", "d"]}"#, false, ("a|b", 0, 2)),
+        (r#"{"queries": ["not comp"#, true, ("", 0, 0)),
+        ("what is a lease\nhow long is the no", true, ("what is a lease", 1, 0)),
+    ] {
+        let (text, unreadable, surplus) = expected;
+        assert_eq!(found(reply, is_cut), (text.to_owned(), unreadable, surplus), "{reply}");
+    }
+}
+
+#[test]
+fn lists_of_lines() {
+    assert_all(&[
+        (
+            "how long is the notice period\n1.5 months notice is enough\nwhen does a lease end",
+            &["how long is the notice period", "1.5 months notice is enough", "when does a lease end"],
+        ),
+        ("Sure!\n1. What is [E0308]?\n2) \"mismatched types\"\n\nBye.", &["What is [E0308]?", "\"mismatched types\""]),
+        (
+            "1. What is [E0308]?\n2. \"mismatched types\" in vec![\"a\"]\n\nBye.",
+            &["What is [E0308]?", "\"mismatched types\" in vec![\"a\"]"],
+        ),
+        (
+            "1. how to write [\"a\", \"b\"] in JSON\n2. parse {\"query\": \"x\"} in Rust",
+            &["how to write [\"a\", \"b\"] in JSON", "parse {\"query\": \"x\"} in Rust"],
+        ),
+        ("- a\n* **b**\n• c\n-- d", &["a", "b", "c"]),
+        (
+            "Here are three queries:\n\n**Questions**\n1. *a*\n2. *b*\n\n**Keywords**\n3. *c*\n\nI hope this helps!",
+            &["a", "b", "c"],
+        ),
+        ("**Query 1:**\n\"a\"\n\n**Query 2:**\n\"b\"", &["a", "b"]),
+        ("Q1: a\nA1: because\n\nQ2: b\nA2: because", &["a", "b"]),
+        ("Anfrage 1: a\nAnfrage 2: b", &["a", "b"]),
+        ("以下是查询：\n1、a\n2、b\n\n希望这些有帮助。", &["a", "b"]),
+        ("queries:\n  - query: a\n    type: question\n  - query: b\n    type: keyword", &["a", "b"]),
+        ("queries:\n- \"a\"\n- \"b\"", &["a", "b"]),
+        ("(1) a (2 months)\n(2) b", &["a (2 months)", "b"]),
+        ("Here is the list:\n\na\n\nb\n\nLet me know if you need more.", &["a", "b"]),
+        ("<queries>\n<query>a &amp; b</query>\n<query>c</query>\n</queries>", &["a & b", "c"]),
+        ("| Query | Type |\n|---|---|\n| a | question |\n| b | keyword |", &["a", "b"]),
+        ("- **a** – asks for x\n- **b** – asks for y", &["a", "b"]),
+        ("Question: a\nAnswer: x\nQuestion: b\nAnswer: y", &["a", "b"]),
+        ("i. a\nii. b", &["a", "b"]),
+        ("**1. Question**\na\n\n**2. Keyword**\nb", &["a", "b"]),
+        ("1. **Question**\n   a\n2. **Keyword**\n   b", &["a", "b"]),
+        ("**Question:** a\n**Keyword:** b", &["a", "b"]),
+        ("✅ a\n✅ b", &["a", "b"]),
+        ("1️⃣ a\n2️⃣ b", &["a", "b"]),
+        ("1\\. a\n2\\. b", &["a", "b"]),
+        ("[1]: a\n[2]: b", &["a", "b"]),
+        ("\"a\", \"b\"", &["a", "b"]),
+        ("queries:\n  - \"a\"\n  - 'it is b'", &["a", "it is b"]),
+        ("query,type\n\"a, b\",question\nc,keyword", &["a, b", "c"]),
+    ]);
+}
+
+#[test]
+fn thoughts() {
+    assert_all(&[
+        ("<think>\n{\"queries\": [\"no\"]} or not?\n</think>\n\n{\"queries\": [\"a\"]}", &["a"]),
+        ("the opening tag was in the template</think>{\"queries\": [\"a\"]}", &["a"]),
+        ("<think>1. it goes on and on [\"no\"]", &[]),
+        ("<think>\n\n</think>\n\n1. a\n2. b", &["a", "b"]),
+        ("[THINK]1. no[/THINK]1. a\n2. b", &["a", "b"]),
+        (
+            "<|channel|>analysis<|message|>For example: [\"no\"].<|end|><|start|>assistant<|channel|>final<|message|>{\"queries\": [\"a\"]}",
+            &["a"],
+        ),
+        ("<|channel|>analysis<|message|>[\"no\"]", &[]),
+        ("<|channel|>commentary to=queries <|constrain|>json<|message|>{\"queries\": [\"a\"]}<|call|>", &["a"]),
+        ("analysisWe need [\"no\"] JSON.assistantfinal{\"queries\": [\"a\"]}", &["a"]),
+        (
+            "Thinking Process:\n\n1.  **Analyze:**\n    *   Text: a lease.\n2.  **Draft:**\n    *   no\n    *   {\"queries\": [\"no\"]}\n3.  **Refine:** too",
+            &[],
+        ),
+        (
+            "Thinking Process:\n\n1.  **Analyze:**\n    *   Text: a lease.\n2.  **Draft:**\n    *   no\n\n{\"queries\": [\"a\"]}",
+            &["a"],
+        ),
+        ("Here is my thought process:\n1. no\n\nHere is my response:\n1. a\n2. b", &["a", "b"]),
+        ("{\"queries\": [\"what does </think> mean\", \"b\"]}", &["what does </think> mean", "b"]),
+        ("```json\n{\"queries\": [\"what does <|im_end|> mean\", \"b\"]}\n```", &["what does <|im_end|> mean", "b"]),
+        (
+            "{\"queries\": [\"a\", \"b\"]}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{\"queries\": [\"x\"]}",
+            &["a", "b"],
+        ),
+    ]);
+}
+
+#[test]
+fn prose_and_nothing_hold_no_query() {
+    for text in [
+        "",
+        "I cannot do that.",
+        "null",
+        "{}",
+        "[]",
+        "{\"queries\": []}",
+        "[1, 2]",
+        "[[[[[[",
+        "{\"a\": 1}",
+        "{\"error\": \"I cannot do that\"}",
+        "{\"queries\": [",
+        "I'm sorry, but I can't write queries for this document.\nPlease give me another one.",
+        "{\"queries\": null}",
+        "I can't assist with that request.\n\nWould you like something else?",
+        "{\"queries\": [\"\", \"...\"]}",
+        "As of [1] and [2], see {x}.",
+        "```json\n```",
+        "queries",
+    ] {
+        assert!(queries(text, 5, false).queries.is_empty(), "{text}");
+    }
+    assert_eq!(queries("{\"queries\": [\"\", \" \\n\", \"...\", \"a\"]}", 5, false).queries, ["", "", "...", "a"]);
+}
