@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use whatlang::{Detector, Lang};
+use whatlang::{Detector, Lang, Script, detect_script};
 
 /// Codes of ISO 639-1, and common names, for those of ISO 639-3.
 const SHORT_CODES: [(&str, &str); 73] = [
@@ -94,6 +94,20 @@ impl Language {
         Lang::from_code(code).or_else(of_name).map(Self)
     }
 
+    /// Whether a text of it may consist of Han characters alone, which then do not tell which of these languages it is.
+    pub fn may_be_han_alone(self) -> bool {
+        matches!(self.0, Lang::Cmn | Lang::Jpn | Lang::Kor)
+    }
+
+    /// Whether most letters of a text are of a script that it is written in, or Latin, as names and terms are everywhere.
+    pub fn may_have_script_of(self, text: &str) -> bool {
+        detect_script(text).is_none_or(|script| match script {
+            Script::Latin => true,
+            Script::Mandarin => self.may_be_han_alone(),
+            script => script.langs().contains(&self.0),
+        })
+    }
+
     /// Its name in English, such as `German`.
     pub fn name(self) -> &'static str {
         self.0.eng_name()
@@ -123,6 +137,23 @@ mod tests {
         assert!(SHORT_CODES.iter().all(|(name, code)| Language::named(name).unwrap().to_string() == *code));
         assert_eq!(Language::named("zh").unwrap().name(), "Mandarin");
         assert_eq!((Language::named("xx"), Language::named("")), (None, None));
+    }
+
+    #[test]
+    fn scripts_tell_what_a_text_is_not() {
+        let named = |code| Language::named(code).unwrap();
+        assert!(!named("en").may_have_script_of("Когда платить?") && named("ru").may_have_script_of("Когда платить?"));
+        assert!(
+            ["ja", "zh", "ko"]
+                .iter()
+                .all(|code| named(code).may_have_script_of("契約終了") && named(code).may_be_han_alone())
+        );
+        assert!(!named("de").may_have_script_of("契約終了") && !named("de").may_be_han_alone());
+        assert!(
+            ["ja", "ru", "de"]
+                .iter()
+                .all(|code| ["RFC 2119", ""].iter().all(|text| named(code).may_have_script_of(text)))
+        );
     }
 
     #[test]

@@ -19,20 +19,33 @@ Output:
   passage's number, from 0), start and end (in characters of the document's text).
 
 Dropped queries:
-  empty, duplicate (the same as one that was kept, but for case and marks; or nearly the same: a
+  empty, example (one of a pair in --examples, but for case and marks: small models repeat them),
+  duplicate (the same as one that was kept, but for case and marks; or nearly the same: a
   Jaccard similarity of five-character pieces of at least 0.8 within a document and 0.9 across
   documents; never when numbers differ), copied (at least 7 words, 90 % of which stand in the
-  passage as they are), reference (\"this document\", \"according to the text\" and the like, in
-  English, German, French, Spanish, Italian, Portuguese, Dutch and Polish), language (not
-  --language, or not the document's, where both can be told). --drop names those that count.
-  Duplicates are looked for among the first million of queries.
+  passage as they are), reference (\"in this document\", \"according to the text\" and the like, in
+  English, German, French, Spanish, Italian, Portuguese, Dutch and Polish; phrases that may mean
+  something else, such as \"this agreement\" or \"does the text\", only where the passage does not
+  itself speak of agreements or texts), language (not --language, or not the document's, where
+  both can be told: not by words that the passage has too, nor, between Chinese, Japanese and
+  Korean, by Han characters alone). --drop names those that count. Duplicates are looked for
+  among the first million of queries. Besides, and whatever --drop says, a reply may lose
+  queries: \"broken off\" at its end, or \"beyond the number asked for\".
 
 Prompt:
   --show-prompt prints the template that is built in; a changed copy of it goes to --prompt. The
   template's blocks system and user are the two messages; without blocks, all of it is the
   user's. It may use title, text, id, n (the number of queries), styles (a list of count and
-  what), language (none without --language) and examples (a list of text and queries). A reply is
-  read as JSON, complete or cut off, with anything around it, or as a list of lines.
+  what), language (none without --language) and examples (a list of text and queries).
+
+Replies:
+  What the model thought (<think> and its kin, harmony's channels, a section called Thinking
+  Process) is taken off. What is left is read as JSON, valid or nearly so, complete or cut off,
+  with anything around it: first what is called queries, at any depth, then questions or the
+  like, then objects with a query or question each (JSON Lines too), then a list; of several
+  values of a kind the last complete one, because those before it are drafts. A schema or a
+  placeholder (\"...\") is no answer. Without JSON, XML elements (<query>), a table, a list with
+  numbers or bullets, or lines are read, without the words around them.
 
 Journal:
   With --journal FILE each reply of the server is on disk before it is used. A second run with

@@ -33,8 +33,8 @@ pub(crate) struct Cli {
 
     /// What is wrong with queries that are dropped (see below), or none
     ///
-    /// The end of the run says how many were dropped for which reason, and -v shows each.
-    #[arg(long, value_name = "REASONS", default_value = "empty,duplicate,copied,reference,language")]
+    /// The end of the run says how many were dropped for which reason, and what the replies lost besides; -v shows each.
+    #[arg(long, value_name = "REASONS", default_value = "empty,example,duplicate,copied,reference,language")]
     #[arg(value_parser = Reasons::parse, help_heading = "Output")]
     pub(crate) drop: Reasons,
 

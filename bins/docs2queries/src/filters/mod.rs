@@ -2,14 +2,18 @@
 
 mod copied;
 mod duplicates;
+mod foreign;
 mod self_reference;
 
-use embtune_text::{Language, language};
+use std::collections::HashSet;
+
+use embtune_text::{Language, text_hash};
 
 use crate::documents::Passage;
 
 use copied::is_copied;
 use duplicates::Duplicates;
+use foreign::is_foreign;
 use self_reference::refers_to_itself;
 
 /// Why a query is dropped.
@@ -17,6 +21,8 @@ use self_reference::refers_to_itself;
 pub(crate) enum Reason {
     /// No letter and no digit in it.
     Empty,
+    /// A query of the examples that the prompt shows.
+    Example,
     /// The same query, or nearly so, was kept before.
     Duplicate,
     /// A long phrase that stands in the document.
@@ -48,16 +54,18 @@ impl Reasons {
 }
 
 /// What the reasons are called on the command line.
-const FLAGS: [&str; Reason::ALL.len()] = ["empty", "duplicate", "copied", "reference", "language"];
+const FLAGS: [&str; Reason::ALL.len()] = ["empty", "example", "duplicate", "copied", "reference", "language"];
 
 impl Reason {
     /// All of them, in the order in which they are looked for.
-    pub(crate) const ALL: [Self; 5] = [Self::Empty, Self::Duplicate, Self::Copied, Self::Reference, Self::Language];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Empty, Self::Example, Self::Duplicate, Self::Copied, Self::Reference, Self::Language];
 
     /// What a query of this kind is called.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
+            Self::Example => "of an example",
             Self::Duplicate => "duplicate",
             Self::Copied => "copied from the document",
             Self::Reference => "about \"this document\"",
@@ -71,26 +79,34 @@ impl Reason {
 pub(crate) struct Filters {
     active: Reasons,
     language: Option<Language>,
+    /// Hashes of the examples' queries.
+    examples: HashSet<u128>,
     duplicates: Duplicates,
     dropped: [u64; Reason::ALL.len()],
 }
 
 impl Filters {
-    /// Filters for these reasons; `language` is the one that was asked for, if one was.
-    pub(crate) fn new(active: Reasons, language: Option<Language>) -> Self {
-        Self { active, language, duplicates: Duplicates::new(), dropped: [0; Reason::ALL.len()] }
+    /// Filters for these reasons; `language` is the one that was asked for, if one was, and `examples` are the queries
+    /// that the prompt shows.
+    pub(crate) fn new<'a>(
+        active: Reasons,
+        language: Option<Language>,
+        examples: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let examples = examples.map(text_hash).collect();
+        Self { active, language, examples, duplicates: Duplicates::new(), dropped: [0; Reason::ALL.len()] }
     }
 
     /// Why a query about a passage is to be dropped, or none: it is kept, and later ones are compared with it.
     pub(crate) fn judge(&mut self, query: &str, passage: &Passage) -> Option<Reason> {
         let full_text = passage.full_text();
-        let wanted = self.language.or_else(|| language(&full_text));
         let reasons = Reason::ALL.into_iter().filter(|reason| self.active.0.contains(reason));
         let mut found = reasons.filter(|reason| *reason != Reason::Duplicate).find(|reason| match reason {
             Reason::Empty => !query.chars().any(char::is_alphanumeric),
+            Reason::Example => self.examples.contains(&text_hash(query)),
             Reason::Copied => is_copied(query, &full_text),
-            Reason::Reference => refers_to_itself(query),
-            Reason::Language => wanted.zip(language(query)).is_some_and(|(wanted, found)| wanted != found),
+            Reason::Reference => refers_to_itself(query, &full_text),
+            Reason::Language => is_foreign(query, self.language, &full_text),
             Reason::Duplicate => false,
         });
         // Last, because what is dropped for another reason is nobody's duplicate.

@@ -1,97 +1,100 @@
 //! Queries that speak of the document as if the searcher had it before them.
 
+mod words;
+
 use embtune_text::normalised;
 
-/// Words for "this", and words for what is searched, in one language: each with each makes a phrase.
-struct Phrases {
-    pointers: &'static [&'static str],
-    nouns: &'static [&'static str],
-}
+use words::{LANGUAGES, Words};
 
-const PHRASES: [Phrases; 10] = [
-    Phrases {
-        pointers: &["this", "these", "the given", "the provided", "the above", "the following"],
-        nouns: &[
-            "document",
-            "documents",
-            "text",
-            "texts",
-            "passage",
-            "article",
-            "section",
-            "paragraph",
-            "excerpt",
-            "page",
-            "chapter",
-            "snippet",
-            "agreement",
-            "contract",
-            "report",
-            "paper",
-            "study",
-            "letter",
-        ],
-    },
-    Phrases {
-        pointers: &["according to the", "in the", "does the", "did the", "from the", "by the"],
-        nouns: &["document", "text", "passage", "excerpt", "snippet", "author", "above"],
-    },
-    Phrases {
-        pointers: &["dieses", "diesem", "dieser", "diesen", "des vorliegenden", "im vorliegenden", "im obigen"],
-        nouns: &[
-            "dokument",
-            "dokuments",
-            "text",
-            "textes",
-            "texts",
-            "abschnitt",
-            "abschnitts",
-            "artikel",
-            "artikels",
-            "vertrag",
-            "vertrags",
-            "auszug",
-            "dokumentes",
-            "bericht",
-        ],
-    },
-    Phrases { pointers: &["laut", "laut dem", "im", "gemäß dem"], nouns: &["text", "dokument", "auszug", "autor"] },
-    Phrases {
-        pointers: &["ce", "cet", "cette", "du présent", "selon le", "dans le", "selon l", "d'après le"],
-        nouns: &["document", "texte", "article", "passage", "extrait", "auteur"],
-    },
-    Phrases {
-        pointers: &["este", "esta", "según el", "en el", "del presente"],
-        nouns: &["documento", "texto", "artículo", "pasaje", "fragmento", "autor"],
-    },
-    Phrases {
-        pointers: &["questo", "quest'", "secondo il", "nel", "presente"],
-        nouns: &["documento", "testo", "articolo", "brano", "estratto"],
-    },
-    Phrases {
-        pointers: &["este", "neste", "deste", "segundo o", "no"],
-        nouns: &["documento", "texto", "artigo", "trecho", "excerto"],
-    },
-    Phrases {
-        pointers: &["dit", "deze", "volgens de", "volgens het", "in de"],
-        nouns: &["document", "tekst", "artikel", "passage"],
-    },
-    Phrases {
-        pointers: &["ten", "tym", "tego", "w"],
-        nouns: &["dokument", "dokumencie", "dokumentu", "tekst", "tekście", "tekstu"],
-    },
-];
+/// What stands before a noun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pointer {
+    /// `the given`, `the above`: it must be before one's eyes.
+    Shown,
+    /// `this`.
+    This,
+    /// `the`.
+    The,
+    /// `in the` in one word, such as German `im`.
+    InThe,
+    None,
+}
 
 /// Whether a query refers to "this document" or the like, in English, German, French, Spanish, Italian, Portuguese,
 /// Dutch or Polish.
-pub(super) fn refers_to_itself(query: &str) -> bool {
+///
+/// Some phrases always do: "according to the passage", "in this document", "what does the author say". Others do so only
+/// if the document does not treat of such things itself: where it speaks of texts, "does the text need a title" asks for
+/// one of those, and "this agreement" is what a searcher in a collection of agreements has at hand.
+pub(super) fn refers_to_itself(query: &str, text: &str) -> bool {
     let query = normalised(query);
-    let words: Vec<&str> = query.split(' ').map(|word| word.trim_end_matches("'s")).collect();
-    PHRASES.iter().any(|phrases| {
-        words.iter().enumerate().any(|(at, word)| {
-            phrases.nouns.contains(word) && phrases.pointers.iter().any(|pointer| ends_with(&words[..at], pointer))
+    let query = split(&query);
+    let text = normalised(text);
+    let text = split(&text);
+    LANGUAGES.iter().any(|words| {
+        (0..query.len()).any(|at| {
+            let media = words.media.iter().find(|forms| forms.contains(&query[at]));
+            let works = words.works.iter().find(|forms| forms.contains(&query[at]));
+            media.is_some_and(|forms| {
+                always(words, &query, at) || points(words, &query, at) && !treats_of(words, &text, forms, true)
+            }) || works.is_some_and(|forms| points(words, &query, at) && !treats_of(words, &text, forms, false))
         })
     })
+}
+
+fn split(text: &str) -> Vec<&str> {
+    text.split([' ', '\'', '’']).filter(|word| !word.is_empty()).collect()
+}
+
+/// The pointer before the noun at a place, and the words before that.
+fn pointer<'a>(words: &Words, query: &'a [&'a str], at: usize) -> (Pointer, &'a [&'a str]) {
+    let Some((last, before)) = query[..at].split_last() else { return (Pointer::None, &[]) };
+    let kinds = [
+        (words.shown, Pointer::Shown),
+        (words.this, Pointer::This),
+        (words.the, Pointer::The),
+        (words.in_the, Pointer::InThe),
+    ];
+    match kinds.iter().find(|(those, _)| those.contains(last)) {
+        Some((_, kind)) => (*kind, before),
+        None => (Pointer::None, &query[..at]),
+    }
+}
+
+/// Whether the noun at a place, a medium, can be nothing but the document itself.
+fn always(words: &Words, query: &[&str], at: usize) -> bool {
+    let (pointer, before) = pointer(words, query, at);
+    let is_in = before.last().is_some_and(|last| words.within.contains(last));
+    let is_source = words.sources.iter().any(|source| ends_with(before, source));
+    let says = |word: Option<&&str>| word.is_some_and(|word| words.says.contains(word));
+    let is_subject = says(query.get(at + 1)) || says(query.get(at + 2));
+    // "Was sagt der Text", "mentioned in the text", "im Text erwähnt".
+    let is_inverted = words.is_inverted && says(before.last());
+    let is_place =
+        (is_in && says(before.get(before.len().wrapping_sub(2)))) || pointer == Pointer::InThe && says(before.last());
+    match pointer {
+        Pointer::Shown => true,
+        Pointer::None => is_source && words.has_bare_sources,
+        Pointer::This if is_in => true,
+        _ => is_source || is_subject || is_inverted || is_place,
+    }
+}
+
+/// Whether the noun at a place is pointed at, as the document may be and other things as well.
+fn points(words: &Words, query: &[&str], at: usize) -> bool {
+    let (pointer, before) = pointer(words, query, at);
+    let is_in = before.last().is_some_and(|last| words.within.contains(last) || words.does.contains(last));
+    match pointer {
+        Pointer::Shown | Pointer::This | Pointer::InThe => true,
+        Pointer::The => is_in,
+        Pointer::None => is_in && words.the.is_empty(),
+    }
+}
+
+/// Whether a text speaks of such things; of media, otherwise than to say "this document" of itself.
+fn treats_of(words: &Words, text: &[&str], forms: &[&str], is_medium: bool) -> bool {
+    let is_itself = |at: usize| matches!(pointer(words, text, at).0, Pointer::This | Pointer::Shown);
+    (0..text.len()).any(|at| forms.contains(&text[at]) && !(is_medium && is_itself(at)))
 }
 
 /// Whether the words end in these, which stand in one string.
@@ -104,6 +107,12 @@ fn ends_with(words: &[&str], last: &str) -> bool {
 mod tests {
     use super::refers_to_itself;
 
+    const LEASE: &str = "The tenant pays the rent on the first day of each month.";
+    const AGREEMENT: &str =
+        "This Agreement is governed by the law of Delaware. Agreements of its kind end with notice.";
+    const FILES: &str = "A document is stored in a vault. To change the text of a document, open the documents folder. This \
+        page describes how; the author of a file signs it.";
+
     #[test]
     fn searchers_have_no_document() {
         for query in [
@@ -111,14 +120,33 @@ mod tests {
             "Which term does THIS AGREEMENT have?",
             "main point of the given passage",
             "What is a lease according to the text?",
+            "according to the passage, when is the rent due",
+            "Based on this article, who pays?",
             "What does the author recommend?",
+            "what does the author say in the text",
+            "In this document's opinion, who pays?",
+            "Which dates are mentioned in the text?",
+            "Does the text require a deposit?",
+            "when is the rent due in the document",
             "Was regelt dieses Dokument?",
             "Kündigungsfrist laut Text",
+            "Welche Fristen werden im Text erwähnt?",
+            "Was sagt der Autor zur Miete?",
             "Que dit ce document sur le loyer ?",
+            "Selon l'auteur, qui paie ?",
+            "loyer mentionné dans le texte",
             "¿Qué dice este texto?",
-            "In this document's opinion, who pays?",
+            "según el documento, cuándo se paga",
+            "Cosa dice quest'articolo sull'affitto?",
+            "Secondo il testo, chi paga?",
+            "O que diz este documento sobre a renda?",
+            "prazo mencionado neste documento",
+            "Wat staat er in dit document over de huur?",
+            "Wanneer betaalt de huurder volgens de tekst?",
+            "Co mówi ten dokument o czynszu?",
+            "czynsz w tym dokumencie",
         ] {
-            assert!(refers_to_itself(query), "{query}");
+            assert!(refers_to_itself(query, LEASE), "{query}");
         }
         for query in [
             "How do I align text in a table?",
@@ -126,9 +154,59 @@ mod tests {
             "document retention period",
             "who is the author of Hamlet",
             "Was steht in Artikel 5 der Verfassung?",
+            "does the tenant need consent",
             "",
         ] {
-            assert!(!refers_to_itself(query), "{query}");
+            assert!(!refers_to_itself(query, LEASE), "{query}");
+        }
+    }
+
+    #[test]
+    fn documents_may_treat_of_documents() {
+        for (text, queries) in [
+            (
+                AGREEMENT,
+                &[
+                    "Which law governs this agreement?",
+                    "how to terminate this agreement",
+                    "end of this contract by notice",
+                ][..2],
+            ),
+            (
+                FILES,
+                &[
+                    "Does the text need a title?",
+                    "who signs this document",
+                    "where is the document stored",
+                    "how do I change a word in the document",
+                    "did the author sign the file",
+                    "find a word in the text",
+                ],
+            ),
+            ("Der Vertrag endet mit der Kündigung.", &["Wann endet dieser Vertrag?", "Kündigung in diesem Vertrag"]),
+            (
+                "Ein Dokument wird im Archiv abgelegt, der Text bleibt.",
+                &["Wo wird dieses Dokument abgelegt?", "Wörter im Text suchen"],
+            ),
+            ("Le contrat prend fin après un préavis.", &["Quand ce contrat prend-il fin ?"]),
+            (
+                "Un texto se edita en la ventana; el contrato se firma.",
+                &["cómo buscar palabras en el texto", "quién firma este contrato"],
+            ),
+        ] {
+            for query in queries {
+                assert!(!refers_to_itself(query, text), "{query}");
+            }
+        }
+        for (text, query) in [
+            (FILES, "In this document, who signs?"),
+            (FILES, "What does the text say about the vault?"),
+            (FILES, "where are files stored according to the document"),
+            (FILES, "what is described in the document"),
+            ("This document sets out the rules. In this document, MUST is a word.", "Who wrote this document?"),
+            ("Dieses Dokument regelt die Miete.", "Was regelt dieses Dokument?"),
+        ] {
+            assert!(refers_to_itself(query, text), "{query}");
         }
     }
 }

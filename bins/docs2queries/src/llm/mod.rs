@@ -208,15 +208,16 @@ impl<'a> Run<'a> {
         let total = self.census.map(|census| census.documents);
         let sink = Sink::new(self.cli, self.session, total)?;
         let (notes, said) = mpsc::unbounded_channel();
+        let prompt = self.prompt()?;
+        let filters = Filters::new(self.cli.drop.clone(), self.cli.prompt.language, prompt.example_queries());
         let asker = Asker {
             server,
-            prompt: self.prompt()?,
+            prompt,
             journal: self.journal.clone(),
             under_way: UnderWay::default(),
             stop: watch::Sender::new(false),
             notes,
         };
-        let filters = Filters::new(self.cli.drop.clone(), self.cli.prompt.language);
         let concurrency = self.cli.llm.concurrency as usize;
         let passage_chars = self.cli.prompt.passage_chars;
         Ok(Flow::new((self.session, sink, total), (asker, said), filters, passage_chars, concurrency))

@@ -75,6 +75,11 @@ impl Prompt {
         self.parameters.queries
     }
 
+    /// The queries of the examples, which models with little imagination give back.
+    pub(crate) fn example_queries(&self) -> impl Iterator<Item = &str> {
+        self.examples.iter().flat_map(|example| &example.queries).map(String::as_str)
+    }
+
     /// The body of the request for a passage.
     ///
     /// The number of queries stands in the prompt and not in the schema: strict mode knows no `minItems` on many
