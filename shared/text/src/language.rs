@@ -140,6 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn scripts_tell_what_a_text_is_not() {
+        let named = |code| Language::named(code).unwrap();
+        assert!(!named("en").may_have_script_of("Когда платить?") && named("ru").may_have_script_of("Когда платить?"));
+        assert!(
+            ["ja", "zh", "ko"]
+                .iter()
+                .all(|code| named(code).may_have_script_of("契約終了") && named(code).may_be_han_alone())
+        );
+        assert!(!named("de").may_have_script_of("契約終了") && !named("de").may_be_han_alone());
+        assert!(
+            ["ja", "ru", "de"]
+                .iter()
+                .all(|code| ["RFC 2119", ""].iter().all(|text| named(code).may_have_script_of(text)))
+        );
+    }
+
+    #[test]
     fn plain_texts_have_a_language() {
         for (code, text) in [
             ("eng", "The tenant has to pay the rent on the first day of each month, unless it is a holiday."),

@@ -8,7 +8,9 @@ const AROUND: [&[(&str, &str)]; 4] = [
     &[("\"", "\""), ("'", "'"), ("“", "”"), ("„", "“"), ("‘", "’"), ("«", "»"), ("「", "」")],
 ];
 /// Names of the kinds of queries that are asked for.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 15] = [
+    "term",
+    "natural",
     "question",
     "keyword",
     "keywords",
@@ -27,6 +29,7 @@ const KINDS: [&str; 13] = [
 /// The items without what all of them wear, and without labels of their kind.
 pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     let items: Vec<&str> = items.iter().map(|item| without_label(item.trim())).collect();
+    let items = without_symbol(items);
     let plain = items.iter().map(|item| explained(item)).collect::<Option<Vec<&str>>>().unwrap_or(items);
     let mut items: Vec<String> = plain.into_iter().map(without_emphasis).collect();
     let undress = |items: &[String], kind: &[(&str, &str)]| {
@@ -40,6 +43,12 @@ pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     items
 }
 
+/// Whether a text says no more than of what kind a query is.
+pub(super) fn is_kind(label: &str) -> bool {
+    let label = label.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    KINDS.contains(&label.as_str())
+}
+
 /// Queries without labels of their kind, when all of them, which are strings of a list, have one.
 pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
     let is_labelled = |query: &String| without_label(query) != query.as_str();
@@ -47,6 +56,16 @@ pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
         return queries;
     }
     queries.iter().map(|query| without_label(query).to_owned()).collect()
+}
+
+/// The items without the symbol, such as an emoji, that all of them begin with.
+fn without_symbol(items: Vec<&str>) -> Vec<&str> {
+    let symbol = items.first().and_then(|item| item.split_once(' ')).map_or("", |(first, _)| first);
+    if items.len() < 2 || symbol.is_empty() || symbol.contains(|c: char| c.is_ascii() || c.is_alphanumeric()) {
+        return items;
+    }
+    let plain = items.iter().map(|item| item.strip_prefix(symbol)?.strip_prefix(' ').map(str::trim)).collect();
+    Option::unwrap_or(plain, items)
 }
 
 /// The query of an item that sets it off from what is said of it: `**lease term** – asks for the time`.
@@ -81,10 +100,6 @@ fn has_pairs_inside(inner: &str, mark: &str) -> bool {
 
 /// The text without its kind: `**Question:** …`, `Keyword: …`, `[claim] …`, `… (typo)`.
 fn without_label(item: &str) -> &str {
-    let is_kind = |label: &str| {
-        let label = label.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-        KINDS.contains(&label.as_str())
-    };
     if let Some((label, rest)) = item.strip_prefix("**").and_then(|rest| rest.split_once("**")) {
         let colon = rest.trim_start().strip_prefix([':', '：']).or(label.ends_with([':', '：']).then_some(rest));
         if let Some(rest) = colon.map(str::trim).filter(|rest| !rest.is_empty()) {

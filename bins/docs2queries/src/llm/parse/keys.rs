@@ -140,7 +140,10 @@ fn texts(value: &Node) -> Vec<Query> {
             } else if fields.iter().any(|(key, value)| text(value).is_some() && is_aside(key) && !key.is_empty()) {
                 of_item(value, column.as_deref())
             } else {
-                fields.iter().flat_map(|(_, value)| texts(value)).collect()
+                let of = |(key, value): &(String, Node)| {
+                    of_field(key, value).map_or_else(|| texts(value), |query| vec![query])
+                };
+                fields.iter().flat_map(of).collect()
             }
         }
     }
@@ -157,7 +160,7 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
             }
             let mut inner = Vec::new();
             named(item, &|key, _| is_query(key), &mut inner);
-            let only = fields.iter().filter_map(|(_, value)| text(value));
+            let only = fields.iter().filter(|(key, _)| !is_aside(key)).filter_map(|(key, value)| of_field(key, value));
             let in_column = fields.iter().filter(|(key, _)| column == Some(key.as_str()));
             match (inner.is_empty(), fields.len()) {
                 (false, _) => inner,
@@ -165,7 +168,19 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
                 _ => in_column.filter_map(|(_, value)| text(value)).collect(),
             }
         }
+        Node::List(items) => {
+            let is_of_kind = |item: &&Node| matches!(item, Node::Text(text) if is_kind(text));
+            texts(&Node::List(items.iter().filter(|item| !is_of_kind(item)).cloned().collect()))
+        }
         other => texts(other),
+    }
+}
+
+/// The query of a field, which is its key when the value says only of what kind it is.
+fn of_field(key: &str, value: &Node) -> Option<Query> {
+    match value {
+        Node::Text(kind) if is_kind(kind) && key.trim().contains(' ') => Some(Some(key.to_owned())),
+        value => text(value),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lists whose lines begin with numbers, bullets or labels.
 
-use super::dress::undressed;
+use super::dress::{is_kind as is_kind_alone, undressed};
 use super::marker::{Mark, is_label, marker};
 use super::plain::is_rule;
 
@@ -90,9 +90,11 @@ fn runs(text: &str) -> Vec<Run> {
         let Some(run) = runs.last_mut() else { break };
         let awaited = run.items.last_mut().filter(|item| item.text.is_empty());
         let begins_item =
-            |(mark, _): &(Mark, &str)| matches!(mark, Mark::Number(label, _) if is_label(label)) || awaited.is_none();
+            |(mark, _): &(Mark, &str)| !matches!(mark, Mark::Number(label, _) if !is_label(label)) || awaited.is_none();
         if let Some((mark, text)) = found.filter(begins_item) {
-            let item = Item { indent, mark, text: text.to_owned() };
+            // A kind by itself announces the next line.
+            let text = if is_kind_alone(text) { String::new() } else { text.to_owned() };
+            let item = Item { indent, mark, text };
             let is_of_another = run.items.first().is_some_and(|first| indent <= first.indent && !is_kind(first, &item));
             if follows_blank && is_of_another {
                 runs.push(Run { heading: String::new(), items: vec![item] });
@@ -159,7 +161,10 @@ fn of_run(run: &Run) -> Vec<String> {
         let is_bold = item.text.starts_with("**") && item.text.ends_with("**");
         let are_fields =
             inner.iter().all(|text| text.split_once(':').is_some_and(|(key, _)| key.split_whitespace().count() < 4));
-        if text.ends_with([':', '：']) || is_bold && !inner.is_empty() && !are_fields {
+        if text.is_empty() && !inner.is_empty()
+            || text.ends_with([':', '：'])
+            || is_bold && !inner.is_empty() && !are_fields
+        {
             queries.extend(inner.into_iter().cloned());
         } else {
             queries.push(item.text.clone());

@@ -51,7 +51,8 @@ fn number(text: &str) -> Option<(Mark, &str)> {
         let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
         let number =
             digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
-        let is_list = open != '[' || rest.starts_with(char::is_whitespace);
+        let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
+        let rest = rest.trim_start_matches(':');
         return is_list.then(|| (Mark::Number(open.into(), number), rest.trim_start()));
     }
     if let Some((inner, rest)) = text.split_once(['.', ')'])
@@ -72,6 +73,10 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     }
     let (number, rest) = digits(&text[start..])?;
     let rest = strip_strong(rest).unwrap_or(rest);
+    if let Some(rest) = rest.strip_prefix("\u{fe0f}\u{20e3}") {
+        return Some((Mark::Number("①".into(), number), rest.trim_start())); // a key with the number on it
+    }
+    let rest = rest.strip_prefix('\\').unwrap_or(rest);
     if rest.trim().is_empty() && !label.is_empty() && is_label(&label.to_lowercase()) {
         return Some((Mark::Number(label.to_lowercase(), number), "")); // a heading
     }

@@ -1,5 +1,7 @@
 //! What the keys of a value mean, in whatever form a model writes them.
 
+use super::dress;
+
 /// Keys of what stands beside a query, or of what was thought of it.
 const ASIDE: &str = "analysis answer answers approach category chunk comment comments confidence context description detail \
     difficulty document draft drafts error evidence example explanation explanations format id index \
@@ -9,21 +11,6 @@ const ASIDE: &str = "analysis answer answers approach category chunk comment com
 /// Keys of a text that stands beside its kind, the likeliest first.
 pub(super) const TEXTS: [&str; 9] =
     ["text", "content", "value", "string", "search", "phrase", "sentence", "anchor", "input"];
-/// Names of kinds of queries that models make keys of.
-const KINDS: [&str; 12] = [
-    "question",
-    "keyword",
-    "keywords",
-    "claim",
-    "statement",
-    "exact",
-    "exact_term",
-    "term",
-    "lay",
-    "layman",
-    "typo",
-    "natural",
-];
 
 /// Whether a key is of something beside a query.
 pub(super) fn is_aside(key: &str) -> bool {
@@ -36,9 +23,10 @@ pub(super) fn is_wrapper(key: &str) -> bool {
     matches!(name(key).as_str(), "answer" | "response" | "message" | "" | "example")
 }
 
-/// Whether a key is the name of a kind of query.
+/// Whether a key is the name of a kind of query, which `query` is not.
 pub(super) fn is_kind(key: &str) -> bool {
-    KINDS.contains(&key.trim().to_lowercase().as_str())
+    let name = name(key);
+    !name.ends_with("query") && name != "q" && dress::is_kind(&name.replace('_', " "))
 }
 
 /// Whether a key says that a query stands under it: `query`, `searchQuery`, `question_2`, `queries_list`.

@@ -1,6 +1,6 @@
 //! Lists in which nothing but lines tells what is a query.
 
-use super::dress::undressed;
+use super::dress::{is_kind, undressed};
 
 /// A line of prose is longer than a query, in characters.
 const LONGEST_QUERY: usize = 300;
@@ -10,7 +10,7 @@ const LONGEST_QUERY: usize = 300;
 /// Lines that end with a colon announce others. Where some stand together, those that stand alone are notes; and where
 /// something announces the list, so is the sentence after it.
 pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
-    let all = || text.lines().map(str::trim).filter(|line| !is_rule(line));
+    let all = || text.lines().map(str::trim).filter(|line| !is_rule(line) && !is_aside(line));
     if all().any(is_code) {
         return Vec::new();
     }
@@ -65,8 +65,12 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
 
 /// Whether a line says of itself that it is a query: `Q: …`.
 fn asks(line: &str) -> bool {
-    let label = line.split_once([':', '：']).map(|(label, _)| label.trim_matches('*').to_lowercase());
-    label.is_some_and(|label| matches!(label.as_str(), "q" | "query" | "question"))
+    line.split_once([':', '：']).is_some_and(|(label, query)| is_kind(label) && query.contains(char::is_alphanumeric))
+}
+
+/// A remark in brackets.
+fn is_aside(line: &str) -> bool {
+    line.starts_with(['(', '（']) && line.ends_with([')', '）'])
 }
 
 /// Lines that part others: fences, rules, tags alone.
