@@ -99,6 +99,7 @@ impl<'a> Run<'a> {
             None if cli.batch.ingest_batch.is_empty() => None,
             None => Some(Arc::new(Journal::temporary()?)),
         };
+        journal.iter().filter_map(|journal| journal.warning()).for_each(|warning| session.warn(warning));
         ensure!(!cli.batch.batch || journal.is_some(), "--batch needs --journal: it outlives the wait for the server");
         // What is read twice: to choose the number of queries, and to say what is to come.
         let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();

@@ -71,6 +71,11 @@ impl Journal {
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
+    /// What the user should know of the file.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.file.unlocked.as_deref()
+    }
+
     /// The reply to a request, if it is here.
     ///
     /// # Errors
