@@ -17,6 +17,8 @@ mod programs;
 mod ran;
 mod run;
 mod running;
+mod shim;
+mod terminal;
 mod unread;
 mod vectors;
 

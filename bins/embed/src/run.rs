@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use embtune_cli::{Device, Outcome, Session, Skipper};
 use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{AnyEncoder, AnyModelDir, locate};
-use embtune_tensors::EmbeddingsMeta;
+use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_lost_files};
 
 use crate::cli::Cli;
 use crate::input::fields::Fields;
@@ -26,6 +26,7 @@ use crate::sink::tally::Tally;
 use crate::sink::writer::Writer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    report_lost_files(session.error_lines());
     cli.long.check()?;
     let path = cli.output.path.as_deref();
     let is_live = cli.verify.reference.is_none() && cli.output.format() == Format::Jsonl;
@@ -50,7 +51,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let sink = sink::open(&cli, shape.dim, &texts.fields)?;
     let recipe = || recipe(&model, &encoder, &texts);
     let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
-    let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard))).transpose()?;
+    let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard), session)).transpose()?;
     let (replay, part) = part.unzip();
 
     let progress = session.progress(None, "texts");
@@ -100,6 +101,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         })
     };
     let outcome = sink.finish(&mut meta, &mut out)?;
+    check_unchanged()?;
     out.finish()?;
     if let Some(part) = keeper.part {
         part.remove()?;

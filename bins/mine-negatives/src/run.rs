@@ -5,7 +5,7 @@ use std::time::Duration;
 use embtune_cli::{Outcome, Output, Session, Skipper};
 use embtune_records::{Pair, ReadError, Split, write_json_line};
 use embtune_search::{Ranker, Searcher};
-use embtune_tensors::{Embeddings, check_same_space};
+use embtune_tensors::{Embeddings, check_same_space, check_unchanged, report_lost_files};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -33,6 +33,7 @@ const NO_ANSWER: &str = "its label is 0, so that its positive does not answer th
                          hint: leave pairs with the label 0 out, and add them again when the others are mined";
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    report_lost_files(session.error_lines());
     let limits = Limits::new(&cli.choice)?;
     let (wanted, sampling) = (cli.choice.num_negatives.get(), cli.choice.sampling);
     let max_record_bytes = cli.records.max_record_bytes;
@@ -76,6 +77,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let skipper = Skipper::new(cli.records.on_error, session);
     let mut out = session.output(cli.output.as_deref())?;
     mine(&mut miner, &Queries::new(&query_vectors), &sources, max_record_bytes, &skipper, &mut out)?;
+    check_unchanged()?;
     out.finish()?;
     report(&miner, vectors.len());
     Ok(skipper.outcome())

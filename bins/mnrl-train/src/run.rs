@@ -1,7 +1,9 @@
 //! What mnrl-train does.
 
-use embtune_cli::{Device, Outcome, Session};
+use anyhow::Context as _;
+use embtune_cli::{Device, Interrupted, Outcome, Session};
 use embtune_model::{ModelDir, check_target, locate};
+use embtune_tensors::{check_unchanged, report_lost_files};
 use embtune_torch::{open_device, tch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
@@ -22,6 +24,7 @@ use crate::training::trainer::{Lead, Trainer};
 use crate::weights::merge::{Outcome as Chosen, choose};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    report_lost_files(session.error_lines());
     cli.check()?;
     if cli.engine.plan {
         let crew = Crew::from_environment()?;
@@ -46,12 +49,15 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     base.trained()?;
     let writes = team.is_main();
     if writes {
-        check_target(&base, &cli.out, cli.overwrite)?;
+        cli.check_inside_out()?;
+        if let Some(slow) = check_target(&base, &cli.out, cli.overwrite)? {
+            session.notice(slow);
+        }
         if let Some(guess) = base.pooling_guess() {
             session.warn(guess);
         }
     }
-    let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli)?) } else { None };
+    let checkpoints = if writes && !cli.engine.plan { Some(open_checkpoints(cli, session)?) } else { None };
     let shards = Shards::open(&cli.data, &base, team, session)?;
     let supply = shards.supply()?;
     cli.loss.check_supply(supply)?;
@@ -107,12 +113,16 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
     };
     drop(checkpoint);
     let mut trainer = Trainer { cli, learner, shards: &shards, sampler, schedule, session, team, lead };
-    trainer.train(&mut course)?;
+    // Data that another program has changed explains whatever else went wrong.
+    trainer.train(&mut course).map_err(|error| match check_unchanged() {
+        Err(changed) if !error.is::<Interrupted>() => changed.into(),
+        _ => error,
+    })?;
     if !writes {
         return Ok(Outcome::Done);
     }
     let outcome = choose(&mut trainer, &course)?;
-    let Trainer { mut learner, lead: Some(Lead { dev, mut checkpoints, .. }), .. } = trainer else {
+    let Trainer { mut learner, lead: Some(Lead { dev, mut checkpoints, metrics }), .. } = trainer else {
         return Ok(Outcome::Done);
     };
     learner
@@ -122,12 +132,21 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
             trained.save(&fingerprint)
         })
         .or_else(|error| keep(error, &course, &learner, &mut checkpoints, session))?;
+    // It may be worth having, and stays; but it is no training on this data.
+    let changed = check_unchanged();
     checkpoints.remove_all()?;
     for head in model.other_heads() {
         session.warn(format!("{head} is copied, but was not trained: it no longer fits the encoder"));
     }
     tell(cli, &course, &outcome, session);
-    Ok(Outcome::Done)
+    metrics.whole().with_context(|| format!("{} is saved, but its log is not whole", cli.out.display()))?;
+    match changed {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) => {
+            session.warn(error.to_string());
+            Ok(Outcome::Incomplete)
+        }
+    }
 }
 
 /// Says what the training gave.
@@ -191,8 +210,9 @@ fn open(cli: &Cli, team: &Team, session: &Session) -> anyhow::Result<tch::Device
 }
 
 /// Takes the folder of the checkpoints before anything is loaded.
-fn open_checkpoints(cli: &Cli) -> anyhow::Result<Checkpoints> {
-    let checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
+fn open_checkpoints(cli: &Cli, session: &Session) -> anyhow::Result<Checkpoints> {
+    let mut checkpoints = Checkpoints::open(&cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
+    checkpoints.warning().iter().for_each(|warning| session.warn(warning));
     if !cli.checkpoint.resume {
         checkpoints.check_unused()?;
     }

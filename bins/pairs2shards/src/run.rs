@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use embtune_cli::{Outcome, Session, Skipper};
+use embtune_cli::{Outcome, Session, Skipper, lies_inside};
 use embtune_model::{ModelDir, locate};
 use embtune_records::{Pair, Place, Split};
-use embtune_tensors::{Embeddings, ShardMeta};
+use embtune_tensors::{Embeddings, ShardMeta, check_unchanged, report_lost_files};
 use rayon::prelude::*;
 
 use crate::cleaner::{Cleaner, Features, Reason};
@@ -26,6 +26,7 @@ use crate::unread::Unread;
 const WINDOW_PAIRS: usize = 4096;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
+    report_lost_files(session.error_lines());
     if !cli.describe.is_empty() {
         return describe::run(&cli.describe, cli.tokens_per_second, session);
     }
@@ -41,6 +42,14 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let max_record_bytes = cli.records.max_record_bytes;
     let cleaner = Cleaner::new(cli.near_duplicates.near_duplicate, &cli.exclude_queries, max_record_bytes, session)?;
     let meta = ShardMeta { guide: guide.as_ref().and_then(Guide::model), ..columns.meta() };
+    if let (Some(out), Some(holdout)) = (&cli.out, &cli.holdout_dir) {
+        anyhow::ensure!(
+            !lies_inside(holdout, out),
+            "--holdout-dir {} is inside of --out {}, which appears as a whole\nhint: put it beside that directory",
+            holdout.display(),
+            out.display()
+        );
+    }
     let shards = match (&cli.out, cli.shard_pairs) {
         (Some(directory), Some(pairs)) => Shards::many(directory, pairs.get(), meta, guide.as_ref(), session)?,
         _ => Shards::one(cli.output.as_deref(), meta, guide.as_ref(), session)?,
@@ -77,6 +86,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     }
     drop(progress);
     session.interrupt().check()?;
+    check_unchanged()?;
     packer.finish()?;
     Ok(skipper.outcome())
 }

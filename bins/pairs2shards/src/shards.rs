@@ -1,7 +1,6 @@
 //! One shard, or a directory of them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,6 @@ pub(crate) struct Job {
 
 /// Where tokenised pairs go.
 pub(crate) struct Shards<'a> {
-    session: &'a Session,
     guide: Option<&'a Guide<'a>>,
     target: Target,
     spool: PathBuf,
@@ -58,7 +56,7 @@ impl<'a> Shards<'a> {
         output: Option<&Path>,
         meta: ShardMeta,
         guide: Option<&'a Guide<'a>>,
-        session: &'a Session,
+        session: &Session,
     ) -> anyhow::Result<Self> {
         let out = session.output(output)?;
         anyhow::ensure!(
@@ -66,7 +64,7 @@ impl<'a> Shards<'a> {
             "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
         );
         let spool = spool_directory(output);
-        Self::new(Target::One(out), spool, meta, guide, session)
+        Self::new(Target::One(out), spool, meta, guide)
     }
 
     /// Shards of a number of pairs in a directory, which appears when all are there: `train-00000.safetensors` and so on.
@@ -75,25 +73,22 @@ impl<'a> Shards<'a> {
         pairs_each: usize,
         meta: ShardMeta,
         guide: Option<&'a Guide<'a>>,
-        session: &'a Session,
+        session: &Session,
     ) -> anyhow::Result<Self> {
         // Shards of an older run would be trained on together with the new ones.
-        let is_free = !name.exists() || fs::read_dir(name).is_ok_and(|mut entries| entries.next().is_none());
+        let is_free = AtomicDir::is_vacant(name);
         anyhow::ensure!(is_free, "{}: exists already\nhint: remove it, or name another directory", name.display());
         let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
+        if let Some(slow) = directory.slow() {
+            session.notice(format!("{}: {slow}", name.display()));
+        }
         let (spool, name) = (directory.path().to_owned(), name.to_owned());
-        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, guide, session)
+        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, guide)
     }
 
-    fn new(
-        target: Target,
-        spool: PathBuf,
-        meta: ShardMeta,
-        guide: Option<&'a Guide<'a>>,
-        session: &'a Session,
-    ) -> anyhow::Result<Self> {
+    fn new(target: Target, spool: PathBuf, meta: ShardMeta, guide: Option<&'a Guide<'a>>) -> anyhow::Result<Self> {
         let writer = ShardWriter::new(&spool, guide.map(Guide::dimension))?;
-        Ok(Self { session, guide, target, writer, spool, meta, cut: [0; 3] })
+        Ok(Self { guide, target, writer, spool, meta, cut: [0; 3] })
     }
 
     /// Notes what goes before each anchor of the shards that are not written yet.
@@ -172,9 +167,8 @@ impl<'a> Shards<'a> {
 
     fn write_numbered(&mut self) -> anyhow::Result<()> {
         let Target::Many { directory, written, .. } = &mut self.target else { return Ok(()) };
-        let file = directory.path().join(format!("train-{written:05}.safetensors"));
+        let mut out = directory.output(&format!("train-{written:05}.safetensors"))?;
         *written += 1;
-        let mut out = self.session.output(Some(&file))?;
         let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
         mem::replace(&mut self.writer, next).finish(self.meta.clone(), &mut out)?;
         let none = BTreeMap::new;

@@ -13,7 +13,7 @@ use crate::environment::{ONNX_RUNTIME, start_with};
 use crate::interrupt::Interrupted;
 use crate::log::Level;
 use crate::signals::{Signals, end_by};
-use crate::{ClosedPipe, Common, Session, Setting, generate};
+use crate::{ClosedPipe, Common, Session, Setting, descriptors, generate, shown};
 
 /// How a filter that did not fail has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             // Nothing is asked to end here: it is printed, or the program ends at once.
             signals.iter().for_each(Signals::release);
             return match answer {
-                // Help and version go to stdout, usage errors to stderr.
-                Err(answer) => answered::<F>(answer.print(), if answer.use_stderr() { 2 } else { 0 }),
-                Ok(_) => answered::<F>(generate::man(&F::command(), &mut io::stdout().lock()), 0),
+                Err(refusal) if refusal.use_stderr() => refuse(&refusal),
+                Err(answer) => answered::<F>(|_| answer.print()),
+                Ok(_) => answered::<F>(|stdout| generate::man(&F::command(), stdout)),
             };
         }
     };
@@ -102,14 +102,29 @@ fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     F::from_arg_matches_mut(&mut matches).map(Some)
 }
 
-/// The exit code after an answer that needed no run; a closed pipe is not an error here either.
-fn answered<F: Filter>(written: io::Result<()>, code: u8) -> ExitCode {
-    match written.and_then(|()| io::stdout().flush()) {
+/// Says on stderr what is wrong with the command line, in colours unless an argument would steer the terminal.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    let plain = refusal.to_string();
+    let is_plain =
+        |argument: std::ffi::OsString| shown::line(&argument.to_string_lossy()) == argument.to_string_lossy();
+    let _ = if std::env::args_os().all(is_plain) {
+        refusal.print()
+    } else {
+        write!(io::stderr(), "{}", shown::lines(&plain))
+    };
+    ExitCode::from(2)
+}
+
+/// The exit code after an answer on stdout that needed no run; a closed pipe is not an error here either.
+fn answered<F: Filter>(answer: impl FnOnce(&mut io::Stdout) -> io::Result<()>) -> ExitCode {
+    let mut stdout = io::stdout();
+    let written = descriptors::stdout().and_then(|_| answer(&mut stdout)).and_then(|()| stdout.flush());
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let _ = writeln!(io::stderr(), "{}: <stdout>: {error}", F::command().get_name());
             ExitCode::from(2)
         }
-        _ => ExitCode::from(code),
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
-use crate::Interrupt;
+use crate::{Interrupt, descriptors, shown};
 
 /// Large enough that a system call's cost vanishes next to parsing.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -39,9 +39,11 @@ impl Input {
                 !refuse_terminal,
                 "no input: stdin is a terminal\nhint: name a file, pipe data in, or give `-` to type it"
             );
-            return Ok(Self::new("<stdin>".into(), io::stdin(), interrupt));
+            let name = "<stdin>".to_owned();
+            let stdin = descriptors::stdin().with_context(|| name.clone())?;
+            return Ok(Self::new(name, stdin, interrupt));
         }
-        let name = path.display().to_string();
+        let name = shown::path(path);
         let file = File::open(path).with_context(|| name.clone())?;
         anyhow::ensure!(!file.metadata().with_context(|| name.clone())?.is_dir(), "{name}: is a directory");
         Ok(Self::new(name, file, interrupt))

@@ -1,4 +1,7 @@
 //! Messages on stderr.
+//!
+//! A message is one line, and a remedy a second one. What comes from files, servers and names is made harmless here, for
+//! all: see [`shown`].
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -7,7 +10,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use indicatif::MultiProgress;
 use serde_json::json;
 
-use crate::LogFormat;
+use crate::{LogFormat, shown};
+
+/// What a remedy begins with, on a line of its own.
+const HINT: &str = "hint: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
@@ -43,19 +49,26 @@ impl Log {
         if !self.shows(level) {
             return;
         }
-        let line = match self.format {
-            LogFormat::Text => self.text(level, message),
-            LogFormat::Json => self.object(level, message),
-        };
+        let line = self.line(level, message);
         // Nothing sensible is left to do when stderr itself is gone.
         self.bars.suspend(|| {
             let _ = io::stderr().lock().write_all(line.as_bytes());
         });
     }
 
+    /// A message as it is written.
+    pub(crate) fn line(&self, level: Level, message: &str) -> String {
+        match self.format {
+            LogFormat::Text => self.text(level, message),
+            LogFormat::Json => self.object(level, message),
+        }
+    }
+
     fn text(&self, level: Level, message: &str) -> String {
         let kind = if level == Level::Warning { "warning: " } else { "" };
-        format!("{}: {kind}{message}\n", self.prog)
+        let (message, hint) = divided(message);
+        let message = format!("{}: {kind}{}\n", self.prog, shown::line(message));
+        hint.map_or_else(|| message.clone(), |hint| format!("{message}{HINT}{}\n", shown::line(hint)))
     }
 
     fn object(&self, level: Level, message: &str) -> String {
@@ -67,11 +80,49 @@ impl Log {
             Level::Debug => "debug",
         };
         let ts = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let (message, hint) = message.split_once("\nhint: ").map_or((message, None), |(m, h)| (m, Some(h)));
+        let (message, hint) = divided(message);
         let mut object = json!({"ts": ts, "level": level, "prog": &*self.prog, "msg": message});
         if let Some(hint) = hint {
             object["hint"] = hint.into();
         }
-        format!("{object}\n")
+        // JSON leaves some characters as they are that a terminal does not.
+        format!("{}\n", shown::line(&object.to_string()))
+    }
+}
+
+/// A message and its remedy. Only the last one is ours: what comes from others may have a line that looks like one.
+fn divided(message: &str) -> (&str, Option<&str>) {
+    match message.rsplit_once(&format!("\n{HINT}")) {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (message, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(format: LogFormat) -> Log {
+        Log::new("prog", format, Level::Debug, MultiProgress::new())
+    }
+
+    const MESSAGE: &str = "a\nprog: all is well\nhint: b\x1b[2J\u{9b}31m\u{202e}: bad\nhint: look\rthere";
+
+    #[test]
+    fn a_message_is_one_line_and_its_hint_another() {
+        let text = log(LogFormat::Text).text(Level::Warning, MESSAGE);
+        let expected =
+            "prog: warning: a\\nprog: all is well\\nhint: b\\u001b[2J\\u009b31m\\u202e: bad\nhint: look\\rthere\n";
+        assert_eq!(text, expected);
+        assert_eq!(log(LogFormat::Text).text(Level::Error, "東京: bad"), "prog: 東京: bad\n");
+    }
+
+    #[test]
+    fn json_is_one_line_of_harmless_characters() {
+        let line = log(LogFormat::Json).object(Level::Error, MESSAGE);
+        assert!(line.trim_end().chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{line:?}");
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let (message, hint) = MESSAGE.rsplit_once("\nhint: ").unwrap();
+        assert_eq!((&object["msg"], &object["hint"]), (&message.into(), &hint.into()));
     }
 }

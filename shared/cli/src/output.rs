@@ -1,10 +1,15 @@
 //! Stdout and named outputs.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Access, access};
+
 use crate::AtomicFile;
+use crate::descriptors::{self, Descriptor};
+use crate::shown::{self, Shown};
 
 /// Large enough that a system call's cost vanishes next to formatting.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -17,10 +22,11 @@ pub struct ClosedPipe;
 /// Where a filter's data goes: stdout, or a file that appears whole or not at all.
 ///
 /// Write errors name the output. [`Output::finish`] must be called; an output that is dropped before leaves a named
-/// file as it was.
+/// file as it was. A terminal is shown no characters that would steer it.
 pub struct Output {
     name: String,
     target: Target,
+    is_terminal: bool,
 }
 
 enum Target {
@@ -30,27 +36,49 @@ enum Target {
 
 impl Output {
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
-        match path.filter(|path| *path != Path::new("-")) {
-            None => Ok(Self { name: "<stdout>".into(), target: Target::Stream(buffered(Box::new(io::stdout()))) }),
-            Some(path) => {
-                let name = path.display().to_string();
-                let named = |error: io::Error| named_error(&name, error);
-                // A device or a pipe cannot be replaced by renaming: write to it.
-                let special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-                let target = if special {
-                    let file = OpenOptions::new().write(true).open(path).map_err(named)?;
-                    Target::Stream(buffered(Box::new(file)))
-                } else {
-                    Target::File(buffered(AtomicFile::create(path).map_err(named)?))
-                };
-                Ok(Self { name, target })
-            }
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            let name = "<stdout>".to_owned();
+            return match descriptors::stdout() {
+                Ok(file) => Ok(Self::stream(name, file)),
+                Err(error) => Err(named_error(&name, error)),
+            };
+        };
+        let name = shown::path(path);
+        match stream(path) {
+            Some(opened) => opened.map(|file| Self::stream(name.clone(), file)),
+            None => AtomicFile::create(path).map(|file| Self {
+                name: name.clone(),
+                target: Target::File(BufWriter::with_capacity(BUFFER_BYTES, file)),
+                is_terminal: false,
+            }),
+        }
+        .map_err(|error| named_error(&name, error))
+    }
+
+    /// An output that is written at once; `name` is for messages.
+    pub(crate) fn stream(name: String, file: File) -> Self {
+        let is_terminal = file.is_terminal();
+        let stream: Box<dyn Write + Send> =
+            if is_terminal { Box::new(Shown::new(Patient(file))) } else { Box::new(Patient(file)) };
+        Self { name, target: Target::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream)), is_terminal }
+    }
+
+    /// The file that will appear, if this is not a stream.
+    pub(crate) fn file(&self) -> Option<&AtomicFile> {
+        match &self.target {
+            Target::Stream(_) => None,
+            Target::File(file) => Some(file.get_ref()),
         }
     }
 
-    /// Whether a person would see the bytes: stdout is a terminal and no file was named.
+    /// How messages call it: the path as it was given, or `<stdout>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a person sees the bytes.
     pub fn is_terminal(&self) -> bool {
-        self.name == "<stdout>" && io::stdout().is_terminal()
+        self.is_terminal
     }
 
     /// Writes everything out; a named file appears now.
@@ -89,8 +117,27 @@ impl Write for Output {
     }
 }
 
-fn buffered<W: Write>(writer: W) -> BufWriter<W> {
-    BufWriter::with_capacity(BUFFER_BYTES, writer)
+/// Waits where another program has made the descriptor, which it shares, one that does not wait.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
+                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn named_error(name: &str, error: io::Error) -> io::Error {
@@ -100,12 +147,39 @@ fn named_error(name: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
+/// Opens what cannot be replaced by renaming: a descriptor that is open already (`/dev/stdout`), a device, a pipe.
+fn stream(path: &Path) -> Option<io::Result<File>> {
+    if let Some(descriptor) = Descriptor::named(path) {
+        return Some(descriptor.write());
+    }
+    is_special(path).then(|| OpenOptions::new().write(true).open(path))
+}
+
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Whether an output is stdout, by whatever name.
+pub fn is_stdout(output: Option<&Path>) -> bool {
+    output.is_none_or(|path| {
+        path == Path::new("-") || Descriptor::named(path).is_some_and(|descriptor| descriptor.is_stdout())
+    })
+}
+
+/// Whether an output is written as it comes: stdout, by whatever name, a device, a pipe. Nothing can stand beside it.
+pub fn is_stream(output: Option<&Path>) -> bool {
+    is_stdout(output) || output.is_some_and(|path| Descriptor::named(path).is_some() || is_special(path))
+}
+
 /// A directory for temporary data on the way to `output`: the output's own, whose disk has to hold the data anyway,
-/// or the system's for stdout and devices.
+/// or the system's for streams and where nothing can be written beside the output.
 pub fn spool_directory(output: Option<&Path>) -> PathBuf {
-    match output.and_then(Path::parent) {
-        Some(parent) if parent.as_os_str().is_empty() && output != Some(Path::new("-")) => PathBuf::from("."),
-        Some(parent) if parent.is_dir() && !parent.starts_with("/dev") => parent.to_owned(),
+    match output {
+        Some(path) if !is_stream(output) => {
+            let place = crate::place::resolve(path).unwrap_or_else(|_| path.to_owned());
+            let folder = crate::place::folder_of(&place).to_owned();
+            if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
+        }
         _ => std::env::temp_dir(),
     }
 }
@@ -136,5 +210,17 @@ mod tests {
         let mut output = Output::open(Some(Path::new("/dev/full"))).unwrap();
         output.write_all(b"x").unwrap();
         assert!(output.finish().unwrap_err().to_string().starts_with("/dev/full: No space left"));
+    }
+
+    #[test]
+    fn temporary_data_lies_where_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("out");
+        assert_eq!(spool_directory(Some(&inside)), fs::canonicalize(folder.path()).unwrap());
+        assert_eq!(spool_directory(Some(Path::new("out"))), std::env::current_dir().unwrap());
+        for path in ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/null", "/no/such/out"] {
+            assert_eq!(spool_directory(Some(Path::new(path))), std::env::temp_dir(), "{path}");
+        }
+        assert_eq!(spool_directory(None), std::env::temp_dir());
     }
 }

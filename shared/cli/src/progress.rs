@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::duration;
+use crate::{duration, shown};
 
 /// A progress bar, or nothing where nobody would see it.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Progress {
 
     /// Shows a text behind the bar.
     pub fn message(&self, text: impl Into<Cow<'static, str>>) {
-        self.0.set_message(text);
+        self.0.set_message(shown::line(&text.into()).into_owned());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::MultiProgress;
 use nix::sys::signal::Signal;
@@ -15,6 +16,8 @@ pub struct Session {
     log: Log,
     bars: MultiProgress,
     interrupt: Interrupt,
+    /// Files that this run writes.
+    written: Mutex<Vec<PathBuf>>,
 }
 
 impl Session {
@@ -33,7 +36,7 @@ impl Session {
             let again = if signal == Signal::SIGINT { "press again to stop now" } else { "a second signal stops now" };
             speaker.write(Level::Notice, &format!("finishing the {}; {again}", F::UNIT));
         })?;
-        Ok(Self { log, bars, interrupt })
+        Ok(Self { log, bars, interrupt, written: Mutex::default() })
     }
 
     /// The signals that came.
@@ -86,9 +89,26 @@ impl Session {
     /// Opens the output; none, or `-`, is stdout.
     ///
     /// # Errors
-    /// A file that cannot be created.
+    /// A file that cannot be created, or that another output of this run has already.
     pub fn output(&self, path: Option<&Path>) -> io::Result<Output> {
-        Output::open(path)
+        let output = Output::open(path)?;
+        if let Some(file) = output.file() {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.iter().any(|other| other == file.target()) {
+                return Err(io::Error::other(format!("{}: two outputs cannot be the same file", output.name())));
+            }
+            written.push(file.target().to_owned());
+            if let Some(slow) = file.slow() {
+                self.notice(format!("{}: {slow}", output.name()));
+            }
+        }
+        Ok(output)
+    }
+
+    /// A function that makes the line of an error message, such as it would be on stderr.
+    pub fn error_lines(&self) -> impl Fn(&str) -> String + Send + Sync + 'static {
+        let log = self.log.clone();
+        move |message| log.line(Level::Error, message)
     }
 
     pub(crate) fn log(&self, level: Level, message: &str) {

@@ -3,7 +3,8 @@
 //! No handler is installed. A handler's frame is written where the stack pointer of an interrupted thread points, and in
 //! oneDNN's matrix kernels that is the middle of a matrix on the heap (oneDNN issue 4845). Every thread blocks these
 //! signals instead, and one waits for them. The other signals keep their default action, which writes no frame either:
-//! the kernel itself ends, stops or continues the process, or discards the signal.
+//! the kernel itself ends, stops or continues the process, or discards the signal. Only a mapped file that cannot be read
+//! any more (SIGBUS, in embtune-tensors) has a handler, from which no thread comes back.
 
 use std::{fs, io};
 

@@ -50,26 +50,26 @@ pub fn save<E: From<ModelError>>(
     Ok(())
 }
 
-/// Says before the work begins whether [`save`] can write a copy of `base` to `target`: a disk that is full after
-/// hours of training is found out before them.
+/// Says before the work begins whether [`save`] can write a copy of `base` to `target`, and what the user should know of
+/// how: what would be found out after hours of training is found out before them. Nothing is changed.
 ///
 /// # Errors
-/// Something is there that must not be replaced, or the disk has no room.
-pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<(), ModelError> {
+/// Something is there that must not be replaced, or nothing can be written there, or the disk has no room.
+pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<Option<String>, ModelError> {
     check_replaceable(target, overwrite)?;
+    let folder = AtomicDir::create(target).map_err(|error| ModelError::io(target, error))?;
     let bytes = |shape: &[usize]| shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size)) as u64;
     let needed = base.parameters().iter().fold(0, |sum: u64, parameter| sum.saturating_add(bytes(&parameter.shape)));
-    let free = AtomicDir::free_bytes(target).map_err(|error| ModelError::io(target, error))?;
+    let free = folder.free_bytes().map_err(|error| ModelError::io(target, error))?;
     if free < needed {
         let (needed, free) = (needed >> 20, free >> 20);
         return Err(ModelError::content(target, format!("needs {needed} MB, and the disk has {free} MB free")));
     }
-    Ok(())
+    Ok(folder.slow().map(|slow| format!("{}: {slow}", target.display())))
 }
 
 fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
-    let is_empty = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    if !target.exists() || is_empty {
+    if AtomicDir::is_vacant(target) {
         return Ok(());
     }
     // Replacing a directory that is no model would be somebody's lost data.

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::mapped::Mapped;
 use crate::{TensorsError, checkpoint, npy, numbers};
 
 /// The length of safetensors' header stands in the first eight bytes.
@@ -17,7 +16,7 @@ const LENGTH_BYTES: usize = 8;
 /// A file of tensors, safetensors, a checkpoint of torch or NumPy's, whose claims have been checked against its size.
 pub struct TensorFile {
     name: String,
-    map: Mmap,
+    map: Mapped,
     entries: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
 }
@@ -140,17 +139,9 @@ impl TensorFile {
 }
 
 /// Maps a file; its name is for messages.
-#[allow(unsafe_code)]
-fn map(path: &Path) -> Result<(String, Mmap), TensorsError> {
+fn map(path: &Path) -> Result<(String, Mapped), TensorsError> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
-    let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
-    if !metadata.is_file() {
-        return Err(TensorsError::content(&name, "not a regular file (vectors are mapped, they cannot be piped in)"));
-    }
-    // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS; the
-    // crate's documentation says so, and embtune itself replaces files by renaming.
-    let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(&name, error))?;
+    let map = Mapped::open(path, &name)?;
     Ok((name, map))
 }
 

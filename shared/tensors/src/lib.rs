@@ -5,7 +5,9 @@
 //! an unordered map and the same input must give the same bytes.
 //!
 //! The mapping is the only unsafe code that trusts others: a file that another process truncates while it is mapped
-//! ends the program with SIGBUS. Outputs of embtune are never truncated in place, they are replaced by renaming.
+//! ends the program, with a message where [`report_lost_files`] was called. What another process writes into it is read,
+//! checked like everything else, and [`check_unchanged`] tells in the end. Outputs of embtune are not written in place,
+//! they are replaced by renaming.
 
 mod by_id;
 mod checkpoint;
@@ -16,6 +18,7 @@ mod embeddings_writer;
 mod error;
 mod file;
 mod ids;
+mod mapped;
 mod npy;
 mod numbers;
 mod pickle;
@@ -33,6 +36,7 @@ pub use embeddings::{Embeddings, EmbeddingsMeta, matching_files};
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
 pub use file::{Tensor, TensorFile};
+pub use mapped::{check_unchanged, report_lost_files};
 pub use numbers::f32_bytes;
 pub use safetensors::Dtype;
 pub use sealed::SealedWriter;

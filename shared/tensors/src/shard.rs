@@ -152,8 +152,7 @@ impl Shard {
 
     /// Rows of the negatives of a pair.
     pub fn negatives(&self, pair: usize) -> Range<usize> {
-        let offsets = self.file.bytes(&self.cu_rows);
-        i64_at(offsets, pair) as usize..i64_at(offsets, pair + 1) as usize
+        range_at(self.file.bytes(&self.cu_rows), pair, self.columns[Column::Negative as usize].rows)
     }
 
     /// Token ids of a row, each below [`ShardMeta::vocab_size`].
@@ -214,11 +213,19 @@ impl Shard {
     }
 
     fn token_range(&self, column: Column, row: usize) -> Range<usize> {
-        let offsets = self.file.bytes(&self.spans(column).cu_seqlens);
-        i64_at(offsets, row) as usize..i64_at(offsets, row + 1) as usize
+        let spans = self.spans(column);
+        range_at(self.file.bytes(&spans.cu_seqlens), row, spans.input_ids.len() / size_of::<u32>())
     }
 
     fn spans(&self, column: Column) -> &Spans {
         &self.columns[column as usize]
     }
+}
+
+/// A range between two offsets, which were checked when the file was opened. Where the file has changed since, and they
+/// are none any more, it is another range up to `end`, until somebody calls [`check_unchanged`](crate::check_unchanged).
+fn range_at(offsets: &[u8], index: usize, end: usize) -> Range<usize> {
+    let at = |index| usize::try_from(i64_at(offsets, index)).unwrap_or(end).min(end);
+    let start = at(index);
+    start..at(index + 1).max(start)
 }

@@ -1,9 +1,14 @@
 //! What every filter owes its user, in one table: the same tests for all seven.
 
+mod changed;
+mod disks;
 mod filters;
 mod models;
 mod outputs;
+mod places;
 mod records;
 mod signals;
+mod streams;
 mod tensors;
+mod terminal;
 mod usage;

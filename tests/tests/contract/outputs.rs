@@ -10,7 +10,13 @@ fn a_full_disk_is_an_error() {
     let before = folder.listing();
     for filter in ALL.into_iter().filter(|filter| filter.input != Input::Nothing) {
         let ran = filter.run(&folder, "").to_full_disk().ran().with_code(2);
-        let ran = ran.saying(&format!("{}: <stdout>: No space left", filter.name));
+        let ran = ran.saying("<stdout>: No space left");
+        // Hours of training are worth more than their log.
+        if filter.name == "mnrl-train" {
+            assert!(ran.listing.contains(&"TUNED/model.onnx".to_owned()), "{ran}");
+            folder.remove("TUNED");
+            continue;
+        }
         assert_eq!(ran.listing, before, "nothing is left behind\n{ran}");
         if !filter.output.is_empty() {
             let message = filter.run(&folder, "-o /dev/full").refusal();

@@ -122,6 +122,7 @@ impl<'a> Run<'a> {
             None if cli.batch.ingest_batch.is_empty() => None,
             None => Some(Arc::new(Journal::temporary(queries)?)),
         };
+        journal.iter().filter_map(|journal| journal.warning()).for_each(|warning| session.warn(warning));
         let prompt_parameters = Parameters {
             llm: llm.clone(),
             queries,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use embtune_cli::{Lock, Session, is_stream, sync_data};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
@@ -47,10 +48,9 @@ impl Plan {
 /// The file that belongs to an output: `.NAME.part` beside it.
 ///
 /// # Errors
-/// An output that cannot be replaced by renaming: stdout, a device.
+/// An output that is a stream: stdout, a device.
 pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let is_file = |path: &&Path| *path != Path::new("-") && fs::metadata(path).map_or(true, |found| found.is_file());
-    let Some(output) = output.filter(is_file) else {
+    let Some(output) = output.filter(|_| !is_stream(output)) else {
         bail!("--resume needs an output that is a file\nhint: name it with -o");
     };
     let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
@@ -62,11 +62,15 @@ pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// A file of another run, or one that another process uses.
-pub(crate) fn open(path: PathBuf, plan: &Plan) -> anyhow::Result<(Replay, Append)> {
+pub(crate) fn open(path: PathBuf, plan: &Plan, session: &Session) -> anyhow::Result<(Replay, Append)> {
     let name = path.display().to_string();
     let mut append = OpenOptions::new().append(true).create(true).open(&path).with_context(|| name.clone())?;
-    if append.try_lock().is_err() {
-        bail!("{name}: in use by another process\nhint: wait for it, or name another output");
+    match Lock::take(&append).with_context(|| name.clone())? {
+        Lock::Held => {}
+        Lock::InUse => bail!("{name}: in use by another process\nhint: wait for it, or name another output"),
+        Lock::Missing(error) => session.warn(format!(
+            "{name}: its file system has no locks ({error}): see to it that no other run writes this output"
+        )),
     }
     let mut reader = BufReader::with_capacity(256 << 10, File::open(&path).with_context(|| name.clone())?);
     let mut line = Vec::new();
@@ -227,7 +231,7 @@ impl Append {
         header[4..].copy_from_slice(&xxh3_64(content).to_le_bytes());
         self.file.write_all(&self.block).with_context(|| self.name.clone())?;
         if self.synced.elapsed() > SYNC_AFTER {
-            self.file.sync_data().with_context(|| self.name.clone())?;
+            sync_data(&self.file).with_context(|| self.name.clone())?;
             self.synced = Instant::now();
         }
         Ok(())

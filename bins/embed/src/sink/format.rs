@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::ValueEnum;
+use embtune_cli::is_stdout;
 use embtune_tensors::VectorType;
 
 /// How vectors are written.
@@ -19,7 +20,7 @@ pub(crate) enum Format {
 impl Format {
     /// What a file's name suggests.
     pub(crate) fn of(output: Option<&Path>) -> Self {
-        match output.filter(|path| *path != Path::new("-")) {
+        match output.filter(|_| !is_stdout(output)) {
             None => Self::Jsonl,
             Some(path) => match path.extension().and_then(|extension| extension.to_str()) {
                 Some("jsonl" | "ndjson") => Self::Jsonl,

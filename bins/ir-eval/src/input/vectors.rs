@@ -8,7 +8,7 @@ use embtune_cli::{Device, Session};
 use embtune_metrics::Ties;
 use embtune_records::{Judgments, Run, RunEntry, decimal};
 use embtune_search::{Hit, Searcher, Similarity, gather};
-use embtune_tensors::{Embeddings, check_same_space};
+use embtune_tensors::{Embeddings, check_same_space, check_unchanged};
 
 use super::examine::{check_same_documents, judged_rows};
 
@@ -104,6 +104,7 @@ impl<'a> VectorSearch<'a> {
             }
             progress.add(batch.len() as u64);
         }
+        check_unchanged()?;
         let seconds = start.elapsed().as_secs_f64();
         session.info(format!("{system}: {} queries against {} documents in {seconds:.2} s", rows.len(), corpus.len()));
         Ok(run)

@@ -32,7 +32,8 @@ impl CheckpointArgs {
     /// Where the checkpoints of a training that saves its model to `out` are.
     pub(crate) fn folder(&self, out: &Path) -> PathBuf {
         self.checkpoint_dir.clone().unwrap_or_else(|| {
-            let mut name = out.components().collect::<PathBuf>().into_os_string(); // without a slash at its end
+            let real = || out.canonicalize().ok().filter(|_| out.file_name().is_none()); // of `.`
+            let mut name = real().unwrap_or_else(|| out.components().collect()).into_os_string(); // no slash at its end
             name.push(".checkpoints");
             name.into()
         })
@@ -56,5 +57,8 @@ mod tests {
         let folder = |flags: &[&str]| Cli::parse_from(flags).checkpoints.folder(Path::new("models/tuned/"));
         assert_eq!(folder(&["prog"]), Path::new("models/tuned.checkpoints"));
         assert_eq!(folder(&["prog", "--checkpoint-dir", "x"]), Path::new("x"));
+        let here = std::env::current_dir().unwrap();
+        let beside = format!("{}.checkpoints", here.display());
+        assert_eq!(Cli::parse_from(["prog"]).checkpoints.folder(Path::new(".")), Path::new(&beside));
     }
 }

@@ -1,12 +1,12 @@
 //! The folder of the checkpoints of one training.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use embtune_cli::AtomicDir;
+use embtune_cli::{Lock, free_bytes, sync_folder};
 use embtune_tensors::TensorFile;
 use embtune_torch::tch::Tensor;
 
@@ -25,6 +25,8 @@ pub(crate) struct Checkpoints {
     keep: usize,
     /// Held for as long as the training runs; the system lets go of it however the process ends.
     lock: Option<File>,
+    /// What is to be said where nothing can be held.
+    unlocked: Option<String>,
 }
 
 /// A kind of file in the folder.
@@ -60,11 +62,16 @@ impl Checkpoints {
     /// # Errors
     /// Another training that is running and saves to the same folder; a folder that cannot be read.
     pub(crate) fn open(folder: &Path, keep: NonZero<usize>) -> anyhow::Result<Self> {
-        let mut checkpoints = Self { folder: folder.to_owned(), keep: keep.get(), lock: None };
+        let mut checkpoints = Self { folder: folder.to_owned(), keep: keep.get(), lock: None, unlocked: None };
         if folder.exists() {
             checkpoints.lock()?;
         }
         Ok(checkpoints)
+    }
+
+    /// A warning that is due, once.
+    pub(crate) fn warning(&mut self) -> Option<String> {
+        self.unlocked.take()
     }
 
     /// Where they are.
@@ -107,7 +114,7 @@ impl Checkpoints {
             let files = self.steps(kind)?.into_iter().map(|step| self.path(kind, step));
             present += files.filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum::<u64>();
         }
-        let free = AtomicDir::free_bytes(&self.folder.join("step")).with_context(named)?.saturating_add(present);
+        let free = free_bytes(&self.folder).with_context(named)?.saturating_add(present);
         anyhow::ensure!(
             free >= needed,
             "{}: checkpoints and the best weights need {} MB, and the disk has {} MB free\nhint: --checkpoint-dir names a folder on another disk, a lower --keep needs less",
@@ -185,7 +192,8 @@ impl Checkpoints {
             }
         }
         match fs::remove_dir(&self.folder) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            // Where nothing can be written, the system says that even of what is not there.
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty && self.folder.exists() => {
                 Err(error).with_context(|| self.folder.display().to_string())
             }
             _ => Ok(()),
@@ -193,29 +201,34 @@ impl Checkpoints {
     }
 
     fn write(&mut self, kind: Kind, step: u64, metadata: &str, tensors: &[SavedTensor<'_>]) -> anyhow::Result<()> {
-        let named = || self.folder.display().to_string();
         if self.lock.is_none() {
-            fs::create_dir_all(&self.folder).with_context(named)?;
+            fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
             self.lock()?;
         }
         file::write(&self.path(kind, step), metadata, tensors)?;
         // The name too, before an older file goes.
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).with_context(|| self.folder.display().to_string())
+        sync_folder(&self.folder).with_context(|| self.folder.display().to_string())
     }
 
     /// Makes the folder this process's own.
     fn lock(&mut self) -> anyhow::Result<()> {
         let named = || self.folder.display().to_string();
         let folder = File::open(&self.folder).with_context(named)?;
-        match folder.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                anyhow::bail!(
-                    "{}: another training saves its checkpoints here\nhint: --checkpoint-dir names another folder",
+        match Lock::take(&folder).with_context(named)? {
+            Lock::Held => {}
+            Lock::InUse => anyhow::bail!(
+                "{}: another training saves its checkpoints here\nhint: --checkpoint-dir names another folder",
+                named()
+            ),
+            // What another one has half-written cannot be told from a leftover.
+            Lock::Missing(error) => {
+                self.unlocked = Some(format!(
+                    "{}: its file system has no locks ({error}): see to it that no other training saves its checkpoints there",
                     named()
-                )
+                ));
+                self.lock = Some(folder);
+                return Ok(());
             }
-            // Some network file systems have no locks; there the user has to see to it.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         for name in self.file_names()? {
             let half_written = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));

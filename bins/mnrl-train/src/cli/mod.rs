@@ -4,6 +4,7 @@ mod data;
 mod distributed;
 mod engine;
 mod environment;
+mod inside;
 mod loss;
 mod optimizer;
 mod training;
@@ -58,7 +59,8 @@ Metrics:
   clipping), tokens, tokens_per_sec, masked, memory_mb (the most so far) and, of several processes,
   sent_bytes (what each sent to others in the step). An evaluation on the dev set is an object of its
   own: step, the metric's name with the figure, best, seconds. A reader that goes away does not end
-  the training. --plan prints a table instead, and trains nothing.
+  the training. Nor does a full disk: a warning says where the log ends, the model is saved, and the exit
+  code is 2. --plan prints a table instead, and trains nothing.
 
   The final loss is the mean over the pairs of the last epoch. A batch with nothing to compare, as a
   last pair alone or pairs that are all masked, has a loss of 0 whatever the weights: it does not count
@@ -67,7 +69,10 @@ Metrics:
 
 Output directory:
   A sentence-transformers directory with fp32 weights, model.onnx and a model card; with --lora also
-  the folder adapter, in PEFT's form. It appears when the training is done, whole or not at all. With
+  the folder adapter, in PEFT's form. It appears when the training is done, whole or not at all. A mount
+  point, or another directory that cannot be replaced in one step, is filled in the end; a notice says
+  so before the training. If the system refuses in the end, the finished directory is kept, and the
+  message names it. Nothing that the training reads or writes may lie inside. With
   a dev set it has the weights that did best there; a warning says so when the base model's did.
 
   Before it appears, it is opened again by the code of embed, by ONNX Runtime on the CPU: every tensor

@@ -1,12 +1,12 @@
 //! All training pairs.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use embtune_cli::Session;
+use embtune_cli::{Session, sync_data};
 use embtune_model::ModelDir;
 use embtune_tensors::{Column, Shard, matching_files};
 use tempfile::NamedTempFile;
@@ -282,6 +282,6 @@ fn open_stdin(session: &Session) -> anyhow::Result<Shard> {
     for mut input in session.inputs(&[PathBuf::from("-")])? {
         io::copy(&mut input, spool.as_file_mut()).context("<stdin>")?;
     }
-    File::sync_data(spool.as_file()).context("temporary file for stdin")?;
+    sync_data(spool.as_file()).context("temporary file for stdin")?;
     Shard::open(spool.path()).map_err(|error| anyhow::anyhow!("<stdin>: {error}"))
 }

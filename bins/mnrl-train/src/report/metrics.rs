@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use embtune_cli::Output;
+use embtune_cli::{Output, Session};
 use embtune_metrics::Metric;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -55,42 +55,62 @@ impl Serialize for DevScore {
     }
 }
 
-/// The reports' streams. When stdout's reader goes away, the training goes on: hours of work are worth more than their
-/// log.
+/// The reports' streams. When one of them breaks, the training goes on: hours of work are worth more than their log. A
+/// reader of stdout that goes away has read enough; everything else is said at once, and again at the end.
 pub(crate) struct Metrics {
     out: Option<Output>,
     tensorboard: Option<TensorBoard>,
+    lost: Option<io::Error>,
 }
 
 impl Metrics {
     pub(crate) fn new(out: Output, tensorboard: Option<TensorBoard>) -> Self {
-        Self { out: Some(out), tensorboard }
+        Self { out: Some(out), tensorboard, lost: None }
     }
 
-    pub(crate) fn step(&mut self, step: &Step) -> io::Result<()> {
-        if let Some(board) = &mut self.tensorboard {
-            board.step(step)?;
+    pub(crate) fn step(&mut self, step: &Step, session: &Session) {
+        let board = self.tensorboard.as_mut().map(|board| board.step(step));
+        self.report(board, step, session);
+    }
+
+    pub(crate) fn dev_score(&mut self, score: &DevScore, session: &Session) {
+        let board = self.tensorboard.as_mut().map(|board| board.evaluation(score.step, score.metric, score.score));
+        self.report(board, score, session);
+    }
+
+    /// Refuses to call a log whole that is not.
+    ///
+    /// # Errors
+    /// What the first stream broke with.
+    pub(crate) fn whole(self) -> io::Result<()> {
+        self.lost.map_or(Ok(()), Err)
+    }
+
+    /// Writes a line on stdout, and takes notice of how it went there and in TensorBoard's file.
+    fn report(&mut self, board: Option<io::Result<()>>, line: &impl Serialize, session: &Session) {
+        if let Some(Err(error)) = board {
+            self.tensorboard = None;
+            self.lose(error, session);
         }
-        self.line(step)
-    }
-
-    pub(crate) fn dev_score(&mut self, score: &DevScore) -> io::Result<()> {
-        if let Some(board) = &mut self.tensorboard {
-            board.evaluation(score.step, score.metric, score.score)?;
-        }
-        self.line(score)
-    }
-
-    fn line(&mut self, object: &impl Serialize) -> io::Result<()> {
-        let Some(out) = &mut self.out else { return Ok(()) };
-        let mut line = serde_json::to_vec(object)?;
-        line.push(b'\n');
-        match out.write_all(&line).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.out = None;
-                Ok(())
+        if let Some(out) = &mut self.out
+            && let Err(error) = write_line(line, out)
+        {
+            self.out = None;
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.lose(error, session);
             }
-            result => result,
         }
     }
+
+    fn lose(&mut self, error: io::Error, session: &Session) {
+        session.warn(format!("{error}: the log ends here, the training goes on"));
+        self.lost.get_or_insert(error);
+    }
+}
+
+fn write_line(object: &impl Serialize, out: &mut Output) -> io::Result<()> {
+    let mut line = serde_json::to_vec(object)?;
+    line.push(b'\n');
+    out.write_all(&line)?;
+    out.flush()
 }

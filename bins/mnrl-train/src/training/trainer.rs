@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use embtune_cli::Session;
+use embtune_tensors::check_unchanged;
 use embtune_torch::tch::Tensor;
 
 use crate::checkpoint::Checkpoints;
@@ -75,6 +76,7 @@ impl Trainer<'_> {
                 if course.epoch == 0 && course.tally.compared == 0 && self.lead.is_some() {
                     self.session.warn(self.cli.loss.nothing_compared());
                 }
+                check_unchanged()?;
                 course.epoch += 1;
                 course.batch = 0;
                 course.tally.begin_epoch();
@@ -119,18 +121,21 @@ impl Trainer<'_> {
         course.tokens += tokens;
         course.seconds += seconds;
         let Some(lead) = &mut self.lead else { return Ok(()) };
-        lead.metrics.step(&Step {
-            step,
-            epoch,
-            loss,
-            learning_rate,
-            grad_norm,
-            tokens,
-            tokens_per_sec: tokens as f64 / seconds,
-            masked,
-            memory_mb: memory::peak(self.learner.device)? >> 20,
-            sent_bytes: self.team.sent().zip(sent).map(|(after, before)| after - before),
-        })?;
+        lead.metrics.step(
+            &Step {
+                step,
+                epoch,
+                loss,
+                learning_rate,
+                grad_norm,
+                tokens,
+                tokens_per_sec: tokens as f64 / seconds,
+                masked,
+                memory_mb: memory::peak(self.learner.device)? >> 20,
+                sent_bytes: self.team.sent().zip(sent).map(|(after, before)| after - before),
+            },
+            self.session,
+        );
         Ok(())
     }
 
@@ -152,10 +157,12 @@ impl Trainer<'_> {
         let Some(lead) = &mut self.lead else { return Ok(()) };
         if best {
             lead.checkpoints.save_best(step, &result)?;
+            lead.checkpoints.warning().iter().for_each(|warning| self.session.warn(warning));
         }
         let seconds = began.elapsed().as_secs_f64();
         self.session.info(format!("step {step}: {metric} {score:.4} on the dev set"));
-        Ok(lead.metrics.dev_score(&DevScore { step, metric, score, best, seconds })?)
+        lead.metrics.dev_score(&DevScore { step, metric, score, best, seconds }, self.session);
+        Ok(())
     }
 
     /// The dev set's figure with these values in place of those in training.
@@ -187,10 +194,12 @@ impl Trainer<'_> {
 
     /// Saves a checkpoint; the other processes wait for it, however long the disk takes.
     fn save(&mut self, course: &Course) -> anyhow::Result<()> {
-        let (learner, lead) = (&self.learner, &mut self.lead);
+        let (learner, lead, session) = (&self.learner, &mut self.lead, self.session);
         self.team.by_main(|| {
             let Some(lead) = lead else { return Ok(()) };
-            course.save(learner, |progress, tensors| lead.checkpoints.save(progress, tensors))
+            course.save(learner, |progress, tensors| lead.checkpoints.save(progress, tensors))?;
+            lead.checkpoints.warning().iter().for_each(|warning| session.warn(warning));
+            Ok(())
         })
     }
 

@@ -175,7 +175,7 @@ impl Trip<'_> {
             collected.say();
         }
         if !refused.is_empty() {
-            bail!("{}", refused.join("\n"));
+            bail!("{}", refused.join("; "));
         }
         Ok(())
     }

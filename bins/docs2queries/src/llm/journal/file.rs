@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
+use embtune_cli::{Lock, sync_data, sync_folder};
 use serde_json::Value;
 
 use super::entry::Entry;
@@ -19,6 +20,8 @@ pub(super) struct JournalFile {
     file: File,
     /// What a reply should hold to be of use.
     queries: usize,
+    /// What is to be said where nothing keeps another process from the file.
+    pub(super) unlocked: Option<String>,
     /// Free while the disk is busy: nobody waits for it who only wants to look.
     index: Mutex<Index>,
 }
@@ -29,25 +32,30 @@ impl JournalFile {
         let name = || path.display().to_string();
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(name)?;
         ensure!(file.metadata().with_context(name)?.is_file(), "{}: a journal must be a regular file", name());
-        if file.try_lock().is_err() {
-            bail!("{}: in use by another process\nhint: wait for it, or take another file", name());
-        }
+        let unlocked = match Lock::take(&file).with_context(name)? {
+            Lock::Held => None,
+            Lock::InUse => bail!("{}: in use by another process\nhint: wait for it, or take another file", name()),
+            Lock::Missing(error) => Some(format!(
+                "{}: its file system has no locks ({error}): see to it that no other run uses this journal",
+                name()
+            )),
+        };
         let index = scan(&file, &name(), queries)?;
         // The directory too, so that the file's name survives a crash as its lines do.
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(directory).and_then(|directory| directory.sync_all()).with_context(name)?;
-        Ok(Self { file, queries, index: Mutex::new(index) })
+        sync_folder(directory).with_context(name)?;
+        Ok(Self { file, queries, unlocked, index: Mutex::new(index) })
     }
 
     /// A journal in an empty file.
     pub(super) fn empty(file: File, queries: usize) -> Self {
-        Self { file, queries, index: Mutex::default() }
+        Self { file, queries, unlocked: None, index: Mutex::default() }
     }
 
     /// Appends whole lines and puts them on disk; when that fails, the file is as it was. One thread at a time may.
     pub(super) fn append(&self, lines: &[String]) -> io::Result<()> {
         let bytes = lines.concat();
-        if let Err(error) = (&self.file).write_all(bytes.as_bytes()).and_then(|()| self.file.sync_data()) {
+        if let Err(error) = (&self.file).write_all(bytes.as_bytes()).and_then(|()| sync_data(&self.file)) {
             // What got written of it is worth nothing, and the next run would repair it too.
             let _ = self.file.set_len(self.index().end());
             return Err(error);

@@ -89,6 +89,11 @@ impl Journal {
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
+    /// What the user should know of the file.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.file.unlocked.as_deref()
+    }
+
     /// What there is for a request: an answer, or else the latest reply that was none.
     ///
     /// # Errors

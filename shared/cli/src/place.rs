@@ -1,0 +1,77 @@
+//! Where an output will stand.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf, absolute};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+/// Symbolic links that are followed, as many as Linux does.
+const MOST_LINKS: usize = 40;
+
+/// The path behind symbolic links, the last of which may lead to nothing yet: what is written appears there, and the
+/// links stay.
+///
+/// # Errors
+/// Links that go round in a circle.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if let Ok(found) = fs::canonicalize(&path) {
+            return Ok(found);
+        }
+        if let Ok(next) = fs::read_link(&path) {
+            path = folder_of(&path).join(next);
+            continue;
+        }
+        return Ok(match (fs::canonicalize(folder_of(&path)), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path,
+        });
+    }
+    Err(io::Error::other("too many levels of symbolic links"))
+}
+
+/// Whether a path is that of a folder, or of something inside of it, behind all links; neither need be there.
+pub fn lies_inside(path: &Path, folder: &Path) -> bool {
+    real(path).starts_with(real(folder))
+}
+
+/// A path behind all links, as far as there is something.
+fn real(path: &Path) -> PathBuf {
+    let path = absolute(resolve(path).unwrap_or_else(|_| path.to_owned())).unwrap_or_else(|_| path.to_owned());
+    let mut missing = Vec::new();
+    for above in path.ancestors() {
+        if let Ok(found) = fs::canonicalize(above) {
+            return missing.iter().rev().fold(found, |path, name| path.join(name));
+        }
+        missing.extend(above.file_name());
+    }
+    path
+}
+
+/// The folder in which a path's last name stands.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether something is mounted here: it cannot be renamed. Linux before 5.8 does not tell.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether a path ends with a slash: it asks for a folder.
+pub(crate) fn names_a_folder(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
+}
+
+/// The last name of a path, for the names of what is made beside it, which have some more characters.
+pub(crate) fn short_name(path: &Path) -> &OsStr {
+    const LONGEST: usize = 255; // of a name, on most file systems
+    const ROOM: usize = 16;
+    let name = path.file_name().unwrap_or(OsStr::new("root")).as_bytes();
+    OsStr::from_bytes(&name[..name.len().min(LONGEST - ROOM)])
+}
