@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{TensorsError, checkpoint, npy, numbers};
+use crate::{TensorsError, checkpoint, npy, numbers, open_regular};
 
 /// The length of safetensors' header stands in the first eight bytes.
 const LENGTH_BYTES: usize = 8;
@@ -143,11 +142,7 @@ impl TensorFile {
 #[allow(unsafe_code)]
 fn map(path: &Path) -> Result<(String, Mmap), TensorsError> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| TensorsError::io(&name, error))?;
-    let metadata = file.metadata().map_err(|error| TensorsError::io(&name, error))?;
-    if !metadata.is_file() {
-        return Err(TensorsError::content(&name, "not a regular file (vectors are mapped, they cannot be piped in)"));
-    }
+    let file = open_regular(path).map_err(|error| TensorsError::io(&name, error))?;
     // SAFETY: the map is read-only. Another process that truncates the file would end this one with SIGBUS; the
     // crate's documentation says so, and embtune itself replaces files by renaming.
     let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(&name, error))?;
