@@ -48,7 +48,7 @@ pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::{HubArgs, ModelArgs};
 pub use output::{ClosedPipe, Output, spool_directory};
-pub use parsers::{parse_bytes, parse_not_negative, parse_share, parse_similarity};
+pub use parsers::{parse_bytes, parse_not_negative, parse_rank, parse_share, parse_similarity};
 pub use progress::Progress;
 pub use session::Session;
 pub use skip::{OnError, Skipper};
