@@ -160,7 +160,7 @@ impl<E> ModelDir<E> {
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         let others = match files.as_slice() {
             [] => String::new(),
-            files => format!("; {} counts here, and not in sentence-transformers", files.join(" and ")),
+            files => format!("; what {} say counts here, and not in sentence-transformers", files.join(" and ")),
         };
         Some(format!(
             "{}: no modules.json: texts are pooled by {}, a guess, because {reason}; another pooling gives other vectors{others}\n\
