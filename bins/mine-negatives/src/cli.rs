@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs};
+use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs, parse_rank};
 use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
@@ -21,6 +21,7 @@ Rules:
     - the documents of the query's positives, in all pairs of the input with the same anchor,
     - documents of the same group: the field group of these pairs and of the documents,
     - documents that are held out (--holdout, --exclude-documents),
+    - documents without any text that shows,
     - documents whose text is that of a positive, or of a document that ranks higher,
     - near-duplicates of a positive (--near-duplicate).
   The limits on scores drop some of the others; equality keeps. At most --range-max are left, the
@@ -28,7 +29,7 @@ Rules:
   (--sampling top), or as many at random. A pair may get fewer than that, or none: nothing is made
   up.
 
-  Apart from groups, held-out documents and near-duplicates, these are the rules of
+  Apart from groups, held-out and blank documents and near-duplicates, these are the rules of
   sentence-transformers' mine_hard_negatives. --relative-margin 0.05 is the 95 % of the positive's
   score that NV-Retriever found best. Where a query has several positives, the lowest of their
   scores counts.
@@ -57,7 +58,7 @@ Fields:
                      below those looked at (never with --exact-ranks)
     negative_ranks   likewise of each negative
     dropped          the other documents that were looked at, the best first: id, rank, score and
-                     reason, which is positive, group, held_out, excluded, same_text,
+                     reason, which is positive, group, held_out, excluded, blank, same_text,
                      near_duplicate, absolute_margin, relative_margin, max_score, min_score or
                      range_min
     group            that of the positive's document, where the pair had none
@@ -138,7 +139,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Choice")]
 pub(crate) struct ChoiceArgs {
     /// Most negatives of a pair
-    #[arg(short, long, value_name = "NUM", default_value = "3")]
+    #[arg(short, long, value_name = "NUM", default_value = "3", value_parser = parse_rank)]
     pub(crate) num_negatives: NonZeroUsize,
 
     /// Skip this many of the best candidates
@@ -178,7 +179,7 @@ pub(crate) struct ChoiceArgs {
 #[command(next_help_heading = "Round-trip filter")]
 pub(crate) struct RoundTripArgs {
     /// Drop pairs whose positive is not among so many best documents
-    #[arg(long, value_name = "RANK")]
+    #[arg(long, value_name = "RANK", value_parser = parse_rank)]
     pub(crate) keep_rank: Option<NonZeroUsize>,
 
     /// Find the rank of every positive, also of one that is far below

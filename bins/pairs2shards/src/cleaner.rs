@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use embtune_cli::Session;
 use embtune_records::{Document, Pair, Place, Records};
-use embtune_text::{Language, NearDuplicates, Signature, language};
+use embtune_text::{Language, NearDuplicates, Signature, is_blank, language};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::contradictions::Contradictions;
@@ -73,7 +73,7 @@ impl Features {
         let hash = xxh3_64(format!("{}\0{}", pair.anchor, pair.positive).as_bytes());
         let score = pair.scores.as_ref().and_then(|scores| scores.first()).map(|score| *score as f32);
         Self {
-            is_blank: pair.anchor.trim().is_empty() || pair.positive.trim().is_empty(),
+            is_blank: is_blank(&pair.anchor) || is_blank(&pair.positive),
             hash,
             content: content(hash, pair),
             score,

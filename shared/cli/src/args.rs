@@ -51,6 +51,18 @@ pub struct RecordArgs {
     pub on_error: OnError,
 
     /// Longest record that is accepted, in bytes (suffixes K, M, G)
-    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_bytes)]
+    ///
+    /// At most 1G: a record is held in memory as a whole.
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_record_bytes)]
     pub max_record_bytes: usize,
+}
+
+/// More would not be a record.
+const MOST_RECORD_BYTES: usize = 1 << 30;
+
+fn parse_record_bytes(text: &str) -> Result<usize, String> {
+    match parse_bytes(text)? {
+        bytes if bytes <= MOST_RECORD_BYTES => Ok(bytes),
+        _ => Err("a record has at most 1G".into()),
+    }
 }

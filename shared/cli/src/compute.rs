@@ -33,8 +33,8 @@ pub struct ThreadArgs {
     threads: Option<NonZeroUsize>,
 }
 
-/// More than any machine has cores.
-const MOST_THREADS: usize = 1 << 16;
+/// More than machines have cores; every thread takes memory.
+const MOST_THREADS: usize = 1024;
 
 fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);

@@ -55,7 +55,7 @@ pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::{HubArgs, ModelArgs};
 pub use output::{ClosedPipe, Output, is_stdout, is_stream, spool_directory};
-pub use parsers::{parse_bytes, parse_not_negative, parse_share, parse_similarity};
+pub use parsers::{parse_bytes, parse_not_negative, parse_rank, parse_share, parse_similarity};
 pub use place::lies_inside;
 pub use progress::Progress;
 pub use proxies::{Proxies, Proxy};

@@ -1,5 +1,7 @@
 //! Values of flags.
 
+use std::num::NonZeroUsize;
+
 /// Parses a number of bytes with an optional binary suffix K, M or G.
 ///
 /// # Errors
@@ -17,6 +19,18 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
         Some(bytes) => Ok(bytes),
         None => Err("too large".into()),
     }
+}
+
+/// More documents than any query is looked at with.
+const MOST_RANKS: usize = 10_000_000;
+
+/// Parses a rank, or a number of documents of a query: from 1 to ten million.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_rank(text: &str) -> Result<NonZeroUsize, String> {
+    let rank = text.parse().ok().filter(|rank: &NonZeroUsize| rank.get() <= MOST_RANKS);
+    rank.ok_or_else(|| format!("expected a number from 1 to {MOST_RANKS}"))
 }
 
 /// Parses a share of a whole: from 0 to less than 1.
@@ -72,6 +86,10 @@ mod tests {
             assert!(parse_share(bad).is_err() && parse_not_negative(bad).is_err(), "{bad}");
         }
         assert!(parse_share("1").is_err());
+        assert_eq!(parse_rank("10000000").map(NonZeroUsize::get), Ok(MOST_RANKS));
+        for bad in ["0", "-1", "1.5", "10000001", "2000000000", "18446744073709551616"] {
+            assert!(parse_rank(bad).is_err(), "{bad}");
+        }
         assert_eq!((parse_similarity("0.5"), parse_similarity("1")), (Ok(0.5), Ok(1.0)));
         for bad in ["0.4", "1.1", "NaN"] {
             assert!(parse_similarity(bad).is_err(), "{bad}");

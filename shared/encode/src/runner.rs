@@ -1,5 +1,6 @@
 //! Rows of tokens to vectors: batches, and the sessions that run them.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -165,8 +166,10 @@ impl Runner {
 /// Sessions, and CPU threads of each. One session a thread is faster with a small model, whose batches stay in the
 /// cache; a large one is as fast with one wide session, and each session would hold its weights once more.
 fn sessions(weights: u64, device: Device, threads: usize) -> Sessions {
+    // More sessions than cores would only take memory.
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let (count, threads) = match device {
-        Device::Cpu if weights < LARGE_WEIGHTS => (threads, 1),
+        Device::Cpu if weights < LARGE_WEIGHTS => (threads.min(cores), 1),
         Device::Cpu => (1, threads),
         _ => (1, 1),
     };

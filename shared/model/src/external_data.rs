@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Component, Path, PathBuf};
 
+use embtune_tensors::open_regular;
+
 use crate::ModelError;
 
 /// Graphs inside nodes inside graphs: deeper ones are not real.
@@ -91,7 +93,7 @@ struct Walk {
 
 impl Walk {
     fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         let length = file.metadata()?.len();
         Ok(Self { reader: BufReader::new(file), length, position: 0, has_graph: false, locations: BTreeSet::new() })
     }

@@ -1,9 +1,9 @@
 //! Names for content: two directories with the same files have the same name.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use embtune_tensors::open_regular;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::ModelError;
@@ -18,7 +18,7 @@ pub(crate) fn of_files(root: &Path, files: &[PathBuf], beside: &str) -> Result<S
     let mut buffer = vec![0; 1 << 20];
     for file in files {
         let path = root.join(file);
-        let mut opened = match File::open(&path) {
+        let mut opened = match open_regular(&path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(ModelError::io(&path, error)),

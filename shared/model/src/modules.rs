@@ -12,8 +12,13 @@ const FILE: &str = "modules.json";
 /// The folder that sentence-transformers gives the pooling's settings.
 const POOLING: &str = "1_Pooling";
 
-/// The package whose classes are known; others bring code of their own along, which is not run.
-const PACKAGE: &str = "sentence_transformers.";
+/// The packages whose classes are known, as versions of sentence-transformers have named them; others bring code of
+/// their own along, which is not run.
+const PACKAGES: [&str; 3] = [
+    "sentence_transformers.models.",
+    "sentence_transformers.base.modules.",
+    "sentence_transformers.sentence_transformer.modules.",
+];
 
 /// `modules.json` of a directory.
 pub(crate) struct Modules {
@@ -49,6 +54,16 @@ impl Module {
     fn class(&self) -> &str {
         self.kind.rsplit('.').next().unwrap_or_default()
     }
+
+    /// Whether the class is one of sentence-transformers: it is there in its package, and in a file that is named after
+    /// it, as in `modules.pooling.Pooling`.
+    fn is_known(&self) -> bool {
+        let inside = |package: &&str| self.kind.strip_prefix(*package);
+        PACKAGES.iter().find_map(inside).is_some_and(|inside| match inside.split_once('.') {
+            None => true,
+            Some((file, class)) => file.replace('_', "").eq_ignore_ascii_case(class),
+        })
+    }
 }
 
 fn not_supported(root: &Path, index: usize, class: &str) -> ModelError {
@@ -65,13 +80,13 @@ impl Modules {
     pub(crate) fn read(root: &Path) -> Result<Option<Self>, ModelError> {
         let file = root.join(FILE);
         let Some(list) = json::read_optional::<Vec<Module>>(&file)? else { return Ok(None) };
-        if let Some((index, module)) = list.iter().enumerate().find(|(_, module)| !module.kind.starts_with(PACKAGE)) {
+        if let Some((index, module)) = list.iter().enumerate().find(|(_, module)| !module.is_known()) {
             return Err(ModelError::Unsupported {
                 directory: root.display().to_string(),
                 what: format!(
                     "module {index} \"{}\" is code of the model's own, which is not run (supported: classes of {})",
                     module.kind,
-                    PACKAGE.trim_end_matches('.')
+                    PACKAGES.map(|package| package.trim_end_matches('.')).join(", ")
                 ),
             });
         }

@@ -87,10 +87,10 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
     let of_model = [settings::FILE].into_iter().chain(base.other_heads()).map(|name| (base.root().to_owned(), name));
     for (from, name) in of_encoder.into_iter().chain(of_model) {
         let from = from.join(name);
-        match fs::read(&from) {
+        match json_file::bytes(&from) {
             Ok(bytes) => write_file(&folder.join(name), &bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ModelError::io(&from, error)),
+            Err(ModelError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     for (name, content) in missing_tokenizer_files(base)? {

@@ -75,6 +75,7 @@ impl TransformerConfig {
         let mut read = Self::default();
         for (key, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
             match key.as_str() {
+                "max_seq_length" if value == 0 => return Err("max_seq_length is 0".into()),
                 "max_seq_length" => read.max_seq_length = Some(parse(&key, value)?),
                 "do_lower_case" => read.do_lower_case = parse(&key, value)?,
                 "tokenizer_args" | "processor_kwargs" => read.tokenizer_args = without_hub_args(parse(&key, value)?),

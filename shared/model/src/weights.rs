@@ -117,7 +117,7 @@ pub(crate) fn check(file: &TensorFile, stored: &str, parameter: &Parameter) -> R
         return refuse(format!("tensor \"{stored}\" must be {:?}, found {:?}", parameter.shape, tensor.shape));
     }
     if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-        return refuse(format!("tensor \"{stored}\" is {:?}, not a float", tensor.dtype));
+        return refuse(format!("tensor \"{stored}\" is {:?}, and weights are F32, F16 or BF16", tensor.dtype));
     }
     Ok(())
 }

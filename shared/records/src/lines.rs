@@ -56,7 +56,7 @@ impl<R: BufRead> Lines<R> {
         self.buffer.clear();
         self.number += 1;
         // One byte more than allowed tells a line that fits from one that does not; two more are its end.
-        let limit = self.max_bytes as u64 + 2;
+        let limit = (self.max_bytes as u64).saturating_add(2);
         match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
             Ok(0) => return None,
             Ok(_) => {}
@@ -139,6 +139,11 @@ mod tests {
         assert!(lines[1].as_ref().unwrap_err().starts_with("in:2: longer than 4 bytes"));
         assert!(lines[2].as_ref().unwrap_err().starts_with("in:3: longer than 4 bytes"));
         assert_eq!(lines[3], Ok("ab".into()));
+    }
+
+    #[test]
+    fn a_limit_may_be_as_large_as_numbers_are() {
+        assert_eq!(read(b"ab\nc", usize::MAX), [Ok("ab".into()), Ok("c".into())]);
     }
 
     #[test]

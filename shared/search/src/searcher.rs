@@ -84,6 +84,7 @@ impl Searcher {
         if dim == 0 || queries.is_empty() {
             return Ok(Vec::new());
         }
+        let k = k.min(corpus.len());
         assert!(queries.len().is_multiple_of(dim), "queries are no whole number of vectors");
         let form = Form::new(self.similarity, dim, self.dim);
         let prepared = form.queries(queries);

@@ -54,7 +54,7 @@ impl EmbeddingsFile {
         }
         let offsets = file.typed("ids.offsets", Dtype::I64, 1)?;
         let bytes = file.typed("ids.bytes", Dtype::U8, 1)?;
-        if offsets.shape[0] != len + 1 {
+        if offsets.shape[0].checked_sub(1) != Some(len) {
             return Err(refuse(format!("{len} vectors but {} ids", offsets.shape[0].saturating_sub(1))));
         }
         check_offsets("ids.offsets", offsets.bytes, bytes.bytes.len()).map_err(refuse)?;
@@ -84,10 +84,7 @@ impl EmbeddingsFile {
         if stored == VectorType::Int8 {
             return Err(refuse("int8 without the scales of its rows\nhint: safetensors holds both".into()));
         }
-        let ids = Ids::read(ids)?;
-        if ids.len() != len {
-            return Err(refuse(format!("{len} vectors but {} ids in {}", ids.len(), ids.name())));
-        }
+        let ids = Ids::read(ids, len)?;
         let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Place::Beside(ids) };
         file.check_ids()?;
         Ok(file)

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use memmap2::Mmap;
 
-use crate::TensorsError;
+use crate::{TensorsError, open_regular};
 
 /// Maps that the handler can name at once.
 const MOST_NAMED: usize = 4096;
@@ -99,14 +99,8 @@ pub(crate) struct Mapped {
 impl Mapped {
     /// Maps a regular file; `name` is for messages.
     pub(crate) fn open(path: &Path, name: &str) -> Result<Self, TensorsError> {
-        let file = File::open(path).map_err(|error| TensorsError::io(name, error))?;
+        let file = open_regular(path).map_err(|error| TensorsError::io(name, error))?;
         let found = file.metadata().map_err(|error| TensorsError::io(name, error))?;
-        if !found.is_file() {
-            return Err(TensorsError::content(
-                name,
-                "not a regular file (vectors are mapped, they cannot be piped in)",
-            ));
-        }
         // SAFETY: the map is read-only, and what is read from it is checked where it is used. A file that another process
         // truncates ends this one; see `on_bus_error`.
         #[allow(unsafe_code)]

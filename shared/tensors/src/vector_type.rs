@@ -72,7 +72,7 @@ impl VectorType {
 
     /// Elements of a vector of which `columns` numbers are stored.
     pub(crate) fn dim(self, columns: usize) -> usize {
-        if self == Self::Ubinary { columns * 8 } else { columns }
+        if self == Self::Ubinary { columns.saturating_mul(8) } else { columns }
     }
 
     /// Whether no element is so large that it would become infinite.

@@ -1,4 +1,5 @@
-//! What texts have in common: their normal form, how much of it they share, near duplicates among many, and the language.
+//! What texts have in common: their normal form, how much of it they share, near duplicates among many, the language,
+//! and whether there is anything to see.
 //!
 //! ```
 //! use embtune_text::{NearDuplicates, jaccard, text_hash};
@@ -14,12 +15,14 @@
 //!
 //! Everything is a function of the texts alone: no seed, no clock, no order of a hash map reaches a result.
 
+mod blank;
 mod language;
 mod near_duplicates;
 mod normal;
 mod shingles;
 mod signature;
 
+pub use blank::is_blank;
 pub use language::{Language, language};
 pub use near_duplicates::NearDuplicates;
 pub use normal::{normalised, text_hash};

@@ -3,6 +3,8 @@
 mod batch;
 mod border;
 mod frame;
+mod guard;
+mod pieces;
 mod tokenizer;
 mod windows;
 

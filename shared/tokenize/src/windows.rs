@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::border::piece_end;
-use crate::tokenizer::{Token, TokenizeError, Tokenizer};
+use crate::pieces::Pieces;
+use crate::tokenizer::{Token, TokenizeError, Tokenizer, shown};
 
 /// A text in two parts: what is repeated before each window, and what is divided.
 #[derive(Debug, Clone, Copy)]
@@ -60,27 +60,38 @@ impl Tokenizer {
 
     fn divide(&self, text: Parts<'_>, overlap: usize) -> Result<Windows, TokenizeError> {
         let Parts { head, body } = text;
-        let mut end = piece_end(body, 0);
-        let mut first = self.place(&format!("{head}{}", &body[..end]))?;
+        let whole = format!("{head}{body}");
+        let mut pieces = Pieces::new(self, &whole, 0);
+        let mut first: Vec<Token> = Vec::new();
+        let mut next = pieces.next()?;
+        while let Some(tokens) = next.take() {
+            first.extend(tokens);
+            next = pieces.next()?;
+            if first.last().is_some_and(|token| token.end > head.len()) {
+                break;
+            }
+        }
         let content =
             first.split_off(first.iter().take_while(|token| token.end <= head.len() && !head.is_empty()).count());
         let mut head_ids: Vec<u32> = first.iter().map(|token| token.id).collect();
         let head_tokens = head_ids.len();
-        let fits = end == body.len() && head_tokens + content.len() <= self.room();
+        let fits = next.is_none() && head_tokens + content.len() <= self.room();
         let head_truncated = !fits && head_tokens > self.room() / 2;
         if head_truncated {
             head_ids.truncate(self.room() / 2);
         }
         let mut cutter =
             Cutter { tokenizer: self, head: head_ids, overlap, pending: Vec::new(), count: 0, windows: Vec::new() };
-        cutter.extend(content, |at| at.saturating_sub(head.len()));
-        while end < body.len() {
-            let start = end;
-            end = piece_end(body, start);
-            cutter.extend(self.place(&body[start..end])?, |at| start + at);
+        cutter.extend(content, head.len());
+        while let Some(tokens) = next {
+            cutter.extend(tokens, head.len());
+            next = pieces.next()?;
         }
         let tokens = self.framed(&[]).len() + head_tokens + cutter.count;
         let mut windows = cutter.finish();
+        for window in &windows {
+            self.check_embedded(&window.ids, || format!("it is in the text {}", shown(body)))?;
+        }
         for Window { span, .. } in &mut windows {
             *span = body.floor_char_boundary(span.start)..body.ceil_char_boundary(span.end.max(span.start));
         }
@@ -101,7 +112,8 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    fn extend(&mut self, tokens: Vec<Token>, place: impl Fn(usize) -> usize) {
+    /// Adds tokens, whose places are counted from `before` bytes in front of the body.
+    fn extend(&mut self, tokens: Vec<Token>, before: usize) {
         let room = self.tokenizer.room() - self.head.len();
         self.count += tokens.len();
         for Token { id, start, end } in tokens {
@@ -109,7 +121,7 @@ impl Cutter<'_> {
                 self.cut();
                 self.pending.drain(..room - self.overlap);
             }
-            self.pending.push(Token { id, start: place(start), end: place(end) });
+            self.pending.push(Token { id, start: start.saturating_sub(before), end: end.saturating_sub(before) });
         }
     }
 

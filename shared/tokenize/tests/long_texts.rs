@@ -34,7 +34,7 @@ fn byte_level() -> String {
     BYTE_LEVEL.replace("VOCAB", &vocab).replace("MERGES", &format!("[{}]", merges.join(",")))
 }
 
-/// Every kind of tokenizer: WordPiece, Unigram behind Metaspace, byte-level BPE.
+/// Every kind of tokenizer: WordPiece, Unigram after Metaspace, byte-level BPE.
 fn files() -> &'static [PathBuf] {
     static FILES: OnceLock<(Vec<PathBuf>, tempfile::TempDir)> = OnceLock::new();
     let make = || {
@@ -153,6 +153,76 @@ fn texts_of_many_pieces_lose_nothing() {
         assert!(whole == bare(file, &text), "{}", file.display());
         assert!(windows.windows(2).all(|pair| pair[1].span.start < pair[0].span.end), "spans overlap as windows do");
         assert!(windows[0].span.start == 0 && text[windows[windows.len() - 1].span.end..].trim().is_empty());
+    }
+}
+
+/// Texts that are tokenised in pieces, with what is hard about each.
+fn long_texts() -> Vec<(&'static str, String)> {
+    let han = "\u{4e0a}\u{4e0d}\u{591c}\u{96e8}\u{5b66}\u{5b69}\u{6821}\u{957f}";
+    let cycle = |text: &str, step: usize, count: usize| -> String {
+        let characters: Vec<char> = text.chars().collect();
+        (0..count).map(|n| characters[(n * step + n / 7 + n * n % 11) % characters.len()]).collect()
+    };
+    let words = |count: usize| "The lift of thin cells, 1957. ".repeat(count);
+    vec![
+        ("no blanks", cycle(han, 3, 150_000)),
+        ("punctuation instead of blanks", cycle(&format!("{han}\u{3002}\u{ff0c}"), 7, 150_000)),
+        ("one letter", "a".repeat(500_001)),
+        ("one letter, and words", format!("{} lift cells {}", "a".repeat(400_003), "b".repeat(200_000))),
+        ("two letters in turn", "an".repeat(250_001)),
+        ("a syllable", "hahaha".repeat(90_000) + "h"),
+        ("one character of Han", "\u{591c}".repeat(170_000)),
+        ("combining marks", format!("e{} lift", "\u{301}".repeat(300_000))),
+        ("zero width", format!("the {} lift", "\u{200b}".repeat(200_000))),
+        ("blanks", format!("the{}lift", " ".repeat(500_000))),
+        ("line ends", format!("the{}lift", "\r\n".repeat(250_000))),
+        ("digits", "1234567890".repeat(50_000)),
+        ("nothing that shows, then words", format!("{}{}", "\u{200b}\t ".repeat(100_000), words(20_000))),
+        ("words, then none", format!("{}{}", words(5), cycle(han, 5, 150_000))),
+        ("unknown words", format!("{}. ", "\u{1f600}\u{4f60}x".repeat(40)).repeat(2_000)),
+        ("marks between letters", "e\u{301}a\u{308}\u{304}".repeat(60_000)),
+        ("special tokens", "lift</s>cells[SEP]".repeat(30_000)),
+    ]
+}
+
+#[test]
+fn long_texts_are_cut_as_the_reference_cuts_them() {
+    let qwen = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-qwen3/tokenizer.json");
+    for (what, text) in long_texts() {
+        for file in files().iter().chain([&qwen]) {
+            let whole = reference(file, &text, usize::MAX / 2).0;
+            // Qwen's puts one token after each text, and none before.
+            let before = usize::from(*file != qwen);
+            let (first, last) = (whole[..before].to_vec(), whole[whole.len() - 1]);
+            let content = &whole[before..whole.len() - 1];
+            for room in [1, 40, 500, 40_000] {
+                let tokens = open(file, before + room + 1).encode(&[&text], "").unwrap().remove(0);
+                let kept = &content[..room.min(content.len())];
+                let expected = [&first[..], kept, &[last]].concat();
+                assert_eq!(tokens.truncated, content.len() > room, "{what}, {room}: {}", file.display());
+                assert!(tokens.ids == expected, "{what}, {room}: {}", file.display());
+            }
+        }
+    }
+}
+
+/// All tokens come, and in their order, where nothing but the models' own way with endless words divides a word.
+#[test]
+fn long_texts_come_whole() {
+    for (what, text) in long_texts() {
+        for file in files() {
+            let windows = divide(&open(file, 512), "", &text, 0).windows;
+            let whole: Vec<u32> =
+                windows.iter().flat_map(|window| &window.ids[1..window.ids.len() - 1]).copied().collect();
+            let expected = bare(file, &text);
+            let is_divided = whole != expected;
+            let by = (0..).zip(whole.iter().zip(&expected)).find(|(_, (a, b))| a != b);
+            let is_word_piece = file.ends_with("tiny-bert/tokenizer.json");
+            assert!(!is_divided || !is_word_piece, "{what}: {by:?}");
+            // A token may be divided once in 256 kB.
+            assert!(whole.len().abs_diff(expected.len()) <= 8, "{what}: {} for {}", whole.len(), expected.len());
+            assert!(windows.iter().all(|window| text.get(window.span.clone()).is_some()));
+        }
     }
 }
 

@@ -126,14 +126,18 @@ impl Filter {
 
     /// The command line with more flags and good input.
     pub(crate) fn run(&self, folder: &Folder, flags: &str) -> Run {
-        let input = match self.input {
+        self.empty(folder, flags).stdin(self.good_input(folder))
+    }
+
+    /// Good input.
+    pub(crate) fn good_input(&self, folder: &Folder) -> Vec<u8> {
+        match self.input {
             Input::Documents => DOCUMENTS.into(),
             Input::Pairs => PAIRS.into(),
             Input::Judgments => JUDGMENTS.into(),
             Input::Shard => folder.bytes("train.safetensors"),
             Input::Nothing => Vec::new(),
-        };
-        self.empty(folder, flags).stdin(input)
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! What every filter owes its user, in one table: the same tests for all seven.
 
 mod changed;
+mod damaged;
 mod disks;
+mod extremes;
 mod filters;
+mod kinds;
 mod models;
 mod outputs;
 mod places;

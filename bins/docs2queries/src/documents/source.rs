@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use embtune_cli::{Input, Session};
 use embtune_records::{Document, Field, Place, ReadError, Records};
+use embtune_text::is_blank;
 
 use crate::cli::Cli;
 
@@ -39,7 +40,7 @@ impl Source {
 
     /// Whether there is nothing to write queries about.
     pub(crate) fn is_blank(&self) -> bool {
-        self.text.trim().is_empty()
+        is_blank(&self.text)
     }
 
     /// What is embedded: the title, a space, and `text`, which is the document's or a part of it.

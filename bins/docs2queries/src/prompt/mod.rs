@@ -4,6 +4,10 @@ mod examples;
 mod styles;
 mod template;
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use anyhow::Context as _;
 use embtune_cli::Session;
 use embtune_text::Language;
@@ -17,6 +21,9 @@ pub(crate) use template::BUILTIN;
 
 use examples::Example;
 use template::{Share, Template, Variables};
+
+/// Most bytes of a template: it goes out with every request.
+const MOST_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// The parameters of every request.
 #[derive(Debug)]
@@ -51,8 +58,18 @@ pub(crate) struct Parameters {
 pub(crate) fn source(args: &PromptArgs) -> anyhow::Result<String> {
     match &args.prompt {
         None => Ok(BUILTIN.to_owned()),
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string()),
+        Some(path) => read(path).with_context(|| path.display().to_string()),
     }
+}
+
+/// Reads a template, which may come through a pipe.
+fn read(path: &Path) -> io::Result<String> {
+    let mut template = String::new();
+    let read = File::open(path)?.take(MOST_TEMPLATE_BYTES + 1).read_to_string(&mut template)?;
+    if read as u64 > MOST_TEMPLATE_BYTES {
+        return Err(io::Error::other(format!("has more than {MOST_TEMPLATE_BYTES} bytes")));
+    }
+    Ok(template)
 }
 
 impl Prompt {

@@ -15,8 +15,16 @@ pub(crate) struct ComputeArgs {
     pub(crate) precision: Precision,
 
     /// Tokens in a batch, padding included [default: 512 on a CPU thread, 32768 on CUDA]
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", value_parser = parse_batch_tokens)]
     pub(crate) batch_tokens: Option<usize>,
+}
+
+/// More tokens than any device takes at once.
+const MOST_BATCH_TOKENS: usize = 1 << 24;
+
+fn parse_batch_tokens(text: &str) -> Result<usize, String> {
+    let tokens = text.parse().ok().filter(|tokens| (1..=MOST_BATCH_TOKENS).contains(tokens));
+    tokens.ok_or_else(|| format!("expected a number from 1 to {MOST_BATCH_TOKENS}"))
 }
 
 /// What the model computes in.

@@ -88,9 +88,10 @@ Cache:
 
 Memory:
   The model, and a window of 4,096 records, 16 MB of lines or, on a CPU, what takes about a minute,
-  whichever is least, at each of four stages. Vectors of a binary format wait in an unnamed temporary
-  file beside the output (in TMPDIR for stdout), because the header, which comes first, holds their
-  number; 40 bytes an id are kept to find the ids that come again.
+  whichever is least, at each of four stages. A text of many megabytes is tokenised in pieces, which
+  take about 60 MB a thread. Vectors of a binary format wait in an unnamed temporary file beside the
+  output (in TMPDIR for stdout), because the header, which comes first, holds their number; 40 bytes
+  an id are kept to find the ids that come again.
 
 Examples:
   Embed a corpus into a file of vectors:

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative};
+use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative, parse_rank};
 use embtune_metrics::Metric;
 
 use crate::input::System;
@@ -84,7 +84,7 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricArgs {
     /// Cutoffs at which ndcg, recall, mrr, precision, map and accuracy are taken [default: 1,5,10]
-    #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',')]
+    #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',', value_parser = parse_rank)]
     pub(crate) cutoffs: Vec<NonZeroUsize>,
 
     /// Metrics to report instead, such as ndcg@10,recall@100,bpref
@@ -131,7 +131,7 @@ pub(crate) struct SearchArgs {
     pub(crate) similarity: SimilarityArg,
 
     /// Hits that a search keeps of each query; never fewer than the largest k
-    #[arg(long, value_name = "NUM", default_value = "100")]
+    #[arg(long, value_name = "NUM", default_value = "100", value_parser = parse_rank)]
     pub(crate) depth: NonZeroUsize,
 
     /// Compare only the first elements of all vectors (Matryoshka)

@@ -31,7 +31,7 @@ fn arrays_of_numpy_have_their_ids_beside_them() {
     let folder = folder();
     assert!(folder.run(&format!("{EVALUATE} s=q.npy,c.npy")).stdout().contains("s\tmrr@1\t1\t"));
     for (ids, expected) in [
-        ("d2\n", "c.npy: 2 vectors but 1 ids in c.ids"),
+        ("d2\n", "c.ids: 1 ids, but there are 2 vectors"),
         ("d2\nd2\n", "c.npy: id of vector 1 is not the first \"d2\""),
         ("d2\n\n", "c.npy: id of vector 1 is empty"),
     ] {

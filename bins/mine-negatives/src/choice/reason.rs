@@ -7,6 +7,7 @@ pub(crate) enum Reason {
     Group,
     HeldOut,
     Excluded,
+    Blank,
     SameText,
     NearDuplicate,
     AbsoluteMargin,
@@ -18,11 +19,12 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them, in the order of the notice.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Positive,
         Self::Group,
         Self::HeldOut,
         Self::Excluded,
+        Self::Blank,
         Self::SameText,
         Self::NearDuplicate,
         Self::AbsoluteMargin,
@@ -39,6 +41,7 @@ impl Reason {
             Self::Group => "group",
             Self::HeldOut => "held_out",
             Self::Excluded => "excluded",
+            Self::Blank => "blank",
             Self::SameText => "same_text",
             Self::NearDuplicate => "near_duplicate",
             Self::AbsoluteMargin => "absolute_margin",
@@ -51,7 +54,10 @@ impl Reason {
 
     /// Whether sentence-transformers does not know it: such a document does not count as looked at.
     pub(crate) fn is_of_our_own(self) -> bool {
-        matches!(self, Self::Group | Self::HeldOut | Self::Excluded | Self::SameText | Self::NearDuplicate)
+        matches!(
+            self,
+            Self::Group | Self::HeldOut | Self::Excluded | Self::Blank | Self::SameText | Self::NearDuplicate
+        )
     }
 
     /// How the notice calls it, behind a number.
@@ -61,6 +67,7 @@ impl Reason {
             Self::Group => "of a positive's group",
             Self::HeldOut => "held out",
             Self::Excluded => "in --exclude-documents",
+            Self::Blank => "blank",
             Self::SameText => "with a text that was there",
             Self::NearDuplicate => "near-duplicates of a positive",
             Self::AbsoluteMargin => "by --absolute-margin",

@@ -9,6 +9,7 @@ use anyhow::bail;
 use embtune_cli::Session;
 use embtune_records::Document;
 use embtune_tensors::{ById, Embeddings};
+use embtune_text::is_blank;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::choice::reason::Reason;
@@ -32,12 +33,14 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn new(place: u64, document: &Document, withheld: &Withheld) -> Self {
+        let text = document.full_text();
         Self {
             place,
-            text_hash: hash(&document.full_text()),
+            text_hash: hash(&text),
             body_hash: hash(document.text()),
             group_hash: hash(&document.group_or_id()),
-            withheld: withheld.reason(document),
+            // pairs2shards would drop it.
+            withheld: withheld.reason(document).or_else(|| is_blank(&text).then_some(Reason::Blank)),
         }
     }
 }

@@ -1,12 +1,33 @@
 //! Inputs that can be read twice.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Seek as _};
+use std::io::{self, BufRead, BufReader, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::Session;
 use embtune_records::{Record, Records};
+
+/// Longest line that is copied: more than any record may have.
+const MOST_LINE_BYTES: usize = 2 << 30;
+
+/// Copies an input of lines, unless one of them has no end, as that of a device: it would fill the disk.
+fn copy_lines(input: &mut impl BufRead, out: &mut impl Write) -> io::Result<()> {
+    let mut open = 0;
+    loop {
+        let bytes = input.fill_buf()?;
+        let length = bytes.len();
+        if length == 0 {
+            return Ok(());
+        }
+        open = bytes.iter().rposition(|byte| *byte == b'\n').map_or(open + length, |end| length - 1 - end);
+        if open > MOST_LINE_BYTES {
+            return Err(io::Error::other(format!("a line has more than {MOST_LINE_BYTES} bytes")));
+        }
+        out.write_all(bytes)?;
+        input.consume(length);
+    }
+}
 
 /// An input that can be read from the beginning again.
 pub(crate) struct Source {
@@ -43,7 +64,7 @@ impl Source {
         }
         let copy = || format!("copying {name} to a temporary file");
         let mut file = tempfile::tempfile().with_context(copy)?;
-        io::copy(&mut input, &mut file).with_context(copy)?;
+        copy_lines(&mut input, &mut file).with_context(copy)?;
         Ok(Self { name, kind: Kind::Copy(file) })
     }
 

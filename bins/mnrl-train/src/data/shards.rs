@@ -1,11 +1,11 @@
 //! All training pairs.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Session, sync_data};
 use embtune_model::ModelDir;
 use embtune_tensors::{Column, Shard, matching_files};
@@ -270,16 +270,35 @@ impl Source {
         );
         let (longest, most) = (meta.query_max_length.max(meta.document_max_length), model.config().max_length());
         ensure!(longest <= most, "{name}: has texts of {longest} tokens, the model takes {most}");
+        for column in Column::ALL {
+            let (rows, most) = match column {
+                Column::Anchor => (self.shard.pairs(), meta.query_max_length),
+                Column::Positive => (self.shard.pairs(), meta.document_max_length),
+                Column::Negative => (self.shard.negative_rows(), meta.document_max_length),
+            };
+            if let Some(row) = (0..rows).find(|row| self.shard.length(column, *row) > most) {
+                let (length, column) = (self.shard.length(column, row), column.name());
+                bail!(
+                    "{name}: row {row} of \"{column}\" has {length} tokens, and the shard says that they were cut at {most}"
+                );
+            }
+        }
         let (ids, embeddings) = (meta.vocab_size, model.config().vocab_size());
         ensure!(ids <= embeddings, "{name}: has token ids below {ids}, the model has {embeddings} word embeddings");
         Ok(())
     }
 }
 
+/// Where the header of safetensors begins, after its length.
+const HEADER_AT: usize = 8;
+
 /// Copies stdin to a temporary file, which stays mapped after it is removed.
 fn open_stdin(session: &Session) -> anyhow::Result<Shard> {
     let mut spool = NamedTempFile::new().context("temporary file for stdin")?;
     for mut input in session.inputs(&[PathBuf::from("-")])? {
+        // Anything else may have no end.
+        let begin = input.fill_buf().context("<stdin>")?;
+        ensure!(begin.get(HEADER_AT).is_none_or(|byte| *byte == b'{'), "<stdin>: not a safetensors file");
         io::copy(&mut input, spool.as_file_mut()).context("<stdin>")?;
     }
     sync_data(spool.as_file()).context("temporary file for stdin")?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use embtune_records::Pair;
+use embtune_text::is_blank;
 
 /// Why a negative is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) fn clean(pairs: &mut [Pair]) -> [u64; Fault::ALL.len()] {
             .negatives
             .iter()
             .map(|text| {
-                if text.trim().is_empty() {
+                if is_blank(text) {
                     Some(Fault::Blank)
                 } else if positives.contains(text) {
                     Some(Fault::Positive)
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_negative_says_something_else_than_the_answers() {
-        let mut pairs = [pair("a", &["n", " \t", "b", "n", "m"]), pair("b", &["a", "", "m"])];
+        let mut pairs = [pair("a", &["n", " \t\u{200b}", "b", "n", "m"]), pair("b", &["a", "", "m"])];
         assert_eq!(clean(&mut pairs), [2, 2, 1]);
         assert_eq!(
             (&pairs[0].negatives[..], &pairs[1].negatives[..]),

@@ -63,7 +63,7 @@ fn what_is_no_shard_is_refused_by_name() {
         ("vectors", "vectors: not a training shard"),
         ("text", "text: not a valid safetensors file"),
         ("none", "none: No such file"),
-        ("BASE", "BASE: not a regular file"),
+        ("BASE", "BASE: is a directory, not a regular file"),
     ] {
         let message = folder.run(&format!("pairs2shards --describe {file}")).refusal();
         assert!(message.contains(expected), "{message}");

@@ -150,11 +150,20 @@ impl<E> ModelDir<E> {
         self.description.head.pooling
     }
 
-    /// What is to be said about a pooling that no `modules.json` names, with a remedy.
+    /// What is to be said about a pooling that no `modules.json` names, with a remedy. Without that file,
+    /// sentence-transformers takes the directory for one of transformers, and passes over its own other files.
     pub fn pooling_guess(&self) -> Option<String> {
         let reason = self.description.head.guess?;
+        let mut files: Vec<PathBuf> = self.description.head.files.clone();
+        files.extend(self.transformer().file.clone());
+        files.extend(Some(PathBuf::from(settings::FILE)).filter(|file| self.root().join(file).is_file()));
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let others = match files.as_slice() {
+            [] => String::new(),
+            files => format!("; what {} say counts here, and not in sentence-transformers", files.join(" and ")),
+        };
         Some(format!(
-            "{}: no modules.json: texts are pooled by {}, a guess, because {reason}; another pooling gives other vectors\n\
+            "{}: no modules.json: texts are pooled by {}, a guess, because {reason}; another pooling gives other vectors{others}\n\
              hint: save the model with sentence-transformers and the pooling that it was trained with",
             self.root().display(),
             self.pooling()

@@ -97,7 +97,7 @@ impl AnyModelDir {
             root: root.to_owned(),
             place,
             dense_weights: dense_weights?,
-            max_seq_length: limit.unwrap_or(usize::MAX).clamp(1, most),
+            max_seq_length: limit.unwrap_or(usize::MAX).min(most),
             has_modules: modules.is_some(),
             head,
             settings,

@@ -40,6 +40,9 @@ pub enum EncoderConfig {
     Qwen3(Qwen3Config),
 }
 
+/// What families call the number that keeps a norm from dividing by 0.
+const EPSILONS: [&str; 4] = ["layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps"];
+
 #[derive(Deserialize)]
 struct Family {
     model_type: Option<String>,
@@ -48,6 +51,23 @@ struct Family {
 impl EncoderConfig {
     /// Takes what embtune computes with, or says what it does not know.
     pub(crate) fn from_json(json: &Value) -> Result<Self, Refusal> {
+        let config = Self::of_family(json)?;
+        for key in EPSILONS {
+            if let Some(found) = json
+                .get(key)
+                .filter(|found| !found.is_null() && !found.as_f64().is_some_and(|eps| (0.0..1.0).contains(&eps)))
+            {
+                return Err(Refusal::Content(format!("{key} must be a number from 0 to less than 1, found {found}")));
+            }
+        }
+        let (padding, words) = (config.pad_token_id(), config.vocab_size());
+        if padding >= words {
+            return Err(Refusal::Content(format!("pad_token_id {padding} is not below vocab_size {words}")));
+        }
+        Ok(config)
+    }
+
+    fn of_family(json: &Value) -> Result<Self, Refusal> {
         let family: Family = json::parse(json)?;
         let Some(model_type) = family.model_type else {
             // Files of old versions of transformers; the name of the directory would be a guess.

@@ -227,7 +227,7 @@ struct Built {
 }
 
 /// The table of characters that a sentencepiece model brings along, alone or among other steps.
-fn precompiled(normalizer: &Value) -> Option<&Value> {
+pub(super) fn precompiled(normalizer: &Value) -> Option<&Value> {
     let is_one = |step: &&Value| step.get("type").is_some_and(|kind| kind == "Precompiled");
     Some(normalizer).filter(is_one).or_else(|| normalizer.get("normalizers")?.as_array()?.iter().find(is_one))
 }

@@ -5,12 +5,12 @@
 //! as that file has it.
 
 mod added;
+mod charsmap;
 mod class;
 mod fastembed;
 mod frame;
 mod settings;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -83,9 +83,10 @@ impl TokenizerSpec {
     /// transformers 5, and `Transformer.__init__` of sentence-transformers 6.
     pub(crate) fn read(folder: &Path, config: &Value, transformer: &TransformerConfig) -> Result<Self, ModelError> {
         let file = folder.join(FILE);
-        let content = fs::read(&file).map_err(|error| ModelError::io(&file, error))?;
+        let content = json_file::bytes(&file)?;
         let parts: Parts =
             serde_json::from_slice(&content).map_err(|error| ModelError::content(&file, error.to_string()))?;
+        charsmap::check(&parts.normalizer).map_err(|what| ModelError::content(&file, what))?;
         let settings = Settings::read(folder, &transformer.tokenizer_args)?;
         let class = Class::of(settings.class.as_deref(), config);
         let refuse = |what| ModelError::content(&folder.join(CONFIG), what);
@@ -122,7 +123,7 @@ impl TokenizerSpec {
     /// A file that is missing or damaged.
     pub fn content(&self) -> Result<Vec<u8>, ModelError> {
         if self.changes.is_empty() {
-            return fs::read(&self.file).map_err(|error| ModelError::io(&self.file, error));
+            return json_file::bytes(&self.file);
         }
         let mut content: Map<String, Value> = json_file::read(&self.file)?;
         for (key, value) in &self.changes {

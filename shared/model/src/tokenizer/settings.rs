@@ -84,8 +84,8 @@ impl Settings {
         let max_length = match get("model_max_length") {
             None => None,
             Some(length) => {
-                Some(length.as_f64().ok_or_else(|| format!("model_max_length must be a number, found {length}"))?
-                    as usize)
+                let number = length.as_f64().filter(|number| *number >= 1.0);
+                Some(number.ok_or_else(|| format!("model_max_length must be a number from 1, found {length}"))? as usize)
             }
         };
         let added = match get("added_tokens_decoder") {

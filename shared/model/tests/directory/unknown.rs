@@ -206,3 +206,46 @@ fn settings_that_would_be_passed_over_are_refused() {
     let error = model.trained().err().unwrap().to_string();
     assert!(error.contains("truncate_dim 8") && error.contains("\nhint: take truncate_dim out of"), "{error}");
 }
+
+#[test]
+fn only_the_module_paths_of_sentence_transformers_are_known() {
+    let with = |kind: &str| {
+        let directory = copy("tiny-bert");
+        edit(directory.path(), "modules.json", "sentence_transformers.models.Pooling", kind);
+        ModelDir::open(directory.path()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    for kind in [
+        "sentence_transformers.models.Pooling",
+        "sentence_transformers.models.Pooling.Pooling",
+        "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+        "sentence_transformers.sentence_transformer.modules.Pooling",
+    ] {
+        assert_eq!(with(kind), Ok(()), "{kind}");
+    }
+    for kind in [
+        "sentence_transformers.evil.Pooling",
+        "sentence_transformers.models.evil.Pooling",
+        "sentence_transformers.Pooling",
+    ] {
+        let message = with(kind).unwrap_err();
+        assert!(message.contains(&format!("module 1 \"{kind}\" is code of the model's own")), "{message}");
+    }
+}
+
+#[test]
+fn a_length_of_0_is_refused_where_it_stands() {
+    let directory = copy("tiny-bert");
+    fs::write(directory.path().join("sentence_bert_config.json"), r#"{"max_seq_length": 0}"#).unwrap();
+    let message = ModelDir::open(directory.path()).unwrap_err().to_string();
+    assert!(message.ends_with("sentence_bert_config.json: max_seq_length is 0"), "{message}");
+}
+
+#[test]
+fn what_the_reference_passes_over_without_modules_is_named() {
+    let directory = copy("tiny-bert");
+    fs::remove_file(directory.path().join("modules.json")).unwrap();
+    let warning = ModelDir::open(directory.path()).unwrap().pooling_guess().unwrap();
+    let expected =
+        "1_Pooling/config.json and sentence_bert_config.json and config_sentence_transformers.json say counts here";
+    assert!(warning.contains(expected), "{warning}");
+}
