@@ -49,8 +49,7 @@ impl Plan {
 /// # Errors
 /// An output that cannot be replaced by renaming: stdout, a device.
 pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let is_file = |path: &&Path| *path != Path::new("-") && fs::metadata(path).map_or(true, |found| found.is_file());
-    let Some(output) = output.filter(is_file) else {
+    let Some(output) = output else {
         bail!("--resume needs an output that is a file\nhint: name it with -o");
     };
     let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());

@@ -7,8 +7,9 @@ mod values;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser};
-use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative};
+use embtune_cli::{Common, HubArgs, OrtArgs, form, parse_not_negative, path_of};
 use embtune_metrics::Metric;
 
 use crate::input::System;
@@ -72,7 +73,7 @@ pub(crate) struct InputArgs {
     pub(crate) corpus: Option<PathBuf>,
 
     /// What mnrl-train wrote to stdout: its curve becomes part of the page
-    #[arg(long, value_name = "FILE", requires = "html")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) training_log: Option<PathBuf>,
 
     #[command(flatten)]
@@ -160,9 +161,9 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
 
-    /// Form of the report
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Form of the report [default: what the file's name ends in, else table]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) format: Option<Format>,
 
     /// Also say where and why relevant documents are missed (table and json)
     ///
@@ -173,18 +174,33 @@ pub(crate) struct OutputArgs {
     pub(crate) diagnose: bool,
 
     /// Write the values of every query to this file, as TSV
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_of(&["tsv", "tab"]))]
     pub(crate) per_query: Option<PathBuf>,
 
     /// Write what was retrieved to this file, as a TREC run
     ///
     /// `{}` in the name stands for the system's name, and must be there when there are several systems.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = run_pattern())]
     pub(crate) run: Option<String>,
 
     /// Write everything to this file as one page that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_of(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// Text, with a place for the system's name.
+fn run_pattern() -> impl TypedValueParser<Value = String> {
+    path_of(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
+}
+
+impl OutputArgs {
+    /// The form of the report.
+    ///
+    /// # Errors
+    /// A file's name that promises another form.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        form(self.format, self.path.as_deref(), Format::Table, Format::Table)
+    }
 }
 
 embtune_cli::filter!(Cli, "block");

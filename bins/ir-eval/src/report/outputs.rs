@@ -2,7 +2,7 @@
 
 use embtune_cli::{Output, Session};
 
-use super::{Report, csv, diagnosis, html, json, latex, per_query, table, trec, tsv};
+use super::{Report, csv, diagnosis, html, json, latex, markdown, per_query, table, trec, tsv};
 use crate::cli::{Cli, Format, OutputArgs};
 use crate::diagnose::Diagnosis;
 use crate::input::{Texts, TrainingLog};
@@ -30,6 +30,7 @@ impl Outputs {
     pub(crate) fn write(
         self,
         cli: &Cli,
+        format: Format,
         report: &Report,
         diagnosed: Option<&Diagnosis>,
         texts: &Texts,
@@ -40,13 +41,19 @@ impl Outputs {
             per_query::write(report, &mut out)?;
             out.finish()?;
         }
-        if let (Some(mut out), Some(diagnosis)) = (self.html, diagnosed) {
-            html::write(cli, report, diagnosis, texts, training, &mut out, session)?;
+        let page = |out: &mut Output| match diagnosed {
+            Some(diagnosis) => html::write(cli, report, diagnosis, texts, training, out, session),
+            None => Ok(()),
+        };
+        if let Some(mut out) = self.html {
+            page(&mut out)?;
             out.finish()?;
         }
         let mut out = self.report;
         let diagnosed = diagnosed.filter(|_| cli.output.diagnose);
-        match cli.output.format {
+        match format {
+            Format::Html => page(&mut out)?,
+            Format::Markdown => markdown::write(report, &mut out)?,
             Format::Table => {
                 table::write(report, &mut out)?;
                 diagnosed.map(|diagnosis| diagnosis::write(report, diagnosis, texts, &mut out)).transpose()?;

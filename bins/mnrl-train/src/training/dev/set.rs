@@ -94,7 +94,7 @@ impl DevSet {
         warn: impl Fn(String),
     ) -> anyhow::Result<Self> {
         let Sources { queries, corpus, qrels } = sources;
-        let judgments = Judgments::read(&qrels.name, qrels.reader)?;
+        let judgments = Judgments::read(&qrels.name, qrels.reader, |note| warn(format!("dev set: {note}")))?;
         let measured: HashSet<&str> = judgments.queries().iter().map(|query| &*query.id).collect();
         let texts = |source: Source<R>, role, wanted: &dyn Fn(&str) -> bool| {
             Texts::read(source, model, role, batch_tokens, threads, wanted)
