@@ -66,9 +66,11 @@ pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) 
             let (value, other) = (value_name(asked), other.display());
             bail!("{name}: the name does not say {value}, as --format does\nhint: -o {other}, or no --format")
         }
-        (None, Some(asked)) => match compressor(&extension) {
+        (None, Some(asked)) => match refusal(path, asked.extensions()) {
+            // JSON Lines are often called so.
+            Some(_) if extension == "json" => Ok(asked),
+            Some(what) => bail!("{name}: {what}"),
             None => Ok(asked),
-            Some(program) => bail!("{name}: {}", compressed(path, program)),
         },
         (None, None) => {
             if let Some(program) = compressor(&extension) {
@@ -77,10 +79,12 @@ pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) 
             let known: Vec<String> = all().map(|form| format!(".{}", form.extensions()[0])).collect();
             let is_lines = all().any(|form| form.extensions().contains(&"jsonl"));
             let conversion = conversion(path, &extension).filter(|_| is_lines);
-            let conversion = conversion.map(|command| format!("; {command} makes one of .jsonl")).unwrap_or_default();
+            let remedy = conversion.map_or_else(
+                || "--format writes any of them under another name".to_owned(),
+                |command| format!("{command} makes one of .jsonl"),
+            );
             bail!(
-                "{name}: no form that is written here is called .{extension}\n\
-                 hint: there are {}, and --format writes any of them under this name{conversion}",
+                "{name}: no form that is written here is called .{extension}\nhint: there are {}; {remedy}",
                 known.join(", ")
             )
         }
@@ -203,6 +207,8 @@ mod tests {
             (None, "x.parquet", "pandas.read_json(\"x.jsonl\", lines=True).to_parquet(\"x.parquet\")"),
             (None, "x.jsonl.gz", "x.jsonl.gz: outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
             (Some(Vectors::Jsonl), "x.jsonl.zst", "x.jsonl.zst: outputs are not compressed"),
+            (Some(Vectors::Jsonl), "x.csv", "x.csv: what is written here is .jsonl\nhint: python3 -c"),
+            (Some(Vectors::Npy), "x.html", "x.html: what is written here is .npy\nhint: -o x.npy"),
             (
                 Some(Vectors::Jsonl),
                 "x.npy",

@@ -52,15 +52,15 @@ pub(crate) struct Cli {
 pub(crate) struct InputArgs {
     /// Systems to measure; the others are compared with the first
     ///
-    /// NAME=QUERIES,CORPUS takes two files of vectors, as `embed` writes them, or X.npy with the ids in X.ids, one a
-    /// line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
+    /// NAME=QUERIES,CORPUS takes two files of vectors, in any form that `embed` writes: safetensors, JSON Lines, or X.npy
+    /// with the ids in X.ids, one a line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
     /// be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times the hits in CORPUS, whose vectors may be
     /// quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, a directory or a Hugging Face
-    /// name, which embeds --queries and --corpus. NAME=RUN takes a TREC run.
+    /// name, which embeds --queries and --corpus. NAME=RUN takes a run: see Files.
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 
-    /// Which documents are relevant to which queries, in BEIR's or TREC's form
+    /// Which documents are relevant to which queries, in BEIR's or TREC's form, CSV or JSON: see Files
     #[arg(long, value_name = "FILE")]
     pub(crate) qrels: PathBuf,
 
@@ -88,7 +88,7 @@ pub(crate) struct MetricArgs {
     #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',')]
     pub(crate) cutoffs: Vec<NonZeroUsize>,
 
-    /// Metrics to report instead, such as ndcg@10,recall@100,bpref
+    /// Metrics to report instead, such as ndcg@10,recall@100,bpref, also by the names of other programs
     #[arg(long, value_name = "METRIC,...", value_delimiter = ',', conflicts_with = "cutoffs")]
     pub(crate) metrics: Vec<Metric>,
 
@@ -165,7 +165,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FORM", value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// Also say where and why relevant documents are missed (table and json)
+    /// Also say where and why relevant documents are missed (table and json; the page always does)
     ///
     /// Whether the relevant documents are found at all (0.75 is the line under which a system that answers from what
     /// it retrieves has too little to go by), which documents stand above them, by how much, in queries with which

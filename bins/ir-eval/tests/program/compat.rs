@@ -69,8 +69,8 @@ fn trec_eval_keeps_scores_in_32_bits() {
     let metrics: Vec<&str> = rows.iter().take_while(|row| row[0] == "q0").map(|row| row[1]).collect();
     let differing = |flags: &str| {
         let [qrels, run] = ["single.qrels", "single.run"].map(|name| fixture(name).display().to_string());
-        let metrics = metrics.join(",");
-        folder.run(&format!("ir-eval -q --qrels {qrels} {flags} --metrics {metrics} --per-query v.tsv s={run}")).done();
+        let names = metrics.join(",");
+        folder.run(&format!("ir-eval -q --qrels {qrels} {flags} --metrics {names} --per-query v.tsv s={run}")).done();
         let values = folder.read("v.tsv");
         let ours: BTreeMap<&str, Vec<f64>> = values
             .lines()

@@ -107,6 +107,10 @@ impl DevSet {
             qrels.name
         );
         let corpus = texts(corpus, Role::Document, &|_| true)?;
+        for texts in [&queries, &corpus].into_iter().filter(|texts| texts.empty() > 0) {
+            let (empty, all, name) = (texts.empty(), texts.len(), &texts.name);
+            warn(format!("dev set: {empty} of {all} texts of {name} have no token: their vectors are zeros"));
+        }
         if let Some(dangling) = judgments.dangling(&corpus.name, corpus.ids())? {
             warn(format!("dev set: {dangling}"));
         }
@@ -130,7 +134,7 @@ impl DevSet {
     fn measure(&self, encode: &mut Encode<'_>) -> anyhow::Result<Score> {
         let mut vectors = Vec::new();
         for (batch, rows) in self.queries.batches() {
-            vectors.push(self.vectors(&self.queries, batch.start, encode(rows)?)?);
+            vectors.push(self.vectors(&self.queries, batch.start, encoded(rows, encode)?)?);
         }
         let queries = cat(&vectors)?.f_split(QUERY_BLOCK, 0).map_err(TorchError::from)?;
 
@@ -138,7 +142,7 @@ impl DevSet {
         let best = TopK::new(self.queries.len(), depth, |index| self.corpus.id(index));
         let (mut block, mut start) = (Vec::new(), 0);
         for (batch, rows) in self.corpus.batches() {
-            block.push(self.vectors(&self.corpus, batch.start, encode(rows)?)?);
+            block.push(self.vectors(&self.corpus, batch.start, encoded(rows, encode)?)?);
             if batch.end - start < CORPUS_BLOCK && batch.end < self.corpus.len() {
                 continue;
             }
@@ -170,6 +174,14 @@ impl DevSet {
         }
         Ok(if self.normalizes { unit(&vectors)? } else { vectors })
     }
+}
+
+/// Vectors of rows, longest first; those without tokens have zeros, as `embed` makes them.
+fn encoded(rows: &[Vec<u32>], encode: &mut Encode<'_>) -> anyhow::Result<Tensor> {
+    let filled = rows.partition_point(|row| !row.is_empty());
+    let vectors = encode(&rows[..filled])?;
+    let empty = (rows.len() - filled) as i64;
+    Ok(vectors.f_constant_pad_nd([0, 0, 0, empty]).map_err(TorchError::from)?)
 }
 
 fn first_not_finite(vectors: &Tensor) -> Result<Option<usize>, TorchError> {
