@@ -188,6 +188,7 @@ mod tests {
         let text = "a b\t d 1\t1\nquery\tdoc\t2\nqid\u{a0}x\t\"d\"\t0\n";
         assert_eq!(read(text).unwrap(), qrels(&[("a b", " d 1", 1), ("query", "doc", 2), ("qid\u{a0}x", "\"d\"", 0)]));
         assert_eq!(read("q\u{3000}1 0 d 1").unwrap(), qrels(&[("q\u{3000}1", "d", 1)]));
+        assert_eq!(read("{a} 0 [1] 1\n[1] 0 {} 1").unwrap(), qrels(&[("{a}", "[1]", 1), ("[1]", "{}", 1)]));
         let json = "{\"query_id\":340282366920938463463374607431768211455,\"doc_id\":7,\"score\":1}";
         assert_eq!(read(json).unwrap(), qrels(&[("340282366920938463463374607431768211455", "7", 1)]));
     }

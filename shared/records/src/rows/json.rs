@@ -32,8 +32,9 @@ fn refused(name: &str, error: &serde_json::Error) -> ReadError {
     if error.is_data() {
         return place.error(reason);
     }
-    let hint = "hint: NaN and Infinity, which Python writes, are no numbers in JSON";
-    place.error(format!("not JSON: {reason} (column {})\n{hint}", error.column()))
+    let is_value = reason == "expected value";
+    let hint = if is_value { "\nhint: NaN and Infinity, which Python writes, are no numbers in JSON" } else { "" };
+    place.error(format!("not JSON: {reason} (column {}){hint}", error.column()))
 }
 
 /// A reader that ends a string without end.

@@ -97,11 +97,14 @@ enum Form {
 impl Form {
     fn of(head: &[u8]) -> Self {
         let start = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start();
-        match start.first() {
-            // An array begins with an object; a line may begin with an id such as [1].
-            Some(b'[') if start[1..].trim_ascii_start().starts_with(b"{") => Self::List,
-            Some(b'{') if json_lines::is_row(start) => Self::JsonLines,
-            Some(b'{') => Self::Json,
+        let (first, next) = start
+            .split_first()
+            .map_or((0, 0), |(first, rest)| (*first, rest.trim_ascii_start().first().copied().unwrap_or_default()));
+        // A line of columns may begin with an id such as [1] or {a}.
+        match (first, next) {
+            (b'[', b'{') => Self::List,
+            (b'{', b'"' | b'}') if json_lines::is_row(start) => Self::JsonLines,
+            (b'{', b'"' | b'}' | 0) => Self::Json,
             _ => Self::Columns,
         }
     }
