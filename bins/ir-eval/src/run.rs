@@ -16,7 +16,7 @@ use crate::report::{self, Measured, Report};
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let format = cli.output.format()?;
     check(&cli, format)?;
-    let outputs = report::Outputs::open(&cli.output, session)?;
+    let outputs = report::Outputs::open(&cli.output, format, session)?;
     let selection = Selection::new(&cli.metrics, &cli.gates);
     let rules = Rules::new(&cli.metrics);
     let judgments = read_judgments(&cli, rules, session)?;
@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         let common = common_words(cli.input.corpus.as_deref(), session)?;
         diagnosis = Some(Diagnosis::new(&report, &texts, &common));
     }
-    outputs.write(&cli, format, &report, diagnosis.as_ref(), &texts, training.as_ref(), session)?;
+    outputs.write(&cli, &report, diagnosis.as_ref(), &texts, training.as_ref(), session)?;
     Ok(gate::outcome(&cli.gates, &report, session))
 }
 

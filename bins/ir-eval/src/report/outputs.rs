@@ -9,14 +9,16 @@ use crate::input::{Texts, TrainingLog};
 
 /// Open files: a path that cannot be written costs no work.
 pub(crate) struct Outputs {
+    format: Format,
     report: Output,
     per_query: Option<Output>,
     html: Option<Output>,
 }
 
 impl Outputs {
-    pub(crate) fn open(args: &OutputArgs, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &OutputArgs, format: Format, session: &Session) -> anyhow::Result<Self> {
         Ok(Self {
+            format,
             report: session.output(args.path.as_deref())?,
             per_query: args.per_query.as_deref().map(|path| session.output(Some(path))).transpose()?,
             html: args.html.as_deref().map(|path| session.output(Some(path))).transpose()?,
@@ -30,7 +32,6 @@ impl Outputs {
     pub(crate) fn write(
         self,
         cli: &Cli,
-        format: Format,
         report: &Report,
         diagnosed: Option<&Diagnosis>,
         texts: &Texts,
@@ -51,7 +52,7 @@ impl Outputs {
         }
         let mut out = self.report;
         let diagnosed = diagnosed.filter(|_| cli.output.diagnose);
-        match format {
+        match self.format {
             Format::Html => page(&mut out)?,
             Format::Markdown => markdown::write(report, &mut out)?,
             Format::Table => {
