@@ -29,8 +29,10 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_lost_files(session.error_lines());
     cli.long.check()?;
     let path = cli.output.path.as_deref();
-    let is_live = cli.verify.reference.is_none() && cli.output.format() == Format::Jsonl;
-    let part = cli.flow.resume.then(|| part::path(path)).transpose()?;
+    // Of --verify, the output is a table.
+    let format = if cli.verify.reference.is_some() { Format::Jsonl } else { cli.output.format()? };
+    let is_live = cli.verify.reference.is_none() && format == Format::Jsonl;
+    let part = cli.flow.resume.then(|| part::path(cli.output.file())).transpose()?;
     let mut out = session.output(path)?;
     anyhow::ensure!(
         cli.verify.reference.is_some() || is_live || !out.is_terminal(),
@@ -48,7 +50,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         long: Long::new(&cli.long, encoder.front())?,
         normalized,
     };
-    let sink = sink::open(&cli, shape.dim, &texts.fields)?;
+    let sink = sink::open(&cli, format, shape.dim, &texts.fields, session)?;
     let recipe = || recipe(&model, &encoder, &texts);
     let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
     let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard), session)).transpose()?;
@@ -116,7 +118,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 }
 
 fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Session) {
-    let Tally { records, truncated, chunked, chunks, computed, tokens, resumed, cached, repeated } = *tally;
+    let Tally { records, truncated, empty, chunked, chunks, computed, tokens, resumed, cached, repeated } = *tally;
     if chunked > 0 {
         session.notice(format!(
             "{chunked} of {records} texts were longer than {limit} tokens and were divided into {chunks} chunks"
@@ -128,6 +130,11 @@ fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Ses
             "what stands before each chunk took more than half of it in {truncated} texts and was cut"
         )),
         _ => session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut")),
+    }
+    if empty > 0 {
+        session.warn(format!(
+            "{empty} of {records} texts have no token: their vectors are zeros, which are near to nothing"
+        ));
     }
     if repeated > 0 {
         session.notice(format!(

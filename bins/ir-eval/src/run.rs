@@ -16,8 +16,9 @@ use crate::report::{self, Measured, Report};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_lost_files(session.error_lines());
-    check(&cli)?;
-    let outputs = report::Outputs::open(&cli.output, session)?;
+    let format = cli.output.format()?;
+    check(&cli, format)?;
+    let outputs = report::Outputs::open(&cli.output, format, session)?;
     let selection = Selection::new(&cli.metrics, &cli.gates);
     let rules = Rules::new(&cli.metrics);
     let judgments = read_judgments(&cli, rules, session)?;
@@ -42,7 +43,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let report = Report::new(selection, names, &judgments, systems, rules, cli.metrics.seed)?;
 
     let (mut texts, mut diagnosis) = (Texts::default(), None);
-    if cli.output.diagnose || cli.output.html.is_some() {
+    if cli.output.diagnose || has_page(&cli, format) {
         let queries: HashSet<&str> = report.queries.iter().map(|query| &*query.id).collect();
         texts = Texts::read(cli.input.queries.as_deref(), &queries, session)?;
         let common = common_words(cli.input.corpus.as_deref(), session)?;
@@ -52,8 +53,13 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     Ok(gate::outcome(&cli.gates, &report, session))
 }
 
+/// Whether a page is written.
+fn has_page(cli: &Cli, format: Format) -> bool {
+    cli.output.html.is_some() || format == Format::Html
+}
+
 /// Refuses what clap cannot see.
-fn check(cli: &Cli) -> anyhow::Result<()> {
+fn check(cli: &Cli, format: Format) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     for system in &cli.input.systems {
         ensure!(names.insert(&system.name), "two systems are called \"{}\"", system.name);
@@ -69,15 +75,19 @@ fn check(cli: &Cli) -> anyhow::Result<()> {
         "--fail-on-regression compares the last system with the first, and there is only one"
     );
     ensure!(
-        !cli.output.diagnose || matches!(cli.output.format, Format::Table | Format::Json),
-        "--diagnose is for --format table and json"
+        !cli.output.diagnose || matches!(format, Format::Table | Format::Json | Format::Html),
+        "--diagnose is for --format table, json and html"
+    );
+    ensure!(
+        cli.input.training_log.is_none() || has_page(cli, format),
+        "--training-log is for a page\nhint: --html FILE, or -o FILE.html"
     );
     Ok(())
 }
 
 fn read_judgments(cli: &Cli, rules: Rules, session: &Session) -> anyhow::Result<Judgments> {
     let qrels = session.input(&cli.input.qrels)?;
-    let mut judgments = Judgments::read(&qrels.name.clone(), qrels)?;
+    let mut judgments = Judgments::read(&qrels.name.clone(), qrels, |note| session.notice(note))?;
     if rules.no_relevant == NoRelevant::Zero {
         judgments = judgments.measuring_all();
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs, parse_rank};
+use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs, parse_rank, path_of};
 use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
@@ -104,7 +104,7 @@ pub(crate) struct Cli {
     pub(crate) texts: PathBuf,
 
     /// Write the pairs to this file, which appears whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = path_of(&["jsonl", "ndjson"]))]
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
-use embtune_cli::{Common, ModelArgs, NearDuplicateArgs, RecordArgs, SplitArgs, ThreadArgs};
+use embtune_cli::{Common, ModelArgs, NearDuplicateArgs, RecordArgs, SplitArgs, ThreadArgs, path_of};
 
 const SECTIONS: &str = "\
 Pairs:
@@ -136,7 +136,7 @@ pub(crate) struct Cli {
     pub(crate) guide_corpus: Option<PathBuf>,
 
     /// Output file: one shard; - is stdout
-    #[arg(short, long, value_name = "FILE", help_heading = "Output", conflicts_with = "out")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", conflicts_with = "out", value_parser = path_of(&["safetensors"]))]
     pub(crate) output: Option<PathBuf>,
 
     /// Output directory: shards of --shard-pairs pairs each

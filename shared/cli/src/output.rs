@@ -160,7 +160,7 @@ fn is_special(path: &Path) -> bool {
 }
 
 /// Whether an output is stdout, by whatever name.
-pub fn is_stdout(output: Option<&Path>) -> bool {
+pub(crate) fn is_stdout(output: Option<&Path>) -> bool {
     output.is_none_or(|path| {
         path == Path::new("-") || Descriptor::named(path).is_some_and(|descriptor| descriptor.is_stdout())
     })

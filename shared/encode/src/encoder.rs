@@ -120,6 +120,8 @@ pub struct Encoded {
     pub truncated: u64,
     /// Number of tokens that were computed, without padding.
     pub tokens: u64,
+    /// Number of texts without a token, of a tokenizer that adds none, whose vectors are zeros.
+    pub empty: u64,
 }
 
 /// A model that turns texts into vectors: a [`Front`] and a [`Runner`], which may also work side by side.
@@ -192,6 +194,7 @@ impl Encoder {
             vectors: self.runner.run(&rows)?,
             truncated: rows.iter().filter(|row| row.truncated).count() as u64,
             tokens: rows.iter().map(|row| row.ids.len() as u64).sum(),
+            empty: rows.iter().filter(|row| row.ids.is_empty()).count() as u64,
         })
     }
 }

@@ -23,6 +23,7 @@
 
 mod curve;
 mod metric;
+mod names;
 mod order;
 mod ranking;
 mod significance;
@@ -30,7 +31,8 @@ mod summary;
 mod top_k;
 
 pub use curve::interpolated_precision;
-pub use metric::{Kind, Metric, ParseMetricError};
+pub use metric::{Kind, Metric};
+pub use names::ParseMetricError;
 pub use order::{Ties, trec_order};
 pub use ranking::{
     Gain, PERSISTENCE, accuracy, average_precision, bpref, capped_average_precision, capped_recall,

@@ -1,8 +1,7 @@
-//! Metrics by name: `ndcg@10`.
+//! What is measured, and how.
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 
 use crate::ranking::{
     Gain, accuracy, average_precision, bpref, capped_average_precision, capped_recall, expected_reciprocal_rank, f1,
@@ -148,40 +147,6 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Why a text names no metric.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseMetricError {
-    /// The name is none of [`Kind::ALL`].
-    #[error("no metric is called \"{name}\"; there are {}", Kind::ALL.map(Kind::name).join(", "))]
-    UnknownName {
-        /// What was found in front of `@`.
-        name: String,
-    },
-    /// What follows `@` is no whole number from 1 on.
-    #[error("the cutoff behind @ must be a whole number from 1 on, found \"{0}\"")]
-    BadCutoff(String),
-    /// The metric looks at the whole ranking.
-    #[error("{0} looks at the whole ranking: it has no cutoff")]
-    NoCutoff(&'static str),
-}
-
-impl FromStr for Metric {
-    type Err = ParseMetricError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, k) = text.split_once('@').map_or((text, None), |(name, k)| (name, Some(k)));
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| ParseMetricError::UnknownName { name: name.into() })?;
-        if k.is_some() && !kind.has_cutoff() {
-            return Err(ParseMetricError::NoCutoff(kind.name()));
-        }
-        let k = k.map(|k| k.parse().map_err(|_| ParseMetricError::BadCutoff(k.into()))).transpose()?;
-        Ok(Self { kind, k })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,16 +158,6 @@ mod tests {
             for name in names.iter().take(if kind.has_cutoff() { 2 } else { 1 }) {
                 assert_eq!(name.parse::<Metric>().unwrap().to_string(), *name);
             }
-        }
-    }
-
-    #[test]
-    fn errors_say_what_is_expected() {
-        let message = |text: &str| text.parse::<Metric>().unwrap_err().to_string();
-        assert!(message("ndgc@10").starts_with("no metric is called \"ndgc\"; there are ndcg, ndcg-exp, recall"));
-        assert_eq!(message("bpref@10"), "bpref looks at the whole ranking: it has no cutoff");
-        for bad in ["map@0", "map@", "map@-1", "map@1.5", "map@x"] {
-            assert!(message(bad).starts_with("the cutoff behind @ must be a whole number from 1 on"), "{bad}");
         }
     }
 

@@ -62,7 +62,8 @@ impl Field {
         }
     }
 
-    fn number(&self) -> Option<Cow<'_, str>> {
+    /// A number as it is written.
+    pub(crate) fn number(&self) -> Option<Cow<'_, str>> {
         matches!(self.first_byte(), b'-' | b'0'..=b'9').then(|| self.json())
     }
 

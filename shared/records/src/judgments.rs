@@ -37,13 +37,14 @@ pub struct Judgments {
 }
 
 impl Judgments {
-    /// Reads judgments from `reader`, which messages call `name`.
+    /// Reads judgments from `reader`, which messages call `name`. `say` is told what is worth telling of a file that
+    /// can be read.
     ///
     /// # Errors
     /// What [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.
-    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
+    pub fn read(name: &str, reader: impl BufRead, say: impl FnMut(String)) -> Result<Self, ReadError> {
         let refuse = |what: &str| ReadError::content(name, what);
-        let qrels = Qrels::read(name, reader)?;
+        let qrels = Qrels::read(name, reader, say)?;
         if qrels.is_empty() {
             return Err(refuse("no judgments"));
         }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Judgments, String> {
-        Judgments::read("qrels", text.as_bytes()).map_err(|error| error.to_string())
+        Judgments::read("qrels", text.as_bytes(), |_| {}).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The text formats: documents, queries and training pairs as JSON Lines, relevance judgments and runs as TSV.
+//! The text formats: documents, queries and training pairs as JSON Lines, relevance judgments and runs.
 //!
 //! Every reader takes any [`std::io::BufRead`] and the name that messages give it, caps the length of a line, and
 //! fails with [`ReadError`], which says `source:line: what`. A [`ReadError::Record`] concerns one line only: the
@@ -15,9 +15,9 @@ mod object;
 mod pair;
 mod place;
 mod qrels;
+mod rows;
 mod run;
 mod split;
-mod tsv;
 
 pub use document::Document;
 pub use error::ReadError;

@@ -4,40 +4,58 @@ use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
 
-use crate::tsv::{is_silent, may_be_comment, number};
-use crate::{Lines, ReadError};
+use crate::ReadError;
+use crate::rows::{self, Row, Rows};
 
 /// Which documents are relevant to which queries, and how much; queries in the order of their first line.
 ///
-/// Read from BEIR's three columns (`query-id corpus-id score`, with or without that header) or from TREC's four
-/// (`query-id iteration document-id relevance`).
+/// Read from BEIR's three columns (`query-id corpus-id score`) and TREC's four (`query-id iteration document-id
+/// relevance`), with tabs, blanks or commas between them, from columns that a header names, from an object a line with
+/// such fields, and from one object (`{query: {document: relevance}}`, or `{query: [relevant document]}`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Qrels {
     queries: IndexMap<String, IndexMap<String, i64>>,
 }
 
+/// Whole numbers of this size are all different as floats.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0; // 2^53
+
+impl Rows for Qrels {
+    const CALLED: &'static str = "judgment";
+    const NUMBER: &'static str = "relevance";
+    const NUMBER_NAMES: &'static [&'static str] =
+        &["score", "relevance", "rel", "relevancescore", "label", "grade", "judgment", "judgement", "rating", "gain"];
+    const COLUMNS: &'static [(usize, [usize; 3])] = &[(3, [0, 1, 2]), (4, [0, 2, 3])];
+    const LISTED: Option<&'static str> = Some("1");
+
+    fn take(&mut self, Row { query, document, number }: Row<'_>) -> Result<(), String> {
+        if self.insert(query, document, relevance(number)?).is_some() {
+            return Err(format!("query {query} and document {document} are judged twice"));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, query: &str) -> bool {
+        self.queries.insert(query.to_owned(), IndexMap::new()).is_none()
+    }
+
+    fn refuse(found: usize) -> String {
+        format!(
+            "expected 3 columns (BEIR) or 4 (TREC), found {found}\n\
+             hint: of other columns, a header says which are query-id, corpus-id and score"
+        )
+    }
+}
+
 impl Qrels {
-    /// Reads judgments from `reader`, which messages call `name`.
+    /// Reads judgments from `reader`, which messages call `name`. `say` is told what is worth telling of a file that
+    /// can be read, such as comments.
     ///
     /// # Errors
     /// A line with another number of columns, a relevance that is not a whole number, a pair that is judged twice.
-    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut lines = Lines::with_fixed_cap(name, reader);
+    pub fn read(name: &str, reader: impl BufRead, mut say: impl FnMut(String)) -> Result<Self, ReadError> {
         let mut qrels = Self::default();
-        while let Some(line) = lines.next_line() {
-            let line = line?.to_owned();
-            if is_silent(&line) || (lines.number() == 1 && is_header(&line)) {
-                continue;
-            }
-            let (query, document, relevance) = match judgment(&line) {
-                Ok(judgment) => judgment,
-                Err(_) if may_be_comment(&line) => continue,
-                Err(what) => return Err(lines.error(what)),
-            };
-            if qrels.insert(query.trim(), document.trim(), relevance).is_some() {
-                return Err(lines.error(format!("query {query} and document {document} are judged twice")));
-            }
-        }
+        rows::read(name, reader, &mut qrels, &mut say)?;
         Ok(qrels)
     }
 
@@ -85,23 +103,17 @@ impl Qrels {
     }
 }
 
-/// Query, document and relevance of a line, or what is wrong with it.
-fn judgment(line: &str) -> Result<(&str, &str, i64), String> {
-    // Ids with blanks are told apart by tabs; TREC's files use either.
-    let columns: Vec<&str> =
-        if line.contains('\t') { line.split('\t').collect() } else { line.split_whitespace().collect() };
-    let (query, document, relevance) = match columns[..] {
-        [query, document, relevance] | [query, _, document, relevance] => (query, document, relevance),
-        _ => return Err(format!("expected 3 columns (BEIR) or 4 (TREC), found {}", columns.len())),
-    };
-    Ok((query, document, number("relevance", relevance.trim(), "a whole number")?))
-}
-
-/// BEIR's header, also as other writers spell it; anything else is data, so that no judgment is dropped in silence.
-fn is_header(line: &str) -> bool {
-    let mut columns = line.split('\t').map(|column| column.trim().to_ascii_lowercase().replace('_', "-"));
-    matches!(columns.next().as_deref(), Some("query-id" | "queryid" | "qid" | "query"))
-        && columns.next_back().is_some_and(|last| last.parse::<f64>().is_err())
+/// A relevance, which tables of floats have as 1.0.
+fn relevance(text: &str) -> Result<i64, String> {
+    let whole = || text.parse::<f64>().ok().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_WHOLE);
+    match text.parse().ok().or_else(|| whole().map(|whole| whole as i64)) {
+        Some(relevance) => Ok(relevance),
+        None => {
+            let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+            let hint = if is_number { "\nhint: grades are whole numbers: multiply or round them first" } else { "" };
+            Err(format!("relevance must be a whole number, found \"{text}\"{hint}"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -109,41 +121,109 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Qrels, String> {
-        Qrels::read("qrels", text.as_bytes()).map_err(|error| error.to_string())
+        read_saying(text).map(|(qrels, _)| qrels)
+    }
+
+    fn read_saying(text: &str) -> Result<(Qrels, Vec<String>), String> {
+        let mut said = Vec::new();
+        let qrels = Qrels::read("qrels", text.as_bytes(), |note| said.push(note));
+        qrels.map(|qrels| (qrels, said)).map_err(|error| error.to_string())
+    }
+
+    fn qrels(rows: &[(&str, &str, i64)]) -> Qrels {
+        let mut qrels = Qrels::default();
+        for (query, document, relevance) in rows {
+            assert_eq!(qrels.insert(query, document, *relevance), None);
+        }
+        qrels
     }
 
     #[test]
-    fn both_forms_say_the_same() {
-        let mut expected = Qrels::default();
-        expected.insert("q1", "d1", 1);
-        expected.insert("q1", "d2", 0);
-        expected.insert("q2", "d1", 2);
-        assert_eq!(read("query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t2\n").unwrap(), expected);
-        assert_eq!(read("q1\td1\t1\nq1\td2\t0\nq2\td1\t2").unwrap(), expected);
-        assert_eq!(read("# c\nq1 0 d1 1\nq1 0 d2 0\n\nq2 Q0 d1 2\n").unwrap(), expected);
+    fn every_form_says_the_same() {
+        let expected = qrels(&[("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d1", -2)]);
+        for text in [
+            "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t-2\n",
+            "q1\td1\t1\nq1\td2\t0\nq2\td1\t-2",
+            "\u{feff}query_id corpus_id score\r\nq1 d1 1\r\n\r\nq1 d2 0\r\nq2 d1 -2\r\n",
+            "# c\nq1 0 d1 1\nq1 0 d2 0\n\nq2 Q0 d1 -2\n",
+            "q1\tQ0\td1\t1.0\nq1\tQ0\td2\t0.0\nq2\tQ0\td1\t-2e0\n",
+            "query-id,corpus-id,score\nq1,d1,1\nq1,d2,0\nq2,d1,-2\n",
+            ",label,docid,qid,note\n0,1,d1,q1,\n1,0,d2,q1,\"a, b\"\n2,-2,d1,q2,\n",
+            "q1,d1,1\n\"q1\",\"d2\",0\nq2,d1,-2\n",
+            "{\"query_id\":\"q1\",\"corpus_id\":\"d1\",\"score\":1}\n\
+             {\"query-id\":\"q1\",\"doc_id\":\"d2\",\"relevance\":0.0,\"iteration\":\"0\"}\n\
+             {\"qid\":\"q2\",\"docid\":\"d1\",\"rel\":\"-2\"}\n",
+            "{\"q1\":{\"d1\":1,\"d2\":0},\"q2\":{\"d1\":-2}}",
+            "{\n  \"q1\": {\n    \"d1\": 1.0,\n    \"d2\": 0\n  },\n  \"q2\": {\"d1\": -2}\n}\n",
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
         let mut written = Vec::new();
         expected.write(&mut written).unwrap();
         assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
+        assert_eq!(read("{\"1\": [\"a\", \"b\"]}").unwrap(), qrels(&[("1", "a", 1), ("1", "b", 1)]));
     }
 
     #[test]
     fn an_id_may_begin_like_a_comment() {
-        let mut expected = Qrels::default();
-        expected.insert("#1", "#2", 1);
-        expected.insert("#3", "d", 0);
-        expected.insert("q", "d", 1);
+        let expected = qrels(&[("#1", "#2", 1), ("# 3", "d", 0), ("#", "# x", 2)]);
         let mut written = Vec::new();
         expected.write(&mut written).unwrap();
         assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
-        let text = "#query-id\tcorpus-id\tscore\n#1 0 #2 1\n# judged in 2024 1\n#\n#by hand\n#3\td\t0\nq d 1\n";
-        assert_eq!(read(text).unwrap(), expected);
+        // A line of data says what the columns are; what is none of them is a comment, and said.
+        let text = "#query-id\tcorpus-id\tscore\n#1\t#2\t1\n# judged in 2024\n#\n#by hand\n# 3\td\t0\n#\t# x\t2\n";
+        let (read, said) = read_saying(text).unwrap();
+        assert_eq!(read, expected);
+        assert_eq!(said, ["qrels: 3 lines that begin with # are comments (first: line 3)"]);
+        let blanks = "# judged in 2024 by hand\n#1 0 #2 1\n#x y\nq 0 d 1\n";
+        let (read, said) = read_saying(blanks).unwrap();
+        assert_eq!(read, qrels(&[("#1", "#2", 1), ("q", "d", 1)]));
+        assert_eq!(said, ["qrels: 2 lines that begin with # are comments (first: line 1)"]);
+        assert_eq!(read_saying("#1 d 1\n#2 d 0").unwrap().0, qrels(&[("#1", "d", 1), ("#2", "d", 0)]));
+        assert_eq!(read_saying("# nothing\n#\n").unwrap().0, Qrels::default());
+    }
+
+    #[test]
+    fn ids_are_what_they_are() {
+        let text = "a b\t d 1\t1\nquery\tdoc\t2\nqid\u{a0}x\t\"d\"\t0\n";
+        assert_eq!(read(text).unwrap(), qrels(&[("a b", " d 1", 1), ("query", "doc", 2), ("qid\u{a0}x", "\"d\"", 0)]));
+        assert_eq!(read("q\u{3000}1 0 d 1").unwrap(), qrels(&[("q\u{3000}1", "d", 1)]));
+        assert_eq!(read("{a} 0 [1] 1\n[1] 0 {} 1").unwrap(), qrels(&[("{a}", "[1]", 1), ("[1]", "{}", 1)]));
+        let json = "{\"query_id\":340282366920938463463374607431768211455,\"doc_id\":7,\"score\":1}";
+        assert_eq!(read(json).unwrap(), qrels(&[("340282366920938463463374607431768211455", "7", 1)]));
     }
 
     #[test]
     fn nothing_is_guessed() {
-        assert!(read("q1\td1\t0.9\n").unwrap_err().contains("qrels:1: column relevance must be a whole number"));
-        assert_eq!(read("q d 1\nq d 1\n").unwrap_err(), "qrels:2: query q and document d are judged twice");
-        assert!(read("q d 1\nq d\n").unwrap_err().contains("found 2"));
-        assert!(read("q1\td1\tyes\n").unwrap_err().contains("qrels:1: column relevance"), "no header");
+        let refused = |text: &str| read(text).unwrap_err();
+        for (text, expected) in [
+            ("q1\td1\t0.9\n", "qrels:1: relevance must be a whole number, found \"0.9\"\nhint: grades"),
+            ("q1\td1\tNaN\n", "qrels:1: relevance must be a whole number, found \"NaN\""),
+            ("q1\td1\t1e300\n", "qrels:1: relevance must be a whole number, found \"1e300\""),
+            ("q1\td1\t99999999999999999999\n", "qrels:1: relevance must be a whole number"),
+            ("q d 1\nq d 1\n", "qrels:2: query q and document d are judged twice"),
+            ("q d 1\nq d\n", "qrels:2: expected 3 columns, as in the lines above, found 2"),
+            ("q d 1\nq 0 d 1\n", "qrels:2: expected 3 columns, as in the lines above, found 4"),
+            ("q d\n", "qrels:1: expected 3 columns (BEIR) or 4 (TREC), found 2\nhint: of other columns, a header"),
+            ("q1\td1\tyes\n", "qrels:1: relevance must be a whole number, found \"yes\""),
+            ("q1\t\t1\n", "qrels:1: the id of the document is empty"),
+            ("q1,d1,1\n\"q1,d2,1\n", "qrels:2: expected 3 columns, as in the lines above, found 0"),
+            ("#q\td\t1\n#q\td\t1\n", "qrels:2: query #q and document d are judged twice"),
+            ("{\"query_id\":\"q\",\"score\":1}", "qrels:1: no field for the document, such as \"doc_id\""),
+            ("{\"qid\":\"q\",\"pid\":\"d\",\"rel\":null}", "qrels:1: no field for the number, such as \"score\""),
+            ("{\"qid\":\"q\",\"pid\":[1],\"rel\":1}", "qrels:1: field \"pid\" must be a string or a number"),
+            ("{\"q\":{\"d\":1,\n\"d\":1}}", "qrels:2: query q and document d are judged twice"),
+            ("{\"q\":{\"d\":1},\n\"q\":{\"e\":1}}", "qrels:2: query \"q\" is there twice"),
+            ("{\"q\":{\"d\":0.5}}", "qrels:1: relevance must be a whole number, found \"0.5\""),
+            ("{\"q\":{\"d\":true}}", "qrels:1: expected {query: {document: relevance}}, found a boolean for \"d\""),
+            ("{\"q\":{\"\":1}}", "qrels:1: the id of the document is empty"),
+            ("{\"q\":\n{\"d\":NaN}}", "qrels:2: not JSON: "),
+            ("{\"q\":{\"d\":1}", "qrels:1: not JSON: "),
+            ("[{\"qid\":\"q\",\"pid\":\"d\",\"rel\":1}]", "qrels: a list of judgments\nhint: jq -c '.[]'"),
+            ("PAR1", "qrels: Parquet, which is not read\nhint: python3"),
+        ] {
+            let message = refused(text);
+            assert!(message.starts_with(expected), "{text:?}: {message}");
+        }
     }
 }

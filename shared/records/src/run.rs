@@ -1,4 +1,4 @@
-//! Retrieval runs in TREC's six columns: `query-id Q0 document-id rank score tag`.
+//! Retrieval runs.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
 
-use crate::tsv::{is_silent, may_be_comment, number};
-use crate::{Lines, ReadError};
+use crate::rows::{self, Row, Rows};
+use crate::{Place, ReadError};
 
 /// A retrieved document.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,10 @@ pub struct RunEntry {
 }
 
 /// What a system retrieved for each query, in the order of the file.
+///
+/// Read from TREC's six columns (`query-id Q0 document-id rank score tag`), from three (query, document, score), with
+/// tabs, blanks or commas between them, from columns that a header names, from an object a line with such fields, and
+/// from one object (`{query: {document: score}}`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
     /// Query id to its documents.
@@ -26,66 +30,100 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a run from `reader`, which messages call `name`.
+    /// Reads a run from `reader`, which messages call `name`. `say` is told what is worth telling of a file that can be
+    /// read, such as comments.
     ///
     /// # Errors
-    /// A line with another number of columns, a score that is no finite number, a document that is listed twice.
-    pub fn read(name: &str, reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut lines = Lines::with_fixed_cap(name, reader);
-        let (mut run, mut seen) = (Self::default(), Seen::default());
-        while let Some(line) = lines.next_line() {
-            let line = line?;
-            let taken = match row(line) {
-                _ if is_silent(line) => Ok(()),
-                Err(_) if may_be_comment(line) => Ok(()),
-                Ok((query, document, score)) => run.take(query, document, score, &mut seen),
-                Err(what) => Err(what),
-            };
-            if let Err(what) = taken {
-                return Err(lines.error(what));
-            }
+    /// A line with another number of columns, a score that is no finite number, a document that is listed twice, three
+    /// columns of which nobody can say whether the last one is a rank or a score.
+    pub fn read(name: &str, reader: impl BufRead, mut say: impl FnMut(String)) -> Result<Self, ReadError> {
+        let mut reading = Reading::default();
+        rows::read(name, reader, &mut reading, &mut say)?;
+        if reading.has_bare_numbers && reading.run.may_be_ranked() {
+            return Err(Place { name: name.into(), line: 1 }.error(AMBIGUOUS));
         }
-        Ok(run)
+        Ok(reading.run)
     }
 
-    /// Adds a document, or says what is wrong with it.
-    fn take(&mut self, query: &str, document: &str, score: f64, seen: &mut Seen) -> Result<(), String> {
+    /// Whether the numbers may be ranks: those of each query count from the first line on, or are 1 to n in another
+    /// order than that of falling scores.
+    fn may_be_ranked(&self) -> bool {
+        let mut several = self.queries.values().filter(|documents| documents.len() > 1).peekable();
+        several.peek().is_some()
+            && several.all(|documents| {
+                let numbers: Vec<f64> = documents.iter().map(|entry| entry.score).collect();
+                let mut sorted = numbers.clone();
+                sorted.sort_by(f64::total_cmp);
+                let is_dense =
+                    sorted.windows(2).all(|pair| pair[1] - pair[0] == 1.0) && (sorted[0] == 1.0 || sorted[0] == 0.0);
+                let rises = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+                let falls = numbers.windows(2).all(|pair| pair[0] > pair[1]);
+                numbers.iter().all(|number| number.fract() == 0.0 && *number >= 0.0) && (rises || is_dense && !falls)
+            })
+    }
+}
+
+/// What to do about three columns that have whole numbers.
+const AMBIGUOUS: &str = "three columns, and the last one may be the rank (MS MARCO) or the score\n\
+                         hint: of ranks, awk '{print $1, \"Q0\", $2, $3, -$3, \"run\"}' FILE makes a TREC run; \
+                         of scores, awk '{print $1, \"Q0\", $2, 0, $3, \"run\"}' FILE";
+
+/// A run that is being read.
+#[derive(Default)]
+struct Reading {
+    run: Run,
+    /// Whether nothing but their place says that the numbers are scores.
+    has_bare_numbers: bool,
+    /// Hashes of the queries and documents so far: 8 bytes each. Two that are equal are looked at again.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Rows for Reading {
+    const CALLED: &'static str = "hit";
+    const NUMBER: &'static str = "score";
+    const NUMBER_NAMES: &'static [&'static str] = &["score", "sim", "similarity", "relevancescore", "value"];
+    const COLUMNS: &'static [(usize, [usize; 3])] = &[(6, [0, 2, 4]), (3, [0, 1, 2])];
+    const LISTED: Option<&'static str> = None;
+
+    fn take(&mut self, Row { query, document, number }: Row<'_>) -> Result<(), String> {
+        let score: f64 = number.parse().map_err(|_| format!("score must be a number, found \"{number}\""))?;
         if !score.is_finite() {
             return Err(format!("score of document {document} is not finite"));
         }
-        let documents = match self.queries.get_mut(query) {
+        let documents = match self.run.queries.get_mut(query) {
             Some(documents) => documents,
-            None => self.queries.entry(query.to_owned()).or_default(),
+            None => self.run.queries.entry(query.to_owned()).or_default(),
         };
-        let is_new = seen.hashes.insert(seen.hasher.hash_one((query, document)));
+        let is_new = self.seen.insert(self.hasher.hash_one((query, document)));
         if !is_new && documents.iter().any(|entry| entry.document == document) {
             return Err(format!("document {document} is listed twice for query {query}"));
         }
         documents.push(RunEntry { document: document.to_owned(), score });
         Ok(())
     }
+
+    fn start(&mut self, query: &str) -> bool {
+        self.run.queries.insert(query.to_owned(), Vec::new()).is_none()
+    }
+
+    fn without_header(&mut self, columns: usize) {
+        self.has_bare_numbers = columns == 3;
+    }
+
+    fn refuse(found: usize) -> String {
+        let hint = match found {
+            5 => "\nhint: without a tag at the end, awk '{print $0, \"run\"}' FILE makes a TREC run",
+            4 => {
+                "\nhint: of query, document, rank and score, awk '{print $1, \"Q0\", $2, $3, $4, \"run\"}' FILE makes one"
+            }
+            _ => "",
+        };
+        format!("expected the 6 columns of a TREC run, or query, document and score, found {found}{hint}")
+    }
 }
 
-/// Hashes of the queries and documents so far: 8 bytes each. Two that are equal are looked at again.
-#[derive(Default)]
-struct Seen {
-    hashes: HashSet<u64>,
-    hasher: RandomState,
-}
-
-/// Query, document and score of a line, or what is wrong with it.
-fn row(line: &str) -> Result<(&str, &str, f64), String> {
-    let mut columns = line.split_whitespace();
-    let mut next = || columns.next();
-    let (Some(query), Some(_), Some(document), Some(_), Some(score), Some(_), None) =
-        (next(), next(), next(), next(), next(), next(), next())
-    else {
-        return Err(format!("expected the 6 columns of a TREC run, found {}", line.split_whitespace().count()));
-    };
-    Ok((query, document, number("score", score, "a number")?))
-}
-
-/// Writes one query's documents, best first; the rank is their position.
+/// Writes one query's documents in TREC's six columns, best first; the rank is their position.
 ///
 /// # Errors
 /// The writer's own.
@@ -100,29 +138,95 @@ pub fn write_run(query: &str, documents: &[RunEntry], tag: &str, out: &mut impl 
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Run, String> {
+        Run::read("run", text.as_bytes(), |_| {}).map_err(|error| error.to_string())
+    }
+
+    fn run(rows: &[(&str, &str, f64)]) -> Run {
+        let mut run = Run::default();
+        for (query, document, score) in rows {
+            let entry = RunEntry { document: (*document).to_owned(), score: *score };
+            run.queries.entry((*query).to_owned()).or_default().push(entry);
+        }
+        run
+    }
+
     #[test]
     fn what_is_written_reads_back() {
         let entries =
             vec![RunEntry { document: "b".into(), score: 0.1 + 0.2 }, RunEntry { document: "a".into(), score: -1e-9 }];
         let mut text = Vec::new();
         write_run("q", &entries, "t", &mut text).unwrap();
-        assert_eq!(Run::read("run", text.as_slice()).unwrap().queries["q"], entries);
+        assert_eq!(read(std::str::from_utf8(&text).unwrap()).unwrap().queries["q"], entries);
+    }
+
+    #[test]
+    fn every_form_says_the_same() {
+        let expected = run(&[("q1", "a", 0.5), ("q1", "b", -2.0), ("q2", "a", 1e-3)]);
+        for text in [
+            "q1 Q0 a 1 0.5 t\nq1 Q0 b 2 -2 t\nq2 Q0 a 1 1e-3 t\n",
+            "q1\tQ0\ta\t1\t0.5\tt\r\nq1\tQ0\tb\t2\t-2\tt\r\nq2\tQ0\ta\t1\t0.001\tt\r\n",
+            "q1\tQ0 a\t1 0.5 t\nq1 Q0 b 2 -2 t\nq2 Q0 a 1 0.001 t\n",
+            "q1 a 0.5\nq1 b -2\nq2 a 0.001",
+            "q1,a,0.5\nq1,b,-2\nq2,a,0.001\n",
+            "query\tqid\tdocid\tdocno\trank\tscore\nx\tq1\t7\ta\t0\t0.5\nx\tq1\t8\tb\t1\t-2\ny\tq2\t7\ta\t0\t0.001\n",
+            "{\"q1\":{\"a\":0.5,\"b\":-2},\"q2\":{\"a\":0.001}}",
+            "{\"query\":\"x\",\"query_id\":\"q1\",\"doc_id\":\"a\",\"score\":0.5}\n{\"query_id\":\"q1\",\"doc_id\":\"b\",\"score\":-2}\n\
+             {\"query_id\":\"q2\",\"doc_id\":\"a\",\"score\":0.001}\n",
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        let blanks = read("q 1\tQ0\td 1\t1\t0.5\tt\n").unwrap();
+        assert_eq!(blanks, run(&[("q 1", "d 1", 0.5)]));
+        assert_eq!(read("{\"q\":{}}").unwrap().queries["q"], [], "a query that found nothing");
+    }
+
+    #[test]
+    fn ranks_are_not_taken_for_scores() {
+        for ranks in ["q a 1\nq b 2\nr c 1\n", "q\ta\t0\nq\tb\t1\n", "q a 2\nq b 3\nq c 1\n", "q a 1\nq b 7\n"] {
+            let message = read(ranks).unwrap_err();
+            assert!(message.contains("may be the rank (MS MARCO) or the score\nhint: of ranks, awk"), "{message}");
+        }
+        // One document has one order; scores fall, or are no counts; a header says what they are.
+        for scores in
+            ["q a 1\nr b 1\n", "q a 3\nq b 2\nq c 1\n", "q a 1\nq b 2.5\n", "q a 2\nq b 2\n", "q a -2\nq b -1\n"]
+        {
+            assert!(read(scores).is_ok(), "{scores}");
+        }
+        assert_eq!(read("qid pid score\nq a 1\nq b 2\n").unwrap(), run(&[("q", "a", 1.0), ("q", "b", 2.0)]));
+        assert!(read("qid pid rank\nq a 1\nq b 2\n").unwrap_err().contains("score must be a number, found \"rank\""));
     }
 
     #[test]
     fn bad_lines_are_refused() {
-        let read = |text: &str| Run::read("run", text.as_bytes()).unwrap_err().to_string();
-        assert!(read("q Q0 d 1 NaN t").contains("run:1: score of document d is not finite"));
-        assert!(read("q Q0 d 1 x t").contains("must be a number"));
-        assert!(read("q Q0 d 1 1 t\nq Q0 d 2 1 t").contains("run:2: document d is listed twice"));
-        assert!(read("q d 1").contains("6 columns"));
-        assert!(read("#q Q0 d 1 1 t\n#q Q0 d 2 1 t").contains("run:2: document d is listed twice"));
+        for (text, expected) in [
+            ("q Q0 d 1 NaN t", "run:1: score of document d is not finite"),
+            ("q Q0 d 1 -inf t", "run:1: score of document d is not finite"),
+            ("q Q0 d 1 1e999 t", "run:1: score of document d is not finite"),
+            ("q Q0 d 1 x t", "run:1: score must be a number, found \"x\""),
+            ("q Q0 d 1 1 t\nq Q0 d 2 1 t", "run:2: document d is listed twice for query q"),
+            ("#q Q0 d 1 1 t\n#q Q0 d 2 1 t", "run:2: document d is listed twice"),
+            ("q d", "run:1: expected the 6 columns of a TREC run, or query, document and score, found 2"),
+            ("q Q0 d 1 0.5", "found 5\nhint: without a tag at the end, awk"),
+            ("q d 1 0.5", "found 4\nhint: of query, document, rank and score, awk"),
+            ("{\"q\":{\"d\":1,\"d\":1}}", "run:1: document d is listed twice"),
+            ("{\"q\":[\"d\"]}", "run:1: a list for \"q\", which has no scores"),
+            ("{\"query_id\":\"q\",\"query\":\"?\",\"results\":[]}", "run:1: no field for the document"),
+            ("\u{1f}\u{8b}", "run:1: expected the 6 columns"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
+        let gzip = Run::read("run", &b"\x1f\x8b\x08\0"[..], |_| {}).unwrap_err().to_string();
+        assert_eq!(gzip, "run: compressed (gzip), which is not read\nhint: zcat FILE");
     }
 
     #[test]
     fn an_id_may_begin_like_a_comment() {
-        let run = Run::read("run", "#1 Q0 #2 1 0.5 t\n# q Q0 d 1 2 t\n#by hand\n".as_bytes()).unwrap();
-        assert_eq!(run.queries.len(), 1);
-        assert_eq!(run.queries["#1"], [RunEntry { document: "#2".into(), score: 0.5 }]);
+        let mut said = Vec::new();
+        let text = "#1 Q0 #2 1 0.5 t\n# q Q0 d 1 2 t x\n#by hand\n";
+        let read = Run::read("run", text.as_bytes(), |note| said.push(note)).unwrap();
+        assert_eq!(read, run(&[("#1", "#2", 0.5)]));
+        assert_eq!(said, ["run: 2 lines that begin with # are comments (first: line 2)"]);
     }
 }

@@ -64,9 +64,10 @@ pub struct Embeddings {
 impl Embeddings {
     /// Opens a file, or all files whose names match a pattern (`corpus-*.safetensors`), in the order of their names.
     ///
-    /// A file is X.npy with the ids in X.ids, one a line: f32, f16 or packed bits (u8) `[N, D]`; or else any
-    /// safetensors file with these tensors, without metadata when it was made elsewhere. 8 bytes of memory a vector
-    /// are needed for a moment, to see that ids differ.
+    /// A file is an array of NumPy with the ids [`beside`](crate::beside) it, one a line: f32, f16, packed bits (u8), or
+    /// int8 with the scales beside it; JSON Lines, which are copied to a file that can be mapped, in the system's folder for
+    /// temporary files; or any safetensors file with these tensors, without metadata when it was made elsewhere. 8 bytes of
+    /// memory a vector are needed for a moment, to see that ids differ.
     ///
     /// # Errors
     /// A pattern that nothing matches, a damaged file, an unknown version, ids that are not UTF-8, empty or double,

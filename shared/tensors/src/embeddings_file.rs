@@ -1,24 +1,41 @@
 //! One file of vectors with their ids.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
 use crate::embeddings::VERSION;
 use crate::ids::Ids;
 use crate::numbers::{check_offsets, i64_at};
-use crate::{EmbeddingsMeta, TensorFile, TensorsError, VectorType};
+use crate::{EmbeddingsMeta, Tensor, TensorFile, TensorsError, VectorType, json_lines, npy};
+
+/// Bytes that tell the forms apart.
+const HEAD_BYTES: u64 = 8;
 
 /// A mapped file of vectors.
 pub(crate) struct EmbeddingsFile {
     file: TensorFile,
     ids: Place,
+    /// Of int8, when they are in a file of their own.
+    scales: Option<TensorFile>,
     meta: Option<EmbeddingsMeta>,
     stored: VectorType,
     len: usize,
     dim: usize,
+}
+
+/// The file of ids (`ids`) or scales (`scales`) that belongs to an array: `x.ids` to `x.npy`, `x.bin.ids` to `x.bin`.
+pub fn beside(vectors: &Path, what: &str) -> PathBuf {
+    if vectors.extension().is_some_and(|extension| extension == "npy") {
+        return vectors.with_extension(what);
+    }
+    let mut path = vectors.as_os_str().to_owned();
+    path.push(format!(".{what}"));
+    path.into()
 }
 
 /// Where the ids are.
@@ -30,17 +47,24 @@ enum Place {
 }
 
 impl EmbeddingsFile {
-    /// Opens a file and checks its layout: X.npy with the ids in X.ids, or else safetensors.
+    /// Opens a file and checks its layout: an array of NumPy, JSON Lines, or else safetensors.
     ///
     /// # Errors
     /// A damaged file, an unknown version, ids that are not UTF-8 or empty.
     pub(crate) fn open(path: &Path) -> Result<Self, TensorsError> {
-        let is_npy = path.extension().is_some_and(|extension| extension == "npy");
-        if is_npy { Self::open_npy(path, &path.with_extension("ids")) } else { Self::open_safetensors(path) }
+        let head = head(path).map_err(|error| TensorsError::io(&path.display().to_string(), error))?;
+        let is_named = |name: &str| path.extension().is_some_and(|extension| extension == name);
+        if head.starts_with(npy::MAGIC) || is_named("npy") {
+            Self::open_npy(path)
+        } else if json_lines::is(&head) || head.is_empty() && is_named("jsonl") {
+            // Nothing is known of the model.
+            Ok(Self { meta: None, ..Self::of_tensors(json_lines::open(path)?)? })
+        } else {
+            Self::of_tensors(TensorFile::open(path)?)
+        }
     }
 
-    fn open_safetensors(path: &Path) -> Result<Self, TensorsError> {
-        let file = TensorFile::open(path)?;
+    fn of_tensors(file: TensorFile) -> Result<Self, TensorsError> {
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let vectors = file.require("embeddings")?;
         let (&[len, columns], Some(stored)) = (vectors.shape, VectorType::of(vectors.dtype)) else {
@@ -69,23 +93,28 @@ impl EmbeddingsFile {
         }
         let span = |name| file.span(name).unwrap_or_default();
         let ids = Place::Inside { offsets: span("ids.offsets"), text: span("ids.bytes") };
-        let file = Self { meta, stored, len, dim: stored.dim(columns), ids, file };
+        let file = Self { meta, stored, len, dim: stored.dim(columns), ids, scales: None, file };
         file.check_ids()?;
         Ok(file)
     }
 
-    fn open_npy(vectors: &Path, ids: &Path) -> Result<Self, TensorsError> {
+    fn open_npy(vectors: &Path) -> Result<Self, TensorsError> {
         let file = TensorFile::open_npy(vectors)?;
         let tensor = file.require("embeddings")?;
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let (&[len, columns], Some(stored)) = (tensor.shape, VectorType::of(tensor.dtype)) else {
             return Err(refuse(format!("expected an array [N, D], found {:?} {:?}", tensor.dtype, tensor.shape)));
         };
-        if stored == VectorType::Int8 {
-            return Err(refuse("int8 without the scales of its rows\nhint: safetensors holds both".into()));
+        let scales = (stored == VectorType::Int8).then(|| TensorFile::open_npy(&beside(vectors, "scales"))).transpose();
+        let scales = scales.map_err(|error| refuse(format!("int8 needs the scales of its rows: {error}")))?;
+        if let Some(scales) = &scales
+            && scales.require("embeddings").map(|scales| (scales.dtype, scales.shape.to_vec()))?
+                != (Dtype::F32, vec![len])
+        {
+            return Err(refuse(format!("{len} vectors need as many scales of F32 in {}", scales.name())));
         }
-        let ids = Ids::read(ids, len)?;
-        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, ids: Place::Beside(ids) };
+        let ids = Ids::read(&beside(vectors, "ids"), len)?;
+        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, scales, ids: Place::Beside(ids) };
         file.check_ids()?;
         Ok(file)
     }
@@ -142,11 +171,27 @@ impl EmbeddingsFile {
     /// # Panics
     /// When the range goes past the last vector.
     pub(crate) fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
-        let slice = |name: &str, row_bytes: usize| {
-            self.file.get(name).map_or(&[][..], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
+        let vectors = self.file.get("embeddings");
+        let row_bytes = vectors.map_or(0, |tensor| tensor.shape[1] * tensor.dtype.bitsize() / 8);
+        let scales = match &self.scales {
+            Some(file) => file.get("embeddings"),
+            None => self.file.get("scales").filter(|_| self.stored == VectorType::Int8),
         };
-        let row_bytes = self.file.get("embeddings").map_or(0, |tensor| tensor.shape[1] * tensor.dtype.bitsize() / 8);
-        let scales = if self.stored == VectorType::Int8 { slice("scales", size_of::<f32>()) } else { &[] };
-        self.stored.load(slice("embeddings", row_bytes), scales, self.dim)
+        self.stored.load(slice(vectors, &rows, row_bytes), slice(scales, &rows, size_of::<f32>()), self.dim)
     }
+}
+
+/// The bytes of rows, each of so many.
+fn slice<'a>(tensor: Option<Tensor<'a>>, rows: &Range<usize>, row_bytes: usize) -> &'a [u8] {
+    tensor.map_or(&[], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
+}
+
+/// The first bytes of a file; none of what is no file: it is refused where it would be mapped, and a pipe keeps its bytes.
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    }
+    Ok(head)
 }

@@ -46,7 +46,12 @@ impl TensorFile {
     /// # Errors
     /// When the file cannot be read or is not safetensors.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
-        let (name, map) = map(path)?;
+        Self::open_as(path, path.display().to_string())
+    }
+
+    /// The same of a file that messages call `name`.
+    pub(crate) fn open_as(path: &Path, name: String) -> Result<Self, TensorsError> {
+        let (_, map) = map(path)?;
         let (header_bytes, header) = SafeTensors::read_metadata(&map)
             .map_err(|error| TensorsError::Format { file: name.clone(), what: error.to_string() })?;
         let data = LENGTH_BYTES + header_bytes;

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 
 use crate::file::Entry;
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read: ours has 118 bytes.
 const MOST_HEADER_BYTES: usize = 64 << 10;
 

@@ -51,7 +51,7 @@ fn a_bad_record_ends_the_run_while_its_input_is_open() {
 fn a_closed_stdout_ends_the_run_while_its_input_is_open() {
     let folder = start(0);
     for form in ["jsonl", "npy"] {
-        let mut running = folder.run(&format!("{EMBED} --format {form}")).to_closed_pipe().start();
+        let mut running = folder.run(&format!("{EMBED} -q --format {form}")).to_closed_pipe().start();
         running.feed(record(0).as_bytes());
         if form == "npy" {
             running.close_stdin(); // a binary output is written at the end

@@ -3,6 +3,7 @@
 mod chain;
 mod embed;
 mod flow;
+mod forms;
 mod leaks;
 mod make;
 mod pipes;

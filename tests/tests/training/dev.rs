@@ -91,3 +91,24 @@ fn tensorboard_gets_what_the_log_has() {
     }
     assert_eq!(count("eval/ndcg@10"), figures(&ran.stdout(), "ndcg@10").len(), "{ran}");
 }
+
+/// Its vector is the zeros that embed gives it, not a mean of nothing, which looks like a training that has diverged.
+#[test]
+fn a_text_without_tokens_is_no_divergence() {
+    let folder = start();
+    let tokenizer = folder.read("BASE/tokenizer.json");
+    let (before, _) = tokenizer.split_once("\"post_processor\"").unwrap();
+    let (_, after) = tokenizer.split_once("\"decoder\"").unwrap();
+    folder.write("BASE/tokenizer.json", format!("{before}\"post_processor\": null, \"decoder\"{after}"));
+    let config = folder.read("BASE/tokenizer_config.json").replace("BertTokenizer", "PreTrainedTokenizerFast");
+    folder.write("BASE/tokenizer_config.json", config);
+    let prompts = "--query-prompt= --document-prompt=";
+    folder.run(&format!("pairs2shards --model BASE {prompts} pairs.jsonl -o train.safetensors")).done();
+    folder.write("corpus.jsonl", folder.read("corpus.jsonl") + "{\"_id\":\"empty\",\"text\":\"\\u200b\"}\n");
+    let ran = train(&folder, "TUNED", &format!("{DEV} --overwrite")).done();
+    let ran = ran.saying("dev set: 1 of 41 texts of corpus.jsonl have no token: their vectors are zeros");
+    let figure = figures(&ran.stdout(), "ndcg@10").iter().map(|(_, figure)| *figure).fold(0.0, f64::max);
+    assert!((measured(&folder, "TUNED", "ndcg@10") - figure).abs() < 1e-6, "{ran}");
+    let line = "embed --device cpu --model TUNED --role document corpus.jsonl -o c.safetensors";
+    let _ = folder.run(line).done().saying("1 of 41 texts have no token: their vectors are zeros");
+}

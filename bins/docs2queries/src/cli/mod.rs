@@ -8,7 +8,7 @@ mod prompt;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use embtune_cli::{Common, RecordArgs};
+use embtune_cli::{Common, RecordArgs, path_of};
 
 use crate::filters::Reasons;
 
@@ -28,7 +28,7 @@ pub(crate) struct Cli {
     pub(crate) records: RecordArgs,
 
     /// Write the pairs to this file, which appears whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = path_of(&["jsonl", "ndjson"]))]
     pub(crate) output: Option<PathBuf>,
 
     /// What is wrong with queries that are dropped (see below), or none

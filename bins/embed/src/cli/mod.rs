@@ -34,8 +34,19 @@ Models:
 Ids:
   A file of vectors has one for each id. A record with the id and the text of an earlier one, such as
   a query with several positives in a file of pairs, is written once, and counted; an id of another
-  text is refused, with both lines. JSON Lines and .npy have all records. With --shard, an id that
-  comes again may be in several files, which cannot be read as one.
+  text is refused, with both lines. JSON Lines have all records, and so has an array on stdout, whose
+  ids nobody knows. With --shard, an id that comes again may be in several files, which cannot be
+  read as one.
+
+Files:
+  What the output's name ends in says its form: .jsonl, .safetensors or .npy. A name that ends in
+  anything else needs --format, and one that says another form than --format is refused. Beside
+  FILE.npy are FILE.ids, the ids, one a line, and with --dtype int8 FILE.scales, an array, too.
+  ir-eval, mine-negatives, pairs2shards and --verify read every form.
+
+Empty texts:
+  A text without a token, of a tokenizer that adds none of its own, has a vector of zeros; the end
+  of the run says how many there are.
 
 Long texts:
   --on-long says what becomes of a text that is longer than --max-seq-length. truncate embeds its
@@ -51,11 +62,11 @@ Long texts:
 Numbers:
   f32, f16 and bf16 are floats; in JSON they have as many digits as bring the same float back. int8
   is a byte for each element and a scale for each vector: x = q s with s = max |x| / 127; q is x /
-  s rounded, halves to even, and the scale of zeros is 0. safetensors has a tensor of scales; npy
-  and jsonl have the bytes alone, which give the same cosines. ubinary is a bit for each element, 1
-  if it is above 0, eight in a byte, the first one highest: sentence-transformers' ubinary, and
-  numpy.packbits. ir-eval and mine-negatives read all types, bits as 1 and -1; the type of queries
-  may differ from that of documents.
+  s rounded, halves to even, and the scale of zeros is 0. The scales are a tensor of safetensors,
+  the file beside an array, and embedding_scale in JSON, where embedding_dtype says what the numbers
+  are. ubinary is a bit for each element, 1 if it is above 0, eight in a byte, the first one
+  highest: sentence-transformers' ubinary, and numpy.packbits. ir-eval and mine-negatives read all
+  types, bits as 1 and -1; the type of queries may differ from that of documents.
 
 Verification:
   --verify embeds the input and compares each vector with that of the same id in REFERENCE, which

@@ -1,9 +1,10 @@
 //! The flags of the output.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use embtune_cli::{form, is_stream};
 
 use crate::sink::format::{Dtype, Format};
 
@@ -15,7 +16,7 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
 
-    /// Form of the output [default: by the file's name; jsonl to stdout, safetensors to a file]
+    /// Form of the output [default: what the file's name ends in; jsonl to stdout, else safetensors]
     #[arg(long, value_name = "FORM", value_enum)]
     pub(crate) format: Option<Format>,
 
@@ -35,7 +36,15 @@ pub(crate) struct OutputArgs {
 
 impl OutputArgs {
     /// How vectors are written.
-    pub(crate) fn format(&self) -> Format {
-        self.format.unwrap_or_else(|| Format::of(self.path.as_deref()))
+    ///
+    /// # Errors
+    /// A file's name that promises another form.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        form(self.format, self.path.as_deref(), Format::Jsonl, Format::Safetensors)
+    }
+
+    /// The output, if it is a file, beside which there may be others.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|path| !is_stream(Some(path)))
     }
 }

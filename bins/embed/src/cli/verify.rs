@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Verification")]
 pub(crate) struct VerifyArgs {
-    /// Compare the vectors with those of this safetensors file instead of writing them
+    /// Compare the vectors with those of this file instead of writing them
     #[arg(long = "verify", value_name = "REFERENCE", conflicts_with = "format")]
     pub(crate) reference: Option<PathBuf>,
 

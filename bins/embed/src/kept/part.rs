@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use embtune_cli::{Lock, Session, is_stream, sync_data};
+use embtune_cli::{Lock, Session, sync_data};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
@@ -48,9 +48,9 @@ impl Plan {
 /// The file that belongs to an output: `.NAME.part` beside it.
 ///
 /// # Errors
-/// An output that is a stream: stdout, a device.
+/// No output that is a file.
 pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let Some(output) = output.filter(|_| !is_stream(output)) else {
+    let Some(output) = output else {
         bail!("--resume needs an output that is a file\nhint: name it with -o");
     };
     let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());

@@ -1,9 +1,7 @@
 //! Forms of the output.
 
-use std::path::Path;
-
 use clap::ValueEnum;
-use embtune_cli::is_stdout;
+use embtune_cli::Form;
 use embtune_tensors::VectorType;
 
 /// How vectors are written.
@@ -13,20 +11,16 @@ pub(crate) enum Format {
     Jsonl,
     /// Vectors and ids
     Safetensors,
-    /// Vectors only, for NumPy
+    /// Vectors for NumPy; of FILE.npy, the ids are in FILE.ids
     Npy,
 }
 
-impl Format {
-    /// What a file's name suggests.
-    pub(crate) fn of(output: Option<&Path>) -> Self {
-        match output.filter(|_| !is_stdout(output)) {
-            None => Self::Jsonl,
-            Some(path) => match path.extension().and_then(|extension| extension.to_str()) {
-                Some("jsonl" | "ndjson") => Self::Jsonl,
-                Some("npy") => Self::Npy,
-                _ => Self::Safetensors,
-            },
+impl Form for Format {
+    fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Jsonl => &["jsonl", "ndjson"],
+            Self::Safetensors => &["safetensors"],
+            Self::Npy => &["npy"],
         }
     }
 }

@@ -1,26 +1,59 @@
-//! Vectors alone, for NumPy.
+//! Vectors for NumPy, and beside them what an array cannot hold.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Seek as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
-use embtune_cli::{Outcome, Output};
+use embtune_cli::{Outcome, Output, Session};
 use embtune_records::{Document, Place};
-use embtune_tensors::{EmbeddingsMeta, VectorType};
+use embtune_tensors::{EmbeddingsMeta, VectorType, beside};
 
 use super::Sink;
+use super::array::Array;
+use super::known::Known;
 
 pub(super) struct Npy {
-    vectors: BufWriter<File>,
-    rows: usize,
-    columns: usize,
+    vectors: Array,
     stored: VectorType,
-    descr: &'static str,
     row: Vec<u8>,
+    beside: Option<Beside>,
+}
+
+/// The files that belong to an array: without them nobody knows which vector is whose.
+pub(super) struct Beside {
+    known: Known,
+    /// The ids, one a line.
+    ids: Output,
+    /// Of int8 only.
+    scales: Option<(Array, Output)>,
+}
+
+impl Beside {
+    /// Opens the files that belong to `path`, spooled in `directory`.
+    pub(super) fn open(
+        path: &Path,
+        directory: &Path,
+        stored: VectorType,
+        known: Known,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        let ids = session.output(Some(&beside(path, "ids")))?;
+        let scales = match stored {
+            VectorType::Int8 => {
+                Some((Array::new(directory, None, "<f4")?, session.output(Some(&beside(path, "scales")))?))
+            }
+            _ => None,
+        };
+        Ok(Self { known, ids, scales })
+    }
 }
 
 impl Npy {
-    pub(super) fn new(directory: &Path, columns: usize, stored: VectorType) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        directory: &Path,
+        columns: usize,
+        stored: VectorType,
+        beside: Option<Beside>,
+    ) -> anyhow::Result<Self> {
         let descr = match stored {
             VectorType::F32 => "<f4",
             VectorType::F16 => "<f2",
@@ -28,32 +61,26 @@ impl Npy {
             VectorType::Ubinary => "|u1",
             VectorType::Bf16 => anyhow::bail!("npy has no bf16\nhint: --dtype f16, or --format safetensors"),
         };
-        let vectors = BufWriter::new(tempfile::tempfile_in(directory)?);
-        Ok(Self { vectors, rows: 0, columns, stored, descr, row: Vec::new() })
-    }
-
-    /// Header of NumPy's format 1.0: magic, version, length (u16), a Python literal that is filled with blanks to a
-    /// multiple of 64 bytes (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
-    fn header(&self) -> Vec<u8> {
-        let Self { descr, rows, columns, .. } = self;
-        let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-        let prefix = 10;
-        let filled = (prefix + text.len() + 1).next_multiple_of(64) - prefix - 1;
-        text.extend(std::iter::repeat_n(' ', filled - text.len()));
-        text.push('\n');
-        let mut header = b"\x93NUMPY\x01\x00".to_vec();
-        header.extend((text.len() as u16).to_le_bytes());
-        header.extend(text.into_bytes());
-        header
+        Ok(Self { vectors: Array::new(directory, Some(columns), descr)?, stored, row: Vec::new(), beside })
     }
 }
 
 impl Sink for Npy {
-    fn write(&mut self, _record: Document, _place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
-        self.rows += 1;
+    fn write(&mut self, record: Document, place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
+        if let Some(beside) = &mut self.beside
+            && !beside.known.is_new(&record, place)?
+        {
+            return Ok(false);
+        }
         self.row.clear();
-        self.stored.store(vector, &mut self.row);
-        self.vectors.write_all(&self.row)?;
+        let scale = self.stored.store(vector, &mut self.row);
+        self.vectors.push(&self.row)?;
+        if let Some(beside) = &mut self.beside {
+            writeln!(beside.ids, "{}", record.id())?;
+            if let Some((scales, _)) = &mut beside.scales {
+                scales.push(&scale.to_le_bytes())?;
+            }
+        }
         Ok(true)
     }
 
@@ -62,10 +89,14 @@ impl Sink for Npy {
         _meta: &mut dyn FnMut() -> anyhow::Result<EmbeddingsMeta>,
         out: &mut Output,
     ) -> anyhow::Result<Outcome> {
-        out.write_all(&self.header())?;
-        let mut file = self.vectors.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        io::copy(&mut file, out)?;
+        self.vectors.finish(out)?;
+        if let Some(Beside { ids, scales, .. }) = self.beside {
+            ids.finish()?;
+            if let Some((scales, mut file)) = scales {
+                scales.finish(&mut file)?;
+                file.finish()?;
+            }
+        }
         Ok(Outcome::Done)
     }
 }

@@ -1,75 +1,28 @@
 //! Vectors and ids.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::bail;
 use embtune_cli::{Outcome, Output};
 use embtune_records::{Document, Place};
 use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, VectorType};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::Sink;
-use crate::input::fields::Fields;
+use super::known::Known;
 
 pub(super) struct Safetensors {
     writer: EmbeddingsWriter,
-    fields: Fields,
-    /// The records that were written, by the hash of their ids.
-    seen: HashMap<u64, Seen>,
-    hasher: RandomState,
-    /// The inputs so far.
-    inputs: Vec<Arc<str>>,
-}
-
-/// A record that was written, in few bytes: there is one for every id.
-struct Seen {
-    text: u32,
-    /// Place in `inputs`.
-    input: u32,
-    line: u64,
+    known: Known,
 }
 
 impl Safetensors {
-    /// A file of vectors of the texts in `fields`.
-    pub(super) fn new(directory: &Path, dim: usize, stored: VectorType, fields: Fields) -> anyhow::Result<Self> {
-        let writer = EmbeddingsWriter::new(directory, dim, stored)?;
-        Ok(Self { writer, fields, seen: HashMap::new(), hasher: RandomState::new(), inputs: Vec::new() })
-    }
-
-    /// Whether the id is new.
-    ///
-    /// # Errors
-    /// An id that was another text's: a file of vectors names each by its id.
-    fn is_new(&mut self, record: &Document, place: &Place) -> anyhow::Result<bool> {
-        let id = record.id();
-        let mut text = Xxh3::new();
-        self.fields.text(record).hash(&mut text);
-        let text = text.digest() as u32;
-        if self.inputs.last().is_none_or(|last| !Arc::ptr_eq(last, &place.name)) {
-            self.inputs.push(Arc::clone(&place.name));
-        }
-        let here = Seen { text, input: self.inputs.len() as u32 - 1, line: place.line };
-        let Some(first) = self.seen.get(&self.hasher.hash_one(id)) else {
-            self.seen.insert(self.hasher.hash_one(id), here);
-            return Ok(true);
-        };
-        if first.text != text {
-            let (name, line) = (&self.inputs[first.input as usize], first.line);
-            bail!(
-                "{place}: id \"{id}\" is that of another text at {name}:{line}, and a file of vectors has one for each id\n\
-                 hint: --format jsonl takes both"
-            );
-        }
-        Ok(false)
+    pub(super) fn new(directory: &Path, dim: usize, stored: VectorType, known: Known) -> anyhow::Result<Self> {
+        Ok(Self { writer: EmbeddingsWriter::new(directory, dim, stored)?, known })
     }
 }
 
 impl Sink for Safetensors {
     fn write(&mut self, record: Document, place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
-        let is_new = self.is_new(&record, place)?;
+        let is_new = self.known.is_new(&record, place)?;
         if is_new {
             self.writer.push(record.id(), vector)?;
         }

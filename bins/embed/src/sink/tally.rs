@@ -8,6 +8,8 @@ pub(crate) struct Tally {
     pub(crate) records: u64,
     /// Texts that were cut.
     pub(crate) truncated: u64,
+    /// Texts without a token, of tokenizers that add none: their vectors are zeros.
+    pub(crate) empty: u64,
     /// Texts that were divided, and into how many chunks.
     pub(crate) chunked: u64,
     pub(crate) chunks: u64,
@@ -26,6 +28,7 @@ impl Tally {
     pub(crate) fn add(&mut self, answer: &Answer) {
         self.records += 1;
         self.truncated += u64::from(answer.truncated);
+        self.empty += u64::from(answer.tokens == 0);
         if answer.chunks > 1 {
             self.chunked += 1;
             self.chunks += u64::from(answer.chunks);

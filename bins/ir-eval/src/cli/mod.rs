@@ -7,8 +7,9 @@ mod values;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser};
-use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative, parse_rank};
+use embtune_cli::{Common, HubArgs, OrtArgs, form, parse_not_negative, parse_rank, path_of};
 use embtune_metrics::Metric;
 
 use crate::input::System;
@@ -51,15 +52,15 @@ pub(crate) struct Cli {
 pub(crate) struct InputArgs {
     /// Systems to measure; the others are compared with the first
     ///
-    /// NAME=QUERIES,CORPUS takes two files of vectors, as `embed` writes them, or X.npy with the ids in X.ids, one a
-    /// line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
+    /// NAME=QUERIES,CORPUS takes two files of vectors, in any form that `embed` writes: safetensors, JSON Lines, or X.npy
+    /// with the ids in X.ids, one a line. Each may be a pattern of names, in quotes ('b=q.npy,corpus-*.npy'): its files are one corpus, which may
     /// be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times the hits in CORPUS, whose vectors may be
     /// quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, a directory or a Hugging Face
-    /// name, which embeds --queries and --corpus. NAME=RUN takes a TREC run.
+    /// name, which embeds --queries and --corpus. NAME=RUN takes a run: see Files.
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 
-    /// Which documents are relevant to which queries, in BEIR's or TREC's form
+    /// Which documents are relevant to which queries, in BEIR's or TREC's form, CSV or JSON: see Files
     #[arg(long, value_name = "FILE")]
     pub(crate) qrels: PathBuf,
 
@@ -72,7 +73,7 @@ pub(crate) struct InputArgs {
     pub(crate) corpus: Option<PathBuf>,
 
     /// What mnrl-train wrote to stdout: its curve becomes part of the page
-    #[arg(long, value_name = "FILE", requires = "html")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) training_log: Option<PathBuf>,
 
     #[command(flatten)]
@@ -87,7 +88,7 @@ pub(crate) struct MetricArgs {
     #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',', value_parser = parse_rank)]
     pub(crate) cutoffs: Vec<NonZeroUsize>,
 
-    /// Metrics to report instead, such as ndcg@10,recall@100,bpref
+    /// Metrics to report instead, such as ndcg@10,recall@100,bpref, also by the names of other programs
     #[arg(long, value_name = "METRIC,...", value_delimiter = ',', conflicts_with = "cutoffs")]
     pub(crate) metrics: Vec<Metric>,
 
@@ -160,11 +161,11 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
 
-    /// Form of the report
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// Form of the report [default: what the file's name ends in, else table]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) format: Option<Format>,
 
-    /// Also say where and why relevant documents are missed (table and json)
+    /// Also say where and why relevant documents are missed (table and json; the page always does)
     ///
     /// Whether the relevant documents are found at all (0.75 is the line under which a system that answers from what
     /// it retrieves has too little to go by), which documents stand above them, by how much, in queries with which
@@ -173,18 +174,33 @@ pub(crate) struct OutputArgs {
     pub(crate) diagnose: bool,
 
     /// Write the values of every query to this file, as TSV
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_of(&["tsv", "tab"]))]
     pub(crate) per_query: Option<PathBuf>,
 
     /// Write what was retrieved to this file, as a TREC run
     ///
     /// `{}` in the name stands for the system's name, and must be there when there are several systems.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = run_pattern())]
     pub(crate) run: Option<String>,
 
     /// Write everything to this file as one page that needs no network
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_of(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
+}
+
+/// Text, with a place for the system's name.
+fn run_pattern() -> impl TypedValueParser<Value = String> {
+    path_of(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
+}
+
+impl OutputArgs {
+    /// The form of the report.
+    ///
+    /// # Errors
+    /// A file's name that promises another form.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        form(self.format, self.path.as_deref(), Format::Table, Format::Table)
+    }
 }
 
 embtune_cli::filter!(Cli, "block");

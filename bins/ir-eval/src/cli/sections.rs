@@ -37,11 +37,31 @@ Formulas:
   --no-relevant and --missing say otherwise. Documents of equal score stand in descending order
   of their ids, byte by byte, as in trec_eval; --ties says otherwise.
 
+  Names of other programs are read, too, where they mean the same: NDCG@10, ndcg_cut_10,
+  ndcg_cut.10 and ndcg_at_10; RR@10, recip_rank (no cutoff); P_5; R@100; AP@100, map_cut_100;
+  success_1, hit@1, hit_rate@1; R_cap@10; ndcg_burges@10. The report has ours. A name that means
+  something else where it comes from is refused with the nearest one of ours.
+
+Files:
+  Judgments are BEIR's three columns (query-id, corpus-id, score) or TREC's four; a run has TREC's
+  six columns, or query, document and score. Columns are separated by tabs, blanks or commas (CSV);
+  of other columns, a header says which they are (query-id, qid; corpus-id, docid, docno, pid;
+  score, relevance, label). Both may also be JSON Lines with such fields, or one object: {query:
+  {document: number}}. What is in the file tells, not its name. A line that begins with # is a
+  comment if it is no row, because ids may begin with #; comments are counted. Three columns that
+  may be ranks (MS MARCO) are refused, with the commands that make a run of them. So is what is
+  compressed: s=<(zcat run.gz) reads it.
+
+  What the report's name ends in says its form: .txt, .json, .tsv, .csv, .trec, .tex, .md or .html.
+  A name that ends in anything else needs --format, and one that says another form than --format is
+  refused.
+
 Other programs:
   --compat computes as another program does and gives its names to the figures. Flags that are
   given count more.
 
-  trec   trec_eval -c: queries without a relevant document count as 0; names as ndcg_cut_10
+  trec   trec_eval -c: queries without a relevant document count as 0; scores that are the same in
+         32 bits are equal, as in trec_eval 9 and pytrec_eval (10 has 64); names as ndcg_cut_10
   st     InformationRetrievalEvaluator of sentence-transformers 6: any relevance above 0 is 1, MAP
          is divided by min(k, R), ties go to the smaller id; names as cosine_ndcg@10; its metrics
          unless others are named; --format csv has its header
@@ -59,11 +79,11 @@ Comparison:
   one, before you look: it alone needs no correction.
 
 Memory:
-  The vectors are mapped, not loaded; those of a model that is run are written to the folder for
-  temporary files and mapped, too. Held in memory: 8 bytes a document while files are opened or a
+  The vectors are mapped, not loaded; those of a model that is run, and of JSON Lines, are written
+  to the folder for temporary files and mapped, too. Held in memory: 8 bytes a document while files are opened or a
   model embeds, the judgments, twice the hits of every judged query (--depth) of one system at a
   time, 8 MB a thread, and for each query and system its values and the ranks of its relevant
-  documents. A TREC run is read whole. Of the texts only those that are shown are held, and all of
+  documents. A run is read whole. Of the texts only those that are shown are held, and all of
   the judged queries.
 
 Examples:

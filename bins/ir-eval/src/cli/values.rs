@@ -1,6 +1,7 @@
 //! The values of the flags that have a few.
 
 use clap::ValueEnum;
+use embtune_cli::Form;
 use embtune_metrics::Ties;
 use embtune_search::Similarity;
 
@@ -19,6 +20,25 @@ pub(crate) enum Format {
     Trec,
     /// A table for a paper (booktabs)
     Latex,
+    /// A table for a README or a comment, and a verdict
+    Markdown,
+    /// One page that needs no network
+    Html,
+}
+
+impl Form for Format {
+    fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Table => &["txt", "text", "log"],
+            Self::Json => &["json"],
+            Self::Tsv => &["tsv", "tab"],
+            Self::Csv => &["csv"],
+            Self::Trec => &["trec", "eval", "txt", "text", "log"],
+            Self::Latex => &["tex"],
+            Self::Markdown => &["md", "markdown"],
+            Self::Html => &["html", "htm"],
+        }
+    }
 }
 
 /// Another program.

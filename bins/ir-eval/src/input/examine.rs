@@ -40,7 +40,7 @@ pub(super) fn check_run(name: &str, run: &Run, judgments: &Judgments) -> anyhow:
     if judgments.ids().any(|id| run.queries.contains_key(id)) {
         return Ok(());
     }
-    ensure!(!run.queries.is_empty(), "{name}: empty; expected the lines of a TREC run");
+    ensure!(!run.queries.is_empty(), "{name}: empty; expected a run");
     let wanted = judgments.ids().collect();
     let hint = hint(run.queries.keys().map(String::as_str), &wanted);
     bail!("{name}: holds no query of the judgments\n{hint}");

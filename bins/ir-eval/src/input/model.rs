@@ -82,6 +82,7 @@ impl Work<'_> {
         let mut records = Records::<Document, _>::with_fixed_cap(input.name.clone(), input);
         let progress = self.session.progress(None, "texts");
         let (mut seen, hasher) = (HashSet::new(), RandomState::new());
+        let mut empty = 0_u64;
         loop {
             self.session.interrupt().check()?;
             let mut window: Vec<Document> = Vec::new();
@@ -100,10 +101,15 @@ impl Work<'_> {
             }
             let texts: Vec<_> = window.iter().map(Document::full_text).collect();
             let encoded = encoder.encode(&texts)?;
+            empty += encoded.empty;
             for (record, vector) in window.iter().zip(encoded.vectors.chunks_exact(encoder.dim())) {
                 writer.push(record.id(), vector)?;
             }
             progress.add(window.len() as u64);
+        }
+        if empty > 0 {
+            let texts = texts.display();
+            self.session.warn(format!("{texts}: {empty} texts have no token: their vectors are zeros"));
         }
         let name = match role {
             Role::Query => "queries",

@@ -50,7 +50,7 @@ impl Retriever<'_> {
             if self.rules.exclude_self {
                 documents.retain(|entry| entry.document != *query);
             }
-            documents.sort_by(|a, b| self.rules.ties.order((a.score, &a.document), (b.score, &b.document)));
+            documents.sort_by(|a, b| self.rules.order(a, b));
             documents.truncate(most);
         }
         Ok(Retrieved { run, origin })
@@ -59,7 +59,7 @@ impl Retriever<'_> {
     fn read(&self, path: &Path, judgments: &Judgments) -> anyhow::Result<Run> {
         let input = self.session.input(path)?;
         let name = input.name.clone();
-        let run = Run::read(&name, input)?;
+        let run = Run::read(&name, input, |note| self.session.notice(note))?;
         check_run(&name, &run, judgments)?;
         Ok(run)
     }

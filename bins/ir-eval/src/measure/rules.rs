@@ -1,6 +1,9 @@
 //! What a figure depends on besides its formula.
 
+use std::cmp::Ordering;
+
 use embtune_metrics::Ties;
+use embtune_records::RunEntry;
 
 use crate::cli::{Compat, MetricArgs, Missing, NoRelevant};
 
@@ -14,6 +17,8 @@ pub(crate) struct Rules {
     pub(crate) no_relevant: NoRelevant,
     /// Whether any relevance above 0 is 1.
     pub(crate) binary: bool,
+    /// Whether scores that are the same in 32 bits are equal, as in trec_eval 9 and pytrec_eval, which keep no more of them.
+    pub(crate) single: bool,
 }
 
 impl Rules {
@@ -26,6 +31,13 @@ impl Rules {
             missing: args.missing,
             no_relevant: args.no_relevant.unwrap_or(no_relevant),
             binary: args.compat == Some(Compat::St),
+            single: args.compat == Some(Compat::Trec),
         }
+    }
+
+    /// The order in which two documents are ranked.
+    pub(crate) fn order(&self, a: &RunEntry, b: &RunEntry) -> Ordering {
+        let score = |entry: &RunEntry| if self.single { f64::from(entry.score as f32) } else { entry.score };
+        self.ties.order((score(a), &a.document), (score(b), &b.document))
     }
 }

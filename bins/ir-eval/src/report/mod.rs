@@ -5,6 +5,7 @@ mod diagnosis;
 mod html;
 mod json;
 mod latex;
+mod markdown;
 mod outputs;
 mod per_query;
 mod run_file;

@@ -2,21 +2,23 @@
 
 use embtune_cli::{Output, Session};
 
-use super::{Report, csv, diagnosis, html, json, latex, per_query, table, trec, tsv};
+use super::{Report, csv, diagnosis, html, json, latex, markdown, per_query, table, trec, tsv};
 use crate::cli::{Cli, Format, OutputArgs};
 use crate::diagnose::Diagnosis;
 use crate::input::{Texts, TrainingLog};
 
 /// Open files: a path that cannot be written costs no work.
 pub(crate) struct Outputs {
+    format: Format,
     report: Output,
     per_query: Option<Output>,
     html: Option<Output>,
 }
 
 impl Outputs {
-    pub(crate) fn open(args: &OutputArgs, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &OutputArgs, format: Format, session: &Session) -> anyhow::Result<Self> {
         Ok(Self {
+            format,
             report: session.output(args.path.as_deref())?,
             per_query: args.per_query.as_deref().map(|path| session.output(Some(path))).transpose()?,
             html: args.html.as_deref().map(|path| session.output(Some(path))).transpose()?,
@@ -40,13 +42,19 @@ impl Outputs {
             per_query::write(report, &mut out)?;
             out.finish()?;
         }
-        if let (Some(mut out), Some(diagnosis)) = (self.html, diagnosed) {
-            html::write(cli, report, diagnosis, texts, training, &mut out, session)?;
+        let page = |out: &mut Output| match diagnosed {
+            Some(diagnosis) => html::write(cli, report, diagnosis, texts, training, out, session),
+            None => Ok(()),
+        };
+        if let Some(mut out) = self.html {
+            page(&mut out)?;
             out.finish()?;
         }
         let mut out = self.report;
         let diagnosed = diagnosed.filter(|_| cli.output.diagnose);
-        match cli.output.format {
+        match self.format {
+            Format::Html => page(&mut out)?,
+            Format::Markdown => markdown::write(report, &mut out)?,
             Format::Table => {
                 table::write(report, &mut out)?;
                 diagnosed.map(|diagnosis| diagnosis::write(report, diagnosis, texts, &mut out)).transpose()?;

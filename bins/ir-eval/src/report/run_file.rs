@@ -17,7 +17,7 @@ pub(crate) fn write(run: &Run, system: &str, pattern: &str, session: &Session) -
     for (query, documents) in &run.queries {
         for id in [query].into_iter().chain(documents.iter().map(|entry| &entry.document)) {
             ensure!(
-                !id.contains(char::is_whitespace),
+                !id.contains(|c: char| c.is_ascii_whitespace()),
                 "--run: id \"{id}\" has a blank, which TREC's format cannot hold"
             );
         }

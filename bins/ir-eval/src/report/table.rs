@@ -11,18 +11,26 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut lines = vec![header(report)];
     lines.extend((0..report.metrics.len()).map(|metric| line(report, metric)));
     write_aligned(&lines, out)?;
-    if report.compared().is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n*  p < {SIGNIFICANCE}: Fisher's randomisation test, two-sided, of this metric alone")?;
-    let withstands = |system: &Measured| system.comparisons.iter().any(Comparison::withstands_holm);
-    if report.metrics.len() > 1 && report.compared().iter().any(withstands) {
-        writeln!(out, "** p < {SIGNIFICANCE} when corrected for {} metrics (Holm)", report.metrics.len())?;
+    for (number, note) in notes(report).into_iter().enumerate() {
+        writeln!(out, "{}{note}", if number == 0 { "\n" } else { "" })?;
     }
     report.compared().iter().try_for_each(|system| writeln!(out, "\n{}", sentence(report, system)))
 }
 
-fn header(report: &Report) -> Vec<String> {
+/// What the marks beside p-values say.
+pub(super) fn notes(report: &Report) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !report.compared().is_empty() {
+        notes.push(format!("*  p < {SIGNIFICANCE}: Fisher's randomisation test, two-sided, of this metric alone"));
+    }
+    let withstands = |system: &Measured| system.comparisons.iter().any(Comparison::withstands_holm);
+    if report.metrics.len() > 1 && report.compared().iter().any(withstands) {
+        notes.push(format!("** p < {SIGNIFICANCE} when corrected for {} metrics (Holm)", report.metrics.len()));
+    }
+    notes
+}
+
+pub(super) fn header(report: &Report) -> Vec<String> {
     let mut cells = vec!["metric".to_owned(), report.systems[0].name.clone()];
     for system in report.compared() {
         cells.extend([system.name.clone(), "diff".into(), "p   ".into()]);
@@ -30,7 +38,7 @@ fn header(report: &Report) -> Vec<String> {
     cells
 }
 
-fn line(report: &Report, metric: usize) -> Vec<String> {
+pub(super) fn line(report: &Report, metric: usize) -> Vec<String> {
     let mut cells = vec![report.name(metric), number(report.systems[0].evaluation.mean(metric))];
     for system in report.compared() {
         let comparison = &system.comparisons[metric];

@@ -60,6 +60,33 @@ fn beir() {
     assert!(names.iter().all(|name| theirs.contains_key(name)), "{names:?}");
 }
 
+/// Ties of floats that are different as doubles, infinities and zeros among them, missing queries and negative grades.
+#[test]
+fn trec_eval_keeps_scores_in_32_bits() {
+    let folder = Folder::new();
+    let expected = fs::read_to_string(fixture("single.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = expected.lines().map(|line| line.split('\t').collect()).collect();
+    let metrics: Vec<&str> = rows.iter().take_while(|row| row[0] == "q0").map(|row| row[1]).collect();
+    let differing = |flags: &str| {
+        let [qrels, run] = ["single.qrels", "single.run"].map(|name| fixture(name).display().to_string());
+        let names = metrics.join(",");
+        folder.run(&format!("ir-eval -q --qrels {qrels} {flags} --metrics {names} --per-query v.tsv s={run}")).done();
+        let values = folder.read("v.tsv");
+        let ours: BTreeMap<&str, Vec<f64>> = values
+            .lines()
+            .skip(1)
+            .map(|line| line.split_once('\t').unwrap())
+            .map(|(query, values)| (query, values.split('\t').map(|value| value.parse().unwrap()).collect()))
+            .collect();
+        let differs = |(index, row): &(usize, &Vec<&str>)| {
+            (ours[row[0]][index % metrics.len()] - row[2].parse::<f64>().unwrap()).abs() > 1e-12
+        };
+        rows.iter().enumerate().filter(differs).map(|(_, row)| format!("{} {}", row[0], row[1])).collect::<Vec<_>>()
+    };
+    assert_eq!(differing("--compat trec"), Vec::<String>::new());
+    assert!(differing("--no-relevant zero").len() > 20, "the fixture has such ties");
+}
+
 #[test]
 fn trec_eval_counts_queries_without_a_relevant_document() {
     let folder = Folder::new();

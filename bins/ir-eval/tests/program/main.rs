@@ -2,9 +2,11 @@
 
 mod compat;
 mod diagnosis;
+mod formats;
 mod forms;
 mod gates;
 mod inputs;
+mod names;
 mod outputs;
 mod page;
 mod refusals;

@@ -25,7 +25,7 @@ fn judgments() {
         ("", "bad: no judgments"),
         ("query-id\tcorpus-id\tscore\n", "bad: no judgments"),
         ("q1\td1\t0\n", "bad: no query has a relevant document"),
-        ("q1\td1\t0.9\n", "bad:1: column relevance must be a whole number"),
+        ("q1\td1\t0.9\n", "bad:1: relevance must be a whole number"),
         ("q1\td1\t1\nq1\td1\t1\n", "bad:2: query q1 and document d1 are judged twice"),
         ("q1\td1\t1\nq1\td1\n", "bad:2: expected 3 columns"),
     ] {
@@ -41,8 +41,8 @@ fn runs() {
     for (run, expected) in [
         (RUN.repeat(2), "bad:2: document d1 is listed twice for query q1"),
         ("q1 Q0 d1 1 NaN t\n".into(), "bad:1: score of document d1 is not finite"),
-        ("q1 d1 1\n".into(), "bad:1: expected the 6 columns"),
-        (String::new(), "bad: empty; expected the lines of a TREC run"),
+        ("q1 d1\n".into(), "bad:1: expected the 6 columns"),
+        (String::new(), "bad: empty; expected a run"),
         (RUN.replace("q1", "1"), "bad: holds no query of the judgments"),
     ] {
         folder.write("bad", &run);

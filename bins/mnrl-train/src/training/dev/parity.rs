@@ -130,7 +130,7 @@ fn of_ir_eval(set: &DevSet, judgments: &Judgments, metric: Metric, similarity: S
 #[test]
 fn figures_are_those_of_ir_eval() {
     let files = files();
-    let judgments = Judgments::read("qrels", files[2].as_bytes()).unwrap();
+    let judgments = Judgments::read("qrels", files[2].as_bytes(), |_| {}).unwrap();
     for (metric, similarity) in [("ndcg@10", Similarity::Cosine), ("recall@30", Similarity::Dot)] {
         let (set, _) = open(&files, metric, similarity == Similarity::Cosine).unwrap();
         let found = set.evaluate(&mut encode).unwrap();

@@ -95,7 +95,7 @@ impl DevSet {
         warn: impl Fn(String),
     ) -> anyhow::Result<Self> {
         let Sources { queries, corpus, qrels } = sources;
-        let judgments = Judgments::read(&qrels.name, qrels.reader)?;
+        let judgments = Judgments::read(&qrels.name, qrels.reader, |note| warn(format!("dev set: {note}")))?;
         let measured: HashSet<&str> = judgments.queries().iter().map(|query| &*query.id).collect();
         let texts = |source: Source<R>, role, wanted: &dyn Fn(&str) -> bool| {
             Texts::read(source, model, role, batch_tokens, threads, wanted)
@@ -108,6 +108,10 @@ impl DevSet {
             qrels.name
         );
         let corpus = texts(corpus, Role::Document, &|_| true)?;
+        for texts in [&queries, &corpus].into_iter().filter(|texts| texts.empty() > 0) {
+            let (empty, all, name) = (texts.empty(), texts.len(), &texts.name);
+            warn(format!("dev set: {empty} of {all} texts of {name} have no token: their vectors are zeros"));
+        }
         if let Some(dangling) = judgments.dangling(&corpus.name, corpus.ids())? {
             warn(format!("dev set: {dangling}"));
         }
@@ -160,7 +164,7 @@ impl DevSet {
     fn measure(&self, encode: &mut Encode<'_>) -> anyhow::Result<Score> {
         let mut vectors = Vec::new();
         for (batch, rows) in self.queries.batches() {
-            vectors.push(self.vectors(&self.queries, batch.start, encode(rows)?)?);
+            vectors.push(self.vectors(&self.queries, batch.start, encoded(rows, encode)?)?);
         }
         let queries = cat(&vectors)?.f_split(QUERY_BLOCK, 0).map_err(TorchError::from)?;
 
@@ -168,7 +172,7 @@ impl DevSet {
         let best = TopK::new(self.queries.len(), depth, |index| self.corpus.id(index));
         let (mut block, mut start) = (Vec::new(), 0);
         for (batch, rows) in self.corpus.batches() {
-            block.push(self.vectors(&self.corpus, batch.start, encode(rows)?)?);
+            block.push(self.vectors(&self.corpus, batch.start, encoded(rows, encode)?)?);
             if batch.end - start < CORPUS_BLOCK && batch.end < self.corpus.len() {
                 continue;
             }
@@ -200,6 +204,14 @@ impl DevSet {
         }
         Ok(if self.normalizes { unit(&vectors)? } else { vectors })
     }
+}
+
+/// Vectors of rows, longest first; those without tokens have zeros, as `embed` makes them.
+fn encoded(rows: &[Vec<u32>], encode: &mut Encode<'_>) -> anyhow::Result<Tensor> {
+    let filled = rows.partition_point(|row| !row.is_empty());
+    let vectors = encode(&rows[..filled])?;
+    let empty = (rows.len() - filled) as i64;
+    Ok(vectors.f_constant_pad_nd([0, 0, 0, empty]).map_err(TorchError::from)?)
 }
 
 fn first_not_finite(vectors: &Tensor) -> Result<Option<usize>, TorchError> {

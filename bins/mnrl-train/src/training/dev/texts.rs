@@ -72,7 +72,8 @@ impl Texts {
             }
             let texts: Vec<_> = window.iter().map(Document::full_text).collect();
             let tokens = tokenizer.encode(&texts, model.prompt(Some(role)))?;
-            let kept = window.iter().zip(&texts).zip(&tokens).take(SAMPLES - sample.len());
+            let filled = window.iter().zip(&texts).zip(&tokens).filter(|(_, tokens)| !tokens.ids.is_empty());
+            let kept = filled.take(SAMPLES - sample.len());
             sample.extend(kept.map(|((record, text), tokens)| Sample {
                 id: record.id().to_owned(),
                 text: text.to_string(),
@@ -84,13 +85,24 @@ impl Texts {
         let order = longest_first(&rows.iter().map(Vec::len).collect::<Vec<_>>());
         let ids = order.iter().map(|row| std::mem::take(&mut ids[*row])).collect();
         let rows: Vec<Vec<u32>> = order.iter().map(|row| std::mem::take(&mut rows[*row])).collect();
-        let batches = pack(rows.iter().map(Vec::len), batch_tokens);
+        // Texts without tokens come last, and go with the last of the others: they need no room.
+        let filled = rows.partition_point(|row| !row.is_empty());
+        let mut batches = pack(rows[..filled].iter().map(Vec::len), batch_tokens);
+        match batches.last_mut() {
+            Some(last) => last.end = rows.len(),
+            None => anyhow::ensure!(rows.is_empty(), "{}: no text has a token", source.name),
+        }
         Ok(Self { name: source.name, ids, rows, batches, role, sample })
     }
 
     /// Number of texts.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Texts without a token, of a tokenizer that adds none.
+    pub(crate) fn empty(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_empty()).count()
     }
 
     /// What the texts are.

@@ -1,0 +1,230 @@
+//! What the name of an output promises.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::ValueEnum;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use crate::output::{is_stdout, is_stream};
+
+/// A form that a filter writes.
+pub trait Form: ValueEnum + Copy + PartialEq {
+    /// How the names of files of this form end, without the dot; the first one is shown.
+    fn extensions(self) -> &'static [&'static str];
+}
+
+/// Programs that compress, by the extension that they give.
+const COMPRESSED: [(&str, &str); 6] =
+    [("gz", "gzip"), ("zst", "zstd"), ("bz2", "bzip2"), ("xz", "xz"), ("lz4", "lz4"), ("zip", "zip -")];
+
+/// Forms that no filter writes, and what makes them of JSON Lines (X is the file's name without its extension).
+const CONVERTED: [(&str, &str); 5] = [
+    ("json", "jq -s . X.jsonl > X.json"),
+    ("parquet", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_parquet(\"X.parquet\")'"),
+    ("arrow", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_feather(\"X.arrow\")'"),
+    ("feather", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_feather(\"X.feather\")'"),
+    ("csv", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_csv(\"X.csv\", index=False)'"),
+];
+
+/// Other extensions that say what is in a file.
+const KNOWN: [&str; 16] = [
+    "jsonl",
+    "ndjson",
+    "tsv",
+    "tab",
+    "html",
+    "htm",
+    "md",
+    "tex",
+    "npy",
+    "npz",
+    "safetensors",
+    "h5",
+    "pkl",
+    "pt",
+    "onnx",
+    "xlsx",
+];
+
+/// The form of an output: what `asked` (--format) says and what its name promises, which must not differ; without
+/// either, `stdout` or `file`. A device or a pipe promises nothing.
+///
+/// # Errors
+/// A name that promises another form, or one that nobody writes.
+pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) -> anyhow::Result<F> {
+    let Some(path) = path.filter(|path| !is_stdout(Some(path))) else { return Ok(asked.unwrap_or(stdout)) };
+    let Some(extension) = extension(path) else { return Ok(asked.unwrap_or(file)) };
+    let all = || F::value_variants().iter().copied();
+    let name = path.display();
+    let promised = all().find(|form| form.extensions().contains(&&*extension));
+    match (promised, asked) {
+        (Some(promised), None) => Ok(promised),
+        (Some(promised), Some(asked)) if promised == asked || asked.extensions().contains(&&*extension) => Ok(asked),
+        _ if is_stream(Some(path)) => Ok(asked.unwrap_or(file)),
+        (Some(_), Some(asked)) => {
+            let other = path.with_extension(asked.extensions()[0]);
+            let (value, other) = (value_name(asked), other.display());
+            bail!("{name}: the name does not say {value}, as --format does\nhint: -o {other}, or no --format")
+        }
+        (None, Some(asked)) => match refusal(path, asked.extensions()) {
+            // JSON Lines are often called so.
+            Some(_) if extension == "json" => Ok(asked),
+            Some(what) => bail!("{name}: {what}"),
+            None => Ok(asked),
+        },
+        (None, None) => {
+            if let Some(program) = compressor(&extension) {
+                bail!("{name}: {}", compressed(path, program));
+            }
+            let known: Vec<String> = all().map(|form| format!(".{}", form.extensions()[0])).collect();
+            let is_lines = all().any(|form| form.extensions().contains(&"jsonl"));
+            let conversion = conversion(path, &extension).filter(|_| is_lines);
+            let remedy = conversion.map_or_else(
+                || "--format writes any of them under another name".to_owned(),
+                |command| format!("{command} makes one of .jsonl"),
+            );
+            bail!(
+                "{name}: no form that is written here is called .{extension}\nhint: there are {}; {remedy}",
+                known.join(", ")
+            )
+        }
+    }
+}
+
+/// For outputs that have one form, whose names end in one of `own` or promise nothing: a parser of the flag's value.
+pub fn path_of(own: &'static [&'static str]) -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match refusal(&path, own) {
+        Some(what) => Err(what),
+        None => Ok(path),
+    })
+}
+
+/// What is wrong with a name, if it promises another form than `own`.
+fn refusal(path: &Path, own: &[&str]) -> Option<String> {
+    let extension = &*extension(path).filter(|extension| !own.contains(&&**extension))?;
+    if is_stream(Some(path)) {
+        return None;
+    }
+    if let Some(program) = compressor(extension) {
+        return Some(compressed(path, program));
+    }
+    if let Some(command) = conversion(path, extension).filter(|_| own.contains(&"jsonl")) {
+        return Some(format!("what is written here is .{}\nhint: {command} makes one of it", own[0]));
+    }
+    let is_known = KNOWN.contains(&extension) || CONVERTED.iter().any(|(known, _)| *known == extension);
+    is_known
+        .then(|| format!("what is written here is .{0}\nhint: -o {1}", own[0], path.with_extension(own[0]).display()))
+}
+
+fn compressor(extension: &str) -> Option<&'static str> {
+    COMPRESSED.iter().find(|(known, _)| *known == extension).map(|(_, program)| *program)
+}
+
+fn compressed(path: &Path, program: &str) -> String {
+    format!("outputs are not compressed\nhint: -o - | {program} > {}", path.display())
+}
+
+/// The command that makes a file of this extension.
+fn conversion(path: &Path, extension: &str) -> Option<String> {
+    let (_, command) = CONVERTED.iter().find(|(known, _)| *known == extension)?;
+    Some(command.replace("X", &path.with_extension("").display().to_string()))
+}
+
+/// How a name ends, in small letters: none of `all-MiniLM-L6-v2.1`, which a version ends.
+fn extension(path: &Path) -> Option<String> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    extension.chars().any(char::is_alphabetic).then_some(extension)
+}
+
+fn value_name<F: Form>(form: F) -> String {
+    form.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+    enum Vectors {
+        Jsonl,
+        Npy,
+        Table,
+    }
+
+    impl Form for Vectors {
+        fn extensions(self) -> &'static [&'static str] {
+            match self {
+                Self::Jsonl => &["jsonl", "ndjson"],
+                Self::Npy => &["npy"],
+                Self::Table => &["txt"],
+            }
+        }
+    }
+
+    fn of(asked: Option<Vectors>, path: &str) -> Result<Vectors, String> {
+        form(asked, Some(Path::new(path)), Vectors::Table, Vectors::Npy).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_extension_decides() {
+        for (path, expected) in [
+            ("x.jsonl", Vectors::Jsonl),
+            ("d/x.v1.NDJSON", Vectors::Jsonl),
+            ("x.npy", Vectors::Npy),
+            ("x", Vectors::Npy),
+            ("all-MiniLM-L6-v2.1", Vectors::Npy),
+            (".hidden", Vectors::Npy),
+            ("a.json/x", Vectors::Npy),
+            ("/dev/null", Vectors::Npy),
+            ("-", Vectors::Table),
+            ("/dev/stdout", Vectors::Table),
+        ] {
+            assert_eq!(of(None, path), Ok(expected), "{path}");
+            assert_eq!(of(Some(expected), path), Ok(expected), "{path}");
+        }
+        assert_eq!(form(None, None, Vectors::Table, Vectors::Npy).unwrap(), Vectors::Table);
+        for path in ["x", "x.tmp", "x.json", "/dev/null", "-"] {
+            assert_eq!(of(Some(Vectors::Jsonl), path), Ok(Vectors::Jsonl), "{path}");
+        }
+    }
+
+    #[test]
+    fn broken_promises_are_refused() {
+        for (asked, path, expected) in [
+            (None, "x.tmp", "x.tmp: no form that is written here is called .tmp\nhint: there are .jsonl, .npy, .txt"),
+            (None, "x.json", "x.json: no form that is written here is called .json"),
+            (None, "d/x.json", "; jq -s . d/x.jsonl > d/x.json makes one of .jsonl"),
+            (None, "x.parquet", "pandas.read_json(\"x.jsonl\", lines=True).to_parquet(\"x.parquet\")"),
+            (None, "x.jsonl.gz", "x.jsonl.gz: outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
+            (Some(Vectors::Jsonl), "x.jsonl.zst", "x.jsonl.zst: outputs are not compressed"),
+            (Some(Vectors::Jsonl), "x.csv", "x.csv: what is written here is .jsonl\nhint: python3 -c"),
+            (Some(Vectors::Npy), "x.html", "x.html: what is written here is .npy\nhint: -o x.npy"),
+            (
+                Some(Vectors::Jsonl),
+                "x.npy",
+                "x.npy: the name does not say jsonl, as --format does\nhint: -o x.jsonl, or",
+            ),
+        ] {
+            let message = of(asked, path).unwrap_err();
+            assert!(message.contains(expected), "{path}: {message}");
+        }
+    }
+
+    #[test]
+    fn outputs_of_one_form_have_names_that_say_it_or_nothing() {
+        let refused = |path: &str, own: &[&str]| refusal(Path::new(path), own);
+        for path in ["x.jsonl", "x", "x.pairs", "x.txt", "-", "/dev/null", "x.v2"] {
+            assert_eq!(refused(path, &["jsonl", "ndjson"]), None, "{path}");
+        }
+        for (path, expected) in [
+            ("x.json", "what is written here is .jsonl\nhint: jq -s . x.jsonl > x.json makes one of it"),
+            ("x.jsonl.gz", "outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
+            ("x.safetensors", "what is written here is .jsonl\nhint: -o x.jsonl"),
+        ] {
+            assert_eq!(refused(path, &["jsonl", "ndjson"]).unwrap(), expected);
+        }
+        let shard = refused("x.csv", &["safetensors"]).unwrap();
+        assert_eq!(shard, "what is written here is .safetensors\nhint: -o x.safetensors");
+    }
+}
