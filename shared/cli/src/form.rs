@@ -14,9 +14,15 @@ pub trait Form: ValueEnum + Copy + PartialEq {
     fn extensions(self) -> &'static [&'static str];
 }
 
-/// Programs that compress, by the extension that they give.
-const COMPRESSED: [(&str, &str); 6] =
-    [("gz", "gzip"), ("zst", "zstd"), ("bz2", "bzip2"), ("xz", "xz"), ("lz4", "lz4"), ("zip", "zip -")];
+/// Commands that compress a file X, by the extension that they give.
+const COMPRESSED: [(&str, &str); 6] = [
+    ("gz", "gzip X"),
+    ("zst", "zstd --rm X"),
+    ("bz2", "bzip2 X"),
+    ("xz", "xz X"),
+    ("lz4", "lz4 --rm X"),
+    ("zip", "zip -m X.zip X"),
+];
 
 /// Forms that no filter writes, and what makes them of JSON Lines (X is the file's name without its extension).
 const CONVERTED: [(&str, &str); 5] = [
@@ -74,8 +80,8 @@ pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) 
             None => Ok(asked),
         },
         (None, None) => {
-            if let Some(program) = compressor(&extension) {
-                bail!("{name}: {}", compressed(path, program));
+            if let Some(what) = compressed(path, &extension) {
+                bail!("{name}: {what}");
             }
             let known: Vec<String> = all().map(|form| format!(".{}", form.extensions()[0])).collect();
             let is_lines = all().any(|form| form.extensions().contains(&"jsonl"));
@@ -106,23 +112,23 @@ fn refusal(path: &Path, own: &[&str]) -> Option<String> {
     if is_stream(Some(path)) {
         return None;
     }
-    if let Some(program) = compressor(extension) {
-        return Some(compressed(path, program));
+    if let Some(what) = compressed(path, extension) {
+        return Some(what);
     }
     if let Some(command) = conversion(path, extension).filter(|_| own.contains(&"jsonl")) {
         return Some(format!("what is written here is .{}\nhint: {command} makes one of it", own[0]));
     }
     let is_known = KNOWN.contains(&extension) || CONVERTED.iter().any(|(known, _)| *known == extension);
-    is_known
-        .then(|| format!("what is written here is .{0}\nhint: -o {1}", own[0], path.with_extension(own[0]).display()))
+    is_known.then(|| {
+        format!("what is written here is .{0}\nhint: name it {1}", own[0], path.with_extension(own[0]).display())
+    })
 }
 
-fn compressor(extension: &str) -> Option<&'static str> {
-    COMPRESSED.iter().find(|(known, _)| *known == extension).map(|(_, program)| *program)
-}
-
-fn compressed(path: &Path, program: &str) -> String {
-    format!("outputs are not compressed\nhint: -o - | {program} > {}", path.display())
+/// What is wrong with a name that promises compression.
+fn compressed(path: &Path, extension: &str) -> Option<String> {
+    let (_, command) = COMPRESSED.iter().find(|(known, _)| *known == extension)?;
+    let plain = path.with_extension("").display().to_string();
+    Some(format!("outputs are not compressed\nhint: name it {plain}, then: {}", command.replace('X', &plain)))
 }
 
 /// The command that makes a file of this extension.
@@ -196,10 +202,10 @@ mod tests {
             (None, "x.json", "x.json: no form that is written here is called .json"),
             (None, "d/x.json", "; jq -s . d/x.jsonl > d/x.json makes one of .jsonl"),
             (None, "x.parquet", "pandas.read_json(\"x.jsonl\", lines=True).to_parquet(\"x.parquet\")"),
-            (None, "x.jsonl.gz", "x.jsonl.gz: outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
+            (None, "x.jsonl.gz", "x.jsonl.gz: outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl"),
             (Some(Vectors::Jsonl), "x.jsonl.zst", "x.jsonl.zst: outputs are not compressed"),
             (Some(Vectors::Jsonl), "x.csv", "x.csv: what is written here is .jsonl\nhint: python3 -c"),
-            (Some(Vectors::Npy), "x.html", "x.html: what is written here is .npy\nhint: -o x.npy"),
+            (Some(Vectors::Npy), "x.html", "x.html: what is written here is .npy\nhint: name it x.npy"),
             (
                 Some(Vectors::Jsonl),
                 "x.npy",
@@ -219,12 +225,12 @@ mod tests {
         }
         for (path, expected) in [
             ("x.json", "what is written here is .jsonl\nhint: jq -s . x.jsonl > x.json makes one of it"),
-            ("x.jsonl.gz", "outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
-            ("x.safetensors", "what is written here is .jsonl\nhint: -o x.jsonl"),
+            ("x.jsonl.gz", "outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl"),
+            ("x.safetensors", "what is written here is .jsonl\nhint: name it x.jsonl"),
         ] {
             assert_eq!(refused(path, &["jsonl", "ndjson"]).unwrap(), expected);
         }
         let shard = refused("x.csv", &["safetensors"]).unwrap();
-        assert_eq!(shard, "what is written here is .safetensors\nhint: -o x.safetensors");
+        assert_eq!(shard, "what is written here is .safetensors\nhint: name it x.safetensors");
     }
 }

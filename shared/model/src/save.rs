@@ -79,7 +79,30 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
     if !overwrite {
         return Err(ModelError::content(target, "exists already\nhint: --overwrite replaces it"));
     }
-    Ok(())
+    let names = fs::read_dir(target).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let names = names.map_err(|error| ModelError::io(target, error))?;
+    let mut names = names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    match names.find(|name| !is_of_a_model(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let what = format!(
+                "holds \"{name}\", which is no part of a model and would be lost\nhint: move it away, or take another directory"
+            );
+            Err(ModelError::content(target, what))
+        }
+    }
+}
+
+/// Whether a name in a model directory is that of one of its parts, as sentence-transformers, transformers and the hub
+/// have them: nothing else is removed with a model that is replaced.
+fn is_of_a_model(name: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["README.md", "LICENSE", "vocab.txt", "merges.txt", ".gitattributes", ".cache", "onnx", "openvino"];
+    const ENDS: [&str; 9] =
+        [".json", ".safetensors", ".bin", ".onnx", ".onnx_data", ".model", ".jinja", ".msgpack", ".h5"];
+    let is_module = name.split_once('_').is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    // What a file system has for itself stays where it is.
+    NAMES.contains(&name) || ENDS.iter().any(|end| name.ends_with(end)) || is_module || name == "lost+found"
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {

@@ -18,13 +18,24 @@ pub struct Lines<R> {
     end: u8,
     number: u64,
     buffer: Vec<u8>,
+    /// Whether the rest of a line that is too long is still in front of the reader.
+    in_long_line: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Lines of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
     pub fn new(name: impl Into<Arc<str>>, reader: R, max_bytes: usize) -> Self {
         let remedy = "\nhint: raise the limit with --max-record-bytes";
-        Self { name: name.into(), reader, max_bytes, remedy, end: b'\n', number: 0, buffer: Vec::new() }
+        Self {
+            name: name.into(),
+            reader,
+            max_bytes,
+            remedy,
+            end: b'\n',
+            number: 0,
+            buffer: Vec::new(),
+            in_long_line: false,
+        }
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
@@ -51,9 +62,15 @@ impl<R: BufRead> Lines<R> {
     /// The next line without its end, or `None` at the end of the input.
     ///
     /// # Errors
-    /// A line that is too long or not UTF-8 is a [`ReadError::Record`]: it has been consumed.
+    /// A line that is too long or not UTF-8 is a [`ReadError::Record`]: the next call gives the line after it.
     pub fn next_line(&mut self) -> Option<Result<&str, ReadError>> {
         self.buffer.clear();
+        // Not before somebody asks for it: the line may have no end.
+        if std::mem::take(&mut self.in_long_line)
+            && let Err(error) = self.reader.skip_until(self.end)
+        {
+            return Some(Err(self.io_error(error)));
+        }
         self.number += 1;
         // One byte more than allowed tells a line that fits from one that does not; two more are its end.
         let limit = (self.max_bytes as u64).saturating_add(2);
@@ -67,9 +84,7 @@ impl<R: BufRead> Lines<R> {
             self.buffer.pop_if(|byte| *byte == b'\r');
         }
         if self.buffer.len() > self.max_bytes {
-            if !ended && let Err(error) = self.reader.skip_until(self.end) {
-                return Some(Err(self.io_error(error)));
-            }
+            self.in_long_line = !ended;
             let what = format!("longer than {} bytes{}", self.max_bytes, self.remedy);
             return Some(Err(self.error(what)));
         }
@@ -139,6 +154,12 @@ mod tests {
         assert!(lines[1].as_ref().unwrap_err().starts_with("in:2: longer than 4 bytes"));
         assert!(lines[2].as_ref().unwrap_err().starts_with("in:3: longer than 4 bytes"));
         assert_eq!(lines[3], Ok("ab".into()));
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let mut lines = Lines::new("in", std::io::BufReader::new(std::io::repeat(b'a')), 4);
+        assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:1: longer than 4 bytes"));
     }
 
     #[test]

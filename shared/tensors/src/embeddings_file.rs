@@ -1,7 +1,7 @@
 //! One file of vectors with their ids.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use crate::embeddings::VERSION;
 use crate::ids::Ids;
 use crate::numbers::{check_offsets, i64_at};
-use crate::{EmbeddingsMeta, Tensor, TensorFile, TensorsError, VectorType, json_lines, npy};
+use crate::{EmbeddingsMeta, Tensor, TensorFile, TensorsError, VectorType, json_lines, npy, open_regular};
 
 /// Bytes that tell the forms apart.
 const HEAD_BYTES: u64 = 8;
@@ -189,9 +189,8 @@ fn slice<'a>(tensor: Option<Tensor<'a>>, rows: &Range<usize>, row_bytes: usize) 
 /// The first bytes of a file; none of what is no file: it is refused where it would be mapped, and a pipe keeps its bytes.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    let file = File::open(path)?;
-    if file.metadata()?.is_file() {
-        file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    if fs::metadata(path)?.is_file() {
+        open_regular(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
     }
     Ok(head)
 }

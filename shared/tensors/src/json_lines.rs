@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-use crate::{EmbeddingsMeta, EmbeddingsWriter, TensorFile, TensorsError, VectorType};
+use crate::{EmbeddingsMeta, EmbeddingsWriter, TensorFile, TensorsError, VectorType, open_regular};
 
 /// Longest line that is read: 16 MiB.
 const MOST_LINE_BYTES: u64 = 16 << 20;
@@ -41,7 +41,7 @@ pub(crate) fn is(head: &[u8]) -> bool {
 pub(crate) fn open(path: &Path) -> Result<TensorFile, TensorsError> {
     let name = path.display().to_string();
     let failed = |error| TensorsError::io(&name, error);
-    let mut reader = BufReader::with_capacity(256 << 10, File::open(path).map_err(failed)?);
+    let mut reader = BufReader::with_capacity(256 << 10, open_regular(path).map_err(failed)?);
     let folder = tempfile::tempdir().map_err(failed)?;
     let mut writer: Option<(EmbeddingsWriter, VectorType)> = None;
     let mut line = Vec::new();

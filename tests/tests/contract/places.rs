@@ -27,9 +27,9 @@ fn is_trained(folder: &Folder, name: &str, ran: &Ran) {
 /// An older model, with a file that the new one does not have.
 fn write_older(folder: &Folder, name: &str) {
     folder.copy_fixture("parity/tiny-bert", name);
-    folder.write(&format!("{name}/older"), "");
-    fs::create_dir(folder.path(&format!("{name}/older-folder"))).unwrap();
-    folder.write(&format!("{name}/older-folder/file"), "");
+    folder.write(&format!("{name}/older.bin"), "");
+    fs::create_dir(folder.path(&format!("{name}/2_older"))).unwrap();
+    folder.write(&format!("{name}/2_older/file"), "");
 }
 
 /// Makes empty folders.
@@ -88,7 +88,7 @@ fn a_folder_of_an_overlay_s_lower_layer_is_filled() {
     let ran = run.done().saying("merged/out: is a directory of an overlay's lower layer");
     assert_eq!(ran.stdout(), "out\n");
     is_trained(&folder, "saved", &ran);
-    assert!(folder.path("lower/out/older").exists());
+    assert!(folder.path("lower/out/older.bin").exists());
 }
 
 #[test]
@@ -313,4 +313,21 @@ fn names_may_be_anything() {
     // The input itself.
     folder.run("embed --device cpu --model BASE --role document --format jsonl corpus.jsonl -o corpus.jsonl").done();
     assert_eq!(folder.read("corpus.jsonl").matches("embedding").count(), 3);
+}
+
+#[test]
+fn what_is_no_part_of_a_model_is_not_removed_with_one() {
+    for name in ["thesis.txt", "data/corpus.jsonl", ".git/HEAD"] {
+        let folder = workbench();
+        write_older(&folder, "out");
+        fs::create_dir_all(folder.path(&format!("out/{name}")).parent().unwrap()).unwrap();
+        folder.write(&format!("out/{name}"), "years of work");
+        let ran = folder.run(&format!("{TRAIN} out --overwrite")).ran().with_code(2);
+        let ran =
+            ran.saying(&format!("out: holds \"{}\", which is no part of a model", name.split('/').next().unwrap()));
+        assert!(
+            folder.bytes(&format!("out/{name}")) == b"years of work" && folder.path("out/modules.json").exists(),
+            "{ran}"
+        );
+    }
 }

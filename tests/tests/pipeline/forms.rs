@@ -118,7 +118,10 @@ fn names_of_outputs_decide_or_are_refused() {
         (format!("{embed} -o x.parquet"), "x.parquet: no form that is written here is called .parquet"),
         (format!("{embed} -o x.csv"), "x.csv: no form that is written here is called .csv\nhint: there are .jsonl, "),
         (format!("{embed} -o x.json"), "jq -s . x.jsonl > x.json makes one of .jsonl"),
-        (format!("{embed} -o x.jsonl.gz"), "x.jsonl.gz: outputs are not compressed\nhint: -o - | gzip > x.jsonl.gz"),
+        (
+            format!("{embed} -o x.jsonl.gz"),
+            "x.jsonl.gz: outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl",
+        ),
         (format!("{embed} -o x.tmp"), "x.tmp: no form that is written here is called .tmp"),
         (
             format!("{embed} -o x.npy --format safetensors"),
@@ -129,7 +132,7 @@ fn names_of_outputs_decide_or_are_refused() {
         ("docs2queries --generator extractive corpus.jsonl -o x.jsonl.zst".into(), "-o - | zstd > x.jsonl.zst"),
         (
             "pairs2shards --model BASE pairs.jsonl -o x.jsonl".into(),
-            "what is written here is .safetensors\nhint: -o x.safetensors",
+            "what is written here is .safetensors\nhint: name it x.safetensors",
         ),
         ("mine-negatives --queries q --corpus c --texts t -o x.parquet".into(), "to_parquet(\"x.parquet\")"),
     ] {

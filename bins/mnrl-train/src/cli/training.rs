@@ -8,7 +8,7 @@ use embtune_cli::parse_share;
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Passes over all pairs
-    #[arg(long, value_name = "NUM", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "NUM", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) epochs: u32,
 
     /// Pairs in a batch: each is a negative of all others
