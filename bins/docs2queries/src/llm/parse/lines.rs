@@ -2,10 +2,11 @@
 
 use super::dress::{is_kind as is_kind_alone, undressed};
 use super::marker::{Mark, is_label, marker};
+use super::names;
 use super::plain::is_rule;
 
 /// Parts of words in the headings of lists of queries, and in those of what is beside them.
-const WANTED: [&str; 16] = [
+pub(super) const WANTED: [&str; 16] = [
     "quer", "question", "keyword", "claim", "search", "anfrage", "frage", "requête", "consulta", "pregunta", "domand",
     "vragen", "查询", "问题", "検索", "質問",
 ];
@@ -103,6 +104,11 @@ fn runs(text: &str) -> Vec<Run> {
             }
         } else if let Some(item) = awaited {
             line.trim().clone_into(&mut item.text); // a label on a line of its own
+        } else if let Some(item) = run.items.last_mut()
+            && indent > item.indent
+            && let Some(query) = query_of_fields(&item.text, line)
+        {
+            query.clone_into(&mut item.text);
         } else if indent == 0 {
             runs.push(Run { heading: line.to_lowercase(), items: Vec::new() });
         }
@@ -119,6 +125,20 @@ fn runs(text: &str) -> Vec<Run> {
         run.items.retain(|item| !matches!(&item.mark, Mark::Number(label, _) if single.contains(label)));
     }
     runs
+}
+
+/// The query that a line gives to an item of YAML, whose first field is of something beside it: `- style: claim`.
+fn query_of_fields<'a>(item: &str, line: &'a str) -> Option<&'a str> {
+    let field = |text: &'a str| {
+        let (key, value) = text.split_once(':')?;
+        let key = key.trim_matches(|c: char| c.is_whitespace() || c == '*');
+        Some((key, value.trim_start_matches('*').trim())).filter(|(key, value)| !key.is_empty() && !value.is_empty())
+    };
+    let (first, _) = item.split_once(':')?;
+    let first = first.trim_matches('*');
+    let (key, value) = field(line)?;
+    let is_text = names::is_query(key) || names::TEXTS.contains(&names::name(key).as_str());
+    (!first.contains(' ') && !first.is_empty() && names::is_aside(first) && is_text).then_some(value)
 }
 
 /// Whether a number is the next one of its kind: `1.5 months` and `2024: a year` are not.

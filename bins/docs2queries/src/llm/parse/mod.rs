@@ -5,6 +5,7 @@
 //! with numbers or bullets; JSON in the middle of a sentence; lines.
 
 mod channels;
+mod drafts;
 mod dress;
 mod encoded;
 mod json;
@@ -60,16 +61,17 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> Found {
         found
     };
     let of_elements = |queries| Found { queries, ..Found::default() };
+    let listed = drafts::without_drafts(text);
     let is_quoted = text.trim_start().starts_with(['"', '“']);
     let forms: [&dyn Fn() -> Option<Found>; 7] = [
         &|| values::answer(text, most, false),
         &|| Some(of_elements(markup::elements(text))),
-        &|| markup::table(text).map(|reading| of_lines(reading.queries)),
-        &|| Some(of_lines(lines::marked(text))),
+        &|| markup::table(listed).map(|reading| of_lines(reading.queries)),
+        &|| Some(of_lines(lines::marked(listed))),
         &|| values::answer(text, most, true),
         // The items of a list without its brackets.
         &|| is_quoted.then(|| values::answer(&format!("[{}]", text.trim()), most, false)).flatten(),
-        &|| Some(of_lines(plain::lines(text, most))),
+        &|| Some(of_lines(plain::lines(listed, most))),
     ];
     let says_something = |found: &Found| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));
     forms.iter().filter_map(|form| form()).find(says_something).unwrap_or_default()

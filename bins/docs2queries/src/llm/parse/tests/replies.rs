@@ -220,6 +220,9 @@ fn lists_of_lines() {
         ("以下是查询：\n1、a\n2、b\n\n希望这些有帮助。", &["a", "b"]),
         ("queries:\n  - query: a\n    type: question\n  - query: b\n    type: keyword", &["a", "b"]),
         ("queries:\n- \"a\"\n- \"b\"", &["a", "b"]),
+        ("queries:\n  - style: question\n    query: \"a\"\n  - style: keyword\n    query: \"b\"", &["a", "b"]),
+        ("- id: 1\n  type: question\n  text: a\n- id: 2\n  type: keyword\n  text: b", &["a", "b"]),
+        ("1. **Style:** question\n   **Query:** a\n2. **Style:** keyword\n   **Query:** b", &["a", "b"]),
         ("(1) a (2 months)\n(2) b", &["a (2 months)", "b"]),
         ("Here is the list:\n\na\n\nb\n\nLet me know if you need more.", &["a", "b"]),
         ("<queries>\n<query>a &amp; b</query>\n<query>c</query>\n</queries>", &["a & b", "c"]),
@@ -237,6 +240,21 @@ fn lists_of_lines() {
         ("\"a\", \"b\"", &["a", "b"]),
         ("queries:\n  - \"a\"\n  - 'it is b'", &["a", "it is b"]),
         ("query,type\n\"a, b\",question\nc,keyword", &["a, b", "c"]),
+    ]);
+}
+
+#[test]
+fn drafts_before_the_final_list() {
+    assert_all(&[
+        ("Draft queries:\n- x\n- y\n- z\n\nFinal queries:\n- a\n- b", &["a", "b"]),
+        ("Initial ideas:\n1. x\n2. y\n\nFinal list:\n1. a\n2. b", &["a", "b"]),
+        ("## Draft queries\n- x\n- y\n\n## Queries\n- a\n- b", &["a", "b"]),
+        ("**Drafts**\n1. x\n2. y\n\n**Final 2 queries**\n\nQuestions:\n- a\n\nKeywords:\n- b", &["a", "b"]),
+        ("Drafts:\nx\ny\n\nHere are the final queries:\na\nb", &["a", "b"]),
+        ("草稿：\n1. x\n\n最终查询：\n1. a\n2. b", &["a", "b"]),
+        ("Questions:\n- a\n- b\nKeywords:\n- c", &["a", "b", "c"]),
+        ("Questions:\n- a\n\nFinal exam questions:\n- b", &["a", "b"]),
+        ("Queries:\n- a\n- b\n\nThese are the final queries:", &["a", "b"]),
     ]);
 }
 
@@ -270,6 +288,17 @@ fn thoughts() {
             "{\"queries\": [\"a\", \"b\"]}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{\"queries\": [\"x\"]}",
             &["a", "b"],
         ),
+    ]);
+}
+
+#[test]
+fn the_turn_before_one_that_was_made_up() {
+    assert_all(&[
+        ("{\"queries\": [\"a\"]}\n\nUser: Passage: foo\nAssistant: {\"queries\": [\"x\"]}", &["a"]),
+        ("1. a\n2. b\n\n### Human:\nPassage: foo\n\n### Assistant:\n1. x\n2. y", &["a", "b"]),
+        ("a\nb\n\n**User:** more\n\nx\ny", &["a", "b"]),
+        ("User: Passage: foo\nAssistant: {\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
+        ("1. what is a user: a person?\n2. User: who is it", &["what is a user: a person?", "User: who is it"]),
     ]);
 }
 
