@@ -47,8 +47,14 @@ pub(crate) fn queries(reply: &str, most: usize, is_cut: bool) -> Found {
         let found = turns.iter().enumerate().map(|(at, turn)| of_turn(turn, most, is_cut && Some(at) == last));
         found.into_iter().find(|found| !found.queries.is_empty()).unwrap_or_else(|| of_turn(&answer, most, is_cut))
     });
-    found.surplus = found.queries.len().saturating_sub(most);
-    found.queries.truncate(most);
+    // A blank one is none of those that were asked for.
+    let mut count = 0;
+    found.queries.retain(|query| {
+        let is_said = query.contains(char::is_alphanumeric);
+        count += usize::from(is_said);
+        !is_said || count <= most
+    });
+    found.surplus = count.saturating_sub(most);
     found
 }
 

@@ -43,6 +43,10 @@ Topics: ["lease", "rent"]"#,
         (r#"{"question": "a", "keyword": "b", "claim": "c"}"#, &["a", "b", "c"]),
         (r#"[{"question": "a"}, {"keyword": "b"}, {"claim": "c"}]"#, &["a", "b", "c"]),
         (r#"{"questions": ["a"], "keywords": ["b"], "claims": ["c"]}"#, &["a"]),
+        (r#"{"question": ["a"], "keyword": ["b"], "claim": ["c"]}"#, &["a", "b", "c"]),
+        (r#"{"reasoning": ["x"], "result": {"question": ["a", "b"], "keyword": "c"}}"#, &["a", "b", "c"]),
+        (r#"{"question": ["a"], "topics": ["x"]}"#, &["a"]),
+        (r#"[{"question": "a", "keywords": ["x", "y"]}, {"question": "b", "keywords": ["z"]}]"#, &["a", "b"]),
         (r#"[{"style": "question", "queries": ["a", "b"]}, {"style": "keyword", "queries": ["c"]}]"#, &["a", "b", "c"]),
         (r#"{"reasoning": ["step one", "step two"], "anfragen": ["a", "b"]}"#, &["a", "b"]),
         (r#"{"queries": {"query": "a"}}"#, &["a"]),
@@ -185,6 +189,7 @@ fn what_is_lost_is_counted() {
         ("1. a\n2. b", false, ("a|b", 0, 0)),
         ("1. a\n2. b\n3. c", false, ("a|b", 0, 1)),
         (r#"{"queries": ["a", "b", "c", "d"]}"#, false, ("a|b", 0, 2)),
+        (r#"["a", null, "", "b", "...", "c"]"#, false, ("a||b|...", 0, 1)),
         (r#"{"queries": ["not comp"#, true, ("", 0, 0)),
         ("what is a lease\nhow long is the no", true, ("what is a lease", 1, 0)),
     ] {
@@ -288,6 +293,19 @@ fn thoughts() {
             "{\"queries\": [\"a\", \"b\"]}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{\"queries\": [\"x\"]}",
             &["a", "b"],
         ),
+    ]);
+}
+
+#[test]
+fn headings_above_bare_lines() {
+    assert_all(&[
+        ("### Question\na\n\n### Keyword\nb", &["a", "b"]),
+        ("### Question\n\na\n\n### Keyword\n\nb\n\nLet me know if you need more.", &["a", "b"]),
+        ("**Question:**\na\n\n**Keyword:**\nb", &["a", "b"]),
+        ("**Question**\na\n\n**Claim**\nA lease is a contract.", &["a", "A lease is a contract."]),
+        ("Here they are:\n\n## Questions\na\nb\n\n## Claims\nc", &["a", "b", "c"]),
+        ("# Queries\n\na\nb", &["a", "b"]),
+        ("# a b\n# c d", &["# a b", "# c d"]),
     ]);
 }
 
