@@ -7,11 +7,24 @@ use super::marker::marker;
 const LISTS: [&str; 9] = ["list", "answer", "version", "set", "output", "selection", "result", "response", "json"];
 /// What may stand between `final` and its noun.
 const BETWEEN: [&str; 14] = [
-    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "refined", "revised", "improved", "polished",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "refined",
+    "revised",
+    "improved",
+    "polished",
     "synthetic",
 ];
 /// Words in the headings of lists that are not final.
-const DRAFTS: [&str; 8] = ["draft", "drafts", "initial", "brainstorm", "brainstorming", "rough", "preliminary", "entwurf"];
+const DRAFTS: [&str; 8] =
+    ["draft", "drafts", "initial", "brainstorm", "brainstorming", "rough", "preliminary", "entwurf"];
 
 /// The text from the heading of its final list on, or all of it when no heading tells drafts from what is meant.
 ///

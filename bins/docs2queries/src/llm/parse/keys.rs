@@ -92,10 +92,7 @@ fn by_kind(node: &Node, found: &mut Vec<Query>) {
             let is_list = |(_, value): &(String, Node)| matches!(value, Node::List(_));
             // Keywords may be those of the question beside them.
             let is_kind = |(key, _): &(String, Node)| is_kind(key) && name(key) != "keywords";
-            if of_kinds.clone().count() > 1
-                && of_kinds.clone().all(is_kind)
-                && of_kinds.clone().any(is_list)
-            {
+            if of_kinds.clone().count() > 1 && of_kinds.clone().all(is_kind) && of_kinds.clone().any(is_list) {
                 found.extend(of_kinds.flat_map(|(_, value)| texts(value)));
             } else {
                 of_kinds.for_each(|(_, value)| by_kind(value, found));

@@ -47,6 +47,11 @@ pub(crate) fn queries(reply: &str, most: usize, is_cut: bool) -> Found {
         let found = turns.iter().enumerate().map(|(at, turn)| of_turn(turn, most, is_cut && Some(at) == last));
         found.into_iter().find(|found| !found.queries.is_empty()).unwrap_or_else(|| of_turn(&answer, most, is_cut))
     });
+    for query in &mut found.queries {
+        if query.contains(is_no_text) {
+            *query = one_line(&query.replace(is_no_text, " "));
+        }
+    }
     // A blank one is none of those that were asked for.
     let mut count = 0;
     found.queries.retain(|query| {
@@ -81,6 +86,11 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> Found {
     ];
     let says_something = |found: &Found| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));
     forms.iter().filter_map(|form| form()).find(says_something).unwrap_or_default()
+}
+
+/// Whether a character has no place in a query: one that controls a terminal, or a mark of the order of bytes.
+fn is_no_text(c: char) -> bool {
+    c.is_control() || c == '\u{feff}'
 }
 
 /// The text inside of the fence that all of it stands in.

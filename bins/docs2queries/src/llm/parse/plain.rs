@@ -1,7 +1,7 @@
 //! Lists in which nothing but lines tells what is a query.
 
-use super::dress::{is_kind, undressed};
 use super::drafts::is_heading;
+use super::dress::{is_kind, undressed};
 
 /// A line of prose is longer than a query, in characters.
 const LONGEST_QUERY: usize = 300;
@@ -11,7 +11,7 @@ const LONGEST_QUERY: usize = 300;
 /// Headings, and lines that end with a colon, announce others. Where some stand together, those that stand alone are notes; and where
 /// something announces the list, so is the sentence after it.
 pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
-    let all = || text.lines().map(str::trim).filter(|line| !is_rule(line) && !is_aside(line));
+    let all = || text.lines().map(unquoted_blank).filter(|line| !is_rule(line) && !is_aside(line));
     if all().any(is_code) {
         return Vec::new();
     }
@@ -44,9 +44,8 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
         |at: usize| announced.contains(&at) || at > 0 && announced.contains(&(at - 1)) && blocks[at - 1].is_empty();
     // Several headings have their queries below them, and notes come after these.
     let is_parted = (0..blocks.len()).filter(|at| follows_heading(*at) && !blocks[*at].is_empty()).count() > 1;
-    let is_list = |(at, block): &(usize, &Vec<&str>)| {
-        follows_heading(*at) || block.len() > 1 || !has_list && !is_parted
-    };
+    let is_list =
+        |(at, block): &(usize, &Vec<&str>)| follows_heading(*at) || block.len() > 1 || !has_list && !is_parted;
     let kept = blocks.iter().enumerate().filter(is_list);
     let mut queries: Vec<&str> = kept.flat_map(|(_, block)| block.iter().copied()).collect();
     let ends = |line: &str, marks: &[char]| line.ends_with(marks);
@@ -82,6 +81,12 @@ fn asks(line: &str) -> bool {
 /// Whether a line with the marks of a heading is one, and no query in bold letters among others that are not.
 fn announces_more(line: &str) -> bool {
     line.starts_with('#') || is_kind(line) || line.trim_end_matches(['*', '_', ' ']).ends_with([':', '：'])
+}
+
+/// A line without the blanks around it, nor the mark of a quotation that has nothing else on this line.
+fn unquoted_blank(line: &str) -> &str {
+    let line = line.trim();
+    if line == ">" { "" } else { line }
 }
 
 /// A remark in brackets.

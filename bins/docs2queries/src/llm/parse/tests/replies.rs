@@ -310,6 +310,28 @@ fn headings_above_bare_lines() {
 }
 
 #[test]
+fn marks_of_other_kinds() {
+    assert_all(&[
+        ("> what is a lease\n>\n> notice period", &["what is a lease", "notice period"]),
+        ("Here are two:\n\n> a\n> b", &["a", "b"]),
+        ("> 5 years\nnotice period", &["> 5 years", "notice period"]),
+        ("1. a 2. b 3. c", &["a", "b", "c"]),
+        ("Here they are: none\n1) a 2) b 3) c", &["a", "b", "c"]),
+        ("1. compare 2. and 3. floor\n2. b", &["compare 2. and 3. floor", "b"]),
+        ("1. rent of the 2. floor", &["rent of the 2. floor"]),
+        ("1/3 a\n2/3 b\n3/3 c", &["a", "b", "c"]),
+        ("1/2 cup of sugar\nhalf a cup", &["1/2 cup of sugar", "half a cup"]),
+        ("1. a? [1]\n2. b [1]", &["a?", "b"]),
+        (r#"{"queries": ["a? [1]", "b [12]"]}"#, &["a?", "b"]),
+        (r#"{"queries": ["a [1]", "array x[1]"]}"#, &["a [1]", "array x[1]"]),
+        (r#"{"queries": ["a\u0000b", "\u001b[1mc", "\u0007d\ufeff"]}"#, &["a b", "[1mc", "d"]),
+        ("١. a\n٢. b", &["a", "b"]),
+        ("۱- a\n۲- b", &["a", "b"]),
+        ("๑) a\n๒) b", &["a", "b"]),
+    ]);
+}
+
+#[test]
 fn the_turn_before_one_that_was_made_up() {
     assert_all(&[
         ("{\"queries\": [\"a\"]}\n\nUser: Passage: foo\nAssistant: {\"queries\": [\"x\"]}", &["a"]),
