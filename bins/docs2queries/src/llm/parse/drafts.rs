@@ -33,10 +33,12 @@ pub(super) fn without_drafts(text: &str) -> &str {
     let mut at = 0;
     let mut follows_drafts = false;
     for line in text.split_inclusive('\n') {
-        if is_heading(line) && text[at + line.len()..].contains(char::is_alphanumeric) {
+        if is_heading(line) {
+            let rest = &text[at + line.len()..];
             let line = line.to_lowercase();
             let is_draft = words(&line).any(|word| DRAFTS.contains(&word));
-            if is_final(&line) || follows_drafts && !is_draft && is_wanted(&line) {
+            let is_meant = is_final(&line) || follows_drafts && !is_draft && is_wanted(&line);
+            if is_meant && rest.contains(char::is_alphanumeric) {
                 return &text[at..];
             }
             follows_drafts |= is_draft;

@@ -81,7 +81,10 @@ fn runs(text: &str) -> Vec<Run> {
     let mut runs = vec![Run::default()];
     let mut numbers: Vec<(String, u32)> = Vec::new();
     let mut follows_blank = false;
-    for line in text.lines().filter(|line| !is_rule(line)).flat_map(|line| parted(line, text)) {
+    // Where the second number has a line of its own, one inside of the first line is a word of it.
+    let is_spread = text.lines().any(|line| line.trim_start().starts_with(['2', '２']) && marker(line).is_some());
+    let parts = |line| if is_spread { vec![line] } else { parted(line) };
+    for line in text.lines().filter(|line| !is_rule(line)).flat_map(parts) {
         if line.trim().is_empty() {
             follows_blank = true;
             continue;
@@ -128,7 +131,7 @@ fn runs(text: &str) -> Vec<Run> {
 }
 
 /// The items of a list of three or more that stands on one line, `1. a 2. b 3. c`, else the line.
-fn parted<'a>(line: &'a str, text: &str) -> Vec<&'a str> {
+fn parted(line: &str) -> Vec<&str> {
     let mark = |number: usize, end: char| format!("{number}{end} ");
     let start = line.trim_start();
     let Some(end) = ['.', ')'].into_iter().find(|end| start.starts_with(&mark(1, *end))) else { return vec![line] };
@@ -138,10 +141,8 @@ fn parted<'a>(line: &'a str, text: &str) -> Vec<&'a str> {
         parts.push(&rest[..at]);
         rest = &rest[at + 1..];
     }
-    // Where the next number has a line of its own, those inside of the first are words.
-    let is_only = !text.lines().any(|line| line.trim_start().starts_with(&mark(2, end)));
     parts.push(rest);
-    if parts.len() > 2 && is_only { parts } else { vec![line] }
+    if parts.len() > 2 { parts } else { vec![line] }
 }
 
 /// The query that a line gives to an item of YAML, whose first field is of something beside it: `- style: claim`.
