@@ -74,11 +74,11 @@ fn without_symbol(items: Vec<&str>) -> Vec<&str> {
 /// The items without the number of a source, as in `what is a lease? [1]`, when all of them end with one.
 fn without_citations(items: Vec<&str>) -> Vec<&str> {
     fn without(item: &str) -> Option<&str> {
-        let (rest, number) = [('[', ']'), ('【', '】')]
-            .iter()
-            .find_map(|(open, close)| item.trim_end_matches('.').strip_suffix(*close)?.rsplit_once(*open))?;
+        let of = |open: char, close: char| item.trim_end_matches('.').strip_suffix(close)?.rsplit_once(open);
+        let wide = of('【', '】');
+        let (rest, number) = wide.or_else(|| of('[', ']'))?;
         let is_number = (1..=2).contains(&number.len()) && number.chars().all(|c| c.is_ascii_digit());
-        let is_text = rest.ends_with(|c: char| c.is_whitespace() || "?!.。？！".contains(c));
+        let is_text = wide.is_some() || rest.ends_with(|c: char| c.is_whitespace() || "?!.。？！".contains(c));
         (is_number && is_text && rest.contains(char::is_alphanumeric)).then(|| rest.trim_end())
     }
     if items.len() < 2 {

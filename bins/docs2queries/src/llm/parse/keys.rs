@@ -184,7 +184,11 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
             }
             let mut inner = Vec::new();
             named(item, &|key, _| is_query(key), &mut inner);
-            let only = fields.iter().filter(|(key, _)| !is_aside(key)).filter_map(|(key, value)| of_field(key, value));
+            let of_only = |(key, value): &(String, Node)| match value {
+                Node::List(_) => texts(value),
+                value => of_field(key, value).into_iter().collect(),
+            };
+            let only = fields.iter().filter(|(key, _)| !is_aside(key)).flat_map(of_only);
             let in_column = fields.iter().filter(|(key, _)| column == Some(key.as_str()));
             match (inner.is_empty(), fields.len()) {
                 (false, _) => inner,

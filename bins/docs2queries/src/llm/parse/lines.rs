@@ -82,7 +82,7 @@ fn runs(text: &str) -> Vec<Run> {
     let mut numbers: Vec<(String, u32)> = Vec::new();
     let mut follows_blank = false;
     // Where the second number has a line of its own, one inside of the first line is a word of it.
-    let is_spread = text.lines().any(|line| line.trim_start().starts_with(['2', '２']) && marker(line).is_some());
+    let is_spread = text.lines().any(|line| matches!(marker(line), Some((Mark::Number(_, 2), _))));
     let parts = |line| if is_spread { vec![line] } else { parted(line) };
     for line in text.lines().filter(|line| !is_rule(line)).flat_map(parts) {
         if line.trim().is_empty() {
@@ -132,13 +132,16 @@ fn runs(text: &str) -> Vec<Run> {
 
 /// The items of a list of three or more that stands on one line, `1. a 2. b 3. c`, else the line.
 fn parted(line: &str) -> Vec<&str> {
-    let mark = |number: usize, end: char| format!("{number}{end} ");
+    let around = [("", ". "), ("", ") "), ("(", ") "), ("Q", ": ")];
+    let mark = |number: usize, (before, after): (&str, &str)| format!("{before}{number}{after}");
     let start = line.trim_start();
-    let Some(end) = ['.', ')'].into_iter().find(|end| start.starts_with(&mark(1, *end))) else { return vec![line] };
+    let Some(around) = around.into_iter().find(|around| start.starts_with(&mark(1, *around))) else {
+        return vec![line];
+    };
     let mut parts = Vec::new();
     let mut rest = line;
-    while let Some(at) = rest.find(&format!(" {}", mark(parts.len() + 2, end))) {
-        parts.push(&rest[..at]);
+    while let Some(at) = rest.find(&format!(" {}", mark(parts.len() + 2, around))) {
+        parts.push(rest[..at].trim_end_matches([';', ',']));
         rest = &rest[at + 1..];
     }
     parts.push(rest);
@@ -156,7 +159,13 @@ fn query_of_fields<'a>(item: &str, line: &'a str) -> Option<&'a str> {
     let first = first.trim_matches('*');
     let (key, value) = field(line)?;
     let is_text = names::is_query(key) || names::TEXTS.contains(&names::name(key).as_str());
-    (!first.contains(' ') && !first.is_empty() && names::is_aside(first) && is_text).then_some(value)
+    (!first.contains(' ') && !first.is_empty() && names::is_aside(first) && is_text).then(|| unquoted(value))
+}
+
+/// A value of YAML without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
 /// Whether a number is the next one of its kind: `1.5 months` and `2024: a year` are not.

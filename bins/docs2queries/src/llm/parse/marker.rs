@@ -51,6 +51,11 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     let partner = [('(', ')'), ('[', ']'), ('（', '）'), ('【', '】')].into_iter().find(|(open, _)| *open == first);
     if let Some((open, close)) = partner {
         let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
+        if let Some((number, total)) = inner.split_once('/')
+            && let (Some((number, "")), Some((total, ""))) = (digits(number), digits(total))
+        {
+            return Some((Mark::Number(format!("/{total}"), number), rest.trim_start())); // of so many
+        }
         let number =
             digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
         let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');

@@ -18,7 +18,10 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
     // Where all lines look like headings, these are the queries.
     let is_colon = |line: &str| line.ends_with([':', '：']);
     let has_text = all().any(|line| !line.is_empty() && !is_heading(line));
-    let announces = |line: &str| is_colon(line) || has_text && is_heading(line) && announces_more(line);
+    let has_kinds = all().filter(|line| is_kind(line)).count() > 1;
+    let announces = |line: &str| {
+        is_colon(line) || has_text && has_kinds && is_kind(line) || has_text && is_heading(line) && announces_more(line)
+    };
     let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
     let mut is_announced = false;
     let mut announced: Vec<usize> = Vec::new();

@@ -112,11 +112,16 @@ pub(super) fn turns(text: &str) -> Vec<&str> {
 fn by_asker(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut at) = (0, 0);
-    for line in text.split_inclusive('\n') {
+    let is_called = |line: &str, names: &[&str]| {
         let words = line.trim_start_matches(['#', '*', ' ']);
-        let is_turn = words.split_once(':').is_some_and(|(name, _)| {
-            ASKERS.iter().any(|asker| name.trim_end_matches(['*', ' ']).eq_ignore_ascii_case(asker))
-        });
+        let name = words.split_once(':').map_or(words, |(name, _)| name).trim_end_matches(['*', ' ', '\r', '\n']);
+        !line.starts_with(' ') && names.iter().any(|other| name.eq_ignore_ascii_case(other))
+    };
+    // A line of the kind between others, without an answer to it, says for whom a query is.
+    let has_reply = text.lines().any(|line| is_called(line, &["assistant", "ai", "response"]));
+    for line in text.split_inclusive('\n') {
+        let follows_blank = text[..at].trim_end_matches([' ', '\r']).ends_with("\n\n");
+        let is_turn = is_called(line, &ASKERS) && (has_reply || follows_blank);
         if is_turn {
             parts.push(&text[start..at]);
             start = at;
