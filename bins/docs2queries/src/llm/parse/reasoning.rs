@@ -120,7 +120,7 @@ fn by_asker(text: &str) -> Vec<&str> {
     // A line of the kind between others, without an answer to it, says for whom a query is.
     let has_reply = text.lines().any(|line| is_called(line, &["assistant", "ai", "response"]));
     for line in text.split_inclusive('\n') {
-        let follows_blank = text[..at].trim_end_matches([' ', '\r']).ends_with("\n\n");
+        let follows_blank = text[..at].lines().next_back().is_none_or(|line| line.trim().is_empty());
         let is_turn = is_called(line, &ASKERS) && (has_reply || follows_blank);
         if is_turn {
             parts.push(&text[start..at]);

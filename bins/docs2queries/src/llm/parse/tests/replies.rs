@@ -348,6 +348,7 @@ fn the_turn_before_one_that_was_made_up() {
         ("a\nb\n\n**User:** more\n\nx\ny", &["a", "b"]),
         ("{\"queries\": [\"a\"]}\nuser\nfoo\nassistant\n{\"queries\": [\"x\"]}", &["a"]),
         ("Query: a\nUser: novice\nQuery: b\nUser: expert", &["a", "b"]),
+        ("1. a\r\n2. b\r\n\r\nUser: more\r\n3. x\r\n", &["a", "b"]),
         ("User: Passage: foo\nAssistant: {\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
         ("1. what is a user: a person?\n2. User: who is it", &["what is a user: a person?", "User: who is it"]),
     ]);
