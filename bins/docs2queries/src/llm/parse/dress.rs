@@ -29,7 +29,7 @@ const KINDS: [&str; 15] = [
 /// The items without what all of them wear, and without labels of their kind.
 pub(super) fn undressed(items: Vec<String>) -> Vec<String> {
     let items: Vec<&str> = items.iter().map(|item| without_label(item.trim())).collect();
-    let items = without_symbol(items);
+    let items = without_citations(without_symbol(items));
     let plain = items.iter().map(|item| explained(item)).collect::<Option<Vec<&str>>>().unwrap_or(items);
     let mut items: Vec<String> = plain.into_iter().map(without_emphasis).collect();
     let undress = |items: &[String], kind: &[(&str, &str)]| {
@@ -49,8 +49,10 @@ pub(super) fn is_kind(label: &str) -> bool {
     KINDS.contains(&label.as_str())
 }
 
-/// Queries without labels of their kind, when all of them, which are strings of a list, have one.
+/// Queries without citations and labels of their kind, when all of them, which are strings of a list, have one.
 pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
+    let queries: Vec<String> =
+        without_citations(queries.iter().map(String::as_str).collect()).into_iter().map(str::to_owned).collect();
     let is_labelled = |query: &String| without_label(query) != query.as_str();
     if queries.len() < 2 || !queries.iter().all(is_labelled) {
         return queries;
@@ -58,14 +60,31 @@ pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
     queries.iter().map(|query| without_label(query).to_owned()).collect()
 }
 
-/// The items without the symbol, such as an emoji, that all of them begin with.
+/// The items without the symbol, such as an emoji or the `>` of a quotation, that all of them begin with.
 fn without_symbol(items: Vec<&str>) -> Vec<&str> {
     let symbol = items.first().and_then(|item| item.split_once(' ')).map_or("", |(first, _)| first);
-    if items.len() < 2 || symbol.is_empty() || symbol.contains(|c: char| c.is_ascii() || c.is_alphanumeric()) {
+    let is_word = symbol.is_empty() || symbol.contains(|c: char| c.is_ascii() || c.is_alphanumeric());
+    if items.len() < 2 || is_word && symbol != ">" {
         return items;
     }
     let plain = items.iter().map(|item| item.strip_prefix(symbol)?.strip_prefix(' ').map(str::trim)).collect();
     Option::unwrap_or(plain, items)
+}
+
+/// The items without the number of a source, as in `what is a lease? [1]`, when all of them end with one.
+fn without_citations(items: Vec<&str>) -> Vec<&str> {
+    fn without(item: &str) -> Option<&str> {
+        let of = |open: char, close: char| item.trim_end_matches('.').strip_suffix(close)?.rsplit_once(open);
+        let wide = of('【', '】');
+        let (rest, number) = wide.or_else(|| of('[', ']'))?;
+        let is_number = (1..=2).contains(&number.len()) && number.chars().all(|c| c.is_ascii_digit());
+        let is_text = wide.is_some() || rest.ends_with(|c: char| c.is_whitespace() || "?!.。？！".contains(c));
+        (is_number && is_text && rest.contains(char::is_alphanumeric)).then(|| rest.trim_end())
+    }
+    if items.len() < 2 {
+        return items;
+    }
+    items.iter().map(|item| without(item)).collect::<Option<Vec<&str>>>().unwrap_or(items)
 }
 
 /// The query of an item that sets it off from what is said of it: `**lease term** – asks for the time`.

@@ -32,6 +32,11 @@ pub(super) fn read(node: &Node) -> Option<Reading> {
     let mut queries = Vec::new();
     named(node, &|key, _| name(key) == "queries", &mut queries);
     let exact = reading(Rank::Queries, queries);
+    let kinds = || {
+        let mut queries = Vec::new();
+        by_kind(node, &mut queries);
+        reading(Rank::Named, queries)
+    };
     let kin = || {
         let mut queries = Vec::new();
         let is_list = |value: &Node| matches!(value, Node::List(_));
@@ -43,7 +48,7 @@ pub(super) fn read(node: &Node) -> Option<Reading> {
         singles(node, &mut queries);
         reading(Rank::Single, queries)
     };
-    exact.or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
+    exact.or_else(kinds).or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
 }
 
 /// One query, or one that broke off.
@@ -75,6 +80,25 @@ fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Qu
             }
         }
         Node::List(items) => items.iter().for_each(|item| named(item, is_such, found)),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+    }
+}
+
+/// Adds the queries of objects with a list for each kind, and nothing else but what stands beside it, at any depth.
+fn by_kind(node: &Node, found: &mut Vec<Query>) {
+    match node {
+        Node::Object(fields) => {
+            let of_kinds = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
+            let is_list = |(_, value): &(String, Node)| matches!(value, Node::List(_));
+            // Keywords may be those of the question beside them.
+            let is_kind = |(key, _): &(String, Node)| is_kind(key) && name(key) != "keywords";
+            if of_kinds.clone().count() > 1 && of_kinds.clone().all(is_kind) && of_kinds.clone().any(is_list) {
+                found.extend(of_kinds.flat_map(|(_, value)| texts(value)));
+            } else {
+                of_kinds.for_each(|(_, value)| by_kind(value, found));
+            }
+        }
+        Node::List(items) => items.iter().for_each(|item| by_kind(item, found)),
         Node::Text(_) | Node::Bare(_) | Node::Broken => {}
     }
 }
@@ -160,7 +184,11 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
             }
             let mut inner = Vec::new();
             named(item, &|key, _| is_query(key), &mut inner);
-            let only = fields.iter().filter(|(key, _)| !is_aside(key)).filter_map(|(key, value)| of_field(key, value));
+            let of_only = |(key, value): &(String, Node)| match value {
+                Node::List(_) => texts(value),
+                value => of_field(key, value).into_iter().collect(),
+            };
+            let only = fields.iter().filter(|(key, _)| !is_aside(key)).flat_map(of_only);
             let in_column = fields.iter().filter(|(key, _)| column == Some(key.as_str()));
             match (inner.is_empty(), fields.len()) {
                 (false, _) => inner,

@@ -2,10 +2,11 @@
 
 use super::dress::{is_kind as is_kind_alone, undressed};
 use super::marker::{Mark, is_label, marker};
+use super::names;
 use super::plain::is_rule;
 
 /// Parts of words in the headings of lists of queries, and in those of what is beside them.
-const WANTED: [&str; 16] = [
+pub(super) const WANTED: [&str; 16] = [
     "quer", "question", "keyword", "claim", "search", "anfrage", "frage", "requête", "consulta", "pregunta", "domand",
     "vragen", "查询", "问题", "検索", "質問",
 ];
@@ -80,7 +81,10 @@ fn runs(text: &str) -> Vec<Run> {
     let mut runs = vec![Run::default()];
     let mut numbers: Vec<(String, u32)> = Vec::new();
     let mut follows_blank = false;
-    for line in text.lines().filter(|line| !is_rule(line)) {
+    // Where the second number has a line of its own, one inside of the first line is a word of it.
+    let is_spread = text.lines().any(|line| matches!(marker(line), Some((Mark::Number(_, 2), _))));
+    let parts = |line| if is_spread { vec![line] } else { parted(line) };
+    for line in text.lines().filter(|line| !is_rule(line)).flat_map(parts) {
         if line.trim().is_empty() {
             follows_blank = true;
             continue;
@@ -103,6 +107,11 @@ fn runs(text: &str) -> Vec<Run> {
             }
         } else if let Some(item) = awaited {
             line.trim().clone_into(&mut item.text); // a label on a line of its own
+        } else if let Some(item) = run.items.last_mut()
+            && indent > item.indent
+            && let Some(query) = query_of_fields(&item.text, line)
+        {
+            query.clone_into(&mut item.text);
         } else if indent == 0 {
             runs.push(Run { heading: line.to_lowercase(), items: Vec::new() });
         }
@@ -119,6 +128,44 @@ fn runs(text: &str) -> Vec<Run> {
         run.items.retain(|item| !matches!(&item.mark, Mark::Number(label, _) if single.contains(label)));
     }
     runs
+}
+
+/// The items of a list of three or more that stands on one line, `1. a 2. b 3. c`, else the line.
+fn parted(line: &str) -> Vec<&str> {
+    let around = [("", ". "), ("", ") "), ("(", ") "), ("Q", ": ")];
+    let mark = |number: usize, (before, after): (&str, &str)| format!("{before}{number}{after}");
+    let start = line.trim_start();
+    let Some(around) = around.into_iter().find(|around| start.starts_with(&mark(1, *around))) else {
+        return vec![line];
+    };
+    let mut parts = Vec::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(&format!(" {}", mark(parts.len() + 2, around))) {
+        parts.push(rest[..at].trim_end_matches([';', ',']));
+        rest = &rest[at + 1..];
+    }
+    parts.push(rest);
+    if parts.len() > 2 { parts } else { vec![line] }
+}
+
+/// The query that a line gives to an item of YAML, whose first field is of something beside it: `- style: claim`.
+fn query_of_fields<'a>(item: &str, line: &'a str) -> Option<&'a str> {
+    let field = |text: &'a str| {
+        let (key, value) = text.split_once(':')?;
+        let key = key.trim_matches(|c: char| c.is_whitespace() || c == '*');
+        Some((key, value.trim_start_matches('*').trim())).filter(|(key, value)| !key.is_empty() && !value.is_empty())
+    };
+    let (first, _) = item.split_once(':')?;
+    let first = first.trim_matches('*');
+    let (key, value) = field(line)?;
+    let is_text = names::is_query(key) || names::TEXTS.contains(&names::name(key).as_str());
+    (!first.contains(' ') && !first.is_empty() && names::is_aside(first) && is_text).then(|| unquoted(value))
+}
+
+/// A value of YAML without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
 /// Whether a number is the next one of its kind: `1.5 months` and `2024: a year` are not.

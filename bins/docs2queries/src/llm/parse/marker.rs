@@ -3,6 +3,8 @@
 /// What may stand before the items of a list.
 const BULLETS: [char; 17] = ['-', '*', '+', '•', '‣', '▪', '◦', '·', '–', '—', '●', '○', '■', '□', '➤', '→', '・'];
 const ROMAN: [&str; 10] = ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"];
+/// Nought in ASCII, wide, in Arabic, Persian, Devanagari, Bengali, Thai, Burmese and Khmer; the other digits follow it.
+const ZEROS: [char; 9] = ['0', '０', '٠', '۰', '०', '০', '๐', '၀', '០'];
 /// A label before a number is no longer, in characters.
 const LONGEST_LABEL: usize = 24;
 
@@ -49,6 +51,11 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     let partner = [('(', ')'), ('[', ']'), ('（', '）'), ('【', '】')].into_iter().find(|(open, _)| *open == first);
     if let Some((open, close)) = partner {
         let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
+        if let Some((number, total)) = inner.split_once('/')
+            && let (Some((number, "")), Some((total, ""))) = (digits(number), digits(total))
+        {
+            return Some((Mark::Number(format!("/{total}"), number), rest.trim_start())); // of so many
+        }
         let number =
             digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
         let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
@@ -75,6 +82,14 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     let rest = strip_strong(rest).unwrap_or(rest);
     if let Some(rest) = rest.strip_prefix("\u{fe0f}\u{20e3}") {
         return Some((Mark::Number("①".into(), number), rest.trim_start())); // a key with the number on it
+    }
+    if label.is_empty()
+        && let Some((total, after)) = rest.strip_prefix('/').and_then(digits)
+        && (number..=99).contains(&total)
+        && number > 0
+        && let Some(after) = after.strip_prefix([' ', ':', '.', ')'])
+    {
+        return Some((Mark::Number(format!("/{total}"), number), after.trim_start())); // of so many
     }
     let rest = rest.strip_prefix('\\').unwrap_or(rest);
     if rest.trim().is_empty() && !label.is_empty() && is_label(&label.to_lowercase()) {
@@ -106,7 +121,7 @@ pub(super) fn is_label(label: &str) -> bool {
     matches!(last, "" | "q" | "query" | "question" | "①" | "(" | "[" | "（" | "【" | "a" | "#")
 }
 
-/// A number of at most three digits, which may be wide, and the rest.
+/// A number of at most three digits of any script, and the rest.
 fn digits(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|c: char| digit(c).is_none()).unwrap_or(text.len());
     let count = text[..end].chars().count();
@@ -118,7 +133,7 @@ fn digits(text: &str) -> Option<(u32, &str)> {
 }
 
 fn digit(c: char) -> Option<u32> {
-    c.to_digit(10).or_else(|| ('０'..='９').contains(&c).then(|| c as u32 - '０' as u32))
+    ZEROS.iter().filter_map(|zero| (c as u32).checked_sub(*zero as u32)).find(|digit| *digit < 10)
 }
 
 /// The place of a letter in the alphabet, when it is all of the text.

@@ -5,6 +5,7 @@
 //! with numbers or bullets; JSON in the middle of a sentence; lines.
 
 mod channels;
+mod drafts;
 mod dress;
 mod encoded;
 mod json;
@@ -46,8 +47,19 @@ pub(crate) fn queries(reply: &str, most: usize, is_cut: bool) -> Found {
         let found = turns.iter().enumerate().map(|(at, turn)| of_turn(turn, most, is_cut && Some(at) == last));
         found.into_iter().find(|found| !found.queries.is_empty()).unwrap_or_else(|| of_turn(&answer, most, is_cut))
     });
-    found.surplus = found.queries.len().saturating_sub(most);
-    found.queries.truncate(most);
+    for query in &mut found.queries {
+        if query.contains(is_no_text) {
+            *query = one_line(&query.replace(is_no_text, " "));
+        }
+    }
+    // A blank one is none of those that were asked for.
+    let mut count = 0;
+    found.queries.retain(|query| {
+        let is_said = query.contains(char::is_alphanumeric);
+        count += usize::from(is_said);
+        !is_said || count <= most
+    });
+    found.surplus = count.saturating_sub(most);
     found
 }
 
@@ -60,19 +72,25 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> Found {
         found
     };
     let of_elements = |queries| Found { queries, ..Found::default() };
+    let listed = drafts::without_drafts(text);
     let is_quoted = text.trim_start().starts_with(['"', '“']);
     let forms: [&dyn Fn() -> Option<Found>; 7] = [
         &|| values::answer(text, most, false),
         &|| Some(of_elements(markup::elements(text))),
-        &|| markup::table(text).map(|reading| of_lines(reading.queries)),
-        &|| Some(of_lines(lines::marked(text))),
+        &|| markup::table(listed).map(|reading| of_lines(reading.queries)),
+        &|| Some(of_lines(lines::marked(listed))),
         &|| values::answer(text, most, true),
         // The items of a list without its brackets.
         &|| is_quoted.then(|| values::answer(&format!("[{}]", text.trim()), most, false)).flatten(),
-        &|| Some(of_lines(plain::lines(text, most))),
+        &|| Some(of_lines(plain::lines(listed, most))),
     ];
     let says_something = |found: &Found| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));
     forms.iter().filter_map(|form| form()).find(says_something).unwrap_or_default()
+}
+
+/// Whether a character has no place in a query: one that controls a terminal, or a mark of the order of bytes.
+fn is_no_text(c: char) -> bool {
+    c.is_control() || c == '\u{feff}'
 }
 
 /// The text inside of the fence that all of it stands in.

@@ -1,5 +1,6 @@
 //! Lists in which nothing but lines tells what is a query.
 
+use super::drafts::is_heading;
 use super::dress::{is_kind, undressed};
 
 /// A line of prose is longer than a query, in characters.
@@ -7,22 +8,29 @@ const LONGEST_QUERY: usize = 300;
 
 /// The lines of a text, if they look like queries.
 ///
-/// Lines that end with a colon announce others. Where some stand together, those that stand alone are notes; and where
+/// Headings, and lines that end with a colon, announce others. Where some stand together, those that stand alone are notes; and where
 /// something announces the list, so is the sentence after it.
 pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
-    let all = || text.lines().map(str::trim).filter(|line| !is_rule(line) && !is_aside(line));
+    let all = || text.lines().map(unquoted_blank).filter(|line| !is_rule(line) && !is_aside(line));
     if all().any(is_code) {
         return Vec::new();
     }
+    // Where all lines look like headings, these are the queries.
+    let is_colon = |line: &str| line.ends_with([':', '：']);
+    let has_text = all().any(|line| !line.is_empty() && !is_heading(line));
+    let has_kinds = all().filter(|line| is_kind(line)).count() > 1;
+    let announces = |line: &str| {
+        is_colon(line) || has_text && has_kinds && is_kind(line) || has_text && is_heading(line) && announces_more(line)
+    };
     let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
     let mut is_announced = false;
     let mut announced: Vec<usize> = Vec::new();
     for line in all() {
-        if line.ends_with([':', '：']) {
+        if announces(line) {
             is_announced = true;
             announced.push(blocks.len());
         }
-        if line.is_empty() || line.ends_with([':', '：']) {
+        if line.is_empty() || announces(line) {
             blocks.push(Vec::new());
         } else if let Some(block) = blocks.last_mut() {
             block.push(line);
@@ -37,10 +45,15 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
     let has_list = blocks.iter().any(|block| block.len() > 1);
     let follows_heading =
         |at: usize| announced.contains(&at) || at > 0 && announced.contains(&(at - 1)) && blocks[at - 1].is_empty();
-    let kept = blocks.iter().enumerate().filter(|(at, block)| !has_list || block.len() > 1 || follows_heading(*at));
+    // Several headings have their queries below them, and notes come after these.
+    let is_parted = (0..blocks.len()).filter(|at| follows_heading(*at) && !blocks[*at].is_empty()).count() > 1;
+    let is_list =
+        |(at, block): &(usize, &Vec<&str>)| follows_heading(*at) || block.len() > 1 || !has_list && !is_parted;
+    let kept = blocks.iter().enumerate().filter(is_list);
     let mut queries: Vec<&str> = kept.flat_map(|(_, block)| block.iter().copied()).collect();
     let ends = |line: &str, marks: &[char]| line.ends_with(marks);
     if !has_list
+        && !is_parted
         && is_announced
         && queries.len() > 1
         && queries.last().is_some_and(|line| ends(line, &['.', '!', '。', '！']))
@@ -66,6 +79,17 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
 /// Whether a line says of itself that it is a query: `Q: …`.
 fn asks(line: &str) -> bool {
     line.split_once([':', '：']).is_some_and(|(label, query)| is_kind(label) && query.contains(char::is_alphanumeric))
+}
+
+/// Whether a line with the marks of a heading is one, and no query in bold letters among others that are not.
+fn announces_more(line: &str) -> bool {
+    line.starts_with('#') || is_kind(line) || line.trim_end_matches(['*', '_', ' ']).ends_with([':', '：'])
+}
+
+/// A line without the blanks around it, nor the mark of a quotation that has nothing else on this line.
+fn unquoted_blank(line: &str) -> &str {
+    let line = line.trim();
+    if line == ">" { "" } else { line }
 }
 
 /// A remark in brackets.

@@ -59,6 +59,8 @@ const TURNS: [&str; 22] = [
     "[INST]",
     "<｜end▁of▁sentence｜>",
 ];
+/// Names before a turn of the other side, which a model without a stop goes on with.
+const ASKERS: [&str; 3] = ["user", "human", "instruction"];
 /// Elements that hold an answer.
 const ELEMENTS: [&str; 5] = ["answer", "final_answer", "response", "output", "solution"];
 /// Names of a section of thoughts that has no tags.
@@ -103,7 +105,31 @@ pub(super) fn turns(text: &str) -> Vec<&str> {
     for mark in TURNS {
         turns = turns.into_iter().flat_map(|turn| turn.split(mark)).collect();
     }
-    turns
+    turns.into_iter().flat_map(by_asker).collect()
+}
+
+/// The parts of a text before and after each line that begins with the name of who asks: `User: …`, `### Human:`.
+fn by_asker(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    let is_called = |line: &str, names: &[&str]| {
+        let words = line.trim_start_matches(['#', '*', ' ']);
+        let name = words.split_once(':').map_or(words, |(name, _)| name).trim_end_matches(['*', ' ', '\r', '\n']);
+        !line.starts_with(' ') && names.iter().any(|other| name.eq_ignore_ascii_case(other))
+    };
+    // A line of the kind between others, without an answer to it, says for whom a query is.
+    let has_reply = text.lines().any(|line| is_called(line, &["assistant", "ai", "response"]));
+    for line in text.split_inclusive('\n') {
+        let follows_blank = text[..at].lines().next_back().is_none_or(|line| line.trim().is_empty());
+        let is_turn = is_called(line, &ASKERS) && (has_reply || follows_blank);
+        if is_turn {
+            parts.push(&text[start..at]);
+            start = at;
+        }
+        at += line.len();
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 /// The text without what stands between marks of thoughts. What only closes ends thoughts that the template opened.

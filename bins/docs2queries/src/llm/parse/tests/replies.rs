@@ -43,6 +43,11 @@ Topics: ["lease", "rent"]"#,
         (r#"{"question": "a", "keyword": "b", "claim": "c"}"#, &["a", "b", "c"]),
         (r#"[{"question": "a"}, {"keyword": "b"}, {"claim": "c"}]"#, &["a", "b", "c"]),
         (r#"{"questions": ["a"], "keywords": ["b"], "claims": ["c"]}"#, &["a"]),
+        (r#"{"question": ["a"], "keyword": ["b"], "claim": ["c"]}"#, &["a", "b", "c"]),
+        (r#"{"reasoning": ["x"], "result": {"question": ["a", "b"], "keyword": "c"}}"#, &["a", "b", "c"]),
+        (r#"{"question": ["a"], "topics": ["x"]}"#, &["a"]),
+        (r#"{"queries": [{"question": ["a"]}, {"keyword": ["b"]}]}"#, &["a", "b"]),
+        (r#"[{"question": "a", "keywords": ["x", "y"]}, {"question": "b", "keywords": ["z"]}]"#, &["a", "b"]),
         (r#"[{"style": "question", "queries": ["a", "b"]}, {"style": "keyword", "queries": ["c"]}]"#, &["a", "b", "c"]),
         (r#"{"reasoning": ["step one", "step two"], "anfragen": ["a", "b"]}"#, &["a", "b"]),
         (r#"{"queries": {"query": "a"}}"#, &["a"]),
@@ -185,6 +190,7 @@ fn what_is_lost_is_counted() {
         ("1. a\n2. b", false, ("a|b", 0, 0)),
         ("1. a\n2. b\n3. c", false, ("a|b", 0, 1)),
         (r#"{"queries": ["a", "b", "c", "d"]}"#, false, ("a|b", 0, 2)),
+        (r#"["a", null, "", "b", "...", "c"]"#, false, ("a||b|...", 0, 1)),
         (r#"{"queries": ["not comp"#, true, ("", 0, 0)),
         ("what is a lease\nhow long is the no", true, ("what is a lease", 1, 0)),
     ] {
@@ -220,6 +226,10 @@ fn lists_of_lines() {
         ("以下是查询：\n1、a\n2、b\n\n希望这些有帮助。", &["a", "b"]),
         ("queries:\n  - query: a\n    type: question\n  - query: b\n    type: keyword", &["a", "b"]),
         ("queries:\n- \"a\"\n- \"b\"", &["a", "b"]),
+        ("queries:\n  - style: question\n    query: \"a\"\n  - style: keyword\n    query: \"b\"", &["a", "b"]),
+        ("- style: question\n  query: \"a\"\n- style: keyword\n  query: b c", &["a", "b c"]),
+        ("- id: 1\n  type: question\n  text: a\n- id: 2\n  type: keyword\n  text: b", &["a", "b"]),
+        ("1. **Style:** question\n   **Query:** a\n2. **Style:** keyword\n   **Query:** b", &["a", "b"]),
         ("(1) a (2 months)\n(2) b", &["a (2 months)", "b"]),
         ("Here is the list:\n\na\n\nb\n\nLet me know if you need more.", &["a", "b"]),
         ("<queries>\n<query>a &amp; b</query>\n<query>c</query>\n</queries>", &["a & b", "c"]),
@@ -237,6 +247,21 @@ fn lists_of_lines() {
         ("\"a\", \"b\"", &["a", "b"]),
         ("queries:\n  - \"a\"\n  - 'it is b'", &["a", "it is b"]),
         ("query,type\n\"a, b\",question\nc,keyword", &["a, b", "c"]),
+    ]);
+}
+
+#[test]
+fn drafts_before_the_final_list() {
+    assert_all(&[
+        ("Draft queries:\n- x\n- y\n- z\n\nFinal queries:\n- a\n- b", &["a", "b"]),
+        ("Initial ideas:\n1. x\n2. y\n\nFinal list:\n1. a\n2. b", &["a", "b"]),
+        ("## Draft queries\n- x\n- y\n\n## Queries\n- a\n- b", &["a", "b"]),
+        ("**Drafts**\n1. x\n2. y\n\n**Final 2 queries**\n\nQuestions:\n- a\n\nKeywords:\n- b", &["a", "b"]),
+        ("Drafts:\nx\ny\n\nHere are the final queries:\na\nb", &["a", "b"]),
+        ("草稿：\n1. x\n\n最终查询：\n1. a\n2. b", &["a", "b"]),
+        ("Questions:\n- a\n- b\nKeywords:\n- c", &["a", "b", "c"]),
+        ("Questions:\n- a\n\nFinal exam questions:\n- b", &["a", "b"]),
+        ("Queries:\n- a\n- b\n\nThese are the final queries:", &["a", "b"]),
     ]);
 }
 
@@ -270,6 +295,62 @@ fn thoughts() {
             "{\"queries\": [\"a\", \"b\"]}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{\"queries\": [\"x\"]}",
             &["a", "b"],
         ),
+    ]);
+}
+
+#[test]
+fn headings_above_bare_lines() {
+    assert_all(&[
+        ("### Question\na\n\n### Keyword\nb", &["a", "b"]),
+        ("### Question\n\na\n\n### Keyword\n\nb\n\nLet me know if you need more.", &["a", "b"]),
+        ("**Question:**\na\n\n**Keyword:**\nb", &["a", "b"]),
+        ("**Question**\na\n\n**Claim**\nA lease is a contract.", &["a", "A lease is a contract."]),
+        ("Here they are:\n\n## Questions\na\nb\n\n## Claims\nc", &["a", "b", "c"]),
+        ("Question\na\n\nKeyword\nb", &["a", "b"]),
+        ("*Question*\na\n\n*Keyword*\nb", &["a", "b"]),
+        ("# Queries\n\na\nb", &["a", "b"]),
+        ("# a b\n# c d", &["# a b", "# c d"]),
+    ]);
+}
+
+#[test]
+fn marks_of_other_kinds() {
+    assert_all(&[
+        ("> what is a lease\n>\n> notice period", &["what is a lease", "notice period"]),
+        ("Here are two:\n\n> a\n> b", &["a", "b"]),
+        ("> 5 years\nnotice period", &["> 5 years", "notice period"]),
+        ("1. a 2. b 3. c", &["a", "b", "c"]),
+        ("Here they are: none\n1) a 2) b 3) c", &["a", "b", "c"]),
+        ("1. compare 2. and 3. floor\n2. b", &["compare 2. and 3. floor", "b"]),
+        ("1. rent of the 2. floor", &["rent of the 2. floor"]),
+        ("1/3 a\n2/3 b\n3/3 c", &["a", "b", "c"]),
+        ("1) a; 2) b; 3) c", &["a", "b", "c"]),
+        ("(1) a (2) b (3) c", &["a", "b", "c"]),
+        ("Q1: a Q2: b Q3: c", &["a", "b", "c"]),
+        ("[1/2] a\n[2/2] b", &["a", "b"]),
+        ("1. a【1】\n2. b【2】", &["a", "b"]),
+        ("1/2 cup of sugar\nhalf a cup", &["1/2 cup of sugar", "half a cup"]),
+        ("1. a? [1]\n2. b [1]", &["a?", "b"]),
+        (r#"{"queries": ["a? [1]", "b [12]"]}"#, &["a?", "b"]),
+        (r#"{"queries": ["a [1]", "array x[1]"]}"#, &["a [1]", "array x[1]"]),
+        (r#"{"queries": ["a\u0000b", "\u001b[1mc", "\u0007d\ufeff"]}"#, &["a b", "[1mc", "d"]),
+        ("١. a\n٢. b", &["a", "b"]),
+        ("۱- a\n۲- b", &["a", "b"]),
+        ("๑) a\n๒) b", &["a", "b"]),
+    ]);
+}
+
+#[test]
+fn the_turn_before_one_that_was_made_up() {
+    assert_all(&[
+        ("{\"queries\": [\"a\"]}\n\nUser: Passage: foo\nAssistant: {\"queries\": [\"x\"]}", &["a"]),
+        ("1. a\n2. b\n\n### Human:\nPassage: foo\n\n### Assistant:\n1. x\n2. y", &["a", "b"]),
+        ("a\nb\n\n**User:** more\n\nx\ny", &["a", "b"]),
+        ("{\"queries\": [\"a\"]}\nuser\nfoo\nassistant\n{\"queries\": [\"x\"]}", &["a"]),
+        ("Query: a\nUser: novice\nQuery: b\nUser: expert", &["a", "b"]),
+        ("1. a\r\n2. b\r\n\r\nUser: more\r\n3. x\r\n", &["a", "b"]),
+        ("User: Passage: foo\nAssistant: {\"queries\": [\"a\", \"b\"]}", &["a", "b"]),
+        ("1. what is a user: a person?\n2. User: who is it", &["what is a user: a person?", "User: who is it"]),
     ]);
 }
 
