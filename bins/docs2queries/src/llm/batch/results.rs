@@ -66,7 +66,7 @@ pub(super) struct Taken {
     replied: HashSet<Key>,
     failed: HashSet<Key>,
     /// Requests of the lines that cannot be read, where these can be told.
-    garbled: HashSet<Key>,
+    garbled: Vec<Key>,
 }
 
 impl Taken {
@@ -242,10 +242,8 @@ impl<'a> Collected<'a> {
             return Ok(None);
         }
         if !told.is_empty() {
-            let mut of_told = Tokens::default();
-            for key in &told {
-                of_told += self.bounds.of(*key)?;
-            }
+            let of_told =
+                told.iter().try_fold(Tokens::default(), |sum, key| anyhow::Ok(sum + self.bounds.of(*key)?))?;
             most = most.without(of_told, self.budget);
         }
         if missing == 0 && most.input == 0 {
