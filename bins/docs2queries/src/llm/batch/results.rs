@@ -237,6 +237,7 @@ impl<'a> Collected<'a> {
         // A server that does not count leaves the tokens to go by.
         let is_uncounted = batch.total == 0 && (is_gone || batch.status == Status::Completed);
         let mut most = self.journal.most_of_batch(file);
+        let is_known = most.input > 0;
         if missing == 0 && !is_uncounted {
             self.journal.put_batch(file, &BatchState::Collected).await?;
             return Ok(None);
@@ -246,7 +247,8 @@ impl<'a> Collected<'a> {
                 told.iter().try_fold(Tokens::default(), |sum, key| anyhow::Ok(sum + self.bounds.of(*key)?))?;
             most = most.without(of_told, self.budget);
         }
-        if missing == 0 && most.input == 0 {
+        // Where the requests that are told of make up the whole batch, the server has counted wrongly.
+        if most.input == 0 && (missing == 0 || is_known) {
             self.journal.put_batch(file, &BatchState::Collected).await?;
             return Ok(None);
         }
