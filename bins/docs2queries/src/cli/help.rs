@@ -118,9 +118,10 @@ Batches:
   waits, and writes the pairs. How far it got stands in the journal: the same command collects
   what an interrupted one has sent. What a batch had done when it expired, failed or was cancelled
   is kept, and asked for no more; the exit code is then 1, and the same command sends the rest. A
-  line of the results that cannot be read costs itself only. A batch or a result file that is no
-  longer at the server (404) ends that batch: its requests are sent again, and it counts as spent
-  with the most that it can have cost. A request that the server refused for what its document
+  line of the results that cannot be read costs itself only. Results that are empty or not whole
+  are fetched again, twice. Requests of which nothing is told then, and those of a batch or a
+  result file that is no longer at the server (404), are sent again, and count as spent with the
+  most that they can have cost. A request that the server refused for what its document
   says or how long it is makes the document a bad record, and is sent once more in all. While
   batches are under way, the same journal serves no requests one by one. --emit-batch writes the
   requests to a file for any other program that takes them, such as vllm run-batch, and

@@ -114,6 +114,8 @@ impl<'a> Flow<'a> {
                 let _ = task.await;
             }
         }
+        // Whatever ends the run: what was asked again is paid for again.
+        say_again(self.asker.asked_again.load(Ordering::Relaxed), self.session);
         done?;
         self.session.interrupt().check()?;
         self.finish()
@@ -269,7 +271,6 @@ impl<'a> Flow<'a> {
         if let Some(troubles) = self.counts.troubles.said() {
             self.session.notice(format!("passages without queries: {troubles}"));
         }
-        say_again(self.asker.asked_again.load(Ordering::Relaxed), self.session);
         if self.counts.mended > 0 {
             self.session.warn(format!("replies with broken characters, read as U+FFFD: {}", self.counts.mended));
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Run;
 use super::asker::Estimate;
-use super::journal::Key;
+use super::journal::{Journal, Key};
 use crate::documents::{Census, passages};
 
 /// A request whose reply is not in the journal.
@@ -44,6 +44,19 @@ impl Run<'_> {
     pub(super) fn requests(
         &self,
         longest_reply: Option<u64>,
+        take: impl FnMut(Request) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Found> {
+        self.requests_beside(self.journal.as_deref(), longest_reply, take)
+    }
+
+    /// The same with those that are in another journal; with none, these are all requests.
+    ///
+    /// # Errors
+    /// As `requests`.
+    pub(super) fn requests_beside(
+        &self,
+        journal: Option<&Journal>,
+        longest_reply: Option<u64>,
         mut take: impl FnMut(Request) -> anyhow::Result<()>,
     ) -> anyhow::Result<Found> {
         let prompt = self.prompt()?;
@@ -66,10 +79,10 @@ impl Run<'_> {
                 census.passages += 1;
                 let body = prompt.request(&passage)?;
                 let key = Key::of(&body);
-                if self.journal.as_ref().is_some_and(|journal| journal.has(key)) {
+                if journal.is_some_and(|journal| journal.has(key)) {
                     in_journal += 1;
                 } else if seen.insert(key) {
-                    again += u64::from(self.journal.as_ref().is_some_and(|journal| journal.tries(key) > 0));
+                    again += u64::from(journal.is_some_and(|journal| journal.tries(key) > 0));
                     let estimate = Estimate::of(&body, prompt.queries(), longest_reply);
                     take(Request { key, body, estimate })?;
                 }

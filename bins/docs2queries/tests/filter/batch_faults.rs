@@ -325,3 +325,101 @@ fn a_file_that_is_read_twice_is_paid_for_once() {
     let ran = run(&mut client(&server, &journal), corpus(4));
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 8, 3), "{ran:?}");
 }
+
+/// The most that all requests which were sent so far can take.
+fn most_of(requests: &[Value]) -> usize {
+    requests.iter().map(|line| line["body"].to_string().len() + NAMES + 50).sum()
+}
+
+#[test]
+fn requests_of_a_completed_batch_without_a_line_count_at_their_most() {
+    let nothing: [fn(&str, usize) -> Answer; 3] = [
+        |_, _| Answer::Http(200, "", String::new()),
+        |_, _| Answer::Http(200, "", "<html>gateway</html>".into()),
+        |_, _| Answer::Http(200, "", "{\"custom_id\"".into()),
+    ];
+    for garble in nothing.map(Some).into_iter().chain([None]) {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        (state.lock().unwrap().garble, state.lock().unwrap().has_no_files) = (garble, garble.is_none());
+        let mut spent = 0;
+        for runs in 1..=3 {
+            let ran = round_trip(&server, &path, &[], 2);
+            let most = most_of(&state.lock().unwrap().requests()[2 * (runs - 1)..]);
+            spent += most;
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+            let said =
+                format!("batch batch-{} has no result for 2 requests: its requests are asked again, and it", runs - 1);
+            assert!(ran.stderr.contains(&format!("{said} counts as {most} tokens\n")), "{ran:?}");
+        }
+        // A cap knows of all of them.
+        let capped = ["--max-tokens", &(spent + 10).to_string()];
+        let ran = round_trip(&server, &path, &capped, 2);
+        assert!(ran.stderr.contains("requests that a cap leaves no room for: 2\n"), "{ran:?}");
+        assert_eq!(state.lock().unwrap().batches.len(), 3);
+    }
+}
+
+#[test]
+fn a_line_that_never_comes_whole_counts_in_each_batch() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+    let mut spent = 120;
+    for _ in 0..3 {
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
+        // The last line is that of the first request, which is asked again alone.
+        let most = most_of(&state.lock().unwrap().requests()[..1]);
+        spent += most;
+        assert!(
+            ran.stderr.contains(&format!(
+                "has no result for 1 requests: its requests are asked again, and it counts as {most} tokens\n"
+            )),
+            "{ran:?}"
+        );
+    }
+    let ran = round_trip(&server, &path, &["--max-tokens", &(spent + 10).to_string()], 2);
+    assert!(ran.stderr.contains("requests that a cap leaves no room for: 1\n"), "{ran:?}");
+}
+
+#[test]
+fn a_download_without_its_lines_is_done_again() {
+    let first: [fn(&str, usize) -> Answer; 4] = [
+        |results, n| Answer::Http(200, "", if n == 0 { "" } else { results }.into()),
+        |results, n| Answer::Http(200, "", if n == 0 { "<html>gateway</html>" } else { results }.into()),
+        |results, n| Answer::Http(200, "", if n == 0 { results.lines().next().unwrap() } else { results }.into()),
+        |results, n| match n {
+            0 => Answer::Http(200, "", "{\n  \"error\": {\"message\": \"rate limited\", \"code\": 429}\n}\n".into()),
+            _ => Answer::Http(200, "", results.into()),
+        },
+    ];
+    for garble in first {
+        let (_directory, path) = scratch("journal");
+        let (server, state) = start();
+        state.lock().unwrap().garble(garble);
+        let ran = round_trip(&server, &path, &[], 2);
+        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+        assert!(ran.stderr.contains("batch replies: 2, tokens in: 200, tokens out: 40\n"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_error_in_place_of_a_file_leaves_the_batch_open() {
+    let (_directory, path) = scratch("journal");
+    let (server, state) = start();
+    state.lock().unwrap().garble(|_, _| Answer::Http(200, "", "{\"error\":{\"code\":429}}".into()));
+    let ran = round_trip(&server, &path, &["--max-retries", "1"], 2);
+    assert!(ran.code == Some(2) && ran.stderr.contains("the server answered 429"), "{ran:?}");
+    state.lock().unwrap().garble = None;
+    let ran = round_trip(&server, &path, &[], 2);
+    assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
+    assert_eq!(state.lock().unwrap().batches.len(), 1, "nothing is paid twice");
+}
+
+#[test]
+fn a_line_without_end_is_an_error() {
+    let args = ["--llm", "test-model", "-n", "2", "--ingest-batch", "/dev/zero"];
+    let ran = run(&mut filter(&args), corpus(1));
+    assert!(ran.code == Some(2) && ran.stderr.contains("/dev/zero:1: a line without end"), "{ran:?}");
+}

@@ -137,7 +137,9 @@ impl State {
         }
         batch["output_file_id"] = format!("output-{n}").into();
         batch["error_file_id"] = format!("errors-{n}").into();
-        batch["request_counts"]["completed"] = if fate == Fate::Expires { 2 } else { total }.into();
+        let failed = if fate == Fate::Completes { self.results(&format!("errors-{n}")).lines().count() } else { 0 };
+        batch["request_counts"]["completed"] = if fate == Fate::Expires { 2 } else { total - failed }.into();
+        batch["request_counts"]["failed"] = failed.into();
         batch
     }
 

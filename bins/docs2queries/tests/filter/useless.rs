@@ -39,6 +39,7 @@ fn skipping(server: &Server, journal: &Path, documents: usize) -> Ran {
 fn a_reply_without_use_is_asked_for_once_more() {
     for (body, reason) in [
         (json!({"id": "x", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}), "empty reply"),
+        (json!({"choices": null, "usage": {"prompt_tokens": 5, "completion_tokens": 3}}), "empty reply"),
         (reply(&json!({"content": null}), "stop"), "empty reply"),
         (reply(&json!({"content": "", "reasoning_content": "Let me think."}), "length"), "reply cut off"),
         (reply(&json!({"content": "<think>Let me"}), "length"), "reply cut off"),
@@ -63,6 +64,16 @@ fn a_reply_without_use_is_asked_for_once_more() {
         assert_eq!((third.code, &third.stdout, server.requests().len()), (Some(0), &second.stdout, 4), "{third:?}");
         assert!(!third.stderr.contains("asked again"), "{third:?}");
     }
+}
+
+#[test]
+fn a_run_that_fails_says_what_it_asked_again() {
+    let (_directory, path) = scratch("journal");
+    let (server, _sick) = sick(reply(&json!({"content": "No."}), "stop"));
+    assert_eq!(skipping(&server, &path, 2).code, Some(1));
+    let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap()]), corpus(2));
+    let said = "asked again, because the journal's reply was of no use: 1\n";
+    assert!(ran.code == Some(2) && ran.stderr.contains(said), "{ran:?}");
 }
 
 #[test]

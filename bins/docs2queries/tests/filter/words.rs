@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Request, Server, ok};
-use crate::support::{KEY, client, corpus, filter, run};
+use crate::support::{KEY, client, corpus, filter, run, scratch};
 
 const LIMIT: [&str; 2] = ["--max-completion-tokens", "50"];
 
@@ -142,7 +142,8 @@ fn hosts_are_told_apart() {
         let ran = run(at(&server, url, &[]).env_remove("OPENAI_API_KEY"), corpus(1));
         assert!(ran.code == Some(2) && ran.stderr.contains("no key"), "{ran:?}");
     }
-    let batch = ["--batch", "--journal", "journal"];
+    let (_directory, journal) = scratch("journal");
+    let batch = ["--batch", "--journal", journal.to_str().unwrap()];
     let ran = run(&mut at(&server, "http://models.github.ai/inference", &batch), corpus(1));
     assert!(ran.code == Some(2) && ran.stderr.contains("GitHub Models has no Batch API"), "{ran:?}");
     assert!(server.requests().is_empty());

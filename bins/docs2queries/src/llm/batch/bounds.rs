@@ -27,7 +27,8 @@ impl<'a> Bounds<'a> {
             Some(most) => most,
             unread => {
                 let mut most = HashMap::new();
-                self.run.requests(self.longest_reply, |request| {
+                // Those whose reply is in the journal by now were requests of a batch too.
+                self.run.requests_beside(None, self.longest_reply, |request| {
                     most.insert(request.key, request.estimate.most);
                     Ok(())
                 })?;

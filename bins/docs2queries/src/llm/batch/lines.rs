@@ -1,6 +1,34 @@
 //! Lines of a result file, in whatever state they are.
 
-use std::io::{self, BufRead, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _};
+
+use crate::llm::json;
+
+/// A line that is longer has no end: it is no file of results, but a device or another program's data.
+const ENDLESS: u64 = 1 << 30;
+
+/// What a file holds.
+pub(super) struct Whole {
+    /// Lines that are JSON.
+    pub(super) count: u64,
+    /// Whether the last one is not.
+    pub(super) is_cut_off: bool,
+}
+
+/// Looks through a file, which is at its beginning before and after that.
+pub(super) fn whole(file: &mut File, most: usize) -> io::Result<Whole> {
+    let (mut whole, mut line) = (Whole { count: 0, is_cut_off: false }, Vec::new());
+    let mut reader = BufReader::new(&mut *file);
+    while let Some(is_short) = next(&mut reader, most, &mut line)? {
+        if !line.trim_ascii().is_empty() {
+            whole.is_cut_off = !is_short || json::read(&line).is_none();
+            whole.count += u64::from(!whole.is_cut_off);
+        }
+    }
+    file.rewind()?;
+    Ok(whole)
+}
 
 /// Reads a line of at most `most` bytes without its end; none at the end of the file. A longer one is cut off there,
 /// which no line of JSON survives, and skipped to its end.
@@ -15,7 +43,11 @@ pub(super) fn next(reader: &mut impl BufRead, most: usize, line: &mut Vec<u8>) -
     line.pop_if(|byte| is_ended && *byte == b'\r');
     let is_whole = line.len() <= most;
     if !is_ended && !is_whole {
-        reader.skip_until(b'\n')?;
+        let mut rest = reader.by_ref().take(ENDLESS);
+        rest.skip_until(b'\n')?;
+        if rest.limit() == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end: not a file of results"));
+        }
     }
     Ok(Some(is_whole))
 }

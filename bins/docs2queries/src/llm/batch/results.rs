@@ -11,8 +11,8 @@ use super::line::Result as LineResult;
 use super::lines;
 use crate::llm::Run;
 use crate::llm::budget::{Budget, Spent, Tokens};
-use crate::llm::client::{Failure, Verdict};
-use crate::llm::journal::{Cost, Journal, Key};
+use crate::llm::client::{Batch, Failure, Status, Verdict};
+use crate::llm::journal::{BatchState, Cost, Journal, Key};
 use crate::llm::json;
 use crate::llm::reply::Reply;
 
@@ -27,7 +27,9 @@ pub(in crate::llm) async fn ingest(run: &Run<'_>) -> anyhow::Result<()> {
     for path in &run.cli.batch.ingest_batch {
         let input = run.session.input(path)?;
         let name = input.name.clone();
-        if let Taken { read: 0, unreadable: Some(first) } = collected.take(&name, input).await? {
+        let taken = collected.take(&name, input).await?;
+        collected.may_be_paid(&taken).await?;
+        if let Taken { read: 0, unreadable: Some(first), .. } = taken {
             bail!("{first}\nhint: is it a result or error file of a batch?");
         }
     }
@@ -54,11 +56,25 @@ pub(super) struct Collected<'a> {
 }
 
 /// What a file held.
+#[derive(Default)]
 pub(super) struct Taken {
     /// Lines that are JSON.
     read: u64,
     /// The first of those that are not.
     unreadable: Option<String>,
+    /// Requests of which a line tells the reply, or why there is none.
+    replied: HashSet<Key>,
+    failed: HashSet<Key>,
+    /// Requests of the lines that cannot be read, where these can be told.
+    garbled: Vec<Key>,
+}
+
+impl Taken {
+    /// Another file of the same batch.
+    pub(super) fn add(&mut self, other: Self) {
+        self.replied.extend(other.replied);
+        self.failed.extend(other.failed);
+    }
 }
 
 /// Lines of a kind, and what is said of the first.
@@ -101,11 +117,13 @@ impl<'a> Collected<'a> {
     /// A file that cannot be read, or a journal that cannot be written.
     pub(super) async fn take(&mut self, name: &str, mut reader: impl BufRead) -> anyhow::Result<Taken> {
         let most = self.run.cli.records.max_record_bytes;
-        let mut taken = Taken { read: 0, unreadable: None };
+        let mut taken = Taken::default();
         let mut line = Vec::new();
         for number in 1_u64.. {
             self.run.session.interrupt().check()?;
-            let Some(is_whole) = lines::next(&mut reader, most, &mut line).with_context(|| name.to_owned())? else {
+            let Some(is_whole) =
+                lines::next(&mut reader, most, &mut line).with_context(|| format!("{name}:{number}"))?
+            else {
                 break;
             };
             if line.trim_ascii().is_empty() {
@@ -118,14 +136,20 @@ impl<'a> Collected<'a> {
                     if read.is_repaired {
                         self.mended.add(place);
                     }
-                    self.result(name, LineResult::read(&read.value), place).await?;
+                    let result = LineResult::read(&read.value);
+                    match &result {
+                        LineResult::Reply { key, .. } => _ = taken.replied.insert(*key),
+                        LineResult::Error { key, .. } => _ = taken.failed.insert(*key),
+                        LineResult::Other => {}
+                    }
+                    self.result(name, result, place).await?;
                 }
                 None => {
                     let what = if is_whole { "not JSON".to_owned() } else { format!("longer than {most} bytes") };
                     let what = format!("{}: {what}", place());
                     taken.unreadable.get_or_insert_with(|| what.clone());
                     self.unreadable.add(|| what);
-                    self.may_be_paid(LineResult::key(&line)).await?;
+                    taken.garbled.extend(LineResult::key(&line));
                 }
             }
         }
@@ -178,14 +202,62 @@ impl<'a> Collected<'a> {
         Ok(())
     }
 
-    /// Counts a request as paid of which the reply cannot be read, once.
-    async fn may_be_paid(&mut self, key: Option<Key>) -> anyhow::Result<()> {
-        if let Some(key) = key.filter(|key| !self.journal.has(*key) && !self.journal.is_unanswered(*key)) {
-            let most = self.bounds.of(key)?;
-            self.journal.asked(key, Cost::of(most, self.budget)).await?;
-            self.count(most);
+    /// Counts requests as paid of which a file's reply cannot be read, once.
+    async fn may_be_paid(&mut self, taken: &Taken) -> anyhow::Result<()> {
+        for key in taken.garbled.iter().copied() {
+            if !self.journal.has(key) && !self.journal.is_unanswered(key) {
+                let most = self.bounds.of(key)?;
+                self.journal.asked(key, Cost::of(most, self.budget)).await?;
+                self.count(most);
+            }
         }
         Ok(())
+    }
+
+    /// Ends a batch, of which `taken` is all that there is. Requests of which no line tells anything may have been
+    /// answered, and count as much as they can cost; says so, or nothing where there are none.
+    ///
+    /// # Errors
+    /// Those of reading the input, and a journal that cannot be written.
+    pub(super) async fn end(
+        &mut self,
+        file: &str,
+        batch: &Batch,
+        taken: &Taken,
+        is_gone: bool,
+    ) -> anyhow::Result<Option<String>> {
+        let told: HashSet<Key> = taken.replied.union(&taken.failed).copied().collect();
+        let count = |keys: &HashSet<Key>| keys.len() as u64;
+        // What the server says has failed, or was not done in time, is not paid for.
+        let paid =
+            if batch.status == Status::Completed { batch.total.saturating_sub(batch.failed) } else { batch.completed };
+        let missing = paid
+            .saturating_sub(count(&taken.replied))
+            .min(batch.total.max(batch.completed).saturating_sub(count(&told)));
+        // A server that does not count leaves the tokens to go by.
+        let is_uncounted = batch.total == 0 && (is_gone || batch.status == Status::Completed);
+        let mut most = self.journal.most_of_batch(file);
+        let is_known = most.input > 0;
+        if missing == 0 && !is_uncounted {
+            self.journal.put_batch(file, &BatchState::Collected).await?;
+            return Ok(None);
+        }
+        if !told.is_empty() {
+            let of_told =
+                told.iter().try_fold(Tokens::default(), |sum, key| anyhow::Ok(sum + self.bounds.of(*key)?))?;
+            most = most.without(of_told, self.budget);
+        }
+        // Where the requests that are told of make up the whole batch, the server has counted wrongly.
+        if most.input == 0 && (missing == 0 || is_known) {
+            self.journal.put_batch(file, &BatchState::Collected).await?;
+            return Ok(None);
+        }
+        self.journal.put_batch(file, &BatchState::Lost(most)).await?;
+        let spent = most.spent(self.budget);
+        self.budget.add(spent);
+        self.spent += spent;
+        let requests = if missing > 0 { format!("{missing} requests") } else { "some of its requests".to_owned() };
+        Ok(Some(format!("has no result for {requests}: {}", most.of_lost())))
     }
 
     fn count(&mut self, used: Tokens) {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use embtune_cli::Progress;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::lines;
 use super::request_files::{MOST_LINES, request_files};
-use super::results::Collected;
+use super::results::{Collected, Taken};
 use crate::llm::Run;
 use crate::llm::asker::Server;
 use crate::llm::client::{Batch, Failure, Status};
 use crate::llm::journal::{BatchState, Journal};
-use crate::llm::json;
 use crate::llm::note::Note;
 
-/// The longest last line that is looked at, as a power of two.
-const MOST_OF_TAIL: u32 = 26;
+/// How often a result file that is not whole is fetched again.
+const FETCHES: u32 = 2;
 /// How soon a signal is noticed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -136,11 +136,7 @@ impl Trip<'_> {
         let most = self.journal.most_of_batch(file);
         self.journal.put_batch(file, &BatchState::Lost(most)).await?;
         self.server.budget.add(most.spent(&self.server.budget));
-        let cost = match (most.input, most.output) {
-            (0, _) | (_, None) => "what it has cost is not known".to_owned(),
-            (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
-        };
-        Ok(format!("its requests are asked again, and {cost}"))
+        Ok(most.of_lost())
     }
 
     /// Waits for batches, and takes what they bring as soon as they are over.
@@ -184,28 +180,26 @@ impl Trip<'_> {
     async fn take(&self, file: &str, batch: &Batch, collected: &mut Collected<'_>) -> anyhow::Result<()> {
         let warn = |what: String| self.run.session.warn(format!("batch {} {what}", batch.id));
         let name = format!("batch {}", batch.id);
-        let mut is_lost = false;
+        let (mut taken, mut is_gone) = (Taken::default(), false);
+        // Not every server says how many requests there were.
+        let requests = if batch.total > 0 { batch.total } else { MOST_LINES };
         for (result, is_paid) in [(&batch.output_file, true), (&batch.error_file, false)] {
             let Some(result) = result else { continue };
-            // Not every server says how many requests there were.
-            let requests = if batch.total > 0 { batch.total } else { MOST_LINES };
-            match self.content(result, requests).await? {
-                Ok(results) => _ = collected.take(&name, BufReader::new(results)).await?,
+            let lines = if is_paid { batch.completed } else { 0 };
+            match self.content(result, requests, lines).await? {
+                Ok(results) => taken.add(collected.take(&name, BufReader::new(results)).await?),
                 Err(failure) if failure.is_gone => {
-                    is_lost |= is_paid;
+                    is_gone |= is_paid;
                     warn(format!("has a result file that is gone, {result}: {}", failure.what()));
                 }
                 Err(failure) => return Err(failure.into()),
             }
         }
-        if is_lost {
-            let cost = self.lost(file).await?;
-            warn(format!("brings nothing more: {cost}"));
-        } else {
-            self.journal.put_batch(file, &BatchState::Collected).await?;
+        if let Some(missing) = collected.end(file, batch, &taken, is_gone).await? {
+            warn(missing);
         }
         match batch.status {
-            Status::Ended => warn(format!("{}: {} of {} requests were done", batch.said, batch.done, batch.total)),
+            Status::Ended => warn(format!("{}: {} of {} requests were done", batch.said, batch.done(), batch.total)),
             Status::Completed if batch.output_file.is_none() && batch.error_file.is_none() && batch.total > 0 => {
                 warn(format!("{}, without a result file: its requests are asked again", batch.said));
             }
@@ -214,29 +208,35 @@ impl Trip<'_> {
         Ok(())
     }
 
-    /// A file with the results of so many requests. One that ends in the middle of a line is fetched twice, because
-    /// downloads break off.
-    async fn content(&self, file: &str, requests: u64) -> anyhow::Result<Result<File, Failure>> {
+    /// A file with the results of so many requests, of which at least `lines` went well. One with fewer, or that ends in
+    /// the middle of a line, is fetched again, because downloads break off; the best one counts.
+    async fn content(&self, file: &str, requests: u64, lines: u64) -> anyhow::Result<Result<File, Failure>> {
         let fetch = || self.tried(|| self.server.client.content(file, requests));
-        let mut results = match fetch().await? {
+        let mut best = match fetch().await? {
             Ok(results) => results,
             failure => return Ok(failure),
         };
-        if is_cut_off(&mut results)? {
-            self.run.session.info(format!("batch: {file} ends in the middle of a line, and is fetched again"));
-            let length = results.metadata()?.len();
-            if let Ok(again) = fetch().await?
-                && again.metadata()?.len() > length
-            {
-                return Ok(Ok(again));
+        let most = self.run.cli.records.max_record_bytes;
+        let mut found = lines::whole(&mut best, most)?;
+        for _ in 0..FETCHES {
+            if !found.is_cut_off && found.count >= lines {
+                break;
+            }
+            let what = if found.is_cut_off { "ends in the middle of a line" } else { "is not whole" };
+            self.run.session.info(format!("batch: {file} {what}, and is fetched again"));
+            self.pause().await?;
+            let Ok(mut again) = fetch().await? else { continue };
+            let more = lines::whole(&mut again, most)?;
+            if (more.count, !more.is_cut_off) > (found.count, !found.is_cut_off) {
+                (best, found) = (again, more);
             }
         }
-        Ok(Ok(results))
+        Ok(Ok(best))
     }
 
     /// Waits a while, then asks how the batches are getting on; those that are gone are left out.
     async fn wait(&self, progress: &Progress, batches: Vec<(String, Batch)>) -> anyhow::Result<Vec<(String, Batch)>> {
-        let (done, total) = batches.iter().fold((0, 0), |sum, (_, batch)| (sum.0 + batch.done, sum.1 + batch.total));
+        let (done, total) = batches.iter().fold((0, 0), |sum, (_, batch)| (sum.0 + batch.done(), sum.1 + batch.total));
         progress.message(format!("{done} of {total}, {} batches open", batches.len()));
         self.run.session.debug(format!("batches: {done} of {total} requests done"));
         self.pause().await?;
@@ -281,21 +281,4 @@ impl Trip<'_> {
         }
         Ok(interrupt.check()?)
     }
-}
-
-/// Whether a file's last line has no end and is no JSON; the file is at its beginning then.
-fn is_cut_off(file: &mut File) -> io::Result<bool> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let mut last = Vec::new();
-    for tail in (16..=MOST_OF_TAIL).map(|power| 1_u64 << power) {
-        last.clear();
-        file.seek(SeekFrom::Start(length.saturating_sub(tail)))?;
-        file.read_to_end(&mut last)?;
-        if tail >= length || last.contains(&b'\n') {
-            break;
-        }
-    }
-    file.rewind()?;
-    let last = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(!last.trim_ascii().is_empty() && json::read(last).is_none())
 }

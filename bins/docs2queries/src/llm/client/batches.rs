@@ -1,6 +1,7 @@
 //! The part of the server that takes requests by the file.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use async_openai::traits::RequestOptionsBuilder as _;
@@ -9,6 +10,7 @@ use async_openai::types::files::{CreateFileRequest, FileInput, FilePurpose};
 use serde_json::{Value, json};
 
 use super::{Failure, OpenAi, Verdict};
+use crate::llm::json;
 use crate::llm::reply::shown;
 
 /// Pages of a hundred batches each in which the one of a file is looked for.
@@ -17,6 +19,9 @@ const PAGES: usize = 100;
 /// much besides.
 const BYTES_OF_RESULT: u64 = 256 << 10;
 const BYTES_OF_FILE: u64 = 64 << 20;
+
+/// No error is longer.
+const BYTES_OF_ERROR: u64 = 64 << 10;
 
 /// A batch as the server tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +34,9 @@ pub(crate) struct Batch {
     pub(crate) output_file: Option<String>,
     /// The file with what became of the others.
     pub(crate) error_file: Option<String>,
-    /// Requests that are done, and all of them.
-    pub(crate) done: u64,
+    /// Requests that went well, those that did not, and all of them.
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
     pub(crate) total: u64,
     /// What the server says was wrong with the file, if it says anything.
     pub(crate) errors: String,
@@ -92,6 +98,11 @@ impl Status {
 }
 
 impl Batch {
+    /// Requests that are done.
+    pub(crate) fn done(&self) -> u64 {
+        self.completed.saturating_add(self.failed)
+    }
+
     /// Whether nothing more will come of it.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.status, Status::Completed | Status::Failed | Status::Ended)
@@ -101,8 +112,8 @@ impl Batch {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let file = |name: &str| Some(text(name)).filter(|id| !id.is_empty());
         let count = |name: &str| body["request_counts"][name].as_u64().unwrap_or_default();
-        let errors = body["errors"]["data"].as_array().into_iter().flatten();
-        let errors: Vec<&str> = errors.filter_map(|error| error["message"].as_str()).collect();
+        let errors = [reasons(&body["errors"]), reasons(&body["error"])].concat();
+        let errors = if errors.is_empty() { "no reason given".to_owned() } else { errors.join("; ") };
         let said = text("status");
         let batch = Self {
             id: text("id"),
@@ -110,14 +121,30 @@ impl Batch {
             said: shown(&said),
             output_file: file("output_file_id"),
             error_file: file("error_file_id"),
-            done: count("completed") + count("failed"),
+            completed: count("completed"),
+            failed: count("failed"),
             total: count("total"),
-            errors: shown(&errors.join("; ")),
+            errors: shown(&errors),
         };
         if batch.id.is_empty() || batch.said.is_empty() {
             return Err(unexpected("a batch", body));
         }
         Ok(batch)
+    }
+}
+
+/// Why a batch failed: OpenAI's list of errors with messages, or a text, or whatever else stands in their place.
+fn reasons(errors: &Value) -> Vec<String> {
+    match errors {
+        Value::Null => Vec::new(),
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
+        Value::Array(all) => all.iter().flat_map(reasons).collect(),
+        Value::Object(fields) => match ["data", "message", "code"].iter().find(|name| !errors[**name].is_null()) {
+            Some(name) => reasons(&errors[*name]),
+            None if fields.is_empty() => Vec::new(),
+            None => vec![errors.to_string()],
+        },
+        other => vec![other.to_string()],
     }
 }
 
@@ -176,7 +203,19 @@ impl OpenAi {
 
     /// The content of a file with the results of so many requests, on disk.
     pub(crate) async fn content(&self, file: &str, requests: u64) -> Result<File, Failure> {
-        self.download(file, BYTES_OF_FILE + requests.saturating_mul(BYTES_OF_RESULT)).await
+        let content = self.download(file, BYTES_OF_FILE + requests.saturating_mul(BYTES_OF_RESULT)).await?;
+        match self.error_in(&content) {
+            Some(failure) => Err(failure),
+            None => Ok(content),
+        }
+    }
+
+    /// The error that a server sent under a status of success in place of a file, whose place is at its beginning.
+    fn error_in(&self, content: &File) -> Option<Failure> {
+        let length = content.metadata().ok()?.len();
+        let mut body = vec![0; usize::try_from(length).ok().filter(|_| length <= BYTES_OF_ERROR)?];
+        content.read_exact_at(&mut body, 0).ok()?;
+        self.error_of_file(&json::read(&body)?.value)
     }
 }
 
@@ -210,13 +249,32 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_batch_has_a_reason_in_many_forms() {
+        for (errors, said) in [
+            (json!({"errors": {"data": [{"message": "a"}, {"code": "b", "message": null}]}}), "a; b"),
+            (json!({"errors": "quota"}), "quota"),
+            (json!({"errors": ["a", {"message": "b"}]}), "a; b"),
+            (json!({"errors": {"message": "a"}}), "a"),
+            (json!({"errors": null, "error": {"message": "a"}}), "a"),
+            (json!({"errors": {"line": 3}}), "{\"line\":3}"),
+            (json!({"errors": {"data": []}}), "no reason given"),
+            (json!({"errors": ""}), "no reason given"),
+            (json!({}), "no reason given"),
+        ] {
+            let mut body = errors;
+            (body["id"], body["status"]) = ("b".into(), "failed".into());
+            assert_eq!(Batch::read(&body).unwrap().errors, said, "{body}");
+        }
+    }
+
+    #[test]
     fn a_file_without_a_name_is_none() {
         let batch = Batch::read(&json!({
             "id": "b", "status": "completed", "output_file_id": null, "error_file_id": "",
             "request_counts": {"total": 2, "completed": 0, "failed": 2},
         }));
         let batch = batch.unwrap();
-        assert_eq!((&batch.output_file, &batch.error_file, batch.done), (&None, &None, 2));
+        assert_eq!((&batch.output_file, &batch.error_file, batch.done()), (&None, &None, 2));
         assert!(Batch::read(&json!({"id": "b"})).is_err() && Batch::read(&json!(null)).is_err());
     }
 }

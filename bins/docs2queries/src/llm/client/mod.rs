@@ -134,6 +134,12 @@ impl OpenAi {
         Failure::in_reply(&body).map_or(Ok(body), |failure| Err(advice::heeded(failure, &HeaderMap::new(), &text)))
     }
 
+    /// The failure that a body tells of which stands in place of a file.
+    fn error_of_file(&self, body: &Value) -> Option<Failure> {
+        let failure = Failure::in_place_of_file(body)?;
+        Some(advice::heeded(failure, &HeaderMap::new(), &body.to_string()).without(&self.wire.secrets))
+    }
+
     /// The content of a file of the server's, which is no longer than `most` bytes.
     pub(super) async fn download(&self, file: &str, most: u64) -> Result<File, Failure> {
         self.cleaned(self.wire.download(file, most).await)

@@ -15,10 +15,18 @@ use crate::llm::reply::{Reply, shown};
 /// Finish reasons of replies that a fault of the server's ended: OpenRouter's, Zhipu's, DeepSeek's, vLLM's.
 const BROKEN_OFF: [&str; 5] = ["error", "network_error", "insufficient_system_resource", "abort", "aborted"];
 
+/// Fields of an error.
+const NAMED: [&str; 3] = ["error", "errors", "base_resp"];
+
 /// Fields of an error that has no field of that name, such as FastAPI's.
 const UNNAMED: [&str; 6] = ["detail", "message", "msg", "error_msg", "error_code", "errorCode"];
 
 const KEY_HINT: &str = "set OPENAI_API_KEY to a key of this server";
+
+/// Whether one of these fields tells of an error.
+fn is_error(body: &Value, names: &[&str]) -> bool {
+    names.iter().any(|name| said::is_error(&body[name]))
+}
 
 impl Failure {
     /// An answer with an error status.
@@ -71,15 +79,17 @@ impl Failure {
         let body = if body.is_array() { &body[0] } else { body };
         let choice = &body["choices"][0];
         let finish = choice["finish_reason"].as_str().unwrap_or_default().to_lowercase();
-        let is_error = |value: &Value, names: &[&str]| names.iter().any(|name| said::is_error(&value[name]));
-        let is_named = is_error(body, &["error", "errors", "base_resp"]);
+        let is_named = is_error(body, &NAMED);
         if choice.is_null() {
             // Google answers a prompt that it blocks with candidates, which are none, in place of choices.
             let is_blocked = !body["promptFeedback"]["blockReason"].is_null();
             if is_named || is_blocked || body["object"] == "error" || is_error(body, &UNNAMED) {
                 return Some(Self::under_success(&Said::read(body)).paid_in(body));
             }
-            let is_reply = body["choices"].is_array();
+            // Null in place of a list is how some servers say that the model wrote nothing.
+            let is_null = body.get("choices").is_some_and(Value::is_null);
+            let is_counted = body["usage"].is_object() || body["object"] == "chat.completion";
+            let is_reply = body["choices"].is_array() || (is_null && is_counted);
             return (!is_reply).then(|| Self::no_completion(&body.to_string()).paid_in(body));
         }
         let is_of_choice = said::is_error(&choice["error"]);
@@ -91,6 +101,14 @@ impl Failure {
             said.words = format!("the reply broke off (finish reason: {finish})");
         }
         Some(Self::under_success(&said).possibly_paid().paid_in(body))
+    }
+
+    /// An error that came under a status of success in place of a file of results.
+    pub(super) fn in_place_of_file(body: &Value) -> Option<Self> {
+        let body = if body.is_array() { &body[0] } else { body };
+        let is_line = ["custom_id", "response"].iter().any(|name| body.get(name).is_some());
+        let is_an_error = is_error(body, &NAMED) || body["object"] == "error" || is_error(body, &UNNAMED);
+        (!is_line && is_an_error).then(|| Self::under_success(&Said::read(body)))
     }
 
     fn under_success(said: &Said) -> Self {

@@ -30,6 +30,24 @@ impl Cost {
         Self { output: None, usd: None, ..self }
     }
 
+    /// The rest of a sum after so many tokens of it, at the budget's price.
+    #[must_use]
+    pub(crate) fn without(self, tokens: Tokens, budget: &Budget) -> Self {
+        let input = self.input.saturating_sub(tokens.input);
+        let output = self.output.map(|output| output.saturating_sub(tokens.output));
+        let rest = Self::of(Tokens { input, output: output.unwrap_or_default() }, budget);
+        if output.is_some() { rest } else { rest.without_limit() }
+    }
+
+    /// What is said of requests whose results cannot be had, and which can have cost so much.
+    pub(crate) fn of_lost(self) -> String {
+        let cost = match (self.input, self.output) {
+            (0, _) | (_, None) => "what it has cost is not known".to_owned(),
+            (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
+        };
+        format!("its requests are asked again, and {cost}")
+    }
+
     /// What it takes from a budget: what was paid without a price counts at the budget's.
     pub(crate) fn spent(self, budget: &Budget) -> Spent {
         let tokens = Tokens { input: self.input, output: self.output.unwrap_or_default() };
