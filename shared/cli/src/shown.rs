@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(line(plain), plain);
         assert_eq!(
             line("a\x1b[2J\x07\r\n\0b\x7f\u{9b}31m\u{202e}c\u{2066}\u{2028}"),
-            concat!("a\\u001b[2J\\u0007\\r\\n\\u0000b\\u007f\\u009b31m\\u202ec\\u2066\\u2028")
+            "a\\u001b[2J\\u0007\\r\\n\\u0000b\\u007f\\u009b31m\\u202ec\\u2066\\u2028"
         );
         assert_eq!(lines("a\nb\r\n"), "a\nb\\r\n");
     }

@@ -129,7 +129,10 @@ fn names_of_outputs_decide_or_are_refused() {
         ),
         (format!("{line} s=a,b -o x.xlsx"), "x.xlsx: no form that is written here is called .xlsx"),
         ("docs2queries --generator extractive corpus.jsonl -o x.json".into(), "jq -s . x.jsonl > x.json"),
-        ("docs2queries --generator extractive corpus.jsonl -o x.jsonl.zst".into(), "-o - | zstd > x.jsonl.zst"),
+        (
+            "docs2queries --generator extractive corpus.jsonl -o x.jsonl.zst".into(),
+            "name it x.jsonl, then: zstd --rm x.jsonl",
+        ),
         (
             "pairs2shards --model BASE pairs.jsonl -o x.jsonl".into(),
             "what is written here is .safetensors\nhint: name it x.safetensors",
