@@ -96,8 +96,8 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
 /// Whether a name in a model directory is that of one of its parts, as sentence-transformers, transformers and the hub
 /// have them: nothing else is removed with a model that is replaced.
 fn is_of_a_model(name: &str) -> bool {
-    const NAMES: [&str; 8] =
-        ["README.md", "LICENSE", "vocab.txt", "merges.txt", ".gitattributes", ".cache", "onnx", "openvino"];
+    const NAMES: [&str; 9] =
+        ["README.md", "LICENSE", "vocab.txt", "merges.txt", ".gitattributes", ".cache", "adapter", "onnx", "openvino"];
     const ENDS: [&str; 9] =
         [".json", ".safetensors", ".bin", ".onnx", ".onnx_data", ".model", ".jinja", ".msgpack", ".h5"];
     let is_module = name.split_once('_').is_some_and(|(number, _)| number.parse::<u32>().is_ok());

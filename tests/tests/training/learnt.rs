@@ -146,7 +146,7 @@ fn flags_without_sense_are_refused() {
         ("--layer-decay=-0.1", "expected a number from 0 to 1"),
         ("--lora r=4,r=8", "r is given twice"),
         ("--lora r=18446744073709551615", "is not a number from 1 to"),
-        ("--threads 4294967296", "expected a number from 1 to 65536"),
+        ("--threads 4294967296", "expected a number from 1 to 1024"),
         ("--dropout 1.5", "expected a number from 0 to less than 1"),
         ("--ema NaN", "expected a number from 0 to less than 1"),
         ("--learning-rate=inf", "expected a number that is not negative"),
