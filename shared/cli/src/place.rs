@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 /// Symbolic links that are followed, as many as Linux does.
-const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
 
 /// The path behind symbolic links, the last of which may lead to nothing yet: what is written appears there, and the
 /// links stay.
@@ -45,9 +45,13 @@ fn real(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     for above in path.ancestors() {
         if let Ok(found) = fs::canonicalize(above) {
-            return missing.iter().rev().fold(found, |path, name| path.join(name));
+            // A `..` after a folder that is missing leads out of it again.
+            return missing.into_iter().rev().fold(found, |path, step| match step {
+                Component::ParentDir => folder_of(&path).to_owned(),
+                step => path.join(step),
+            });
         }
-        missing.extend(above.file_name());
+        missing.extend(above.components().next_back());
     }
     path
 }

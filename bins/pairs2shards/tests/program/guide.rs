@@ -90,6 +90,7 @@ fn files_that_are_no_guide_are_refused() {
     folder.write_vectors_of("guide", "none", "document", &[("d1", &[])]);
     let nan: [(&str, &[f32]); 3] = [("d1", &[f32::NAN, 1.0]), ("d2", &[0.0, 1.0]), ("d3", &[0.0, 1.0])];
     folder.write_vectors_of("guide", "nan", "document", &nan);
+    folder.write("junk", "no vectors are in here");
     for (queries, corpus, expected) in [
         ("gc", "gq", "gc: its vectors were made with --role document"),
         ("gq", "other", "gq and other were made by different models"),
@@ -97,7 +98,8 @@ fn files_that_are_no_guide_are_refused() {
         ("gq", "none", "none of 0"),
         ("gq", "nan", "nan: the vector of \"d1\" holds NaN or infinity"),
         ("gq", "BASE", "BASE: "),
-        ("gq", "BASE/config.json", "BASE/config.json: not a valid safetensors file"),
+        ("gq", "junk", "junk: not a valid safetensors file"),
+        ("gq", "BASE/config.json", "BASE/config.json:1: no object with an id and an embedding"),
     ] {
         let flags = format!("--guide-queries {queries} --guide-corpus {corpus}");
         let message = folder.run(&format!("pairs2shards --model BASE -o out {flags}")).stdin(PAIRS).refusal();

@@ -222,7 +222,9 @@ fn a_pair_with_the_label_0_is_no_relevant_judgment() {
 fn a_held_out_set_without_queries_is_said() {
     let (held, other) = (groups(true).next().unwrap(), groups(false).next().unwrap());
     let pair = |group: &str| {
-        format!("{{\"anchor\":\"question of {group}\",\"positive\":\"text of {group}\",\"group\":\"{group}\"}}\n")
+        format!(
+            "{{\"anchor\":\"question of {group}\",\"positive\":\"text of {group}\",\"positive_id\":\"d\",\"group\":\"{group}\"}}\n"
+        )
     };
     let warning = "the held-out set has no query: nothing can be measured with it\nhint: raise --holdout";
     for (pairs, is_empty) in [(pair(&other), true), (pair(&other) + &pair(&held), false)] {

@@ -71,6 +71,9 @@ mod tests {
     #[test]
     fn a_wrong_metric_is_refused_with_the_known_ones() {
         let message = parse("--dev-queries q --dev-corpus c --dev-qrels r --metric ndgc@10").unwrap_err();
-        assert!(message.contains("no metric is called \"ndgc\"; there are ndcg, ndcg-exp, recall"), "{message}");
+        assert!(
+            message.contains("no metric is called \"ndgc\"; the nearest is ndcg; there are ndcg, ndcg-exp, recall"),
+            "{message}"
+        );
     }
 }
