@@ -37,6 +37,17 @@ impl Folder {
         let _ = fs::remove_dir_all(self.path(name));
     }
 
+    /// Lets the tokenizer of a copy of a BERT fixture add no tokens of its own.
+    pub fn remove_special_tokens(&self, model: &str) {
+        let name = format!("{model}/tokenizer.json");
+        let tokenizer = self.read(&name);
+        let (before, _) = tokenizer.split_once("\"post_processor\"").unwrap();
+        let (_, after) = tokenizer.split_once("\"decoder\"").unwrap();
+        self.write(&name, format!("{before}\"post_processor\": null, \"decoder\"{after}"));
+        let name = format!("{model}/tokenizer_config.json");
+        self.write(&name, self.read(&name).replace("BertTokenizer", "PreTrainedTokenizerFast"));
+    }
+
     /// Reads a file of text.
     pub fn read(&self, name: &str) -> String {
         String::from_utf8(self.bytes(name)).unwrap()

@@ -148,13 +148,8 @@ fn keep(file: NamedTempFile, target: &Path, why: &io::Error) -> io::Error {
     let place = folder_of(file.path()).to_owned();
     match file.keep() {
         Err(second) => io::Error::new(why.kind(), format!("{why}, and the output cannot be kept: {second}")),
-        Ok((_, mut kept)) => {
-            // Under its temporary name the next process would take it for a leftover.
-            if let Ok(lasting) = temporary::lasting_name(target, &place, "new")
-                && fs::rename(&kept, &lasting).is_ok()
-            {
-                kept = lasting;
-            }
+        Ok((_, kept)) => {
+            let kept = temporary::renamed_to_last(kept, target, &place);
             io::Error::other(format!("{why}: the output is kept as {}\nhint: move it to its place", shown::path(&kept)))
         }
     }

@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use crate::place::folder_of;
-
-/// Symbolic links that are followed, as many as Linux does.
-const MOST_LINKS: usize = 40;
+use crate::place::{MOST_LINKS, folder_of};
 
 /// A copy of stdin.
 ///

@@ -1,5 +1,6 @@
 //! What some file systems do not have: locks, and a way to put things on disk.
 
+use std::fmt::Display;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
@@ -66,6 +67,22 @@ impl Lock {
                 Ok(Self::Missing(error))
             }
             Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Takes a file, which messages call `name`, for this process. Where nobody can say whether another has it, gives the
+    /// warning that `no_other` must.
+    ///
+    /// # Errors
+    /// A file that another process has, which `in_use` says; what the system says.
+    pub fn hold(file: &File, name: &str, in_use: &str, no_other: &str) -> io::Result<Option<String>> {
+        let named = |what: &dyn Display| format!("{name}: {what}");
+        match Self::take(file).map_err(|error| io::Error::new(error.kind(), named(&error)))? {
+            Self::Held => Ok(None),
+            Self::InUse => Err(io::Error::other(named(&in_use))),
+            Self::Missing(error) => {
+                Ok(Some(named(&format!("its file system has no locks ({error}): see to it that no other {no_other}"))))
+            }
         }
     }
 }

@@ -143,8 +143,9 @@ fn extension(path: &Path) -> Option<String> {
     extension.chars().any(char::is_alphabetic).then_some(extension)
 }
 
-fn value_name<F: Form>(form: F) -> String {
-    form.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+/// A value as its flag takes it.
+pub fn value_name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub use disk::{Lock, sync, sync_data, sync_folder};
 pub use entry::{Filter, Outcome, main};
 pub use environment::Setting;
 pub use figures::{duration, grouped};
-pub use form::{Form, form, path_of};
+pub use form::{Form, form, path_of, value_name};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::{HubArgs, ModelArgs};

@@ -31,19 +31,13 @@ impl TemporaryDir {
     /// Makes a folder in `place`, called after `target`.
     pub(crate) fn create(target: &Path, place: &Path) -> io::Result<Self> {
         remove_leftovers(target, place);
-        let prefix = prefix(target);
-        for _ in 0..TRIES {
-            let mut builder = Builder::new();
-            let builder = builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
-            let builder = builder.permissions(Permissions::from_mode(0o777)); // less the umask
+        made(target, 0o777, |builder| {
             let folder = builder.tempdir_in(place).map_err(without_path)?;
-            if let Ok(lock) = File::open(folder.path())
-                && is_ours(&lock)?
-            {
-                return Ok(Self { folder, _lock: lock });
+            match File::open(folder.path()) {
+                Ok(lock) if is_ours(&lock)? => Ok(Some(Self { folder, _lock: lock })),
+                _ => Ok(None),
             }
-        }
-        Err(io::Error::other("another process removes what is made there"))
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -54,13 +48,21 @@ impl TemporaryDir {
 /// Makes a file in `place`, called after `target`, with these permissions less the umask.
 pub(crate) fn file(target: &Path, place: &Path, mode: u32) -> io::Result<NamedTempFile> {
     remove_leftovers(target, place);
+    made(target, mode, |builder| {
+        let file = builder.tempfile_in(place).map_err(without_path)?;
+        Ok(if is_ours(file.as_file())? { Some(file) } else { None })
+    })
+}
+
+/// What `make` makes under a name after that of `target`, with these permissions less the umask; again where another
+/// process took it for a leftover.
+fn made<T>(target: &Path, mode: u32, make: impl Fn(&Builder<'_, '_>) -> io::Result<Option<T>>) -> io::Result<T> {
     let prefix = prefix(target);
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM).permissions(Permissions::from_mode(mode));
     for _ in 0..TRIES {
-        let mut builder = Builder::new();
-        let builder = builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
-        let file = builder.permissions(Permissions::from_mode(mode)).tempfile_in(place).map_err(without_path)?;
-        if is_ours(file.as_file())? {
-            return Ok(file);
+        if let Some(ours) = make(&builder)? {
+            return Ok(ours);
         }
     }
     Err(io::Error::other("another process removes what is made there"))
@@ -110,6 +112,15 @@ pub(crate) fn lasting_name(target: &Path, place: &Path, kind: &str) -> io::Resul
     prefix.push(format!(".{kind}."));
     // The name is free as long as nobody guesses it: what is made is removed again, and renaming to it fails where not.
     Ok(Builder::new().prefix(&prefix).rand_bytes(RANDOM).tempdir_in(place)?.path().to_owned())
+}
+
+/// Gives what is complete, but cannot get the name of `target`, one under which the next process does not take it for a
+/// leftover; returns where it is then.
+pub(crate) fn renamed_to_last(kept: PathBuf, target: &Path, place: &Path) -> PathBuf {
+    match lasting_name(target, place, "new") {
+        Ok(lasting) if fs::rename(&kept, &lasting).is_ok() => lasting,
+        _ => kept,
+    }
 }
 
 fn prefix(target: &Path) -> OsString {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::directory::WEIGHTS;
 use crate::download::Remote;
 use crate::encoder::Refusal;
-use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json, transformer};
+use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json, modules, transformer};
 
 const CONFIG: &str = "config.json";
 const MODULES: &str = "modules.json";
@@ -136,12 +136,10 @@ fn absence_mark(snapshot: &Path) -> Option<PathBuf> {
     Some(repository.join(".no_exist").join(commit).join(MODULES))
 }
 
-/// Whether a file is one of a module's, whose folder sentence-transformers names `1_Pooling`.
+/// Whether a file is one of a module's.
 fn is_of_a_module(file: &str) -> bool {
-    file.split_once('/').is_some_and(|(folder, name)| {
-        let is_numbered = folder.split_once('_').is_some_and(|(index, _)| index.parse::<u8>().is_ok());
-        is_numbered && (name == "config.json" || WEIGHTS.contains(&name))
-    })
+    file.split_once('/')
+        .is_some_and(|(folder, name)| modules::is_folder(folder) && (name == "config.json" || WEIGHTS.contains(&name)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,11 @@ use crate::{Dense, ModelError, Pooling, json};
 
 const FILE: &str = "modules.json";
 
+/// Whether a name is one that sentence-transformers gives a module's folder, such as `1_Pooling`.
+pub(crate) fn is_folder(name: &str) -> bool {
+    name.split_once('_').is_some_and(|(index, _)| index.parse::<u8>().is_ok())
+}
+
 /// The folder that sentence-transformers gives the pooling's settings.
 const POOLING: &str = "1_Pooling";
 

@@ -9,7 +9,9 @@ use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
 use serde_json::{Map, Value, json};
 
-use crate::{Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files, settings, transformer};
+use crate::{
+    Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files, modules, settings, transformer,
+};
 
 /// Files that describe the tokenizer and the encoder; copied as they are, when they are there.
 const COPIED: [&str; 9] = [
@@ -100,9 +102,11 @@ fn is_of_a_model(name: &str) -> bool {
         ["README.md", "LICENSE", "vocab.txt", "merges.txt", ".gitattributes", ".cache", "adapter", "onnx", "openvino"];
     const ENDS: [&str; 9] =
         [".json", ".safetensors", ".bin", ".onnx", ".onnx_data", ".model", ".jinja", ".msgpack", ".h5"];
-    let is_module = name.split_once('_').is_some_and(|(number, _)| number.parse::<u32>().is_ok());
     // What a file system has for itself stays where it is.
-    NAMES.contains(&name) || ENDS.iter().any(|end| name.ends_with(end)) || is_module || name == "lost+found"
+    NAMES.contains(&name)
+        || ENDS.iter().any(|end| name.ends_with(end))
+        || modules::is_folder(name)
+        || name == "lost+found"
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {

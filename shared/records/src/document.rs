@@ -81,7 +81,7 @@ impl Document {
     pub fn group_or_id(&self) -> Cow<'_, str> {
         let group = self.object.get("group");
         let text = group.and_then(Field::as_str).filter(|group| !group.is_empty()).map(Cow::from);
-        text.or_else(|| group?.decimal().map(Cow::from)).unwrap_or_else(|| self.id.as_str().into())
+        text.or_else(|| group?.number()).unwrap_or_else(|| self.id.as_str().into())
     }
 
     /// The record under another id.

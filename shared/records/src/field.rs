@@ -35,11 +35,6 @@ impl Field {
         self.number()?.parse().ok()
     }
 
-    /// The text of a number as it was written, if it is one: 1.0 and 1.00 are two ids, and none loses a digit.
-    pub fn decimal(&self) -> Option<String> {
-        self.number().map(Cow::into_owned)
-    }
-
     /// Whether it is null, which counts as absent.
     pub fn is_null(&self) -> bool {
         self.first_byte() == b'n'
@@ -62,8 +57,8 @@ impl Field {
         }
     }
 
-    /// A number as it is written.
-    pub(crate) fn number(&self) -> Option<Cow<'_, str>> {
+    /// The text of a number as it was written, if it is one: 1.0 and 1.00 are two ids, and none loses a digit.
+    pub fn number(&self) -> Option<Cow<'_, str>> {
         matches!(self.first_byte(), b'-' | b'0'..=b'9').then(|| self.json())
     }
 

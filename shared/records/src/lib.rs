@@ -24,7 +24,7 @@ pub use error::ReadError;
 pub use field::Field;
 pub use jsonl::{Record, Records, write_json_line};
 pub use judgments::{JudgedQuery, Judgments};
-pub use lines::Lines;
+pub use lines::{Line, Lines};
 pub use number::decimal;
 pub use object::{FieldError, Object};
 pub use pair::Pair;

@@ -8,6 +8,18 @@ use crate::{Place, ReadError};
 /// Longest line that is accepted where no flag says otherwise: 16 MiB.
 const FIXED_CAP: usize = 16 << 20;
 
+/// A line that is longer has no end: it is a device, or another program's data.
+const ENDLESS: u64 = 1 << 30;
+
+/// A line as it is in the input.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// Without its end; of a line that is too long, its beginning.
+    pub bytes: &'a [u8],
+    /// Whether the line fits under the cap.
+    pub is_whole: bool,
+}
+
 /// Reads lines; memory stays under the cap whatever the input holds.
 pub struct Lines<R> {
     name: Arc<str>,
@@ -64,27 +76,11 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     /// A line that is too long or not UTF-8 is a [`ReadError::Record`]: the next call gives the line after it.
     pub fn next_line(&mut self) -> Option<Result<&str, ReadError>> {
-        self.buffer.clear();
-        // Not before somebody asks for it: the line may have no end.
-        if std::mem::take(&mut self.in_long_line)
-            && let Err(error) = self.reader.skip_until(self.end)
-        {
-            return Some(Err(self.io_error(error)));
-        }
-        self.number += 1;
-        // One byte more than allowed tells a line that fits from one that does not; two more are its end.
-        let limit = (self.max_bytes as u64).saturating_add(2);
-        match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) => return Some(Err(self.io_error(error))),
-        }
-        let ended = self.buffer.pop_if(|byte| *byte == self.end).is_some();
-        if ended && self.end == b'\n' {
-            self.buffer.pop_if(|byte| *byte == b'\r');
-        }
-        if self.buffer.len() > self.max_bytes {
-            self.in_long_line = !ended;
+        let is_whole = match self.next_bytes()? {
+            Ok(line) => line.is_whole,
+            Err(error) => return Some(Err(error)),
+        };
+        if !is_whole {
             let what = format!("longer than {} bytes{}", self.max_bytes, self.remedy);
             return Some(Err(self.error(what)));
         }
@@ -98,6 +94,41 @@ impl<R: BufRead> Lines<R> {
                 Some(Err(self.error(what)))
             }
         }
+    }
+
+    /// The next line without its end, whatever it holds, or `None` at the end of the input.
+    ///
+    /// # Errors
+    /// What the system says; a line without an end, after which nothing can be read.
+    pub fn next_bytes(&mut self) -> Option<Result<Line<'_>, ReadError>> {
+        self.buffer.clear();
+        self.number += 1;
+        // Not before somebody asks for it: the line may have no end.
+        if std::mem::take(&mut self.in_long_line) {
+            let mut rest = self.reader.by_ref().take(ENDLESS);
+            let skipped = rest.skip_until(self.end);
+            if let Err(error) = skipped {
+                return Some(Err(self.io_error(error)));
+            }
+            if rest.limit() == 0 {
+                let place = Place { name: Arc::clone(&self.name), line: self.number - 1 };
+                return Some(Err(ReadError::content(&place.to_string(), "a line without end")));
+            }
+        }
+        // One byte more than allowed tells a line that fits from one that does not; two more are its end.
+        let limit = (self.max_bytes as u64).saturating_add(2);
+        match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(self.io_error(error))),
+        }
+        let ended = self.buffer.pop_if(|byte| *byte == self.end).is_some();
+        if ended && self.end == b'\n' {
+            self.buffer.pop_if(|byte| *byte == b'\r');
+        }
+        let is_whole = self.buffer.len() <= self.max_bytes;
+        self.in_long_line = !ended && !is_whole;
+        Some(Ok(Line { bytes: &self.buffer, is_whole }))
     }
 
     /// Bytes of the line that was read last.
@@ -160,6 +191,8 @@ mod tests {
     fn a_line_without_an_end_is_refused() {
         let mut lines = Lines::new("in", std::io::BufReader::new(std::io::repeat(b'a')), 4);
         assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:1: longer than 4 bytes"));
+        let error = lines.next_line().unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("in:1: a line without end") && !error.is_record(), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A JSON object, with errors that name the field.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -153,7 +154,7 @@ pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<Stri
 
 /// The id that a value is, if it may be one.
 pub(crate) fn id(value: &Field) -> Option<String> {
-    value.as_str().map(str::to_owned).or_else(|| value.decimal())
+    value.as_str().map(Cow::from).or_else(|| value.number()).map(Cow::into_owned)
 }
 
 /// A list; a single value counts as a list of one, and null as absent.

@@ -1,5 +1,6 @@
 //! Documents with the place they came from.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use embtune_cli::{Input, Session};
@@ -31,7 +32,7 @@ impl Source {
             None => id.clone(),
             Some(group) if group.is_null() || group.as_str() == Some("") => id.clone(),
             Some(Field::Text(group)) if !group.contains(char::is_control) => group,
-            Some(other) => other.decimal().ok_or_else(|| {
+            Some(other) => other.number().map(Cow::into_owned).ok_or_else(|| {
                 place.error("field \"group\" must be a number or a string without control characters")
             })?,
         };

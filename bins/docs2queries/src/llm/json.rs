@@ -74,10 +74,15 @@ fn escape(rest: &str, sound: &mut String) -> usize {
     }
 }
 
-/// The UTF-16 unit of an escape sequence with four hexadecimal digits.
-fn unit(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+/// The UTF-16 unit of an escape sequence.
+fn unit(text: &str) -> Option<u16> {
+    code_unit(text.strip_prefix("\\u")?)
+}
+
+/// The UTF-16 unit whose four hexadecimal digits begin a text.
+pub(super) fn code_unit(text: &str) -> Option<u16> {
+    let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Python's name of a number that JSON does not have.

@@ -65,13 +65,9 @@ pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
 pub(crate) fn open(path: PathBuf, plan: &Plan, session: &Session) -> anyhow::Result<(Replay, Append)> {
     let name = path.display().to_string();
     let mut append = OpenOptions::new().append(true).create(true).open(&path).with_context(|| name.clone())?;
-    match Lock::take(&append).with_context(|| name.clone())? {
-        Lock::Held => {}
-        Lock::InUse => bail!("{name}: in use by another process\nhint: wait for it, or name another output"),
-        Lock::Missing(error) => session.warn(format!(
-            "{name}: its file system has no locks ({error}): see to it that no other run writes this output"
-        )),
-    }
+    let in_use = "in use by another process\nhint: wait for it, or name another output";
+    let unlocked = Lock::hold(&append, &name, in_use, "run writes this output")?;
+    unlocked.into_iter().for_each(|warning| session.warn(warning));
     let mut reader = BufReader::with_capacity(256 << 10, File::open(&path).with_context(|| name.clone())?);
     let mut line = Vec::new();
     (&mut reader).take(MOST_HEADER_BYTES).read_until(b'\n', &mut line).with_context(|| name.clone())?;

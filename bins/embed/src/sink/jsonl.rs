@@ -1,5 +1,6 @@
 //! Records with their vectors, as JSON Lines.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use embtune_cli::{Outcome, Output};
@@ -30,29 +31,38 @@ struct Line<'a> {
     embedding: Numbers<'a>,
 }
 
-/// A vector with the numbers that are stored of it.
-struct Numbers<'a> {
-    stored: VectorType,
-    vector: &'a [f32],
+/// The numbers that are stored of a vector.
+enum Numbers<'a> {
+    Floats(Cow<'a, [f32]>),
+    Signed(Vec<u8>),
+    Unsigned(Vec<u8>),
 }
 
 impl Serialize for Numbers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = || stored(self.stored, self.vector).0;
-        match self.stored {
-            VectorType::F32 => self.vector.serialize(serializer),
-            VectorType::F16 | VectorType::Bf16 => self.stored.rounded(self.vector).serialize(serializer),
-            VectorType::Int8 => serializer.collect_seq(bytes().into_iter().map(|byte| byte as i8)),
-            VectorType::Ubinary => serializer.collect_seq(bytes()),
+        match self {
+            Self::Floats(floats) => floats.serialize(serializer),
+            Self::Signed(bytes) => serializer.collect_seq(bytes.iter().map(|byte| *byte as i8)),
+            Self::Unsigned(bytes) => serializer.collect_seq(bytes),
         }
     }
 }
 
-/// The bytes of a vector, and their scale.
-fn stored(stored: VectorType, vector: &[f32]) -> (Vec<u8>, f32) {
+/// What is written of a vector: its numbers, and their scale where they have one.
+fn numbers(stored: VectorType, vector: &[f32]) -> (Numbers<'_>, Option<f32>) {
     let mut bytes = Vec::new();
-    let scale = stored.store(vector, &mut bytes);
-    (bytes, scale)
+    match stored {
+        VectorType::F32 => (Numbers::Floats(vector.into()), None),
+        VectorType::F16 | VectorType::Bf16 => (Numbers::Floats(stored.rounded(vector).into()), None),
+        VectorType::Int8 => {
+            let scale = stored.store(vector, &mut bytes);
+            (Numbers::Signed(bytes), Some(scale))
+        }
+        VectorType::Ubinary => {
+            stored.store(vector, &mut bytes);
+            (Numbers::Unsigned(bytes), None)
+        }
+    }
 }
 
 impl Jsonl {
@@ -68,8 +78,8 @@ impl Sink for Jsonl {
             record.remove(name);
         }
         let dtype = matches!(self.stored, VectorType::Int8 | VectorType::Ubinary).then(|| self.stored.name());
-        let scale = (self.stored == VectorType::Int8).then(|| stored(self.stored, vector).1);
-        let line = Line { record, dtype, scale, embedding: Numbers { stored: self.stored, vector } };
+        let (embedding, scale) = numbers(self.stored, vector);
+        let line = Line { record, dtype, scale, embedding };
         serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
         Ok(true)

@@ -212,23 +212,14 @@ impl Checkpoints {
 
     /// Makes the folder this process's own.
     fn lock(&mut self) -> anyhow::Result<()> {
-        let named = || self.folder.display().to_string();
-        let folder = File::open(&self.folder).with_context(named)?;
-        match Lock::take(&folder).with_context(named)? {
-            Lock::Held => {}
-            Lock::InUse => anyhow::bail!(
-                "{}: another training saves its checkpoints here\nhint: --checkpoint-dir names another folder",
-                named()
-            ),
+        let name = self.folder.display().to_string();
+        let folder = File::open(&self.folder).with_context(|| name.clone())?;
+        let in_use = "another training saves its checkpoints here\nhint: --checkpoint-dir names another folder";
+        self.unlocked = Lock::hold(&folder, &name, in_use, "training saves its checkpoints there")?;
+        if self.unlocked.is_some() {
             // What another one has half-written cannot be told from a leftover.
-            Lock::Missing(error) => {
-                self.unlocked = Some(format!(
-                    "{}: its file system has no locks ({error}): see to it that no other training saves its checkpoints there",
-                    named()
-                ));
-                self.lock = Some(folder);
-                return Ok(());
-            }
+            self.lock = Some(folder);
+            return Ok(());
         }
         for name in self.file_names()? {
             let half_written = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));

@@ -4,10 +4,9 @@ use std::fmt::{self, Formatter};
 use std::ops::Range;
 
 use clap::ValueEnum;
+use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-
-use super::value_name;
 
 /// What a pair's row is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

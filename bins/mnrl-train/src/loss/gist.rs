@@ -4,11 +4,12 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use clap::ValueEnum;
+use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
 use super::direction::write_others;
-use super::{Direction, Loss, Targets, value_name};
+use super::{Direction, Loss, Targets};
 
 /// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the
 /// anchor's positive is to the anchor: `mean_i( log Zᵢ − cos(aᵢ, dᵢ) / T )`.

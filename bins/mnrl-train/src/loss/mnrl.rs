@@ -4,12 +4,13 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use clap::ValueEnum;
+use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
 use super::direction::write_others;
 use super::targets::to_mask;
-use super::{Direction, Loss, Targets, value_name};
+use super::{Direction, Loss, Targets};
 
 /// Asks each anchor for its own positive: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
 ///

@@ -18,7 +18,6 @@ mod vectors;
 use std::fmt::Display;
 use std::ops::Range;
 
-use clap::ValueEnum;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
@@ -69,9 +68,4 @@ pub(crate) trait Loss: Display {
     fn in_chunks(&self) -> bool {
         true
     }
-}
-
-/// A value as its flag takes it.
-pub(crate) fn value_name(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

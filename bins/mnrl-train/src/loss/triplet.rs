@@ -4,11 +4,12 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use clap::ValueEnum;
+use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
 use super::vectors::{dots, norms, select, sums};
-use super::{Loss, Targets, value_name};
+use super::{Loss, Targets};
 
 /// Asks each positive to be closer to its anchor than each negative of the pair, by a margin:
 /// `mean( max(δ(a, p) − δ(a, n) + margin, 0) )` over all triplets of a pair and one of its negatives.

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
+use embtune_cli::value_name;
 use embtune_model::{ModelDir, Role};
 use serde_json::json;
 
 use crate::cli::Cli;
 use crate::data::shards::Shards;
 use crate::training::course::Course;
-use crate::training::settings::name;
 use crate::weights::merge::Outcome;
 
 /// `README.md` of the saved directory.
@@ -33,7 +33,7 @@ pub(crate) fn card(
             format!(
                 "AdamW, learning rate {}, {} schedule, weight decay {}, {}",
                 optimizer.learning_rate,
-                name(&optimizer.schedule),
+                value_name(optimizer.schedule),
                 optimizer.weight_decay,
                 match optimizer.max_grad_norm {
                     0.0 => "gradient not clipped".to_owned(),
@@ -48,7 +48,7 @@ pub(crate) fn card(
             }),
         ),
         ("dropout", training.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string())),
-        ("precision, seed", format!("{}, {}", name(&cli.engine.precision), training.seed)),
+        ("precision, seed", format!("{}, {}", value_name(cli.engine.precision), training.seed)),
     ];
     let mut option = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     option("LoRA", optimizer.lora.as_ref().map(ToString::to_string));

@@ -2,7 +2,7 @@
 //!
 //! A checkpoint keeps it: to go on with other settings would give the result of neither.
 
-use clap::ValueEnum;
+use embtune_cli::value_name;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
@@ -24,7 +24,7 @@ pub(crate) fn settings(
         "the prompt of documents": prompts.document,
         "training data": shards.fingerprint(),
         "--weights": cli.data.weights,
-        "--batch-from": name(&cli.data.batch_from),
+        "--batch-from": value_name(cli.data.batch_from),
         "--no-duplicates": cli.data.no_duplicates,
         "--epochs": training.epochs,
         "--batch-size": training.batch_size,
@@ -34,7 +34,7 @@ pub(crate) fn settings(
         "--loss": cli.loss.objective(dimension)?.to_string(),
         "--no-mask": cli.loss.no_mask,
         "--learning-rate": optimizer.learning_rate,
-        "--schedule": name(&optimizer.schedule),
+        "--schedule": value_name(optimizer.schedule),
         "--warmup-steps": optimizer.warmup_steps,
         "--warmup-ratio": optimizer.warmup_ratio,
         "--weight-decay": optimizer.weight_decay,
@@ -43,7 +43,7 @@ pub(crate) fn settings(
         "--freeze": freeze,
         "--lora": lora,
         "--ema": optimizer.ema,
-        "--precision": name(&engine.precision),
+        "--precision": value_name(engine.precision),
         "--batch-tokens": engine.batch_tokens,
         "--metric": dev.metric.to_string(),
         "--eval-every": dev.eval_every,
@@ -53,9 +53,4 @@ pub(crate) fn settings(
         Value::Object(settings) => settings,
         _ => Map::new(),
     })
-}
-
-/// A value of a flag, as a person types it.
-pub(crate) fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

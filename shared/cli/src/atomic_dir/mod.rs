@@ -16,7 +16,7 @@ use rustix::fs::statvfs;
 use crate::atomic_file::take_after;
 use crate::disk::{sync, sync_folder};
 use crate::place::{folder_of, resolve};
-use crate::temporary::{TemporaryDir, lasting_name, remove_leftovers};
+use crate::temporary::{TemporaryDir, remove_leftovers, renamed_to_last};
 use crate::{Output, shown};
 
 /// A directory that appears under its name, complete and on disk, when [`AtomicDir::commit`] succeeds, and not before.
@@ -157,13 +157,7 @@ impl AtomicDir {
         let place = folder_of(self.path()).to_owned();
         let Self { temporary, target, made, .. } = self;
         made.keep();
-        let mut kept = temporary.folder.keep();
-        // Under its temporary name the next process would take it for a leftover.
-        if let Ok(lasting) = lasting_name(&target, &place, "new")
-            && fs::rename(&kept, &lasting).is_ok()
-        {
-            kept = lasting;
-        }
+        let kept = renamed_to_last(temporary.folder.keep(), &target, &place);
         io::Error::other(format!(
             "{why}: the finished directory is kept as {}\nhint: move it to its place",
             shown::path(&kept)

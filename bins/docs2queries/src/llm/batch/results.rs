@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::io::BufRead;
 
 use anyhow::{Context as _, bail};
+use embtune_records::{Line, Lines};
 use serde_json::Value;
 
 use super::bounds::Bounds;
 use super::line::Result as LineResult;
-use super::lines;
 use crate::llm::Run;
 use crate::llm::budget::{Budget, Spent, Tokens};
 use crate::llm::client::{Batch, Failure, Status, Verdict};
@@ -48,10 +48,10 @@ pub(super) struct Collected<'a> {
     replies: u64,
     without_usage: u64,
     spent: Spent,
-    errors: Lines,
-    unreadable: Lines,
-    mended: Lines,
-    repeated: Lines,
+    errors: Counted,
+    unreadable: Counted,
+    mended: Counted,
+    repeated: Counted,
     others: u64,
 }
 
@@ -79,12 +79,12 @@ impl Taken {
 
 /// Lines of a kind, and what is said of the first.
 #[derive(Default)]
-struct Lines {
+struct Counted {
     count: u64,
     first: Option<String>,
 }
 
-impl Lines {
+impl Counted {
     fn add(&mut self, what: impl FnOnce() -> String) {
         self.count += 1;
         self.first.get_or_insert_with(what);
@@ -103,10 +103,10 @@ impl<'a> Collected<'a> {
             replies: 0,
             without_usage: 0,
             spent: Spent::default(),
-            errors: Lines::default(),
-            unreadable: Lines::default(),
-            mended: Lines::default(),
-            repeated: Lines::default(),
+            errors: Counted::default(),
+            unreadable: Counted::default(),
+            mended: Counted::default(),
+            repeated: Counted::default(),
             others: 0,
         }
     }
@@ -115,22 +115,18 @@ impl<'a> Collected<'a> {
     ///
     /// # Errors
     /// A file that cannot be read, or a journal that cannot be written.
-    pub(super) async fn take(&mut self, name: &str, mut reader: impl BufRead) -> anyhow::Result<Taken> {
+    pub(super) async fn take(&mut self, name: &str, reader: impl BufRead) -> anyhow::Result<Taken> {
         let most = self.run.cli.records.max_record_bytes;
         let mut taken = Taken::default();
-        let mut line = Vec::new();
+        let mut lines = Lines::new(name, reader, most);
         for number in 1_u64.. {
             self.run.session.interrupt().check()?;
-            let Some(is_whole) =
-                lines::next(&mut reader, most, &mut line).with_context(|| format!("{name}:{number}"))?
-            else {
-                break;
-            };
-            if line.trim_ascii().is_empty() {
+            let Some(Line { bytes, is_whole }) = lines.next_bytes().transpose()? else { break };
+            if bytes.trim_ascii().is_empty() {
                 continue;
             }
             let place = || format!("{name}:{number}");
-            match json::read(&line).filter(|_| is_whole) {
+            match json::read(bytes).filter(|_| is_whole) {
                 Some(read) => {
                     taken.read += 1;
                     if read.is_repaired {
@@ -149,7 +145,7 @@ impl<'a> Collected<'a> {
                     let what = format!("{}: {what}", place());
                     taken.unreadable.get_or_insert_with(|| what.clone());
                     self.unreadable.add(|| what);
-                    taken.garbled.extend(LineResult::key(&line));
+                    taken.garbled.extend(LineResult::key(bytes));
                 }
             }
         }

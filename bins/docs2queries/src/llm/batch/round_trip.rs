@@ -217,7 +217,7 @@ impl Trip<'_> {
             failure => return Ok(failure),
         };
         let most = self.run.cli.records.max_record_bytes;
-        let mut found = lines::whole(&mut best, most)?;
+        let mut found = lines::whole(file, &mut best, most)?;
         for _ in 0..FETCHES {
             if !found.is_cut_off && found.count >= lines {
                 break;
@@ -226,7 +226,7 @@ impl Trip<'_> {
             self.run.session.info(format!("batch: {file} {what}, and is fetched again"));
             self.pause().await?;
             let Ok(mut again) = fetch().await? else { continue };
-            let more = lines::whole(&mut again, most)?;
+            let more = lines::whole(file, &mut again, most)?;
             if (more.count, !more.is_cut_off) > (found.count, !found.is_cut_off) {
                 (best, found) = (again, more);
             }

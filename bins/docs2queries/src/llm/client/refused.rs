@@ -28,6 +28,11 @@ fn is_error(body: &Value, names: &[&str]) -> bool {
     names.iter().any(|name| said::is_error(&body[name]))
 }
 
+/// Whether a body without choices is an error.
+fn is_all_error(body: &Value) -> bool {
+    is_error(body, &NAMED) || body["object"] == "error" || is_error(body, &UNNAMED)
+}
+
 impl Failure {
     /// An answer with an error status.
     pub(crate) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
@@ -75,15 +80,13 @@ impl Failure {
     /// Where it stands in a choice, or beside one that is not complete, the reply broke off: what is there of it is no
     /// answer, and may have to be paid for.
     pub(crate) fn in_reply(body: &Value) -> Option<Self> {
-        // Google wraps an error in a list of one.
-        let body = if body.is_array() { &body[0] } else { body };
+        let body = said::unwrapped(body);
         let choice = &body["choices"][0];
         let finish = choice["finish_reason"].as_str().unwrap_or_default().to_lowercase();
-        let is_named = is_error(body, &NAMED);
         if choice.is_null() {
             // Google answers a prompt that it blocks with candidates, which are none, in place of choices.
             let is_blocked = !body["promptFeedback"]["blockReason"].is_null();
-            if is_named || is_blocked || body["object"] == "error" || is_error(body, &UNNAMED) {
+            if is_blocked || is_all_error(body) {
                 return Some(Self::under_success(&Said::read(body)).paid_in(body));
             }
             // Null in place of a list is how some servers say that the model wrote nothing.
@@ -93,7 +96,7 @@ impl Failure {
             return (!is_reply).then(|| Self::no_completion(&body.to_string()).paid_in(body));
         }
         let is_of_choice = said::is_error(&choice["error"]);
-        if !is_of_choice && !BROKEN_OFF.contains(&finish.as_str()) && (!is_named || finish == "stop") {
+        if !is_of_choice && !BROKEN_OFF.contains(&finish.as_str()) && (!is_error(body, &NAMED) || finish == "stop") {
             return None;
         }
         let mut said = Said::read(if is_of_choice { choice } else { body });
@@ -105,10 +108,9 @@ impl Failure {
 
     /// An error that came under a status of success in place of a file of results.
     pub(super) fn in_place_of_file(body: &Value) -> Option<Self> {
-        let body = if body.is_array() { &body[0] } else { body };
+        let body = said::unwrapped(body);
         let is_line = ["custom_id", "response"].iter().any(|name| body.get(name).is_some());
-        let is_an_error = is_error(body, &NAMED) || body["object"] == "error" || is_error(body, &UNNAMED);
-        (!is_line && is_an_error).then(|| Self::under_success(&Said::read(body)))
+        (!is_line && is_all_error(body)).then(|| Self::under_success(&Said::read(body)))
     }
 
     fn under_success(said: &Said) -> Self {

@@ -89,8 +89,7 @@ const OUT_OF_CREDIT: [&str; 8] = [
 impl Said {
     /// Reads the body of an answer that is an error.
     pub(super) fn read(body: &Value) -> Self {
-        // Google wraps it in a list of one.
-        let body = if body.is_array() { &body[0] } else { body };
+        let body = unwrapped(body);
         let places: Vec<&Value> = PLACES.iter().filter_map(|place| body.pointer(place)).collect();
         let words = places.iter().find_map(|place| words(place)).unwrap_or_default();
         let error = &body["error"];
@@ -137,6 +136,11 @@ impl Said {
             || (status == 429 && blame::is_length_beyond_rate(&self.words));
         is_too_long.then_some(Trouble::TooLong)
     }
+}
+
+/// The body of an error, which Google wraps in a list of one.
+pub(super) fn unwrapped(body: &Value) -> &Value {
+    if body.is_array() { &body[0] } else { body }
 }
 
 /// Whether a field named `error` and the like says that there is one: null, false, nothing and a code of 0 do not.

@@ -32,14 +32,8 @@ impl JournalFile {
         let name = || path.display().to_string();
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(name)?;
         ensure!(file.metadata().with_context(name)?.is_file(), "{}: a journal must be a regular file", name());
-        let unlocked = match Lock::take(&file).with_context(name)? {
-            Lock::Held => None,
-            Lock::InUse => bail!("{}: in use by another process\nhint: wait for it, or take another file", name()),
-            Lock::Missing(error) => Some(format!(
-                "{}: its file system has no locks ({error}): see to it that no other run uses this journal",
-                name()
-            )),
-        };
+        let in_use = "in use by another process\nhint: wait for it, or take another file";
+        let unlocked = Lock::hold(&file, &name(), in_use, "run uses this journal")?;
         let index = scan(&file, &name(), queries)?;
         // The directory too, so that the file's name survives a crash as its lines do.
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

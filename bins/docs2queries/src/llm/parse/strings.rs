@@ -1,6 +1,7 @@
 //! Where a string ends whose quotes may not be escaped, and what its escapes stand for.
 
 use super::json::{colon, is_closing, is_literal, is_separator, skip_space};
+use crate::llm::json::code_unit;
 
 /// How far the signs are looked for that a string ended, in bytes.
 const AHEAD: usize = 300;
@@ -210,11 +211,6 @@ fn unit_or_pair(first: u16, text: &str) -> (String, usize) {
         return (pair, 10);
     }
     (String::from_utf16_lossy(&[first]), 4)
-}
-
-fn code_unit(text: &str) -> Option<u16> {
-    let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-    u16::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! From flags to a loss.
 
 use anyhow::ensure;
+use embtune_cli::value_name;
 
 use super::{LossArgs, LossKind, Similarity};
 use crate::loss::{
     CoSent, Contrastive, Direction, Distance, Gist, Hardness, Loss, MarginMse, MarginStrategy, Mnrl, Objective,
-    Partition, Triplet, value_name,
+    Partition, Triplet,
 };
 
 impl LossArgs {

@@ -1,9 +1,10 @@
 //! What a loss reads of the shards.
 
 use anyhow::ensure;
+use embtune_cli::value_name;
 
 use super::{LossArgs, LossKind, Similarity};
-use crate::loss::{HardnessMode, value_name};
+use crate::loss::HardnessMode;
 
 /// What the shards have beside anchors and positives.
 #[derive(Debug, Clone, Copy, Default)]
