@@ -6,7 +6,6 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Number;
 use serde_json::value::RawValue;
 
 use crate::{EmbeddingsMeta, EmbeddingsWriter, TensorFile, TensorsError, VectorType, open_regular};
@@ -108,14 +107,11 @@ fn elements(numbers: Vec<f32>, dtype: Option<&str>, scale: Option<f32>) -> Resul
     }
 }
 
-/// An id as the records have it: a string, or the decimal text of a number.
+/// An id as the records have it: a string, or the text of a number as it is written.
 fn text(id: &RawValue) -> Option<String> {
     let json = id.get();
     match json.as_bytes().first()? {
         b'"' => serde_json::from_str(json).ok(),
-        b'-' | b'0'..=b'9' if json.contains(['.', 'e', 'E']) => {
-            Some(json.parse().ok().and_then(Number::from_f64)?.to_string())
-        }
         b'-' | b'0'..=b'9' => Some(json.to_owned()),
         _ => None,
     }
@@ -137,7 +133,7 @@ mod tests {
         let lines = "{\"_id\":\"a\\\"b\",\"text\":\"x\",\"embedding\":[1,-0.5]}\r\n\n\
                      {\"id\":340282366920938463463374607431768211455,\"embedding\":[0.1,2e0]}\n{\"_id\":1.50,\"embedding\":[0,0]}";
         let vectors = open(lines).unwrap();
-        assert_eq!(vectors.ids().collect::<Vec<_>>(), ["a\"b", "340282366920938463463374607431768211455", "1.5"]);
+        assert_eq!(vectors.ids().collect::<Vec<_>>(), ["a\"b", "340282366920938463463374607431768211455", "1.50"]);
         assert_eq!(&*vectors.rows_f32(0..3), [1.0, -0.5, 0.1, 2.0, 0.0, 0.0]);
         assert!(vectors.meta().is_none() && vectors.name().ends_with("/v.jsonl"));
         let bytes = "{\"_id\":\"a\",\"embedding_dtype\":\"int8\",\"embedding_scale\":0.5,\"embedding\":[127,-2]}";
