@@ -3,12 +3,14 @@
 mod checkpoint;
 mod cli;
 mod data;
+mod dev_set;
 mod distributed;
+mod export;
 mod loss;
+mod metrics;
 mod network;
-mod report;
+mod plan;
 mod run;
-mod saved;
 #[cfg(test)]
 mod tests;
 mod training;

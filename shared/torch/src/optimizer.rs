@@ -8,13 +8,13 @@ use tch::{Kind, Tensor};
 use crate::TorchError;
 use crate::ffi::{RawAdamW, check, embtune_adamw, handle};
 
-/// A part of the parameters that shares its options.
+/// A range of the parameters with its own options, as in `torch.optim`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
+pub struct ParamGroup {
     /// Elements of the flat buffer.
     pub range: Range<i64>,
     /// Factor on the learning rate.
-    pub rate: f64,
+    pub lr_scale: f64,
     /// λ.
     pub weight_decay: f64,
 }
@@ -22,7 +22,7 @@ pub struct Segment {
 /// AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW` computes it:
 /// `θ ← θ·(1 − η·λ) − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)`, with β₁ 0.9, β₂ 0.999 and ε 1e-8.
 pub struct AdamW {
-    segments: Vec<Segment>,
+    groups: Vec<ParamGroup>,
     /// m, f32 `[n]`.
     pub moment1: Tensor,
     /// v, f32 `[n]`.
@@ -32,32 +32,32 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step. What is in no segment stays as it is.
+    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step. Elements that are in no group keep their values.
     ///
     /// # Errors
-    /// Segments that are not in the buffer or have an element twice, which would be changed twice in a step.
-    pub fn new(parameters: &Tensor, segments: Vec<Segment>) -> Result<Self, TorchError> {
-        let mut ranges: Vec<_> = segments.iter().map(|segment| &segment.range).collect();
+    /// A group outside the buffer, or groups that overlap: their elements would be updated twice in a step.
+    pub fn new(parameters: &Tensor, groups: Vec<ParamGroup>) -> Result<Self, TorchError> {
+        let mut ranges: Vec<_> = groups.iter().map(|group| &group.range).collect();
         ranges.sort_by_key(|range| (range.start, range.end));
         let count = parameters.numel() as i64;
         let mut end = 0;
         for Range { start, end: next } in ranges {
             if *start < end || next < start || *next > count {
-                return Err(TorchError::new(format!("adamw: segment {start}..{next} of {count}, after {end}")));
+                return Err(TorchError::new(format!("adamw: parameter group {start}..{next} of {count}, after {end}")));
             }
             end = *next;
         }
         let moment = || parameters.f_zeros_like();
-        Ok(Self { segments, moment1: moment()?, moment2: moment()?, steps: 0 })
+        Ok(Self { groups, moment1: moment()?, moment2: moment()?, steps: 0 })
     }
 
-    /// One step.
+    /// Takes one step.
     ///
     /// # Shapes
     /// - `parameters`, `grad`: `[n]`, f32; `grad` is divided by `divisor`, `[]`, in place.
     ///
     /// # Errors
-    /// Tensors of other types or shapes, or whose elements are not behind each other in memory.
+    /// Tensors of other types or shapes, or that are not contiguous.
     pub fn step(
         &mut self,
         parameters: &Tensor,
@@ -67,19 +67,19 @@ impl AdamW {
     ) -> Result<(), TorchError> {
         self.steps += 1;
         let steps = Tensor::f_full([] as [i64; 0], self.steps as f64, (Kind::Float, parameters.device()))?;
-        for Segment { range, rate, weight_decay } in &self.segments {
+        for ParamGroup { range, lr_scale, weight_decay } in &self.groups {
             let part = |flat: &Tensor| flat.f_narrow(0, range.start, range.end - range.start);
             let (parameter, grad) = (part(parameters)?, part(grad)?);
             let (moment1, moment2) = (part(&self.moment1)?, part(&self.moment2)?);
             let options = RawAdamW {
-                learning_rate: learning_rate * rate,
+                learning_rate: learning_rate * lr_scale,
                 beta1: 0.9,
                 beta2: 0.999,
                 weight_decay: *weight_decay,
                 epsilon: 1e-8,
             };
-            // SAFETY: all handles are live tensors for the call, which checks that they have the same number of floats,
-            // one behind the other, before it writes to them.
+            // SAFETY: all handles are live tensors for the call, which checks that they are contiguous and have
+            // the same number of floats before it writes to them.
             check(unsafe {
                 embtune_adamw(
                     handle(&parameter),

@@ -64,8 +64,8 @@ fn a_log_that_is_lost_costs_no_training_but_the_exit_code() {
     let folder = workbench();
     let line = format!("{TRAIN} --out TUNED");
     let ran = folder.run(&line).to_full_disk().ran().with_code(2);
-    let ran = ran.saying("warning: <stdout>: No space left on device").saying("the training goes on");
-    let ran = ran.saying("TUNED is saved, but its log is not whole: <stdout>: No space left on device");
+    let ran = ran.saying("warning: <stdout>: No space left on device").saying("the training continues");
+    let ran = ran.saying("TUNED is saved, but its log is incomplete: <stdout>: No space left on device");
     assert!(folder.path("TUNED/model.onnx").exists() && !folder.path("TUNED.checkpoints").exists(), "{ran}");
     assert_eq!(ran.stderr().matches("warning").count(), 1, "{ran}");
 

@@ -142,7 +142,7 @@ fn the_working_directory_is_filled_and_not_pulled_away() {
     is_trained(&folder, "out", &ran);
     // The log would be removed with everything else.
     let ran = folder.shell(&format!("cd out; {train} . --overwrite > log.jsonl")).ran().with_code(2);
-    let _ = ran.saying("out/log.jsonl is inside of --out .");
+    let _ = ran.saying("out/log.jsonl is inside --out .");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn a_wrong_metric_and_a_wrong_file_are_refused_at_the_start() {
     );
     let swapped = "--dev-queries corpus.jsonl --dev-corpus heldout/queries.jsonl --dev-qrels heldout/qrels.tsv";
     let message = train(&folder, "TUNED", swapped).refusal();
-    assert!(message.contains("corpus.jsonl: holds no query of heldout/qrels.tsv"), "{message}");
+    assert!(message.contains("corpus.jsonl: contains no query of heldout/qrels.tsv"), "{message}");
     let message = train(&folder, "TUNED", "--dev-queries heldout/queries.jsonl").refusal();
     assert!(message.contains("--dev-corpus") && message.contains("--dev-qrels"), "{message}");
 }

@@ -32,7 +32,7 @@ fn every_loss_trains() {
     for loss in [
         "mnrl",
         "mnrl --directions q2d,d2q,q2q,d2d",
-        "mnrl --hardness-mode hard --hardness-strength 5 --matryoshka 32,16",
+        "mnrl --matryoshka 32,16",
         "symmetric",
         "triplet --margin 1",
         "contrastive",

@@ -46,7 +46,7 @@ fn a_signal_says_what_happens() {
     let lines: Vec<_> = message.lines().collect();
     let last = lines.len() - 2;
     assert_eq!(lines[last], "mnrl-train: finishing the step; press again to stop now", "{message}");
-    assert!(lines[last + 1].contains("--resume goes on from there"), "{message}");
+    assert!(lines[last + 1].contains("; resume with --resume"), "{message}");
 }
 
 #[test]

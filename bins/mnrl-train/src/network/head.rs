@@ -1,13 +1,12 @@
-//! What follows the encoder: pooling, dense layers, normalisation.
+//! The modules after the encoder: pooling, dense layers, normalisation.
 
 use embtune_model::{DenseActivation, ModelDir, Pooling};
-use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use embtune_torch::{TorchError, normalize};
 
 use super::Packed;
 use super::linear::{Affine, Builder};
 use super::pooling::pool;
-use crate::loss::unit;
 
 pub(crate) struct Head {
     pooling: Pooling,
@@ -42,6 +41,6 @@ impl Head {
                 DenseActivation::Relu => output.f_relu()?,
             };
         }
-        if self.normalizes { unit(&vectors) } else { Ok(vectors) }
+        if self.normalizes { normalize(&vectors) } else { Ok(vectors) }
     }
 }

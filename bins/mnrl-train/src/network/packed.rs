@@ -1,29 +1,29 @@
-//! Rows of tokens side by side, without padding.
+//! Packed rows of tokens, without padding.
 
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{Sequences, TorchError};
 
-use crate::training::keys::token_key;
+use super::dropout_keys::token_key;
 
-/// A row of token ids, and the key of its dropout.
+/// A row of token ids, with the key of its dropout masks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) key: u64,
 }
 
-/// The tokens of all rows behind each other, `[tokens]`.
+/// All rows' tokens, concatenated: `[tokens]`.
 pub(crate) struct Packed {
     /// i64 `[tokens]`.
     pub(crate) input_ids: Tensor,
-    /// i64 `[tokens]`: rows of the position embeddings.
+    /// i64 `[tokens]`: indices into the position embeddings.
     pub(crate) positions: Tensor,
-    /// i64 `[tokens]`, of the dropout on the CPU.
+    /// i64 `[tokens]`: keys of the dropout masks; empty on CUDA.
     pub(crate) keys: Tensor,
-    /// Tokens of each row.
+    /// Number of tokens of each row.
     pub(crate) lengths: Vec<i64>,
-    /// Where each row begins.
+    /// Where each row starts.
     sequences: Sequences,
 }
 
@@ -35,7 +35,7 @@ impl Packed {
             input_ids.extend(row.tokens.iter().map(|id| i64::from(*id)));
             push_positions(&mut positions, row.tokens, config);
             if device == Device::Cpu {
-                keys.extend((0..row.tokens.len()).map(|place| token_key(row.key, place)));
+                keys.extend((0..row.tokens.len()).map(|position| token_key(row.key, position)));
             }
         }
         let tensor = |values: &[i64]| Ok::<_, TorchError>(Tensor::f_from_slice(values)?.f_to_device(device)?);
@@ -48,19 +48,19 @@ impl Packed {
         })
     }
 
-    /// Where the rows are, for attention.
+    /// Where each row starts, for attention.
     pub(crate) fn sequences(&self) -> &Sequences {
         &self.sequences
     }
 
-    /// Number of each row's first token, i64 `[rows]`.
+    /// Index of each row's first token, i64 `[rows]`.
     pub(crate) fn first_tokens(&self) -> Result<Tensor, TorchError> {
         self.sequences.first_tokens()
     }
 }
 
-/// BERT counts from 0. RoBERTa's families count tokens that are not padding from the row behind padding's own, which
-/// padding, if a text spells it out, takes.
+/// BERT counts positions from 0. RoBERTa's families count the tokens that are not padding, starting after the padding
+/// index, which is also the position of padding tokens, if a text contains any.
 fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &BertConfig) {
     let Some(row) = config.position_padding() else {
         positions.extend(0..tokens.len() as i64);

@@ -1,4 +1,4 @@
-//! Hidden states to one vector a row.
+//! Pooling: from hidden states to one vector per row.
 
 use embtune_model::Pooling;
 use embtune_torch::TorchError;
@@ -6,7 +6,7 @@ use embtune_torch::tch::{Kind, Tensor};
 
 use super::Packed;
 
-/// Source of the formulas: `sentence_transformers/sentence_transformer/modules/pooling.py`.
+/// The formulas are those of `sentence_transformers/sentence_transformer/modules/pooling.py`.
 ///
 /// # Shapes
 /// - `hidden`: `[tokens, width]`

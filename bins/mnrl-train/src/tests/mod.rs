@@ -1,4 +1,4 @@
-//! The whole engine against the reference, and against itself.
+//! The whole engine, compared with the reference and with itself.
 
 mod exactness;
 mod parity;
