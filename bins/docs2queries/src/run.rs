@@ -31,7 +31,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 }
 
 fn extract(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
-    let input = documents(cli, session)?;
+    let input = documents(session.inputs(&cli.records.files)?, cli.records.max_record_bytes);
     let mut sink = Sink::new(cli, session, None)?;
     let mut documents = Vec::new();
     for document in input {

@@ -35,6 +35,7 @@ mod parsers;
 mod place;
 mod progress;
 mod proxies;
+mod replayable;
 mod session;
 mod shown;
 mod signals;
@@ -61,6 +62,7 @@ pub use parsers::{parse_bytes, parse_not_negative, parse_rank, parse_share, pars
 pub use place::lies_inside;
 pub use progress::Progress;
 pub use proxies::{Proxies, Proxy};
+pub use replayable::{Replayable, is_regular_file};
 pub use session::Session;
 pub use skip::{OnError, Skipper};
 pub use split_args::{NearDuplicateArgs, SplitArgs};

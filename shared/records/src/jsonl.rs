@@ -61,12 +61,18 @@ impl<T: Record, R: BufRead> Iterator for Records<T, R> {
         loop {
             let parsed = match self.lines.next_line()? {
                 Err(error) => return Some(Err(error)),
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => parse(line),
+                Ok(line) => parse_line(line),
             };
-            return Some(parsed.map_err(|what| self.lines.error(what)));
+            if let Some(parsed) = parsed {
+                return Some(parsed.map_err(|what| self.lines.error(what)));
+            }
         }
     }
+}
+
+/// The record of a line of JSON, or what is wrong with it; `None` of a blank line.
+pub fn parse_line<T: Record>(line: &str) -> Option<Result<T, String>> {
+    (!line.trim().is_empty()).then(|| parse(line))
 }
 
 fn parse<T: Record>(line: &str) -> Result<T, String> {

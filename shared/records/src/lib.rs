@@ -18,11 +18,12 @@ mod qrels;
 mod rows;
 mod run;
 mod split;
+mod stream;
 
 pub use document::Document;
 pub use error::ReadError;
 pub use field::Field;
-pub use jsonl::{Record, Records, write_json_line};
+pub use jsonl::{Record, Records, parse_line, write_json_line};
 pub use judgments::{JudgedQuery, Judgments};
 pub use lines::{Line, Lines};
 pub use number::decimal;
@@ -32,3 +33,4 @@ pub use place::Place;
 pub use qrels::Qrels;
 pub use run::{Run, RunEntry, write_run};
 pub use split::Split;
+pub use stream::{Located, RecordStream};

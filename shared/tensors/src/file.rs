@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -51,7 +52,17 @@ impl TensorFile {
 
     /// The same of a file that messages call `name`.
     pub(crate) fn open_as(path: &Path, name: String) -> Result<Self, TensorsError> {
-        let (_, map) = map(path)?;
+        let map = Mapped::open(path, &name)?;
+        Self::of_map(map, name)
+    }
+
+    /// The same of an open file without a path.
+    pub(crate) fn of_file(file: &File, name: String) -> Result<Self, TensorsError> {
+        let map = Mapped::of_file(file, Path::new(""), &name)?;
+        Self::of_map(map, name)
+    }
+
+    fn of_map(map: Mapped, name: String) -> Result<Self, TensorsError> {
         let (header_bytes, header) = SafeTensors::read_metadata(&map)
             .map_err(|error| TensorsError::Format { file: name.clone(), what: error.to_string() })?;
         let data = LENGTH_BYTES + header_bytes;

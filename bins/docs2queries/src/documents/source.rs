@@ -1,13 +1,10 @@
 //! Documents with the place they came from.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 
-use embtune_cli::{Input, Session};
-use embtune_records::{Document, Field, Place, ReadError, Records};
+use embtune_cli::Input;
+use embtune_records::{Document, Field, Located, Place, ReadError, RecordStream};
 use embtune_text::is_blank;
-
-use crate::cli::Cli;
 
 /// A document, and where it stands in the input.
 #[derive(Debug)]
@@ -58,42 +55,13 @@ impl Source {
     }
 }
 
-/// Something to read documents from, and how messages call it.
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) reader: Box<dyn BufRead + Send>,
-}
-
-/// The documents of all operands, in order.
-///
-/// # Errors
-/// An operand that cannot be opened; the items' errors are those of reading.
+/// The documents of all inputs, in order.
 pub(crate) fn documents(
-    cli: &Cli,
-    session: &Session,
-) -> anyhow::Result<impl Iterator<Item = Result<Source, ReadError>> + Send + use<>> {
-    Ok(of_inputs(session.inputs(&cli.records.files)?, cli))
-}
-
-pub(super) fn of_inputs(
     inputs: Vec<Input>,
-    cli: &Cli,
-) -> impl Iterator<Item = Result<Source, ReadError>> + Send + use<> {
-    let max_record_bytes = cli.records.max_record_bytes;
-    inputs
-        .into_iter()
-        .flat_map(move |input| of_named(Named { name: input.name.clone(), reader: Box::new(input) }, max_record_bytes))
-}
-
-pub(super) fn of_named(
-    named: Named,
     max_record_bytes: usize,
 ) -> impl Iterator<Item = Result<Source, ReadError>> + Send {
-    let mut records = Records::<Document, _>::new(named.name, named.reader, max_record_bytes);
-    std::iter::from_fn(move || {
-        let document = records.next()?;
-        Some(document.and_then(|document| Source::new(document, records.place())))
-    })
+    let documents = RecordStream::<Document, _>::new(inputs.into_iter().map(Input::into_named), max_record_bytes);
+    documents.map(|document| document.and_then(|Located { record, place, .. }| Source::new(record, place)))
 }
 
 #[cfg(test)]

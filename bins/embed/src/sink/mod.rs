@@ -1,6 +1,5 @@
 //! Where vectors go.
 
-mod array;
 pub(crate) mod format;
 mod jsonl;
 mod known;
