@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use embtune_cli::{Device, Outcome, Session, Skipper};
 use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{AnyEncoder, AnyModelDir, locate};
-use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_lost_files};
+use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_truncated_files};
 
 use crate::cli::Cli;
 use crate::input::fields::Fields;
@@ -26,7 +26,7 @@ use crate::sink::tally::Tally;
 use crate::sink::writer::Writer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     cli.long.check()?;
     let path = cli.output.path.as_deref();
     // Of --verify, the output is a table.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use embtune_cli::{Outcome, Output, Replayable, Session, Skipper, spool_directory};
-use embtune_records::{Located, Pair, Split, write_json_line};
+use embtune_records::{HoldoutSplit, Located, Pair, write_json_line};
 use embtune_search::{Ranker, Searcher};
-use embtune_tensors::{Embeddings, check_same_space, check_unchanged, report_lost_files};
+use embtune_tensors::{Embeddings, check_same_space, check_unchanged, report_truncated_files};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -33,14 +33,14 @@ const NO_ANSWER: &str = "its label is 0, so that its positive does not answer th
                          hint: leave pairs with the label 0 out, and add them again when the others are mined";
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     let limits = Limits::new(&cli.choice)?;
     let (wanted, sampling) = (cli.choice.num_negatives.get(), cli.choice.sampling);
     let max_record_bytes = cli.records.max_record_bytes;
     let (query_vectors, vectors) = (Embeddings::open(&cli.queries)?, Embeddings::open(&cli.corpus)?);
     check_same_space(&query_vectors, &vectors)?;
     let seed = cli.split.seed;
-    let split = cli.split.holdout.map(|share| Split { share, seed });
+    let split = cli.split.holdout.map(|share| HoldoutSplit { share, seed });
     let withheld = Withheld::read(split, cli.exclude_documents.as_deref(), max_record_bytes, session)?;
     let spool = spool_directory(cli.output.as_deref());
     let texts = session.replayable_input(&cli.texts, &spool)?;
@@ -97,11 +97,11 @@ fn mine(
     let progress = miner.session.progress(None, "pairs");
     let mut jobs = Vec::with_capacity(BATCH);
     let mut records = records(inputs, max_record_bytes)?;
-    while let Some(Located { record: pairs, place, .. }) = records.next_usable(|error| skipper.bad(error))? {
+    while let Some(Located { record: pairs, location, .. }) = records.next_usable(|error| skipper.bad(error))? {
         let job = |pair: Pair| match queries.find(&pair, miner.corpus) {
-            _ if pair.is_no_answer() => Err(place.error(NO_ANSWER)),
+            _ if pair.is_no_answer() => Err(location.error(NO_ANSWER)),
             Ok(rows) => Ok(Job { pair, rows }),
-            Err(what) => Err(place.error(what)),
+            Err(what) => Err(location.error(what)),
         };
         match pairs.into_iter().map(job).collect::<Result<Vec<_>, _>>() {
             Ok(of_record) => jobs.extend(of_record),

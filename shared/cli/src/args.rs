@@ -9,7 +9,7 @@ use crate::{OnError, parse_bytes};
 /// Flags that every filter has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging")]
-pub struct Common {
+pub struct CommonArgs {
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -18,7 +18,7 @@ pub struct Common {
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Form of the messages on stderr
+    /// Format of the messages on stderr
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
@@ -27,7 +27,7 @@ pub struct Common {
     pub generate: Option<String>,
 }
 
-/// Form of the messages on stderr.
+/// Format of the messages on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// `prog: message`, for people

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use nix::sys::signal::Signal;
 
-use crate::caught::is_caught;
+use crate::catch_panic::is_caught;
 use crate::compute::ORT_LIBRARY;
 use crate::environment::{ONNX_RUNTIME, start_with};
 use crate::interrupt::Interrupted;
 use crate::log::Level;
 use crate::signals::{Signals, end_by};
-use crate::{ClosedPipe, Common, Session, Setting, descriptors, generate, shown};
+use crate::{ClosedPipe, CommonArgs, EnvironmentSetting, Session, descriptors, generate, shown};
 
 /// How a filter that did not fail has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,12 @@ pub trait Filter: Parser {
     /// What it finishes before it ends for a signal, such as `batch`.
     const UNIT: &'static str;
     /// Settings that its libraries find in the environment when they are loaded.
-    const SETTINGS: &'static [Setting];
+    const SETTINGS: &'static [EnvironmentSetting];
     /// The flags that every filter has.
-    fn common(&self) -> &Common;
+    fn common(&self) -> &CommonArgs;
 }
 
-/// Implements [`Filter`] for a parser whose field `common` is [`Common`], and tests that its flags are consistent:
+/// Implements [`Filter`] for a parser whose field `common` is [`CommonArgs`], and tests that its flags are consistent:
 /// `filter!(Cli, "batch")`, or `filter!(Cli, "step", SETTINGS)`.
 #[macro_export]
 macro_rules! filter {
@@ -44,9 +44,9 @@ macro_rules! filter {
     ($cli:ident, $unit:literal, $settings:expr) => {
         impl $crate::Filter for $cli {
             const UNIT: &'static str = $unit;
-            const SETTINGS: &'static [$crate::Setting] = &$settings;
+            const SETTINGS: &'static [$crate::EnvironmentSetting] = &$settings;
 
-            fn common(&self) -> &$crate::Common {
+            fn common(&self) -> &$crate::CommonArgs {
                 &self.common
             }
         }

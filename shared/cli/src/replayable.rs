@@ -26,7 +26,12 @@ enum Content {
 
 impl Replayable {
     /// An input of lines. Only one that is not a regular file is copied.
-    pub(crate) fn of_lines(path: &Path, mut input: Input, folder: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    pub(crate) fn of_lines(
+        path: &Path,
+        mut input: Input,
+        folder: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         if is_regular_file(path) {
             let content = Content::File(path.to_owned());
             return Ok(Self { name: input.name, content, interrupt: interrupt.clone() });

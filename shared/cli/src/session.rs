@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::log::{Level, Log};
 use crate::signals::Signals;
-use crate::{Common, Filter, Input, Interrupt, Output, Progress, Replayable};
+use crate::{CommonArgs, Filter, Input, Interrupt, Output, Progress, Replayable};
 
 /// The process around a filter's body: messages, progress, signals, inputs and outputs.
 pub struct Session {
@@ -21,7 +21,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new<F: Filter>(common: &Common, signals: Signals) -> io::Result<Self> {
+    pub(crate) fn new<F: Filter>(common: &CommonArgs, signals: Signals) -> io::Result<Self> {
         let most = match (common.quiet, common.verbose) {
             (true, _) => Level::Error,
             (false, 0) => Level::Notice,

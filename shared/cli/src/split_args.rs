@@ -7,7 +7,7 @@ use crate::{parse_share, parse_similarity};
 /// The held-out split.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Held-out split")]
-pub struct SplitArgs {
+pub struct HoldoutArgs {
     /// Share of the documents to hold out for evaluation, below 1
     ///
     /// The hash of a document's group, else of its id, decides: with the same share and seed, mine-negatives and

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Field, FieldError, Lines, Object, Place, ReadError};
+use crate::{Field, FieldError, Lines, Location, Object, ReadError};
 
 /// What can be read from, and written to, one line of JSON.
 pub trait Record: Sized {
@@ -34,8 +34,8 @@ impl<T: Record, R: BufRead> Records<T, R> {
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
-        Self { lines: Lines::with_fixed_cap(name, reader), record: PhantomData }
+    pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
+        Self { lines: Lines::with_default_limit(name, reader), record: PhantomData }
     }
 
     /// An error about the record that was read last.
@@ -49,8 +49,8 @@ impl<T: Record, R: BufRead> Records<T, R> {
     }
 
     /// Where the record stands that was read last.
-    pub fn place(&self) -> Place {
-        self.lines.place()
+    pub fn location(&self) -> Location {
+        self.lines.location()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 
-use crate::{Place, ReadError};
+use crate::{Location, ReadError};
 
 /// Longest line that is accepted where no flag says otherwise: 16 MiB.
 const FIXED_CAP: usize = 16 << 20;
@@ -57,13 +57,13 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
+    pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
         Self { remedy: "", ..Self::new(name, reader, FIXED_CAP) }
     }
 
     /// Lets "lines" end with a NUL byte, as `find -print0` writes them, and hold any other.
     #[must_use]
-    pub fn ended_by_nul(self) -> Self {
+    pub fn nul_terminated(self) -> Self {
         Self { end: b'\0', ..self }
     }
 
@@ -73,8 +73,8 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Where the line stands that was read last.
-    pub fn place(&self) -> Place {
-        Place { name: Arc::clone(&self.name), line: self.number }
+    pub fn location(&self) -> Location {
+        Location { name: Arc::clone(&self.name), line: self.number }
     }
 
     /// Number of the line that was read last, from 1.
@@ -129,7 +129,7 @@ impl<R: BufRead> Lines<R> {
                 Err(error) => return Some(Err(self.io_error(error))),
             }
             if is_endless {
-                let place = Place { name: Arc::clone(&self.name), line: self.number - 1 };
+                let place = Location { name: Arc::clone(&self.name), line: self.number - 1 };
                 return Some(Err(ReadError::content(&place.to_string(), "a line without end")));
             }
         }
@@ -157,7 +157,7 @@ impl<R: BufRead> Lines<R> {
 
     /// An error about the line that was read last.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
-        self.place().error(what)
+        self.location().error(what)
     }
 
     fn io_error(&self, error: std::io::Error) -> ReadError {
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn nul_ends_what_holds_line_ends() {
-        let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).ended_by_nul();
+        let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).nul_terminated();
         assert_eq!(lines.next_line().unwrap().unwrap(), "a\nb\r");
         assert_eq!(lines.next_line().unwrap().unwrap(), "");
         assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:3: longer than 4 bytes"));
@@ -217,7 +217,7 @@ mod tests {
         let mut lines = Lines::new("in", std::io::BufReader::new(std::io::repeat(b'a')), 4);
         assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:1: longer than 4 bytes"));
         let error = lines.next_line().unwrap().unwrap_err();
-        assert!(error.to_string().starts_with("in:1: a line without end") && !error.is_record(), "{error}");
+        assert!(error.to_string().starts_with("in:1: a line without end") && !error.is_recoverable(), "{error}");
     }
 
     #[test]

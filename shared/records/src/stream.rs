@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::vec;
 
 use crate::jsonl::parse_line;
-use crate::{Lines, Place, ReadError, Record};
+use crate::{Lines, Location, ReadError, Record};
 
 /// A record, and where it was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Located<T> {
     /// The record.
     pub record: T,
     /// Its input and line.
-    pub place: Place,
+    pub location: Location,
     /// Byte at which its line begins in the input.
     pub offset: u64,
     /// Length of its line, in bytes.
@@ -81,7 +81,7 @@ impl<T, R: BufRead> RecordStream<T, R> {
         loop {
             match self.next().transpose() {
                 Ok(record) => return Ok(record),
-                Err(error) if error.is_record() => skip(error)?,
+                Err(error) if error.is_recoverable() => skip(error)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -106,7 +106,7 @@ impl<T, R: BufRead> Iterator for RecordStream<T, R> {
                     Some(parsed) => parsed.map_err(|what| lines.error(what)),
                     None => continue,
                 },
-                Err(error) if error.is_record() => Err(error),
+                Err(error) if error.is_recoverable() => Err(error),
                 Err(error) => {
                     self.current = None;
                     self.inputs = Vec::new().into_iter();
@@ -115,8 +115,8 @@ impl<T, R: BufRead> Iterator for RecordStream<T, R> {
             };
             self.count += 1;
             if (self.is_selected)(self.count - 1) {
-                let (place, offset, bytes) = (lines.place(), lines.offset(), lines.bytes());
-                return Some(parsed.map(|record| Located { record, place, offset, bytes }));
+                let (location, offset, bytes) = (lines.location(), lines.offset(), lines.bytes());
+                return Some(parsed.map(|record| Located { record, location, offset, bytes }));
             }
         }
     }
@@ -141,19 +141,17 @@ mod tests {
         let mut stream = RecordStream::<Document, _>::new(inputs(&[FIRST, "", SECOND]), 100);
         let mut skipped = Vec::new();
         let mut found = Vec::new();
-        while let Some(Located { record, place, offset, bytes }) = stream
+        while let Some(Located { record, location, offset, bytes }) = stream
             .next_usable(|error| {
                 skipped.push(error.to_string());
                 Ok::<_, ReadError>(())
             })
             .unwrap()
         {
-            found.push((record.id().to_owned(), place.to_string(), offset, bytes));
+            found.push((record.id().to_owned(), location.to_string(), offset, bytes));
         }
-        let expected =
-            [("1", "in1:1", 0, 20), ("2", "in1:4", 32, 20), ("3", "in3:1", 0, 20)].map(|(id, place, offset, bytes)| {
-                (id.to_owned(), place.to_owned(), offset, bytes)
-            });
+        let expected = [("1", "in1:1", 0, 20), ("2", "in1:4", 32, 20), ("3", "in3:1", 0, 20)]
+            .map(|(id, location, offset, bytes)| (id.to_owned(), location.to_owned(), offset, bytes));
         assert_eq!(found, expected);
         assert_eq!(skipped.len(), 1);
         assert!(skipped[0].starts_with("in1:3: not JSON"), "{skipped:?}");

@@ -9,7 +9,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::mapped::Mapped;
-use crate::{TensorsError, checkpoint, npy, numbers};
+use crate::{TensorsError, npy, numbers, torch_checkpoint};
 
 /// The length of safetensors' header stands in the first eight bytes.
 const LENGTH_BYTES: usize = 8;
@@ -80,7 +80,7 @@ impl TensorFile {
     /// When the file cannot be read, is damaged, or holds anything else.
     pub fn open_checkpoint(path: &Path) -> Result<Self, TensorsError> {
         let (name, map) = map(path)?;
-        let entries = checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
+        let entries = torch_checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
         Ok(Self { name, map, entries, metadata: HashMap::new() })
     }
 

@@ -171,7 +171,7 @@ fn lost(name: &str) -> String {
 /// Lets the program say which file it was when a mapped file cannot be read any more, and end with 2. `lines` makes the
 /// line of an error message; to be called before any file is mapped.
 #[allow(unsafe_code)]
-pub fn report_lost_files(lines: impl Fn(&str) -> String + Send + Sync + 'static) {
+pub fn report_truncated_files(lines: impl Fn(&str) -> String + Send + Sync + 'static) {
     let nameless = lines(&lost("a file"));
     if LINES.set(Box::new(lines)).is_err() || NAMELESS.set(nameless).is_err() {
         return;

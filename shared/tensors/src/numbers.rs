@@ -23,7 +23,7 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, Strin
 
 /// The numbers as a file has them, without a copy where the machine's order allows.
 #[allow(unsafe_code)]
-pub fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+pub fn f32_le_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "big") {
         return values.iter().flat_map(|value| value.to_le_bytes()).collect();
     }

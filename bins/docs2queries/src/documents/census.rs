@@ -2,9 +2,9 @@
 
 use embtune_cli::{Replayable, Session, is_regular_file, spool_directory};
 
+use super::Documents;
 use super::passage::passages;
 use super::source::documents;
-use super::Documents;
 use crate::cli::Cli;
 
 /// How much there is to do.
@@ -61,7 +61,7 @@ impl Corpus {
                     census.documents += 1;
                     census.passages += passages(document, cli.prompt.passage_chars).len() as u64;
                 }
-                Err(error) if error.is_record() => {}
+                Err(error) if error.is_recoverable() => {}
                 Err(error) => return Err(error.into()),
             }
         }

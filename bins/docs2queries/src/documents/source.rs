@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use embtune_cli::Input;
-use embtune_records::{Document, Field, Located, Place, ReadError, RecordStream};
+use embtune_records::{Document, Field, Located, Location, ReadError, RecordStream};
 use embtune_text::is_blank;
 
 /// A document, and where it stands in the input.
 #[derive(Debug)]
 pub(crate) struct Source {
-    place: Place,
+    place: Location,
     /// The id.
     pub(crate) id: String,
     /// The title, when there is one that is not blank.
@@ -21,7 +21,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn new(document: Document, place: Place) -> Result<Self, ReadError> {
+    fn new(document: Document, place: Location) -> Result<Self, ReadError> {
         let id = document.id().to_owned();
         let title = document.title().map(str::to_owned);
         let text = document.text().to_owned();
@@ -61,14 +61,14 @@ pub(crate) fn documents(
     max_record_bytes: usize,
 ) -> impl Iterator<Item = Result<Source, ReadError>> + Send {
     let documents = RecordStream::<Document, _>::new(inputs.into_iter().map(Input::into_named), max_record_bytes);
-    documents.map(|document| document.and_then(|Located { record, place, .. }| Source::new(record, place)))
+    documents.map(|document| document.and_then(|Located { record, location, .. }| Source::new(record, location)))
 }
 
 #[cfg(test)]
 impl Source {
     /// A document of a test.
     pub(crate) fn example(id: &str, title: Option<&str>, text: &str) -> Self {
-        let place = Place { name: "example".into(), line: 1 };
+        let place = Location { name: "example".into(), line: 1 };
         Self { place, id: id.into(), title: title.map(Into::into), text: text.into(), group: id.into() }
     }
 }

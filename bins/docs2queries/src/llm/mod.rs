@@ -107,8 +107,7 @@ impl<'a> Run<'a> {
         // What is read twice: to choose the number of queries, and to say what is to come.
         let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();
         let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || by_file;
-        let corpus =
-            if is_counted { Some(Corpus::open(cli, session)?) } else { Corpus::of_files(cli, session)? };
+        let corpus = if is_counted { Some(Corpus::open(cli, session)?) } else { Corpus::of_files(cli, session)? };
         let census = corpus.as_ref().map(|corpus| corpus.count(cli, session)).transpose()?;
         let queries = match cli.queries_per_document {
             Some(queries) => queries.into(),

@@ -20,7 +20,7 @@ pub(crate) fn open(args: &InputArgs, shard: Option<Shard>, session: &Session) ->
     let RecordArgs { files, max_record_bytes, .. } = &args.records;
     let lines = session.inputs(files)?.into_iter().map(|input| {
         let lines = Lines::new(input.name.clone(), input, *max_record_bytes);
-        if args.null { lines.ended_by_nul() } else { lines }
+        if args.null { lines.nul_terminated() } else { lines }
     });
     let records = if args.text {
         // The id of a text is its number.
@@ -28,9 +28,8 @@ pub(crate) fn open(args: &InputArgs, shard: Option<Shard>, session: &Session) ->
     } else {
         let (id, fields) = (args.id.clone(), args.fields.clone());
         RecordStream::of_lines(lines, move |line, _| {
-            parse_line::<Object>(line).map(|object| {
-                Document::from_fields(object?, id.as_deref(), &fields).map_err(|error| error.to_string())
-            })
+            parse_line::<Object>(line)
+                .map(|object| Document::from_fields(object?, id.as_deref(), &fields).map_err(|error| error.to_string()))
         })
     };
     // Records that cannot be used are counted too, so that all shards count alike; each belongs to one of them.

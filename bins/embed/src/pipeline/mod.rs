@@ -100,6 +100,6 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.gather.abandon();
-        self.interrupt.end_waiting();
+        self.interrupt.cancel_reads();
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use embtune_cli::{Outcome, Output, Session};
-use embtune_records::{Document, Place};
-use embtune_tensors::{EmbeddingsMeta, NpyWriter, VectorType, beside};
+use embtune_records::{Document, Location};
+use embtune_tensors::{EmbeddingsMeta, NpyWriter, VectorType, sidecar_path};
 
 use super::Sink;
 use super::known::Known;
@@ -35,11 +35,11 @@ impl Beside {
         known: Known,
         session: &Session,
     ) -> anyhow::Result<Self> {
-        let ids = session.output(Some(&beside(path, "ids")))?;
+        let ids = session.output(Some(&sidecar_path(path, "ids")))?;
         let scales = match stored {
             VectorType::Int8 => {
                 let scales = NpyWriter::new(directory, None, VectorType::F32)?;
-                Some((scales, session.output(Some(&beside(path, "scales")))?))
+                Some((scales, session.output(Some(&sidecar_path(path, "scales")))?))
             }
             _ => None,
         };
@@ -54,17 +54,14 @@ impl Npy {
         stored: VectorType,
         beside: Option<Beside>,
     ) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            stored != VectorType::Bf16,
-            "npy has no bf16\nhint: --dtype f16, or --format safetensors"
-        );
+        anyhow::ensure!(stored != VectorType::Bf16, "npy has no bf16\nhint: --dtype f16, or --format safetensors");
         let vectors = NpyWriter::new(directory, Some(columns), stored)?;
         Ok(Self { vectors, stored, row: Vec::new(), beside })
     }
 }
 
 impl Sink for Npy {
-    fn write(&mut self, record: Document, place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
+    fn write(&mut self, record: Document, place: &Location, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
         if let Some(beside) = &mut self.beside
             && !beside.known.is_new(&record, place)?
         {

@@ -6,7 +6,7 @@ pub(crate) mod withheld;
 use anyhow::bail;
 use embtune_cli::{Input, Replayable};
 use embtune_records::{Document, Located, RecordStream};
-use embtune_tensors::{ById, Embeddings};
+use embtune_tensors::{Embeddings, VectorsById};
 use embtune_text::is_blank;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,7 +50,7 @@ pub(crate) fn hash(text: &str) -> u64 {
 /// The documents that have vectors, by row; their texts stay in the file.
 pub(crate) struct Corpus<'a> {
     pub(crate) vectors: &'a Embeddings,
-    pub(crate) by_id: ById<'a>,
+    pub(crate) by_id: VectorsById<'a>,
     entries: Vec<Entry>,
     texts: Texts,
 }
@@ -66,13 +66,13 @@ impl<'a> Corpus<'a> {
         withheld: &Withheld,
         max_record_bytes: usize,
     ) -> anyhow::Result<Self> {
-        let by_id = ById::new(vectors, "document");
+        let by_id = VectorsById::new(vectors, "document");
         let mut entries: Vec<Option<Entry>> = vec![None; vectors.len()];
         for document in RecordStream::<Document, _>::new([texts.open()?].map(Input::into_named), max_record_bytes) {
-            let Located { record: document, place, offset, .. } = document?;
+            let Located { record: document, location, offset, .. } = document?;
             let Some(row) = by_id.row(document.id()) else { continue };
             if entries[row].replace(Entry::new(offset, &document, withheld)).is_some() {
-                return Err(place.error(format!("document \"{}\" is there twice", document.id())).into());
+                return Err(location.error(format!("document \"{}\" is there twice", document.id())).into());
             }
         }
         let mut absent = entries.iter().zip(vectors.ids()).filter(|(entry, _)| entry.is_none()).map(|(_, id)| id);

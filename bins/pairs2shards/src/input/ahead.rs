@@ -46,7 +46,7 @@ fn read(inputs: Vec<Input>, max_record_bytes: usize, most: usize, sender: &SyncS
     let inputs = inputs.into_iter().map(Input::into_named);
     for record in RecordStream::<Vec<Pair>, _>::new(inputs, max_record_bytes) {
         let (mut pairs, place) = match record {
-            Ok(Located { record, place, .. }) => (record, place),
+            Ok(Located { record, location, .. }) => (record, location),
             Err(error) => {
                 window.rows.push(Row::Bad(error));
                 if window.is_full(most) && sender.send(mem::take(&mut window)).is_err() {
