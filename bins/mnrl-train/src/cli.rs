@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use embtune_cli::{Common, ModelArgs, OrtArgs, Setting, parse_bytes, parse_not_negative, parse_share};
+use embtune_cli::{CommonArgs, EnvironmentSetting, ModelArgs, OrtArgs, parse_bytes, parse_not_negative, parse_share};
 use embtune_metrics::Metric;
 
 use crate::data::sampler::BatchFrom;
@@ -22,7 +22,7 @@ use crate::weights::param_groups::Freeze;
 /// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa, XLM-RoBERTa, MPNet or DistilBERT
 /// encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the base model everywhere: same shape, same vector size, new weights.
 #[derive(Debug, Parser)]
-#[command(name = "mnrl-train", version, after_help = help::EXAMPLE, after_long_help = help::SECTIONS)]
+#[command(name = "mnrl-train", version, after_long_help = help::SECTIONS)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -31,11 +31,11 @@ pub(crate) struct Cli {
     pub(crate) data: DataArgs,
 
     /// Directory for the fine-tuned model
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub(crate) out: PathBuf,
 
     /// Replace an existing model
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Files", hide_short_help = true)]
     pub(crate) overwrite: bool,
 
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) struct Cli {
     pub(crate) checkpoint: CheckpointArgs,
 
     /// Folder for TensorBoard's event files
-    #[arg(long, value_name = "DIR", help_heading = "Output", hide_short_help = true)]
+    #[arg(long, value_name = "DIR", help_heading = "Files", hide_short_help = true)]
     pub(crate) tensorboard: Option<PathBuf>,
 
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct Cli {
     pub(crate) distributed: DistributedArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 /// Settings of C libraries that are read when they are loaded.
@@ -81,21 +81,25 @@ pub(crate) struct Cli {
 /// - oneDNN and torch's layer above it cache the last 1,024 programs each, of a megabyte each, but no two batches have the
 ///   same number of tokens: MiniLM grew from 0.8 to 1.7 GB in 30 steps, and nothing was used twice. A micro-batch needs
 ///   about 20 programs; with 32 the memory does not grow after some steps, at the same speed.
-const C_LIBRARIES: [Setting; 5] = [
-    Setting { names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], value: "passive" },
-    Setting { names: &["MALLOC_MMAP_THRESHOLD_"], value: "16777216" },
-    Setting { names: &["MALLOC_TRIM_THRESHOLD_"], value: "1073741824" },
-    Setting { names: &["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], value: "32" },
-    Setting { names: &["LRU_CACHE_CAPACITY"], value: "32" },
+const C_LIBRARIES: [EnvironmentSetting; 5] = [
+    EnvironmentSetting { names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], value: "passive" },
+    EnvironmentSetting { names: &["MALLOC_MMAP_THRESHOLD_"], value: "16777216" },
+    EnvironmentSetting { names: &["MALLOC_TRIM_THRESHOLD_"], value: "1073741824" },
+    EnvironmentSetting { names: &["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], value: "32" },
+    EnvironmentSetting { names: &["LRU_CACHE_CAPACITY"], value: "32" },
 ];
 
-embtune_cli::filter!(Cli, "step", C_LIBRARIES);
+embtune_cli::filter!(Cli {
+    unit: "step",
+    example: "mnrl-train --model BASE --out TUNED --epochs 3 train.safetensors > log.jsonl",
+    settings: C_LIBRARIES,
+});
 
 /// The training data, and how batches are drawn from it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DataArgs {
-    /// Training sets: shards, 'quoted patterns', or directories of pairs2shards --out; none, or -, is stdin
-    #[arg(value_name = "SET", help_heading = "Input")]
+    /// Shards, 'quoted patterns', or directories of pairs2shards --out; none, or -, is stdin
+    #[arg(value_name = "SET", help_heading = "Files")]
     pub(crate) sets: Vec<PathBuf>,
 
     /// How many times the pairs of each set are seen in an epoch, separated by commas [default: 1 for each]
@@ -104,7 +108,7 @@ pub(crate) struct DataArgs {
         value_name = "LIST",
         value_delimiter = ',',
         value_parser = parse_weight,
-        help_heading = "Input",
+        help_heading = "Files",
         hide_short_help = true
     )]
     pub(crate) weights: Vec<f64>,
@@ -156,7 +160,13 @@ pub(crate) struct TrainingArgs {
 #[command(next_help_heading = "Optimizer")]
 pub(crate) struct OptimizerArgs {
     /// Highest learning rate
-    #[arg(long, value_name = "RATE", default_value = "2e-5", value_parser = parse_not_negative)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "2e-5",
+        value_parser = parse_not_negative,
+        help_heading = "Training"
+    )]
     pub(crate) learning_rate: f64,
 
     /// How the learning rate changes after the warm-up
@@ -164,7 +174,7 @@ pub(crate) struct OptimizerArgs {
     pub(crate) schedule: Decay,
 
     /// Steps in which the learning rate rises from 0
-    #[arg(long, value_name = "NUM", default_value_t = 100, conflicts_with = "warmup_ratio")]
+    #[arg(long, value_name = "NUM", default_value_t = 100, conflicts_with = "warmup_ratio", hide_short_help = true)]
     pub(crate) warmup_steps: u64,
 
     /// Length of the warm-up as a share of all steps, below 1
@@ -203,7 +213,7 @@ pub(crate) struct OptimizerArgs {
     ///
     /// The default of alpha is twice r, that of targets is query and value. The model is saved with the changes merged,
     /// and the changes alone as a PEFT adapter in its folder adapter.
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", hide_short_help = true)]
     pub(crate) lora: Option<Lora>,
 
     /// Save the exponential moving average of the weights, with this decay per step
@@ -219,8 +229,10 @@ pub(crate) struct OptimizerArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
-    /// Type of the hidden states and matrices; weights, norms, sums and the loss are fp32
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
+    /// Type of hidden states and matrices
+    ///
+    /// Weights, norms, sums and the loss are fp32 in any case.
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32, help_heading = "Training")]
     pub(crate) precision: Precision,
 
     /// Tokens that go through the network at once [default: 2048 on the CPU, 65536 on CUDA, fewer for large models]
@@ -235,8 +247,8 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) memory: Option<usize>,
 
-    /// Print how many steps, tokens, bytes and hours the training needs, and do not train
-    #[arg(long)]
+    /// Print the steps, tokens, memory and time that the training needs, and do not train
+    #[arg(long, help_heading = "Training")]
     pub(crate) plan: bool,
 }
 
@@ -244,19 +256,20 @@ pub(crate) struct EngineArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Dev set")]
 pub(crate) struct DevArgs {
-    /// Queries of a dev set, as JSON Lines (BEIR's form); the best model on it is saved
+    /// Queries of a dev set (with --dev-corpus, --dev-qrels), which chooses the saved model
     ///
+    /// They are JSON Lines in BEIR's form. The model with the best score on the dev set is saved.
     /// Texts are embedded as `embed --role query` and `--role document` do, with the prompts of the shards, and scores are
     /// those of `ir-eval`.
     #[arg(long, value_name = "FILE", requires_all = ["dev_corpus", "dev_qrels"])]
     pub(crate) dev_queries: Option<PathBuf>,
 
     /// Documents in which the dev set's queries are searched, as JSON Lines (BEIR's form)
-    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_qrels"])]
+    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_qrels"], hide_short_help = true)]
     pub(crate) dev_corpus: Option<PathBuf>,
 
     /// Relevant documents of the dev set's queries, in BEIR's or TREC's form
-    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_corpus"])]
+    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_corpus"], hide_short_help = true)]
     pub(crate) dev_qrels: Option<PathBuf>,
 
     /// Steps between two evaluations [default: an epoch]
@@ -274,10 +287,10 @@ pub(crate) struct DevArgs {
 
 /// When the training is saved, and whether it resumes.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Checkpoints")]
+#[command(next_help_heading = "Files")]
 pub(crate) struct CheckpointArgs {
     /// Save the training every so many steps, and when a signal ends it
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", hide_short_help = true)]
     pub(crate) checkpoint_every: Option<NonZero<u64>>,
 
     /// Folder for the checkpoints [default: the name of --out with .checkpoints appended]

@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-#include "process_group.h"
+#include "communicator.h"
 
 namespace embtune {
 

@@ -8,14 +8,14 @@
 #include <utility>
 #include <vector>
 
-#include "process_group.h"
+#include "communicator.h"
 #include "guard.h"
 
 namespace embtune {
 
 class Reducer {
  public:
-  explicit Reducer(std::shared_ptr<ProcessGroup> group) : group_(std::move(group)) {}
+  explicit Reducer(std::shared_ptr<Communicator> group) : group_(std::move(group)) {}
 
   // Returns the bucket's index.
   size_t add(at::Tensor grads, int64_t leaves) {
@@ -81,7 +81,7 @@ class Reducer {
   void start_next() { started_.push_back(start_all_reduce(*group_, buckets_[started_.size()].grads)); }
 
   // Shared, because the hooks of a reducer that is never dropped still start sums in the group.
-  std::shared_ptr<ProcessGroup> group_;
+  std::shared_ptr<Communicator> group_;
   std::vector<Bucket> buckets_;
   std::vector<std::unique_ptr<Work>> started_;
   bool prepared_ = false;
@@ -109,7 +109,7 @@ struct GradientHook final : torch::autograd::PostAccumulateGradHook {
 
 extern "C" {
 
-int embtune_reducer_new(const std::shared_ptr<embtune::ProcessGroup>* group, std::shared_ptr<embtune::Reducer>** out) {
+int embtune_reducer_new(const std::shared_ptr<embtune::Communicator>* group, std::shared_ptr<embtune::Reducer>** out) {
   return embtune::guard([&] { *out = new std::shared_ptr(std::make_shared<embtune::Reducer>(*group)); });
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct RawStore([u8; 0]);
 
 /// The shim's shared pointer to a process group.
 #[repr(C)]
-pub(crate) struct RawGroup([u8; 0]);
+pub(crate) struct RawCommunicator([u8; 0]);
 
 /// The shim's shared pointer to NCCL.
 #[repr(C)]
@@ -126,19 +126,23 @@ unsafe extern "C" {
     pub(crate) fn embtune_store_set(store: *mut RawStore, key: *const c_char, value: *const u8, length: usize)
     -> c_int;
     pub(crate) fn embtune_store_get(store: *mut RawStore, key: *const c_char, out: *mut Handle) -> c_int;
-    pub(crate) fn embtune_group_join(
+    pub(crate) fn embtune_communicator_join(
         store: *mut RawStore,
         rank: c_int,
         size: c_int,
         interface: *const c_char,
         timeout_ms: i64,
-        out: *mut *mut RawGroup,
+        out: *mut *mut RawCommunicator,
     ) -> c_int;
-    pub(crate) fn embtune_group_leave(group: *mut RawGroup);
-    pub(crate) fn embtune_group_all_reduce(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_all_gather(group: *mut RawGroup, tensor: Handle, out: *mut Handle) -> c_int;
-    pub(crate) fn embtune_group_broadcast(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_use_nccl(group: *mut RawGroup, nccl: *mut RawNccl) -> c_int;
+    pub(crate) fn embtune_communicator_leave(group: *mut RawCommunicator);
+    pub(crate) fn embtune_communicator_all_reduce(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_communicator_all_gather(
+        group: *mut RawCommunicator,
+        tensor: Handle,
+        out: *mut Handle,
+    ) -> c_int;
+    pub(crate) fn embtune_communicator_broadcast(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_communicator_use_nccl(group: *mut RawCommunicator, nccl: *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_load(library: *const c_char, out: *mut *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_drop(nccl: *mut RawNccl);
     pub(crate) fn embtune_nccl_id(nccl: *const RawNccl, out: *mut Handle) -> c_int;
@@ -150,7 +154,7 @@ unsafe extern "C" {
         index: i64,
         timeout_ms: i64,
     ) -> c_int;
-    pub(crate) fn embtune_reducer_new(group: *mut RawGroup, out: *mut *mut RawReducer) -> c_int;
+    pub(crate) fn embtune_reducer_new(group: *mut RawCommunicator, out: *mut *mut RawReducer) -> c_int;
     pub(crate) fn embtune_reducer_drop(reducer: *mut RawReducer);
     pub(crate) fn embtune_reducer_add(
         reducer: *mut RawReducer,

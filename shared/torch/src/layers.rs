@@ -5,6 +5,7 @@
 
 use std::ptr;
 
+use embtune_tensors::SMALLEST_NORM;
 use tch::{Device, Kind, Tensor};
 
 use crate::TorchError;
@@ -240,9 +241,6 @@ pub fn feed_forward(
     // SAFETY: all handles are live tensors for the call, which checks that their shapes and types match.
     make(|out| unsafe { embtune_feed_forward(handle(x), &first.raw(), &second.raw(), activation as i64, out) })
 }
-
-/// The smallest norm that [`normalize`] divides by, as in `torch.nn.functional.normalize`.
-const SMALLEST_NORM: f64 = 1e-12;
 
 /// Rows scaled to length 1 (`torch.nn.functional.normalize`); rows of zeros stay zeros.
 ///

@@ -4,28 +4,28 @@
 //!   clipping and AdamW take a handful of kernels ([`clip`], [`AdamW`]);
 //! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding; [`normalize`] on
 //!   vectors;
-//! - [`ProcessGroup`] connects several processes, over Gloo or NCCL, and [`Reducer`] sums their gradients during the
+//! - [`Communicator`] connects several processes, over Gloo or NCCL, and [`Reducer`] sums their gradients during the
 //!   backward pass;
 //! - [`open_device`] loads CUDA on demand, so that one build serves machines with and without a GPU.
 
+mod communicator;
 mod device;
 mod ffi;
 mod layers;
 mod nccl;
 mod optimizer;
 mod parameters;
-mod process_group;
 mod reducer;
 mod state;
 mod store;
 
+pub use communicator::{Communicator, all_gather_bytes, all_reduce_bytes};
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
 pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, normalize};
 pub use nccl::NCCL;
 pub use optimizer::{AdamW, ParamGroup};
 pub use parameters::{clip, leaf};
-pub use process_group::{ProcessGroup, all_gather_bytes, all_reduce_bytes};
 pub use reducer::{Bucket, Reducer};
 pub use state::{CudaMemory, cuda_memory, generator_state, seed, set_generator_state};
 pub use store::{Store, StoreAddress};

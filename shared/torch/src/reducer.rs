@@ -10,7 +10,7 @@ use crate::ffi::{
     RawReducer, check, embtune_reducer_add, embtune_reducer_drop, embtune_reducer_finish, embtune_reducer_new,
     embtune_reducer_prepare, embtune_reducer_started, handle,
 };
-use crate::{ProcessGroup, TorchError};
+use crate::{Communicator, TorchError};
 
 /// A part of a flat gradient that is summed in one operation.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub struct Bucket<'t> {
 /// Sums a flat gradient over all processes, each bucket as soon as the backward pass has completed it, like the reducer
 /// of `torch.nn.parallel.DistributedDataParallel`.
 ///
-/// The sums are those of [`ProcessGroup::all_reduce`] over one bucket after the other, bit for bit.
+/// The sums are those of [`Communicator::all_reduce`] over one bucket after the other, bit for bit.
 pub struct Reducer<'g> {
     raw: NonNull<RawReducer>,
-    group: &'g ProcessGroup,
+    group: &'g Communicator,
     grads: Tensor,
 }
 
@@ -36,7 +36,7 @@ impl<'g> Reducer<'g> {
     ///
     /// # Errors
     /// The buckets do not cover each element of `grads` exactly once, or a leaf's gradient is not in its bucket.
-    pub fn new(group: &'g ProcessGroup, grads: &Tensor, buckets: &[Bucket<'_>]) -> Result<Self, TorchError> {
+    pub fn new(group: &'g Communicator, grads: &Tensor, buckets: &[Bucket<'_>]) -> Result<Self, TorchError> {
         let ranges = buckets.iter().map(|bucket| bucket.range.clone());
         if !is_partition(ranges, grads.numel() as i64) {
             return Err(TorchError::new("reducer: the buckets do not cover each element of the gradient once"));

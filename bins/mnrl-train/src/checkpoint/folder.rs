@@ -166,7 +166,7 @@ impl Checkpoints {
     /// The file is missing, damaged, or has another size.
     pub(crate) fn restore_best(&self, step: u64, target: &Tensor) -> anyhow::Result<()> {
         let file = TensorFile::open(&self.path(Kind::Best, step))?;
-        file.check_seal()?;
+        file.verify_checksum()?;
         file::restore(&file, BEST_TENSOR, target)
     }
 

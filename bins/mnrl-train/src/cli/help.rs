@@ -1,11 +1,4 @@
-//! The parts of the help that are not flags.
-
-/// At the end of `-h`.
-pub(super) const EXAMPLE: &str = "\
-Example:
-  mnrl-train --model BASE --out TUNED --epochs 3 train.safetensors > log.jsonl
-
---help shows all flags.";
+//! The sections of `--help` that are not flags.
 
 /// At the end of `--help`; these become the sections of the man page.
 pub(super) const SECTIONS: &str = "\

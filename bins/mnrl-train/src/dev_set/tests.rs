@@ -6,7 +6,7 @@ use std::path::Path;
 
 use embtune_metrics::{mean, trec_order};
 use embtune_model::ModelDir;
-use embtune_records::{JudgedQuery, Judgments, decimal};
+use embtune_records::{JudgedQuery, Judgments, shortest_decimal};
 use embtune_torch::normalize;
 use embtune_torch::tch::Tensor;
 use rand::seq::SliceRandom as _;
@@ -99,7 +99,7 @@ fn brute_force(set: &DevSet, judgments: &Judgments, cosine: bool) -> Vec<f64> {
     let mut rankings = HashMap::new();
     for (index, id) in (0..).zip(set.queries.ids()) {
         let scores = Vec::<f32>::try_from(queries.get(index).unsqueeze(0).matmul(&documents).view([-1])).unwrap();
-        let mut ranking: Vec<_> = scores.into_iter().map(decimal).zip(set.corpus.ids()).collect();
+        let mut ranking: Vec<_> = scores.into_iter().map(shortest_decimal).zip(set.corpus.ids()).collect();
         ranking.sort_by(|a, b| trec_order(*a, *b));
         rankings.insert(id, ranking);
     }

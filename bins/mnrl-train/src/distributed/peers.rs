@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use embtune_torch::{ProcessGroup, TorchError};
+use embtune_torch::{Communicator, TorchError};
 
 use super::Rendezvous;
 use super::heartbeat::{Beat, Heartbeat, INTERVAL, StoreFailure};
@@ -21,7 +21,7 @@ const HINT: &str = "\nhint: --resume continues from the last checkpoint";
 pub(super) struct Peers {
     pub(super) rendezvous: Rendezvous,
     pub(super) timeout: Duration,
-    pub(super) group: ProcessGroup,
+    pub(super) communicator: Communicator,
     pub(super) heartbeat: Heartbeat,
     /// Number of values that process 0 has published so far.
     pub(super) published: Cell<u64>,
@@ -29,10 +29,10 @@ pub(super) struct Peers {
 
 impl Peers {
     /// Runs a collective operation, and explains its failure.
-    pub(super) fn run<T>(&self, operation: impl FnOnce(&ProcessGroup) -> Result<T, TorchError>) -> anyhow::Result<T> {
+    pub(super) fn run<T>(&self, operation: impl FnOnce(&Communicator) -> Result<T, TorchError>) -> anyhow::Result<T> {
         let number = self.heartbeat.next_operation();
         let began = Instant::now();
-        operation(&self.group).map_err(|error| self.explain(error, number, began.elapsed()))
+        operation(&self.communicator).map_err(|error| self.explain(error, number, began.elapsed()))
     }
 
     /// Finds out which process made an operation fail: one that has said why it ended, one whose heartbeat has stopped,

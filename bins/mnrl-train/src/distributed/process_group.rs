@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use embtune_cli::{Interrupt, Interrupted};
 use embtune_torch::tch::{Device, Tensor};
-use embtune_torch::{self as torch, Bucket, NCCL, Reducer, Store, StoreAddress, TorchError};
+use embtune_torch::{Bucket, Communicator, NCCL, Reducer, Store, StoreAddress, TorchError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,8 +46,10 @@ impl ProcessGroup {
         let store_address = StoreAddress { host, port, serves, prefix: &prefix };
         let store = Arc::new(Store::open(store_address, timeout).with_context(|| address.clone())?);
         let heartbeat = Heartbeat::start(Arc::clone(&store), rank, world_size);
-        match torch::ProcessGroup::join(&store, rank, world_size, rendezvous.interface.as_deref(), timeout) {
-            Ok(group) => Ok(Self(Some(Peers { rendezvous, timeout, group, heartbeat, published: Cell::new(0) }))),
+        match Communicator::join(&store, rank, world_size, rendezvous.interface.as_deref(), timeout) {
+            Ok(communicator) => {
+                Ok(Self(Some(Peers { rendezvous, timeout, communicator, heartbeat, published: Cell::new(0) })))
+            }
             Err(error) => {
                 let seconds = timeout.as_secs();
                 let reason = match heartbeat.beats().map(|beats| ranks(&beats, |beat| beat.is_none())) {
@@ -100,10 +102,10 @@ impl ProcessGroup {
     /// A process is gone or hangs.
     pub(crate) fn all_gather(&self, rows: Tensor, assignment: &RowAssignment) -> anyhow::Result<Tensor> {
         let Some(peers) = &self.0 else { return Ok(rows) };
-        peers.run(|group| {
+        peers.run(|communicator| {
             // Every process sends as many rows as the one with the most.
             let padding = assignment.max_rows() as i64 - rows.size()[0];
-            let all = group.all_gather(&rows.f_constant_pad_nd([0, 0, 0, padding])?)?;
+            let all = communicator.all_gather(&rows.f_constant_pad_nd([0, 0, 0, padding])?)?;
             let positions = Tensor::f_from_slice(&assignment.positions())?.f_to_device(all.device())?;
             Ok(all.f_index_select(0, &positions)?)
         })
@@ -115,7 +117,7 @@ impl ProcessGroup {
     /// A process is gone or hangs.
     pub(crate) fn ranks_where(&self, holds: bool) -> anyhow::Result<Vec<usize>> {
         let Some(peers) = &self.0 else { return Ok(if holds { vec![0] } else { Vec::new() }) };
-        let all = peers.run(|group| group.all_gather_number(i64::from(holds)))?;
+        let all = peers.run(|communicator| communicator.all_gather_number(i64::from(holds)))?;
         Ok((0..all.len()).filter(|rank| all[*rank] != 0).collect())
     }
 
@@ -129,7 +131,7 @@ impl ProcessGroup {
         if on_cpu.len() == self.world_size() {
             Ok(None)
         } else if on_cpu.is_empty() {
-            peers.run(|group| group.use_nccl(NCCL, device))
+            peers.run(|communicator| communicator.use_nccl(NCCL, device))
         } else {
             Ok(Some(format!("{} runs on the CPU", named(&on_cpu))))
         }
@@ -154,7 +156,7 @@ impl ProcessGroup {
             leaves: inside.into_iter().map(|leaf: usize| &leaves[leaf].1).collect(),
         };
         let buckets: Vec<_> = cut(&ranges, grads.numel() as i64).into_iter().map(bucket).collect();
-        Reducer::new(&peers.group, grads, &buckets).map(Some)
+        Reducer::new(&peers.communicator, grads, &buckets).map(Some)
     }
 
     /// Waits for the sums of a reducer, and starts those that the backward pass has not started.
@@ -167,7 +169,7 @@ impl ProcessGroup {
 
     /// Bytes that each process has sent so far; `None` in a single process.
     pub(crate) fn bytes_sent(&self) -> Option<u64> {
-        self.0.as_ref().map(|peers| peers.group.bytes_sent())
+        self.0.as_ref().map(|peers| peers.communicator.bytes_sent())
     }
 
     /// Copies the tensor of process 0 over those of the others.
@@ -175,7 +177,7 @@ impl ProcessGroup {
     /// # Errors
     /// A process is gone or hangs.
     pub(crate) fn broadcast(&self, tensor: &Tensor) -> anyhow::Result<()> {
-        self.0.as_ref().map_or(Ok(()), |peers| peers.run(|group| group.broadcast(tensor)))
+        self.0.as_ref().map_or(Ok(()), |peers| peers.run(|communicator| communicator.broadcast(tensor)))
     }
 
     /// Runs `act` in process 0 and returns its result in all processes, which wait as long as process 0 is alive.
@@ -217,12 +219,12 @@ impl ProcessGroup {
     /// # Errors
     /// Those of `result`, with this process's rank.
     pub(crate) fn leave<T>(self, result: anyhow::Result<T>) -> anyhow::Result<T> {
-        let Some(Peers { rendezvous, group, heartbeat, .. }) = self.0 else { return result };
+        let Some(Peers { rendezvous, communicator, heartbeat, .. }) = self.0 else { return result };
         // Only the first line: a hint is for the reader of this process's own message.
         let reason = |error: &anyhow::Error| format!("{error:#}").lines().next().unwrap_or_default().to_owned();
         if let Err(error) = &result {
             heartbeat.announce_exit(reason(error));
-            drop(group); // now the pending operations of the others fail
+            drop(communicator); // now the pending operations of the others fail
             if rendezvous.serves_store() {
                 linger(&heartbeat);
             }

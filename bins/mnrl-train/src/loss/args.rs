@@ -17,8 +17,8 @@ use super::{AnyLoss, Objective};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Loss")]
 pub(crate) struct LossArgs {
-    /// Loss that the training minimises
-    #[arg(long = "loss", value_name = "LOSS", default_value = "mnrl")]
+    /// Loss to minimise
+    #[arg(long = "loss", value_name = "LOSS", default_value = "mnrl", help_heading = "Training")]
     kind: LossKind,
 
     #[command(flatten)]

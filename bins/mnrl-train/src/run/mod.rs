@@ -6,7 +6,7 @@ mod settings;
 use anyhow::Context as _;
 use embtune_cli::{Device, Interrupted, Outcome, Session};
 use embtune_model::{ModelDir, check_target, locate};
-use embtune_tensors::{check_unchanged, report_lost_files};
+use embtune_tensors::{check_unchanged, report_truncated_files};
 use embtune_torch::{open_device, tch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints, TrainerState};
@@ -26,7 +26,7 @@ use crate::training::trainer::{MainProcess, Trainer};
 use crate::training::{resume, save};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     if cli.engine.plan {
         let ranks = RankInfo::from_environment()?;
         settings::check(&cli, ranks.world_size)?;

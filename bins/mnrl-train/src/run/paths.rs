@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use embtune_cli::lies_inside;
+use embtune_cli::is_inside;
 
 use super::settings::checkpoint_folder;
 use crate::cli::Cli;
@@ -32,7 +32,7 @@ pub(super) fn check_paths(cli: &Cli) -> anyhow::Result<()> {
     let sets = files.map(|set| Some(("the training set", set.clone())));
     for (name, path) in written.into_iter().chain(read).chain(sets).flatten() {
         anyhow::ensure!(
-            !lies_inside(&path, out),
+            !is_inside(&path, out),
             "{name} {} is inside --out {}, which is replaced as a whole\nhint: choose a path outside that directory",
             shown(&path),
             out.display()
@@ -41,7 +41,7 @@ pub(super) fn check_paths(cli: &Cli) -> anyhow::Result<()> {
     // The base model itself may be replaced, but not a directory above it.
     let model = Path::new(&cli.model.model);
     anyhow::ensure!(
-        !lies_inside(model, out) || lies_inside(out, model),
+        !is_inside(model, out) || is_inside(out, model),
         "--model {} is inside --out {}, which is replaced as a whole\nhint: choose another directory",
         cli.model.model,
         out.display()

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{ProcessGroup, Store, StoreAddress, TorchError};
+use embtune_torch::{Communicator, Store, StoreAddress, TorchError};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,9 +29,9 @@ fn store(port: u16, rank: usize) -> Arc<Store> {
 }
 
 /// Runs `act` in `size` processes, and returns their results ordered by rank.
-fn all<T: Send>(size: usize, act: impl Fn(ProcessGroup) -> T + Sync) -> Vec<T> {
+fn all<T: Send>(size: usize, act: impl Fn(Communicator) -> T + Sync) -> Vec<T> {
     let (port, act) = (free_port(), &act);
-    let join = move |rank| act(ProcessGroup::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
+    let join = move |rank| act(Communicator::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
     thread::scope(|scope| {
         let processes: Vec<_> = (0..size).map(|rank| scope.spawn(move || join(rank))).collect();
         processes.into_iter().map(|process| process.join().unwrap()).collect()
@@ -93,14 +93,14 @@ fn tensors_that_are_not_contiguous_are_refused() {
 fn impossible_ranks_and_sizes_are_refused() {
     let store = store(free_port(), 0);
     for (rank, size) in [(0, 0), (1, 1), (5, 2), (0, 1 << 40), (1 << 32, 1)] {
-        assert!(ProcessGroup::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
+        assert!(Communicator::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
     }
 }
 
 #[test]
 fn the_longest_timeout_does_not_overflow() {
     let store = store(free_port(), 0);
-    let group = ProcessGroup::join(&store, 0, 1, None, Duration::MAX).unwrap();
+    let group = Communicator::join(&store, 0, 1, None, Duration::MAX).unwrap();
     assert_eq!(group.all_gather_number(7).unwrap(), [7]);
 }
 
@@ -116,7 +116,7 @@ fn a_store_holds_bytes() {
 
 #[test]
 fn a_missing_process_is_an_error_after_the_timeout() {
-    let alone = ProcessGroup::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
+    let alone = Communicator::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
     let message = alone.err().unwrap().to_string();
     assert!(message.starts_with("libtorch: ") && !message.contains('\n'), "{message}");
     // The other process joins, then leaves.

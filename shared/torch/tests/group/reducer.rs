@@ -1,7 +1,7 @@
 //! Gradients that are summed during the backward pass.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Bucket, ProcessGroup, Reducer, leaf};
+use embtune_torch::{Bucket, Communicator, Reducer, leaf};
 
 use super::{all, values};
 
@@ -43,7 +43,7 @@ impl Network {
 }
 
 /// The sum of all gradients of two passes, without a reducer.
-fn plain(group: &ProcessGroup) -> Vec<f32> {
+fn plain(group: &Communicator) -> Vec<f32> {
     let network = Network::new(group.rank());
     network.backward(0);
     network.backward(0);

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "process_group.h"
+#include "communicator.h"
 #include "guard.h"
 #include "nccl.h"
 
@@ -43,7 +43,7 @@ struct DeferredWork final : Work {
   std::function<void()> act;
 };
 
-struct ProcessGroup {
+struct Communicator {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   std::chrono::milliseconds timeout;
   // For tensors on a GPU, if every process has a GPU to itself; pending operations hold the pointer too.
@@ -75,7 +75,7 @@ static void on_cpu(const at::Tensor& tensor, Act act) {
   tensor.copy_(copy);
 }
 
-std::unique_ptr<Work> start_all_reduce(ProcessGroup& group, const at::Tensor& tensor) {
+std::unique_ptr<Work> start_all_reduce(Communicator& group, const at::Tensor& tensor) {
   check_contiguous(tensor);
   if (group.uses_nccl_for(tensor)) return group.nccl->all_reduce(tensor);
   if (tensor.is_cpu()) {
@@ -127,8 +127,8 @@ int embtune_store_get(embtune::Store* store, const char* key, embtune::Handle* o
 }
 
 // Joins the other processes of the group; an empty `interface` means the one that the host's name resolves to.
-int embtune_group_join(embtune::Store* store, int rank, int size, const char* interface, int64_t timeout_ms,
-                       std::shared_ptr<embtune::ProcessGroup>** out) {
+int embtune_communicator_join(embtune::Store* store, int rank, int size, const char* interface, int64_t timeout_ms,
+                       std::shared_ptr<embtune::Communicator>** out) {
   return embtune::guard([&] {
     using Gloo = c10d::ProcessGroupGloo;
     const std::chrono::milliseconds timeout(timeout_ms);
@@ -136,30 +136,30 @@ int embtune_group_join(embtune::Store* store, int rank, int size, const char* in
     options->devices.push_back(interface[0] ? Gloo::createDeviceForInterface(interface) : Gloo::createDefaultDevice());
     options->threads = 1;
     auto gloo = c10::make_intrusive<Gloo>(store->inner, rank, size, options);
-    *out = new std::shared_ptr(std::make_shared<embtune::ProcessGroup>(embtune::ProcessGroup{std::move(gloo), timeout}));
+    *out = new std::shared_ptr(std::make_shared<embtune::Communicator>(embtune::Communicator{std::move(gloo), timeout}));
   });
 }
 
-void embtune_group_leave(std::shared_ptr<embtune::ProcessGroup>* group) {
+void embtune_communicator_leave(std::shared_ptr<embtune::Communicator>* group) {
   embtune::guard([&] { delete group; });
 }
 
 // Uses NCCL for tensors on its device, replacing an NCCL that was set before.
-int embtune_group_use_nccl(std::shared_ptr<embtune::ProcessGroup>* group, std::shared_ptr<embtune::Nccl>* nccl) {
+int embtune_communicator_use_nccl(std::shared_ptr<embtune::Communicator>* group, std::shared_ptr<embtune::Nccl>* nccl) {
   return embtune::guard([&] { (*group)->nccl = *nccl; });
 }
 
 // Sums a tensor over all processes, in place.
-int embtune_group_all_reduce(std::shared_ptr<embtune::ProcessGroup>* group, embtune::Handle tensor) {
+int embtune_communicator_all_reduce(std::shared_ptr<embtune::Communicator>* group, embtune::Handle tensor) {
   return embtune::guard([&] { embtune::start_all_reduce(**group, *tensor)->wait(); });
 }
 
 // The rows of all processes, ordered by rank: [processes · rows, width] from [rows, width].
-int embtune_group_all_gather(std::shared_ptr<embtune::ProcessGroup>* shared, embtune::Handle tensor, embtune::Handle* out) {
+int embtune_communicator_all_gather(std::shared_ptr<embtune::Communicator>* shared, embtune::Handle tensor, embtune::Handle* out) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
     TORCH_CHECK(tensor->defined() && tensor->dim() == 2 && tensor->layout() == at::kStrided, "all_gather: expected a matrix");
-    embtune::ProcessGroup* group = shared->get();
+    embtune::Communicator* group = shared->get();
     const bool uses_nccl = group->uses_nccl_for(*tensor);
     at::Tensor own = (uses_nccl ? *tensor : tensor->cpu()).contiguous();
     at::Tensor all = at::empty({group->gloo->getSize() * own.size(0), own.size(1)}, own.options());
@@ -175,10 +175,10 @@ int embtune_group_all_gather(std::shared_ptr<embtune::ProcessGroup>* shared, emb
 }
 
 // Copies the tensor of process 0 over those of the others.
-int embtune_group_broadcast(std::shared_ptr<embtune::ProcessGroup>* shared, embtune::Handle tensor) {
+int embtune_communicator_broadcast(std::shared_ptr<embtune::Communicator>* shared, embtune::Handle tensor) {
   return embtune::guard([&] {
     embtune::check_contiguous(*tensor);
-    embtune::ProcessGroup* group = shared->get();
+    embtune::Communicator* group = shared->get();
     if (group->uses_nccl_for(*tensor)) {
       group->nccl->broadcast(*tensor)->wait();
     } else {

@@ -9,29 +9,30 @@ use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 
 use crate::ffi::{
-    RawGroup, c_string, check, embtune_group_all_gather, embtune_group_all_reduce, embtune_group_broadcast,
-    embtune_group_join, embtune_group_leave, embtune_group_use_nccl, handle, make, milliseconds, process_number,
+    RawCommunicator, c_string, check, embtune_communicator_all_gather, embtune_communicator_all_reduce,
+    embtune_communicator_broadcast, embtune_communicator_join, embtune_communicator_leave,
+    embtune_communicator_use_nccl, handle, make, milliseconds, process_number,
 };
 use crate::nccl::Nccl;
 use crate::{Store, TorchError};
 
-/// Processes that compute together. All of them call the same operations in the same order; each operation blocks until
-/// every process has called it, or fails when the group's timeout is over.
+/// The connection of processes that compute together. All of them call the same operations in the same order; each operation blocks until
+/// every process has called it, or fails when the timeout is over.
 ///
 /// Tensors are exchanged by Gloo, which works on the CPU: those on a GPU are copied there and back, unless
 /// [`use_nccl`](Self::use_nccl) has switched them to NCCL.
-pub struct ProcessGroup {
-    raw: NonNull<RawGroup>,
+pub struct Communicator {
+    raw: NonNull<RawCommunicator>,
     rank: usize,
     world_size: usize,
     timeout: Duration,
     bytes_sent: Cell<u64>,
-    /// Gloo's threads may use it for as long as the group lives.
+    /// Gloo's threads may use it as long as the communicator lives.
     _store: Arc<Store>,
 }
 
-impl ProcessGroup {
-    /// Joins the group, and blocks until all other processes have joined it too.
+impl Communicator {
+    /// Joins the other processes, and blocks until all of them have joined.
     ///
     /// `interface` is the network interface through which the others reach this process; the default is the one that
     /// the host's name resolves to.
@@ -48,11 +49,11 @@ impl ProcessGroup {
         let interface = c_string(interface.unwrap_or_default())?;
         let (c_rank, c_size) = (process_number(rank)?, process_number(world_size)?);
         let mut raw = ptr::null_mut();
-        // SAFETY: the store and the string live for the call; the store as long as the group.
+        // SAFETY: the store and the string live for the call; the store as long as the communicator.
         check(unsafe {
-            embtune_group_join(store.raw(), c_rank, c_size, interface.as_ptr(), milliseconds(timeout), &mut raw)
+            embtune_communicator_join(store.raw(), c_rank, c_size, interface.as_ptr(), milliseconds(timeout), &mut raw)
         })?;
-        let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("no group"))?;
+        let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("no communicator"))?;
         Ok(Self { raw, rank, world_size, timeout, bytes_sent: Cell::new(0), _store: Arc::clone(store) })
     }
 
@@ -78,7 +79,7 @@ impl ProcessGroup {
         }
         // SAFETY: both pointers are live for the call, which takes a reference of its own; operations that are pending in
         // the NCCL that was used before hold theirs.
-        check(unsafe { embtune_group_use_nccl(self.raw(), nccl.raw()) })?;
+        check(unsafe { embtune_communicator_use_nccl(self.raw(), nccl.raw()) })?;
         Ok(None)
     }
 
@@ -89,7 +90,7 @@ impl ProcessGroup {
         Ok(tried.as_ref().err().map(|error| error.0.clone()).or_else(of_other))
     }
 
-    pub(crate) fn raw(&self) -> *mut RawGroup {
+    pub(crate) fn raw(&self) -> *mut RawCommunicator {
         self.raw.as_ptr()
     }
 
@@ -124,9 +125,9 @@ impl ProcessGroup {
     /// A process is gone or has not answered within the timeout.
     pub fn all_reduce(&self, tensor: &Tensor) -> Result<(), TorchError> {
         self.count_all_reduce(tensor);
-        // SAFETY: group and tensor live for the call, which checks that the elements are contiguous and writes to them
+        // SAFETY: communicator and tensor live for the call, which checks that the elements are contiguous and writes to them
         // only. Whether another process sends as many is for Gloo and NCCL to compare.
-        check(unsafe { embtune_group_all_reduce(self.raw(), handle(tensor)) })
+        check(unsafe { embtune_communicator_all_reduce(self.raw(), handle(tensor)) })
     }
 
     /// Copies the tensor of process 0 over those of the others.
@@ -138,7 +139,7 @@ impl ProcessGroup {
     /// A process is gone or has not answered within the timeout.
     pub fn broadcast(&self, tensor: &Tensor) -> Result<(), TorchError> {
         // SAFETY: as in `all_reduce`.
-        check(unsafe { embtune_group_broadcast(self.raw(), handle(tensor)) })
+        check(unsafe { embtune_communicator_broadcast(self.raw(), handle(tensor)) })
     }
 
     /// The rows of all processes, ordered by rank.
@@ -152,8 +153,8 @@ impl ProcessGroup {
     pub fn all_gather(&self, rows: &Tensor) -> Result<Tensor, TorchError> {
         rows.size2()?;
         self.bytes_sent.set(self.bytes_sent.get() + all_gather_bytes(self.world_size, bytes(rows)));
-        // SAFETY: group and tensor live for the call.
-        make(|out| unsafe { embtune_group_all_gather(self.raw(), handle(rows), out) })
+        // SAFETY: communicator and tensor live for the call.
+        make(|out| unsafe { embtune_communicator_all_gather(self.raw(), handle(rows), out) })
     }
 
     /// One number from each process, ordered by rank.
@@ -166,10 +167,10 @@ impl ProcessGroup {
     }
 }
 
-impl Drop for ProcessGroup {
+impl Drop for Communicator {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `embtune_group_join` and is not used again; a reducer has a reference of its own.
-        unsafe { embtune_group_leave(self.raw.as_ptr()) }
+        // SAFETY: the pointer came from `embtune_communicator_join` and is not used again; a reducer has a reference of its own.
+        unsafe { embtune_communicator_leave(self.raw.as_ptr()) }
     }
 }
 

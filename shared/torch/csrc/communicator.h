@@ -7,7 +7,7 @@
 
 namespace embtune {
 
-struct ProcessGroup;
+struct Communicator;
 
 struct Work {
   virtual ~Work() = default;
@@ -16,6 +16,6 @@ struct Work {
 };
 
 // Starts to sum a tensor over all processes, in place. All processes start the same operations in the same order.
-std::unique_ptr<Work> start_all_reduce(ProcessGroup& group, const at::Tensor& tensor);
+std::unique_ptr<Work> start_all_reduce(Communicator& group, const at::Tensor& tensor);
 
 }  // namespace embtune
