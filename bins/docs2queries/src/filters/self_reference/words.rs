@@ -1,34 +1,34 @@
-//! The words by which a query speaks of its document, in one language each, in small letters.
+//! The words with which queries refer to a document, by language, in lower case.
 
-/// The words of a language. Nouns are lists of their forms.
+/// The words of a language. Each noun is a list of its forms.
 pub(super) struct Words {
-    /// What points at something before one's eyes, and nothing else.
-    pub(super) shown: &'static [&'static str],
+    /// Determiners of something that the reader is looking at.
+    pub(super) given: &'static [&'static str],
     pub(super) this: &'static [&'static str],
     pub(super) the: &'static [&'static str],
-    /// "in the" and the like in one word.
+    /// "in the" and the like, as one word.
     pub(super) in_the: &'static [&'static str],
     pub(super) within: &'static [&'static str],
-    /// What a question begins with, before the noun that it is about.
+    /// The beginning of a question, before its subject.
     pub(super) does: &'static [&'static str],
     /// "according to".
     pub(super) sources: &'static [&'static str],
-    /// Whether "according to" needs no article.
+    /// Whether "according to" may be followed by a noun without an article.
     pub(super) has_bare_sources: bool,
-    /// Verbs of saying, and their participles.
+    /// Verbs of saying, with their participles.
     pub(super) says: &'static [&'static str],
-    /// Whether the verb of a question comes before its noun.
+    /// Whether the verb of a question comes before its subject.
     pub(super) is_inverted: bool,
-    /// What a document is to whoever writes about it.
+    /// What everybody calls a document: text, passage, article.
     pub(super) media: &'static [&'static [&'static str]],
-    /// What a document may be, and what documents are about.
+    /// What a document may be, and may be about: contract, report.
     pub(super) works: &'static [&'static [&'static str]],
 }
 
 pub(super) const LANGUAGES: [Words; 8] = [ENGLISH, GERMAN, FRENCH, SPANISH, ITALIAN, PORTUGUESE, DUTCH, POLISH];
 
 const ENGLISH: Words = Words {
-    shown: &["given", "provided", "above", "preceding", "aforementioned"],
+    given: &["given", "provided", "above", "preceding", "aforementioned"],
     this: &["this", "these"],
     the: &["the"],
     in_the: &[],
@@ -105,7 +105,7 @@ const ENGLISH: Words = Words {
 };
 
 const GERMAN: Words = Words {
-    shown: &["vorliegende", "vorliegenden", "vorliegendem", "vorliegender", "obige", "obigen", "obigem", "gegebenen"],
+    given: &["vorliegende", "vorliegenden", "vorliegendem", "vorliegender", "obige", "obigen", "obigem", "gegebenen"],
     this: &["dieses", "diesem", "dieser", "diesen", "diese"],
     the: &["der", "die", "das", "dem", "den", "des"],
     in_the: &["im", "vom"],
@@ -151,7 +151,7 @@ const GERMAN: Words = Words {
 };
 
 const FRENCH: Words = Words {
-    shown: &["présent", "présente", "précédent"],
+    given: &["présent", "présente", "précédent"],
     this: &["ce", "cet", "cette", "ces"],
     the: &["le", "la", "l", "les"],
     in_the: &["du", "au"],
@@ -194,7 +194,7 @@ const FRENCH: Words = Words {
 };
 
 const SPANISH: Words = Words {
-    shown: &["presente", "anterior"],
+    given: &["presente", "anterior"],
     this: &["este", "esta", "estos", "estas"],
     the: &["el", "la", "los", "las"],
     in_the: &["del", "al"],
@@ -234,7 +234,7 @@ const SPANISH: Words = Words {
 };
 
 const ITALIAN: Words = Words {
-    shown: &["presente", "precedente", "suddetto"],
+    given: &["presente", "precedente", "suddetto"],
     this: &["questo", "questa", "quest", "questi", "queste"],
     the: &["il", "lo", "la", "l", "i", "gli", "le"],
     in_the: &["nel", "nell", "nello", "del", "dell", "dal", "dall"],
@@ -273,7 +273,7 @@ const ITALIAN: Words = Words {
 };
 
 const PORTUGUESE: Words = Words {
-    shown: &["presente", "neste", "nesta", "deste", "desta", "acima"],
+    given: &["presente", "neste", "nesta", "deste", "desta", "acima"],
     this: &["este", "esta", "esse", "essa"],
     the: &["o", "a", "os", "as"],
     in_the: &["no", "na", "do", "da", "pelo"],
@@ -312,7 +312,7 @@ const PORTUGUESE: Words = Words {
 };
 
 const DUTCH: Words = Words {
-    shown: &["bovenstaande", "gegeven", "onderhavige"],
+    given: &["bovenstaande", "gegeven", "onderhavige"],
     this: &["dit", "deze"],
     the: &["de", "het"],
     in_the: &[],
@@ -353,7 +353,7 @@ const DUTCH: Words = Words {
 
 /// Polish has no articles.
 const POLISH: Words = Words {
-    shown: &["niniejszy", "niniejszym", "niniejszego", "powyższy", "powyższym", "powyższego", "podanym"],
+    given: &["niniejszy", "niniejszym", "niniejszego", "powyższy", "powyższym", "powyższego", "podanym"],
     this: &["ten", "tym", "tego", "ta", "tej"],
     the: &[],
     in_the: &[],

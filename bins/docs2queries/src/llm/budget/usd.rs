@@ -4,25 +4,25 @@ use std::fmt::{self, Display, Formatter};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, SubAssign};
 
-/// Parts of a dollar in which it is counted: a token of $0.01 a million costs 10,000 of them.
+/// The units of a dollar in which money is counted: at $0.01 a million, a token costs 10,000 of them.
 const PARTS: f64 = 1e12;
 
-/// US dollars, in millionths of a millionth, up to 18 million.
+/// US dollars, counted in units of 10^-12, up to 18 million.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Usd(u64);
 
 impl Usd {
-    /// So many dollars, rounded.
+    /// A number of dollars, rounded.
     pub(crate) fn new(dollars: f64) -> Self {
         Self((dollars * PARTS).round() as u64)
     }
 
-    /// In dollars.
+    /// The number of dollars.
     pub(crate) fn dollars(self) -> f64 {
         self.0 as f64 / PARTS
     }
 
-    /// So many times as much.
+    /// `count` times as much.
     pub(crate) fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
     }
