@@ -41,9 +41,6 @@ pub(crate) struct PairWriter<'a> {
 
 impl<'a> PairWriter<'a> {
     /// Opens the output; `total` is the number of documents, if it is known.
-    ///
-    /// # Errors
-    /// A file that cannot be created.
     pub(crate) fn new(settings: &Settings, session: &'a Session, total: Option<u64>) -> anyhow::Result<Self> {
         Ok(Self {
             session,
@@ -77,17 +74,11 @@ impl<'a> PairWriter<'a> {
     }
 
     /// Reports a bad record.
-    ///
-    /// # Errors
-    /// The same error, if the record must not be skipped.
     pub(crate) fn bad(&mut self, error: ReadError) -> anyhow::Result<()> {
         self.skipper.bad(error)
     }
 
     /// Writes all pairs of a document, each query once.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub(crate) fn write_document(&mut self, document: &SourceDocument, mut queries: Vec<Query>) -> anyhow::Result<()> {
         let mut seen = HashSet::new();
         queries.retain(|query| seen.insert(fold(&query.query)));
@@ -97,9 +88,6 @@ impl<'a> PairWriter<'a> {
     }
 
     /// Writes the pairs of a part of the current document.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub(crate) fn write_part(
         &mut self,
         document: &SourceDocument,
@@ -128,17 +116,11 @@ impl<'a> PairWriter<'a> {
     }
 
     /// Flushes what was written so far.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         Ok(self.out.flush()?)
     }
 
     /// Completes the output and reports the counts, followed by `more`.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub(crate) fn finish(self, more: &[(&str, String)]) -> anyhow::Result<Outcome> {
         self.out.finish()?;
         drop(self.progress);

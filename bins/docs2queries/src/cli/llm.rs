@@ -16,8 +16,9 @@ pub(crate) struct LlmArgs {
 
     /// Address of the server; without it, OpenAI's
     ///
-    /// It is the part before /chat/completions; OpenAI's is `https://api.openai.com/v1`. An Azure address may end in `?api-version=VERSION`; Azure gets the key in
-    /// the header api-key, and a token of Entra ID like all other servers.
+    /// It is the part before /chat/completions; OpenAI's is `https://api.openai.com/v1`. An Azure address may end in
+    /// `?api-version=VERSION`; Azure gets the key in the header api-key, and a token of Entra ID like all other
+    /// servers.
     #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 

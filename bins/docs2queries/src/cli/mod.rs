@@ -45,9 +45,9 @@ pub(crate) struct Cli {
     /// Most queries for one document, or for each passage of a long one
     ///
     /// Without it, 5 with the generator extractive, and with openai a number that depends on the size of the corpus:
-    /// 250,000 divided by the number of passages, but at least 3 and at most 10. The input is then read twice, for which
-    /// a pipe is copied to a temporary file. Name a number if the corpus is going to grow, because the journal has no
-    /// replies to requests for another number.
+    /// 250,000 divided by the number of passages, but at least 3 and at most 10. The input is then read twice, for
+    /// which a pipe is copied to a temporary file. Name a number if the corpus is going to grow, because the journal
+    /// has no replies to requests for another number.
     #[arg(short = 'n', long, value_name = "NUM", help_heading = "Queries")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=50))]
     pub(crate) queries_per_document: Option<u32>,

@@ -51,9 +51,6 @@ impl<'a> Corpus<'a> {
     }
 
     /// The documents, from the beginning.
-    ///
-    /// # Errors
-    /// A file that cannot be opened; the errors of the items are those of reading.
     pub(crate) fn documents(&self, session: &Session) -> anyhow::Result<Documents> {
         let inputs = match &self.replayable {
             Some(inputs) => inputs.iter().map(Replayable::open).collect::<anyhow::Result<Vec<_>>>()?,
@@ -62,11 +59,8 @@ impl<'a> Corpus<'a> {
         Ok(Box::new(documents(inputs, self.settings.max_record_bytes)))
     }
 
-    /// Counts the documents and their passages of at most `passage_chars` characters; none if the input can be read only
-    /// once. A record that cannot be read is not counted; reading it again will report it.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or a signal.
+    /// Counts the documents and their passages of at most `passage_chars` characters; none if the input can be read
+    /// only once. A record that cannot be read is not counted; reading it again will report it.
     pub(crate) fn count(&self, passage_chars: usize, session: &Session) -> anyhow::Result<Option<Census>> {
         if self.replayable.is_none() {
             return Ok(None);

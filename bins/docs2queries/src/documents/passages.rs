@@ -71,8 +71,8 @@ pub(crate) fn passages(document: SourceDocument, max_chars: usize) -> Vec<Passag
     passages
 }
 
-/// Splits a text into parts of at most `max_chars` characters and about the same length, as ranges of bytes without white
-/// space around them.
+/// Splits a text into parts of at most `max_chars` characters and about the same length, as ranges of bytes without
+/// white space around them.
 ///
 /// A text is split between paragraphs; if none ends in the second half of what fits, between lines, else between
 /// sentences, else between words.

@@ -104,8 +104,9 @@ fn split(paragraph: &str) -> Vec<Range<usize>> {
     sentences
 }
 
-/// The paragraph, byte for byte, in which everything is masked that Unicode's rules would take for the end of a sentence
-/// and that is none: line breaks, punctuation in `code spans`, and punctuation inside of words (`a.b`, `?x=1`).
+/// The paragraph, byte for byte, in which everything is masked that Unicode's rules would take for the end of a
+/// sentence and that is none: line breaks, punctuation in `code spans`, and punctuation inside of words (`a.b`,
+/// `?x=1`).
 fn mask(paragraph: &str, is_cased: bool) -> String {
     let mut masked = String::with_capacity(paragraph.len());
     let mut in_code = false;

@@ -51,8 +51,8 @@ impl Terms {
         if count == 0.0 { 0.0 } else { sum / count }
     }
 
-    /// At most `most` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the order
-    /// of the texts.
+    /// At most `most` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the
+    /// order of the texts.
     ///
     /// The weight of a term grows with its rarity and, logarithmically, with the number of times that the texts use it,
     /// so that a single typing error does not outweigh the subject.

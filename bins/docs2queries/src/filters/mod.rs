@@ -39,9 +39,6 @@ pub(crate) struct Reasons(Vec<Reason>);
 
 impl Reasons {
     /// Parses `empty,copied`, or `none`.
-    ///
-    /// # Errors
-    /// An unknown reason.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "none" {
             return Ok(Self(Vec::new()));
@@ -96,7 +93,8 @@ impl Filters {
         Self { active, language, examples, duplicates: Duplicates::new(), dropped: [0; Reason::ALL.len()] }
     }
 
-    /// Why a query about a passage is dropped. If there is no reason, it is kept, and later queries are compared with it.
+    /// Why a query about a passage is dropped. If there is no reason, it is kept, and later queries are compared with
+    /// it.
     pub(crate) fn reason_to_drop(&mut self, query: &str, passage: &Passage) -> Option<Reason> {
         let full_text = passage.full_text();
         let reasons = Reason::ALL.into_iter().filter(|reason| self.active.0.contains(reason));

@@ -235,7 +235,8 @@ mod tests {
             assert!(dialect.learn(&sent, body).is_some(), "{body}");
             let again = dialect.translate(&request);
             assert_ne!(again, sent, "{body}");
-            // The refusal of a request that was sent before changes nothing, and neither does a server that refuses both.
+            // The refusal of a request that was sent before changes nothing, and neither does a server that refuses
+            // both.
             assert_eq!((dialect.learn(&sent, body), dialect.translate(&request)), (None, again.clone()));
             let both = body.replace("max_completion_tokens", "max_tokens and max_completion_tokens");
             assert_eq!((dialect.learn(&again, &both), dialect.translate(&request)), (None, again));

@@ -102,8 +102,8 @@ impl Failure {
         Self::new("the run is ending", None, Verdict::Stopped)
     }
 
-    /// No answer, or only a part of one, although it was waited for as long as `timeout`; `was_reached` says whether the
-    /// server has ever answered.
+    /// No answer, or only a part of one, although it was waited for as long as `timeout`; `was_reached` says whether
+    /// the server has ever answered.
     pub(super) fn of_transport(error: reqwest::Error, was_reached: bool, timeout: Duration) -> Self {
         let error = error.without_url();
         if error.is_timeout() {

@@ -1,9 +1,9 @@
 //! JSON from servers, read as leniently as they write it.
 //!
 //! What a server sends is paid for, so one bad character must not cost all of it. A lone surrogate (`\ud83d`, half an
-//! emoji that a model did not finish) and bytes that are not UTF-8 become U+FFFD, as in every text decoder. A raw control
-//! character in a string stands for itself, and so does a backslash that escapes nothing. `NaN` and `Infinity`, which
-//! Python writes, are null, and a byte order mark is skipped.
+//! emoji that a model did not finish) and bytes that are not UTF-8 become U+FFFD, as in every text decoder. A raw
+//! control character in a string stands for itself, and so does a backslash that escapes nothing. `NaN` and `Infinity`,
+//! which Python writes, are null, and a byte order mark is skipped.
 
 use serde_json::Value;
 

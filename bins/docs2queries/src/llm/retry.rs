@@ -40,7 +40,8 @@ impl RetryPolicy {
             if retries == self.max_retries {
                 return Err(failure.given_up(retries + 1));
             }
-            // Jitter even after a pause that the server chose, so that all who were told the same do not come back at once.
+            // Jitter even after a pause that the server chose, so that all who were told the same do not come back at
+            // once.
             let pause = requested.map_or_else(
                 || jittered(retries),
                 |requested| requested.min(MAX_SERVER_PAUSE).saturating_add(jittered(0)),

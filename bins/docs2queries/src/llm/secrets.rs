@@ -7,8 +7,8 @@ const REDACTED: &str = "[key]";
 
 /// A secret of this length or more is replaced wherever it is found, because it cannot be there by chance.
 const LONG: usize = 8;
-/// A shorter secret is replaced where it is a whole word, unless it consists of letters only. Still shorter ones protect
-/// nothing, and to replace them would garble every message.
+/// A shorter secret is replaced where it is a whole word, unless it consists of letters only. Still shorter ones
+/// protect nothing, and to replace them would garble every message.
 const SHORT: usize = 6;
 
 /// All but the unreserved characters of RFC 3986, 2.3.

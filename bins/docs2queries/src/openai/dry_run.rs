@@ -8,9 +8,6 @@ use super::Run;
 use crate::llm::{Spent, Tokens};
 
 /// Prints the number of requests, their tokens and their cost.
-///
-/// # Errors
-/// Those of reading the input, and of writing.
 pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
     let journal = run.journal.as_deref();
     let (budget, longest_reply) = run.model.budget(journal, run.session)?;

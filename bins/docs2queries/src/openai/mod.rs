@@ -63,9 +63,6 @@ pub(crate) struct Settings {
 }
 
 /// Runs the generator over the whole input.
-///
-/// # Errors
-/// Whatever ends the run early.
 pub(crate) fn run(settings: &Settings, session: &Session) -> anyhow::Result<Outcome> {
     let run = Run::prepare(settings, session)?;
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

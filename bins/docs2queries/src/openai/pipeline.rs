@@ -1,7 +1,7 @@
 //! From documents through requests to pairs.
 //!
-//! Several requests are in flight at once, and their pairs are written in the order of the input. Each request is a task,
-//! so that its reply reaches the journal even while the reader of the output is slow.
+//! Several requests are in flight at once, and their pairs are written in the order of the input. Each request is a
+//! task, so that its reply reaches the journal even while the reader of the output is slow.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,9 +60,6 @@ pub(super) struct State {
 
 impl Pipeline<'_> {
     /// Runs to the end of the input.
-    ///
-    /// # Errors
-    /// Whatever ends the run early.
     pub(super) async fn run(
         mut self,
         documents: impl Iterator<Item = Result<SourceDocument, ReadError>> + Send + 'static,

@@ -79,9 +79,6 @@ impl RequestSource for Run<'_> {
 }
 
 /// Writes the requests that the journal has no reply to, in the form of the Batch API.
-///
-/// # Errors
-/// Those of making the requests, and of writing.
 pub(super) fn write(run: &Run<'_>) -> anyhow::Result<Outcome> {
     let mut out = run.session.output(run.settings.output.path.as_deref())?;
     let to_line = request_lines(&run.model);

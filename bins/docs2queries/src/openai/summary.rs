@@ -53,9 +53,6 @@ impl Summary {
     }
 
     /// Completes the output and reports the counts.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub(super) fn finish(
         self,
         writer: PairWriter<'_>,

@@ -1,6 +1,7 @@
 //! Headings, which tell a list of drafts from the final list.
 
 use super::list_markers::marker;
+use crate::text::has_word;
 
 /// Parts of words in the headings of lists of queries.
 pub(super) const WANTED: [&str; 16] = [
@@ -9,26 +10,10 @@ pub(super) const WANTED: [&str; 16] = [
 ];
 /// Nouns that can be final, besides queries.
 const LISTS: [&str; 9] = ["list", "answer", "version", "set", "output", "selection", "result", "response", "json"];
-/// Words between `final` and its noun.
-const BETWEEN: [&str; 14] = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "refined",
-    "revised",
-    "improved",
-    "polished",
-    "synthetic",
-];
-/// Words in the headings of drafts.
-const DRAFTS: [&str; 8] =
-    ["draft", "drafts", "initial", "brainstorm", "brainstorming", "rough", "preliminary", "entwurf"];
+/// Words between `final` and its noun, separated by spaces.
+const BETWEEN: &str = "two three four five six seven eight nine ten refined revised improved polished synthetic";
+/// Words in the headings of drafts, separated by spaces.
+const DRAFTS: &str = "draft drafts initial brainstorm brainstorming rough preliminary entwurf";
 
 /// The text from the heading of the final list on, or all of it if no heading tells drafts from the final list.
 ///
@@ -40,7 +25,7 @@ pub(super) fn without_drafts(text: &str) -> &str {
         if is_heading(line) {
             let rest = &text[at + line.len()..];
             let line = line.to_lowercase();
-            let is_draft = words(&line).any(|word| DRAFTS.contains(&word));
+            let is_draft = words(&line).any(|word| has_word(DRAFTS, word));
             let is_meant = is_final(&line) || follows_drafts && !is_draft && is_wanted(&line);
             if is_meant && rest.contains(char::is_alphanumeric) {
                 return &text[at..];
@@ -70,7 +55,7 @@ fn is_final(line: &str) -> bool {
     if !words.any(is_such) {
         return false;
     }
-    let mut rest = words.skip_while(|word| BETWEEN.contains(word) || word.chars().all(|c| c.is_ascii_digit()));
+    let mut rest = words.skip_while(|word| has_word(BETWEEN, word) || word.chars().all(|c| c.is_ascii_digit()));
     rest.next().is_none_or(|word| is_wanted(word) || LISTS.iter().any(|list| word.starts_with(list)))
 }
 

@@ -42,8 +42,8 @@ pub(super) fn is_literal(word: &str) -> bool {
     matches!(word, "true" | "false" | "null" | "True" | "False" | "None" | "..." | "…") || word.parse::<f64>().is_ok()
 }
 
-/// The text with its escapes decoded. Escapes that JSON does not have are kept, because they are code (`\d`, `C:\Users`),
-/// except those of Markdown and LaTeX. Before a letter, `\b` and `\f` are TeX's and no control characters.
+/// The text with its escapes decoded. Escapes that JSON does not have are kept, because they are code (`\d`,
+/// `C:\Users`), except those of Markdown and LaTeX. Before a letter, `\b` and `\f` are TeX's and no control characters.
 pub(super) fn unescaped(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;

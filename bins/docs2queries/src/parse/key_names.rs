@@ -1,5 +1,7 @@
 //! What the keys of a value mean, however a model spells them.
 
+use crate::text::has_word;
+
 /// Keys of fields beside a query, and of the model's thoughts.
 const ASIDE: &str = "analysis answer answers approach category chunk comment comments confidence context description detail \
     difficulty document draft drafts error evidence example explanation explanations format id index \
@@ -38,7 +40,7 @@ pub(super) fn is_kind_label(label: &str) -> bool {
 /// Whether a key names something beside a query.
 pub(super) fn is_aside(key: &str) -> bool {
     let name = name(key);
-    name.is_empty() || ASIDE.split(' ').any(|aside| aside == name)
+    name.is_empty() || has_word(ASIDE, &name)
 }
 
 /// Whether an answer may be nested under a key, although a text there is none.

@@ -38,7 +38,7 @@ pub(super) fn read(node: &Node) -> Option<Reading> {
         by_kind(node, &mut queries);
         reading(Rank::Named, queries)
     };
-    let kin = || {
+    let similar = || {
         let mut queries = Vec::new();
         let is_list = |value: &Node| matches!(value, Node::List(_));
         named(node, &|key, value| is_query(key) && (is_list(value) || name(key).ends_with('s')), &mut queries);
@@ -49,13 +49,13 @@ pub(super) fn read(node: &Node) -> Option<Reading> {
         singles(node, &mut queries);
         reading(Rank::Single, queries)
     };
-    exact.or_else(kinds).or_else(kin).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
+    exact.or_else(kinds).or_else(similar).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
 }
 
 /// One query; none if it was cut off.
-type Query = Option<String>;
+type MaybeQuery = Option<String>;
 
-fn reading(rank: Rank, found: Vec<Query>) -> Option<Reading> {
+fn reading(rank: Rank, found: Vec<MaybeQuery>) -> Option<Reading> {
     let broken = found.iter().filter(|query| query.is_none()).count();
     let queries: Vec<String> = found.into_iter().flatten().map(|query| one_line(&query)).collect();
     let says_something = |query: &String| query.contains(char::is_alphanumeric) && !is_placeholder(query);
@@ -69,7 +69,7 @@ fn is_placeholder(query: &str) -> bool {
 }
 
 /// Adds the queries under keys that `is_such` accepts, at any depth.
-fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Query>) {
+fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<MaybeQuery>) {
     match node {
         Node::Object(fields) => {
             for (key, value) in fields {
@@ -86,7 +86,7 @@ fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<Qu
 }
 
 /// Adds the queries of objects that have a list for each kind of query, at any depth.
-fn by_kind(node: &Node, found: &mut Vec<Query>) {
+fn by_kind(node: &Node, found: &mut Vec<MaybeQuery>) {
     match node {
         Node::Object(fields) => {
             let of_kinds = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
@@ -105,7 +105,7 @@ fn by_kind(node: &Node, found: &mut Vec<Query>) {
 }
 
 /// Adds the queries of objects that have one each, or several with numbers, at any depth.
-fn singles(node: &Node, found: &mut Vec<Query>) {
+fn singles(node: &Node, found: &mut Vec<MaybeQuery>) {
     match node {
         Node::Object(fields) => match own(fields) {
             own if own.is_empty() => {
@@ -120,7 +120,7 @@ fn singles(node: &Node, found: &mut Vec<Query>) {
 }
 
 /// The queries that an object names itself: `query`, else `question`, else a similar key, or `query1`, `query2`.
-fn own(fields: &[(String, Node)]) -> Vec<Query> {
+fn own(fields: &[(String, Node)]) -> Vec<MaybeQuery> {
     if is_schema(fields) {
         return Vec::new();
     }
@@ -130,7 +130,7 @@ fn own(fields: &[(String, Node)]) -> Vec<Query> {
     }
     let of = |is_such: &dyn Fn(&str) -> bool| {
         let such = fields.iter().filter(|(key, _)| is_such(key));
-        such.flat_map(|(_, value)| text(value)).collect::<Vec<Query>>()
+        such.flat_map(|(_, value)| text(value)).collect::<Vec<MaybeQuery>>()
     };
     let exact = of(&|key| name(key) == "query");
     let exact = if exact.is_empty() { of(&|key| name(key) == "question") } else { exact };
@@ -138,7 +138,7 @@ fn own(fields: &[(String, Node)]) -> Vec<Query> {
 }
 
 /// The query that a field is, if it is a string.
-fn text(value: &Node) -> Option<Query> {
+fn text(value: &Node) -> Option<MaybeQuery> {
     match value {
         Node::Text(text) => Some(Some(text.clone())),
         Node::Broken => Some(None),
@@ -147,7 +147,7 @@ fn text(value: &Node) -> Option<Query> {
 }
 
 /// All strings of a value that contains only queries.
-fn texts(value: &Node) -> Vec<Query> {
+fn texts(value: &Node) -> Vec<MaybeQuery> {
     match value {
         Node::Text(text) if text.trim().contains('\n') => lists::of_string(text).into_iter().map(Some).collect(),
         Node::Text(_) | Node::Broken => text(value).into_iter().collect(),
@@ -175,7 +175,7 @@ fn texts(value: &Node) -> Vec<Query> {
 }
 
 /// The queries of a list's item. If no key of an object names one, it is the text under the key `column`.
-fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
+fn of_item(item: &Node, column: Option<&str>) -> Vec<MaybeQuery> {
     match item {
         Node::Text(text) => vec![Some(text.clone())],
         Node::Object(fields) if !is_schema(fields) => {
@@ -206,7 +206,7 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<Query> {
 }
 
 /// The query of a field; it is the key, if the value is only the name of a kind.
-fn of_field(key: &str, value: &Node) -> Option<Query> {
+fn of_field(key: &str, value: &Node) -> Option<MaybeQuery> {
     match value {
         Node::Text(kind) if is_kind(kind) && key.trim().contains(' ') => Some(Some(key.to_owned())),
         value => text(value),
@@ -249,7 +249,7 @@ fn quoted(node: &Node) -> Node {
 }
 
 /// Strings that no key identifies: those of a list, numbered ones, and lists under other names.
-fn unnamed(node: &Node) -> Vec<Query> {
+fn unnamed(node: &Node) -> Vec<MaybeQuery> {
     match node {
         Node::List(_) => texts(node),
         Node::Object(fields) if is_schema(fields) => of_schema(fields),
@@ -284,7 +284,7 @@ fn is_schema(fields: &[(String, Node)]) -> bool {
 }
 
 /// The queries that small models write into the schema, in place of descriptions.
-fn of_schema(fields: &[(String, Node)]) -> Vec<Query> {
+fn of_schema(fields: &[(String, Node)]) -> Vec<MaybeQuery> {
     let holds =
         |key: &str| matches!(key, "items" | "value" | "values" | "enum" | "default" | "const" | "example" | "examples");
     let lists = fields.iter().filter(|(key, value)| holds(key) && matches!(value, Node::List(_)));

@@ -1,12 +1,12 @@
 //! JSON as models write it: valid, nearly valid, or cut off.
 //!
-//! Valid JSON is read exactly. In addition, everything is read that people and models take for JSON: literals of Python and
-//! JavaScript, comments, trailing and missing commas, typographic quotes and punctuation, mismatched brackets, unescaped
-//! quotes, and a premature end. A crate for repairing JSON would not do: it returns a value without saying what was
-//! dropped or guessed and where in the text the value ends, and it merges fields with the same name.
+//! Valid JSON is read exactly. In addition, everything is read that people and models take for JSON: literals of Python
+//! and JavaScript, comments, trailing and missing commas, typographic quotes and punctuation, mismatched brackets,
+//! unescaped quotes, and a premature end. A crate for repairing JSON would not do: it returns a value without saying
+//! what was dropped or guessed and where in the text the value ends, and it merges fields with the same name.
 
 use super::json_syntax::{colon, is_closing, is_literal, is_opening, is_separator, skip_space};
-use super::lenient_strings::{self, Place};
+use super::lenient_strings::{self, Role};
 
 /// The maximum depth of brackets.
 const DEEPEST: usize = 48;
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let mut items = Vec::new();
         while !self.is_closed() {
             let before = self.at;
-            let item = self.value(Place::Item)?;
+            let item = self.value(Role::Item)?;
             if self.open.len() == 1 && items.is_empty() && matches!(&item, Some(Node::Bare(word)) if !is_literal(word))
             {
                 return None; // prose in brackets
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         let mut items = Vec::new();
         while !self.is_closed() {
             let before = self.at;
-            let key = self.value(Place::Key)?;
+            let key = self.value(Role::Key)?;
             self.skip(|_| false);
             let Some(colon) = colon(self.rest()) else {
                 if self.open.len() == 1 && fields.is_empty() && matches!(key, Some(Node::Bare(_))) {
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
             self.skip(|_| false);
             let has_value = self.peek().is_some_and(|next| !is_separator(next) && !is_closing(next));
             let has_value = has_value && !self.rest().starts_with("```");
-            let value = if has_value { self.value(Place::Value)? } else { None };
+            let value = if has_value { self.value(Role::Value)? } else { None };
             if let (Some(Node::Text(key) | Node::Bare(key)), Some(value)) = (key, value) {
                 fields.push((key, value));
             }
@@ -144,9 +144,9 @@ impl<'a> Reader<'a> {
         Some(Node::Object(fields))
     }
 
-    /// A value. The inner `None` is a string that was cut off before its first word, the outer one means that the value cannot
-    /// be read.
-    fn value(&mut self, place: Place) -> Option<Option<Node>> {
+    /// A value. The inner `None` is a string that was cut off before its first word, the outer one means that the value
+    /// cannot be read.
+    fn value(&mut self, role: Role) -> Option<Option<Node>> {
         let next = self.peek();
         if next.is_some_and(|next| matches!(next, '{' | '[' | '(')) {
             return self.brackets().map(Some);
@@ -157,22 +157,22 @@ impl<'a> Reader<'a> {
             self.at = self.text.len() - rest.len();
         }
         if self.peek().is_some_and(is_opening) {
-            return Some(self.string(place));
+            return Some(self.string(role));
         }
-        Some(Some(self.bare(place)))
+        Some(Some(self.bare(role)))
     }
 
-    fn string(&mut self, place: Place) -> Option<Node> {
-        let found = lenient_strings::read(self.rest(), place, &self.open);
+    fn string(&mut self, role: Role) -> Option<Node> {
+        let found = lenient_strings::read(self.rest(), role, &self.open);
         self.at += found.length;
         self.is_whole &= found.text.is_some();
-        found.text.map(Node::Text).or_else(|| (found.has_lost && place != Place::Key).then_some(Node::Broken))
+        found.text.map(Node::Text).or_else(|| (found.has_lost && role != Role::Key).then_some(Node::Broken))
     }
 
     /// A word without quotes.
-    fn bare(&mut self, place: Place) -> Node {
+    fn bare(&mut self, role: Role) -> Node {
         let is_end = |c: char| {
-            is_separator(c) || is_closing(c) || c == '\n' || (place == Place::Key && matches!(c, ':' | '：' | '='))
+            is_separator(c) || is_closing(c) || c == '\n' || (role == Role::Key && matches!(c, ':' | '：' | '='))
         };
         let rest = self.rest();
         let word = &rest[..rest.find(is_end).unwrap_or(rest.len())];

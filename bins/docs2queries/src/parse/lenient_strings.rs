@@ -9,7 +9,7 @@ const FURTHEST: usize = 2_000;
 
 /// The role of a string in the value around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Role {
     Item,
     Key,
     Value,
@@ -17,7 +17,7 @@ pub(super) enum Place {
 
 /// A string that was found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct StringRead {
     /// Its content; none if it was cut off.
     pub(super) text: Option<String>,
     /// Its length in bytes, including the quotes.
@@ -38,12 +38,12 @@ fn closes(opening: char, c: char) -> bool {
 ///
 /// A quote ends the string if the text after it can follow a string, and if no inner quote is open. By the same rule, a
 /// string of valid JSON ends at its first unescaped quote.
-pub(super) fn read(text: &str, place: Place, open: &[char]) -> Found {
+pub(super) fn read(text: &str, role: Role, open: &[char]) -> StringRead {
     let opening = text.chars().next().unwrap_or('"');
     let start = opening.len_utf8();
     let ends = |end: usize, length: usize| {
         let raw = text[start..end].trim_end_matches(|c: char| length == end && (c.is_whitespace() || is_separator(c)));
-        Found { text: Some(unescaped(raw)), length, has_lost: false }
+        StringRead { text: Some(unescaped(raw)), length, has_lost: false }
     };
     let mut second_best: Option<(usize, usize)> = None;
     let mut is_inner_open = false;
@@ -62,11 +62,11 @@ pub(super) fn read(text: &str, place: Place, open: &[char]) -> Found {
             if next.starts_with("```") {
                 break;
             }
-            if next.starts_with(opening) && place != Place::Key {
+            if next.starts_with(opening) && role != Role::Key {
                 return ends(at, at); // the quote was forgotten
             }
         } else if closes(opening, c) {
-            let is_end = may_follow(ahead(&text[after..]), place, open);
+            let is_end = may_follow(ahead(&text[after..]), role, open);
             if is_end && !is_inner_open {
                 return ends(at, after);
             }
@@ -83,7 +83,7 @@ pub(super) fn read(text: &str, place: Place, open: &[char]) -> Found {
         return ends(end, length);
     }
     let length = text[start..].find("\n```").map_or(text.len(), |end| start + end);
-    Found { text: None, length, has_lost: text[start..length].contains(char::is_alphanumeric) }
+    StringRead { text: None, length, has_lost: text[start..length].contains(char::is_alphanumeric) }
 }
 
 /// The beginning of a text, which bounds the time that a hostile one takes.
@@ -92,11 +92,11 @@ fn ahead(text: &str) -> &str {
 }
 
 /// Whether a string may end before this text.
-fn may_follow(text: &str, place: Place, open: &[char]) -> bool {
+fn may_follow(text: &str, role: Role, open: &[char]) -> bool {
     let rest = skip_space(text, |_| false);
     let Some(next) = rest.chars().next() else { return true };
     let has_gap = rest.len() < text.len();
-    if place == Place::Key && colon(rest).is_some() || has_gap && rest.starts_with("```") {
+    if role == Role::Key && colon(rest).is_some() || has_gap && rest.starts_with("```") {
         return true;
     }
     if is_closing(next) {
@@ -104,16 +104,16 @@ fn may_follow(text: &str, place: Place, open: &[char]) -> bool {
     }
     if is_separator(next) {
         let rest = skip_space(&rest[next.len_utf8()..], is_separator);
-        return rest.is_empty() || rest.starts_with(is_closing) || begins_next(rest, place);
+        return rest.is_empty() || rest.starts_with(is_closing) || begins_next(rest, role);
     }
     // The comma is missing.
-    has_gap && next != '`' && begins_next(rest, place)
+    has_gap && next != '`' && begins_next(rest, role)
 }
 
 /// Whether the next item or field begins here.
-fn begins_next(text: &str, place: Place) -> bool {
+fn begins_next(text: &str, role: Role) -> bool {
     let Some(next) = text.chars().next() else { return true };
-    if place != Place::Item {
+    if role != Role::Item {
         // The next key is a word, or a string followed by a colon; if this may be a set, the next string is an item.
         let end = if is_opening(next) {
             end_of_key(text, next)
@@ -121,7 +121,7 @@ fn begins_next(text: &str, place: Place) -> bool {
             text.find(|c: char| !c.is_alphanumeric() && c != '_')
         };
         let is_key = end.is_some_and(|end| end > 0 && colon(text[end..].trim_start()).is_some());
-        return is_key || place == Place::Key && is_opening(next);
+        return is_key || role == Role::Key && is_opening(next);
     }
     let text = text.strip_prefix(['u', 'r', 'f', 'b']).filter(|rest| rest.starts_with(['"', '\''])).unwrap_or(text);
     let next = text.chars().next().unwrap_or(next);

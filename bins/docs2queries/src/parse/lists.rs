@@ -30,24 +30,24 @@ struct Item {
 
 /// Adjacent items, and the line before them.
 #[derive(Default)]
-struct Run {
+struct Block {
     heading: String,
     items: Vec<Item>,
 }
 
 /// The items of all lists with numbers or bullets.
 pub(super) fn marked(text: &str) -> Vec<String> {
-    let runs = runs(text);
-    let has = |run: &Run, words: &[&str]| words.iter().any(|word| run.heading.contains(word));
-    let is_aside = |run: &&Run| has(run, &UNWANTED) && !has(run, &WANTED);
-    let runs: Vec<&Run> = runs.iter().filter(|run| !run.items.is_empty() && !is_aside(run)).collect();
-    let is_numbered = |run: &&Run| matches!(run.items[0].mark, Mark::Number(..));
+    let blocks = blocks(text);
+    let has = |block: &Block, words: &[&str]| words.iter().any(|word| block.heading.contains(word));
+    let is_aside = |block: &&Block| has(block, &UNWANTED) && !has(block, &WANTED);
+    let blocks: Vec<&Block> = blocks.iter().filter(|block| !block.items.is_empty() && !is_aside(block)).collect();
+    let is_numbered = |block: &&Block| matches!(block.items[0].mark, Mark::Number(..));
     // Points that the model made before or after its list have other marks, or no heading that announces queries.
-    let first_wanted = runs.iter().position(|run| has(run, &WANTED));
-    let numbers = runs.iter().any(is_numbered);
-    let numbers = first_wanted.map_or(numbers, |first| is_numbered(&runs[first]));
-    let runs = runs.iter().skip(first_wanted.unwrap_or_default()).filter(|run| is_numbered(run) == numbers);
-    undecorated(runs.flat_map(|run| of_run(run)).collect())
+    let first_wanted = blocks.iter().position(|block| has(block, &WANTED));
+    let numbers = blocks.iter().any(is_numbered);
+    let numbers = first_wanted.map_or(numbers, |first| is_numbered(&blocks[first]));
+    let blocks = blocks.iter().skip(first_wanted.unwrap_or_default()).filter(|block| is_numbered(block) == numbers);
+    undecorated(blocks.flat_map(|block| of_block(block)).collect())
 }
 
 /// Strings without their numbers or bullets, if all of them have one.
@@ -73,8 +73,8 @@ pub(super) fn of_string(text: &str) -> Vec<String> {
     undecorated(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-fn runs(text: &str) -> Vec<Run> {
-    let mut runs = vec![Run::default()];
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = vec![Block::default()];
     let mut numbers: Vec<(String, u32)> = Vec::new();
     let mut follows_blank = false;
     // If a line begins with the second number, a number in the middle of the first line is part of its text.
@@ -87,43 +87,44 @@ fn runs(text: &str) -> Vec<Run> {
         }
         let indent = line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum();
         let found = marker(line).filter(|(mark, _)| continues(mark, &mut numbers));
-        let Some(run) = runs.last_mut() else { break };
-        let awaited = run.items.last_mut().filter(|item| item.text.is_empty());
+        let Some(block) = blocks.last_mut() else { break };
+        let awaited = block.items.last_mut().filter(|item| item.text.is_empty());
         let begins_item =
             |(mark, _): &(Mark, &str)| !matches!(mark, Mark::Number(label, _) if !is_label(label)) || awaited.is_none();
         if let Some((mark, text)) = found.filter(begins_item) {
             // The name of a kind announces the query on the next line.
             let text = if is_kind_label(text) { String::new() } else { text.to_owned() };
             let item = Item { indent, mark, text };
-            let is_of_another = run.items.first().is_some_and(|first| indent <= first.indent && !is_kind(first, &item));
+            let is_of_another =
+                block.items.first().is_some_and(|first| indent <= first.indent && !is_kind(first, &item));
             if follows_blank && is_of_another {
-                runs.push(Run { heading: String::new(), items: vec![item] });
+                blocks.push(Block { heading: String::new(), items: vec![item] });
             } else {
-                run.items.push(item);
+                block.items.push(item);
             }
         } else if let Some(item) = awaited {
             line.trim().clone_into(&mut item.text); // a label on a line of its own
-        } else if let Some(item) = run.items.last_mut()
+        } else if let Some(item) = block.items.last_mut()
             && indent > item.indent
             && let Some(query) = query_of_fields(&item.text, line)
         {
             query.clone_into(&mut item.text);
         } else if indent == 0 {
-            runs.push(Run { heading: line.to_lowercase(), items: Vec::new() });
+            blocks.push(Block { heading: line.to_lowercase(), items: Vec::new() });
         }
         follows_blank = false;
     }
     // A label and a number that occur once are part of the text.
     let count = |label: &str| {
-        let items = runs.iter().flat_map(|run| &run.items);
+        let items = blocks.iter().flat_map(|block| &block.items);
         items.filter(|item| matches!(&item.mark, Mark::Number(other, _) if other == label)).count()
     };
     let single: Vec<String> =
         numbers.iter().map(|(label, _)| label.clone()).filter(|label| !is_label(label) && count(label) < 2).collect();
-    for run in &mut runs {
-        run.items.retain(|item| !matches!(&item.mark, Mark::Number(label, _) if single.contains(label)));
+    for block in &mut blocks {
+        block.items.retain(|item| !matches!(&item.mark, Mark::Number(label, _) if single.contains(label)));
     }
-    runs
+    blocks
 }
 
 /// The items of a list of three or more on one line, `1. a 2. b 3. c`; otherwise the line.
@@ -189,12 +190,12 @@ fn is_kind(item: &Item, other: &Item) -> bool {
     }
 }
 
-/// The queries of a run: its outer items, or the inner ones if the outer ones are headings.
-fn of_run(run: &Run) -> Vec<String> {
-    let Some(outer) = run.items.iter().map(|item| item.indent).min() else { return Vec::new() };
-    let is_outer = |item: &Item| item.indent <= outer + 1 && is_kind(item, &run.items[0]);
+/// The queries of a block: its outer items, or the inner ones if the outer ones are headings.
+fn of_block(block: &Block) -> Vec<String> {
+    let Some(outer) = block.items.iter().map(|item| item.indent).min() else { return Vec::new() };
+    let is_outer = |item: &Item| item.indent <= outer + 1 && is_kind(item, &block.items[0]);
     let mut queries = Vec::new();
-    let mut items = run.items.iter().peekable();
+    let mut items = block.items.iter().peekable();
     while let Some(item) = items.next() {
         let mut inner = Vec::new();
         while let Some(next) = items.next_if(|next| !is_outer(next)) {

@@ -1,8 +1,8 @@
 //! Finds the queries in what a model wrote, whatever its form.
 //!
-//! A schema is only a request, which servers may ignore and models may break. First the model's thoughts are removed. The
-//! answer is then the first of these that exists: JSON that stands alone, read by its keys; XML elements; a table; a list
-//! with numbers or bullets; JSON within a sentence; lines.
+//! A schema is only a request, which servers may ignore and models may break. First the model's thoughts are removed.
+//! The answer is then the first of these that exists: JSON that stands alone, read by its keys; XML elements; a table;
+//! a list with numbers or bullets; JSON within a sentence; lines.
 
 mod decoration;
 mod double_encoding;

@@ -135,8 +135,8 @@ fn final_message(text: &str) -> &str {
     if is_analysis { "" } else { text }
 }
 
-/// The turns of a text. What follows the model's own turn is a conversation that it made up, and a document is an echo of
-/// the prompt's, or one that it made up.
+/// The turns of a text. What follows the model's own turn is a conversation that it made up, and a document is an echo
+/// of the prompt's, or one that it made up.
 pub(super) fn turns(text: &str) -> Vec<&str> {
     let mut parts = text.split("<document>");
     let first = parts.next().into_iter();
@@ -172,7 +172,8 @@ fn by_asker(text: &str) -> Vec<&str> {
     parts
 }
 
-/// The text without what is between the tags of thoughts. A closing tag alone ends thoughts that the chat template opened.
+/// The text without what is between the tags of thoughts. A closing tag alone ends thoughts that the chat template
+/// opened.
 fn without_blocks(text: &str) -> Cow<'_, str> {
     let marks = marks(text);
     if marks.is_empty() {

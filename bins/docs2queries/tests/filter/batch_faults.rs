@@ -4,8 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::batch::{one_by_one, round_trip};
-use crate::batch_server::{Fate, result, start};
+use crate::batch_server::{BatchApi, Fate, one_by_one, result, round_trip, start};
 use crate::server::{Answer, Server, completion, ok};
 use crate::support::{client, corpus, filter, lines, replies, run, scratch};
 
@@ -20,22 +19,21 @@ fn with_first(results: &str, change: impl FnOnce(&str) -> String) -> Answer {
 
 #[test]
 fn an_unreadable_line_affects_only_itself() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble = Some(|results, _| with_first(results, |line| line[..line.len() / 2].to_owned()));
+    let api = BatchApi::start();
+    api.state().garble = Some(|results, _| with_first(results, |line| line[..line.len() / 2].to_owned()));
     // The results are in reverse order, and the third one is in the error file.
-    let ran = round_trip(&server, &path, &[], 5);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 6), "{ran:?}");
     let said = "unreadable result lines: 1, the first: batch batch-0:1: not JSON\n";
     assert!(ran.stderr.contains(said), "{ran:?}");
-    let most = state.lock().unwrap().requests()[4]["body"].to_string().len() + NAMES;
+    let most = api.state().requests()[4]["body"].to_string().len() + NAMES;
     let spent = format!("batch replies: 3, tokens in: {}, tokens out: {}\n", 300 + most, 60 + 50);
     assert!(ran.stderr.contains(&spent), "it may have been paid for: {ran:?}");
-    state.lock().unwrap().garble = None;
-    let ran = round_trip(&server, &path, &[], 5);
-    assert_eq!((ran.code, ran.ids().len(), state.lock().unwrap().requests().len()), (Some(1), 8, 5 + 2), "{ran:?}");
+    api.state().garble = None;
+    let ran = api.round_trip(&[], 5);
+    assert_eq!((ran.code, ran.ids().len(), api.state().requests().len()), (Some(1), 8, 5 + 2), "{ran:?}");
     // No batch is in progress any more, so the rest can be asked for one by one.
-    let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
+    let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", api.journal.to_str().unwrap()];
     let one = Server::start(ok);
     let ran = run(&mut client(&one, &args), corpus(5));
     assert_eq!((ran.code, ran.stdout, one.requests().len()), (Some(0), one_by_one(5), 1), "{}", ran.stderr);
@@ -44,9 +42,8 @@ fn an_unreadable_line_affects_only_itself() {
 #[test]
 fn half_a_character_in_a_result_is_replaced() {
     for bad in [&br"\ud83d"[..], b"\xff"] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble = Some(if bad[0] == 0xff {
+        let api = BatchApi::start();
+        api.state().garble = Some(if bad[0] == 0xff {
             |results, _| {
                 let at = results.find("about text").unwrap();
                 Answer::Bytes([&results.as_bytes()[..at], b"\xff ", &results.as_bytes()[at..]].concat())
@@ -54,7 +51,7 @@ fn half_a_character_in_a_result_is_replaced() {
         } else {
             |results, _| Answer::Http(200, "", results.replacen("about text", r"\ud83d about text", 1))
         });
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.ids().len()), (Some(0), 4), "{ran:?}");
         assert_eq!(ran.pairs()[3]["anchor"], "\u{fffd} about text 2");
         let said = "result lines with invalid characters, read as U+FFFD: 1, the first: batch batch-0:1\n";
@@ -68,24 +65,23 @@ fn requests_of_lost_batches_are_sent_again() {
         (&["/v1/batches/"][..], "batch batch-0 is gone; its requests will be sent again, and it counts as "),
         (&["/v1/files/output"], "batch batch-0 has lost its result file output-0: the server answered 404"),
     ] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().gone = gone.to_vec();
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().gone = gone.to_vec();
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
         assert!(ran.stderr.contains(said), "{ran:?}");
         assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
         let most = |line: &Value| line["body"].to_string().len() + NAMES + 50;
-        let most: usize = state.lock().unwrap().requests().iter().map(most).sum();
+        let most: usize = api.state().requests().iter().map(most).sum();
         assert!(ran.stderr.contains(&format!("counts as {most} tokens")), "{ran:?}");
-        state.lock().unwrap().gone.clear();
+        api.state().gone.clear();
         // A later cap includes what may have been charged.
         let capped = ["--max-tokens", &(most + 10).to_string()];
-        let ran = round_trip(&server, &path, &capped, 2);
+        let ran = api.round_trip(&capped, 2);
         assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-        assert_eq!(state.lock().unwrap().batches.len(), 2);
+        assert_eq!(api.state().batches.len(), 2);
     }
 }
 
@@ -129,20 +125,19 @@ fn a_wrong_address_gives_no_batch_up() {
 
 #[test]
 fn a_batch_without_a_result_file_is_reported() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().has_no_files = true;
-    let ran = round_trip(&server, &path, &[], 2);
+    let api = BatchApi::start();
+    api.state().has_no_files = true;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.stderr.contains("batch batch-0 completed without a result file"), "{ran:?}");
-    state.lock().unwrap().has_no_files = false;
-    let ran = round_trip(&server, &path, &[], 2);
+    api.state().has_no_files = false;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
 }
 
 #[test]
 fn result_files_have_many_formats() {
-    let dresses: [fn(&str, usize) -> Answer; 4] = [
+    let formats: [fn(&str, usize) -> Answer; 4] = [
         |results, _| Answer::Http(200, "", format!("\u{feff}{}", results.replace('\n', "\r\n"))),
         |results, _| Answer::Http(200, "", results.trim_end().to_owned()),
         |results, _| Answer::Http(200, "", results.replace("\"status_code\":200", "\"status_code\":\"200\",\"p\":NaN")),
@@ -155,21 +150,19 @@ fn result_files_have_many_formats() {
             Answer::Http(200, "", lines.collect())
         },
     ];
-    for dress in dresses {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble(dress);
-        let ran = round_trip(&server, &path, &[], 2);
+    for format in formats {
+        let api = BatchApi::start();
+        api.state().garble(format);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     }
 }
 
 #[test]
 fn a_lost_error_file_costs_nothing() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().gone = vec!["/v1/files/errors"];
-    let ran = round_trip(&server, &path, &[], 5);
+    let api = BatchApi::start();
+    api.state().gone = vec!["/v1/files/errors"];
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
     assert!(ran.stderr.contains("has lost its result file errors-0") && !ran.stderr.contains("counts as"), "{ran:?}");
 }
@@ -177,18 +170,16 @@ fn a_lost_error_file_costs_nothing() {
 #[test]
 fn a_status_may_have_any_case_and_name() {
     for word in ["COMPLETED", "Completed", "succeeded", "JOB_STATE_SUCCEEDED"] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().completed = Some(word);
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().completed = Some(word);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{word}: {}", ran.stderr);
     }
 }
 
 #[test]
 fn a_download_that_breaks_off_is_repeated() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
+    let api = BatchApi::start();
     for garble in [
         // Either the connection or the file ends too early.
         (|results, n| match n {
@@ -197,22 +188,21 @@ fn a_download_that_breaks_off_is_repeated() {
         }) as fn(&str, usize) -> Answer,
         |results, n| Answer::Http(200, "", if n == 0 { &results[..results.len() - 50] } else { results }.into()),
     ] {
-        let _ = fs::remove_file(&path);
-        state.lock().unwrap().garble(garble);
-        let ran = round_trip(&server, &path, &[], 2);
+        let _ = fs::remove_file(&api.journal);
+        api.state().garble(garble);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     }
     // An incomplete file that stays so keeps its complete lines.
-    let _ = fs::remove_file(&path);
-    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
-    let ran = round_trip(&server, &path, &[], 2);
+    let _ = fs::remove_file(&api.journal);
+    api.state().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
 }
 
 #[test]
 fn errors_of_single_requests_are_treated_by_their_codes() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
+    let api = BatchApi::start();
     // The first request is too long, the second met a rate limit, and the model refused the third.
     let garble: fn(&str, usize) -> Answer = |results, _| {
         let mut lines: Vec<Value> = results.lines().rev().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -222,21 +212,21 @@ fn errors_of_single_requests_are_treated_by_their_codes() {
         lines[2]["response"]["body"] = serde_json::from_str(&completion("I would rather not.")).unwrap();
         Answer::Http(200, "", lines.iter().map(|line| format!("{line}\n")).collect())
     };
-    state.lock().unwrap().garble = Some(garble);
+    api.state().garble = Some(garble);
     let skip = ["--on-error", "skip"];
     // In addition, document 3 is in the server's error file.
-    let ran = round_trip(&server, &path, &skip, 6);
+    let ran = api.round_trip(&skip, 6);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
     assert!(ran.stderr.contains("failed batch requests: 3, the first: the server answered 400"), "{ran:?}");
     let said = "passages without queries: 1 too long for the model, 1 no query in the reply\n";
     assert!(ran.stderr.contains(said), "{ran:?}");
     assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
     // Transient errors are sent again each time, the others once.
-    let sent = || state.lock().unwrap().requests().len();
+    let sent = || api.state().requests().len();
     for (run, more) in [(2, 4), (3, 1)] {
         let before = sent();
-        state.lock().unwrap().garble = if run == 2 { Some(long_for_text_1) } else { None };
-        let ran = round_trip(&server, &path, &skip, 6);
+        api.state().garble = if run == 2 { Some(long_for_text_1) } else { None };
+        let ran = api.round_trip(&skip, 6);
         assert_eq!(
             (ran.code, ran.ids().len(), sent() - before),
             (Some(1), 10 - 2 * usize::from(run == 2), more),
@@ -260,13 +250,12 @@ fn long_for_text_1(results: &str, _: usize) -> Answer {
 
 #[test]
 fn repeated_and_foreign_lines_are_counted() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble = Some(|results, _| {
+    let api = BatchApi::start();
+    api.state().garble = Some(|results, _| {
         let foreign = "{\"custom_id\": \"request-7\", \"response\": {\"status_code\": 200, \"body\": {}}}\n\n";
         Answer::Http(200, "", format!("{results}{foreign}{}", results.replace("about", "of")))
     });
-    let ran = round_trip(&server, &path, &[], 2);
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "the first one counts: {}", ran.stderr);
     let said = "result lines that repeat a reply, of which the first counts: 2, the first: batch batch-0:5\n";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
@@ -276,14 +265,13 @@ fn repeated_and_foreign_lines_are_counted() {
 
 #[test]
 fn an_expired_batch_with_a_bad_line_is_closed() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().fate = Some(Fate::Expires);
-    state.lock().unwrap().garble = Some(|results, _| with_first(results, |_| "}{".into()));
-    let ran = round_trip(&server, &path, &[], 5);
+    let api = BatchApi::start();
+    api.state().fate = Some(Fate::Expires);
+    api.state().garble = Some(|results, _| with_first(results, |_| "}{".into()));
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
     assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
-    assert_eq!(lines(&path), 4, "uploaded, created, one reply, collected");
+    assert_eq!(lines(&api.journal), 4, "uploaded, created, one reply, collected");
 }
 
 #[test]
@@ -336,13 +324,12 @@ fn requests_without_a_result_count_as_their_upper_bound() {
         |_, _| Answer::Http(200, "", "{\"custom_id\"".into()),
     ];
     for garble in nothing.map(Some).into_iter().chain([None]) {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        (state.lock().unwrap().garble, state.lock().unwrap().has_no_files) = (garble, garble.is_none());
+        let api = BatchApi::start();
+        (api.state().garble, api.state().has_no_files) = (garble, garble.is_none());
         let mut spent = 0;
         for runs in 1..=3 {
-            let ran = round_trip(&server, &path, &[], 2);
-            let most = most_of(&state.lock().unwrap().requests()[2 * (runs - 1)..]);
+            let ran = api.round_trip(&[], 2);
+            let most = most_of(&api.state().requests()[2 * (runs - 1)..]);
             spent += most;
             assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
             let said = format!(
@@ -353,23 +340,22 @@ fn requests_without_a_result_count_as_their_upper_bound() {
         }
         // A cap includes all of them.
         let capped = ["--max-tokens", &(spent + 10).to_string()];
-        let ran = round_trip(&server, &path, &capped, 2);
+        let ran = api.round_trip(&capped, 2);
         assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
-        assert_eq!(state.lock().unwrap().batches.len(), 3);
+        assert_eq!(api.state().batches.len(), 3);
     }
 }
 
 #[test]
 fn a_line_that_is_always_cut_off_counts_in_each_batch() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+    let api = BatchApi::start();
+    api.state().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
     let mut spent = 120;
     for _ in 0..3 {
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
         // The last line is that of the first request, which is sent again by itself.
-        let most = most_of(&state.lock().unwrap().requests()[..1]);
+        let most = most_of(&api.state().requests()[..1]);
         spent += most;
         assert!(
             ran.stderr.contains(&format!(
@@ -378,7 +364,7 @@ fn a_line_that_is_always_cut_off_counts_in_each_batch() {
             "{ran:?}"
         );
     }
-    let ran = round_trip(&server, &path, &["--max-tokens", &(spent + 10).to_string()], 2);
+    let ran = api.round_trip(&["--max-tokens", &(spent + 10).to_string()], 2);
     assert!(ran.stderr.contains("requests left out because a cap has no room for them: 1\n"), "{ran:?}");
 }
 
@@ -394,10 +380,9 @@ fn an_incomplete_download_is_repeated() {
         },
     ];
     for garble in first {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble(garble);
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().garble(garble);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
         assert!(ran.stderr.contains("batch replies: 2, tokens in: 200, tokens out: 40\n"), "{}", ran.stderr);
     }
@@ -405,15 +390,14 @@ fn an_incomplete_download_is_repeated() {
 
 #[test]
 fn an_error_in_place_of_a_file_leaves_the_batch_open() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble(|_, _| Answer::Http(200, "", "{\"error\":{\"code\":429}}".into()));
-    let ran = round_trip(&server, &path, &["--max-retries", "1"], 2);
+    let api = BatchApi::start();
+    api.state().garble(|_, _| Answer::Http(200, "", "{\"error\":{\"code\":429}}".into()));
+    let ran = api.round_trip(&["--max-retries", "1"], 2);
     assert!(ran.code == Some(2) && ran.stderr.contains("the server answered 429"), "{ran:?}");
-    state.lock().unwrap().garble = None;
-    let ran = round_trip(&server, &path, &[], 2);
+    api.state().garble = None;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-    assert_eq!(state.lock().unwrap().batches.len(), 1, "nothing is paid twice");
+    assert_eq!(api.state().batches.len(), 1, "nothing is paid twice");
 }
 
 #[test]

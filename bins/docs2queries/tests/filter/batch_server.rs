@@ -1,11 +1,53 @@
 //! A server with a Batch API.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::server::{Answer, Request, Server, document_of, good_of};
+use crate::server::{Answer, Request, Server, document_of, good_of, ok};
+use crate::support::{Ran, client, corpus, run, scratch};
+
+/// The options of a round trip.
+pub(crate) const OPTIONS: [&str; 7] = ["-n", "2", "--poll-secs", "0.1", "--batch", "--max-completion-tokens", "50"];
+
+/// Runs a round trip.
+pub(crate) fn round_trip(server: &Server, journal: &Path, args: &[&str], documents: usize) -> Ran {
+    let args = [&OPTIONS[..], &["--journal", journal.to_str().unwrap()], args].concat();
+    run(&mut client(server, &args), corpus(documents))
+}
+
+/// The pairs of the same documents when requests are sent one by one.
+pub(crate) fn one_by_one(documents: usize) -> String {
+    run(&mut client(&Server::start(ok), &["-n", "2"]), corpus(documents)).stdout
+}
+
+/// A server with a Batch API, and a journal for it.
+pub(crate) struct BatchApi {
+    pub(crate) server: Server,
+    pub(crate) journal: PathBuf,
+    state: Arc<Mutex<State>>,
+    _directory: TempDir,
+}
+
+impl BatchApi {
+    pub(crate) fn start() -> Self {
+        let (directory, journal) = scratch("journal");
+        let (server, state) = start();
+        Self { server, journal, state, _directory: directory }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Runs a round trip.
+    pub(crate) fn round_trip(&self, args: &[&str], documents: usize) -> Ran {
+        round_trip(&self.server, &self.journal, args, documents)
+    }
+}
 
 /// How a batch ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,7 +95,7 @@ fn a_closed_pipe_is_no_error() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
-    assert!(server.requests().len() < 100, "nobody waits for the rest: nothing more is asked");
+    assert!(server.requests().len() < 100, "no further request is sent");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! How fast requests are sent, and what servers say about their limits. The tests check what must never happen too early,
-//! and what must not happen at all, so that they pass on a slow machine too.
+//! How fast requests are sent, and what servers say about their limits. The tests check what must never happen too
+//! early, and what must not happen at all, so that they pass on a slow machine too.
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn one_refusal_slows_all_requests_down() {
     assert_eq!(server.requests().len(), 13);
     let gaps = gaps(&server);
     let pause = gaps.iter().position(|gap| *gap > 1.0);
-    assert!(pause.is_some_and(|after| after < 4), "after the four in flight, nobody asks: {gaps:?}");
+    assert!(pause.is_some_and(|after| after < 4), "nothing is sent after the four in flight: {gaps:?}");
     assert!(ran.stderr.contains("server overloaded; limiting to 2 concurrent requests"), "{ran:?}");
 }
 
@@ -122,8 +122,8 @@ fn with_headers(headers: String) -> (Ran, Duration) {
     (ran, start.elapsed())
 }
 
-/// Runs a document against a server that refuses it once, with headers and a body of that moment; returns the time until
-/// it was asked about again.
+/// Runs a document against a server that refuses it once, with headers and a body of that moment; returns the time
+/// until it was asked about again.
 fn refused_once(refusal: fn() -> (String, String)) -> (Ran, Duration) {
     let server = Server::start(move |request| match request.attempt {
         1 => {
@@ -140,8 +140,8 @@ fn refused_once(refusal: fn() -> (String, String)) -> (Ran, Duration) {
 
 #[test]
 fn no_notation_of_a_reset_is_mistaken_for_another() {
-    // Everything is available again in a second; if the reset is implausible, the limit counts as 60 a minute. A time that is
-    // mistaken for a number of seconds would be waited for until long after the test has timed out.
+    // Everything is available again in a second; if the reset is implausible, the limit counts as 60 a minute. A time
+    // that is mistaken for a number of seconds would be waited for until long after the test has timed out.
     let soon = now() as u64 + 1;
     for reset in [
         soon.to_string(),

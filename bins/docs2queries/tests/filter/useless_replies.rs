@@ -166,7 +166,7 @@ fn an_error_inside_a_choice_is_an_error() {
     let again = run(&mut client(&server, &["--journal", path.to_str().unwrap()]), corpus(1));
     assert_eq!((again.stdout, server.requests().len()), (ran.stdout, 2));
     let paid: u64 = replies(&path).iter().flat_map(|line| [0, 1].map(|n| line["tokens"][n].as_u64().unwrap())).sum();
-    assert_eq!(paid, 130, "and a later cap knows of it");
+    assert_eq!(paid, 130, "and a later cap includes it");
 }
 
 #[test]

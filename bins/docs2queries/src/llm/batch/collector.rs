@@ -242,8 +242,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Ends a batch whose results are all in `contents`. Requests without a result may have been processed, and count as
-    /// the most that they can cost. Returns a description of these, if there are any.
+    /// Ends a batch whose results are all in `contents`. Requests without a result may have been processed, and count
+    /// as the most that they can cost. Returns a description of these, if there are any.
     ///
     /// # Errors
     /// Those of making the requests, and a journal that cannot be written.

@@ -1,6 +1,7 @@
 //! Requests by the file: OpenAI's Batch API, at half the price, and every other program that reads its files.
 //!
-//! A line's `custom_id` is the key of the request in the journal, so the same command finds the documents of the results.
+//! A line's `custom_id` is the key of the request in the journal, so the same command finds the documents of the
+//! results.
 
 mod collector;
 mod lines;

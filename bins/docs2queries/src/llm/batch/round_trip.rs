@@ -130,8 +130,8 @@ impl RoundTrip<'_> {
         }
     }
 
-    /// Whether the server does not have this one batch, rather than that the address is wrong. A batch must not be given
-    /// up lightly, because its requests are then paid for again.
+    /// Whether the server does not have this one batch, rather than that the address is wrong. A batch must not be
+    /// given up lightly, because its requests are then paid for again.
     async fn knows_batches(&self, id: &str, failure: &Failure) -> anyhow::Result<bool> {
         // A server that does not know the path repeats it in its message.
         let message = failure.message.replace(id, "").replace("/batches", "").to_lowercase();
@@ -216,8 +216,8 @@ impl RoundTrip<'_> {
         Ok(())
     }
 
-    /// Downloads the results of `requests` requests, of which at least `lines` have succeeded. Downloads break off, so a
-    /// file with fewer lines, or with an incomplete one, is downloaded again, and the best one counts.
+    /// Downloads the results of `requests` requests, of which at least `lines` have succeeded. Downloads break off, so
+    /// a file with fewer lines, or with an incomplete one, is downloaded again, and the best one counts.
     async fn download(&self, file: &str, requests: u64, lines: u64) -> anyhow::Result<Result<File, Failure>> {
         let fetch = || self.retrying(|| self.server.client.content(file, requests));
         let mut best = match fetch().await? {

@@ -35,8 +35,8 @@ impl RequestFile {
     }
 }
 
-/// The requests that the journal has no reply to, as far as the caps allow, in files of a size that servers accept; each
-/// with the most that it can cost.
+/// The requests that the journal has no reply to, as far as the caps allow, in files of a size that servers accept;
+/// each with the most that it can cost.
 ///
 /// # Errors
 /// Those of making the requests, and of writing the files.

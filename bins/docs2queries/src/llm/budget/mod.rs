@@ -1,7 +1,8 @@
 //! What may be spent, and what has been.
 //!
 //! Before a request is sent, the most that it can cost is reserved; its actual cost replaces the reservation when the
-//! answer has arrived. The sum of what is spent and reserved never exceeds the caps, however many requests are in flight.
+//! answer has arrived. The sum of what is spent and reserved never exceeds the caps, however many requests are in
+//! flight.
 
 mod price;
 mod tokens;

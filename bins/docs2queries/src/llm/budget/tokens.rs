@@ -21,8 +21,8 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// The estimate for a request whose reply probably has `expected_output` tokens, and no more than `longest_reply`, if
-    /// that is known.
+    /// The estimate for a request whose reply probably has `expected_output` tokens, and no more than `longest_reply`,
+    /// if that is known.
     pub(crate) fn of(request: &Value, expected_output: u64, longest_reply: Option<u64>) -> Self {
         let expected_output = expected_output.min(longest_reply.unwrap_or(u64::MAX));
         Self {
@@ -55,8 +55,8 @@ impl AddAssign for Tokens {
 
 /// The most tokens that a request's prompt can have.
 ///
-/// A token has at least one byte in every byte-level vocabulary, and what the server's chat template adds to the messages
-/// is shorter than what JSON adds.
+/// A token has at least one byte in every byte-level vocabulary, and what the server's chat template adds to the
+/// messages is shorter than what JSON adds.
 fn most_input(request: &Value) -> u64 {
     request.to_string().len() as u64
 }

@@ -20,9 +20,9 @@ const CACHED: [&str; 2] = ["cache_creation_input_tokens", "cache_read_input_toke
 impl Tokens {
     /// Reads a reply's field `usage`; `has_content` says whether there is a completion that must have cost something.
     ///
-    /// Reasoning is paid for. Most servers count it as part of the completion; xAI and Google count it separately, so that
-    /// only the total contains it. If the counts contradict each other, the highest wins. None if there are no counts, or
-    /// if the prompt or a completion allegedly has no tokens at all.
+    /// Reasoning is paid for. Most servers count it as part of the completion; xAI and Google count it separately, so
+    /// that only the total contains it. If the counts contradict each other, the highest wins. None if there are no
+    /// counts, or if the prompt or a completion allegedly has no tokens at all.
     pub(in crate::llm) fn of_usage(usage: &Value, has_content: bool) -> Option<Self> {
         let first = |names: &[&str]| names.iter().find_map(|name| count(&usage[name]));
         let (input, output, total) = (first(&INPUT), first(&OUTPUT), first(&TOTAL));

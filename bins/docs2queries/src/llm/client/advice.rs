@@ -11,8 +11,8 @@ use crate::llm::retry_after::requested_pause;
 
 /// The failure, with the verdict that the headers and the body of the answer ask for.
 ///
-/// `x-should-retry` says whether to try again, as OpenAI's and Anthropic's own clients read it. A pause that is too long
-/// ends the run, because nobody should keep a process running to wait for tomorrow's quota.
+/// `x-should-retry` says whether to try again, as OpenAI's and Anthropic's own clients read it. A pause that is too
+/// long ends the run, because nobody should keep a process running to wait for tomorrow's quota.
 pub(super) fn apply(mut failure: Failure, headers: &HeaderMap, body: &str) -> Failure {
     let requested = requested_pause(headers, body);
     let should_retry = headers.get("x-should-retry").and_then(|value| value.to_str().ok()).map(str::trim);

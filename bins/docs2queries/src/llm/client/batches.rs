@@ -63,40 +63,26 @@ impl Status {
     fn read(word: &str) -> Self {
         let word = word.trim().to_lowercase().replace(['-', ' '], "_");
         let word = ["job_state_", "batch_state_"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(&word);
-        match word {
-            "validating"
-            | "validated"
-            | "pending"
-            | "queued"
-            | "scheduled"
-            | "submitted"
-            | "created"
-            | "started"
-            | "starting"
-            | "running"
-            | "in_progress"
-            | "inprogress"
-            | "processing"
-            | "finalizing"
-            | "cancelling"
-            | "canceling"
-            | "cancellation_requested" => Self::InProgress,
-            "completed"
-            | "complete"
-            | "succeeded"
-            | "success"
-            | "successful"
-            | "done"
-            | "finished"
-            | "ended"
-            | "partially_succeeded"
-            | "partially_completed"
-            | "completed_with_errors" => Self::Completed,
-            "failed" | "failure" | "error" | "errored" | "rejected" | "invalid" => Self::Failed,
-            "expired" | "cancelled" | "canceled" | "timeout" | "timed_out" | "timeout_exceeded" | "aborted"
-            | "stopped" | "terminated" | "deleted" => Self::Ended,
-            _ => Self::Unknown,
-        }
+        let statuses = [
+            (
+                "validating validated pending queued scheduled submitted created started starting running \
+                in_progress inprogress processing finalizing cancelling canceling cancellation_requested",
+                Self::InProgress,
+            ),
+            (
+                "completed complete succeeded success successful done finished ended partially_succeeded \
+                partially_completed completed_with_errors",
+                Self::Completed,
+            ),
+            ("failed failure error errored rejected invalid", Self::Failed),
+            (
+                "expired cancelled canceled timeout timed_out timeout_exceeded aborted stopped terminated \
+                deleted",
+                Self::Ended,
+            ),
+        ];
+        let found = statuses.into_iter().find(|(words, _)| words.split(' ').any(|other| other == word));
+        found.map_or(Self::Unknown, |(_, status)| status)
     }
 }
 

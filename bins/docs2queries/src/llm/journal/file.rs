@@ -11,7 +11,7 @@ use embtune_cli::{Lock, sync_data, sync_folder};
 use serde_json::Value;
 
 use super::entry::{Entry, IsUsable};
-use super::index::{Index, Place};
+use super::index::{Index, LineSpan};
 use crate::llm::json;
 
 /// The file and an index of its lines; the lines themselves stay on disk.
@@ -44,8 +44,8 @@ impl JournalFile {
         Self { file, is_usable, lock_warning: None, index: Mutex::default() }
     }
 
-    /// Appends complete lines and syncs them to disk; if that fails, the file is left as it was. Must not be called by two
-    /// threads at once.
+    /// Appends complete lines and syncs them to disk; if that fails, the file is left as it was. Must not be called by
+    /// two threads at once.
     pub(super) fn append(&self, lines: &[String]) -> io::Result<()> {
         let bytes = lines.concat();
         if let Err(error) = (&self.file).write_all(bytes.as_bytes()).and_then(|()| sync_data(&self.file)) {
@@ -62,7 +62,7 @@ impl JournalFile {
     }
 
     /// Reads a line.
-    pub(super) fn line(&self, place: Place) -> io::Result<Value> {
+    pub(super) fn line(&self, place: LineSpan) -> io::Result<Value> {
         let mut line = vec![0; place.length];
         self.file.read_exact_at(&mut line, place.start)?;
         Ok(json::read(&line).ok_or(io::ErrorKind::InvalidData)?.value)

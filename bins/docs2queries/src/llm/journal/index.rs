@@ -13,7 +13,7 @@ const MAX_TRIES: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// The replies that are what was asked for.
-    usable: HashMap<Key, Place>,
+    usable: HashMap<Key, LineSpan>,
     /// The others.
     useless: HashMap<Key, UselessReplies>,
     paid: Costs,
@@ -28,15 +28,15 @@ pub(super) struct Index {
 
 /// Where a line is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LineSpan {
     pub(super) start: u64,
     pub(super) length: usize,
 }
 
 /// What there is for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) place: Place,
+pub(super) struct FoundReply {
+    pub(super) place: LineSpan,
     /// The number of useless replies; 0 if there is a usable one.
     pub(super) tries: u32,
     /// Whether the request need not, or must not, be sent again.
@@ -47,9 +47,9 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Copy)]
 struct UselessReplies {
     /// The latest, including transient errors.
-    latest: Place,
+    latest: LineSpan,
     /// The latest that counts as a try, and the number of these.
-    tried: Option<(Place, u32)>,
+    tried: Option<(LineSpan, u32)>,
 }
 
 /// A batch whose results are not in the journal yet.
@@ -63,7 +63,7 @@ struct OpenBatch {
 impl Index {
     /// Adds the line at the end. Of two usable replies to the same request, the first one counts.
     pub(super) fn note(&mut self, entry: Entry, length: usize) {
-        let place = Place { start: self.end, length };
+        let place = LineSpan { start: self.end, length };
         match entry {
             Entry::Reply { key, cost, quality } => {
                 self.paid.add(cost);
@@ -115,17 +115,17 @@ impl Index {
     }
 
     /// The reply to a request: a usable one, else the latest that counts as a try.
-    pub(super) fn find(&self, key: Key) -> Option<Found> {
+    pub(super) fn find(&self, key: Key) -> Option<FoundReply> {
         if let Some(place) = self.usable.get(&key) {
-            return Some(Found { place: *place, tries: 0, is_settled: true });
+            return Some(FoundReply { place: *place, tries: 0, is_settled: true });
         }
         let (place, tries) = self.useless.get(&key)?.tried?;
         // Within a run, no request is sent again for a useless reply.
-        Some(Found { place, tries, is_settled: tries >= MAX_TRIES || place.start >= self.run_start })
+        Some(FoundReply { place, tries, is_settled: tries >= MAX_TRIES || place.start >= self.run_start })
     }
 
     /// The latest useless reply to a request, including transient errors.
-    pub(super) fn latest_useless(&self, key: Key) -> Option<Place> {
+    pub(super) fn latest_useless(&self, key: Key) -> Option<LineSpan> {
         self.useless.get(&key).map(|useless| useless.latest)
     }
 

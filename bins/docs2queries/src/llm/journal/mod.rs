@@ -2,11 +2,11 @@
 //!
 //! Each line is a JSON object, which is appended and synced before anything is done with what it says. Before a request
 //! is sent, `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has
-//! arrived, and before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply":
-//! {…}}` and `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed run leaves a
-//! record of what its requests in flight can have cost. The key is a hash of the whole request: document, prompt, model
-//! and parameters. There are also lines about batches. A killed process leaves at most an incomplete last line, which is
-//! repaired when the file is opened. Lines that are written at about the same time share one sync.
+//! arrived, and before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost,
+//! "reply": {…}}` and `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed
+//! run leaves a record of what its requests in flight can have cost. The key is a hash of the whole request: document,
+//! prompt, model and parameters. There are also lines about batches. A killed process leaves at most an incomplete last
+//! line, which is repaired when the file is opened. Lines that are written at about the same time share one sync.
 //!
 //! Everything that was paid for is kept, even what is no answer: an empty reply, a refusal, an error with token counts.
 //! Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent again by
@@ -32,7 +32,7 @@ pub(crate) use cost::Cost;
 pub(crate) use entry::{BatchState, IsUsable, Key};
 
 use file::JournalFile;
-use index::Found;
+use index::FoundReply;
 
 use super::budget::{Price, Spent};
 
@@ -99,7 +99,7 @@ impl Journal {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<JournaledReply>> {
-        let Some(Found { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
+        let Some(FoundReply { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
         let mut line = self.file.line(place).with_context(|| self.path.display().to_string())?;
         Ok(Some(JournaledReply { body: line["reply"].take(), tries, is_settled }))
     }

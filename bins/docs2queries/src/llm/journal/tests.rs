@@ -77,8 +77,8 @@ fn requests_without_a_reply_stay_open_for_ever() {
     wait(journal.asked(key("c"), COST));
     wait(journal.asked(key("d"), COST.without_limit()));
     drop(journal);
-    // The run is killed. The next one sends the request again, which is refused once and then answered: that of the first
-    // run stays open.
+    // The run is killed. The next one sends the request again, which is refused once and then answered: that of the
+    // first run stays open.
     let journal = open(&path).unwrap();
     wait(journal.asked(key("c"), COST));
     journal.cost_nothing(key("c"));

@@ -79,8 +79,8 @@ impl Limit {
         }
     }
 
-    /// Adopts the state that the server reports. Our own count stays if it is lower, because the server does not know yet
-    /// what is on its way to it.
+    /// Adopts the state that the server reports. Our own count stays if it is lower, because the server does not know
+    /// yet what is on its way to it.
     pub(super) fn update(&mut self, reported: RateLimit, now: Instant) {
         let used = reported.limit - reported.remaining;
         // `reset` is the time until all is available again, whether the limit is one of a minute or of a day.

@@ -1,8 +1,8 @@
 //! One rate limiter for all requests.
 //!
-//! It keeps the user's limits and the server's own (`x-ratelimit-*`), and reacts to refusals: after one, nothing is sent
-//! for a while, and half as many requests may be in flight, growing again by one for each round that succeeds (additive
-//! increase, multiplicative decrease: Chiu and Jain 1989).
+//! It keeps the user's limits and the server's own (`x-ratelimit-*`), and reacts to refusals: after one, nothing is
+//! sent for a while, and half as many requests may be in flight, growing again by one for each round that succeeds
+//! (additive increase, multiplicative decrease: Chiu and Jain 1989).
 
 mod limit;
 mod state;
@@ -82,8 +82,8 @@ impl RateLimiter {
         self.state().update(headers, Instant::now());
     }
 
-    /// Reports how long the next request waits. The pause after a refusal was reported when it began, and the user's own
-    /// limits are reported once.
+    /// Reports how long the next request waits. The pause after a refusal was reported when it began, and the user's
+    /// own limits are reported once.
     fn report_wait(&self, wait: Duration, reason: WaitReason) {
         let wait = format_duration(wait.as_secs_f64());
         let text = match reason {

@@ -1,7 +1,7 @@
 //! The body of an error.
 //!
-//! OpenAI sends an object `error` with `message`, `type` and `code`. Servers that imitate it put the same elsewhere, give
-//! the status as a string or by a name, and answer with status 200. All of that is read here.
+//! OpenAI sends an object `error` with `message`, `type` and `code`. Servers that imitate it put the same elsewhere,
+//! give the status as a string or by a name, and answer with status 200. All of that is read here.
 
 use serde_json::Value;
 
@@ -34,58 +34,30 @@ const CODES: [&str; 9] =
     ["code", "status", "type", "status_code", "error_code", "error_type", "err_code", "reason", "blockReason"];
 
 /// Names of statuses, as OpenAI, Anthropic, Google, vLLM and others write them, reduced to lower-case letters.
-const STATUS_NAMES: [(u16, &[&str]); 10] = [
-    (400, &["badrequest", "badrequesterror", "invalidrequest", "invalidrequesterror", "invalidargument"]),
+const STATUS_NAMES: [(u16, &str); 10] = [
+    (400, "badrequest badrequesterror invalidrequest invalidrequesterror invalidargument"),
     (
         401,
-        &[
-            "unauthorized",
-            "unauthenticated",
-            "authentication",
-            "authenticationerror",
-            "invalidauthentication",
-            "invalidauthenticationerror",
-            "invalidapikey",
-            "incorrectapikey",
-            "apikeyinvalid",
-        ],
+        "unauthorized unauthenticated authentication authenticationerror invalidauthentication \
+        invalidauthenticationerror invalidapikey incorrectapikey apikeyinvalid",
     ),
-    (402, &OUT_OF_CREDIT),
-    (403, &["forbidden", "permissiondenied", "permissionerror", "permissiondeniederror", "accessdenied"]),
-    (404, &["notfound", "notfounderror", "modelnotfound"]),
-    (408, &["timeout", "timeouterror", "requesttimeout", "deadlineexceeded"]),
+    (402, OUT_OF_CREDIT),
+    (403, "forbidden permissiondenied permissionerror permissiondeniederror accessdenied"),
+    (404, "notfound notfounderror modelnotfound"),
+    (408, "timeout timeouterror requesttimeout deadlineexceeded"),
     (
         429,
-        &[
-            "ratelimit",
-            "ratelimited",
-            "ratelimiterror",
-            "ratelimitexceeded",
-            "ratelimitreached",
-            "ratelimitreachederror",
-            "toomanyrequests",
-            "resourceexhausted",
-            "throttling",
-            "throttlingexception",
-            "engineoverloadederror",
-        ],
+        "ratelimit ratelimited ratelimiterror ratelimitexceeded ratelimitreached ratelimitreachederror \
+        toomanyrequests resourceexhausted throttling throttlingexception engineoverloadederror",
     ),
-    (500, &["internal", "internalerror", "internalservererror", "servererror", "apierror"]),
-    (502, &["badgateway", "upstreamerror", "providererror"]),
-    (503, &["unavailable", "serviceunavailable", "serviceunavailableerror", "overloaded", "overloadederror", "busy"]),
+    (500, "internal internalerror internalservererror servererror apierror"),
+    (502, "badgateway upstreamerror providererror"),
+    (503, "unavailable serviceunavailable serviceunavailableerror overloaded overloadederror busy"),
 ];
 
 /// Codes of accounts that cannot pay.
-const OUT_OF_CREDIT: [&str; 8] = [
-    "insufficientquota",
-    "insufficientbalance",
-    "insufficientcredits",
-    "exceededcurrentquotaerror",
-    "billinghardlimitreached",
-    "billingnotactive",
-    "paymentrequired",
-    "arrearage",
-];
+const OUT_OF_CREDIT: &str = "insufficientquota insufficientbalance insufficientcredits exceededcurrentquotaerror \
+    billinghardlimitreached billingnotactive paymentrequired arrearage";
 
 impl ErrorBody {
     /// Reads the body of an answer that is an error.
@@ -110,7 +82,7 @@ impl ErrorBody {
 
     /// Whether the account cannot pay.
     pub(super) fn is_out_of_credit(&self) -> bool {
-        self.codes.iter().any(|code| OUT_OF_CREDIT.contains(&code.as_str())) || phrases::is_out_of_credit(&self.message)
+        self.codes.iter().any(|code| phrases::has_word(OUT_OF_CREDIT, code)) || phrases::is_out_of_credit(&self.message)
     }
 
     /// Whether it is about the key.
@@ -192,7 +164,7 @@ fn status_of_number(code: &Value) -> Option<u16> {
 }
 
 fn status_of_name(code: &str) -> Option<u16> {
-    STATUS_NAMES.iter().find(|(_, names)| names.contains(&code)).map(|(status, _)| *status)
+    STATUS_NAMES.iter().find(|(_, names)| phrases::has_word(names, code)).map(|(status, _)| *status)
 }
 
 /// A code, reduced to lower-case letters and digits.

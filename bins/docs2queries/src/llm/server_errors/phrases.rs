@@ -42,16 +42,9 @@ const LENGTH: [&str; 30] = [
 /// The same for TGI and Together, whose phrases come in two parts.
 const LENGTH_OF_INPUTS: [[&str; 2]; 2] = [["`inputs`", "must be <="], ["`inputs` must have less than", "tokens"]];
 
-const LENGTH_CODES: [&str; 8] = [
-    "contextlengthexceeded",
-    "exceedcontextsizeerror",
-    "contextwindowexceeded",
-    "contextwindowexceedederror",
-    "modelmaxprompttokensexceeded",
-    "stringabovemaxlength",
-    "requesttoolarge",
-    "modelcontextwindowexceeded",
-];
+/// Codes for the same, reduced to lower-case letters and digits, and separated by spaces.
+const LENGTH_CODES: &str = "contextlengthexceeded exceedcontextsizeerror contextwindowexceeded contextwindowexceedederror \
+    modelmaxprompttokensexceeded stringabovemaxlength requesttoolarge modelcontextwindowexceeded";
 
 /// A reply or a request that moderation stopped: OpenRouter, Azure, OpenAI, Anthropic, DashScope, DeepSeek, Moonshot,
 /// Zhipu, MiniMax, Volcengine, xAI, Gemini, Bedrock, Cloudflare, LiteLLM, one-api.
@@ -86,29 +79,21 @@ const MODERATION: [&str; 25] = [
 /// What else can be flagged and blocked; then no request will succeed.
 const ACCOUNT: [&str; 5] = ["your account", "your organization", "your access", "your api key", "your project"];
 
-const MODERATION_CODES: [&str; 16] = [
-    "contentfilter",
-    "contentpolicyviolation",
-    "contentpolicyviolationerror",
-    "responsibleaipolicyviolation",
-    "datainspectionfailed",
-    "invalidprompt",
-    "moderationblocked",
-    "sensitivewordsdetected",
-    "sensitivecontentdetected",
-    "inputtextsensitivecontentdetected",
-    "outputtextsensitivecontentdetected",
-    "inputtextriskdetection",
-    "safety",
-    "prohibitedcontent",
-    "blocklist",
-    "1301",
-];
+/// Codes for moderation, in the same form.
+const MODERATION_CODES: &str = "contentfilter contentpolicyviolation contentpolicyviolationerror responsibleaipolicyviolation \
+    datainspectionfailed invalidprompt moderationblocked sensitivewordsdetected sensitivecontentdetected \
+    inputtextsensitivecontentdetected outputtextsensitivecontentdetected inputtextriskdetection safety \
+    prohibitedcontent blocklist 1301";
 
 const OUT_OF_CREDIT: [&str; 3] = ["credit balance is too low", "insufficient balance", "insufficient credits"];
 
 /// A file or a batch that is not at the server any more.
 const MISSING_FILE: [&str; 6] = ["no such file", "no such batch", "not found", "does not exist", "expired", "deleted"];
+
+/// Whether a word is in a list of words, separated by spaces.
+pub(super) fn has_word(list: &str, word: &str) -> bool {
+    list.split(' ').any(|other| other == word)
+}
 
 /// Whether the prompt is too long for the model.
 pub(super) fn is_length(message: &str) -> bool {
@@ -124,7 +109,7 @@ pub(super) fn is_length_beyond_rate(message: &str) -> bool {
 
 /// The same as [`is_length`] for a code, reduced to lower-case letters and digits.
 pub(super) fn is_length_code(code: &str) -> bool {
-    LENGTH_CODES.contains(&code)
+    has_word(LENGTH_CODES, code)
 }
 
 /// Whether moderation stopped the request or its reply.
@@ -135,7 +120,7 @@ pub(super) fn is_moderation(message: &str) -> bool {
 
 /// The same for a code, reduced to lower-case letters and digits.
 pub(super) fn is_moderation_code(code: &str) -> bool {
-    MODERATION_CODES.contains(&code)
+    has_word(MODERATION_CODES, code)
 }
 
 /// Whether a key is wrong or missing.
