@@ -48,13 +48,13 @@ impl CorpusStatistics {
         corpus
     }
 
-    /// At most `most` queries for a document: its title, key sentences in their order, keywords.
-    pub(crate) fn queries(&self, document: &SourceDocument, most: usize, seed: u64) -> Vec<Query> {
+    /// At most `max_queries` queries for a document: its title, key sentences in their order, keywords.
+    pub(crate) fn queries(&self, document: &SourceDocument, max_queries: usize, seed: u64) -> Vec<Query> {
         let title = self.title_query(document);
         let keywords = self.keyword_query(document);
-        let room = most.saturating_sub(usize::from(title.is_some()));
+        let room = max_queries.saturating_sub(usize::from(title.is_some()));
         let room = if room > 1 && keywords.is_some() { room - 1 } else { room };
-        title.into_iter().chain(self.sentence_queries(document, room, seed)).chain(keywords).take(most).collect()
+        title.into_iter().chain(self.sentence_queries(document, room, seed)).chain(keywords).take(max_queries).collect()
     }
 
     fn title_query(&self, document: &SourceDocument) -> Option<Query> {
@@ -62,7 +62,7 @@ impl CorpusStatistics {
         Some(Query { query: one_line(title), positive: document.text.clone() })
     }
 
-    fn sentence_queries(&self, document: &SourceDocument, most: usize, seed: u64) -> Vec<Query> {
+    fn sentence_queries(&self, document: &SourceDocument, max_queries: usize, seed: u64) -> Vec<Query> {
         let text = document.text.as_str();
         let mut weighed: Vec<_> = sentences(text)
             .into_iter()
@@ -74,7 +74,7 @@ impl CorpusStatistics {
             .collect();
         // The sort is stable, so that equals stay in the document's order.
         weighed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        weighed.truncate(most);
+        weighed.truncate(max_queries);
         weighed.sort_by_key(|(_, range)| range.start);
         weighed
             .into_iter()

@@ -51,12 +51,12 @@ impl Terms {
         if count == 0.0 { 0.0 } else { sum / count }
     }
 
-    /// At most `most` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the
+    /// At most `max_terms` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the
     /// order of the texts.
     ///
     /// The weight of a term grows with its rarity and, logarithmically, with the number of times that the texts use it,
     /// so that a single typing error does not outweigh the subject.
-    pub(super) fn rarest<'a>(&self, texts: impl Iterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    pub(super) fn rarest<'a>(&self, texts: impl Iterator<Item = &'a str>, max_terms: usize) -> Vec<&'a str> {
         let mut found: Vec<(&str, u32)> = Vec::new();
         let mut places: HashMap<u64, usize> = HashMap::new();
         for term in texts.flat_map(terms).filter(|term| !self.is_common(term)) {
@@ -75,7 +75,7 @@ impl Terms {
         weighed.sort_by(|(a, at), (b, bt)| {
             b.total_cmp(a).then_with(|| found[*bt].0.len().cmp(&found[*at].0.len())).then_with(|| at.cmp(bt))
         });
-        let mut chosen: Vec<usize> = weighed.into_iter().take(most).map(|(_, place)| place).collect();
+        let mut chosen: Vec<usize> = weighed.into_iter().take(max_terms).map(|(_, place)| place).collect();
         chosen.sort_unstable();
         chosen.into_iter().map(|place| found[place].0).collect()
     }

@@ -106,6 +106,10 @@ impl Failure {
     /// the server has ever answered.
     pub(super) fn of_transport(error: reqwest::Error, was_reached: bool, timeout: Duration) -> Self {
         let error = error.without_url();
+        if error.is_timeout() && error.is_connect() {
+            let hint = Some("is the server running, and is its address right (--base-url)?");
+            return Self::new("timed out connecting to the server", hint, Verdict::Retry(None)).possibly_paid();
+        }
         if error.is_timeout() {
             return Self::timed_out(timeout);
         }

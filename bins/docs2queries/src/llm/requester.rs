@@ -159,7 +159,7 @@ impl Requester {
                 server.has_replied.store(true, Ordering::Relaxed);
                 let reply = Reply::read(&body);
                 permit.succeeded(reply.usage.map(Tokens::total));
-                let used = reply.tokens(estimate.most);
+                let used = reply.tokens(estimate.upper_bound);
                 reservation.used(used);
                 self.record(server, key, request.id, used, &body).await?;
                 Ok(reply)
@@ -172,7 +172,7 @@ impl Requester {
                     self.record(server, key, request.id, paid.tokens, &paid.body).await?;
                 } else if failure.may_cost {
                     // The journal says so already.
-                    reservation.used(estimate.most);
+                    reservation.used(estimate.upper_bound);
                 } else {
                     self.release(key, reservation);
                 }
@@ -214,11 +214,11 @@ impl Requester {
             _ = stopped.wait_for(|stop| *stop) => return Err(Failure::stopped()),
             prepared = server.prepared.acquire() => prepared.map_err(|error| Failure::fatal(error.into()))?,
         };
-        let Some(reservation) = server.budget.reserve(estimate.most).await else {
+        let Some(reservation) = server.budget.reserve(estimate.upper_bound).await else {
             return Err(exhausted());
         };
         if let Some(journal) = &self.journal {
-            let most = Cost::of(estimate.most, &server.budget);
+            let most = Cost::of(estimate.upper_bound, &server.budget);
             let most = if server.longest_reply.is_some() { most } else { most.without_limit() };
             if let Err(error) = journal.asked(key, most).await {
                 reservation.unused();

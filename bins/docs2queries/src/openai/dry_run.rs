@@ -15,7 +15,7 @@ pub(super) fn print(run: &Run<'_>) -> anyhow::Result<Outcome> {
     let counts = run.for_each_request(journal, longest_reply, |request| {
         requests += 1;
         expected += request.estimate.expected;
-        most += request.estimate.most;
+        most += request.estimate.upper_bound;
         Ok(())
     })?;
     let mut out = run.session.output(None)?;

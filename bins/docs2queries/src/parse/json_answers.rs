@@ -25,7 +25,7 @@ struct Candidate {
 ///
 /// The best rank wins, then a complete value, then the last one, because earlier ones were drafts. Objects with one
 /// query each, and adjacent values, are parts of one answer, if they have no more queries than were asked for.
-pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<ParsedQueries> {
+pub(super) fn answer(text: &str, max_queries: usize, inline: bool) -> Option<ParsedQueries> {
     let candidates = candidates(text);
     let is_taken = |candidate: &&Candidate| {
         if inline { candidate.reading.rank != Rank::Unnamed } else { stands_alone(text, candidate) }
@@ -44,12 +44,12 @@ pub(super) fn answer(text: &str, most: usize, inline: bool) -> Option<ParsedQuer
         // Text before each part is a heading; text before some of the parts separates drafts from the answer.
         let parts: Vec<usize> =
             (1..candidates.len()).filter(|at| gap(*at).replace("json", "").contains(char::is_alphabetic)).collect();
-        let is_headed = most > 1 && parts.len() + 1 == candidates.len() || count(0) <= most;
+        let is_headed = max_queries > 1 && parts.len() + 1 == candidates.len() || count(0) <= max_queries;
         if is_headed { 0 } else { parts.last().copied().unwrap_or_default() }
     } else {
         let is_parted = |at: &usize| !gap(*at).trim_matches([',', ';']).trim().is_empty();
         let first = (1..=last).rev().find(is_parted).unwrap_or_default();
-        if count(first) <= most { first } else { last }
+        if count(first) <= max_queries { first } else { last }
     };
     let mut found = ParsedQueries::default();
     for (at, candidate) in candidates.iter().enumerate().skip(first) {

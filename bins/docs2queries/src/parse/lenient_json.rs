@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
                     return None; // prose in braces
                 }
                 if !self.rest().is_empty() {
-                    items.extend(key); // else it may have become the key of something
+                    items.extend(key); // at the end of the text, it may be an unfinished key
                 }
                 self.step_from(before);
                 continue;
@@ -197,11 +197,11 @@ impl<'a> Reader<'a> {
                 return false;
             }
             if self.open.contains(&next) {
-                return true; // the inner one was forgotten
+                return true; // the inner bracket is missing
             }
             self.at += next.len_utf8();
             if self.open.len() == 1 {
-                self.is_whole = false; // the wrong one
+                self.is_whole = false; // a mismatched bracket
                 return true;
             }
         }

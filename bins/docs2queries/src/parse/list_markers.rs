@@ -48,19 +48,9 @@ fn number(text: &str) -> Option<(Mark, &str)> {
         let number = first as u32 - from as u32 + 1;
         return Some((Mark::Number("①".into(), number), text[first.len_utf8()..].trim_start()));
     }
-    let partner = [('(', ')'), ('[', ']'), ('（', '）'), ('【', '】')].into_iter().find(|(open, _)| *open == first);
-    if let Some((open, close)) = partner {
-        let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
-        if let Some((number, total)) = inner.split_once('/')
-            && let (Some((number, "")), Some((total, ""))) = (digits(number), digits(total))
-        {
-            return Some((Mark::Number(format!("/{total}"), number), rest.trim_start())); // of so many
-        }
-        let number =
-            digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
-        let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
-        let rest = rest.trim_start_matches(':');
-        return is_list.then(|| (Mark::Number(open.into(), number), rest.trim_start()));
+    let brackets = [('(', ')'), ('[', ']'), ('（', '）'), ('【', '】')].into_iter().find(|(open, _)| *open == first);
+    if let Some((open, close)) = brackets {
+        return number_in_brackets(text, open, close);
     }
     if let Some((inner, rest)) = text.split_once(['.', ')'])
         && let Some(number) = ROMAN.iter().position(|roman| roman.eq_ignore_ascii_case(inner))
@@ -72,6 +62,26 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     {
         return Some((Mark::Number("a".into(), number), rest.trim_start()));
     }
+    labelled_number(text)
+}
+
+/// A number in brackets, such as `(1)` or `[1/3]`.
+fn number_in_brackets(text: &str, open: char, close: char) -> Option<(Mark, &str)> {
+    let (inner, rest) = text[open.len_utf8()..].split_once(close)?;
+    if let Some((number, total)) = inner.split_once('/')
+        && let (Some((number, "")), Some((total, ""))) = (digits(number), digits(total))
+    {
+        return Some((Mark::Number(format!("/{total}"), number), rest.trim_start()));
+    }
+    let number =
+        digits(inner).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number).or_else(|| letter(inner))?;
+    let is_list = open != '[' || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
+    let rest = rest.trim_start_matches(':');
+    is_list.then(|| (Mark::Number(open.into(), number), rest.trim_start()))
+}
+
+/// A number with its punctuation, which may follow a label: `1.`, `1/3`, `Q1:`, `Query 1 - `.
+fn labelled_number(text: &str) -> Option<(Mark, &str)> {
     let start = text.find(|c: char| digit(c).is_some())?;
     let label = text[..start].trim_end();
     let is_of_label = |c: char| c.is_alphabetic() || c == ' ' || c == '#' || c == '-';
@@ -81,7 +91,7 @@ fn number(text: &str) -> Option<(Mark, &str)> {
     let (number, rest) = digits(&text[start..])?;
     let rest = strip_strong(rest).unwrap_or(rest);
     if let Some(rest) = rest.strip_prefix("\u{fe0f}\u{20e3}") {
-        return Some((Mark::Number("①".into(), number), rest.trim_start())); // a key with the number on it
+        return Some((Mark::Number("①".into(), number), rest.trim_start())); // a keycap emoji
     }
     if label.is_empty()
         && let Some((total, after)) = rest.strip_prefix('/').and_then(digits)
@@ -89,11 +99,11 @@ fn number(text: &str) -> Option<(Mark, &str)> {
         && number > 0
         && let Some(after) = after.strip_prefix([' ', ':', '.', ')'])
     {
-        return Some((Mark::Number(format!("/{total}"), number), after.trim_start())); // of so many
+        return Some((Mark::Number(format!("/{total}"), number), after.trim_start()));
     }
     let rest = rest.strip_prefix('\\').unwrap_or(rest);
     if rest.trim().is_empty() && !label.is_empty() && is_label(&label.to_lowercase()) {
-        return Some((Mark::Number(label.to_lowercase(), number), "")); // a heading
+        return Some((Mark::Number(label.to_lowercase(), number), "")); // the label is a heading
     }
     let dash = rest.trim_start().strip_prefix(['-', '–', '—']).filter(|after| after.starts_with(' '));
     let point = rest.trim_start().strip_prefix([':', '：']).filter(|_| rest.starts_with([' ', ':', '：']));

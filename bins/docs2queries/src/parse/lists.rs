@@ -103,7 +103,7 @@ fn blocks(text: &str) -> Vec<Block> {
                 block.items.push(item);
             }
         } else if let Some(item) = awaited {
-            line.trim().clone_into(&mut item.text); // a label on a line of its own
+            line.trim().clone_into(&mut item.text); // the mark was on a line by itself
         } else if let Some(item) = block.items.last_mut()
             && indent > item.indent
             && let Some(query) = query_of_fields(&item.text, line)

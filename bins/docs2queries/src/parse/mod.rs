@@ -36,19 +36,25 @@ pub(crate) struct ParsedQueries {
     pub(crate) surplus: usize,
 }
 
-/// The queries in a reply, at most `most`; `is_cut` says that the reply reached its length limit.
-pub(crate) fn queries(reply: &str, most: usize, is_cut: bool) -> ParsedQueries {
+/// The queries in a reply, at most `max_queries`; `is_cut` says that the reply reached its length limit.
+pub(crate) fn queries(reply: &str, max_queries: usize, is_cut: bool) -> ParsedQueries {
     let inner = double_encoding::reply(reply);
     let reply = inner.as_deref().unwrap_or(reply);
     // A reply that is JSON from beginning to end has no thoughts around it, whatever its strings contain.
-    let found =
-        if lenient_json::whole(unfenced(reply)).is_some() { json_answers::answer(reply, most, false) } else { None };
+    let found = if lenient_json::whole(unfenced(reply)).is_some() {
+        json_answers::answer(reply, max_queries, false)
+    } else {
+        None
+    };
     let mut found = found.unwrap_or_else(|| {
         let answer = reasoning::without_thoughts(reply);
         let turns = reasoning::turns(&answer);
         let last = turns.iter().rposition(|turn| !turn.trim().is_empty());
-        let found = turns.iter().enumerate().map(|(at, turn)| of_turn(turn, most, is_cut && Some(at) == last));
-        found.into_iter().find(|found| !found.queries.is_empty()).unwrap_or_else(|| of_turn(&answer, most, is_cut))
+        let found = turns.iter().enumerate().map(|(at, turn)| of_turn(turn, max_queries, is_cut && Some(at) == last));
+        found
+            .into_iter()
+            .find(|found| !found.queries.is_empty())
+            .unwrap_or_else(|| of_turn(&answer, max_queries, is_cut))
     });
     for query in &mut found.queries {
         if query.contains(is_no_text) {
@@ -60,20 +66,20 @@ pub(crate) fn queries(reply: &str, most: usize, is_cut: bool) -> ParsedQueries {
     found.queries.retain(|query| {
         let is_said = query.contains(char::is_alphanumeric);
         count += usize::from(is_said);
-        !is_said || count <= most
+        !is_said || count <= max_queries
     });
-    found.surplus = count.saturating_sub(most);
+    found.surplus = count.saturating_sub(max_queries);
     found
 }
 
-fn of_turn(text: &str, most: usize, is_cut: bool) -> ParsedQueries {
+fn of_turn(text: &str, max_queries: usize, is_cut: bool) -> ParsedQueries {
     let of_lines = |queries: Vec<String>| {
         let mut found = ParsedQueries {
             queries: queries.iter().map(|query| one_line(query)).collect(),
             ..ParsedQueries::default()
         };
         if is_cut && !text.ends_with('\n') && found.queries.pop().is_some() {
-            found.cut_off = 1; // only its end tells that a line is complete
+            found.cut_off = 1; // a line without its end may be incomplete
         }
         found
     };
@@ -81,14 +87,14 @@ fn of_turn(text: &str, most: usize, is_cut: bool) -> ParsedQueries {
     let listed = headings::without_drafts(text);
     let is_quoted = text.trim_start().starts_with(['"', '“']);
     let forms: [&dyn Fn() -> Option<ParsedQueries>; 7] = [
-        &|| json_answers::answer(text, most, false),
+        &|| json_answers::answer(text, max_queries, false),
         &|| Some(of_elements(markup::elements(text))),
         &|| markup::table(listed).map(|reading| of_lines(reading.queries)),
         &|| Some(of_lines(lists::marked(listed))),
-        &|| json_answers::answer(text, most, true),
+        &|| json_answers::answer(text, max_queries, true),
         // The items of a list without its brackets.
-        &|| is_quoted.then(|| json_answers::answer(&format!("[{}]", text.trim()), most, false)).flatten(),
-        &|| Some(of_lines(plain_lines::lines(listed, most))),
+        &|| is_quoted.then(|| json_answers::answer(&format!("[{}]", text.trim()), max_queries, false)).flatten(),
+        &|| Some(of_lines(plain_lines::lines(listed, max_queries))),
     ];
     let says_something =
         |found: &ParsedQueries| found.queries.iter().any(|query| query.contains(char::is_alphanumeric));

@@ -12,8 +12,8 @@ const LONGEST_QUERY: usize = 300;
 ///
 /// Headings, and lines that end with a colon, announce others. If some lines are adjacent, single ones are notes. If
 /// something announces the list, a sentence after it is a note too.
-pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
-    let all = || text.lines().map(unquoted_blank).filter(|line| !is_rule(line) && !is_aside(line));
+pub(super) fn lines(text: &str, max_queries: usize) -> Vec<String> {
+    let all = || text.lines().map(trimmed).filter(|line| !is_rule(line) && !is_aside(line));
     if all().any(is_code) {
         return Vec::new();
     }
@@ -24,7 +24,7 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
     let announces = |line: &str| {
         is_colon(line)
             || has_text && has_kinds && is_kind_label(line)
-            || has_text && is_heading(line) && announces_more(line)
+            || has_text && is_heading(line) && is_real_heading(line)
     };
     let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
     let mut is_announced = false;
@@ -41,7 +41,7 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
         }
     }
     // Questions with answers.
-    let labelled = |line: &&str| asks(line);
+    let labelled = |line: &&str| is_labelled(line);
     if blocks.iter().flatten().any(labelled) {
         let asked: Vec<&str> = blocks.iter().flatten().copied().filter(labelled).collect();
         return undecorated(asked.into_iter().map(str::to_owned).collect());
@@ -55,44 +55,49 @@ pub(super) fn lines(text: &str, most: usize) -> Vec<String> {
         |(at, block): &(usize, &Vec<&str>)| follows_heading(*at) || block.len() > 1 || !has_list && !is_parted;
     let kept = blocks.iter().enumerate().filter(is_list);
     let mut queries: Vec<&str> = kept.flat_map(|(_, block)| block.iter().copied()).collect();
-    let ends = |line: &str, marks: &[char]| line.ends_with(marks);
-    if !has_list
-        && !is_parted
-        && is_announced
-        && queries.len() > 1
-        && queries.last().is_some_and(|line| ends(line, &['.', '!', '。', '！']))
-    {
+    let ends_with_note = queries.len() > 1 && queries.last().is_some_and(|line| is_sentence(line));
+    if is_announced && !has_list && !is_parted && ends_with_note {
         queries.pop();
     }
     if let [first, second, _, ..] = queries[..]
-        && ends(first, &['!', '！'])
-        && !ends(second, &['!', '！'])
+        && is_exclamation(first)
+        && !is_exclamation(second)
     {
         queries.remove(0);
     }
-    let sentences = queries.iter().filter(|line| ends(line, &['.', '!', '。', '！'])).count();
-    let begins_with_sentence = !is_announced && queries.first().is_some_and(|line| ends(line, &['.', '!', '。', '！']));
+    let sentences = queries.iter().filter(|line| is_sentence(line)).count();
+    let begins_with_sentence = !is_announced && queries.first().is_some_and(|line| is_sentence(line));
     let is_prose = begins_with_sentence
         || sentences * 2 > queries.len()
         || queries.iter().any(|line| line.chars().nth(LONGEST_QUERY).is_some());
-    let is_one = |line: &str| most == 1 && line.ends_with(['?', '？']) && !line.contains(". ") && !line.contains("! ");
-    let is_list = queries.len() > 1 || queries.first().is_some_and(|line| is_announced || is_one(line));
+    let is_only_query =
+        |line: &str| max_queries == 1 && line.ends_with(['?', '？']) && !line.contains(". ") && !line.contains("! ");
+    let is_list = queries.len() > 1 || queries.first().is_some_and(|line| is_announced || is_only_query(line));
     if is_prose || !is_list { Vec::new() } else { undecorated(queries.into_iter().map(str::to_owned).collect()) }
 }
 
+/// Whether a line ends like a sentence that is no question.
+fn is_sentence(line: &str) -> bool {
+    line.ends_with(['.', '。']) || is_exclamation(line)
+}
+
+fn is_exclamation(line: &str) -> bool {
+    line.ends_with(['!', '！'])
+}
+
 /// Whether a line labels itself as a query: `Q: …`.
-fn asks(line: &str) -> bool {
+fn is_labelled(line: &str) -> bool {
     line.split_once([':', '：'])
         .is_some_and(|(label, query)| is_kind_label(label) && query.contains(char::is_alphanumeric))
 }
 
 /// Whether a line that looks like a heading is one, rather than a query in bold type.
-fn announces_more(line: &str) -> bool {
+fn is_real_heading(line: &str) -> bool {
     line.starts_with('#') || is_kind_label(line) || line.trim_end_matches(['*', '_', ' ']).ends_with([':', '：'])
 }
 
 /// A trimmed line, which is empty if it consists of a quotation mark (`>`) only.
-fn unquoted_blank(line: &str) -> &str {
+fn trimmed(line: &str) -> &str {
     let line = line.trim();
     if line == ">" { "" } else { line }
 }

@@ -110,13 +110,13 @@ fn final_message(text: &str) -> &str {
             None if message.starts_with("final") => ("final", &message["final".len()..]),
             None => ("analysis", message),
         });
-        let said: Vec<(&str, &str)> = [before]
+        let messages: Vec<(&str, &str)> = [before]
             .into_iter()
             .chain(others)
             .filter(|(name, text)| !name.contains("analysis") && !text.trim().is_empty())
             .collect();
-        let last_final = said.iter().rev().find(|(name, _)| name.starts_with("final"));
-        return last_final.or(said.last()).map_or("", |(_, message)| message);
+        let last_final = messages.iter().rev().find(|(name, _)| name.starts_with("final"));
+        return last_final.or(messages.last()).map_or("", |(_, message)| message);
     }
     let start = text.trim_start();
     let is_analysis =
@@ -274,7 +274,7 @@ fn without_section(text: &str) -> &str {
         } else if !is_announced && let Some((mark, _)) = marker(line) {
             let is_outer = !line.starts_with(char::is_whitespace);
             match mark {
-                Mark::Number(label, 1) if is_outer && label.is_empty() && points > 1 => return &text[at..], // another list
+                Mark::Number(label, 1) if is_outer && label.is_empty() && points > 1 => return &text[at..], // another list begins
                 Mark::Number(label, number) if is_outer && label.is_empty() => points = number,
                 _ => {}
             }

@@ -112,7 +112,7 @@ impl UpperBounds<'_> {
                 let mut most = HashMap::new();
                 // Requests whose reply is in the journal by now were part of a batch too.
                 self.context.requests.for_each(None, self.longest_reply, &mut |request| {
-                    most.insert(request.key, request.estimate.most);
+                    most.insert(request.key, request.estimate.upper_bound);
                     Ok(())
                 })?;
                 missing.insert(most)

@@ -48,7 +48,7 @@ pub(super) fn request_files(
     let mut files: Vec<RequestFile> = Vec::new();
     let (to_line, mut planned, mut left_out) = (request_lines(model), Spent::default(), 0_u64);
     let resent = context.requests.for_each(Some(context.journal), server.longest_reply, &mut |request| {
-        let more = planned + server.budget.cost(request.estimate.most);
+        let more = planned + server.budget.cost(request.estimate.upper_bound);
         if left_out > 0 || !server.budget.has_room(more) {
             left_out += 1;
             return Ok(());
@@ -62,7 +62,7 @@ pub(super) fn request_files(
             file.file.write_all(line.as_bytes())?;
             file.lines += 1;
             file.bytes += line.len() as u64;
-            file.most += request.estimate.most;
+            file.most += request.estimate.upper_bound;
         }
         Ok(())
     })?;

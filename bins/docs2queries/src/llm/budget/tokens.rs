@@ -17,7 +17,7 @@ pub(crate) struct Estimate {
     /// Probably.
     pub(crate) expected: Tokens,
     /// At most.
-    pub(crate) most: Tokens,
+    pub(crate) upper_bound: Tokens,
 }
 
 impl Estimate {
@@ -27,7 +27,7 @@ impl Estimate {
         let expected_output = expected_output.min(longest_reply.unwrap_or(u64::MAX));
         Self {
             expected: Tokens { input: expected_input(request), output: expected_output },
-            most: Tokens { input: most_input(request), output: longest_reply.unwrap_or_default() },
+            upper_bound: Tokens { input: max_input(request), output: longest_reply.unwrap_or_default() },
         }
     }
 }
@@ -57,7 +57,7 @@ impl AddAssign for Tokens {
 ///
 /// A token has at least one byte in every byte-level vocabulary, and what the server's chat template adds to the
 /// messages is shorter than what JSON adds.
-fn most_input(request: &Value) -> u64 {
+fn max_input(request: &Value) -> u64 {
     request.to_string().len() as u64
 }
 
@@ -83,8 +83,8 @@ mod tests {
         assert_eq!(expected_input(&request("eight of")), 12);
         assert_eq!(expected_input(&request("什么是租约")), 15);
         for text in ["", "a", "什么是租约", "\n\n\"\u{1}"] {
-            assert!(most_input(&request(text)) as usize > text.len() + 20, "{text}");
-            assert!(expected_input(&request(text)) <= most_input(&request(text)), "{text}");
+            assert!(max_input(&request(text)) as usize > text.len() + 20, "{text}");
+            assert!(expected_input(&request(text)) <= max_input(&request(text)), "{text}");
         }
     }
 }

@@ -30,7 +30,7 @@ use super::secrets::Secrets;
 
 pub(super) use batches::{Batch, Status};
 
-use transport::{ErrorResponse, Transport};
+use transport::{DOWNLOAD_TIMEOUT, ErrorResponse, Transport};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
@@ -135,7 +135,8 @@ impl Client {
 
     /// Downloads a file of at most `max_bytes` bytes from the server.
     async fn download(&self, file: &str, max_bytes: u64) -> Result<File, Failure> {
-        self.transport.download(file, max_bytes).await.map_err(|error| self.failure(error))
+        let content = self.transport.download(file, max_bytes).await;
+        content.map_err(|error| self.failure_within(error, DOWNLOAD_TIMEOUT))
     }
 
     /// The JSON that a call of async-openai brought.
@@ -149,6 +150,11 @@ impl Client {
     }
 
     fn failure(&self, error: OpenAIError) -> Failure {
+        self.failure_within(error, self.transport.timeout)
+    }
+
+    /// The failure of a request that had this time limit.
+    fn failure_within(&self, error: OpenAIError, timeout: Duration) -> Failure {
         let failure = match error {
             OpenAIError::Boxed(error) => match error.downcast::<ErrorResponse>().map(|response| response.failure) {
                 Ok(failure) => failure,
@@ -159,7 +165,7 @@ impl Client {
             },
             OpenAIError::Reqwest(error) => {
                 let was_reached = self.transport.was_reached.load(Ordering::Relaxed);
-                Failure::of_transport(error, was_reached, self.transport.timeout)
+                Failure::of_transport(error, was_reached, timeout)
             }
             OpenAIError::JSONDeserialize(_, body) => Failure::no_completion(&self.transport.secrets.redact(&body)),
             other => Failure::new(other.to_string(), None, Verdict::Fatal),

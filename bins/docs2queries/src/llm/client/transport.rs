@@ -26,7 +26,7 @@ const MAX_ANSWER_BYTES: u64 = 8 << 20;
 /// The beginning of an error that is read; the rest is ignored.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// The time limit of a download, whatever its size.
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The HTTP client, and what it knows of the server.
 pub(super) struct Transport {
