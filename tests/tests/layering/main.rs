@@ -1,4 +1,6 @@
-//! The rules of the house (DESIGN 4), from `cargo metadata` and the sources, so that they stay true.
+//! Rules of the architecture (see CONTRIBUTING.md), checked against `cargo metadata` and the sources, so that they stay true.
+
+mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,6 +9,8 @@ use std::process::Command;
 
 use embtune_tests::{FILTERS, workspace};
 use serde_json::Value;
+
+use modules::Modules;
 
 /// Which crate stands on which floor; filters stand above.
 const FLOORS: [&[&str]; 4] = [
@@ -255,4 +259,35 @@ fn a_main_only_starts_the_program() {
         let code: Vec<_> = source.lines().filter(is_code).collect();
         assert!(code.len() <= 12, "bins/{name}/src/main.rs: {code:#?}");
     }
+}
+
+#[test]
+fn sibling_modules_form_no_circles() {
+    let mut circles = Vec::new();
+    for member in members().values().filter(|member| member.folder.contains('/')) {
+        for circle in Modules::read(&member.manifest.with_file_name("src")).circles() {
+            circles.push(format!("{}: {circle}", member.folder));
+        }
+    }
+    assert!(circles.is_empty(), "{} circles of modules:\n{}", circles.len(), circles.join("\n"));
+}
+
+#[test]
+fn only_run_turns_flags_into_settings() {
+    let mut readers = BTreeMap::new();
+    for name in FILTERS {
+        for reference in Modules::read(&workspace().join("bins").join(name).join("src")).references() {
+            let from = reference.from.first().map(String::as_str);
+            if reference.to.first().is_some_and(|to| to == "cli") && !matches!(from, None | Some("run" | "cli")) {
+                readers.entry((name, reference.from)).or_insert(reference.place);
+            }
+        }
+    }
+    let shown: Vec<String> = readers.iter().map(|((name, _), place)| format!("bins/{name}: {place}")).collect();
+    assert!(
+        shown.is_empty(),
+        "{} modules other than run and cli name crate::cli:\n{}\nhint: give the module a Settings struct, which run.rs fills",
+        shown.len(),
+        shown.join("\n")
+    );
 }
