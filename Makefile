@@ -45,8 +45,10 @@ include make/run.mk
 endif
 
 .PHONY: test
-test: build ## Run all tests
-	cargo test --release --workspace
+test: build ## Run all tests; the last line names those that were skipped
+	@rm -f $(built)/skipped-tests
+	cargo test --release --workspace | tee $(built)/tests.log
+	@make/skipped_tests.py $(built)/tests.log $(built)/skipped-tests
 
 .PHONY: check
 check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rules, man pages

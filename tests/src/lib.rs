@@ -18,6 +18,7 @@ mod ran;
 mod run;
 mod running;
 mod shim;
+mod skip;
 mod terminal;
 mod unread;
 mod vectors;
@@ -29,6 +30,7 @@ pub use ran::Ran;
 pub use run::Run;
 pub use running::Running;
 pub use rustix::process::Signal;
+pub use skip::skip;
 pub use unread::UnreadPipe;
 
 /// The root of the workspace.

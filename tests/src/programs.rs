@@ -16,16 +16,21 @@ pub const FILTERS: [&str; 7] =
 pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let test = env::current_exe().expect("the test's own path");
-        let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
+        let folder = profile_folder();
         // Cargo has just built a filter for the filter's own tests. For the tests of this package it builds none,
         // and old programs would be tested without a word.
         if env::var("CARGO_PKG_NAME").as_deref() == Ok(env!("CARGO_PKG_NAME")) {
-            build(folder)?;
+            build(&folder)?;
         }
-        Ok(folder.to_owned())
+        Ok(folder)
     });
     folder.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The folder of the running test's profile, such as `target/release`.
+pub(crate) fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("the test's own path");
+    test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned()
 }
 
 /// Builds all programs into `folder`; takes half a second when they are there.

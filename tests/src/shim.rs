@@ -23,9 +23,8 @@ impl Folder {
         self.run(&format!("env LD_PRELOAD={} {line}", library.display()))
     }
 
-    /// A script for sh that may mount file systems, which nobody else sees and which are gone at its end; nothing, and a
-    /// message that names the test, where the system does not allow it.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+    /// A script for sh that may mount file systems; no other process sees them, and they are gone when it ends. Where the
+    /// system does not allow it, the test is noted as skipped and there is no run.
     pub fn mounting(&self, script: &str) -> Option<Run> {
         static WAY: OnceLock<Option<&str>> = OnceLock::new();
         let way = WAY.get_or_init(|| {
@@ -36,11 +35,9 @@ impl Folder {
                 command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
             })
         });
-        let Some(way) = way else {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("skipped: {test}: nothing can be mounted here (unshare --mount)");
-            return None;
-        };
-        Some(self.run(&format!("{way} sh -euc")).arg(script))
+        if way.is_none() {
+            crate::skip("needs the right to mount: unshare --mount");
+        }
+        way.map(|way| self.run(&format!("{way} sh -euc")).arg(script))
     }
 }

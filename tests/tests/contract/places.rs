@@ -260,16 +260,23 @@ fn an_output_keeps_the_permissions_of_its_file() {
         folder.shell(&format!("umask 077; {embed} new")).done();
         assert_eq!(mode("new"), old, "{old:o}");
     }
-    // Root gives it back to whom it belongs.
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(folder.path("new"), Some(12345), Some(54321)).unwrap();
-        folder.run(&format!("{embed} new")).done();
-        let found = fs::metadata(folder.path("new")).unwrap();
-        assert_eq!((found.uid(), found.gid(), mode("new")), (12345, 54321, 0o604));
-    }
     symlink("far", folder.path("near")).unwrap();
     folder.run(&format!("{embed} near")).done();
     assert!(folder.path("near").is_symlink() && folder.read("far") == folder.read("new"));
+}
+
+#[test]
+fn an_output_that_root_writes_keeps_its_owner() {
+    if !rustix::process::geteuid().is_root() {
+        return embtune_tests::skip("needs root");
+    }
+    let folder = workbench();
+    folder.write("out", "older");
+    fs::set_permissions(folder.path("out"), fs::Permissions::from_mode(0o604)).unwrap();
+    std::os::unix::fs::chown(folder.path("out"), Some(12345), Some(54321)).unwrap();
+    folder.run("embed --device cpu --model BASE --role document corpus.jsonl --format jsonl -o out").done();
+    let found = fs::metadata(folder.path("out")).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12345, 54321, 0o604));
 }
 
 #[test]
