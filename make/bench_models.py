@@ -116,7 +116,7 @@ class Bench:
         """The mean loss of a training that changes nothing, and NDCG@10 of the positives for their anchors."""
         options = self.options
         steps, _ = self.mnrl_train(model, self.folder / "still", "--learning-rate", 0, "--dropout", 0)
-        files = {role: self.folder / f"fit.{role}" for role in ("query", "document")}
+        files = {role: self.folder / f"fit.{role}.safetensors" for role in ("query", "document")}
         for role, vectors in files.items():
             command = [options.bin / "embed", "--model", model, "--device", "cpu", "--threads", options.threads]
             measure.run(*command, "--role", role, self.folder / f"{role}.jsonl", "-o", vectors)

@@ -65,9 +65,9 @@ class Comparison:
         documents = sorted({document for _, document in judged(options.data / "qrels/test.tsv")})
         (folder / "test-documents").write_text("\n".join(documents), encoding="utf-8")
         corpus = options.data / "corpus.jsonl"
-        self.embed(self.base, "query", folder / "anchors.jsonl", folder / "mine.query")
-        self.embed(self.base, "document", corpus, folder / "mine.document")
-        files = ["--queries", folder / "mine.query", "--corpus", folder / "mine.document", "--texts", corpus]
+        self.embed(self.base, "query", folder / "anchors.jsonl", folder / "mine.query.safetensors")
+        self.embed(self.base, "document", corpus, folder / "mine.document.safetensors")
+        files = ["--queries", folder / "mine.query.safetensors", "--corpus", folder / "mine.document.safetensors", "--texts", corpus]
         flags = ["-n", options.negatives, "--exclude-documents", folder / "test-documents", *options.mine_flags.split()]
         self.filter("mine-negatives", *files, *flags, folder / "pairs.jsonl", "-o", folder / "mined.jsonl")
 
