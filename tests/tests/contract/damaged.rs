@@ -59,6 +59,7 @@ fn try_out(model: &str, file: &str, line: &str) {
         serde_json::from_str(&folder.read(&format!("BASE/{file}"))).unwrap()
     };
     let changed = changes(&whole);
+    assert!(changed.len() > 9, "{model}/{file}");
     let (next, complaints) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {

@@ -141,12 +141,34 @@ impl Filter {
     }
 }
 
-/// The filters of this kind.
-pub(crate) fn reading(input: Input) -> impl Iterator<Item = Filter> {
-    ALL.into_iter().filter(move |filter| filter.input == input)
+/// The filters that read this from stdin.
+pub(crate) fn reading(input: Input) -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.input == input))
 }
 
-/// The filters that read JSON Lines, and what kind of records.
-pub(crate) fn of_records() -> impl Iterator<Item = Filter> {
-    reading(Input::Documents).chain(reading(Input::Pairs))
+/// The filters that read anything from stdin.
+pub(crate) fn reading_anything() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.input != Input::Nothing))
+}
+
+/// The filters that read JSON Lines.
+pub(crate) fn of_records() -> Vec<Filter> {
+    [reading(Input::Documents), reading(Input::Pairs)].concat()
+}
+
+/// The filters that open a model directory.
+pub(crate) fn of_models() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.line.contains("BASE")))
+}
+
+/// The filters with a flag that names an output.
+pub(crate) fn with_output() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| !filter.output.is_empty()))
+}
+
+/// Filters of the table, of which there must be some: a test over none would pass without testing anything.
+fn some(filters: impl Iterator<Item = Filter>) -> Vec<Filter> {
+    let filters: Vec<_> = filters.collect();
+    assert!(!filters.is_empty());
+    filters
 }

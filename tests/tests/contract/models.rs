@@ -4,12 +4,7 @@ use std::fs;
 
 use embtune_tests::Folder;
 
-use crate::filters::{ALL, Filter, workbench};
-
-/// The filters that open a model directory.
-fn of_models() -> impl Iterator<Item = Filter> {
-    ALL.into_iter().filter(|filter| filter.line.contains("BASE"))
-}
+use crate::filters::{ALL, of_models, workbench};
 
 #[test]
 fn a_file_that_is_missing_is_named() {

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use crate::filters::{ALL, Input, PAIRS, of_records, workbench};
+use crate::filters::{ALL, PAIRS, of_records, reading_anything, with_output, workbench};
 
 #[test]
 fn a_full_disk_is_an_error() {
     let folder = workbench();
     let before = folder.listing();
-    for filter in ALL.into_iter().filter(|filter| filter.input != Input::Nothing) {
+    for filter in reading_anything() {
         let ran = filter.run(&folder, "").to_full_disk().ran().with_code(2);
         let ran = ran.saying("<stdout>: No space left");
         // Hours of training are worth more than their log.
@@ -39,7 +39,7 @@ fn a_reader_that_leaves_is_no_error() {
 #[test]
 fn a_named_output_is_what_stdout_is() {
     let folder = workbench();
-    for filter in ALL.into_iter().filter(|filter| !filter.output.is_empty()) {
+    for filter in with_output() {
         let format = if filter.name == "embed" { "--format safetensors" } else { "" };
         let stdout = filter.run(&folder, format).done().stdout;
         let ran = filter.run(&folder, &format!("{format} {}", filter.output)).done();
@@ -61,7 +61,7 @@ fn a_failure_leaves_an_older_output_alone() {
 #[test]
 fn an_output_cannot_be_a_folder_or_in_none() {
     let folder = workbench();
-    for filter in ALL.into_iter().filter(|filter| !filter.output.is_empty()) {
+    for filter in with_output() {
         let message = filter.run(&folder, "-o BASE").refusal();
         assert!(message.contains("BASE: is a directory"), "{message}");
         let message = filter.run(&folder, "-o none/out").refusal();

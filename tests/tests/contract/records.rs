@@ -106,7 +106,7 @@ fn a_bad_judgment_is_named() {
 #[test]
 fn an_operand_that_is_not_there_is_named() {
     let folder = workbench();
-    for filter in of_records().chain(reading(Input::Shard)) {
+    for filter in of_records().into_iter().chain(reading(Input::Shard)) {
         let message = filter.run(&folder, "no-such-file").refusal();
         assert!(message.contains(&format!("{}: no-such-file: No such file", filter.name)), "{message}");
         let message = filter.run(&folder, "BASE").refusal();

@@ -2,7 +2,7 @@
 
 use embtune_tests::{Folder, Running, Signal, UnreadPipe};
 
-use crate::filters::{ALL, DOCUMENTS, Filter, Input, PAIRS, workbench};
+use crate::filters::{DOCUMENTS, Filter, Input, PAIRS, reading_anything, workbench};
 
 /// More than a pipe holds: once it is taken, the program reads, and signals are taken.
 const MORE_THAN_A_PIPE: usize = 1 << 20;
@@ -10,10 +10,6 @@ const MORE_THAN_A_PIPE: usize = 1 << 20;
 const ENDING: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 /// What schedulers and terminals send.
 const OTHERS: [Signal; 4] = [Signal::USR1, Signal::WINCH, Signal::CONT, Signal::USR2];
-
-fn reading() -> impl Iterator<Item = Filter> {
-    ALL.into_iter().filter(|filter| filter.input != Input::Nothing)
-}
 
 /// Input that a filter takes in and that is not all of it, more than a pipe holds.
 fn beginning(filter: &Filter) -> Vec<u8> {
@@ -35,7 +31,7 @@ fn waiting(filter: &Filter, folder: &Folder, flags: &str) -> Running {
 fn a_signal_ends_a_filter_that_waits_for_input() {
     let folder = workbench();
     let before = folder.listing();
-    for filter in reading() {
+    for filter in reading_anything() {
         for (signal, code) in ENDING {
             let running = waiting(&filter, &folder, "-q");
             running.signal(signal);
@@ -49,7 +45,7 @@ fn a_signal_ends_a_filter_that_waits_for_input() {
 #[test]
 fn it_says_what_happens() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let unit = match filter.name {
             "mnrl-train" => "step",
             "docs2queries" => "documents in flight",
@@ -78,7 +74,7 @@ fn it_says_what_happens() {
 #[test]
 fn no_thread_has_a_signal_delivered_to_it() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let running = waiting(&filter, &folder, "");
         // Rust's own, which say that a stack was too small, and the one that glibc keeps for itself (see nptl(7)).
         let others = [Signal::SEGV, Signal::BUS].map(bit).iter().sum::<u64>() | 1 << (33 - 1);
@@ -114,7 +110,7 @@ fn bit(signal: Signal) -> u64 {
 #[test]
 fn a_storm_of_signals_changes_nothing() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let input = match filter.input {
             Input::Documents => DOCUMENTS.as_bytes().to_vec(),
             Input::Pairs => PAIRS.as_bytes().to_vec(),
@@ -225,7 +221,7 @@ fn a_terminal_that_closes_is_one_request_however_often_it_is_told() {
 #[test]
 fn what_is_ignored_from_the_start_stays_ignored() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let mut running = folder.run(&format!("env --ignore-signal=INT --ignore-signal=HUP {}", filter.line)).start();
         running.feed(&beginning(&filter));
         for _ in 0..3 {

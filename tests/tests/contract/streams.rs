@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 
-use crate::filters::{ALL, Filter, Input, workbench};
+use crate::filters::{Filter, Input, reading_anything, with_output, workbench};
 
 /// The filters that have -o, with an input in a file of the workbench.
-fn with_output() -> impl Iterator<Item = (Filter, String)> {
-    ALL.into_iter().filter(|filter| !filter.output.is_empty()).map(|filter| {
+fn writing() -> impl Iterator<Item = (Filter, String)> {
+    with_output().into_iter().map(|filter| {
         let input = match filter.input {
             Input::Documents => "corpus.jsonl",
             Input::Pairs => "pairs.jsonl",
@@ -23,7 +23,7 @@ fn stdout_by_another_name_is_stdout() {
     let folder = workbench();
     folder.write("pairs.jsonl", crate::filters::PAIRS);
     folder.write("qrels.tsv", crate::filters::JUDGMENTS);
-    for (filter, line) in with_output() {
+    for (filter, line) in writing() {
         let expected = [b"before\n", &folder.shell(&line).done().stdout[..], b"after\n"].concat();
         for name in ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "-"] {
             let script = format!("{{ echo before; {line} -o {name}; echo after; }}");
@@ -76,7 +76,7 @@ fn a_closed_stdout_is_an_error() {
     folder.write("pairs.jsonl", crate::filters::PAIRS);
     folder.write("qrels.tsv", crate::filters::JUDGMENTS);
     let before = folder.listing();
-    for filter in ALL.into_iter().filter(|filter| filter.input != Input::Nothing) {
+    for filter in reading_anything() {
         let input = match filter.input {
             Input::Documents => "corpus.jsonl",
             Input::Pairs => "pairs.jsonl",
@@ -105,7 +105,7 @@ fn a_closed_stdout_is_an_error() {
 #[test]
 fn a_closed_stdin_is_an_error() {
     let folder = workbench();
-    for filter in ALL.into_iter().filter(|filter| filter.input != Input::Nothing) {
+    for filter in reading_anything() {
         let ran = folder.shell(&format!("{} <&-", filter.line)).ran().with_code(2);
         let ran = ran.saying(&format!("{}: <stdin>: is closed", filter.name));
         assert!(ran.stdout.is_empty(), "{ran}");
