@@ -4,7 +4,7 @@ use std::fs;
 
 use embtune_tests::Folder;
 
-use crate::texts::{EMBED, assert_near, embed, start};
+use crate::{EMBED, assert_near, embed, start};
 
 const RECORDS: usize = 300;
 

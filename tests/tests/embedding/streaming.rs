@@ -2,7 +2,7 @@
 
 use embtune_tests::{Running, Signal};
 
-use crate::texts::{EMBED, assert_near, embed, record, start};
+use crate::{EMBED, assert_near, embed, record, start};
 
 fn id(line: &str) -> String {
     serde_json::from_str::<serde_json::Value>(line).unwrap()["_id"].as_str().unwrap().to_owned()

@@ -175,7 +175,10 @@ fn versions_and_lints_are_the_workspaces() {
         let manifest = fs::read_to_string(manifest).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{folder} does not use the workspace's lints");
         for line in manifest.lines().skip_while(|line| *line != "[dependencies]").filter(|line| line.contains('=')) {
-            assert!(line.contains("workspace = true"), "{folder}: {line}: versions are declared in the root's Cargo.toml");
+            assert!(
+                line.contains("workspace = true"),
+                "{folder}: {line}: versions are declared in the root's Cargo.toml"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use embtune_tensors::Embeddings;
 use embtune_tests::Folder;
 use serde_json::Value;
 
-use crate::flow::{records, start};
+use crate::{records, start};
 
 /// Batches and threads change the order of sums: the last bits of an f32 of size 1.
 const ROUNDING: f32 = 1e-6;

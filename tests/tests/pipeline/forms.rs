@@ -2,14 +2,14 @@
 
 use embtune_tests::Folder;
 
-use crate::flow::start;
+use crate::start;
 
 const TYPES: [&str; 5] = ["f32", "f16", "bf16", "int8", "ubinary"];
 
 /// A folder with a corpus, and queries (the first words of ten documents) with their judgments and as pairs.
 fn sides() -> Folder {
     let folder = start("tiny-bert");
-    let corpus = crate::flow::records(&folder.read("corpus.jsonl"));
+    let corpus = crate::records(&folder.read("corpus.jsonl"));
     let (mut queries, mut qrels, mut pairs) = (String::new(), String::new(), String::new());
     for (number, document) in corpus.iter().take(10).enumerate() {
         let (id, text) = (document["_id"].as_str().unwrap(), document["text"].as_str().unwrap());

@@ -1,13 +1,13 @@
-//! Nothing of the evaluation is trained on: seen from the outputs alone, whatever the filters say of themselves.
+//! Nothing of the evaluation is trained on, as the outputs alone show.
 
 use std::collections::BTreeSet;
 
 use embtune_tensors::{Column, Shard};
-use embtune_tests::Folder;
+use embtune_tests::{Folder, workspace};
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::flow::{records, start};
+use crate::{records, start};
 
 /// A folder with mined pairs of documents of which two each are parts of one; some queries stand in several documents.
 fn mined(flags: &str) -> Folder {
@@ -107,4 +107,28 @@ fn negatives_from_the_whole_corpus_are_taken_out() {
         let pairs = Shard::open(&folder.path("train.safetensors")).unwrap().pairs();
         assert!(negatives < 4 * pairs, "seed {seed}: none was from the other side");
     }
+}
+
+#[test]
+fn the_queries_of_the_evaluation_are_not_trained_on() {
+    let folder = start("tiny-bert");
+    for file in ["queries.jsonl", "qrels.tsv"] {
+        folder.write(file, "");
+    }
+    let path = |name: &str| folder.path(name).display().to_string();
+    let command = |settings: &str| {
+        let run = format!("make -C {} -n run NAME=none BIN=bin {settings}", workspace().display());
+        let run = run + &format!(" MODEL={} CORPUS={}", path("BASE"), path("corpus.jsonl"));
+        let printed = folder.run(&run).done().stdout();
+        let stage = printed.lines().find(|line| line.contains("make/stage.py") && line.contains("bin/pairs2shards"));
+        stage.map(str::to_owned).unwrap_or_else(|| panic!("no such stage\n{printed}"))
+    };
+    let (queries, qrels) = (path("queries.jsonl"), path("qrels.tsv"));
+    let given = command(&format!("QUERIES={queries} QRELS={qrels}"));
+    assert!(given.contains(&format!(" --exclude-queries {queries} ")) && !given.contains("--holdout"), "{given}");
+    // What is read is an input of the stage, so that it runs again when the queries change.
+    let inputs = given.split("--outputs").next().unwrap();
+    assert!(inputs.contains(&queries) && !given.contains(&qrels), "{given}");
+    let split = command("");
+    assert!(split.contains(" --holdout 0.1 ") && !split.contains("--exclude-queries"), "{split}");
 }

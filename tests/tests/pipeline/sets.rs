@@ -3,7 +3,7 @@
 use embtune_tests::Folder;
 use serde_json::Value;
 
-use crate::flow::{records, start};
+use crate::{records, start};
 
 const TRAIN: &str = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 8 --warmup-steps 0 --overwrite";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::flow::{records, start};
+use crate::{records, start};
 
 /// Types of vectors, and how many of the ten nearest documents of exact vectors they may lose, on average.
 const TYPES: [(&str, f64); 5] = [("f32", 0.0), ("f16", 0.1), ("bf16", 0.5), ("int8", 0.5), ("ubinary", 5.0)];

@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use embtune_tests::{Folder, Ran, workspace};
 
-use crate::{parallel, spark};
+use crate::engines::{run_parallel, spark_environment};
 
 /// `sbatch --array=0-3 SCRIPT`: the script with every task's number.
 const SBATCH: &str = r#"#!/bin/bash -eu
@@ -91,9 +91,9 @@ fn ran(block: &Block) -> Ran {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = block.script.replace("29500", &port.to_string());
     let tools = [".deps/spark/bin", ".deps/parity/bin"].map(|tools| workspace().join(tools).display().to_string());
-    let spark = if block.needs == "spark-submit" { spark::environment(&folder) } else { String::new() };
+    let spark = if block.needs == "spark-submit" { spark_environment(&folder) } else { String::new() };
     let tools = tools.join(":");
-    parallel::run(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
+    run_parallel(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use embtune_tests::{Folder, Signal};
 use serde_json::Value;
 
-use crate::start::{losses, start, train, weights};
+use crate::{losses, start, train, weights};
 
 pub(crate) const DEV: &str =
     "--dev-queries heldout/queries.jsonl --dev-corpus corpus.jsonl --dev-qrels heldout/qrels.tsv";

@@ -1,10 +1,10 @@
-//! What is saved has been trained, and what was not learnt is said.
+//! A saved model has been trained, with every loss, and what was not learnt is reported.
 
 use embtune_tests::{Folder, Ran};
 
 use crate::dev::DEV;
-use crate::losses::scored;
-use crate::start::{losses, start, train, weights};
+use crate::scored;
+use crate::{losses, start, train, weights};
 
 /// Replaces the pairs: so many questions, of the answers that `answer` gives.
 fn pairs(folder: &Folder, count: usize, answer: impl Fn(usize) -> String) {
@@ -194,7 +194,7 @@ fn dropout_that_is_no_share_is_refused() {
 #[test]
 fn where_onnx_runtime_is_missing_it_is_said() {
     let folder = start();
-    let command = crate::start::command("TUNED", DEV);
+    let command = crate::command("TUNED", DEV);
     for library in ["/nowhere/libonnxruntime.so", "train.safetensors"] {
         let ran = folder.run(&format!("env ORT_DYLIB_PATH={library} {command} --overwrite")).done();
         let what = "the saved model was opened again by libtorch only, not as embed does it, by ONNX Runtime: ";
@@ -237,4 +237,40 @@ fn labels_that_the_loss_does_not_read_are_said() {
     let _ = train(&folder, "TUNED", "").done().saying(warning);
     let ran = train(&folder, "TUNED", "--overwrite --loss contrastive").done();
     assert!(!ran.stderr().contains("label 0"), "{ran}");
+}
+
+#[test]
+fn a_training_that_diverges_saves_nothing() {
+    let folder = start();
+    let before = folder.listing();
+    let ran = train(&folder, "TUNED", "--learning-rate 1e30 --warmup-steps 0").ran().with_code(2);
+    assert_eq!(ran.listing, before, "{ran}");
+    let message = ran.stderr();
+    assert!(message.contains("mnrl-train: step ") && message.contains("hint: lower --learning-rate"), "{ran}");
+    assert!(!ran.stdout().contains("NaN") && !ran.stdout().contains("null"), "the log has numbers only\n{ran}");
+}
+
+#[test]
+fn every_loss_trains() {
+    let folder = scored();
+    for loss in [
+        "mnrl",
+        "mnrl --directions q2d,d2q,q2q,d2d",
+        "mnrl --hardness-mode hard --hardness-strength 5 --matryoshka 32,16",
+        "symmetric",
+        "triplet --margin 1",
+        "contrastive",
+        "cosent",
+        "margin-mse",
+        "gist --matryoshka 32,8",
+    ] {
+        let flags = "--epochs 4 --batch-size 16 --learning-rate 1e-3 --warmup-steps 2 --no-duplicates";
+        let command = "mnrl-train --device cpu --threads 2 --model BASE --out TUNED --overwrite";
+        let ran = folder.run(&format!("{command} {flags} --loss {loss} train.safetensors")).done();
+        let steps = losses(&ran.stdout());
+        let mean = |part: &[(u64, f64)]| part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64;
+        let quarter = steps.len() / 4;
+        let (first, last) = (mean(&steps[..quarter]), mean(&steps[steps.len() - quarter..]));
+        assert!(last < first, "{loss}: the mean loss of the first epoch is {first}, of the last {last}\n{ran}");
+    }
 }

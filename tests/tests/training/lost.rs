@@ -5,7 +5,7 @@ use std::time::Instant;
 use embtune_tests::{Folder, Running, Signal};
 
 use crate::distributed::{TRAIN, free_port, start, start_one};
-use crate::losses::scored;
+use crate::scored;
 
 /// Two processes in the middle of a long training, which save every step.
 fn running(folder: &Folder, flags: &str) -> (Running, Running) {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use embtune_tests::{Folder, Signal};
 
-use crate::losses::scored;
-use crate::start::losses;
+use crate::losses;
+use crate::scored;
 use crate::weights::tensors_of;
 
 /// Which weights a training changes.

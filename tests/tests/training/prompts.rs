@@ -4,7 +4,7 @@ use embtune_tests::Folder;
 use serde_json::{Value, json};
 
 use crate::dev::{DEV, figures, measured};
-use crate::start::{start, train, weights};
+use crate::{start, train, weights};
 
 const FILE: &str = "config_sentence_transformers.json";
 

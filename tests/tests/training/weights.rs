@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-use crate::start::{start, train};
+use crate::{start, train};
 
 /// The tensors of a model, by name.
 fn tensors(folder: &Folder, model: &str) -> Vec<(String, Vec<f32>)> {
