@@ -1,4 +1,4 @@
-//! The commands of README.md work. A block of commands that can run anywhere has a mark before it:
+//! The commands of README.md work. A block of commands that can run anywhere is preceded by a mark:
 //!
 //! ````text
 //! <!-- test -->
@@ -7,7 +7,7 @@
 //! ```
 //! ````
 //!
-//! Each block is run in a folder of its own, which holds a small model `BASE` and a `corpus.jsonl`.
+//! Each block is run in a new folder with a small model `BASE` and a `corpus.jsonl`.
 
 use std::fs;
 

@@ -14,7 +14,7 @@ use crate::filters::{ALL, Input, of_models, workbench};
 /// Holes take no disk.
 const ENDLESS: u64 = 1 << 40;
 
-/// What stands there, and what is said about it.
+/// The kind of the file, and the message about it.
 const KINDS: [(&str, &str); 4] = [
     ("directory", "is a directory, not a regular file"),
     ("FIFO", "is a FIFO, not a regular file"),
@@ -33,7 +33,7 @@ fn put(kind: &str, path: &Path) {
     }
 }
 
-/// Files of a model directory that every filter with a model reads.
+/// Files of a model directory that all filters with a model read.
 const READ: [&str; 8] = [
     "config.json",
     "modules.json",
@@ -46,7 +46,7 @@ const READ: [&str; 8] = [
 ];
 
 #[test]
-fn a_file_of_a_model_that_is_none_is_named() {
+fn a_part_of_a_model_that_is_no_file_is_named() {
     for filter in of_models() {
         for file in READ {
             for (kind, expected) in KINDS {
@@ -69,7 +69,7 @@ fn a_file_of_a_model_that_is_none_is_named() {
 }
 
 #[test]
-fn an_onnx_file_that_is_none_is_named() {
+fn an_onnx_model_that_is_no_file_is_named() {
     for (kind, expected) in KINDS {
         let folder = Folder::new();
         folder.copy_fixture("foreign/tiny-albert", "BASE");
@@ -88,7 +88,7 @@ fn vectors_that_are_no_file_are_named() {
                 put(kind, &folder.path(file));
                 let operand = if *file == "train.safetensors" { file } else { "" };
                 let message = filter.empty(&folder, operand).stdin(crate::filters::JUDGMENTS).refusal();
-                // A directory of shards is a set of them.
+                // A directory is accepted as a set of shards.
                 let is_set = kind == "directory" && *file == "train.safetensors";
                 let expected = if is_set { "no shards in this directory" } else { expected };
                 assert!(message.contains(&format!("{file}: {expected}")), "{} {kind}: {message}", filter.name);
@@ -98,7 +98,7 @@ fn vectors_that_are_no_file_are_named() {
 }
 
 #[test]
-fn a_list_of_ids_that_is_none_is_named() {
+fn a_list_of_ids_that_is_no_file_is_named() {
     let folder = workbench();
     let embed = "embed --device cpu --model BASE --role document";
     let _ = folder.run(&format!("{embed} corpus.jsonl -o c.npy --format npy")).done();
@@ -115,7 +115,7 @@ fn a_list_of_ids_that_is_none_is_named() {
     }
 }
 
-/// The command line without stdin: a shard becomes an operand.
+/// The command line with a shard as an operand instead of stdin.
 fn from_files(folder: &Folder, name: &str) -> embtune_tests::Run {
     let filter = ALL.into_iter().find(|filter| filter.name == name).unwrap();
     filter.run(folder, if filter.input == Input::Shard { "train.safetensors" } else { "" })
@@ -141,7 +141,7 @@ fn a_file_of_something_else_is_refused_by_name() {
     for filter in ALL {
         for file in filter.mapped {
             let folder = workbench();
-            // A header as long as a file can claim, a header that is no JSON, tensors that are others'.
+            // A header of the greatest length, a header that is not JSON, and the tensors of another kind of file.
             let shard = folder.bytes("train.safetensors");
             let foreign = if *file == "train.safetensors" { folder.bytes("q") } else { shard };
             for content in [vec![0xff; 64], [&8_u64.to_le_bytes()[..], b"nonsense"].concat(), foreign] {

@@ -1,4 +1,4 @@
-//! The table of the filters, and a folder in which each of them can do its main job.
+//! The table of the filters, and a folder in which each can do its main job.
 
 use embtune_tests::{Folder, Run};
 
@@ -107,7 +107,7 @@ pub(crate) const PAIRS: &str = r#"{"anchor":"which sand","positive":"River sand"
 "#;
 pub(crate) const JUDGMENTS: &str = "q1\td1\t1\nq2\td2\t1\nq3\td3\t1\n";
 
-/// A folder with all files that the command lines of [`ALL`] name.
+/// A folder with all files in the command lines of [`ALL`].
 pub(crate) fn workbench() -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");

@@ -1,4 +1,4 @@
-//! What every filter owes its user, in one table: the same tests for all seven.
+//! What every filter promises its user: the same tests for all seven, with a table of them.
 
 mod changed;
 mod extremes;

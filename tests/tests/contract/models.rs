@@ -82,7 +82,7 @@ fn a_family_that_is_only_embedded_is_not_trained() {
         folder.copy_fixture(&format!("parity/{fixture}"), "BASE");
         let expected =
             format!("BASE: {name} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)");
-        // What will not be trained is better known before its shards are made, in the same words.
+        // pairs2shards already refuses a model that mnrl-train will not train, with the same message.
         for line in ["pairs2shards --model BASE -o s.safetensors", "mnrl-train --model BASE --out TUNED s.safetensors"]
         {
             let message = folder.run(line).refusal();
@@ -108,7 +108,7 @@ fn a_model_that_is_an_onnx_file_is_only_embedded() {
     }
 }
 
-/// What fastembed reads beside the graph.
+/// fastembed reads these files beside the graph.
 #[test]
 fn st2onnx_writes_the_tokenizer_s_files_that_are_missing() {
     let folder = workbench();
@@ -118,7 +118,7 @@ fn st2onnx_writes_the_tokenizer_s_files_that_are_missing() {
     let _ = folder.run("st2onnx BASE").done();
     assert_eq!(read(), [config.clone(), map]);
 
-    // What is there is left alone, whatever it says.
+    // Existing files are left alone, whatever they contain.
     let endless = config.replace("\"model_max_length\": 512", "\"model_max_length\": 1e30");
     assert_ne!(endless, config);
     folder.write("BASE/tokenizer_config.json", &endless);
@@ -130,7 +130,7 @@ fn st2onnx_writes_the_tokenizer_s_files_that_are_missing() {
     assert_eq!((&map["pad_token"]["content"], &map["cls_token"]["lstrip"]), (&"[PAD]".into(), &false.into()));
 }
 
-/// The places of all values, as JSON pointers.
+/// JSON pointers to all values.
 fn places(value: &Value, place: &str, found: &mut Vec<String>) {
     found.push(place.to_owned());
     let mut inside = |name: String, value| places(value, &format!("{place}/{name}"), found);
@@ -141,7 +141,7 @@ fn places(value: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The file with each value changed in each of some ways.
+/// The file with each value replaced or removed.
 fn changes(whole: &Value) -> Vec<(String, Value)> {
     let others = [
         json!(null),
@@ -174,7 +174,7 @@ fn changes(whole: &Value) -> Vec<(String, Value)> {
     changed
 }
 
-/// Runs a command line over a model with every change of a file, all at once, as many as there are cores.
+/// Runs a command line on a model with every change of a file, on all cores.
 fn try_out(model: &str, file: &str, line: &str) {
     let whole: Value = {
         let folder = Folder::new();
@@ -191,7 +191,7 @@ fn try_out(model: &str, file: &str, line: &str) {
                 folder.copy_fixture(model, "BASE");
                 while let Some((what, new)) = changed.get(next.fetch_add(1, Ordering::Relaxed)) {
                     folder.write(&format!("BASE/{file}"), new.to_string());
-                    // A size that is believed must not be asked for.
+                    // Memory of an absurd size must not be allocated.
                     let script = format!("ulimit -v 16000000; exec {line}");
                     let ran = folder.shell(&script).stdin("the lift\n\nwater 1957 before\n").ran();
                     let message = ran.stderr();

@@ -11,7 +11,7 @@ fn a_full_disk_is_an_error() {
     for filter in reading_anything() {
         let ran = filter.run(&folder, "").to_full_disk().ran().with_code(2);
         let ran = ran.saying("<stdout>: No space left");
-        // Hours of training are worth more than their log.
+        // Hours of training are worth more than the log.
         if filter.name == "mnrl-train" {
             assert!(ran.listing.contains(&"TUNED/model.onnx".to_owned()), "{ran}");
             folder.remove("TUNED");
@@ -32,7 +32,7 @@ fn a_reader_that_leaves_is_no_error() {
         let ran = filter.run(&folder, "-q").to_closed_pipe().ran().with_code(0);
         assert_eq!(ran.stderr(), "", "{ran}");
     }
-    // Hours of training are worth more than their log.
+    // Hours of training are worth more than the log.
     assert!(folder.path("TUNED/model.safetensors").exists());
 }
 
@@ -113,7 +113,7 @@ fn shards_do_not_mix_with_older_ones() {
 const TRAIN: &str =
     "mnrl-train --device cpu --model BASE --epochs 1 --batch-size 2 --warmup-steps 0 --threads 1 train.safetensors";
 
-/// Every operation that some file systems lack.
+/// The operations that some file systems lack.
 fn lacking(error: &str) -> String {
     format!(
         "int flock(int fd, int operation) {{ errno = {error}; return -1; }}
@@ -123,7 +123,7 @@ fn lacking(error: &str) -> String {
 }
 
 #[test]
-fn without_locks_the_work_is_done_and_it_is_said() {
+fn missing_locks_are_reported_and_the_work_is_done() {
     for (error, words) in
         [("ENOLCK", "No locks available"), ("ENOSYS", "Function not implemented"), ("EOPNOTSUPP", "not supported")]
     {
@@ -146,9 +146,9 @@ fn without_locks_the_work_is_done_and_it_is_said() {
 }
 
 #[test]
-fn a_journal_without_locks_is_used_and_it_is_said() {
+fn a_journal_without_locks_is_reported_and_used() {
     let folder = workbench();
-    // Nobody answers; the journal is opened before.
+    // No server answers, but the journal is opened first.
     let line = "docs2queries --llm x --base-url http://127.0.0.1:1/v1 --journal journal --max-retries 0";
     let ran = folder.run_with(&lacking("ENOLCK"), &format!("env OPENAI_API_KEY=k {line}")).stdin(DOCUMENTS).ran();
     let ran = ran.saying("journal: its file system has no locks (No locks available");

@@ -1,8 +1,8 @@
-//! Input that is empty or wrong.
+//! Empty and bad input.
 
 use crate::filters::{ALL, DOCUMENTS, Input, JUDGMENTS, PAIRS, of_records, reading, workbench};
 
-/// Larger than any record may be.
+/// More bytes than a record may have.
 const LONG: usize = 20 << 20;
 
 #[test]
@@ -11,7 +11,7 @@ fn nothing_in_nothing_out() {
     for filter in ALL {
         let run = filter.empty(&folder, "");
         match filter.input {
-            // A shard of no pairs, which any reader of safetensors can open.
+            // A shard without pairs, which any reader of safetensors can open.
             Input::Pairs if filter.name == "pairs2shards" => {
                 folder.write("empty.safetensors", run.done().stdout);
                 folder.run("mnrl-train --model BASE --out TUNED empty.safetensors").refusal();
@@ -27,7 +27,7 @@ fn nothing_in_nothing_out() {
     }
 }
 
-/// What a record can be instead of good, by the kind of record, and what is said about it.
+/// Bad records of a kind, and the messages about them.
 fn bad_records(input: Input) -> Vec<(Vec<u8>, &'static str)> {
     let (missing, wrong, latin1, long) = match input {
         Input::Documents => (
@@ -66,7 +66,7 @@ fn a_bad_record_is_named_or_skipped() {
             let failed = filter.empty(&folder, "").stdin(input.clone()).ran().with_code(2);
             let failed = failed.saying(&format!("{}: <stdin>:2: {what}", filter.name));
             assert!(failed.stderr().len() < 1000, "the record itself is no help: {}", failed.stderr().len());
-            // A long record keeps a pipe busy, and the first record's result may be out before it is whole.
+            // While a long record is being read, the first record's result may already be written.
             assert!(expected.starts_with(&failed.stdout), "{failed}");
 
             let skipped = filter.empty(&folder, "--on-error skip").stdin(input).ran().with_code(1);

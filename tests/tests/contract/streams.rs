@@ -13,7 +13,7 @@ fn writing() -> impl Iterator<Item = (Filter, String)> {
             Input::Pairs => "pairs.jsonl",
             _ => "qrels.tsv",
         };
-        // Small enough to be compared as text, with a report where there are vectors.
+        // The output is small enough to be compared as text.
         (filter, format!("{} -q < {input}", filter.line))
     })
 }
@@ -47,7 +47,7 @@ fn other_descriptors_are_streams_too() {
         (format!("{{ echo a >&3; {line} -o /dev/fd/3; echo b >&3; }} 3> f"), format!("a\n{expected}b\n")),
         (format!("{{ echo a >&2; {line} -o /dev/stderr; echo b >&2; }} 2> f"), format!("a\n{expected}b\n")),
         (format!("echo a > f; {{ {line} -o /proc/self/fd/7; }} 7>> f"), format!("a\n{expected}")),
-        // Process substitution: a pipe, whose reader takes its time.
+        // Process substitution: a pipe whose reader is slow.
         (format!("{line} -o >(cat > f; touch done); while [ ! -e done ]; do :; done"), expected.clone()),
         (format!("mkfifo p; cat p > f & {line} -o p; wait"), expected.clone()),
     ] {
@@ -58,7 +58,7 @@ fn other_descriptors_are_streams_too() {
     assert!(fs::metadata(folder.path("p")).unwrap().file_type().is_fifo());
     folder.run(&format!("{line} -o /dev/null")).done();
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-    // Binary forms, whose parts are spooled first.
+    // Binary formats, whose parts are spooled first.
     let line = "embed --device cpu --model BASE --role document -q corpus.jsonl";
     for format in ["safetensors", "npy"] {
         let expected = folder.run(&format!("{line} --format {format}")).done().stdout;
@@ -86,7 +86,7 @@ fn a_closed_stdout_is_an_error() {
         let ran = folder.shell(&format!("{} < {input} >&-", filter.line)).ran().with_code(2);
         let ran = ran.saying(&format!("{}: <stdout>: is closed", filter.name));
         assert_eq!(ran.listing, before, "{ran}");
-        // Not even by another name, or when it is open the wrong way.
+        // Nor by another name, or when it is open for reading.
         if !filter.output.is_empty() {
             let ran = folder.shell(&format!("{} -o /dev/stdout < {input} >&-", filter.line)).ran().with_code(2);
             let _ = ran.saying(&format!("{}: /dev/stdout: ", filter.name));
@@ -94,7 +94,7 @@ fn a_closed_stdout_is_an_error() {
             fs::remove_file(folder.path("out")).unwrap();
         }
         let _ = folder.shell(&format!("{} < {input} 1< {input}", filter.line)).ran().with_code(2).saying("<stdout>: ");
-        // What stands elsewhere is not asked for.
+        // Help on a closed stdout is an error, too.
         for flag in ["--help", "--version", "--generate man"] {
             let _ =
                 folder.shell(&format!("{} {flag} >&-", filter.name)).ran().with_code(2).saying("<stdout>: is closed");
@@ -110,11 +110,11 @@ fn a_closed_stdin_is_an_error() {
         let ran = ran.saying(&format!("{}: <stdin>: is closed", filter.name));
         assert!(ran.stdout.is_empty(), "{ran}");
     }
-    // Whoever does not read it does not need it.
+    // A filter that does not read stdin does not need it.
     let line = "embed --device cpu --model BASE --role document -q corpus.jsonl";
     let expected = folder.run(line).stdout();
     assert_eq!(folder.shell(&format!("{line} <&-")).stdout(), expected);
-    // Nothing takes the place of what is closed.
+    // No other file gets a closed descriptor's number.
     folder.shell(&format!("{line} -o out.jsonl <&- >&- 2>&-")).done();
     assert_eq!(folder.read("out.jsonl"), expected);
 }
@@ -122,7 +122,7 @@ fn a_closed_stdin_is_an_error() {
 #[test]
 fn devices_that_somebody_reads_later_take_everything() {
     let folder = workbench();
-    // A pipe that does not wait, and is small.
+    // A small pipe that does not block.
     let line = "embed --device cpu --model BASE --role document -q";
     let documents = crate::filters::DOCUMENTS.repeat(300);
     let expected = folder.run(line).stdin(documents.clone()).stdout();
@@ -133,7 +133,7 @@ fn devices_that_somebody_reads_later_take_everything() {
     assert!(reading.join().unwrap() == expected);
 }
 
-/// Clears the screen, in two ways, and turns the line around.
+/// Clears the screen in two ways and reverses the line.
 const HOSTILE: &str = "x\u{1b}[2J\u{9b}2J\u{202e}東京";
 const SHOWN: &str = "x\\u001b[2J\\u009b2J\\u202e東京";
 
@@ -153,7 +153,7 @@ fn names_of_files_are_harmless_in_messages() {
         assert!(is_harmless(&message) && message.contains("東京") && message.contains(shown), "{ran}");
         assert!(message.lines().all(|line| !line.starts_with("embed: all is well")), "{ran}");
     }
-    // Arguments that clap complains about.
+    // Arguments that clap rejects.
     for filter in ALL {
         let ran = folder.run(filter.name).arg(format!("--no{HOSTILE}")).ran().with_code(2);
         assert!(is_harmless(&ran.stderr()) && ran.stderr().contains("2J\\u202e東京"), "{ran}");

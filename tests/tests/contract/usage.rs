@@ -1,4 +1,4 @@
-//! Help, version, man page, usage errors.
+//! Help, version, man page and usage errors.
 
 use std::collections::BTreeSet;
 

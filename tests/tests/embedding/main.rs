@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 
 use embtune_tests::{Folder, Run};
 
-/// What all runs begin with.
+/// The beginning of all command lines.
 pub(crate) const EMBED: &str = "embed --device cpu --model BASE --role document";
 
-/// A folder with a model and `records.jsonl`, of this many records.
+/// A folder with a model, and `records.jsonl` with this many records.
 pub(crate) fn start(records: usize) -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");
@@ -19,7 +19,7 @@ pub(crate) fn start(records: usize) -> Folder {
     folder
 }
 
-/// A line, whose text has one to twelve words; its id is longer than a header's share of it.
+/// A line with a long id and a text of one to twelve words.
 pub(crate) fn record(number: usize) -> String {
     const WORDS: [&str; 7] = ["sand", "ballast", "hail", "gullskin", "cells", "noon", "soap"];
     let mut text = format!("number {number}");
@@ -34,7 +34,7 @@ pub(crate) fn embed(folder: &Folder, flags: &str) -> Run {
     folder.run(&format!("{EMBED} {flags} records.jsonl"))
 }
 
-/// Compares the vectors of JSON Lines; windows that are cut elsewhere may change their last bits.
+/// Compares the vectors of JSON Lines; windows of other sizes may change their last bits.
 #[track_caller]
 pub(crate) fn assert_near(left: &str, right: &str) {
     let vectors = |lines: &str| -> Vec<Vec<f64>> {

@@ -9,7 +9,7 @@ use crate::{EMBED, embed, record, start};
 /// Windows of 32, 128, 512 and 828 records.
 const RECORDS: usize = 1500;
 
-/// Bytes that are kept of a record with tiny-bert: key, tokens, chunks, two marks, 32 numbers.
+/// Bytes that are kept for a record with tiny-bert: key, tokens, chunks, two marks, 32 numbers.
 const KEPT: usize = 8 + 4 + 4 + 2 + 4 * 32;
 
 fn whole(folder: &Folder, form: &str) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn whole(folder: &Folder, form: &str) -> Vec<u8> {
     folder.bytes(&format!("whole.{form}"))
 }
 
-/// Runs until a file gets longer than this many KiB: the system then ends the process, in the midst of a write. Says
+/// Runs until a file gets longer than this many KiB: the system then ends the process in the middle of a write. Returns
 /// whether it did.
 fn is_killed(folder: &Folder, flags: &str, kib: usize) -> bool {
     let ran = folder
@@ -28,7 +28,7 @@ fn is_killed(folder: &Folder, flags: &str, kib: usize) -> bool {
 }
 
 #[test]
-fn a_run_that_is_killed_anywhere_goes_on() {
+fn a_run_that_is_killed_anywhere_can_be_resumed() {
     let folder = start(RECORDS);
     for form in ["safetensors", "jsonl", "npy"] {
         let expected = whole(&folder, form);
@@ -62,7 +62,7 @@ fn a_run_that_is_killed_in_its_last_write_computes_nothing_again() {
 }
 
 #[test]
-fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
+fn a_killed_reader_of_stdin_resumes_with_the_same_data() {
     let folder = start(RECORDS);
     let expected = whole(&folder, "safetensors");
     let line = format!("{EMBED} --resume -o out.safetensors");
@@ -71,7 +71,7 @@ fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
     while std::fs::metadata(folder.path(".out.safetensors.part")).map_or(0, |found| found.len()) < 160 * KEPT as u64 {
         thread::yield_now();
     }
-    // One output has one run.
+    // An output can have only one run at a time.
     let message = folder.run(&line).refusal();
     assert!(message.contains(".out.safetensors.part: in use by another process\nhint: "), "{message}");
     running.signal(Signal::KILL);
@@ -82,7 +82,7 @@ fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
+fn a_run_that_was_interrupted_or_met_a_full_disk_can_be_resumed() {
     let folder = start(RECORDS);
     let expected = whole(&folder, "jsonl");
     let line = format!("{EMBED} --resume -o out.jsonl");
@@ -93,7 +93,7 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
     }
     running.signal(Signal::INT);
     let _ = running.end().with_code(130).saying(" texts are kept in ").saying("the same command goes on");
-    // The system refuses what goes beyond the limit, as a full disk does.
+    // The system refuses to write beyond the limit, like a full disk.
     let full = format!("export ORT_DISABLE_TELEMETRY=1; trap '' XFSZ; ulimit -f 100; {line} records.jsonl");
     let _ = folder.shell(&full).ran().with_code(2).saying("out.jsonl: File too large");
     embed(&folder, "--resume -o out.jsonl").done();
@@ -105,7 +105,7 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
 fn what_is_kept_is_of_this_run_and_this_input() {
     let folder = start(RECORDS);
     assert!(is_killed(&folder, "--resume -o out", 100));
-    // The output that was being written is removed by whichever run comes next.
+    // The unfinished output would be removed by the next run.
     let unfinished = folder.listing().into_iter().filter(|name| name.ends_with(".tmp"));
     unfinished.for_each(|name| std::fs::remove_file(folder.path(&name)).unwrap());
     let refused = |flags: &str| embed(&folder, &format!("--resume -o out {flags}")).refusal();
@@ -124,7 +124,7 @@ fn what_is_kept_is_of_this_run_and_this_input() {
     folder.write("records.jsonl", records.lines().take(9).map(|line| format!("{line}\n")).collect::<String>());
     let message = refused("");
     assert!(message.contains("the input ends after 9 records, but more were embedded before"), "{message}");
-    // A file that has grown, and numbers of another type, are no hindrance.
+    // The input may have grown, and the dtype may be another.
     folder.write("records.jsonl", records + &record(RECORDS));
     embed(&folder, "--resume -o out --dtype f16 -q").done();
     embed(&folder, "-o whole --dtype f16 -q").done();
@@ -154,7 +154,7 @@ fn shards_are_the_whole() {
         let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["_id"].to_string();
         lines.lines().map(id).collect()
     };
-    // As the man page says: paste brings the lines of shards back into the input's order.
+    // As in the man page: paste restores the order of the input.
     let pasted = folder.shell("paste -d '\\n' 1.jsonl 2.jsonl 3.jsonl | sed '/^$/d'").stdout();
     assert_eq!(ids(&pasted), ids(&whole));
     assert_eq!(ids(&folder.read("2.jsonl")), ids(&whole).into_iter().skip(1).step_by(3).collect::<Vec<_>>());
@@ -179,7 +179,7 @@ fn a_bad_record_is_in_one_shard() {
 }
 
 #[test]
-fn shards_that_are_none_are_refused() {
+fn invalid_shards_are_refused() {
     let folder = start(1);
     for (shard, what) in [("0/3", "counted from 1"), ("4/3", "expected I/N"), ("x", "expected I/N")] {
         let message = embed(&folder, &format!("--shard {shard}")).refusal();

@@ -1,4 +1,4 @@
-//! Stages that work side by side.
+//! Stages that work at the same time.
 
 use embtune_tests::{Running, Signal};
 
@@ -14,7 +14,7 @@ fn a_slow_writer_sees_the_vectors_of_what_it_wrote() {
     let mut running = folder.run(EMBED).start();
     let mut lines = String::new();
     for number in 0..5 {
-        // Half of the next record comes with each: what is whole must not wait for it.
+        // Each record is followed by half of the next one, which must not delay it.
         let text = record(number) + &record(number + 1);
         let (taken, given) = (if number == 0 { 0 } else { record(number).len() / 2 }, record(number + 1).len() / 2);
         running.feed(&text.as_bytes()[taken..record(number).len() + given]);
@@ -70,7 +70,7 @@ fn a_full_disk_ends_the_run_while_its_input_is_open() {
 }
 
 #[test]
-fn a_signal_lets_whole_lines_behind() {
+fn a_signal_leaves_whole_lines() {
     let folder = start(0);
     let mut running: Running = folder.run(EMBED).start();
     running.feed((0..3000).map(record).collect::<String>().as_bytes());

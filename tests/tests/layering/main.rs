@@ -1,4 +1,5 @@
-//! Rules of the architecture (see CONTRIBUTING.md), checked against `cargo metadata` and the sources, so that they stay true.
+//! Rules of the architecture (see CONTRIBUTING.md), checked against `cargo metadata` and the sources, so that they stay
+//! true.
 
 mod modules;
 
@@ -65,7 +66,8 @@ enum Kind {
 
 /// Every member by its name.
 ///
-/// The crate cargo_metadata would do the same, but it turns on features of serde_json, and then the programs that are tested
+/// The crate cargo_metadata would do the same, but it turns on features of serde_json, and then the programs that are
+/// tested
 /// would not be those that are installed.
 fn members() -> BTreeMap<String, Member> {
     let mut cargo = Command::new(env!("CARGO"));

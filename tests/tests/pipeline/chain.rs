@@ -54,7 +54,7 @@ fn every_pair_is_trained_on_or_held_out(folder: &Folder) {
     let pairs = records(&folder.read("mined.jsonl"));
     assert!(!queries.is_empty());
     assert_eq!(shard.pairs() + queries.len(), pairs.len());
-    // Documents are whole on one side: whoever has one query held out has all of them held out.
+    // All queries of a document are on the same side of the split.
     let qrels = folder.read("heldout/qrels.tsv");
     let held_out: BTreeSet<&str> = qrels.lines().skip(1).map(|line| line.split('\t').nth(1).unwrap()).collect();
     let theirs = pairs.iter().filter(|pair| held_out.contains(pair["positive_id"].as_str().unwrap()));
@@ -88,14 +88,14 @@ fn the_tuned_model_replaces_the_base(folder: &Folder) {
     }
     for file in ["config.json", "1_Pooling/config.json"] {
         let json = |model: &str| serde_json::from_str::<Value>(&folder.read(&format!("{model}/{file}"))).unwrap();
-        // Modes of pooling that the base model does not mention are written as false.
+        // Pooling modes that the base model does not have are written as false.
         let (base, tuned) = (json("BASE"), json("TUNED"));
         for (name, value) in base.as_object().unwrap() {
             assert_eq!(tuned[name], *value, "{file}: {name}");
         }
     }
     assert!(folder.bytes("TUNED/model.safetensors") != folder.bytes("BASE/model.safetensors"), "nothing was learned");
-    // The graph is the one that st2onnx writes.
+    // The graph is that of st2onnx.
     let onnx = folder.bytes("TUNED/model.onnx");
     folder.run("st2onnx TUNED").done();
     assert!(folder.bytes("TUNED/model.onnx") == onnx, "st2onnx and mnrl-train write different graphs");
@@ -120,7 +120,7 @@ fn the_same_run_gives_the_same_bytes() {
     let (first, second) = (whole("tiny-bert"), whole("tiny-bert"));
     assert_eq!(first.listing(), second.listing());
     for name in first.listing() {
-        // These two say how long it took.
+        // These two contain times.
         if !name.ends_with('/') && name != "log.jsonl" && name != "TUNED/README.md" {
             assert!(first.bytes(&name) == second.bytes(&name), "{name} differs");
         }
@@ -142,7 +142,7 @@ fn the_tuned_model_replaces_the_base_of_xlmr(folder: &Folder) {
     assert!((length - 1.0).abs() < 1e-5, "the model normalises: {length}");
 }
 
-/// A training that shows whether two ways lead to the same weights.
+/// A training whose weights are compared.
 const TRAIN: &str = "mnrl-train --device cpu --model BASE --batch-size 16 --epochs 1 --warmup-steps 0";
 
 #[test]
@@ -156,7 +156,7 @@ fn pipes_give_what_files_give() {
     assert!(folder.bytes("PIPED/model.safetensors") == folder.bytes("FILED/model.safetensors"), "weights differ");
 }
 
-/// The corpus a hundred times, with other words each time, so that its sentences stay different: far more than pipes hold.
+/// The corpus a hundred times, with different words each time so that no sentence repeats: far more than pipes hold.
 fn long_corpus(folder: &Folder) -> String {
     let documents = records(&folder.read("corpus.jsonl"));
     (0..100).fold(String::new(), |mut lines, n| {
@@ -210,7 +210,7 @@ fn a_training_outlives_the_reader_of_its_log() {
 fn queries_with_several_positives_are_mined_and_trained_on() {
     let folder = start("tiny-bert");
     let corpus = records(&folder.read("corpus.jsonl"));
-    // Every third query has one positive, the next two, the next three; pairs of one query are not neighbours.
+    // Queries have one, two or three positives in turn, and the pairs of a query are not adjacent.
     let mut pairs = Vec::new();
     for round in 0..3 {
         for query in 0..12 {

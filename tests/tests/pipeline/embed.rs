@@ -1,4 +1,4 @@
-//! A text's vector depends on the text, the model and the prompt, and on nothing else.
+//! A text's vector depends only on the text, the model and the prompt.
 
 use embtune_tensors::Embeddings;
 use embtune_tests::Folder;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{records, start};
 
-/// Batches and threads change the order of sums: the last bits of an f32 of size 1.
+/// Batches and threads change the order of sums, and so the last bits.
 const ROUNDING: f32 = 1e-6;
 
 const EMBED: &str = "embed --device cpu --model BASE";
@@ -48,7 +48,7 @@ fn neighbours_and_threads_do_not_matter() {
 fn the_order_of_the_texts_does_not_matter() {
     let folder = start("tiny-bert");
     let mut expected = vectors(&folder, "--role document corpus.jsonl");
-    // 17 and 40 have no common divisor: every line comes, in an order of its own.
+    // 17 and 40 have no common divisor, so every line occurs once.
     let corpus = folder.read("corpus.jsonl");
     let lines: Vec<&str> = corpus.lines().collect();
     let shuffled: String = (0..lines.len()).map(|n| format!("{}\n", lines[17 * n % lines.len()])).collect();
@@ -73,7 +73,7 @@ fn forms_hold_the_same_numbers() {
 
     assert_near(&parse(&folder.read("v.jsonl")), &expected, 0.0);
     assert_near(&of_safetensors(&folder, "v.safetensors"), &expected, 0.0);
-    // 11 bits of a mantissa.
+    // f16 has 11 significant bits.
     assert_near(&of_safetensors(&folder, "half.safetensors"), &expected, 1.0 / 2048.0);
 
     let npy = folder.bytes("v.npy");

@@ -1,4 +1,4 @@
-//! Every form that `embed` writes is a form that the other filters read.
+//! Every format that `embed` writes is read by the other filters.
 
 use embtune_tests::Folder;
 
@@ -6,7 +6,7 @@ use crate::start;
 
 const TYPES: [&str; 5] = ["f32", "f16", "bf16", "int8", "ubinary"];
 
-/// A folder with a corpus, and queries (the first words of ten documents) with their judgments and as pairs.
+/// A folder with a corpus, queries (the first words of ten documents), their judgments, and the same as pairs.
 fn sides() -> Folder {
     let folder = start("tiny-bert");
     let corpus = crate::records(&folder.read("corpus.jsonl"));
@@ -79,12 +79,12 @@ fn an_array_has_its_ids_beside_it_and_one_vector_for_each() {
     let _ = ran.saying("10 of 20 records had the id and the text of an earlier one");
     let expected: String = (0..10).map(|number| format!("#{number}\n")).collect();
     assert_eq!(folder.read("x.ids"), expected);
-    // A name without the extension has it after the name; what is in the file says that it is an array.
+    // Without the extension .npy, .ids is appended to the name; the content tells that the file is an array.
     folder.run(&format!("{line} --format npy -o v1.5")).done();
     assert_eq!((folder.read("v1.5.ids"), folder.bytes("v1.5")), (expected, folder.bytes("x.npy")));
     folder.run("embed -q --device cpu --model BASE --role document corpus.jsonl -o c.npy").done();
     folder.run("ir-eval -q --device cpu --qrels qrels.tsv s=v1.5,c.npy").done();
-    // Without a file beside which they could be, nobody is left to think that they are somewhere.
+    // To stdout no ids are written, which a message says.
     let ran = folder.run(&format!("{line} --format npy")).done();
     let _ = ran.saying("vectors without their ids: these are written beside a file that is named with -o");
     folder.write("other.jsonl", texts.clone() + &texts.replace("\"text\":\"", "\"text\":\"other "));
@@ -100,7 +100,7 @@ fn bytes_in_json_say_what_they_are() {
     folder.write("bare.jsonl", bare);
     let refusal = folder.run("ir-eval -q --device cpu --qrels qrels.tsv s=bare.jsonl,c.jsonl").refusal();
     assert!(refusal.contains("bare.jsonl:1: int8 without \"embedding_scale\""), "{refusal}");
-    // Another dtype leaves nothing of an older one behind.
+    // Nothing of an older dtype remains in the records.
     folder.run("embed -q --device cpu --model BASE --role query q.jsonl -o again.jsonl").done();
     assert!(!folder.read("again.jsonl").contains("embedding_"));
     embed(&folder, "int8", "npy");

@@ -10,10 +10,10 @@ mod types;
 use embtune_tests::Folder;
 use serde_json::Value;
 
-/// Flags that make a small model learn something from a few hundred pairs.
+/// Flags with which a small model learns something from a few hundred pairs.
 const TRAINING: &str = "--epochs 6 --batch-size 16 --learning-rate 2e-3 --warmup-steps 4 --threads 1";
 
-/// A folder with a model `BASE`, which is the fixture of this name, and `corpus.jsonl`.
+/// A folder with the fixture `model` as `BASE`, and `corpus.jsonl`.
 pub(crate) fn start(model: &str) -> Folder {
     let folder = Folder::new();
     folder.copy_fixture(&format!("parity/{model}"), "BASE");
@@ -52,7 +52,7 @@ pub(crate) fn records(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The mean loss of the first and of the last epoch, from the metrics of six.
+/// The mean loss of the first and of the last epoch, from a log of six epochs.
 pub(crate) fn losses(log: &str) -> (f64, f64) {
     let losses: Vec<f64> = records(log).iter().map(|step| step["loss"].as_f64().unwrap()).collect();
     let steps = losses.len() / 6;

@@ -26,7 +26,7 @@ fn train(folder: &Folder, flags: &str) -> Vec<Value> {
     records(&folder.run(&format!("{TRAIN} --out TUNED {flags}")).stdout())
 }
 
-/// The weights that a training ends with.
+/// The weights after a training.
 fn weights(folder: &Folder, flags: &str) -> Vec<u8> {
     train(folder, flags);
     folder.bytes("TUNED/model.safetensors")
@@ -58,7 +58,7 @@ fn a_directory_of_shards_is_one_set() {
 #[test]
 fn a_prompt_is_trained_as_if_it_were_written_out() {
     let folder = two_sets();
-    // The same texts with the prompt written out, and the model's own prompts not added.
+    // The same texts with the prompts written out, and without the model's own prompts.
     let written_out = folder.read("a.jsonl").replace("{\"anchor\":\"", "{\"anchor\":\"which line: ");
     folder.write("written.jsonl", written_out.replace("\"positive\":\"", "\"positive\":\"line: "));
     let none = "--query-prompt= --document-prompt=";

@@ -1,4 +1,4 @@
-//! Vectors in smaller types on their way to the filters that read them.
+//! Vectors of smaller types, in the filters that read them.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use crate::{records, start};
 
-/// Types of vectors, and how many of the ten nearest documents of exact vectors they may lose, on average.
+/// The dtypes, and how many of the ten nearest documents each may lose on average, compared with f32.
 const TYPES: [(&str, f64); 5] = [("f32", 0.0), ("f16", 0.1), ("bf16", 0.5), ("int8", 0.5), ("ubinary", 5.0)];
 
 const EVALUATE: &str = "ir-eval --device cpu --qrels qrels.tsv";
 
-/// What a document is asked for with: its title, or the text of the one that has none.
+/// The query for a document: its title, or its text if it has none.
 fn title(document: &Value) -> &Value {
     document.get("title").unwrap_or(&document["text"])
 }
 
-/// A folder with queries (the titles), their judgments, and both sides as exact vectors.
+/// A folder with queries (the titles), their judgments, and f32 vectors of both sides.
 fn sides() -> Folder {
     let folder = start("tiny-xlmr");
     let corpus = records(&folder.read("corpus.jsonl"));

@@ -14,7 +14,7 @@ pub(crate) fn run_parallel(folder: &Folder, script: &str) -> Ran {
         version.stdout().starts_with("GNU parallel"),
         "GNU parallel is missing: install it (on Debian: apt-get install parallel)\n{version}"
     );
-    // It warns when it has no home.
+    // GNU parallel warns if there is no HOME.
     folder.shell(&format!("export HOME=${{HOME:-$PWD}}\n{script}")).ran()
 }
 
@@ -34,7 +34,7 @@ fn a_bad_record_is_named_and_counted() {
     let records = folder.read("records.jsonl");
     let bad: String = records.lines().take(19).chain(["nonsense"]).map(|line| format!("{line}\n")).collect();
     folder.write("records.jsonl", bad);
-    // GNU parallel's exit code is the number of jobs that failed; the others have written their records.
+    // GNU parallel's exit code is the number of failed jobs; the others have written their records.
     let whole: String = folder.read("whole.jsonl").lines().take(19).map(|line| format!("{line}\n")).collect();
     for (flags, kept) in [("", 15), ("--on-error skip", 19)] {
         let ran =
@@ -43,7 +43,7 @@ fn a_bad_record_is_named_and_counted() {
         assert_eq!(ran.stdout().lines().collect::<Vec<_>>(), expected, "{ran}");
         assert_eq!(ran.stderr().contains("embed: <stdin>:5: not JSON"), flags.is_empty(), "{ran}");
     }
-    // The first failure can end all, with its own exit code; what waits to be put in order is not shown then.
+    // The first failure can end all jobs, with its exit code; output that waits for its turn is not shown then.
     let ran = run_parallel(&folder, &format!("parallel --halt now,fail=1 --pipe -N 5 -k {EMBED} -q < records.jsonl"));
     let _ = ran.with_code(2).saying("parallel: This job failed:");
 }
@@ -65,7 +65,8 @@ fn shards_that_several_processes_wrote_train_the_same_weights() {
 
 #[test]
 fn what_needs_the_whole_input_says_so() {
-    // The extractive generator weighs terms by the whole corpus: its page says that it cannot be divided, and here is why.
+    // The extractive generator weighs terms by the whole corpus. Its page says that it cannot be divided, as this
+    // shows.
     let folder = start();
     let whole = folder.run("docs2queries -q --generator extractive -n 3 corpus.jsonl").stdout();
     let parts = "parallel --pipe -N 10 -k docs2queries -q --generator extractive -n 3 < corpus.jsonl";
@@ -78,7 +79,7 @@ fn what_needs_the_whole_input_says_so() {
     assert_ne!(parts, whole);
 }
 
-/// Runs the script as every task of an array of this size, two at a time, in no order.
+/// Runs the script as every task of an array of this size, all at once and in reverse order.
 fn run_array(folder: &Folder, tasks: usize, script: &str) {
     let set = |task: usize| format!("SLURM_ARRAY_TASK_ID={task} SLURM_ARRAY_TASK_COUNT={tasks}");
     let runs: Vec<_> =
@@ -88,7 +89,7 @@ fn run_array(folder: &Folder, tasks: usize, script: &str) {
     }
 }
 
-/// What a task runs; Slurm counts from 0 here, and `--shard` from 1.
+/// The command of a task; Slurm counts from 0 here, and `--shard` from 1.
 fn task(output: &str) -> String {
     let shard = "--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT";
     format!("{EMBED} -q {shard} --resume records.jsonl -o part-$SLURM_ARRAY_TASK_ID.{output}")
@@ -136,7 +137,7 @@ fn files_of_vectors_are_searched_as_the_whole() {
     assert!(run("parts") == run("whole") && run("whole").lines().count() > 1000);
 }
 
-/// A vector's bits.
+/// The bits of a vector.
 fn vector(file: &Embeddings, row: usize) -> Vec<u32> {
     file.rows_f32(row..row + 1).iter().map(|element| element.to_bits()).collect()
 }
@@ -144,13 +145,13 @@ fn vector(file: &Embeddings, row: usize) -> Vec<u32> {
 #[test]
 fn mappers_give_the_vectors_of_the_whole() {
     let folder = start();
-    // Splits are cut at lines; some are empty; the last line of a file may lack its end.
+    // Splits consist of whole lines, some are empty, and the last line of a file may lack its end.
     let records = folder.read("records.jsonl");
     let lines: Vec<&str> = records.trim_end().split_inclusive('\n').collect();
     let (first, rest) = lines.split_at(lines.len() / 3);
     let mut vectors = String::new();
     for split in [first.concat(), String::new(), rest.concat()] {
-        // A mapper finds other variables than a shell gives, and none that it could do without.
+        // A mapper has other variables than a shell, and does not need any of them.
         let mapper = format!("env -i mapreduce_task_partition=1 $(command -v embed) {}", &EMBED["embed ".len()..]);
         vectors += &folder.shell(&format!("exec {mapper} -q")).stdin(split).stdout();
     }
@@ -162,12 +163,12 @@ fn keys_without_a_value_are_read() {
     let folder = start();
     let tabbed = folder.read("records.jsonl").replace('\n', "\t\n");
     assert_whole(&folder, &folder.run(&format!("{EMBED} -q")).stdin(tabbed).stdout());
-    // What a mapper wrote is the next one's input.
+    // A mapper's output is the next one's input.
     let once = folder.read("whole.jsonl").replace('\n', "\t\n");
     assert_whole(&folder, &folder.run(&format!("{EMBED} -q")).stdin(once).stdout());
 }
 
-/// What a script begins with that runs Spark on this machine alone.
+/// The beginning of a script that runs Spark on this machine only.
 pub(crate) fn spark_environment(folder: &Folder) -> String {
     let spark = workspace().join(".deps/spark");
     assert!(spark.join("ready").exists(), "Spark is missing: `make check-spark` installs it and runs this test");
@@ -186,14 +187,15 @@ pub(crate) fn spark_environment(folder: &Folder) -> String {
 /// Pipes `records.jsonl` through embed, in eight partitions, into the folder `vectors`.
 fn spark(folder: &Folder, flags: &str) -> Ran {
     let script = workspace().join("tests/tests/scale/spark.py");
-    // Executors have folders of their own, and an empty environment: program and model are named by their whole path.
+    // Executors run in other folders with an empty environment, so the program and the model are given by absolute
+    // paths.
     let embed = EMBED.replace("embed ", &format!("{} ", programs().join("embed").display()));
     let embed = embed.replace("BASE", &folder.path("BASE").display().to_string());
     let command = format!("{} records.jsonl vectors 8 {embed} -q {flags}", script.display());
     folder.shell(&format!("{} $PYSPARK_PYTHON {command}", spark_environment(folder))).ran()
 }
 
-/// What the executors' processes said.
+/// The messages of the executors' processes.
 fn messages(folder: &Folder) -> String {
     let files =
         folder.listing().into_iter().filter(|name| name.starts_with("spark/work/") && name.ends_with("/stderr"));
@@ -209,7 +211,7 @@ fn spark_s_executors_give_the_vectors_of_the_whole() {
     let parts: Vec<String> = parts.map(|name| folder.read(&name)).collect();
     assert!(parts.len() >= 8, "{ran}");
     assert_whole(&folder, &parts.concat());
-    // Both have worked: a folder each, and one more when an executor was asked for at the very end.
+    // Both executors have worked in a folder each; there is one more if an executor was requested at the very end.
     let executors = |name: &String| name.ends_with('/') && name.matches('/').count() == 4;
     let folders = folder.listing().into_iter().filter(|name| name.starts_with("spark/work/") && executors(name));
     assert!(folders.count() >= 2, "{ran}");

@@ -6,11 +6,11 @@ mod page;
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-/// What all runs begin with. One thread: the engines start as many processes as there are cores.
+/// The beginning of all command lines. One thread, because the engines start a process for each core.
 pub(crate) const EMBED: &str = "embed --device cpu --threads 1 --model BASE --role document";
 
-/// A folder with a model `BASE`, `records.jsonl`, which are the documents of the handbook and each of their sentences
-/// (texts of one token to more than the model takes), and `whole.jsonl`, their vectors from one process.
+/// A folder with a model `BASE`; `records.jsonl`, which has the documents of the handbook and each of their sentences
+/// (texts of one token to more than the model's maximum); and `whole.jsonl`, their vectors from one process.
 pub(crate) fn start() -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");

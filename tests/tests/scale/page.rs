@@ -1,5 +1,5 @@
-//! The commands of embtune-scale(7) work. A block of commands has a mark before it, with a file that it leaves and, if
-//! there is one, the program that it needs besides the ordinary ones:
+//! The commands of embtune-scale(7) work. A block of commands is preceded by a mark with a file that it writes and, if
+//! there is one, the unusual program that it needs:
 //!
 //! ````text
 //! .\" test with torchrun: TUNED/model.safetensors
@@ -8,8 +8,8 @@
 //! .fi
 //! ````
 //!
-//! Each block is run in a folder of its own, which holds a small model `BASE`, a `corpus.jsonl` and a shard. Slurm is
-//! played by stand-ins, which start the tasks of a job as Slurm does, one after the other or all at once.
+//! Each block is run in a new folder with a small model `BASE`, a `corpus.jsonl` and a shard. Slurm is replaced by
+//! scripts that start the tasks of a job as Slurm does, one after the other or all at once.
 
 use std::fs;
 use std::net::TcpListener;
@@ -19,13 +19,13 @@ use embtune_tests::{Folder, Ran, workspace};
 
 use crate::engines::{run_parallel, spark_environment};
 
-/// `sbatch --array=0-3 SCRIPT`: the script with every task's number.
+/// `sbatch --array=0-3 SCRIPT`: runs the script once for each task.
 const SBATCH: &str = r#"#!/bin/bash -eu
 [[ $1 =~ ^--array=0-([0-9]+)$ ]]
 export SLURM_ARRAY_TASK_COUNT=$((BASH_REMATCH[1] + 1))
 for ((task = 0; task < SLURM_ARRAY_TASK_COUNT; task++)); do SLURM_ARRAY_TASK_ID=$task bash -eu "$2"; done
 "#;
-/// `srun COMMAND ...`: the command as every task of the job, at once.
+/// `srun COMMAND ...`: runs the command for all tasks of the job at once.
 const SRUN: &str = r#"#!/bin/bash -eu
 for ((task = 0; task < SLURM_NTASKS; task++)); do SLURM_PROCID=$task "$@" & tasks+=($!); done
 for task in "${tasks[@]}"; do wait "$task"; done
@@ -35,9 +35,9 @@ const HOSTNAME: &str = "#!/bin/sh\necho 127.0.0.1\n";
 
 /// A block of commands.
 struct Block {
-    /// The program that not every machine has; empty when there is none.
+    /// The unusual program that it needs; empty for none.
     needs: String,
-    /// A file that is there at the end.
+    /// A file that it writes.
     leaves: String,
     /// Number of its first line.
     line: usize,
@@ -59,7 +59,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// What roff prints of a line, and its end.
+/// What roff prints for a line, with its end.
 fn plain(line: &str) -> String {
     line.replace("\\-", "-").replace("\\(aq", "'").replace("\\(dq", "\"").replace("\\&", "").replace("\\e", "\\") + "\n"
 }

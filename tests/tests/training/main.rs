@@ -13,7 +13,7 @@ mod weights;
 use embtune_tests::{Folder, Run};
 use serde_json::Value;
 
-/// Six epochs of ten steps, which take a second or two.
+/// The number of steps: six epochs of ten, which take a second or two.
 pub(crate) const STEPS: u64 = 60;
 const TRAIN: &str = "mnrl-train --device cpu --threads 2 --model BASE --epochs 6 --batch-size 16";
 
@@ -27,13 +27,13 @@ pub(crate) fn start() -> Folder {
     folder
 }
 
-/// The command line of the training, with these flags besides.
+/// The command line of the training, with additional flags.
 pub(crate) fn command(out: &str, flags: &str) -> String {
     let rate = if flags.contains("--learning-rate") { "" } else { "--learning-rate 2e-3 --warmup-steps 4" };
     format!("{TRAIN} {rate} --out {out} {flags} train.safetensors")
 }
 
-/// The training, with these flags besides.
+/// The training, with additional flags.
 pub(crate) fn train(folder: &Folder, out: &str, flags: &str) -> Run {
     folder.run(&command(out, flags))
 }
@@ -50,13 +50,14 @@ pub(crate) fn checkpoints(folder: &Folder, out: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// Step and loss of each step in the metrics.
+/// Number and loss of each step in the log.
 pub(crate) fn losses(log: &str) -> Vec<(u64, f64)> {
     let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     records.filter_map(|record| Some((record["step"].as_u64()?, record["loss"].as_f64()?))).collect()
 }
 
-/// Pairs with two negatives each and the scores of `mine-negatives`, and shards of them with a guide's vectors.
+/// A folder with pairs that have two negatives and scores from `mine-negatives`, and a shard of them with a guide's
+/// vectors.
 pub(crate) fn scored() -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");

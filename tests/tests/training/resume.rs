@@ -4,7 +4,7 @@ use embtune_tests::{Folder, Signal};
 
 use crate::{STEPS, checkpoints, command, losses, start, train, weights};
 
-/// Trains until the metrics have so many lines, then kills the process.
+/// Trains until the log has this many lines, then kills the process.
 fn kill_after(lines: usize, folder: &Folder, out: &str, flags: &str) {
     let mut running = train(folder, out, flags).start();
     running.take_lines(lines);
@@ -14,11 +14,11 @@ fn kill_after(lines: usize, folder: &Folder, out: &str, flags: &str) {
 }
 
 #[test]
-fn at_any_moment() {
+fn a_training_can_be_killed_at_any_moment() {
     let folder = start();
     let whole = losses(&train(&folder, "WHOLE", "").stdout());
     assert_eq!(whole.len() as u64, STEPS);
-    // Before the first checkpoint, at one, behind one, in a later epoch.
+    // Before the first checkpoint, at one, after one, in a later epoch.
     for lines in [1, 5, 8, 34] {
         let out = format!("KILLED{lines}");
         kill_after(lines, &folder, &out, "--checkpoint-every 5");
@@ -33,10 +33,10 @@ fn at_any_moment() {
 }
 
 #[test]
-fn again_and_again_while_it_saves() {
+fn a_training_can_be_killed_repeatedly_while_it_saves() {
     let folder = start();
     train(&folder, "WHOLE", "").done();
-    // A checkpoint at every step: most of the time is spent in writing them.
+    // With a checkpoint at every step, most of the time is spent writing them.
     for (number, lines) in [7, 12, 9].into_iter().enumerate() {
         let resume = if number > 0 { "--resume" } else { "" };
         kill_after(lines, &folder, "KILLED", &format!("--checkpoint-every 1 --keep 1 {resume}"));
@@ -46,7 +46,7 @@ fn again_and_again_while_it_saves() {
 }
 
 #[test]
-fn and_a_damaged_checkpoint_costs_only_its_steps() {
+fn a_damaged_checkpoint_costs_only_its_steps() {
     let folder = start();
     train(&folder, "WHOLE", "").done();
     kill_after(22, &folder, "KILLED", "--checkpoint-every 5 --keep 2");
@@ -64,13 +64,13 @@ fn and_a_damaged_checkpoint_costs_only_its_steps() {
 }
 
 #[test]
-fn and_a_full_disk_costs_nothing() {
+fn a_full_disk_costs_no_checkpoint() {
     let folder = start();
     train(&folder, "WHOLE", "").done();
     kill_after(12, &folder, "KILLED", "--checkpoint-every 5");
     let before: Vec<_> = checkpoints(&folder, "KILLED").into_iter().filter(|name| !name.starts_with('.')).collect();
     assert!(!before.is_empty());
-    // No file may be longer than 16 KiB, so none of the checkpoints can be written.
+    // No file may be longer than 16 KiB, so no checkpoint can be written.
     let line = command("KILLED", "--checkpoint-every 5 --resume");
     let ran = folder.shell(&format!("trap '' XFSZ; ulimit -f 16; {line}")).ran().with_code(2);
     let ran = ran.saying("mnrl-train: KILLED.checkpoints/step-").saying("File too large");
@@ -144,14 +144,14 @@ fn checkpoints_go_where_they_are_wanted() {
     running.signal(Signal::INT);
     let ran = running.end().with_code(130);
     assert!(ran.listing.iter().any(|name| name.starts_with("a/b/step-")), "{ran}");
-    // What somebody else has put there stays.
+    // Other files there are kept.
     folder.write("a/b/notes", "dear diary");
     let ran = train(&folder, "TUNED", "--checkpoint-every 2 --checkpoint-dir a/b --resume").done();
     let left: Vec<_> = ran.listing.iter().filter(|name| name.starts_with("a/")).collect();
     assert_eq!(left, ["a/", "a/b/", "a/b/notes"], "{ran}");
 }
 
-/// A folder with the checkpoints of a training that was interrupted.
+/// A folder with the checkpoints of an interrupted training.
 fn interrupted() -> Folder {
     let folder = start();
     let mut running = train(&folder, "TUNED", "--checkpoint-every 5").start();
@@ -175,7 +175,7 @@ fn other_settings_are_named_with_both_values() {
         let message = train(&folder, "TUNED", &format!("--checkpoint-every 5 --resume {flags}")).refusal();
         assert!(message.contains(expected) && message.contains("\nhint: "), "{message}");
     }
-    // How often it is saved changes nothing.
+    // The frequency of checkpoints may change.
     train(&folder, "TUNED", "--checkpoint-every 50 --keep 1 --resume").done();
 }
 
