@@ -95,7 +95,7 @@ impl Modules {
         // A first name that is neither imported nor a module here is another crate's, a type or a function.
         let mut is_known = rest.len() < path.len();
         while let Some((next, after)) = rest.split_first() {
-            let child = [at.as_slice(), &[next.clone()]].concat();
+            let child = [at.as_slice(), std::slice::from_ref(next)].concat();
             if next == "super" {
                 at.pop()?;
             } else if self.modules.contains_key(&child) {
