@@ -102,6 +102,15 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 impl Folder {
+    /// A folder with `BASE`, a copy of a model of `tests/fixtures/parity`, and `corpus.jsonl`, the documents of the pipeline's
+    /// tests.
+    pub fn with_corpus(model: &str) -> Self {
+        let folder = Self::new();
+        folder.copy_fixture(&format!("parity/{model}"), "BASE");
+        folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+        folder
+    }
+
     /// Copies a file or a folder under `tests/fixtures`, so that a test may write into it.
     ///
     /// # Panics

@@ -33,10 +33,7 @@ fn every_marked_command_succeeds() {
     assert!(!blocks.is_empty(), "README.md has no block of commands behind a line {MARK:?}");
     assert_eq!(blocks.len(), page.matches("<!-- test -->").count(), "a mark stands on the line before its ```sh");
     for (line, script) in blocks {
-        let folder = Folder::new();
-        // A copy, because commands may write into a model directory.
-        folder.copy_fixture("parity/tiny-bert", "BASE");
-        folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+        let folder = Folder::with_corpus("tiny-bert");
         let ran = folder.shell(script).ran();
         assert_eq!(ran.code, 0, "README.md:{line}\n{ran}");
     }

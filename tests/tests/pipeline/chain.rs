@@ -7,7 +7,7 @@ use embtune_tensors::Shard;
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::{losses, records, start, whole};
+use crate::{losses, records, whole};
 
 #[test]
 fn documents_become_a_better_model_and_a_report() {
@@ -147,7 +147,7 @@ const TRAIN: &str = "mnrl-train --device cpu --model BASE --batch-size 16 --epoc
 
 #[test]
 fn pipes_give_what_files_give() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let piped = "docs2queries --generator extractive < corpus.jsonl | pairs2shards --model BASE";
     folder.shell(&format!("{piped} | {TRAIN} --threads 2 --out PIPED")).done();
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
@@ -172,7 +172,7 @@ fn long_corpus(folder: &Folder) -> String {
 
 #[test]
 fn a_reader_may_leave_early() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.write("long.jsonl", long_corpus(&folder));
     folder.run("docs2queries --generator extractive corpus.jsonl -o pairs.jsonl").done();
     folder.shell("for n in {1..100}; do cat pairs.jsonl; done > long.pairs.jsonl").done();
@@ -195,7 +195,7 @@ fn a_reader_may_leave_early() {
 
 #[test]
 fn a_training_outlives_the_reader_of_its_log() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder
         .shell(
             "docs2queries --generator extractive corpus.jsonl | pairs2shards --model BASE |
@@ -208,7 +208,7 @@ fn a_training_outlives_the_reader_of_its_log() {
 
 #[test]
 fn queries_with_several_positives_are_mined_and_trained_on() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let corpus = records(&folder.read("corpus.jsonl"));
     // Queries have one, two or three positives in turn, and the pairs of a query are not adjacent.
     let mut pairs = Vec::new();

@@ -2,13 +2,11 @@
 
 use embtune_tests::Folder;
 
-use crate::start;
-
 const TYPES: [&str; 5] = ["f32", "f16", "bf16", "int8", "ubinary"];
 
 /// A folder with a corpus, queries (the first words of ten documents), their judgments, and the same as pairs.
 fn sides() -> Folder {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let corpus = crate::records(&folder.read("corpus.jsonl"));
     let (mut queries, mut qrels, mut pairs) = (String::new(), String::new(), String::new());
     for (number, document) in corpus.iter().take(10).enumerate() {

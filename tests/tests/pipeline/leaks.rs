@@ -7,11 +7,11 @@ use embtune_tests::{Folder, workspace};
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{records, start};
+use crate::records;
 
 /// A folder with mined pairs whose documents are grouped in twos; some queries belong to several documents.
 fn mined(flags: &str) -> Folder {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let parts = records(&folder.read("corpus.jsonl")).into_iter().enumerate().map(|(number, mut document)| {
         document["group"] = json!(format!("volume {}", number / 2));
         format!("{document}\n")
@@ -111,7 +111,7 @@ fn negatives_from_the_whole_corpus_are_taken_out() {
 
 #[test]
 fn the_queries_of_the_evaluation_are_not_trained_on() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for file in ["queries.jsonl", "qrels.tsv"] {
         folder.write(file, "");
     }

@@ -13,17 +13,9 @@ use serde_json::Value;
 /// Flags with which a small model learns something from a few hundred pairs.
 const TRAINING: &str = "--epochs 6 --batch-size 16 --learning-rate 2e-3 --warmup-steps 4 --threads 1";
 
-/// A folder with the fixture `model` as `BASE`, and `corpus.jsonl`.
-pub(crate) fn start(model: &str) -> Folder {
-    let folder = Folder::new();
-    folder.copy_fixture(&format!("parity/{model}"), "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
-    folder
-}
-
 /// A folder in which all stages have run.
 pub(crate) fn whole(model: &str) -> Folder {
-    let folder = start(model);
+    let folder = Folder::with_corpus(model);
     folder.run("docs2queries --generator extractive -n 5 corpus.jsonl -o pairs.jsonl").done();
     embed(&folder, "BASE", "query", "--field anchor --id anchor_id pairs.jsonl", "anchors.safetensors");
     embed(&folder, "BASE", "document", "corpus.jsonl", "BASE.c.safetensors");

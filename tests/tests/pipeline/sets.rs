@@ -3,13 +3,13 @@
 use embtune_tests::Folder;
 use serde_json::Value;
 
-use crate::{records, start};
+use crate::records;
 
 const TRAIN: &str = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 8 --warmup-steps 0 --overwrite";
 
 /// A folder with two sets of pairs: `a.jsonl`, several queries for each document, and `b.jsonl`.
 fn two_sets() -> Folder {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries --generator extractive -n 5 corpus.jsonl -o pairs.jsonl").done();
     let pairs = folder.read("pairs.jsonl");
     let lines: Vec<&str> = pairs.split_inclusive('\n').collect();

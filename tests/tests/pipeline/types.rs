@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::{records, start};
+use crate::records;
 
 /// The dtypes, and how many of the ten nearest documents each may lose on average, compared with f32.
 const TYPES: [(&str, f64); 5] = [("f32", 0.0), ("f16", 0.1), ("bf16", 0.5), ("int8", 0.5), ("ubinary", 5.0)];
@@ -19,7 +19,7 @@ fn title(document: &Value) -> &Value {
 
 /// A folder with queries (the titles), their judgments, and f32 vectors of both sides.
 fn sides() -> Folder {
-    let folder = start("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     let corpus = records(&folder.read("corpus.jsonl"));
     let id = |document: &Value| document["_id"].as_str().unwrap().to_owned();
     let query =

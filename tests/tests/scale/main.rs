@@ -12,9 +12,7 @@ pub(crate) const EMBED: &str = "embed --device cpu --threads 1 --model BASE --ro
 /// A folder with a model `BASE`; `records.jsonl`, which has the documents of the handbook and each of their sentences
 /// (texts of one token to more than the model's maximum); and `whole.jsonl`, their vectors from one process.
 pub(crate) fn start() -> Folder {
-    let folder = Folder::new();
-    folder.copy_fixture("parity/tiny-bert", "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    let folder = Folder::with_corpus("tiny-bert");
     let mut records = String::new();
     for line in folder.read("corpus.jsonl").lines() {
         records += &format!("{line}\n");

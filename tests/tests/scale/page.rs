@@ -77,9 +77,7 @@ fn run(needs: &str) {
 }
 
 fn ran(block: &Block) -> Ran {
-    let folder = Folder::new();
-    folder.copy_fixture("parity/tiny-bert", "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries -q --generator extractive -n 2 corpus.jsonl -o pairs.jsonl").done();
     folder.run("pairs2shards -q --model BASE pairs.jsonl -o train.safetensors").done();
     fs::create_dir(folder.path("bin")).unwrap();

@@ -19,9 +19,7 @@ const TRAIN: &str = "mnrl-train --device cpu --threads 2 --model BASE --epochs 6
 
 /// A folder with a model, training pairs, a held-out split and the documents.
 pub(crate) fn start() -> Folder {
-    let folder = Folder::new();
-    folder.copy_fixture("parity/tiny-bert", "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries --generator extractive -n 5 corpus.jsonl -o pairs.jsonl").done();
     folder.run("pairs2shards --model BASE --document-max-length 64 --holdout 0.2 --holdout-dir heldout pairs.jsonl -o train.safetensors").done();
     folder
@@ -59,9 +57,7 @@ pub(crate) fn losses(log: &str) -> Vec<(u64, f64)> {
 /// A folder with pairs that have two negatives and scores from `mine-negatives`, and a shard of them with a guide's
 /// vectors.
 pub(crate) fn scored() -> Folder {
-    let folder = Folder::new();
-    folder.copy_fixture("parity/tiny-bert", "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries --generator extractive -n 3 corpus.jsonl -o pairs.jsonl").done();
     for (texts, role, out) in
         [("--field anchor --id anchor_id pairs.jsonl", "query", "q"), ("corpus.jsonl", "document", "c")]
