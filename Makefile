@@ -32,7 +32,7 @@ endef
 deps: ## Fetch libtorch, ONNX Runtime and the demo's model into .deps (CUDA=1: for GPUs)
 	@bash make/deps.sh
 
-# make/deps.sh makes this last.
+# make/deps.sh creates this last.
 $(demo_model):
 	@echo 'make: the native libraries are missing: run `make deps` first' >&2; exit 2
 
@@ -159,7 +159,7 @@ check-cuda bench-cuda: build ## Check, or time, every CUDA path against the CPU'
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# .deps took minutes to fetch, and runs/ may have cost money: both stay.
+# .deps took minutes to fetch, and runs/ may have cost money, so both are kept.
 .PHONY: clean
 clean: ## Remove what was built
 	cargo clean
