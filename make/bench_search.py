@@ -30,7 +30,7 @@ def compare(title, commands, rounds):
     first = None
     for name, runs in measured.items():
         if not runs:
-            print(f"  {name:<22} is not installed")
+            print(f"  {name:<22} did not run")
             continue
         wall, cpu, memory, alone = (
             statistics.median(column)

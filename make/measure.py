@@ -45,7 +45,7 @@ class Measured:
 
 
 def run(*command, env=None, may_fail=False):
-    """Runs a program and measures it. If it fails, so does the benchmark; one that may fail gives nothing then."""
+    """Runs a program and measures it. If it fails, so does the benchmark; if it may fail, a message is printed instead."""
     command = [str(part) for part in command]
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         start = time.perf_counter()
@@ -61,6 +61,7 @@ def run(*command, env=None, may_fail=False):
         stdout.seek(0), stderr.seek(0)
         if process.returncode:
             if may_fail:
+                print(f"bench: {command[0]}: {(stderr.read().strip().splitlines() or ['no message'])[-1]}", file=sys.stderr)
                 return None
             sys.exit(f"bench: {shlex.join(command)} ended with {process.returncode}:\n{stderr.read()}")
         cpu_seconds = usage.ru_utime + usage.ru_stime
