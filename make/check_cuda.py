@@ -156,7 +156,7 @@ def checks(lab):
                     process.kill()
                     process.communicate()
             figure = next((line for line in messages.splitlines() if "rank 1" in line), messages.strip())
-            return first.returncode == 2 and "rank 1 does not answer any more" in figure, figure
+            return first.returncode == 2 and "rank 1 stopped responding" in figure, figure
 
     @lab.check("mnrl-train: --resume after SIGKILL, with dropout, as if not interrupted")
     def _():

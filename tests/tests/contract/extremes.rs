@@ -53,7 +53,6 @@ fn companions() -> BTreeMap<&'static str, &'static str> {
         ("--shard-pairs", "--out SHARDS"),
         ("--tokens-per-second", "--describe train.safetensors"),
         ("--holdout", "--holdout-dir HELD"),
-        ("--hardness-strength", "--hardness-mode in-batch"),
         ("--temperature", "--loss gist"),
         ("--margin", "--loss triplet"),
         ("--epochs", "--plan"),

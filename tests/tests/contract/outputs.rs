@@ -65,7 +65,7 @@ fn an_output_cannot_be_a_folder_or_in_none() {
         let message = filter.run(&folder, "-o BASE").refusal();
         assert!(message.contains("BASE: is a directory"), "{message}");
         let message = filter.run(&folder, "-o none/out").refusal();
-        assert!(message.contains("none/out: cannot write beside it: No such file"), "{message}");
+        assert!(message.contains("none/out: cannot write next to it: No such file"), "{message}");
     }
 }
 
@@ -172,8 +172,8 @@ fn a_log_that_is_lost_costs_no_training_but_the_exit_code() {
     let folder = workbench();
     let line = format!("{TRAIN} --out TUNED");
     let ran = folder.run(&line).to_full_disk().ran().with_code(2);
-    let ran = ran.saying("warning: <stdout>: No space left on device").saying("the training goes on");
-    let ran = ran.saying("TUNED is saved, but its log is not whole: <stdout>: No space left on device");
+    let ran = ran.saying("warning: <stdout>: No space left on device").saying("the training continues");
+    let ran = ran.saying("TUNED is saved, but its log is incomplete: <stdout>: No space left on device");
     assert!(folder.path("TUNED/model.onnx").exists() && !folder.path("TUNED.checkpoints").exists(), "{ran}");
     assert_eq!(ran.stderr().matches("warning").count(), 1, "{ran}");
 

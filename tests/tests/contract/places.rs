@@ -66,13 +66,13 @@ fn a_volume_in_a_folder_that_cannot_be_written_is_filled() {
     make(&folder, &["volume", "place", "place/out"]);
     let mounts = "mount --bind place place; mount --bind volume place/out; mount -o remount,bind,ro place";
     let Some(run) = folder.mounting(&format!("{mounts}; exec {TRAIN} place/out > log")) else { return };
-    let ran = run.done().saying("place/out: cannot write beside it: Read-only file system");
+    let ran = run.done().saying("place/out: cannot write next to it: Read-only file system");
     is_trained(&folder, "volume", &ran);
 
     // If nothing can be written, the error comes before the training.
     let other = folder.mounting(&format!("{mounts}; exec {TRAIN} place/other > log")).unwrap().ran().with_code(2);
     assert_eq!(folder.read("log"), "", "{other}");
-    let _ = other.saying("place/other: cannot write beside it: Read-only file system");
+    let _ = other.saying("place/other: cannot write next to it: Read-only file system");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn the_working_directory_is_filled_and_not_pulled_away() {
     is_trained(&folder, "out", &ran);
     // The log would be removed with the old files.
     let ran = folder.shell(&format!("cd out; {train} . --overwrite > log.jsonl")).ran().with_code(2);
-    let _ = ran.saying("out/log.jsonl is inside of --out .");
+    let _ = ran.saying("out/log.jsonl is inside --out .");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_can_be_resumed() {
         thread::yield_now();
     }
     running.signal(Signal::INT);
-    let _ = running.end().with_code(130).saying(" texts are kept in ").saying("the same command goes on");
+    let _ = running.end().with_code(130).saying(" kept in ").saying("the same command continues the run");
     // The system refuses to write beyond the limit, like a full disk.
     let full = format!("export ORT_DISABLE_TELEMETRY=1; trap '' XFSZ; ulimit -f 100; {line} records.jsonl");
     let _ = folder.shell(&full).ran().with_code(2).saying("out.jsonl: File too large");
@@ -136,11 +136,11 @@ fn only_a_file_can_be_resumed() {
     let folder = start(1);
     for output in ["", "-o -", "-o /dev/null"] {
         let message = embed(&folder, &format!("--resume {output}")).refusal();
-        assert!(message.contains("--resume needs an output that is a file\nhint: "), "{message}");
+        assert!(message.contains("--resume needs an output file\nhint: "), "{message}");
     }
     folder.write(".out.part", "something else\n");
     let message = embed(&folder, "--resume -o out").refusal();
-    assert!(message.contains(".out.part: not what an interrupted run leaves\nhint: "), "{message}");
+    assert!(message.contains(".out.part: not a file of an interrupted run\nhint: "), "{message}");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_bad_record_is_in_one_shard() {
     folder.run(&format!("{EMBED} --shard 1/2")).stdin(input.clone()).done();
     let second = folder.run(&format!("{EMBED} --shard 2/2 --on-error skip")).stdin(input).ran().with_code(1);
     assert_eq!(second.stdout(), "");
-    let _ = second.saying("skipped: <stdin>:2: not JSON").saying("1 records skipped");
+    let _ = second.saying("skipped: <stdin>:2: not JSON").saying("1 record skipped");
 }
 
 #[test]

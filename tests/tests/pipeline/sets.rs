@@ -105,7 +105,7 @@ fn sets_that_cannot_be_trained_on_are_refused() {
     std::fs::create_dir(folder.path("empty")).unwrap();
     folder.run("pairs2shards --model BASE -o none.safetensors").done();
     for (flags, expected) in [
-        ("--weights 1 a.safetensors b.safetensors", "mnrl-train: --weights: 1 weight(s) for 2 set(s)"),
+        ("--weights 1 a.safetensors b.safetensors", "mnrl-train: --weights: 1 weight for 2 sets"),
         ("--weights 1,x a.safetensors b.safetensors", "expected a number above 0, at most 1000"),
         ("--epochs 1 --weights 0.001 a.safetensors", "mnrl-train: --weights leave no pair to train on"),
         ("shards", "mnrl-train: shards/train-00001.safetensors: not a valid safetensors file"),

@@ -173,7 +173,7 @@ fn the_plan_of_each_process_needs_no_other() {
     assert_eq!(plan("WORLD_SIZE=2 RANK=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=1"), "", "the first says it for all");
     // With whole batches, the planned bytes are sent.
     let planned = |name: &str| {
-        let part = first.split("sent a step, by each of 2 processes").nth(1).unwrap();
+        let part = first.split("sent in a step, by each of 2 processes").nth(1).unwrap();
         let line = part.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().replace(',', "").parse::<f64>().unwrap()
     };

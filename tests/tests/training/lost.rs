@@ -20,7 +20,7 @@ fn assert_resumable(folder: &Folder) {
     let (first, second) = running(folder, "--resume");
     first.signal(Signal::INT);
     second.signal(Signal::INT);
-    let _ = first.end().with_code(130).saying("mnrl-train: going on behind step ");
+    let _ = first.end().with_code(130).saying("mnrl-train: resuming after step ");
     let _ = second.end().with_code(130);
 }
 
@@ -31,8 +31,8 @@ fn a_process_that_is_killed_is_named() {
     second.signal(Signal::KILL);
     let _ = second.end().with_code(137);
     let ran =
-        first.end().with_code(2).saying("mnrl-train: rank 0: rank 1 does not answer any more: killed, or cut off");
-    let _ = ran.saying("\nhint: --resume goes on from the last checkpoint");
+        first.end().with_code(2).saying("mnrl-train: rank 0: rank 1 stopped responding: it was killed or cut off");
+    let _ = ran.saying("\nhint: --resume continues from the last checkpoint");
     assert_resumable(&folder);
 }
 
@@ -42,7 +42,7 @@ fn a_killed_first_process_is_named() {
     let (first, second) = running(&folder, "");
     first.signal(Signal::KILL);
     let _ = first.end().with_code(137);
-    let _ = second.end().with_code(2).saying("mnrl-train: rank 1: rank 0 does not answer any more: killed, or cut off");
+    let _ = second.end().with_code(2).saying("mnrl-train: rank 1: rank 0 stopped responding: it was killed or cut off");
     assert_resumable(&folder);
 }
 
@@ -54,7 +54,7 @@ fn a_process_that_hangs_is_waited_for_until_the_timeout() {
         let (lost_one, other) = if lost == 1 { (second, first) } else { (first, second) };
         let began = Instant::now();
         lost_one.signal(Signal::STOP);
-        let says = format!("mnrl-train: rank {}: rank {lost} does not answer any more", 1 - lost);
+        let says = format!("mnrl-train: rank {}: rank {lost} stopped responding", 1 - lost);
         let _ = other.end().with_code(2).saying(&says);
         assert!(began.elapsed().as_secs_f64() >= 2.0, "the first operation that waits takes so long");
         lost_one.signal(Signal::KILL);
@@ -70,11 +70,11 @@ fn a_process_that_does_not_join_is_named() {
     let alone = start_one(&folder, 0, 3, port, "--out TUNED --dist-timeout 2");
     let second = start_one(&folder, 1, 3, port, "--out TUNED --dist-timeout 2");
     let ran = alone.end().with_code(2).saying("mnrl-train: rank 0: ");
-    let _ = ran.saying("rank 2 has not come within 2 s (--dist-timeout)");
+    let _ = ran.saying("timed out after 2 s waiting for rank 2 (--dist-timeout)");
     let _ = second.end().with_code(2);
     let message = start_one(&folder, 1, 2, port, "--out TUNED --dist-timeout 1").end().with_code(2).stderr();
     let expected =
-        format!("mnrl-train: rank 1: nobody answers at 127.0.0.1:{port} (MASTER_ADDR, MASTER_PORT) within 1 s");
+        format!("mnrl-train: rank 1: timed out after 1 s waiting for 127.0.0.1:{port} (MASTER_ADDR, MASTER_PORT)");
     assert!(message.starts_with(&expected), "{message}");
 }
 
@@ -85,8 +85,8 @@ fn other_flags_and_other_data_are_refused() {
     let processes = [start_one(&folder, 0, 2, port, "--out A"), start_one(&folder, 1, 2, port, "--out A --seed 7")];
     let [first, second] = processes.map(|process| process.end().with_code(2));
     let _ = second
-        .saying("mnrl-train: rank 1: --seed is 7 here, and 42 in rank 0\nhint: start all processes with the same");
-    let _ = first.saying("mnrl-train: rank 0: rank 1 was started with other flags or data\nhint: ");
+        .saying("mnrl-train: rank 1: --seed is 7 here, but 42 in rank 0\nhint: start all processes with the same");
+    let _ = first.saying("mnrl-train: rank 0: rank 1 was started with different flags or data\nhint: ");
     // One process reads the token ids; its error reaches all others, as any error does.
     let mut bytes = folder.bytes("train.safetensors");
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -99,13 +99,13 @@ fn other_flags_and_other_data_are_refused() {
     let [first, second] = processes.map(|process| process.end().with_code(2));
     let damage = "damaged.safetensors: token id 4294967295, but the vocabulary has";
     let _ = second.saying(&format!("mnrl-train: rank 1: {damage}"));
-    let _ = first.saying(&format!("mnrl-train: rank 0: rank 1 has ended: {damage}"));
+    let _ = first.saying(&format!("mnrl-train: rank 0: rank 1 ended: {damage}"));
     let port = free_port();
     let missing = "--out A --dev-queries NONE --dev-corpus NONE --dev-qrels NONE";
     let processes = [start_one(&folder, 0, 2, port, missing), start_one(&folder, 1, 2, port, missing)];
     let [first, second] = processes.map(|process| process.end().with_code(2));
     let first = first.saying("mnrl-train: rank 0: NONE: No such file or directory");
-    let second = second.saying("mnrl-train: rank 1: rank 0 has ended: NONE: No such file or directory");
+    let second = second.saying("mnrl-train: rank 1: rank 0 ended: NONE: No such file or directory");
     assert!(first.stdout.is_empty() && second.stdout.is_empty() && !second.listing.contains(&"A/".to_owned()));
 }
 
@@ -121,11 +121,11 @@ fn an_incomplete_process_group_is_refused() {
     };
     let place = |rank: usize, size: usize| format!("RANK={rank} WORLD_SIZE={size} MASTER_ADDR=127.0.0.1 MASTER_PORT=1");
     for (message, expected) in [
-        (refusal("RANK=0 WORLD_SIZE=2", ""), "mnrl-train: WORLD_SIZE is 2, and MASTER_ADDR is not set\nhint: "),
-        (refusal(&place(2, 2), ""), "mnrl-train: RANK is 2, and WORLD_SIZE is 2: ranks are counted from 0\n"),
+        (refusal("RANK=0 WORLD_SIZE=2", ""), "mnrl-train: WORLD_SIZE is 2, but MASTER_ADDR is not set\nhint: "),
+        (refusal(&place(2, 2), ""), "mnrl-train: RANK is 2, but WORLD_SIZE is 2: ranks are counted from 0\n"),
         (
             refusal(&place(0, 4), "--batch-size 3"),
-            "mnrl-train: --batch-size is 3, and WORLD_SIZE is 4: there is not a pair for each process\nhint: ",
+            "mnrl-train: --batch-size is 3, but WORLD_SIZE is 4: there is not a pair for each process\nhint: ",
         ),
     ] {
         assert!(message.starts_with(expected), "{message}");

@@ -121,7 +121,7 @@ fn a_signal_says_what_happens() {
     let lines: Vec<_> = message.lines().collect();
     let last = lines.len() - 2;
     assert_eq!(lines[last], "mnrl-train: finishing the step; press again to stop now", "{message}");
-    assert!(lines[last + 1].contains("--resume goes on from there"), "{message}");
+    assert!(lines[last + 1].contains("; resume with --resume"), "{message}");
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn other_settings_are_named_with_both_values() {
         ("--weight-decay 0.5", "--weight-decay was 0.0 when the training began, and is 0.5 now"),
         ("--max-grad-norm 2", "--max-grad-norm was 1.0 when the training began, and is 2.0 now"),
         ("--precision bf16", "--precision was \"fp32\" when the training began, and is \"bf16\" now"),
-        ("--freeze layers:1", "--freeze was null when the training began, and is \"layers:1\" now"),
-        ("--lora r=2", "--lora was null when the training began, and is \"r=2,alpha=4,targets=query,value\" now"),
+        ("--freeze layers:1", "--freeze was not set when the training began, and is \"layers:1\" now"),
+        ("--lora r=2", "--lora was not set when the training began, and is \"r=2,alpha=4,targets=query,value\" now"),
         ("--seed 7", "--seed was 42 when the training began, and is 7 now"),
     ] {
         let message = train(&folder, "TUNED", &format!("--checkpoint-every 5 --resume {flags}")).refusal();
@@ -200,8 +200,8 @@ fn other_data_or_another_model_are_refused() {
 fn a_new_training_does_not_remove_what_another_has_saved() {
     let folder = interrupted();
     let message = train(&folder, "TUNED", "--checkpoint-every 5").refusal();
-    assert!(message.contains("TUNED.checkpoints: holds checkpoints of a training that was not finished"), "{message}");
-    assert!(message.contains("\nhint: --resume goes on from there"), "{message}");
+    assert!(message.contains("TUNED.checkpoints: contains checkpoints of an unfinished training"), "{message}");
+    assert!(message.contains("\nhint: --resume continues from there"), "{message}");
 }
 
 #[test]
