@@ -83,7 +83,7 @@ man: build ## Write man/*.1 from the filters' flags
 	  $(BIN)/$$filter --generate man > man/$$filter.1.new && mv man/$$filter.1.new man/$$filter.1; \
 	done
 
-# Builds nothing, because it often runs as root. The programs go on using this checkout's .deps.
+# Builds nothing, because it often runs as root. The programs continue to use this checkout's .deps.
 .PHONY: install
 install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
 	@test -x $(BIN)/embed || { echo 'make: nothing is built yet: run `make build` first' >&2; exit 2; }

@@ -70,7 +70,7 @@ def matmul_session(rows, inner, columns):
 
 
 def matmul(options):
-    """Every thread has sessions of its own, as in `embed`; the median of rounds in which all of them work."""
+    """Every thread has its own sessions, as in `embed`; the median of rounds in which all of them work."""
     shapes = [(TOKENS, HIDDEN, HIDDEN)] * 4 + [(TOKENS, HIDDEN, INNER), (TOKENS, INNER, HIDDEN)]
     sessions = [[matmul_session(*shape) for shape in shapes] for _ in range(options.threads)]
 

@@ -30,8 +30,8 @@ fn every_marked_command_succeeds() {
     let path = workspace().join("README.md");
     let page = fs::read_to_string(path).expect("README.md: its marked commands are what this test runs");
     let blocks = blocks(&page);
-    assert!(!blocks.is_empty(), "README.md has no block of commands behind a line {MARK:?}");
-    assert_eq!(blocks.len(), page.matches("<!-- test -->").count(), "a mark stands on the line before its ```sh");
+    assert!(!blocks.is_empty(), "README.md has no block of commands after {MARK:?}");
+    assert_eq!(blocks.len(), page.matches("<!-- test -->").count(), "a mark must be followed by ```sh");
     for (line, script) in blocks {
         let folder = Folder::with_corpus("tiny-bert");
         let ran = folder.shell(script).ran();

@@ -17,7 +17,7 @@ fn a_full_disk_is_an_error() {
             folder.remove("TUNED");
             continue;
         }
-        assert_eq!(ran.listing, before, "nothing is left behind\n{ran}");
+        assert_eq!(ran.listing, before, "leftovers\n{ran}");
         if !filter.output.is_empty() {
             let message = filter.run(&folder, "-o /dev/full").refusal();
             assert!(message.contains(&format!("{}: /dev/full: No space left", filter.name)), "{message}");

@@ -37,7 +37,7 @@ fn a_signal_ends_a_filter_that_waits_for_input() {
             let running = waiting(&filter, &folder, "-q");
             running.signal(signal);
             let ran = running.end().with_code(code);
-            assert_eq!(ran.listing, before, "nothing is left behind\n{ran}");
+            assert_eq!(ran.listing, before, "leftovers\n{ran}");
             assert_eq!(ran.stderr(), "", "-q\n{ran}");
         }
     }
@@ -171,7 +171,7 @@ fn a_signal_ends_a_training_between_two_steps() {
     let ran = running.end().with_code(130);
     let (checkpoints, others): (Vec<_>, Vec<_>) =
         ran.listing.iter().cloned().partition(|name| name.starts_with("TUNED.checkpoints/"));
-    assert_eq!(others, before, "nothing is left behind but a checkpoint\n{ran}");
+    assert_eq!(others, before, "only a checkpoint is left\n{ran}");
     assert_eq!(checkpoints.len(), 2, "the folder and one file\n{ran}");
 }
 

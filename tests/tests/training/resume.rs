@@ -25,7 +25,7 @@ fn a_training_can_be_killed_at_any_moment() {
         let ran = train(&folder, &out, "--checkpoint-every 5 --resume").done();
         let resumed = losses(&ran.stdout());
         let first = whole.len() - resumed.len();
-        assert!(first.is_multiple_of(5) && first + 5 >= lines, "goes on behind step {first}\n{ran}");
+        assert!(first.is_multiple_of(5) && first + 5 >= lines, "resumes after step {first}\n{ran}");
         assert!(resumed == whole[first..], "other losses\n{ran}");
         assert!(weights(&folder, &out) == weights(&folder, "WHOLE"), "other weights\n{ran}");
         assert!(!ran.listing.contains(&format!("{out}.checkpoints/")), "checkpoints are left\n{ran}");
