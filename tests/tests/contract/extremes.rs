@@ -23,7 +23,14 @@ const VALUES: [&str; 12] = [
     "inf",
 ];
 
-/// The form of a value by its placeholder in the help; `{}` is the number.
+/// Placeholders of values that are not numbers.
+const NOT_NUMERIC: &str = "DIR DISTANCE FILE FORM FORMAT HOW LOSS MODEL NAME POLICY PROGRAM REASONS REFERENCE ROLE RULE \
+                           SHAPE SHARD SIMILARITY TEXT TYPE URL WHAT WHERE WHICH";
+
+/// The forms of a value by its placeholder in the help; `{}` is the number.
+///
+/// # Panics
+/// For an unknown placeholder: its flag would not be tested, and nobody would notice.
 fn patterns(placeholder: &str) -> &'static [&'static str] {
     match placeholder {
         "BYTES" => &["{}", "{}G"],
@@ -37,7 +44,11 @@ fn patterns(placeholder: &str) -> &'static [&'static str] {
         "MIX" => &["question={}", "question=1,keyword={}"],
         "PART" => &["layers:{}"],
         "SPEC" => &["r={}", "r=2,alpha={}"],
-        _ => &[],
+        other => {
+            let is_known = NOT_NUMERIC.split_whitespace().any(|known| known == other);
+            assert!(is_known, "unknown placeholder <{other}>: add it to patterns or to NOT_NUMERIC");
+            &[]
+        }
     }
 }
 

@@ -52,7 +52,12 @@ fn blocks(page: &str) -> Vec<Block> {
         let Some(mark) = line.strip_prefix(".\\\" test") else { continue };
         let (needs, leaves) = mark.split_once(": ").unwrap_or_else(|| panic!("line {}: no file", number + 1));
         let needs = needs.trim_start_matches(" with ").to_owned();
-        assert_eq!(lines.next().map(|(_, line)| line), Some(".nf"), "line {}: a mark must be followed by .nf", number + 1);
+        assert_eq!(
+            lines.next().map(|(_, line)| line),
+            Some(".nf"),
+            "line {}: a mark must be followed by .nf",
+            number + 1
+        );
         let script = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != ".fi").map(plain).collect();
         blocks.push(Block { needs, leaves: leaves.to_owned(), line: number + 3, script });
     }
