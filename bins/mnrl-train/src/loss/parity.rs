@@ -31,7 +31,9 @@ impl Figures {
     }
 
     fn cases(&self) -> impl Iterator<Item = Case<'_>> {
-        self.0["cases"].as_array().unwrap().iter().map(|case| self.case(case))
+        let cases = self.0["cases"].as_array().unwrap();
+        assert!(!cases.is_empty());
+        cases.iter().map(|case| self.case(case))
     }
 
     fn case<'a>(&self, expected: &'a Value) -> Case<'a> {

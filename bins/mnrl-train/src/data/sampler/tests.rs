@@ -98,6 +98,7 @@ fn a_mixed_batch_is_of_all_sets() {
 fn batches_without_duplicates_are_those_of_sentence_transformers() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/batches/batches.json");
     let cases: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(cases[0].is_object());
     for case in cases.as_array().unwrap() {
         let lists = |name: &str| serde_json::from_value::<Vec<Vec<u64>>>(case[name].clone()).unwrap();
         let order: Vec<usize> = serde_json::from_value(case["order"].clone()).unwrap();

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
-"""Make a retrieval test set of real text that every Rust toolchain carries: its error index.
+"""Makes a retrieval test set out of real text that every Rust toolchain has: its error index.
 
-usage: error-index.py DIRECTORY
-
-Writes, in BEIR's form, corpus.jsonl (what `rustc --explain` says of each error code), queries.jsonl (messages of the
+Writes, in BEIR's form, corpus.jsonl (what `rustc --explain` prints for each error code), queries.jsonl (messages of the
 compiler) and qrels.tsv (which explanation belongs to which message). Nobody has to label anything: most explanations
-show code that does not compile, rustc says of it what it says to a programmer, and with which code.
+show code that does not compile, and rustc prints its message together with the code.
 
 The toolchain is $RUSTC, or `rustc`. The same toolchain gives the same bytes.
 """
@@ -36,8 +34,8 @@ def explanation(code):
 def examples(text):
     """The code blocks of an explanation.
 
-    All of them: `rustc --explain` prints neither the info strings that say which examples fail, nor the lines that
-    rustdoc hides. No matter, the compiler itself says which fail.
+    `rustc --explain` prints neither the info strings that say which examples fail nor the lines that rustdoc hides, so
+    all examples are taken, and the compiler says which of them fail.
     """
     return CODE_BLOCK.findall(text + "\n")
 
@@ -50,8 +48,8 @@ def program(example):
 
 
 def messages(code, example):
-    """What rustc says of the example under this code; of other codes nothing."""
-    # In a directory of its own: some examples name files, and a compiler that crashes leaves a report.
+    """The messages of rustc about the example that have this code."""
+    # In a new directory, because some examples name files and a compiler that crashes leaves a report.
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(
             [RUSTC, "--error-format=json", "--emit=metadata", "--crate-name=example", "--crate-type=bin"]
@@ -66,19 +64,20 @@ def messages(code, example):
 
 
 def words(text):
-    """The text without case, punctuation and comment marks: a quotation stays one across line breaks."""
+    """The text without case, punctuation, line breaks and comment marks, so that quotations are found."""
     return " " + " ".join(re.findall(r"\w+", text.lower())) + " "
 
 
 def held_out(found, documents):
-    """The messages that stand in no document.
+    """The messages that no document quotes.
 
-    About a quarter of the messages do (of 415 with rustc 1.95, 105; 57 of them letter by letter), mostly in a comment
-    of the example that causes them. They would make the measurement dishonest: training queries are made from these
-    documents, so what a document quotes can become a training query with its answer, by a generator that copies or by
-    a language model that reads. They are also the easy ones: all-MiniLM-L6-v2 finds them with an NDCG@10 of 0.84, the
-    others with 0.71. What stays is not independent of the documents: a message names what its example names (`Foo`),
-    and the example is in the document that is to be found. That helps every model alike, before training and after.
+    About a quarter of the messages are quoted (105 of 415 with rustc 1.95, 57 of them letter by letter), mostly in a
+    comment of the example that causes them. They would make the measurement dishonest: training queries are made from
+    these documents, so a quoted message can become a training query together with its answer, whether a generator copies
+    it or a language model reads it. They are also the easy ones: all-MiniLM-L6-v2 finds them with an NDCG@10 of 0.84, and
+    the others with 0.71. The messages that remain are not independent of the documents either: a message names what its
+    example names (`Foo`), and the example is in the document to be found. That helps every model alike, before and after
+    the training.
     """
     corpus = "\n".join(map(words, documents.values()))
     return {message: codes for message, codes in found.items() if words(message) not in corpus}
@@ -87,9 +86,9 @@ def held_out(found, documents):
 def queries(documents, workers):
     """Each message with the codes that it belongs to, in the order of the documents.
 
-    A few messages belong to several codes ("type annotations needed": E0282, E0283, E0284). Each of those explanations
-    is a right answer to whoever reads the message, so all are relevant; to keep only one would count the others as
-    errors, and to drop the message would leave out the hard cases.
+    A few messages belong to several codes ("type annotations needed": E0282, E0283, E0284). Each of their explanations
+    answers the message, so all are relevant. To keep only one of them would count the others as errors; to drop the
+    message would leave out the hard cases.
     """
     jobs = [(code, example) for code, text in documents.items() for example in examples(text)]
     found = {}
@@ -100,7 +99,7 @@ def queries(documents, workers):
 
 
 def write(path, lines):
-    """Whole or not at all."""
+    """Writes a file as a whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     temporary.replace(path)
@@ -126,8 +125,8 @@ def write_all(directory, documents, found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("directory", metavar="DIRECTORY", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
     directory = parser.parse_args().directory
 
     with ThreadPoolExecutor(os.cpu_count()) as workers:
@@ -135,10 +134,10 @@ def main():
         found = queries(documents, workers)
     kept = held_out(found, documents)
     if not kept:
-        sys.exit(f"error-index: no queries: {RUSTC} explains {len(documents)} errors and gave {len(found)} messages")
+        sys.exit(f"error_index: no queries: {RUSTC} explains {len(documents)} errors and gave {len(found)} messages")
     write_all(directory, documents, kept)
     answers = {code for codes in kept.values() for code in codes}
-    print(f"error-index: {len(documents)} documents, {len(found)} messages; "
+    print(f"error_index: {len(documents)} documents, {len(found)} messages; "
           f"{len(found) - len(kept)} left out because a document quotes them; "
           f"{len(kept)} queries about {len(answers)} documents", file=sys.stderr)
 
@@ -147,4 +146,4 @@ if __name__ == "__main__":
     try:
         main()
     except FileNotFoundError as error:
-        sys.exit(f"error-index: {error.filename}: not found; is Rust installed?")
+        sys.exit(f"error_index: {error.filename}: not found; is Rust installed?")

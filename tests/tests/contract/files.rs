@@ -1,19 +1,20 @@
-//! What stands where a file should be: directories, FIFOs, sockets, devices, and files without a practical end.
+//! Files that are not what they should be: directories, FIFOs, devices or endless files, and damaged safetensors files.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use embtune_tensors::TensorFile;
 use embtune_tests::Folder;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::filters::{ALL, workbench};
+use crate::filters::{ALL, Input, of_models, workbench};
 
 /// Holes take no disk.
 const ENDLESS: u64 = 1 << 40;
 
-/// What stands there, and what is said about it.
+/// The kind of the file, and the message about it.
 const KINDS: [(&str, &str); 4] = [
     ("directory", "is a directory, not a regular file"),
     ("FIFO", "is a FIFO, not a regular file"),
@@ -32,7 +33,7 @@ fn put(kind: &str, path: &Path) {
     }
 }
 
-/// Files of a model directory that every filter with a model reads.
+/// Files of a model directory that all filters with a model read.
 const READ: [&str; 8] = [
     "config.json",
     "modules.json",
@@ -45,8 +46,8 @@ const READ: [&str; 8] = [
 ];
 
 #[test]
-fn a_file_of_a_model_that_is_none_is_named() {
-    for filter in ALL.into_iter().filter(|filter| filter.line.contains("BASE")) {
+fn a_part_of_a_model_that_is_no_file_is_named() {
+    for filter in of_models() {
         for file in READ {
             for (kind, expected) in KINDS {
                 let folder = workbench();
@@ -68,7 +69,7 @@ fn a_file_of_a_model_that_is_none_is_named() {
 }
 
 #[test]
-fn an_onnx_file_that_is_none_is_named() {
+fn an_onnx_model_that_is_no_file_is_named() {
     for (kind, expected) in KINDS {
         let folder = Folder::new();
         folder.copy_fixture("foreign/tiny-albert", "BASE");
@@ -87,7 +88,7 @@ fn vectors_that_are_no_file_are_named() {
                 put(kind, &folder.path(file));
                 let operand = if *file == "train.safetensors" { file } else { "" };
                 let message = filter.empty(&folder, operand).stdin(crate::filters::JUDGMENTS).refusal();
-                // A directory of shards is a set of them.
+                // A directory is accepted as a set of shards.
                 let is_set = kind == "directory" && *file == "train.safetensors";
                 let expected = if is_set { "no shards in this directory" } else { expected };
                 assert!(message.contains(&format!("{file}: {expected}")), "{} {kind}: {message}", filter.name);
@@ -97,7 +98,7 @@ fn vectors_that_are_no_file_are_named() {
 }
 
 #[test]
-fn a_list_of_ids_that_is_none_is_named() {
+fn a_list_of_ids_that_is_no_file_is_named() {
     let folder = workbench();
     let embed = "embed --device cpu --model BASE --role document";
     let _ = folder.run(&format!("{embed} corpus.jsonl -o c.npy --format npy")).done();
@@ -111,5 +112,82 @@ fn a_list_of_ids_that_is_none_is_named() {
         assert!(message.contains(expected) && message.contains("c.ids"), "{kind}: {message}");
         let path = folder.path("c.ids");
         let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
+    }
+}
+
+/// The command line with a shard as an operand instead of stdin.
+fn from_files(folder: &Folder, name: &str) -> embtune_tests::Run {
+    let filter = ALL.into_iter().find(|filter| filter.name == name).unwrap();
+    filter.run(folder, if filter.input == Input::Shard { "train.safetensors" } else { "" })
+}
+
+#[test]
+fn a_truncated_file_is_refused_by_name() {
+    for filter in ALL {
+        for file in filter.mapped {
+            let folder = workbench();
+            let whole = folder.bytes(file);
+            for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+                folder.write(file, &whole[..length]);
+                let message = from_files(&folder, filter.name).refusal();
+                assert!(message.contains(&format!("{file}: ")), "{file} cut to {length} bytes: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_of_something_else_is_refused_by_name() {
+    for filter in ALL {
+        for file in filter.mapped {
+            let folder = workbench();
+            // A header of the greatest length, a header that is not JSON, and the tensors of another kind of file.
+            let shard = folder.bytes("train.safetensors");
+            let foreign = if *file == "train.safetensors" { folder.bytes("q") } else { shard };
+            for content in [vec![0xff; 64], [&8_u64.to_le_bytes()[..], b"nonsense"].concat(), foreign] {
+                folder.write(file, content);
+                let message = from_files(&folder, filter.name).refusal();
+                assert!(message.contains(&format!("{file}: ")), "{file}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_shard_from_a_pipe_is_refused_as_stdin() {
+    let folder = workbench();
+    let whole = folder.bytes("train.safetensors");
+    for length in [0, 7, 100, whole.len() - 1] {
+        let run = folder.run("mnrl-train --device cpu --model BASE --out TUNED").stdin(&whole[..length]);
+        let message = run.refusal();
+        assert!(message.contains("mnrl-train: <stdin>: "), "{message}");
+    }
+}
+
+#[test]
+fn a_shard_of_another_tokenizer_is_refused() {
+    let folder = workbench();
+    folder.copy_fixture("parity/tiny-xlmr", "OTHER");
+    let message = folder.run("mnrl-train --device cpu --model OTHER --out TUNED train.safetensors").refusal();
+    assert!(message.contains("train.safetensors: was made with another tokenizer"), "{message}");
+    assert!(message.contains("hint: run pairs2shards with --model OTHER"), "{message}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let weights = "BASE/model.safetensors";
+    for (name, tensor, expected) in [
+        ("embed", "embeddings.LayerNorm.weight", "the model's weights are damaged"),
+        ("mnrl-train", "encoder.layer.1.output.dense.bias", "tensor \"encoder.layer.1.output.dense.bias\" holds NaN"),
+    ] {
+        let folder = workbench();
+        let at = TensorFile::open(&folder.path(weights)).unwrap().offset(tensor).unwrap();
+        for number in [f32::NAN, f32::INFINITY] {
+            let mut bytes = folder.bytes(weights);
+            bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            folder.write(weights, bytes);
+            let message = from_files(&folder, name).refusal();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! The rules of the house (DESIGN 4), from `cargo metadata` and the sources, so that they stay true.
+//! Rules of the architecture (see CONTRIBUTING.md), checked against `cargo metadata` and the sources, so that they stay
+//! true.
+
+mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +11,9 @@ use std::process::Command;
 use embtune_tests::{FILTERS, workspace};
 use serde_json::Value;
 
-/// Which crate stands on which floor; filters stand above.
+use modules::Modules;
+
+/// The crates of each floor; filters are above them.
 const FLOORS: [&[&str]; 4] = [
     &["cli", "records", "tensors", "metrics", "text"],
     &["model", "ort-engine", "torch"],
@@ -16,7 +21,7 @@ const FLOORS: [&[&str]; 4] = [
     &["search", "encode"],
 ];
 
-/// Heavy dependencies, and the one folder whose manifest names each.
+/// Heavy dependencies, and the one crate that may name each in its manifest.
 const HOMES: [(&str, &str); 14] = [
     ("tch", "shared/torch"),
     ("torch-sys", "shared/torch"),
@@ -34,10 +39,10 @@ const HOMES: [(&str, &str); 14] = [
     ("redb", "bins/embed"),
 ];
 
-/// A binding and its native library are one thing: a minor release may move the ABI.
+/// A binding belongs to one version of its native library: even a minor release may change the ABI.
 const PINNED: [&str; 3] = ["tch", "torch-sys", "ort"];
 
-/// A member of the workspace, as `cargo metadata` tells of it.
+/// A member of the workspace, as `cargo metadata` describes it.
 struct Member {
     name: String,
     /// Such as `shared/cli`.
@@ -61,8 +66,9 @@ enum Kind {
 
 /// Every member by its name.
 ///
-/// The crate cargo_metadata would do, but it turns on features of serde_json, and so the programs that are tested would
-/// be others than those that are installed.
+/// The crate cargo_metadata would do the same, but it turns on features of serde_json, and then the programs that are
+/// tested
+/// would not be those that are installed.
 fn members() -> BTreeMap<String, Member> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root());
@@ -95,18 +101,18 @@ fn root() -> PathBuf {
     workspace().canonicalize().unwrap()
 }
 
-/// A path, from the root.
+/// A path relative to the root of the workspace.
 fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
 
-/// The floor on which a member stands, from 0. Filters stand on the highest, and the tests look at the house from above.
+/// The floor of a member, from 0. Filters are on the highest one, and the tests above it.
 fn floor(member: &Member) -> usize {
     match member.folder.split_once('/') {
         Some(("bins", _)) => FLOORS.len(),
         Some((_, name)) => FLOORS.iter().position(|floor| floor.contains(&name)).unwrap_or_else(|| {
             let folder = &member.folder;
-            panic!("{folder} stands on no floor\nhint: give it one in DESIGN 4 and in tests/tests/layering.rs")
+            panic!("{folder} is on no floor\nhint: add it to FLOORS and to the table in CONTRIBUTING.md")
         }),
         None => FLOORS.len() + 1,
     }
@@ -115,15 +121,15 @@ fn floor(member: &Member) -> usize {
 #[test]
 fn dependencies_point_down() {
     let members = members();
-    assert_eq!(members.len(), FLOORS.concat().len() + FILTERS.len() + 1, "a crate of FLOORS is gone");
+    assert_eq!(members.len(), FLOORS.concat().len() + FILTERS.len() + 1, "FLOORS has a crate that does not exist");
     for member in members.values() {
         for dependency in &member.dependencies {
             let Some(below) = members.get(&dependency.name) else { continue };
             let (from, to) = (&member.folder, &below.folder);
-            assert!(!to.starts_with("bins/"), "{from} depends on {to}: filters meet in pipes only");
-            // Tests may look at anything.
+            assert!(!to.starts_with("bins/"), "{from} depends on {to}: filters are connected by pipes only");
+            // Tests may use anything.
             if dependency.kind != Kind::Test {
-                assert!(floor(below) < floor(member), "{from} depends on {to}, which does not stand below it");
+                assert!(floor(below) < floor(member), "{from} depends on {to}, which is not on a lower floor");
             }
         }
     }
@@ -141,14 +147,12 @@ fn a_heavy_dependency_has_one_home() {
 
 #[test]
 fn bindings_are_pinned() {
-    for member in members().values() {
-        for Dependency { name, version, .. } in &member.dependencies {
-            assert!(
-                !PINNED.contains(&name.as_str()) || version.starts_with('='),
-                "{}: {name} {version}",
-                member.folder
-            );
-        }
+    let members = members();
+    for binding in PINNED {
+        let dependencies = members.values().flat_map(|member| &member.dependencies);
+        let versions: Vec<_> = dependencies.filter(|found| found.name == binding).map(|found| &found.version).collect();
+        assert!(!versions.is_empty(), "nothing depends on {binding}");
+        assert!(versions.iter().all(|version| version.starts_with('=')), "{binding}: {versions:?}");
     }
 }
 
@@ -160,7 +164,7 @@ fn only_mnrl_train_links_libtorch() {
     assert_eq!(linking, ["mnrl-train"]);
 }
 
-/// Whether a program holds a crate, through any others.
+/// Whether a member links a crate, directly or through others.
 fn reaches(member: &Member, wanted: &str, members: &BTreeMap<String, Member>) -> bool {
     let linked = member.dependencies.iter().filter(|dependency| dependency.kind == Kind::Normal);
     let mut linked = linked.filter_map(|dependency| members.get(&dependency.name));
@@ -171,9 +175,12 @@ fn reaches(member: &Member, wanted: &str, members: &BTreeMap<String, Member>) ->
 fn versions_and_lints_are_the_workspaces() {
     for Member { folder, manifest, .. } in members().values() {
         let manifest = fs::read_to_string(manifest).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{folder} does not take the workspace's lints");
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{folder} does not use the workspace's lints");
         for line in manifest.lines().skip_while(|line| *line != "[dependencies]").filter(|line| line.contains('=')) {
-            assert!(line.contains("workspace = true"), "{folder}: {line}: versions stand in the root's Cargo.toml");
+            assert!(
+                line.contains("workspace = true"),
+                "{folder}: {line}: versions are declared in the root's Cargo.toml"
+            );
         }
     }
 }
@@ -192,7 +199,7 @@ fn the_programs_that_are_tested_are_those_that_are_installed() {
     assert!(other.is_empty(), "a dependency of tests turns on more features of {other:?}: everything is built twice");
 }
 
-/// The lines of a member's sources in front of its unit tests, with their places; comments are left out.
+/// The lines of a member's sources up to the unit tests of each file, with their places and without comments.
 fn lines(member: &Member) -> Vec<(String, String)> {
     let mut files = vec![member.manifest.with_file_name("src")];
     let mut lines = Vec::new();
@@ -211,7 +218,7 @@ fn lines(member: &Member) -> Vec<(String, String)> {
 }
 
 #[test]
-fn unsafe_code_stands_in_two_crates() {
+fn two_crates_have_unsafe_code() {
     let mut allowed = BTreeSet::new();
     for member in members().values() {
         if lines(member).iter().any(|(_, line)| line.contains("(unsafe_code")) {
@@ -225,22 +232,25 @@ fn unsafe_code_stands_in_two_crates() {
 fn libraries_never_print_exit_or_read_the_environment() {
     const WORDS: [&str; 7] =
         ["println!", "print!(", "process::exit", "process::abort", "env::var", "std::env", "from_env"];
-    // What stands here has a reason, and no other line may.
+    // These lines may, each for a reason.
     const EXCEPTIONS: [(&str, &str); 3] = [
-        ("shared/ort-engine/src/library.rs", "current_exe"), // the library may lie beside the program
-        ("shared/model/src/hub.rs", "Cache::from_env"),      // HF_HOME is where all of Hugging Face's programs look
+        ("shared/ort-engine/src/library.rs", "current_exe"), // the library may be beside the program
+        ("shared/model/src/hub.rs", "Cache::from_env"),      // all of Hugging Face's programs look in HF_HOME
         ("shared/model/src/hub.rs", "ApiBuilder::from_env"),
     ];
+    let mut excepted = BTreeSet::new();
     for member in members().values() {
-        // The layer of the process itself is floor 0's cli.
+        // shared/cli is the layer of the process itself.
         if !member.folder.starts_with("shared/") || member.folder == "shared/cli" {
             continue;
         }
         for (place, line) in lines(member) {
-            let is_excepted = EXCEPTIONS.iter().any(|(file, word)| place.starts_with(file) && line.contains(word));
-            assert!(is_excepted || !WORDS.iter().any(|word| line.contains(word)), "{place}: {line}");
+            let exception = EXCEPTIONS.iter().find(|(file, word)| place.starts_with(file) && line.contains(word));
+            excepted.extend(exception);
+            assert!(exception.is_some() || !WORDS.iter().any(|word| line.contains(word)), "{place}: {line}");
         }
     }
+    assert_eq!(excepted, EXCEPTIONS.iter().collect(), "an exception is no longer needed");
 }
 
 #[test]
@@ -255,4 +265,35 @@ fn a_main_only_starts_the_program() {
         let code: Vec<_> = source.lines().filter(is_code).collect();
         assert!(code.len() <= 12, "bins/{name}/src/main.rs: {code:#?}");
     }
+}
+
+#[test]
+fn sibling_modules_form_no_circles() {
+    let mut circles = Vec::new();
+    for member in members().values().filter(|member| member.folder.contains('/')) {
+        for circle in Modules::read(&member.manifest.with_file_name("src")).circles() {
+            circles.push(format!("{}: {circle}", member.folder));
+        }
+    }
+    assert!(circles.is_empty(), "{} circles of modules:\n{}", circles.len(), circles.join("\n"));
+}
+
+#[test]
+fn only_run_turns_flags_into_settings() {
+    let mut readers = BTreeMap::new();
+    for name in FILTERS {
+        for reference in Modules::read(&workspace().join("bins").join(name).join("src")).references() {
+            let from = reference.from.first().map(String::as_str);
+            if reference.to.first().is_some_and(|to| to == "cli") && !matches!(from, None | Some("run" | "cli")) {
+                readers.entry((name, reference.from)).or_insert(reference.place);
+            }
+        }
+    }
+    let shown: Vec<String> = readers.iter().map(|((name, _), place)| format!("bins/{name}: {place}")).collect();
+    assert!(
+        shown.is_empty(),
+        "{} modules other than run and cli name crate::cli:\n{}\nhint: give the module a Settings struct, which run.rs fills",
+        shown.len(),
+        shown.join("\n")
+    );
 }

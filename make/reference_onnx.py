@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""What `embed` is measured by beside sentence-transformers: fastembed on the same model, and ONNX Runtime's own products
-of matrices of the model's shapes, which no model can be faster than.
+"""Embeds texts with fastembed, or times ONNX Runtime's MatMul alone, which no model can be faster than.
 
-Runs in the environment of `make parity-onnx`. Prints one JSON object: real tokens (padding not counted) and seconds of
-the work itself, or the operations a second of the products.
+Runs in the environment of `make parity-onnx`. Prints one JSON object: for fastembed the tokens, padding not counted, and
+the seconds of the work itself; for MatMul, of the shapes in all-MiniLM-L6-v2, the billions of operations a second.
 """
 import argparse
 import concurrent.futures
@@ -21,12 +20,12 @@ import onnx
 import onnxruntime
 
 CPU = ["CPUExecutionProvider"]
-# Of all-MiniLM-L6-v2: hidden and inner width, and the tokens of a batch of `embed`.
+# Hidden and inner width of all-MiniLM-L6-v2, and the tokens in a batch of `embed`.
 HIDDEN, INNER, TOKENS = 384, 1536, 512
 
 
 def fastembed(options):
-    # It wants to be offline before it is loaded.
+    # fastembed reads this when it is imported.
     os.environ["HF_HUB_OFFLINE"] = "1"
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
@@ -35,7 +34,7 @@ def fastembed(options):
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(folder, "model")
         shutil.copytree(options.model, directory)
-        # fastembed cuts where the tokenizer's file says; sentence-transformers, and `embed`, where this one does.
+        # fastembed cuts texts at the length in tokenizer_config.json, embed at that in sentence_bert_config.json.
         limit = json.loads(pathlib.Path(directory, "sentence_bert_config.json").read_text())["max_seq_length"]
         config = directory / "tokenizer_config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), "model_max_length": limit}))
@@ -53,8 +52,8 @@ def fastembed(options):
     return {"tokens": tokens, "seconds": seconds}
 
 
-def product(rows, inner, columns):
-    """A session of one thread that multiplies `[rows, inner]` by weights `[inner, columns]`, and its input."""
+def matmul_session(rows, inner, columns):
+    """A session of one thread that multiplies an input `[rows, inner]` by weights `[inner, columns]`, and the input."""
     random = np.random.default_rng(1)
     weights = onnx.numpy_helper.from_array(random.standard_normal((inner, columns), np.float32), "w")
     node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
@@ -62,7 +61,7 @@ def product(rows, inner, columns):
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [rows, width])
         for name, width in (("x", inner), ("y", columns))
     )
-    graph = onnx.helper.make_graph([node], "product", [x], [y], [weights])
+    graph = onnx.helper.make_graph([node], "matmul", [x], [y], [weights])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
@@ -70,14 +69,14 @@ def product(rows, inner, columns):
     return session, {"x": random.standard_normal((rows, inner), np.float32)}
 
 
-def gemm(options):
-    """A thread has its own products, as in `embed`; the median of rounds in which all of them work."""
+def matmul(options):
+    """Every thread has its own sessions, as in `embed`; the median of rounds in which all of them work."""
     shapes = [(TOKENS, HIDDEN, HIDDEN)] * 4 + [(TOKENS, HIDDEN, INNER), (TOKENS, INNER, HIDDEN)]
-    sessions = [[product(*shape) for shape in shapes] for _ in range(options.threads)]
+    sessions = [[matmul_session(*shape) for shape in shapes] for _ in range(options.threads)]
 
-    def work(products, times=20):
+    def work(sessions, times=20):
         for _ in range(times):
-            for session, feed in products:
+            for session, feed in sessions:
                 session.run(None, feed)
 
     operations = options.threads * 20 * sum(2 * a * b * c for a, b, c in shapes)
@@ -90,11 +89,16 @@ def gemm(options):
         return {"gflops": operations / statistics.median(seconds() for _ in range(7)) / 1e9}
 
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("work", choices=["fastembed", "gemm"])
-parser.add_argument("--threads", type=int, required=True)
-parser.add_argument("--model")
-parser.add_argument("--input")
-parser.add_argument("--st2onnx", help="the filter that writes fastembed's model.onnx")
-arguments = parser.parse_args()
-print(json.dumps({"fastembed": fastembed, "gemm": gemm}[arguments.work](arguments)))
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", choices=["fastembed", "matmul"])
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--model", help="for fastembed")
+    parser.add_argument("--input", help="texts for fastembed, as JSON Lines")
+    parser.add_argument("--st2onnx", help="the filter that writes fastembed's model.onnx")
+    options = parser.parse_args()
+    print(json.dumps({"fastembed": fastembed, "matmul": matmul}[options.work](options)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes a stand-in of BAAI/bge-m3 into a new directory: the same configuration, files and forms, random weights.
+"""Writes a stand-in for BAAI/bge-m3 into a new directory: the same configuration, files and shapes, but random weights.
 
-It is for tests of size and speed: 568 million parameters, 250,002 tokens, 8,194 positions, a pytorch_model.bin without
-model.safetensors (2.3 GB). The tokenizer's pieces for English come from the vocabulary of the demo's model, so that
-ordinary text becomes about as many tokens as with the real one; the rest are Chinese and Korean. Needs torch; the same
-arguments write the same weights.
+It serves tests of size and speed: 568 million parameters, 250,002 tokens, 8,194 positions, and a pytorch_model.bin of
+2.3 GB instead of a model.safetensors. The tokenizer's pieces for English come from the vocabulary of the demo's model, so
+that ordinary text becomes about as many tokens as with the real model; the rest are Chinese and Korean. Needs torch. The
+same arguments write the same weights.
 """
 import argparse
 import itertools
@@ -18,18 +18,8 @@ HIDDEN, INNER, HEADS = 1024, 4096, 16
 TOKENS, POSITIONS, PADDING = 250_002, 8194, 1
 FIRST, LAST = ["<s>", "<pad>", "</s>", "<unk>"], "<mask>"
 STANDARD_DEVIATION = 0.02
-# Of the vocabulary for English; as many make 1.3 tokens of a word of plain text, 1.5 of a medical one.
+# Pieces taken from the English vocabulary; with as many, a word of plain text is 1.3 tokens, of medical text 1.5.
 ENGLISH = 12_000
-
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("directory", type=pathlib.Path)
-parser.add_argument("--layers", type=int, default=24, help="fewer make a smaller model [default: 24]")
-parser.add_argument(
-    "--words",
-    type=pathlib.Path,
-    default=".deps/models/all-MiniLM-L6-v2/vocab.txt",
-    help="a WordPiece vocabulary, frequent words first [default: the demo's model's]",
-)
 
 
 def config(layers):
@@ -57,14 +47,14 @@ def config(layers):
 
 
 def pieces(words):
-    """Pieces with their log probabilities, which fall with the rank as in Zipf's law."""
+    """Pieces with their log probabilities, which fall with a word's rank by Zipf's law."""
     found = {"▁": -6.0}
     for rank, word in enumerate(words[:ENGLISH], start=1):
         score = round(-4.0 - math.log(rank), 4)
         if word.startswith("##"):
             found.setdefault(word[2:], score)
         else:
-            # The vocabulary is of lower case; at the beginning of a sentence a word is somewhat rarer.
+            # The vocabulary is in lower case; capitalised words, as at the start of a sentence, are rarer.
             found.setdefault("▁" + word, score)
             found.setdefault("▁" + word.capitalize(), round(score - 2.0, 4))
     hangul = [chr(code) for code in range(0xAC00, 0xD7A4)]
@@ -147,7 +137,7 @@ def random(*shape):
 
 
 def head(outputs):
-    """A head of bge-m3's own, which sentence-transformers does not read."""
+    """One of bge-m3's other heads, which sentence-transformers does not read."""
     return {"weight": random(outputs, HIDDEN).half(), "bias": torch.zeros(outputs).half()}
 
 
@@ -157,9 +147,18 @@ def write_json(path, value):
 
 
 def main():
-    arguments = parser.parse_args()
-    words = [word for word in arguments.words.read_text(encoding="utf-8").split("\n") if word and word[0] != "["]
-    directory = arguments.directory
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=pathlib.Path)
+    parser.add_argument("--layers", type=int, default=24, help="fewer make a smaller model [default: 24]")
+    parser.add_argument(
+        "--words",
+        type=pathlib.Path,
+        default=".deps/models/all-MiniLM-L6-v2/vocab.txt",
+        help="a WordPiece vocabulary, frequent words first [default: the demo's model's]",
+    )
+    options = parser.parse_args()
+    words = [word for word in options.words.read_text(encoding="utf-8").split("\n") if word and word[0] != "["]
+    directory = options.directory
     directory.mkdir(parents=True)
     torch.manual_seed(0)
     kinds = ["Transformer", "Pooling", "Normalize"]
@@ -183,7 +182,7 @@ def main():
         "pad_token": "<pad>",
         "mask_token": LAST,
     }
-    write_json(directory / "config.json", config(arguments.layers))
+    write_json(directory / "config.json", config(options.layers))
     write_json(directory / "modules.json", modules)
     write_json(directory / "1_Pooling" / "config.json", pooling)
     write_json(directory / "sentence_bert_config.json", {"max_seq_length": POSITIONS - 2, "do_lower_case": False})
@@ -191,9 +190,10 @@ def main():
     write_json(directory / "tokenizer_config.json", tokenizer_config | special)
     write_json(directory / "special_tokens_map.json", special)
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer(words), ensure_ascii=False), encoding="utf-8")
-    torch.save(weights(arguments.layers), directory / "pytorch_model.bin")
+    torch.save(weights(options.layers), directory / "pytorch_model.bin")
     torch.save(head(HIDDEN), directory / "colbert_linear.pt")
     torch.save(head(1), directory / "sparse_linear.pt")
 
 
-main()
+if __name__ == "__main__":
+    main()

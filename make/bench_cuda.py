@@ -9,23 +9,23 @@ import statistics
 import struct
 from dataclasses import dataclass
 
-# The case that the product is measured by: bge-m3's shape, documents of 512 tokens, bf16.
+# The case that the targets are for: bge-m3's shape, documents of 512 tokens, bf16.
 DOCUMENT_TOKENS, QUERY_TOKENS = 512, 32
 BATCH, LARGE_BATCH = 32, 1024
 CASE_PAIRS, CASE_EPOCHS = 5000, 3
 TARGET_EMBED_TOKENS = 550_000
 TARGET_SHARE_OF_PEAK, TARGET_SECONDS, TARGET_SLOWDOWN, TARGET_RATIO = 0.45, 60, 1.35, 2
-# By standin.py 1.3 to 1.5 tokens a word: queries of 16 to 32 tokens, and documents that are cut.
+# With the tokenizer of bge_m3_standin.py a word is 1.3 to 1.5 tokens: queries of 16 to 32 tokens, and documents that are cut.
 QUERY_WORDS, DOCUMENT_WORDS = (11, 21), 500
-# The first warms up: memory, choice of kernels.
+# The first epoch warms up: memory is allocated and kernels are chosen.
 EPOCHS = 3
-# At which random weights learn to tell the pairs of a few steps apart.
+# With this learning rate random weights learn, in a few steps, to tell the pairs apart.
 RATE = 1e-4
 
 
 @dataclass
 class Timed:
-    """The epochs behind the first."""
+    """All epochs but the first."""
 
     seconds: float
     pairs: int
@@ -43,7 +43,7 @@ def texts(lab):
 
 
 def write_pairs(path, documents, count, words=0):
-    """Pairs of a few words and the document that they are from, or several side by side until there are `words`."""
+    """Writes pairs of a few words and the document that they are from, with others appended until there are `words`."""
     generator = random.Random(0)
     with open(path, "w", encoding="utf-8") as file:
         for number in range(count):
@@ -58,7 +58,7 @@ def write_pairs(path, documents, count, words=0):
 
 
 def lengths(shard):
-    """Tokens of every row of a shard of anchors and positives, by its cu_seqlens."""
+    """The number of tokens of every row of a shard of anchors and positives, from its cu_seqlens."""
     with open(shard, "rb") as file:
         size = struct.unpack("<Q", file.read(8))[0]
         header = json.loads(file.read(size))
@@ -70,7 +70,7 @@ def lengths(shard):
 
 
 def operations(config, rows):
-    """Of a forward and backward pass: 6 a token and weight of the matrices, and 12 a layer, unit and pair of tokens."""
+    """Those of a forward and backward pass: 6 for each token and weight, and 12 for each layer, unit and pair of tokens."""
     layers, hidden, inner = (config[key] for key in ("num_hidden_layers", "hidden_size", "intermediate_size"))
     weights = layers * (4 * hidden * hidden + 2 * hidden * inner)
     return 6 * weights * sum(rows) + 12 * layers * hidden * sum(length**2 for length in rows)
@@ -78,17 +78,17 @@ def operations(config, rows):
 
 def benches(lab):
     def target(reached):
-        """Without meaning when little is done."""
+        """Whether a target is reached, which means nothing when little is done."""
         return lab.small or reached
 
     def embed(model, device, precision, path):
-        """Tokens/s, and what embed says of its stages."""
+        """Tokens/s, and the times of embed's stages."""
         flags = ("--model", model, "--device", device, "--precision", precision, "-v", "--format", "npy")
         _, error = lab.filter("embed", *flags, "--max-seq-length", DOCUMENT_TOKENS, path, "-o", "/dev/null")
         speed = int(re.search(r"(\d+) tokens/s$", error, re.MULTILINE)[1])
         return speed, re.search(r"read [\d.]+ s.*$", error, re.MULTILINE)[0]
 
-    # On a CPU, which only tries this script, there are no kernels for fp16.
+    # On a CPU, where only this script is tested, there are no kernels for fp16.
     half = "fp32" if lab.device == "cpu" else "fp16"
     for device, precision in ((lab.device, half), (lab.device, "fp32"), ("cpu", "fp32"), ("cpu", "int8")):
 
@@ -116,7 +116,7 @@ def benches(lab):
     @functools.cache
     def standin():
         path = lab.new("standin")
-        lab.python("standin.py", path, "--words", f"{lab.model}/vocab.txt", *(["--layers", 1] if lab.small else []))
+        lab.python("bge_m3_standin.py", path, "--words", f"{lab.model}/vocab.txt", *(["--layers", 1] if lab.small else []))
         return path
 
     @functools.cache
@@ -130,7 +130,7 @@ def benches(lab):
 
     @functools.cache
     def train(name, size, *flags):
-        """By this script's clock. A training that does not learn the pairs has no speed."""
+        """Times a training by this script's clock. The speed of one that does not learn the pairs means nothing."""
         rows = list(lengths(shard(name)))
         steps = math.ceil(len(rows) / 2 / size)
         flags = ("--epochs", EPOCHS, "--batch-size", size, "--learning-rate", RATE, "--warmup-steps", 0, *flags)
@@ -164,7 +164,7 @@ def benches(lab):
     def _():
         path = documents("mixed")
         flags = ["--max-length", DOCUMENT_TOKENS, "--threads", lab.threads, "--half"]
-        out = lab.python("bench_reference.py", "embed", standin(), path, *flags)
+        out = lab.python("reference_sentence_transformers.py", "embed", standin(), path, *flags)
         theirs = json.loads(out.splitlines()[-1])
         speed, their_speed = embed(standin(), lab.device, half, path)[0], theirs["tokens"] / theirs["seconds"]
         return target(speed / their_speed >= TARGET_RATIO), f"{speed / their_speed:.2f}, {speed:,} to {their_speed:,.0f}"
@@ -205,7 +205,7 @@ def benches(lab):
     def _():
         flags = ["--batch-size", batch, "--learning-rate", RATE, "--precision", "bf16", "--max-length", DOCUMENT_TOKENS]
         flags += ["--epochs", EPOCHS, "--untimed-epochs", 1, "--threads", lab.threads]
-        out = lab.python("bench_reference.py", "train", standin(), pairs["mixed"], *flags)
+        out = lab.python("reference_sentence_transformers.py", "train", standin(), pairs["mixed"], *flags)
         theirs = json.loads(out.splitlines()[-1])
         mine = train("mixed", batch)
         speed, their_speed = mine.tokens / mine.seconds, theirs["tokens"] / theirs["seconds"]

@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
-"""Runs trec_eval's own code, which the wheel of pytrec_eval carries, as `trec_eval -c -m all_trec QRELS RUN` does: files in,
-figures out. Its time, without Python's start, goes to stderr.
+"""Runs trec_eval's own code, which pytrec_eval's wheel contains, as `trec_eval -c -m all_trec QRELS RUN` would.
 
-    trec_eval.py QRELS RUN
-
-The structures are those of trec_eval 9's trec_eval.h, under names of our own.
+Its time, without Python's start, is written to stderr. The structures are those of trec_eval 9's trec_eval.h.
 """
-
+import argparse
 import ctypes
 import importlib.util
 import sys
@@ -50,21 +47,25 @@ class Measure(Structure):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("qrels")
+    parser.add_argument("run")
+    options = parser.parse_args()
     library = ctypes.CDLL(importlib.util.find_spec("pytrec_eval_ext").origin)
     start = time.perf_counter()
     settings = Settings(0, 1, 0, None, 1, 1, 0, 0, 1, sys.maxsize, b"qrels", b"trec_results", 0, None)
     judged, found = table(Judged)(), table(Found)()
     refer = ctypes.byref
-    assert library.te_get_qrels(refer(settings), sys.argv[1].encode(), refer(judged)) >= 0
-    assert library.te_get_trec_results(refer(settings), sys.argv[2].encode(), refer(found)) >= 0
+    assert library.te_get_qrels(refer(settings), options.qrels.encode(), refer(judged)) >= 0
+    assert library.te_get_trec_results(refer(settings), options.run.encode(), refer(found)) >= 0
 
     count = c_int.in_dll(library, "te_num_trec_measures").value
     measures = [row.contents for row in (POINTER(Measure) * count).in_dll(library, "te_trec_measures")]
-    # Preferences and several judges need other files.
+    # Measures of preferences and of several judges need other files.
     measures = [m for m in measures if not m.name.startswith(b"prefs") and not m.name.endswith(b"avgjg")]
     total = Figures(b"all", 0, None, 0, 0)
     for measure in measures:
-        measure.index = -2  # wanted
+        measure.index = -2  # requests the measure
         assert measure.init(ctypes.addressof(settings), ctypes.addressof(measure), ctypes.addressof(total), 0, 0) >= 0
     one = Figures(None, 1, (Value * total.count)(), total.count, total.count)
     ctypes.memmove(one.values, total.values, ctypes.sizeof(Value) * total.count)

@@ -14,14 +14,14 @@ TINY = ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert", "tiny-roberta
 SMALLEST_COSINE = 0.99999
 # fp16 keeps 11 bits of a number, fp32 24.
 SMALLEST_FP16_COSINE = 0.9999
-# The same; on the CPU another order of the sums changes a figure by 5e-7, and bf16 does by 5e-3 to 2e-2. TF32, with
-# three bits more, would by about 1e-3: it is to be noticed.
+# On the CPU another order of the sums changes a figure by 5e-7, and bf16 changes it by 5e-3 to 2e-2. TF32 has three
+# more bits than bf16 and would change it by about 1e-3, which must be noticed.
 LARGEST_FP32_DIFFERENCE = 1e-4
-# What mnrl-train promises of bf16; on the CPU it is 0.3 %.
+# mnrl-train promises this for bf16; on the CPU the difference is 0.3 %.
 LARGEST_BF16_DIFFERENCE = 0.02
-# The masks must be the same ones, but FlashAttention's backward pass adds its sums up in no fixed order.
+# The dropout masks must be the same, but FlashAttention's backward pass adds up in no fixed order.
 LARGEST_REPLAY_DIFFERENCE = 1e-3
-# A check of masks that are the same needs masks that matter: on the CPU dropout changes a figure by 0.1 to 3.
+# Masks can be compared only if they matter: on the CPU dropout changes a figure by 0.1 to 3.
 SMALLEST_EFFECT_OF_DROPOUT = 0.02
 
 
@@ -41,7 +41,7 @@ def judge(steps, others, largest):
 
 
 def narrow_heads(lab):
-    """A model whose heads are of 2: no kernel takes other sizes than multiples of 8 in bf16, and of 4 in fp32."""
+    """A model with heads of size 2: the kernels take only multiples of 8 in bf16, and of 4 in fp32."""
     path = lab.new("tiny-bert")
     shutil.copytree(FIXTURES / "tiny-bert", path)
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def cosine(a, b):
 def checks(lab):
     @functools.cache
     def curve(model, device, precision, *flags):
-        """The steps of a training whose rate is so high that what a step has changed shows in the next one's loss."""
+        """The steps of a training whose learning rate is so high that each step shows in the next one's loss."""
         flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0, "--warmup-steps", 2, "--precision", precision, *flags)
         flags = flags if "--learning-rate" in flags else ("--learning-rate", "1e-4", *flags)
         return list(lab.steps(model, lab.shard(model, lab.pairs), *flags, device=device))
@@ -74,15 +74,15 @@ def checks(lab):
 
             @lab.check(f"embed: {precision} vectors as the CPU's in fp32, {name}, lowest cosine")
             def _():
-                # On a CPU, which only tries this script, there are no kernels for fp16.
+                # On a CPU, where only this script is tested, there are no kernels for fp16.
                 found = vectors(model, lab.device, precision if lab.device != "cpu" else "fp32")
                 lowest = min(map(cosine, found, vectors(model, "cpu")))
                 return lowest > smallest, f"{lowest:.7f}"
 
     @lab.check("embed: every kernel but those of shapes runs on the device")
     def _():
-        _, told = lab.filter("embed", "--model", lab.model, "--device", lab.device, "-v", lab.corpus)
-        lines = [line for line in told.splitlines() if "ExecutionProvider ran" in line]
+        _, messages = lab.filter("embed", "--model", lab.model, "--device", lab.device, "-v", lab.corpus)
+        lines = [line for line in messages.splitlines() if "ExecutionProvider ran" in line]
         provider = "CPUExecutionProvider" if lab.device == "cpu" else "CUDAExecutionProvider"
         heavy = ("MatMul", "Gemm", "Attention")
         on = [line for line in lines if any(op in line for op in heavy)]
@@ -128,37 +128,37 @@ def checks(lab):
             worst = max(part, again, key=lambda steps: max(differences(steps, kept)))
             return judge(worst, kept, LARGEST_REPLAY_DIFFERENCE)
 
-    # Two processes on one GPU, which NCCL refuses; and on two, if there are two.
-    places = {"on one device, by Gloo": (0, 0)} | ({"on two GPUs, by NCCL": (0, 1)} if lab.gpus > 1 else {})
-    for title, gpus in places.items():
+    # Two processes on one GPU, which NCCL refuses, and on two GPUs where there are two.
+    groups = {"on one device, by Gloo": (0, 0)} | ({"on two GPUs, by NCCL": (0, 1)} if lab.gpus > 1 else {})
+    for title, gpus in groups.items():
 
         @lab.check(f"mnrl-train: two processes {title}, as one process")
         def _():
             arguments = (lab.model, lab.shard(lab.model, lab.pairs))
             flags = ("--epochs", 1, "--batch-size", 16, "--dropout", 0, "--warmup-steps", 2)
-            steps, said = lab.steps_together(*arguments, gpus, *flags)
+            steps, messages = lab.steps_of_group(*arguments, gpus, *flags)
             fine, figure = judge(steps, curve(lab.model, lab.device, "fp32"), LARGEST_FP32_DIFFERENCE)
-            by_nccl = lab.gpus > 0 and "NCCL does not run" not in said
+            by_nccl = lab.gpus > 0 and "NCCL does not run" not in messages
             return fine and by_nccl == (len(set(gpus)) > 1), f"{figure}, {'NCCL' if by_nccl else 'Gloo'}"
 
-        @lab.check(f"mnrl-train: two processes {title}, one is killed, and the other ends")
+        @lab.check(f"mnrl-train: two processes {title}, one of which is killed: the other ends")
         def _():
             arguments = (lab.model, lab.shard(lab.model, lab.pairs))
             flags = ("--epochs", 1000, "--batch-size", 16, "--warmup-steps", 2, "--dist-timeout", 20)
-            first, second = lab.start_together(*arguments, gpus, *flags)
+            first, second = lab.start_group(*arguments, gpus, *flags)
             try:
                 for _ in range(3):
                     first.stdout.readline()
                 second.kill()
-                _, said = first.communicate(timeout=120)
+                _, messages = first.communicate(timeout=120)
             finally:
                 for process in (first, second):
                     process.kill()
                     process.communicate()
-            figure = next((line for line in said.splitlines() if "rank 1" in line), said.strip())
+            figure = next((line for line in messages.splitlines() if "rank 1" in line), messages.strip())
             return first.returncode == 2 and "rank 1 stopped responding" in figure, figure
 
-    @lab.check("mnrl-train: --resume after SIGKILL, with dropout, as without the break")
+    @lab.check("mnrl-train: --resume after SIGKILL, with dropout, as if not interrupted")
     def _():
         arguments = (lab.model, lab.shard(lab.model, lab.pairs), "--epochs", 1, "--batch-size", 8)
         arguments += ("--warmup-steps", 2, "--dropout", 0.1)
@@ -170,7 +170,7 @@ def checks(lab):
         resumed = list(lab.steps(*arguments, *safely, "--resume", out=out))
         first = resumed[0]["step"]
         if first == 1:
-            raise RuntimeError("the training began anew")
+            raise RuntimeError("the training started from scratch")
         fine, figure = judge(resumed, whole[first - 1 :], LARGEST_REPLAY_DIFFERENCE)
         return fine, f"{figure} from {first} on"
 
