@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use embtune_cli::{Device, Outcome, Session, Skipper};
-use embtune_encode::{Encoder, Kernels, Options};
+use embtune_encode::{Encoder, EncoderOptions, Kernels};
 use embtune_model::{AnyEncoder, AnyModelDir, locate};
 use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_lost_files};
 
@@ -199,7 +199,7 @@ fn prompt(cli: &Cli, model: &AnyModelDir, session: &Session) -> String {
 }
 
 fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
-    let options = Options {
+    let options = EncoderOptions {
         prompt,
         max_seq_length: cli.text.max_seq_length,
         normalize: normalized,
@@ -207,7 +207,7 @@ fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session:
         batch_tokens: cli.compute.batch_tokens,
         device: cli.compute.ort.compute.device,
         threads: cli.compute.ort.compute.threads.count(),
-        watch: cli.common.verbose > 0,
+        profile: cli.common.verbose > 0,
         ort_library: cli.compute.ort.ort_library.as_deref(),
     };
     let encoder = Encoder::load(model, &options)?;

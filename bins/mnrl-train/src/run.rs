@@ -46,7 +46,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 /// What each process of the training does; the first one also measures and writes.
 fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Result<Outcome> {
     let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    base.trained()?;
+    base.trainable_config()?;
     let writes = team.is_main();
     if writes {
         cli.check_inside_out()?;
@@ -66,7 +66,7 @@ fn train(cli: &Cli, team: &Team, crew: Crew, session: &Session) -> anyhow::Resul
         session.notice(changes);
     }
     let model = base.with_prompts(&prompts.query, &prompts.document);
-    let config = model.trained()?;
+    let config = model.trainable_config()?;
     let device = open(cli, team, session)?;
     let unlinked = team.link_gpus(device)?;
     let threads = cli.ort.compute.threads.share(crew.here);

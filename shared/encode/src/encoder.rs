@@ -83,14 +83,14 @@ pub enum EncodeError {
 
 impl EncodeError {
     /// Whether it is ONNX Runtime that is missing or cannot be loaded: nothing is said about the model.
-    pub fn lacks_library(&self) -> bool {
+    pub fn is_library_missing(&self) -> bool {
         matches!(self, Self::Engine(EngineError::Missing(_) | EngineError::Load { .. }))
     }
 }
 
 /// How a model is to be run.
 #[derive(Debug, Clone)]
-pub struct Options<'a> {
+pub struct EncoderOptions<'a> {
     /// Put before every text.
     pub prompt: &'a str,
     /// Tokens at which a text is cut; the model's own number when absent.
@@ -106,7 +106,7 @@ pub struct Options<'a> {
     /// CPU threads.
     pub threads: usize,
     /// Whether to write down which kernels run at first.
-    pub watch: bool,
+    pub profile: bool,
     /// ONNX Runtime's library, when it is not in its usual places.
     pub ort_library: Option<&'a Path>,
 }
@@ -135,7 +135,7 @@ impl Encoder {
     ///
     /// # Errors
     /// A damaged model, no ONNX Runtime, a device that cannot run.
-    pub fn load(model: &AnyModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+    pub fn load(model: &AnyModelDir, options: &EncoderOptions<'_>) -> Result<Self, EncodeError> {
         Ok(Self { front: Arc::new(Front::load(model, options)?), runner: Runner::load(model, options)? })
     }
 
@@ -164,7 +164,7 @@ impl Encoder {
         self.runner.precision()
     }
 
-    /// The kernels that ran first, when [`Options::watch`] said so.
+    /// The kernels that ran first, when [`EncoderOptions::profile`] said so.
     pub fn kernels(&self) -> &[Kernels] {
         self.runner.kernels()
     }

@@ -3,7 +3,7 @@
 use embtune_model::AnyModelDir;
 use embtune_tokenize::{Tokenizer, Tokens};
 
-use crate::encoder::{EncodeError, Options};
+use crate::encoder::{EncodeError, EncoderOptions};
 
 /// A model's tokenizer, the text that goes before each text, and the length at which texts are cut.
 pub struct Front {
@@ -13,7 +13,7 @@ pub struct Front {
 }
 
 impl Front {
-    pub(crate) fn load(model: &AnyModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+    pub(crate) fn load(model: &AnyModelDir, options: &EncoderOptions<'_>) -> Result<Self, EncodeError> {
         let most = model.encoder().max_length();
         let max_seq_length = match options.max_seq_length {
             Some(asked) if asked > most => return Err(EncodeError::TooLong { asked, most }),

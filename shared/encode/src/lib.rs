@@ -12,6 +12,6 @@ mod runner;
 
 pub use embtune_onnx::Precision;
 pub use embtune_ort_engine::Kernels;
-pub use encoder::{EncodeError, Encoded, Encoder, Options};
+pub use encoder::{EncodeError, Encoded, Encoder, EncoderOptions};
 pub use front::Front;
 pub use runner::Runner;

@@ -11,7 +11,7 @@ use embtune_onnx::Precision;
 use embtune_ort_engine::{Engine, EngineError, Kernels};
 use embtune_tokenize::{Tokens, longest_first};
 
-use crate::encoder::{EncodeError, Options};
+use crate::encoder::{EncodeError, EncoderOptions};
 use crate::network::{Network, Sessions, Worker, foreign, normalize, own};
 
 /// Bytes of weights from which sessions are not multiplied.
@@ -35,9 +35,9 @@ pub struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn load(model: &AnyModelDir, options: &Options<'_>) -> Result<Self, EncodeError> {
+    pub(crate) fn load(model: &AnyModelDir, options: &EncoderOptions<'_>) -> Result<Self, EncodeError> {
         let mut engine = Engine::start(options.device, options.ort_library)?;
-        if options.watch {
+        if options.profile {
             engine.watch();
         }
         let device = engine.device();
@@ -95,7 +95,7 @@ impl Runner {
         self.fallback.as_deref()
     }
 
-    /// The kernels that ran first, when [`Options::watch`] said so.
+    /// The kernels that ran first, when [`EncoderOptions::profile`] said so.
     pub fn kernels(&self) -> &[Kernels] {
         &self.kernels
     }

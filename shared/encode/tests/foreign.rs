@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use embtune_encode::{EncodeError, Encoder, Options, Precision};
+use embtune_encode::{EncodeError, Encoder, EncoderOptions, Precision};
 use embtune_model::AnyModelDir;
 use embtune_tests::Folder;
 use serde_json::Value;
@@ -122,7 +122,7 @@ fn files_of_other_kinds_are_refused_by_what_they_are() {
 fn a_vector_that_the_file_has_made_is_taken_as_the_directory_says() {
     let folder = with_case("pooled");
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
-    let raw = Options { normalize: false, ..options(&model) };
+    let raw = EncoderOptions { normalize: false, ..options(&model) };
     let error = Encoder::load(&model, &raw).err().unwrap().to_string();
     assert!(error.ends_with("its output \"sentence_embedding\" is normalised, and stays so"), "{error}");
 
@@ -174,7 +174,7 @@ fn a_length_must_be_said_somewhere() {
     let error = load(&folder).err().unwrap().to_string();
     assert!(error.contains("nothing says how many tokens the model takes"), "{error}");
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
-    let longer = Options { max_seq_length: Some(300), ..options(&model) };
+    let longer = EncoderOptions { max_seq_length: Some(300), ..options(&model) };
     assert_eq!(Encoder::load(&model, &longer).unwrap().max_seq_length(), 300);
 }
 
@@ -182,7 +182,7 @@ fn a_length_must_be_said_somewhere() {
 fn a_precision_is_not_chosen() {
     let model = AnyModelDir::open_any(&fixtures().join("tiny-albert")).unwrap();
     for precision in [Precision::Int8, Precision::Fp16] {
-        let error = Encoder::load(&model, &Options { precision, ..options(&model) }).err().unwrap().to_string();
+        let error = Encoder::load(&model, &EncoderOptions { precision, ..options(&model) }).err().unwrap().to_string();
         let expected =
             format!("model.onnx: computes in what it was exported in, not in {precision}\nhint: --precision fp32");
         assert!(error.ends_with(&expected), "{error}");
@@ -211,7 +211,7 @@ fn a_run_that_fails_names_the_file() {
         .replace("\"max_position_embeddings\": 128", "\"max_position_embeddings\": 512");
     folder.write("MODEL/config.json", config);
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
-    let mut encoder = Encoder::load(&model, &Options { max_seq_length: Some(300), ..options(&model) }).unwrap();
+    let mut encoder = Encoder::load(&model, &EncoderOptions { max_seq_length: Some(300), ..options(&model) }).unwrap();
     let error = encoder.encode(&["harbour town ".repeat(200)]).unwrap_err().to_string();
     assert!(error.contains("MODEL/model.onnx: ONNX Runtime: "), "{error}");
 }

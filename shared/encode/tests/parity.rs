@@ -6,7 +6,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use embtune_encode::{Encoder, Options, Precision};
+use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyEncoder, AnyModelDir, EncoderConfig, Role};
 use serde_json::Value;
 use support::options;
@@ -73,7 +73,7 @@ fn vectors_are_those_of_the_reference() {
         let (model, figures) = fixture(name);
         assert_same(&mut Encoder::load(&model, &options(&model)).unwrap(), &figures, "embeddings");
         if figures.get("embeddings_512").is_some() {
-            let longer = Options { max_seq_length: Some(512), ..options(&model) };
+            let longer = EncoderOptions { max_seq_length: Some(512), ..options(&model) };
             assert_same(&mut Encoder::load(&model, &longer).unwrap(), &figures, "embeddings_512");
         }
     }
@@ -82,7 +82,7 @@ fn vectors_are_those_of_the_reference() {
 #[test]
 fn prompts_are_those_of_the_reference() {
     let (model, figures) = fixture("tiny-bert");
-    let query = Options { prompt: model.prompt(Some(Role::Query)), ..options(&model) };
+    let query = EncoderOptions { prompt: model.prompt(Some(Role::Query)), ..options(&model) };
     assert_same(&mut Encoder::load(&model, &query).unwrap(), &figures, "embeddings_query");
 }
 
@@ -115,7 +115,7 @@ fn neither_batch_nor_order_changes_a_vector() {
 #[test]
 fn more_tokens_than_positions_are_refused() {
     let (model, _) = fixture("tiny-xlmr");
-    let longer = Options { max_seq_length: Some(513), ..options(&model) };
+    let longer = EncoderOptions { max_seq_length: Some(513), ..options(&model) };
     let error = Encoder::load(&model, &longer).err().unwrap().to_string();
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
 }
@@ -128,7 +128,8 @@ fn int8_is_near_the_reference_and_knows_no_neighbours() {
         if !matches!(known(&model), EncoderConfig::Bert(_)) {
             continue;
         }
-        let mut encoder = Encoder::load(&model, &Options { precision: Precision::Int8, ..options(&model) }).unwrap();
+        let mut encoder =
+            Encoder::load(&model, &EncoderOptions { precision: Precision::Int8, ..options(&model) }).unwrap();
         let texts = texts(&figures);
         let together = encoder.encode(&texts).unwrap().vectors;
         for (index, found) in together.chunks_exact(encoder.dim()).enumerate() {
@@ -149,12 +150,12 @@ fn int8_is_near_the_reference_and_knows_no_neighbours() {
 #[test]
 fn a_precision_without_kernels_is_refused() {
     let (model, _) = fixture("tiny-bert");
-    let half = Options { precision: Precision::Fp16, ..options(&model) };
+    let half = EncoderOptions { precision: Precision::Fp16, ..options(&model) };
     let error = Encoder::load(&model, &half).err().unwrap().to_string();
     assert_eq!(error, "precision fp16 does not run on cpu\nhint: --precision fp32 or int8");
 
     let (model, _) = fixture("tiny-modernbert");
-    let integers = Options { precision: Precision::Int8, ..options(&model) };
+    let integers = EncoderOptions { precision: Precision::Int8, ..options(&model) };
     let error = Encoder::load(&model, &integers).err().unwrap().to_string();
     assert!(error.starts_with("int8 is not supported for ModernBERT"), "{error}");
 }
@@ -162,7 +163,7 @@ fn a_precision_without_kernels_is_refused() {
 #[test]
 fn the_kernels_that_ran_are_known() {
     let (model, figures) = fixture("tiny-bert");
-    let mut encoder = Encoder::load(&model, &Options { watch: true, ..options(&model) }).unwrap();
+    let mut encoder = Encoder::load(&model, &EncoderOptions { profile: true, ..options(&model) }).unwrap();
     encoder.encode(&texts(&figures)).unwrap();
     let kernels = encoder.kernels();
     assert!(kernels.iter().all(|kernels| kernels.provider == "CPUExecutionProvider"), "{kernels:?}");

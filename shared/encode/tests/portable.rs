@@ -4,7 +4,7 @@ use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_model::{EncoderConfig, ModelDir, Pooling};
-use embtune_onnx::portable;
+use embtune_onnx::portable_encoder;
 use embtune_ort_engine::{Engine, Graph, Output, Tensor};
 use embtune_tokenize::Tokenizer;
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Sid
         ids.extend(pad(left).chain(row.iter().map(|id| i64::from(*id))).chain(pad(right)));
         mask.extend((0..longest).map(|place| i64::from((left..left + row.len()).contains(&place))));
     }
-    let onnx = portable(model).unwrap();
+    let onnx = portable_encoder(model).unwrap();
     let graph = Graph { onnx: &onnx, weights_folder: Some(model.root()) };
     let mut session = engine.sessions(graph, 1, 2).unwrap().pop().unwrap();
     let shape = [rows.len(), longest];

@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use embtune_encode::{Encoder, Options};
+use embtune_encode::{Encoder, EncoderOptions};
 use embtune_model::{AnyModelDir, Role};
 use embtune_tests::Folder;
 use serde_json::{Map, Value};
@@ -86,7 +86,7 @@ fn encode(case: &Value, texts: &[String]) -> Result<(Vec<f32>, usize), String> {
         Some("query") => Some(Role::Query),
         Some(_) => Some(Role::Document),
     };
-    let options = Options { prompt: model.prompt(role), ..options(&model) };
+    let options = EncoderOptions { prompt: model.prompt(role), ..options(&model) };
     let mut encoder = Encoder::load(&model, &options).map_err(|error| error.to_string())?;
     let encoded = encoder.encode(texts).map_err(|error| error.to_string())?;
     Ok((encoded.vectors, encoder.dim()))

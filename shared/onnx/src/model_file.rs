@@ -21,7 +21,7 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 ///
 /// # Errors
 /// A model whose weights cannot be read.
-pub fn portable(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
+pub fn portable_encoder(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
     let weights = WeightSource::sibling(model)?;
     let mut graph = Graph::new("encoder", DataType::Float);
     let axes = ["batch_size", "sequence_length"];

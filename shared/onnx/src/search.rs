@@ -9,7 +9,7 @@ use crate::proto::DataType;
 /// `indices` i64, both `[queries, k]`, falling by score.
 pub fn top_k(dim: usize) -> Vec<u8> {
     let mut graph = Graph::new("top_k", DataType::Float);
-    let scores = dot_products(&mut graph, dim);
+    let scores = scores(&mut graph, dim);
     let k = graph.input("k", DataType::Int64, &["1"]);
     let attributes = [int("axis", 1), int("largest", 1), int("sorted", 1)];
     let outputs = graph.nodes("TopK", &[&scores, &k], &attributes, 2);
@@ -23,14 +23,14 @@ pub fn top_k(dim: usize) -> Vec<u8> {
 /// The dot products of every query with a block of corpus vectors.
 ///
 /// Inputs: as [`top_k`], without `k`. Output: `scores` f32 `[queries, rows]`.
-pub fn products(dim: usize) -> Vec<u8> {
+pub fn dot_products(dim: usize) -> Vec<u8> {
     let mut graph = Graph::new("products", DataType::Float);
-    let scores = dot_products(&mut graph, dim);
+    let scores = scores(&mut graph, dim);
     graph.output("scores", scores, DataType::Float, &["queries", "rows"]);
     graph.into_bytes()
 }
 
-fn dot_products(graph: &mut Graph, dim: usize) -> Value {
+fn scores(graph: &mut Graph, dim: usize) -> Value {
     let dim = dim.to_string();
     let queries = graph.input("queries", DataType::Float, &["queries", &dim]);
     let corpus = graph.input("corpus", DataType::Float, &["rows", &dim]);

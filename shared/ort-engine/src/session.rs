@@ -131,7 +131,11 @@ impl Session {
     ///
     /// # Errors
     /// Inputs that the graph does not take, an output of another type, a device that fails.
-    pub fn look<T>(&mut self, inputs: &[(&str, Tensor<'_>)], look: impl FnOnce(&[f32]) -> T) -> Result<T, EngineError> {
+    pub fn run_with<T>(
+        &mut self,
+        inputs: &[(&str, Tensor<'_>)],
+        look: impl FnOnce(&[f32]) -> T,
+    ) -> Result<T, EngineError> {
         let results = self.inner.run(values(inputs)?)?;
         let (_, data) = results[self.outputs[0].as_str()].try_extract_tensor::<f32>()?;
         Ok(look(data))

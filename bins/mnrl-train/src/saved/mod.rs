@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use embtune_cli::Session;
 use embtune_model::{ModelDir, NewWeights, save};
-use embtune_onnx::{PORTABLE_FILE, portable};
+use embtune_onnx::{PORTABLE_FILE, portable_encoder};
 
 use crate::cli::Cli;
 use crate::data::shards::Shards;
@@ -88,6 +88,6 @@ impl Trained<'_, '_> {
 /// Adds the ONNX graph and the card to the directory before it appears.
 fn finish(folder: &Path, card: &str) -> anyhow::Result<()> {
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).with_context(|| name.to_owned());
-    write(PORTABLE_FILE, &portable(&ModelDir::open(folder)?)?)?;
+    write(PORTABLE_FILE, &portable_encoder(&ModelDir::open(folder)?)?)?;
     write("README.md", card.as_bytes())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use embtune_cli::Device as CliDevice;
-use embtune_encode::{Encoder, Options, Precision};
+use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyModelDir, ModelDir, Role};
 use embtune_tokenize::{Tokenizer, Tokens};
 use embtune_torch::tch::{Device, Kind, Tensor};
@@ -37,7 +37,7 @@ impl Reloaded {
     ) -> anyhow::Result<Self> {
         let any = AnyModelDir::open_any(folder)?;
         let model = ModelDir::open(folder)?;
-        let options = Options {
+        let options = EncoderOptions {
             prompt: "",
             max_seq_length: None,
             normalize: any.normalizes(),
@@ -45,12 +45,12 @@ impl Reloaded {
             batch_tokens: None,
             device: CliDevice::Cpu,
             threads,
-            watch: false,
+            profile: false,
             ort_library,
         };
         let engine = match Encoder::load(&any, &options) {
             Ok(encoder) => Engine::OnnxRuntime(Box::new(encoder)),
-            Err(error) if error.lacks_library() => {
+            Err(error) if error.is_library_missing() => {
                 warn(format!(
                     "the saved model was opened again by libtorch only, not as embed does it, by ONNX Runtime: {error}"
                 ));
@@ -78,7 +78,7 @@ impl Reloaded {
             }
             Engine::Libtorch(network) => {
                 let pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
-                Ok(network.encode(rows, self.model.trained()?, pass, Device::Cpu)?)
+                Ok(network.encode(rows, self.model.trainable_config()?, pass, Device::Cpu)?)
             }
         }
     }
@@ -96,5 +96,5 @@ impl Reloaded {
 fn network(model: &ModelDir) -> anyhow::Result<Network> {
     let options = groups::Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
     let parameters = Parameters::load(specs(model, options)?, &model.weights()?, Device::Cpu)?;
-    Ok(Network::new(model, model.trained()?, &parameters, None)?)
+    Ok(Network::new(model, model.trainable_config()?, &parameters, None)?)
 }

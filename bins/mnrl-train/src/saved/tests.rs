@@ -36,7 +36,7 @@ impl Case<'_> {
         let model = ModelDir::open(&fixture(self.name)).unwrap().with_prompts("find: ", "");
         let words = ["mnrl-train", "--model", "BASE", "--out", "OUT"].into_iter().chain(self.flags.split_whitespace());
         let (cli, team) = (Cli::parse_from(words), Team::alone());
-        let learner = Learner::new(&model, model.trained().unwrap(), &cli, Device::Cpu, &team).unwrap();
+        let learner = Learner::new(&model, model.trainable_config().unwrap(), &cli, Device::Cpu, &team).unwrap();
         // A step of training, without its gradient.
         let values = &learner.parameters.values;
         no_grad(|| values.shallow_clone().copy_(&(values + values.rand_like() * 0.05)));
@@ -117,7 +117,7 @@ fn copies_older_than_the_weights_are_found() {
     let model = ModelDir::open(&fixture("tiny-bert")).unwrap();
     let cli = Cli::parse_from(["mnrl-train", "--model", "BASE", "--out", "OUT", "--precision", "bf16"]);
     let team = Team::alone();
-    let learner = Learner::new(&model, model.trained().unwrap(), &cli, Device::Cpu, &team).unwrap();
+    let learner = Learner::new(&model, model.trainable_config().unwrap(), &cli, Device::Cpu, &team).unwrap();
     let _ = learner.encode(&[ROW.to_vec()]).unwrap();
     // Written past libtorch's count of changes, as a kernel that does not know of it would.
     let values = learner.parameters.values.detach();

@@ -6,7 +6,7 @@ use embtune_onnx::{Form, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::Tokens;
 
-use crate::encoder::{EncodeError, Options};
+use crate::encoder::{EncodeError, EncoderOptions};
 use crate::network::batch::{Batch, equal, packed, padded};
 use crate::network::{Network, Sessions, Worker};
 
@@ -14,7 +14,7 @@ use crate::network::{Network, Sessions, Worker};
 pub(crate) fn load(
     engine: &Engine,
     model: &ModelDir,
-    options: &Options<'_>,
+    options: &EncoderOptions<'_>,
     sessions: Sessions,
 ) -> Result<Network, EncodeError> {
     check_precision(options.precision, engine.device(), model)?;

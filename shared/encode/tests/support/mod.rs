@@ -1,12 +1,12 @@
 //! What the tests of encoders share.
 
 use embtune_cli::Device;
-use embtune_encode::{Options, Precision};
+use embtune_encode::{EncoderOptions, Precision};
 use embtune_model::AnyModelDir;
 
 /// On the CPU, with the model's own settings.
-pub(crate) fn options(model: &AnyModelDir) -> Options<'static> {
-    Options {
+pub(crate) fn options(model: &AnyModelDir) -> EncoderOptions<'static> {
+    EncoderOptions {
         prompt: "",
         max_seq_length: None,
         normalize: model.normalizes(),
@@ -14,7 +14,7 @@ pub(crate) fn options(model: &AnyModelDir) -> Options<'static> {
         batch_tokens: None,
         device: Device::Cpu,
         threads: 2,
-        watch: false,
+        profile: false,
         ort_library: None,
     }
 }

@@ -74,7 +74,7 @@ impl ModelDir {
     ///
     /// # Errors
     /// Another architecture, modules that a training would have to change.
-    pub fn trained(&self) -> Result<&BertConfig, ModelError> {
+    pub fn trainable_config(&self) -> Result<&BertConfig, ModelError> {
         let refuse = |what| ModelError::Unsupported { directory: self.root().display().to_string(), what };
         let dropout = self.description.head.dropout;
         if dropout > 0.0 {

@@ -73,7 +73,7 @@ struct ModelParts {
 
 impl TokenizerSpec {
     /// A `tokenizer.json` as it is.
-    pub fn bare(file: &Path) -> Self {
+    pub fn from_file(file: &Path) -> Self {
         Self { file: file.to_owned(), changes: Map::new(), truncates_left: false, max_length: None }
     }
 

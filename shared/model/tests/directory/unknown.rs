@@ -107,8 +107,9 @@ fn without_modules_the_pooling_is_a_guess_that_is_told() {
 
 #[test]
 fn a_model_that_is_not_trained_says_so() {
-    let trained =
-        |name: &str| ModelDir::open(copy(name).path()).unwrap().trained().map(|_| ()).map_err(|e| e.to_string());
+    let trained = |name: &str| {
+        ModelDir::open(copy(name).path()).unwrap().trainable_config().map(|_| ()).map_err(|e| e.to_string())
+    };
     assert!(trained("tiny-mpnet").is_ok());
     let error = trained("tiny-qwen3").unwrap_err();
     assert!(
@@ -125,7 +126,7 @@ fn a_model_that_is_not_trained_says_so() {
     );
     let model = ModelDir::open(directory.path()).unwrap();
     assert!(!model.normalizes());
-    let error = model.trained().unwrap_err().to_string();
+    let error = model.trainable_config().unwrap_err().to_string();
     assert!(error.ends_with("a model with a Dropout module (0.2) cannot be trained"), "{error}");
 }
 
@@ -203,7 +204,7 @@ fn settings_that_would_be_passed_over_are_refused() {
     );
     let model = ModelDir::open(directory.path()).unwrap();
     assert_eq!(model.truncate_dim(), Some(8));
-    let error = model.trained().err().unwrap().to_string();
+    let error = model.trainable_config().err().unwrap().to_string();
     assert!(error.contains("truncate_dim 8") && error.contains("\nhint: take truncate_dim out of"), "{error}");
 }
 

@@ -9,7 +9,7 @@ use embtune_onnx::{Layout, Precision, sentence_head};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session, Tensor};
 use embtune_tokenize::Tokens;
 
-use crate::encoder::{EncodeError, Options};
+use crate::encoder::{EncodeError, EncoderOptions};
 use crate::network::batch::{Batch, equal, padded};
 use crate::network::{Network, Sessions, Worker};
 use ports::{Found, Inputs};
@@ -20,7 +20,7 @@ pub(crate) fn load(
     engine: &Engine,
     model: &AnyModelDir,
     encoder: &OnnxEncoder,
-    options: &Options<'_>,
+    options: &EncoderOptions<'_>,
     sessions: Sessions,
     mixed: bool,
 ) -> Result<Network, EncodeError> {
@@ -169,7 +169,7 @@ mod tests {
         for name in ["tiny-albert", "tiny-electra"] {
             let model = AnyModelDir::open_any(&fixtures.join(name)).unwrap();
             let AnyEncoder::Onnx(file) = model.encoder() else { panic!("an ONNX file") };
-            let options = Options {
+            let options = EncoderOptions {
                 prompt: "",
                 max_seq_length: None,
                 normalize: true,
@@ -177,7 +177,7 @@ mod tests {
                 batch_tokens: None,
                 device: Device::Cpu,
                 threads: 1,
-                watch: false,
+                profile: false,
                 ort_library: None,
             };
             let sessions = Sessions { count: 1, threads: 1 };
