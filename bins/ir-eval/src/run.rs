@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::ensure;
 use embtune_cli::{Outcome, Session};
 use embtune_records::Judgments;
-use embtune_tensors::report_lost_files;
+use embtune_tensors::report_truncated_files;
 
 use crate::cli::{Cli, Format, NoRelevant};
 use crate::diagnose::Diagnosis;
@@ -15,7 +15,7 @@ use crate::measure::{Evaluation, Names, Rules, Selection};
 use crate::report::{self, Measured, Report};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     let format = cli.output.format()?;
     check(&cli, format)?;
     let outputs = report::Outputs::open(&cli.output, format, session)?;

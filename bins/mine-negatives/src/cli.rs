@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs, parse_rank, path_of};
+use embtune_cli::{CommonArgs, HoldoutArgs, NearDuplicateArgs, OrtArgs, RecordArgs, output_path_parser, parse_rank};
 use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
@@ -104,7 +104,7 @@ pub(crate) struct Cli {
     pub(crate) texts: PathBuf,
 
     /// Write the pairs to this file, which appears whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = path_of(&["jsonl", "ndjson"]))]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = output_path_parser(&["jsonl", "ndjson"]))]
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub(crate) struct Cli {
     pub(crate) near_duplicates: NearDuplicateArgs,
 
     #[command(flatten)]
-    pub(crate) split: SplitArgs,
+    pub(crate) split: HoldoutArgs,
 
     /// Documents that are nobody's negatives: ids or groups, one a line
     #[arg(long, value_name = "FILE", help_heading = "Held-out split")]
@@ -131,7 +131,7 @@ pub(crate) struct Cli {
     pub(crate) ort: OrtArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 /// Which documents are taken.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser};
-use embtune_cli::{Common, HubArgs, OrtArgs, form, parse_not_negative, parse_rank, path_of};
+use embtune_cli::{CommonArgs, HubArgs, OrtArgs, output_format, output_path_parser, parse_not_negative, parse_rank};
 use embtune_metrics::Metric;
 
 use crate::input::System;
@@ -43,7 +43,7 @@ pub(crate) struct Cli {
     pub(crate) ort: OrtArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 /// What is measured.
@@ -174,7 +174,7 @@ pub(crate) struct OutputArgs {
     pub(crate) diagnose: bool,
 
     /// Write the values of every query to this file, as TSV
-    #[arg(long, value_name = "FILE", value_parser = path_of(&["tsv", "tab"]))]
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["tsv", "tab"]))]
     pub(crate) per_query: Option<PathBuf>,
 
     /// Write what was retrieved to this file, as a TREC run
@@ -184,13 +184,13 @@ pub(crate) struct OutputArgs {
     pub(crate) run: Option<String>,
 
     /// Write everything to this file as one page that needs no network
-    #[arg(long, value_name = "FILE", value_parser = path_of(&["html", "htm"]))]
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
 }
 
 /// Text, with a place for the system's name.
 fn run_pattern() -> impl TypedValueParser<Value = String> {
-    path_of(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
+    output_path_parser(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
 }
 
 impl OutputArgs {
@@ -199,7 +199,7 @@ impl OutputArgs {
     /// # Errors
     /// A file's name that promises another form.
     pub(crate) fn format(&self) -> anyhow::Result<Format> {
-        form(self.format, self.path.as_deref(), Format::Table, Format::Table)
+        output_format(self.format, self.path.as_deref(), Format::Table, Format::Table)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The values of the flags that have a few.
 
 use clap::ValueEnum;
-use embtune_cli::Form;
+use embtune_cli::OutputFormat;
 use embtune_metrics::Ties;
 use embtune_search::Similarity;
 
-/// Form of the report.
+/// Format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns and a verdict, for people
@@ -26,7 +26,7 @@ pub(crate) enum Format {
     Html,
 }
 
-impl Form for Format {
+impl OutputFormat for Format {
     fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Table => &["txt", "text", "log"],

@@ -21,7 +21,7 @@ impl TrainingLog {
         let input = session.input(file)?;
         let name = input.name.clone();
         let mut log = Self::default();
-        for record in Records::<Object, _>::with_fixed_cap(name.clone(), input) {
+        for record in Records::<Object, _>::with_default_limit(name.clone(), input) {
             log.take(&record?);
         }
         anyhow::ensure!(!log.losses.is_empty(), "{name}: no line has a step and a loss, as mnrl-train writes them");
