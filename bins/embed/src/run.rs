@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let shape = Shape { dim: dim(&cli, encoder.dim())?, normalized };
     let texts = Texts {
         fields: Fields::new(cli.input.fields.clone()),
-        long: Long::new(&cli.long, encoder.front())?,
+        long: Long::new(&cli.long, encoder.text_tokenizer())?,
         normalized,
     };
     let sink = sink::open(&cli, format, shape.dim, &texts.fields, session)?;
@@ -166,7 +166,7 @@ fn recipe(model: &AnyModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Resu
     Ok(Recipe {
         generation: Recipe::GENERATION,
         model: model.fingerprint()?,
-        prompt: encoder.front().prompt().to_owned(),
+        prompt: encoder.text_tokenizer().prompt().to_owned(),
         max_seq_length: encoder.max_seq_length(),
         on_long: texts.long,
         precision: encoder.precision().to_string(),
@@ -217,14 +217,14 @@ fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session:
     if let Some(kept) = model.truncate_dim() {
         session.info(format!("the model keeps {kept} elements of its vectors (truncate_dim)"));
     }
-    if let Some(reason) = encoder.fallback() {
+    if let Some(reason) = encoder.cuda_failure() {
         session.warn(format!("CUDA is installed but does not run, so the CPU does: {reason}"));
     }
     if cli.compute.ort.compute.device == Device::Auto && encoder.device() != Device::Cpu {
         session.notice(format!("running on {}", encoder.device()));
     }
     if let AnyEncoder::Onnx(file) = model.encoder() {
-        session.info(format!("the model runs through {}: {}", file.name(), file.why));
+        session.info(format!("the model runs through {}: {}", file.name(), file.reason));
     }
     session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));
     Ok(encoder)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_model::ModelDir;
-use embtune_onnx::{Form, Layout, Precision, sentence_encoder};
+use embtune_onnx::{GraphOptions, Layout, Precision, sentence_encoder};
 use embtune_ort_engine::{Engine, Graph, Output, Tensor};
 use embtune_tokenize::Tokenizer;
 
@@ -21,8 +21,8 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
     for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense", "tiny-nomic"] {
         let model = fixture(name);
         for precision in [Precision::Fp32, Precision::Fp16] {
-            let form = Form { layout: Layout::Packed, precision, normalize: true };
-            let (onnx, folder) = sentence_encoder(&model, form).unwrap();
+            let options = GraphOptions { layout: Layout::Packed, precision, normalize: true };
+            let (onnx, folder) = sentence_encoder(&model, options).unwrap();
             let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
             let error = engine.sessions(graph, 1, 1).err().unwrap().to_string();
             let missing = [
@@ -38,10 +38,10 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
 fn what_the_kernels_of_variable_length_cannot_hide_is_refused() {
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
         let model = fixture(name);
-        assert_eq!(Layout::of_cuda(model.config()), Layout::Padded);
-        let form = Form { layout: Layout::Packed, precision: Precision::Fp16, normalize: true };
-        let error = sentence_encoder(&model, form).unwrap_err().to_string();
-        assert!(error.contains("is not packed"), "{error}");
+        assert_eq!(Layout::for_cuda(model.config()), Layout::Padded);
+        let options = GraphOptions { layout: Layout::Packed, precision: Precision::Fp16, normalize: true };
+        let error = sentence_encoder(&model, options).unwrap_err().to_string();
+        assert!(error.contains("cannot run with packed tokens"), "{error}");
     }
 }
 
@@ -62,8 +62,8 @@ fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
         let shape = [2, longest];
         let inputs = [("input_ids", Tensor::I64(&ids, &shape)), ("attention_mask", Tensor::I64(&mask, &shape))];
         let [half, single] = [Precision::Fp16, Precision::Fp32].map(|precision| {
-            let form = Form { layout: Layout::Padded, precision, normalize: true };
-            let (onnx, folder) = sentence_encoder(&model, form).unwrap();
+            let options = GraphOptions { layout: Layout::Padded, precision, normalize: true };
+            let (onnx, folder) = sentence_encoder(&model, options).unwrap();
             let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
             let mut session = engine.sessions(graph, 1, 1).unwrap().pop().unwrap();
             let Some(Output::F32(vectors, _)) = session.run(&inputs).unwrap().into_iter().next() else {

@@ -78,7 +78,7 @@ fn states(ids: impl Iterator<Item = f32>) -> Vec<f32> {
 fn inputs_and_outputs_are_found_by_their_names() {
     for (name, positions) in [("positions", 1.0), ("unnamed", 0.0), ("pooled", 0.0)] {
         let mut encoder = load(&with_case(name)).unwrap();
-        let rows = encoder.front().tokenize(&["harbour", "Fishing boats leave before dawn"]).unwrap();
+        let rows = encoder.text_tokenizer().tokenize(&["harbour", "Fishing boats leave before dawn"]).unwrap();
         let vectors = encoder.runner().run(&rows).unwrap();
         for (row, found) in rows.iter().zip(vectors.chunks_exact(32)) {
             let ids = row.ids.iter().enumerate().map(|(place, id)| *id as f32 + positions * place as f32);
@@ -94,8 +94,8 @@ fn inputs_and_outputs_are_found_by_their_names() {
 #[test]
 fn files_of_other_kinds_are_refused_by_what_they_are() {
     for (name, expected) in [
-        ("unknown-input", "its input \"pixel_values\" is not known (known: input_ids, attention_mask, "),
-        ("no-ids", "its input \"tokens\" is not known"),
+        ("unknown-input", "its input \"pixel_values\" is unknown (known: input_ids, attention_mask, "),
+        ("no-ids", "its input \"tokens\" is unknown"),
         ("float-ids", "its input \"input_ids\" must be int64 or int32 [batch, sequence], found float32 [?, ?]"),
         ("flat-ids", "its input \"input_ids\" must be int64 or int32 [batch, sequence], found int64 [?]"),
         ("fixed", "its input \"input_ids\" has a fixed size, int64 [1, 16]: export it with dynamic axes"),
@@ -124,7 +124,10 @@ fn a_vector_that_the_file_has_made_is_taken_as_the_directory_says() {
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
     let raw = EncoderOptions { normalize: false, ..options(&model) };
     let error = Encoder::load(&model, &raw).err().unwrap().to_string();
-    assert!(error.ends_with("its output \"sentence_embedding\" is normalised, and stays so"), "{error}");
+    assert!(
+        error.ends_with("its output \"sentence_embedding\" is already normalised, and the original lengths are lost"),
+        "{error}"
+    );
 
     // Without modules it is all that there is, and nothing is guessed.
     let mut as_said = load(&folder).unwrap();
@@ -146,10 +149,10 @@ fn a_directory_without_modules_is_pooled_by_mean() {
     let mut encoder = load(&folder).unwrap();
     let guess = encoder.pooling_guess().unwrap();
     assert!(
-        guess.contains("no modules.json: texts are pooled by mean, a guess, because nothing says otherwise"),
+        guess.contains("no modules.json: the pooling is guessed to be mean, because no file says otherwise"),
         "{guess}"
     );
-    let rows = encoder.front().tokenize(&["harbour"]).unwrap();
+    let rows = encoder.text_tokenizer().tokenize(&["harbour"]).unwrap();
     let found = encoder.runner().run(&rows).unwrap();
     let mean: Vec<f32> =
         states(rows[0].ids.iter().map(|id| *id as f32)).iter().map(|x| x / rows[0].ids.len() as f32).collect();
@@ -172,7 +175,7 @@ fn a_length_must_be_said_somewhere() {
     let config = folder.read("MODEL/config.json").replace("max_position_embeddings", "positions");
     folder.write("MODEL/config.json", config);
     let error = load(&folder).err().unwrap().to_string();
-    assert!(error.contains("nothing says how many tokens the model takes"), "{error}");
+    assert!(error.contains("no file says how many tokens the model takes"), "{error}");
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
     let longer = EncoderOptions { max_seq_length: Some(300), ..options(&model) };
     assert_eq!(Encoder::load(&model, &longer).unwrap().max_seq_length(), 300);
@@ -183,8 +186,9 @@ fn a_precision_is_not_chosen() {
     let model = AnyModelDir::open_any(&fixtures().join("tiny-albert")).unwrap();
     for precision in [Precision::Int8, Precision::Fp16] {
         let error = Encoder::load(&model, &EncoderOptions { precision, ..options(&model) }).err().unwrap().to_string();
-        let expected =
-            format!("model.onnx: computes in what it was exported in, not in {precision}\nhint: --precision fp32");
+        let expected = format!(
+            "model.onnx: its precision is fixed by its export, and cannot be {precision}\nhint: --precision fp32"
+        );
         assert!(error.ends_with(&expected), "{error}");
     }
 }

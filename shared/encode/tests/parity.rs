@@ -37,7 +37,7 @@ fn fixture(name: &str) -> (AnyModelDir, Value) {
 }
 
 fn known(model: &AnyModelDir) -> &EncoderConfig {
-    let AnyEncoder::Known(config) = model.encoder() else { panic!("a family that embtune knows") };
+    let AnyEncoder::Native(config) = model.encoder() else { panic!("a family that embtune knows") };
     config
 }
 

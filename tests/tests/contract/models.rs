@@ -83,7 +83,7 @@ fn a_family_that_is_only_embedded_is_not_trained() {
         let folder = Folder::new();
         folder.copy_fixture(&format!("parity/{fixture}"), "BASE");
         let expected =
-            format!("BASE: {name} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)");
+            format!("BASE: {name} cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)");
         // What will not be trained is better known before its shards are made, in the same words.
         for line in ["pairs2shards --model BASE -o s.safetensors", "mnrl-train --model BASE --out TUNED s.safetensors"]
         {

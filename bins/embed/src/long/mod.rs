@@ -4,7 +4,7 @@ pub(crate) mod chunk;
 
 use std::ops::Range;
 
-use embtune_encode::{EncodeError, Front};
+use embtune_encode::{EncodeError, TextTokenizer};
 use embtune_tokenize::{Parts, Tokens};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ struct Piece {
 }
 
 impl Long {
-    pub(crate) fn new(args: &LongArgs, front: &Front) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &LongArgs, front: &TextTokenizer) -> anyhow::Result<Self> {
         let overlap = || args.overlap(front.tokenizer().room(), front.tokenizer().most_overlap());
         Ok(match (args.on_long, args.chunks()) {
             (OnLong::Truncate, _) => Self::Truncate,
@@ -58,7 +58,7 @@ impl Long {
     pub(crate) fn tokenize(
         self,
         texts: &[Text<'_>],
-        front: &Front,
+        front: &TextTokenizer,
     ) -> Result<(Vec<Tokens>, Vec<Division>), EncodeError> {
         let overlap = match self {
             Self::Truncate => {

@@ -51,7 +51,7 @@ pub(crate) fn run(
     is_live: bool,
     session: &Session,
 ) -> anyhow::Result<Times> {
-    let (front, runner, interrupt) = (&Arc::clone(encoder.front()), encoder.runner(), session.interrupt());
+    let (front, runner, interrupt) = (&Arc::clone(encoder.text_tokenizer()), encoder.runner(), session.interrupt());
     let gather = &Arc::new(Gather::new(runner.window_bytes()));
     if is_live {
         let gather = Arc::clone(gather);

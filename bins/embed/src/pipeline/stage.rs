@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use embtune_cli::Skipper;
-use embtune_encode::{EncodeError, Front, Runner};
+use embtune_encode::{EncodeError, ModelRunner, TextTokenizer};
 
 use super::Texts;
 use super::gather::Gather;
@@ -54,7 +54,7 @@ pub(super) fn read(mut records: Records, skipper: &Skipper<'_>, gather: &Gather)
 
 /// Looks records up, and tokenises those that are new. The window behind the last one is empty.
 pub(super) fn tokenise(
-    front: &Front,
+    front: &TextTokenizer,
     texts: &Texts,
     known: &mut Known<'_>,
     records: Vec<Entry>,
@@ -73,7 +73,7 @@ pub(super) fn tokenise(
 }
 
 /// Computes what is not known.
-pub(super) fn infer(runner: &mut Runner, texts: &Texts, window: Tokenised) -> anyhow::Result<Embedded> {
+pub(super) fn infer(runner: &mut ModelRunner, texts: &Texts, window: Tokenised) -> anyhow::Result<Embedded> {
     let Tokenised { records, keys, known, rows, divisions } = window;
     let vectors = runner
         .run(&rows)

@@ -37,7 +37,7 @@ fn a_guess_is_a_warning() {
     fs::remove_file(folder.path("BASE/modules.json")).unwrap();
     let ran = embed(&folder, "--role document").ran().with_code(0);
     let _ =
-        ran.saying("warning: BASE: no modules.json: texts are pooled by mean, a guess, because nothing says otherwise");
+        ran.saying("warning: BASE: no modules.json: the pooling is guessed to be mean, because no file says otherwise");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn other_precisions_are_refused() {
     let folder = with_electra();
     for precision in ["int8", "fp16"] {
         let message = embed(&folder, &format!("--precision {precision}")).refusal();
-        let expected = format!("BASE/onnx/model.onnx: computes in what it was exported in, not in {precision}");
+        let expected = format!("BASE/onnx/model.onnx: its precision is fixed by its export, and cannot be {precision}");
         assert!(message.contains(&expected) && message.contains("hint: --precision fp32"), "{message}");
     }
 }
@@ -88,7 +88,7 @@ fn a_file_that_is_cut_short_is_named() {
     let whole = folder.bytes("BASE/onnx/model.onnx");
     folder.write("BASE/onnx/model.onnx", &whole[..whole.len() / 2]);
     let message = embed(&folder, "").refusal();
-    assert!(message.contains("embed: BASE/onnx/model.onnx: is cut short or no ONNX file"), "{message}");
+    assert!(message.contains("embed: BASE/onnx/model.onnx: is cut short or not an ONNX file"), "{message}");
 
     folder.write("BASE/onnx/model.onnx", whole);
     let data = folder.bytes("BASE/onnx/model.onnx_data");

@@ -164,7 +164,7 @@ fn what_the_cache_lacks_is_named_or_fetched() {
         ("parity/tiny-xlmr", "model.safetensors", "model.safetensors: No such file"),
         ("parity/tiny-xlmr", "tokenizer.json", "tokenizer.json: No such file"),
         // transformers fetches no modules: pooled by mean, the vectors would be others.
-        ("parity/tiny-xlmr", "modules.json", "it lacks modules.json, and nothing says that the model has none"),
+        ("parity/tiny-xlmr", "modules.json", "it lacks modules.json, and no marker says that the model has none"),
         ("parity/tiny-xlmr", "1_Pooling/config.json", "1_Pooling/config.json: No such file"),
         ("parity/tiny-dense", "3_Dense/pytorch_model.bin", "3_Dense/model.safetensors: No such file"),
         ("foreign/tiny-electra", "onnx/model.onnx", "model_type \"electra\" is not supported"),
@@ -256,8 +256,8 @@ fn what_no_repository_can_give_is_named() {
 fn no_file_is_longer_than_the_hub_says_or_lies_where_it_says() {
     for (fault, expected) in [
         (Fault::Endless, "me/tiny: model.safetensors: it is longer than the "),
-        (Fault::Elsewhere, "me/tiny: model.safetensors: the hub names a commit or an etag"),
-        (Fault::BrokenOff, "me/tiny: model.safetensors: it broke off after "),
+        (Fault::Elsewhere, "me/tiny: model.safetensors: the hub sends an invalid commit or etag"),
+        (Fault::BrokenOff, "me/tiny: model.safetensors: the download ended after "),
     ] {
         let files = files_of("parity/tiny-xlmr");
         let size = files["model.safetensors"].len() as u64;

@@ -17,7 +17,11 @@ fn all_but_the_encoder_is_read_as_everywhere() {
     let model = AnyModelDir::open_any(&root).unwrap();
     let encoder = onnx(&model);
     assert_eq!(encoder.file, root.join("model.onnx"));
-    assert!(encoder.why.starts_with("model_type \"albert\" is not supported (supported: bert, "), "{}", encoder.why);
+    assert!(
+        encoder.reason.starts_with("model_type \"albert\" is not supported (supported: bert, "),
+        "{}",
+        encoder.reason
+    );
     assert_eq!((encoder.hidden_size, encoder.max_length, encoder.vocab_size), (Some(32), 128, Some(400)));
     assert_eq!((model.pooling(), model.normalizes(), model.max_seq_length()), (Pooling::Mean, true, 128));
     assert!(model.has_prompts());
@@ -33,17 +37,17 @@ fn a_model_that_embtune_knows_is_computed() {
     let directory = copy("tiny-bert");
     fs::copy(foreign("tiny-albert").join("model.onnx"), directory.path().join("model.onnx")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
-    assert!(matches!(model.encoder(), AnyEncoder::Known(_)));
+    assert!(matches!(model.encoder(), AnyEncoder::Native(_)));
 
     // Without weights that are read, the file is all there is.
     fs::rename(directory.path().join("model.safetensors"), directory.path().join("weights")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
     let encoder = onnx(&model);
-    assert!(encoder.why.contains("model.safetensors: No such file, and no pytorch_model.bin"), "{}", encoder.why);
+    assert!(encoder.reason.contains("model.safetensors: No such file, and no pytorch_model.bin"), "{}", encoder.reason);
     assert_eq!((encoder.hidden_size, encoder.max_length), (Some(32), 512));
     fs::write(directory.path().join("model.safetensors.index.json"), "{}").unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
-    assert!(onnx(&model).why.ends_with("weights in several files are not supported"), "{}", onnx(&model).why);
+    assert!(onnx(&model).reason.ends_with("weights in several files are not supported"), "{}", onnx(&model).reason);
 
     // A variation of a known family.
     let directory = copy("tiny-bert");
@@ -51,7 +55,7 @@ fn a_model_that_embtune_knows_is_computed() {
     let config = fs::read_to_string(directory.path().join("config.json")).unwrap();
     fs::write(directory.path().join("config.json"), config.replace("\"absolute\"", "\"relative_key\"")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
-    assert!(onnx(&model).why.contains("relative_key"), "{}", onnx(&model).why);
+    assert!(onnx(&model).reason.contains("relative_key"), "{}", onnx(&model).reason);
 }
 
 #[test]
@@ -68,14 +72,11 @@ fn other_precisions_are_not_taken() {
     let path = |name: &str| directory.path().join(name);
     fs::rename(path("model.onnx"), path("model_quantized.onnx")).unwrap();
     let error = AnyModelDir::open_any(directory.path()).unwrap_err().to_string();
-    let hint =
-        "\nhint: embed takes model.onnx or onnx/model.onnx only; one of these, renamed, would do: model_quantized.onnx";
+    let hint = "\nhint: embed uses only model.onnx or onnx/model.onnx; rename one of these: model_quantized.onnx";
     assert!(error.ends_with(hint), "{error}");
     fs::remove_file(path("model_quantized.onnx")).unwrap();
     let error = AnyModelDir::open_any(directory.path()).unwrap_err().to_string();
-    assert!(
-        error.ends_with("\nhint: embed runs other models through model.onnx or onnx/model.onnx, which is not there")
-    );
+    assert!(error.ends_with("\nhint: embed runs other models through model.onnx or onnx/model.onnx, which is missing"));
 }
 
 #[test]
@@ -109,17 +110,17 @@ fn damaged_files_are_named() {
     for length in [1, 3, 10, whole.len() / 2, whole.len() - 1] {
         fs::write(path("onnx/model.onnx"), &whole[..length]).unwrap();
         let error = refusal();
-        assert!(error.ends_with("onnx/model.onnx: is cut short or no ONNX file"), "{length}: {error}");
+        assert!(error.ends_with("onnx/model.onnx: is cut short or not an ONNX file"), "{length}: {error}");
     }
     for (content, expected) in [
-        (&b""[..], "is no ONNX file: it has no graph"),
+        (&b""[..], "is not an ONNX file: it has no graph"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 133093490\n",
-            "is cut short or no ONNX file",
+            "is cut short or not an ONNX file",
         ),
-        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "is cut short or no ONNX file"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "is cut short or not an ONNX file"),
         // A graph of 2^63 bytes.
-        (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "is cut short or no ONNX file"),
+        (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "is cut short or not an ONNX file"),
     ] {
         fs::write(path("onnx/model.onnx"), content).unwrap();
         assert!(refusal().ends_with(expected), "{}", refusal());
@@ -139,7 +140,7 @@ fn damaged_files_are_named() {
     let deeper = |graph| field(0x0a, field(0x2a, field(0x32, graph)));
     let nested = field(0x3a, (0..200).fold(Vec::new(), |graph, _| deeper(graph)));
     fs::write(path("onnx/model.onnx"), nested).unwrap();
-    assert!(refusal().ends_with("is cut short or no ONNX file"), "{}", refusal());
+    assert!(refusal().ends_with("is cut short or not an ONNX file"), "{}", refusal());
 
     fs::write(path("onnx/model.onnx"), &whole).unwrap();
     fs::remove_file(path("onnx/model.onnx_data")).unwrap();

@@ -72,19 +72,19 @@ fn a_dense_module_that_is_not_known_is_refused_by_name() {
             "2_Dense/config.json",
             "activation.Tanh",
             "activation.Mish",
-            "activation.Mish\" is not supported (supported: torch's",
+            "activation.Mish\" is not supported (supported: PyTorch's",
         ),
         ("2_Dense/config.json", "torch.nn.modules", "other", "other.activation.Tanh\" is not supported"),
         ("2_Dense/config.json", "\"bias\"", "\"use_residual\": true, \"bias\"", "use_residual is not supported"),
-        ("2_Dense/config.json", "\"bias\"", "\"scale\": 2, \"bias\"", "2_Dense/config.json: scale 2 is not known"),
+        ("2_Dense/config.json", "\"bias\"", "\"scale\": 2, \"bias\"", "2_Dense/config.json: scale 2 is unknown"),
         (
             "2_Dense/config.json",
             "\"bias\"",
             "\"module_input_name\": \"token_embeddings\", \"bias\"",
             "\"token_embeddings\"",
         ),
-        ("3_Dense/config.json", "48", "47", "in_features is 47, but vectors of 48 elements come in"),
-        ("modules.json", "models.Normalize", "models.Pooling", "module 4 \"Pooling\" is not supported there"),
+        ("3_Dense/config.json", "48", "47", "in_features is 47, but its input has 48 elements"),
+        ("modules.json", "models.Normalize", "models.Pooling", "module 4 \"Pooling\" is not supported in this place"),
         ("modules.json", "3_Dense", "/3_Dense", "leaves the directory"),
     ] {
         let directory = copy("tiny-dense");
@@ -95,7 +95,7 @@ fn a_dense_module_that_is_not_known_is_refused_by_name() {
     let directory = copy("tiny-dense");
     edit(directory.path(), "2_Dense/config.json", "\"bias\": true", "\"bias\": false");
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.ends_with("tensor \"linear.bias\" is not known for a Dense module"), "{error}");
+    assert!(error.ends_with("unexpected tensor \"linear.bias\" for a Dense module"), "{error}");
     let directory = copy("tiny-dense");
     edit(directory.path(), "2_Dense/config.json", "48", "49");
     edit(directory.path(), "3_Dense/config.json", "48", "49");

@@ -47,14 +47,14 @@ fn a_tensor_that_the_architecture_lacks_is_refused_by_name() {
         add_tensor(directory.path(), tensor);
         let model = ModelDir::open(directory.path()).unwrap();
         let error = model.weights().err().unwrap().to_string();
-        let expected = format!("model.safetensors: tensor \"{tensor}\" is not known for {}", model.config().name());
+        let expected = format!("model.safetensors: unexpected tensor \"{tensor}\" for {}", model.config().name());
         assert!(error.ends_with(&expected), "{error}");
     }
     let directory = copy("tiny-bert");
     add_tensor(directory.path(), "one.weight");
     add_tensor(directory.path(), "two.weight");
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.contains("is not known for BERT (nor 1 others)"), "{error}");
+    assert!(error.contains("for BERT (and 1 more)"), "{error}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn without_modules_the_pooling_is_a_guess_that_is_told() {
     assert_eq!((model.pooling(), model.normalizes()), (Pooling::Cls, false));
     let guess = model.pooling_guess().unwrap();
     assert!(
-        guess.contains("texts are pooled by cls, a guess, because 1_Pooling says so") && guess.contains("\nhint: ")
+        guess.contains("the pooling is guessed to be cls, because 1_Pooling says so") && guess.contains("\nhint: ")
     );
 
     fs::create_dir(directory.path().join("2_Dense")).unwrap();
@@ -113,7 +113,7 @@ fn a_model_that_is_not_trained_says_so() {
     assert!(trained("tiny-mpnet").is_ok());
     let error = trained("tiny-qwen3").unwrap_err();
     assert!(
-        error.ends_with("Qwen3 cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)"),
+        error.ends_with("Qwen3 cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)"),
         "{error}"
     );
 
@@ -205,7 +205,7 @@ fn settings_that_would_be_passed_over_are_refused() {
     let model = ModelDir::open(directory.path()).unwrap();
     assert_eq!(model.truncate_dim(), Some(8));
     let error = model.trainable_config().err().unwrap().to_string();
-    assert!(error.contains("truncate_dim 8") && error.contains("\nhint: take truncate_dim out of"), "{error}");
+    assert!(error.contains("truncate_dim 8") && error.contains("\nhint: remove truncate_dim from"), "{error}");
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn only_the_module_paths_of_sentence_transformers_are_known() {
         "sentence_transformers.Pooling",
     ] {
         let message = with(kind).unwrap_err();
-        assert!(message.contains(&format!("module 1 \"{kind}\" is code of the model's own")), "{message}");
+        assert!(message.contains(&format!("module 1 \"{kind}\" is the model's own code")), "{message}");
     }
 }
 
@@ -246,7 +246,6 @@ fn what_the_reference_passes_over_without_modules_is_named() {
     let directory = copy("tiny-bert");
     fs::remove_file(directory.path().join("modules.json")).unwrap();
     let warning = ModelDir::open(directory.path()).unwrap().pooling_guess().unwrap();
-    let expected =
-        "1_Pooling/config.json and sentence_bert_config.json and config_sentence_transformers.json say counts here";
+    let expected = "embtune heeds 1_Pooling/config.json and sentence_bert_config.json and config_sentence_transformers.json, which";
     assert!(warning.contains(expected), "{warning}");
 }
