@@ -65,7 +65,7 @@ fn other_descriptors_are_streams_too() {
         assert!(folder.run(&format!("{line} --format {format} -o /dev/stdout")).done().stdout == expected);
     }
     let message = folder.run(&format!("{line} --resume -o /dev/stdout")).refusal();
-    assert!(message.contains("--resume needs an output that is a file"), "{message}");
+    assert!(message.contains("--resume needs an output file"), "{message}");
     let message = folder.run(&format!("{line} -o /dev/fd/77")).refusal();
     assert!(message.contains("embed: /dev/fd/77: "), "{message}");
 }

@@ -1,4 +1,4 @@
-//! `--resume`: a run that broke off goes on, and nobody sees that it did.
+//! `--resume`: an interrupted run continues, and its output does not show the interruption.
 
 use std::thread;
 
@@ -92,7 +92,7 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
         thread::yield_now();
     }
     running.signal(Signal::INT);
-    let _ = running.end().with_code(130).saying(" texts are kept in ").saying("the same command goes on");
+    let _ = running.end().with_code(130).saying(" kept in ").saying("the same command continues the run");
     // The system refuses what goes beyond the limit, as a full disk does.
     let full = format!("export ORT_DISABLE_TELEMETRY=1; trap '' XFSZ; ulimit -f 100; {line} records.jsonl");
     let _ = folder.shell(&full).ran().with_code(2).saying("out.jsonl: File too large");
@@ -136,9 +136,9 @@ fn only_a_file_can_be_resumed() {
     let folder = start(1);
     for output in ["", "-o -", "-o /dev/null"] {
         let message = embed(&folder, &format!("--resume {output}")).refusal();
-        assert!(message.contains("--resume needs an output that is a file\nhint: "), "{message}");
+        assert!(message.contains("--resume needs an output file\nhint: "), "{message}");
     }
     folder.write(".out.part", "something else\n");
     let message = embed(&folder, "--resume -o out").refusal();
-    assert!(message.contains(".out.part: not what an interrupted run leaves\nhint: "), "{message}");
+    assert!(message.contains(".out.part: not a file of an interrupted run\nhint: "), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Stages that work side by side.
+//! Stages that work in parallel.
 
 use embtune_tests::{Running, Signal};
 
@@ -85,13 +85,13 @@ fn a_signal_lets_whole_lines_behind() {
 }
 
 #[test]
-fn the_limiting_stage_is_named() {
+fn the_slowest_stage_is_named() {
     let folder = start(200);
     let ran = embed(&folder, "-v").done();
-    let line = ran.stderr().lines().find(|line| line.contains("side by side")).unwrap_or_default().to_owned();
-    let (stages, limit) = line.split_once("the limit is ").unwrap_or_else(|| panic!("{ran}"));
+    let line = ran.stderr().lines().find(|line| line.contains("in parallel")).unwrap_or_default().to_owned();
+    let (stages, slowest) = line.split_once("the slowest stage is ").unwrap_or_else(|| panic!("{ran}"));
     for stage in ["read ", "tokenise ", "infer ", "write "] {
         assert!(stages.contains(stage), "{line}");
     }
-    assert_eq!(limit, "infer", "{line}");
+    assert_eq!(slowest, "infer", "{line}");
 }

@@ -86,7 +86,7 @@ fn an_array_has_its_ids_beside_it_and_one_vector_for_each() {
     folder.run("ir-eval -q --device cpu --qrels qrels.tsv s=v1.5,c.npy").done();
     // Without a file beside which they could be, nobody is left to think that they are somewhere.
     let ran = folder.run(&format!("{line} --format npy")).done();
-    let _ = ran.saying("vectors without their ids: these are written beside a file that is named with -o");
+    let _ = ran.saying("the ids are not written; with -o FILE, they are in a file beside FILE");
     folder.write("other.jsonl", texts.clone() + &texts.replace("\"text\":\"", "\"text\":\"other "));
     let refusal = folder.run("embed -q --device cpu --model BASE --role query other.jsonl -o y.npy").refusal();
     assert!(refusal.contains("other.jsonl:11: id \"#0\" is that of another text at other.jsonl:1"), "{refusal}");

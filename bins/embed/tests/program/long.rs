@@ -170,7 +170,7 @@ fn a_title_that_leaves_no_room_is_cut_and_counted() {
     let record = json!({"id": 1, "title": words[..30].join(" "), "text": words[30..].join(" ")});
     folder.write("long", record.to_string());
     let ran = embed(&folder, &format!("{CHUNKS} --chunk-overlap 0 --chunks separate long")).done();
-    let ran = ran.saying("what stands before each chunk took more than half of it in 1 texts and was cut");
+    let ran = ran.saying("in 1 text, what comes before each chunk took more than half of it and was cut");
     assert_eq!(ran.stdout().lines().count(), 4, "8 words of 30 beside 8 of the title");
     let _ = embed(&folder, &format!("{CHUNKS} -o v long")).done();
     assert_eq!(of_file(&folder, "v").0.meta().unwrap().truncated, 1);
@@ -185,7 +185,7 @@ fn chunks_go_into_files_by_their_ids() {
     assert_eq!(of_file(&folder, "v").0.ids().collect::<Vec<_>>(), ["a#0", "a#1", "a#2"]);
     folder.write("double", [document("a#1", "lift"), document("a", &words)].join("\n"));
     let message = embed(&folder, &format!("{CHUNKS} --chunks separate double -o w")).refusal();
-    assert!(message.contains("id \"a#1\" is that of another text"), "{message}");
+    assert!(message.contains("duplicate id \"a#1\": another text has it"), "{message}");
 }
 
 #[test]
@@ -212,13 +212,13 @@ fn flags_of_chunks_have_limits() {
     let folder = with_model("tiny-bert");
     let message = embed(&folder, &format!("{CHUNKS} --chunk-overlap 8 corpus.jsonl")).refusal();
     assert!(
-        message.contains("--chunk-overlap 8 is too much: 16 tokens fit into a chunk, 7 of them may overlap"),
+        message.contains("--chunk-overlap 8 is too much: 16 tokens fit into a chunk, and at most 7 may overlap"),
         "{message}"
     );
     let _ = embed(&folder, &format!("{CHUNKS} --chunk-overlap 7 corpus.jsonl")).done();
     for flag in ["--chunks mean", "--chunk-overlap 2"] {
         let message = embed(&folder, &format!("{flag} corpus.jsonl")).refusal();
-        assert!(message.contains("is for --on-long chunk"), "{message}");
+        assert!(message.contains("requires --on-long chunk"), "{message}");
     }
 }
 

@@ -36,13 +36,13 @@ fn ids_of_two_texts_are_refused_in_files() {
     let double = "{\"id\":1,\"text\":\"a\"}\n\n{\"id\":\"1\",\"text\":\"b\"}\n";
     for dtype in ["f32", "int8", "ubinary"] {
         let message = embed(&folder, &format!("--dtype {dtype} -o v")).stdin(double).refusal();
-        assert!(message.contains("<stdin>:3: id \"1\" is that of another text at <stdin>:1"), "{message}");
+        assert!(message.contains("<stdin>:3: duplicate id \"1\": another text has it at <stdin>:1"), "{message}");
     }
     // Of several inputs, each is named.
     folder.write("one", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"text\":\"a\"}\n");
     folder.write("two", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"title\":\"t\",\"text\":\"a\"}\n");
     let message = embed(&folder, "-o v one two").refusal();
-    assert!(message.contains("two:2: id \"2\" is that of another text at one:2"), "{message}");
+    assert!(message.contains("two:2: duplicate id \"2\": another text has it at one:2"), "{message}");
     assert_eq!(embed(&folder, "").stdin(double).records().len(), 2);
 }
 

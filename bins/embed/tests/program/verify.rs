@@ -91,7 +91,7 @@ fn references_that_cannot_be_compared_are_refused() {
         let message = embed(&folder, &format!("{flags} corpus.jsonl")).refusal();
         assert!(message.contains(expected), "{message}");
     };
-    says("--verify ref --truncate-dim 8", "ref: has vectors of 32 elements, the model and the flags give 8");
+    says("--verify ref --truncate-dim 8", "ref: has vectors of 32 elements, but the model and the flags give 8");
     says("--verify corpus.jsonl", "corpus.jsonl:1: no field \"embedding\"");
     says("--verify none", "none: No such file");
     says("--verify ref --format npy", "cannot be used with");

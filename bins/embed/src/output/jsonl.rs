@@ -8,18 +8,18 @@ use embtune_records::{Document, Location, Object};
 use embtune_tensors::{EmbeddingsMeta, VectorType};
 use serde::{Serialize, Serializer};
 
-use super::Sink;
+use super::VectorWriter;
 
-pub(super) struct Jsonl {
-    stored: VectorType,
+pub(super) struct JsonlWriter {
+    vector_type: VectorType,
 }
 
-/// Fields that are written.
+/// The fields that are added to a record.
 const EMBEDDING: &str = "embedding";
 const DTYPE: &str = "embedding_dtype";
 const SCALE: &str = "embedding_scale";
 
-/// An output line: the record as it was, with its vector, and what the numbers are where they are not its elements.
+/// An output line: the record with its vector. If the numbers are not the elements themselves, it says what they are.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
@@ -31,7 +31,7 @@ struct Line<'a> {
     embedding: Numbers<'a>,
 }
 
-/// The numbers that are stored of a vector.
+/// The numbers that represent a vector.
 enum Numbers<'a> {
     Floats(Cow<'a, [f32]>),
     Signed(Vec<u8>),
@@ -48,37 +48,43 @@ impl Serialize for Numbers<'_> {
     }
 }
 
-/// What is written of a vector: its numbers, and their scale where they have one.
-fn numbers(stored: VectorType, vector: &[f32]) -> (Numbers<'_>, Option<f32>) {
+/// The numbers that represent a vector, and their scale if the type has one.
+fn numbers(vector_type: VectorType, vector: &[f32]) -> (Numbers<'_>, Option<f32>) {
     let mut bytes = Vec::new();
-    match stored {
+    match vector_type {
         VectorType::F32 => (Numbers::Floats(vector.into()), None),
-        VectorType::F16 | VectorType::Bf16 => (Numbers::Floats(stored.rounded(vector).into()), None),
+        VectorType::F16 | VectorType::Bf16 => (Numbers::Floats(vector_type.rounded(vector).into()), None),
         VectorType::Int8 => {
-            let scale = stored.store(vector, &mut bytes);
+            let scale = vector_type.store(vector, &mut bytes);
             (Numbers::Signed(bytes), Some(scale))
         }
         VectorType::Ubinary => {
-            stored.store(vector, &mut bytes);
+            vector_type.store(vector, &mut bytes);
             (Numbers::Unsigned(bytes), None)
         }
     }
 }
 
-impl Jsonl {
-    pub(super) fn new(stored: VectorType) -> Self {
-        Self { stored }
+impl JsonlWriter {
+    pub(super) fn new(vector_type: VectorType) -> Self {
+        Self { vector_type }
     }
 }
 
-impl Sink for Jsonl {
-    fn write(&mut self, record: Document, _place: &Location, vector: &[f32], out: &mut Output) -> anyhow::Result<bool> {
+impl VectorWriter for JsonlWriter {
+    fn write(
+        &mut self,
+        record: Document,
+        _location: &Location,
+        vector: &[f32],
+        out: &mut Output,
+    ) -> anyhow::Result<bool> {
         let mut record = record.into_object();
         for name in [EMBEDDING, DTYPE, SCALE] {
             record.remove(name);
         }
-        let dtype = matches!(self.stored, VectorType::Int8 | VectorType::Ubinary).then(|| self.stored.name());
-        let (embedding, scale) = numbers(self.stored, vector);
+        let dtype = matches!(self.vector_type, VectorType::Int8 | VectorType::Ubinary).then(|| self.vector_type.name());
+        let (embedding, scale) = numbers(self.vector_type, vector);
         let line = Line { record, dtype, scale, embedding };
         serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
