@@ -39,7 +39,7 @@ impl Settings {
     /// # Errors
     /// Flags that contradict each other.
     fn new(cli: Cli) -> anyhow::Result<Self> {
-        let Cli { model, text, input, long, output, runs, verify, compute, common } = cli;
+        let Cli { model, text, input, long, output, verify, compute, common } = cli;
         for (flag, is_given) in [("--chunks", long.chunks.is_some()), ("--chunk-overlap", long.chunk_overlap.is_some())]
         {
             anyhow::ensure!(long.on_long == OnLong::Chunk || !is_given, "{flag} requires --on-long chunk");
@@ -74,7 +74,7 @@ impl Settings {
                     true => RecordFormat::Text { nul_terminated: input.null },
                     false => RecordFormat::Json { id: input.id, fields: input.fields },
                 },
-                shard: runs.shard,
+                shard: input.shard,
             },
             long_texts: LongTextSettings {
                 on_long: long.on_long,
@@ -83,8 +83,8 @@ impl Settings {
             },
             output: OutputSettings { path: output.path, format, vector_type: output.dtype.into(), verification },
             truncate_dim: output.truncate_dim,
-            resume: runs.resume,
-            cache: runs.cache,
+            resume: output.resume,
+            cache: output.cache,
         })
     }
 }

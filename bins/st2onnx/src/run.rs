@@ -1,4 +1,4 @@
-//! What st2onnx does.
+//! A run of st2onnx.
 
 use std::io::Write as _;
 
@@ -13,7 +13,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
     let model = ModelDir::open(&cli.model)?;
     let onnx = portable_encoder(&model)?;
-    // The graph points into the weights, so it goes into their folder.
+    // The graph refers to the weights by their file name, and must be in the same folder.
     let folder = model.encoder_folder();
     let write = |name: &str, content: &[u8]| -> anyhow::Result<()> {
         session.interrupt().check()?;
@@ -25,7 +25,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         Ok(())
     };
     for (name, content) in missing_tokenizer_files(&model)? {
-        // What is there is the user's.
+        // A file that exists may have been edited by the user.
         if !folder.join(name).exists() {
             write(name, format!("{content:#}\n").as_bytes())?;
         }

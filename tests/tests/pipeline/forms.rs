@@ -89,7 +89,7 @@ fn an_array_has_its_ids_beside_it_and_one_vector_for_each() {
     let _ = ran.saying("the ids are not written; with -o FILE, they are in a file beside FILE");
     folder.write("other.jsonl", texts.clone() + &texts.replace("\"text\":\"", "\"text\":\"other "));
     let refusal = folder.run("embed -q --device cpu --model BASE --role query other.jsonl -o y.npy").refusal();
-    assert!(refusal.contains("other.jsonl:11: id \"#0\" is that of another text at other.jsonl:1"), "{refusal}");
+    assert!(refusal.contains("other.jsonl:11: duplicate id \"#0\": another text has it at other.jsonl:1"), "{refusal}");
 }
 
 #[test]

@@ -37,9 +37,6 @@ pub(crate) struct Cli {
     pub(crate) output: OutputArgs,
 
     #[command(flatten)]
-    pub(crate) runs: LongRunArgs,
-
-    #[command(flatten)]
     pub(crate) verify: VerifyArgs,
 
     #[command(flatten)]
@@ -53,9 +50,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct TextArgs {
-    /// Purpose of the texts, which selects the model's prompt
+    /// Purpose of the texts
     ///
-    /// Without a role, the model's default prompt is used (default_prompt_name), if it has one.
+    /// It selects the model's prompt. Without a role, the model's default prompt is used (default_prompt_name), if it has one.
     #[arg(long, value_name = "ROLE", value_enum)]
     pub(crate) role: Option<Role>,
 
@@ -94,6 +91,10 @@ pub(crate) struct InputArgs {
     /// Let texts end with a NUL byte instead of a newline
     #[arg(short = '0', long, requires = "text", hide_short_help = true)]
     pub(crate) null: bool,
+
+    /// Embed only the I-th of every N records, counted from 1
+    #[arg(long, value_name = "I/N", hide_short_help = true)]
+    pub(crate) shard: Option<InputShard>,
 }
 
 /// What to do with texts that are too long.
@@ -101,7 +102,7 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "Long texts")]
 pub(crate) struct LongArgs {
     /// What to do with a text that is too long
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnLong::Truncate)]
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnLong::Truncate, hide_short_help = true)]
     pub(crate) on_long: OnLong,
 
     /// What to write for a text that was divided into chunks [default: mean]
@@ -117,12 +118,12 @@ pub(crate) struct LongArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Output file; - is stdout
+    /// Output file, whose extension is .jsonl, .safetensors or .npy; - is stdout
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
 
     /// Format of the output [default: by the file's extension; jsonl to stdout, else safetensors]
-    #[arg(long, value_name = "FORM", value_enum)]
+    #[arg(long, value_name = "FORM", value_enum, hide_short_help = true)]
     pub(crate) format: Option<Format>,
 
     /// Number format of the vectors
@@ -138,22 +139,13 @@ pub(crate) struct OutputArgs {
     /// Do not scale vectors to length 1, even if the model does
     #[arg(long, hide_short_help = true)]
     pub(crate) no_normalize: bool,
-}
 
-/// What makes a long run safe, divides it among machines, or saves work.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Long runs")]
-pub(crate) struct LongRunArgs {
-    /// Continue an interrupted run, and keep what this run computes in case it is interrupted
+    /// Continue an interrupted run
     ///
     /// Use it from the first run on. The vectors are kept in .NAME.part beside the output NAME until the output is complete.
     /// See Interruptions.
     #[arg(long)]
     pub(crate) resume: bool,
-
-    /// Embed only the I-th of every N records, counted from 1
-    #[arg(long, value_name = "I/N", hide_short_help = true)]
-    pub(crate) shard: Option<InputShard>,
 
     /// Folder that keeps vectors, which are reused for the same text
     #[arg(long, value_name = "DIR")]
@@ -188,7 +180,7 @@ pub(crate) struct ComputeArgs {
     #[command(flatten)]
     pub(crate) ort: OrtArgs,
 
-    /// Number format of the model's computations
+    /// Precision of the model
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
 
