@@ -1,4 +1,4 @@
-//! The graphs for CUDA, as far as a machine without a GPU can tell.
+//! The graphs for CUDA, as far as they can be tested without a GPU.
 
 use std::path::Path;
 
@@ -13,8 +13,7 @@ fn fixture(name: &str) -> ModelDir {
     ModelDir::open(&parity.join(name)).unwrap()
 }
 
-/// ONNX Runtime checks every type and shape before it looks for kernels: what it misses on a CPU is CUDA's attention
-/// in both precisions, and nothing else.
+/// ONNX Runtime checks all types and shapes before it looks for kernels. On a CPU, it lacks only CUDA's attention.
 #[test]
 fn a_cpu_lacks_only_the_attention_of_variable_length() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
@@ -35,7 +34,7 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
 }
 
 #[test]
-fn what_the_kernels_of_variable_length_cannot_hide_is_refused() {
+fn families_that_need_a_bias_cannot_be_packed() {
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
         let model = fixture(name);
         assert_eq!(Layout::for_cuda(model.config()), Layout::Padded);
@@ -45,7 +44,7 @@ fn what_the_kernels_of_variable_length_cannot_hide_is_refused() {
     }
 }
 
-/// The CPU computes in fp32 where it has no half-precision kernel, and rounds as the graph says.
+/// Without half-precision kernels the CPU computes in fp32, but rounds where the graph says so.
 #[test]
 fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
@@ -67,7 +66,7 @@ fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
             let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
             let mut session = engine.sessions(graph, 1, 1).unwrap().pop().unwrap();
             let Some(Output::F32(vectors, _)) = session.run(&inputs).unwrap().into_iter().next() else {
-                panic!("floats")
+                panic!("not floats")
             };
             vectors
         });

@@ -1,4 +1,4 @@
-//! Vectors of our own graph in ONNX Runtime against those of sentence-transformers.
+//! Comparison of embtune's own graphs with sentence-transformers.
 //!
 //! The figures and the script that made them are in `tests/fixtures/parity`.
 
@@ -11,7 +11,7 @@ use embtune_model::{AnyEncoder, AnyModelDir, EncoderConfig, Role};
 use serde_json::Value;
 use support::options;
 
-/// Models with random weights, one of each architecture at least.
+/// Models with random weights, at least one of each architecture.
 const TINY: [&str; 9] = [
     "tiny-bert",
     "tiny-xlmr",
@@ -28,7 +28,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A model directory, and what sentence-transformers made of it.
+/// A model directory, and the figures of sentence-transformers.
 fn fixture(name: &str) -> (AnyModelDir, Value) {
     let parity = root().join("tests/fixtures/parity");
     let directory = if name == "minilm" { root().join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
@@ -54,7 +54,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// Cosine above 0.99999 and the same length: fp32 sums in another order differ by about 1e-7.
+/// Requires a cosine above 0.99999 and the same length; another order of fp32 sums makes a difference of about 1e-7.
 fn assert_same(encoder: &mut Encoder, figures: &Value, key: &str) {
     let encoded = encoder.encode(&texts(figures)).unwrap();
     let expected = figures[key].as_array().unwrap();
@@ -94,7 +94,7 @@ fn neither_batch_nor_order_changes_a_vector() {
         let mut encoder = Encoder::load(&model, &options(&model)).unwrap();
         let dim = encoder.dim();
         let together = encoder.encode(&texts).unwrap();
-        // Every length is there three times, so that batches hold more than one row.
+        // Each text occurs three times, so that batches have more than one row.
         let others: Vec<&String> = texts.iter().rev().flat_map(|text| [text, text, text]).collect();
         let others = encoder.encode(&others).unwrap();
         for (index, text) in texts.iter().enumerate() {
@@ -120,9 +120,10 @@ fn more_tokens_than_positions_are_refused() {
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
 }
 
-/// The integers' own error is bounded (an empty text, which has nothing to average, is the worst), and a text has the same vector among others and alone.
+/// The error of int8 is bounded (it is largest for an empty text, in which nothing averages out), and a text has the same
+/// vector in any batch.
 #[test]
-fn int8_is_near_the_reference_and_knows_no_neighbours() {
+fn int8_is_near_the_reference_and_independent_of_batches() {
     for name in ["minilm"].into_iter().chain(TINY) {
         let (model, figures) = fixture(name);
         if !matches!(known(&model), EncoderConfig::Bert(_)) {
@@ -138,7 +139,7 @@ fn int8_is_near_the_reference_and_knows_no_neighbours() {
             let alone = encoder.encode(&texts[index..=index]).unwrap().vectors;
             assert_eq!(alone, found, "{name}, text {index}: another vector among others");
         }
-        // Many of one length in a batch: their scales must not be shared.
+        // Several texts of one length share a batch, but must not share their scales.
         let doubled: Vec<&String> = texts.iter().flat_map(|text| [text, text, text]).collect();
         let doubled = encoder.encode(&doubled).unwrap().vectors;
         for (index, found) in doubled.chunks_exact(encoder.dim()).enumerate() {
@@ -161,7 +162,7 @@ fn a_precision_without_kernels_is_refused() {
 }
 
 #[test]
-fn the_kernels_that_ran_are_known() {
+fn the_kernels_that_ran_are_reported() {
     let (model, figures) = fixture("tiny-bert");
     let mut encoder = Encoder::load(&model, &EncoderOptions { profile: true, ..options(&model) }).unwrap();
     encoder.encode(&texts(&figures)).unwrap();

@@ -1,4 +1,4 @@
-//! The file that other programs get, `model.onnx`, run as they run it: padded rows, pooled outside.
+//! `model.onnx` as other programs run it: with padded rows, and pooling outside of the graph.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use embtune_ort_engine::{Engine, Graph, Output, Tensor};
 use embtune_tokenize::Tokenizer;
 use serde_json::Value;
 
-/// Where short rows are filled up. Left is where the reference puts padding for language models.
+/// On which side short rows are padded. The reference pads language models on the left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Side {
     Left,
     Right,
 }
 
-/// Each row's hidden states `[tokens, hidden]`, from one batch of all rows.
+/// The hidden states of each row, `[tokens, hidden]`, from one batch of all rows.
 fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Side) -> Vec<Vec<f32>> {
     let longest = rows.iter().map(Vec::len).max().unwrap();
     let (mut ids, mut mask) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Sid
     states.map(tokens).collect()
 }
 
-/// Up to its length, which cosines do not see.
+/// Pools hidden states, up to a factor, which cosines ignore.
 fn pooled(states: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     let tokens: Vec<&[f32]> = states.chunks_exact(width).collect();
     let sum = |weight: fn(usize) -> f32| {
@@ -67,7 +67,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn other_programs_get_the_reference_s_vectors() {
+fn vectors_are_those_of_the_reference() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
     let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
     for name in [
@@ -83,7 +83,7 @@ fn other_programs_get_the_reference_s_vectors() {
         let model = ModelDir::open(&parity.join(name)).unwrap();
         let figures: Value =
             serde_json::from_slice(&std::fs::read(parity.join(format!("{name}.json"))).unwrap()).unwrap();
-        // Longer than a window wherever the model has the positions.
+        // If the model has enough positions, texts are longer than a window.
         let (key, length) = match figures.get("embeddings_512") {
             Some(_) => ("embeddings_512", 512),
             None => ("embeddings", model.max_seq_length()),
@@ -91,7 +91,7 @@ fn other_programs_get_the_reference_s_vectors() {
         let texts: Vec<&str> = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
         let tokenizer = Tokenizer::open(model.tokenizer(), length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(&texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
-        // Positions that are learned count from the left end of a row, padding or not.
+        // Learned positions count from the left end of a row, including padding.
         let sides = match model.config() {
             EncoderConfig::Bert(_) => [Side::Right].as_slice(),
             _ => &[Side::Right, Side::Left],

@@ -1,6 +1,6 @@
-//! Directories with other settings than the tiny models have, against sentence-transformers.
+//! Comparison with sentence-transformers for directories with unusual settings.
 //!
-//! The cases, with the vectors or the words of the refusal, and the script that made them are in
+//! The cases, with the expected vectors or error messages, and the script that made them are in
 //! `tests/fixtures/parity/settings`.
 
 mod support;
@@ -14,7 +14,7 @@ use embtune_tests::Folder;
 use serde_json::{Map, Value};
 use support::options;
 
-/// The cases of the fixture: each with its name, and the texts of all that have none of their own.
+/// The cases of the fixture, and the texts of the cases that name none.
 fn cases() -> (Vec<Value>, Vec<Value>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/settings/settings.json");
     let figures: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -26,7 +26,7 @@ fn entries(case: &Value, key: &str) -> Map<String, Value> {
     case.get(key).and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// A copy of the case's model, changed as the case says; see `make.py`.
+/// A copy of a case's model with the case's changes; see `make.py`.
 fn changed(case: &Value) -> Folder {
     let folder = Folder::new();
     folder.copy_fixture(&format!("parity/{}", case["model"].as_str().unwrap()), "MODEL");
@@ -77,7 +77,7 @@ fn put(mut target: &mut Value, path: &str, value: &Value) {
     }
 }
 
-/// Vectors of texts, and their number of elements.
+/// The vectors of texts, and their number of elements.
 fn encode(case: &Value, texts: &[String]) -> Result<(Vec<f32>, usize), String> {
     let folder = changed(case);
     let model = AnyModelDir::open_any(&folder.path("MODEL")).map_err(|error| error.to_string())?;
@@ -92,7 +92,7 @@ fn encode(case: &Value, texts: &[String]) -> Result<(Vec<f32>, usize), String> {
     Ok((encoded.vectors, encoder.dim()))
 }
 
-/// How far a vector is from what it should be, in units of the latter's length.
+/// The distance of a vector from the expected one, relative to the latter's length.
 fn distance(found: &[f32], expected: &[f64]) -> f64 {
     let difference: f64 = found.iter().zip(expected).map(|(x, y)| (f64::from(*x) - y).powi(2)).sum();
     let length: f64 = expected.iter().map(|y| y * y).sum();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::directory::{AnyModelDir, WEIGHTS};
 use crate::download::Repository;
-use crate::encoder::{EncoderConfig, OnnxEncoder, Refusal};
+use crate::encoder::{ConfigError, EncoderConfig, OnnxEncoder};
 use crate::{ModelError, external_data, files, modules, transformer_config};
 
 const CONFIG: &str = "config.json";
@@ -86,16 +86,16 @@ fn fetch(
     }
     let config = get(CONFIG)?;
     let root = config.parent().unwrap_or(Path::new("")).to_owned();
-    let refusal = EncoderConfig::from_json(&files::read_json::<Value>(&config)?).err();
+    let config_error = EncoderConfig::from_json(&files::read_json::<Value>(&config)?).err();
     let onnx = OnnxEncoder::PATHS.into_iter().find(exists);
-    let weights = WEIGHTS.into_iter().find(exists).filter(|_| refusal.is_none());
+    let weights = WEIGHTS.into_iter().find(exists).filter(|_| config_error.is_none());
     for file in OPTIONAL.into_iter().chain(transformer_config::FILES).filter(exists) {
         get(file)?;
     }
     for file in names.iter().filter(|file| is_module_file(file)) {
         get(file)?;
     }
-    match (weights, onnx, refusal) {
+    match (weights, onnx, config_error) {
         (Some(file), _, _) => drop(get(file)?),
         (None, Some(path), _) => {
             let folder = Path::new(path).parent().unwrap_or(Path::new(""));
@@ -103,7 +103,7 @@ fn fetch(
                 get(&folder.join(data).display().to_string())?;
             }
         }
-        (None, None, Some(Refusal::Content(what) | Refusal::Unsupported(what))) => {
+        (None, None, Some(ConfigError::Invalid(what) | ConfigError::Unsupported(what))) => {
             return Err(fail(format!("{what}, and the repository has no {}", OnnxEncoder::PATHS.join(" or "))));
         }
         (None, None, None) => {
@@ -123,14 +123,14 @@ fn fetch(
     Ok(root)
 }
 
-/// Why a snapshot in the cache cannot be used, if so. It may have been fetched by a program that needs fewer files; without
+/// Why a snapshot in the cache cannot be used, if it cannot. It may have been fetched by a program that needs fewer files; without
 /// `modules.json`, it may belong to a model without modules, or to one whose modules have not been fetched.
 fn problem_of_snapshot(snapshot: &Path) -> Option<String> {
     let knows_modules =
         snapshot.join(MODULES).exists() || absence_marker(snapshot).is_some_and(|marker| marker.exists());
     match AnyModelDir::open_any(snapshot) {
         Err(error) => Some(error.to_string()),
-        Ok(_) if !knows_modules => Some(format!("it lacks {MODULES}, and no marker says that the model has none")),
+        Ok(_) if !knows_modules => Some(format!("{MODULES} is missing, and may not have been fetched")),
         Ok(_) => None,
     }
 }

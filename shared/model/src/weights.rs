@@ -102,7 +102,7 @@ impl Weights {
     }
 
     /// The name of a tensor in the encoder's file.
-    pub fn stored_name(&self, name: &str) -> String {
+    pub(crate) fn stored_name(&self, name: &str) -> String {
         let name = match name.strip_suffix("LayerNorm.weight") {
             Some(stem) if self.has_gamma_beta => format!("{stem}LayerNorm.gamma"),
             _ => match name.strip_suffix("LayerNorm.bias") {

@@ -1,10 +1,10 @@
-//! What the tests of encoders share.
+//! Options that all tests use.
 
 use embtune_cli::Device;
 use embtune_encode::{EncoderOptions, Precision};
 use embtune_model::AnyModelDir;
 
-/// On the CPU, with the model's own settings.
+/// Options for the CPU and the model's own settings.
 pub(crate) fn options(model: &AnyModelDir) -> EncoderOptions<'static> {
     EncoderOptions {
         prompt: "",

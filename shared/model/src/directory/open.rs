@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{AnyModelDir, Description, ModelDir};
-use crate::encoder::{AnyEncoder, EncoderConfig, OnnxEncoder, Refusal};
+use crate::encoder::{AnyEncoder, ConfigError, EncoderConfig, OnnxEncoder};
 use crate::modules::{Head, Modules};
 use crate::sentence_config::SentenceConfig;
 use crate::tokenizer::TokenizerSpec;
@@ -63,8 +63,8 @@ impl AnyModelDir {
             Ok(config) => {
                 find_weights(root, &encoder_folder).map(|weights| (AnyEncoder::Native(config), vec![weights]))
             }
-            Err(Refusal::Content(what)) => return Err(ModelError::content(&config_file, what)),
-            Err(Refusal::Unsupported(what)) => {
+            Err(ConfigError::Invalid(what)) => return Err(ModelError::content(&config_file, what)),
+            Err(ConfigError::Unsupported(what)) => {
                 Err(ModelError::Unsupported { directory: root.display().to_string(), what })
             }
         };

@@ -1,6 +1,6 @@
 //! Activation functions.
 
-use super::config_json::Refusal;
+use super::config_json::ConfigError;
 
 /// Activation function of the feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +15,14 @@ pub enum Activation {
 
 impl Activation {
     /// The function that the key `key` of a `config.json` names.
-    pub(super) fn parse(key: &str, name: &str) -> Result<Self, Refusal> {
+    pub(super) fn parse(key: &str, name: &str) -> Result<Self, ConfigError> {
         match name {
             "gelu" => Ok(Self::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
             "relu" => Ok(Self::Relu),
             other => {
                 let what = format!("{key} \"{other}\" is not supported (supported: gelu, gelu_new, relu)");
-                Err(Refusal::Unsupported(what))
+                Err(ConfigError::Unsupported(what))
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
-use super::config_json::{OtherKeys, Refusal, check_sizes, head_size, parse};
+use super::config_json::{ConfigError, OtherKeys, check_sizes, head_size, parse};
 use super::relative_position::RELATIVE_BUCKETS;
 use crate::parameters::{Parameter, Parameters};
 
@@ -299,7 +299,7 @@ fn default_dropout() -> f64 {
 
 impl BertConfig {
     /// Reads the `config.json` of a `model_type` of the family.
-    pub(super) fn from_json(model_type: &str, json: &Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(model_type: &str, json: &Value) -> Result<Self, ConfigError> {
         let config = match model_type {
             "distilbert" => parse::<RawDistilBert>(json)?.into_config()?,
             "mpnet" => parse::<RawBert>(json)?.into_config(Architecture::MpNet)?,
@@ -309,24 +309,24 @@ impl BertConfig {
         check_sizes(config.hidden_size, config.num_hidden_layers, config.max_length())?;
         head_size(config.hidden_size, config.num_attention_heads)?;
         if config.architecture.embedding_names().token_type.is_some() && config.type_vocab_size == 0 {
-            return Err(Refusal::Unsupported("has no token types".into()));
+            return Err(ConfigError::Unsupported("has no token types".into()));
         }
         Ok(config)
     }
 }
 
 impl RawBert {
-    fn into_config(self, architecture: Architecture) -> Result<BertConfig, Refusal> {
+    fn into_config(self, architecture: Architecture) -> Result<BertConfig, ConfigError> {
         if let Some(kind) = self.position_embedding_type.filter(|kind| kind != "absolute") {
             let what = format!("position_embedding_type \"{kind}\" is not supported (supported: absolute)");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         OtherKeys { fixed: &fixed(), without_effect: &[] }.check(&self.rest)?;
         let is_mpnet = architecture == Architecture::MpNet;
         if let Some(buckets) = self.relative_attention_num_buckets.filter(|n| is_mpnet && *n != RELATIVE_BUCKETS) {
             let what =
                 format!("relative_attention_num_buckets {buckets} is not supported (supported: {RELATIVE_BUCKETS})");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         Ok(BertConfig {
             architecture,
@@ -352,7 +352,7 @@ impl RawBert {
 }
 
 impl RawDistilBert {
-    fn into_config(self) -> Result<BertConfig, Refusal> {
+    fn into_config(self) -> Result<BertConfig, ConfigError> {
         OtherKeys { fixed: &fixed(), without_effect: &WITHOUT_EFFECT }.check(&self.rest)?;
         Ok(BertConfig {
             architecture: Architecture::DistilBert,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bert::BertConfig;
-use super::config_json::{Refusal, parse};
+use super::config_json::{ConfigError, parse};
 use super::modern_bert::ModernBertConfig;
 use super::nomic_bert::NomicBertConfig;
 use super::qwen3::Qwen3Config;
@@ -33,29 +33,31 @@ struct Family {
 
 impl EncoderConfig {
     /// Reads a `config.json`, or says what embtune does not support in it.
-    pub(crate) fn from_json(json: &Value) -> Result<Self, Refusal> {
+    pub(crate) fn from_json(json: &Value) -> Result<Self, ConfigError> {
         let config = Self::of_family(json)?;
         for key in EPSILONS {
             if let Some(found) = json
                 .get(key)
                 .filter(|found| !found.is_null() && !found.as_f64().is_some_and(|eps| (0.0..1.0).contains(&eps)))
             {
-                return Err(Refusal::Content(format!("{key} must be a number from 0 to less than 1, found {found}")));
+                return Err(ConfigError::Invalid(format!(
+                    "{key} must be a number from 0 to less than 1, found {found}"
+                )));
             }
         }
         let (padding, vocab_size) = (config.pad_token_id(), config.vocab_size());
         if padding >= vocab_size {
-            return Err(Refusal::Content(format!("pad_token_id {padding} is not below vocab_size {vocab_size}")));
+            return Err(ConfigError::Invalid(format!("pad_token_id {padding} is not below vocab_size {vocab_size}")));
         }
         Ok(config)
     }
 
-    fn of_family(json: &Value) -> Result<Self, Refusal> {
+    fn of_family(json: &Value) -> Result<Self, ConfigError> {
         let family: Family = parse(json)?;
         let Some(model_type) = family.model_type else {
             // Old versions of transformers guessed it from the name of the directory.
             let what = "config.json has no model_type, so that the architecture is unknown";
-            return Err(Refusal::Unsupported(what.into()));
+            return Err(ConfigError::Unsupported(what.into()));
         };
         match model_type.as_str() {
             "bert" | "xlm-roberta" | "roberta" | "mpnet" | "distilbert" => {
@@ -64,7 +66,7 @@ impl EncoderConfig {
             "modernbert" => Ok(Self::ModernBert(ModernBertConfig::from_json(json)?)),
             "nomic_bert" => Ok(Self::NomicBert(NomicBertConfig::from_json(json.clone())?)),
             "qwen3" => Ok(Self::Qwen3(Qwen3Config::from_json(json)?)),
-            other => Err(Refusal::Unsupported(format!(
+            other => Err(ConfigError::Unsupported(format!(
                 "model_type \"{other}\" is not supported (supported: bert, roberta, xlm-roberta, mpnet, distilbert, modernbert, nomic_bert, qwen3)"
             ))),
         }

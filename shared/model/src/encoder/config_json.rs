@@ -7,16 +7,16 @@ use serde_json::{Map, Value, json};
 /// More layers than any encoder has. A damaged file must not make embtune list the tensors of billions of layers.
 const MAX_LAYERS: usize = 1000;
 
-/// Why a configuration was refused.
-pub(crate) enum Refusal {
+/// Why a `config.json` cannot be used.
+pub(crate) enum ConfigError {
     /// A value is missing, or has another type or range than its family writes.
-    Content(String),
+    Invalid(String),
     /// A value asks for something that embtune does not compute.
     Unsupported(String),
 }
 
-pub(super) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, Refusal> {
-    T::deserialize(json).map_err(|error| Refusal::Content(error.to_string()))
+pub(super) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, ConfigError> {
+    T::deserialize(json).map_err(|error| ConfigError::Invalid(error.to_string()))
 }
 
 /// Keys of all families that never affect a text's vector: the origin of a file, the initialisation of weights, other
@@ -118,7 +118,7 @@ pub(super) struct OtherKeys<'a> {
 
 impl OtherKeys<'_> {
     /// Refuses unknown keys, on which the vectors may depend. A key that is null has no effect.
-    pub(super) fn check(&self, rest: &Map<String, Value>) -> Result<(), Refusal> {
+    pub(super) fn check(&self, rest: &Map<String, Value>) -> Result<(), ConfigError> {
         let common = fixed_in_all_families();
         let has_value = |(key, value): &(&String, &Value)| !value.is_null() && !key.starts_with('_');
         for (key, found) in rest.iter().filter(has_value) {
@@ -128,12 +128,12 @@ impl OtherKeys<'_> {
             match self.fixed.iter().chain(&common).find(|(fixed, _)| fixed == key) {
                 Some((_, expected)) if is_equal(found, expected) => {}
                 Some((_, expected)) => {
-                    return Err(Refusal::Unsupported(format!(
+                    return Err(ConfigError::Unsupported(format!(
                         "{key} {found} is not supported (supported: {expected})"
                     )));
                 }
                 None => {
-                    return Err(Refusal::Unsupported(format!(
+                    return Err(ConfigError::Unsupported(format!(
                         "{key} {found} of config.json is unknown for this architecture"
                     )));
                 }
@@ -149,24 +149,24 @@ fn is_equal(found: &Value, expected: &Value) -> bool {
 }
 
 /// Refuses sizes that are impossible for a forward pass.
-pub(super) fn check_sizes(hidden: usize, layers: usize, max_length: usize) -> Result<(), Refusal> {
+pub(super) fn check_sizes(hidden: usize, layers: usize, max_length: usize) -> Result<(), ConfigError> {
     if layers > MAX_LAYERS {
-        return Err(Refusal::Unsupported(format!("{layers} layers are not supported (at most {MAX_LAYERS})")));
+        return Err(ConfigError::Unsupported(format!("{layers} layers are not supported (at most {MAX_LAYERS})")));
     }
     for (size, what) in [(hidden, "hidden states without elements"), (max_length, "no positions")] {
         if size == 0 {
-            return Err(Refusal::Unsupported(format!("has {what}")));
+            return Err(ConfigError::Unsupported(format!("has {what}")));
         }
     }
     Ok(())
 }
 
 /// Number of elements of an attention head, where heads divide the hidden state equally.
-pub(super) fn head_size(hidden: usize, heads: usize) -> Result<usize, Refusal> {
+pub(super) fn head_size(hidden: usize, heads: usize) -> Result<usize, ConfigError> {
     if hidden.checked_rem(heads) == Some(0) {
         return Ok(hidden / heads);
     }
-    Err(Refusal::Unsupported(format!("hidden_size {hidden} does not divide into {heads} attention heads")))
+    Err(ConfigError::Unsupported(format!("hidden_size {hidden} does not divide into {heads} attention heads")))
 }
 
 /// `rope_parameters` of transformers 5, or `rope_scaling` of the versions before it.
@@ -186,30 +186,32 @@ const KEYS_OF_OTHER_TYPES: [&str; 2] = ["factor", "original_max_position_embeddi
 
 impl RawRope {
     /// The base θ of the frequencies `θ^(−2i/d)`; `top_level` is its value outside this object.
-    pub(super) fn theta(self, top_level: Option<f64>, default: f64) -> Result<f64, Refusal> {
+    pub(super) fn theta(self, top_level: Option<f64>, default: f64) -> Result<f64, ConfigError> {
         if let Some(kind) = self.rope_type.or(self.r#type).filter(|kind| kind != "default") {
-            return Err(Refusal::Unsupported(format!("rope_type \"{kind}\" is not supported (supported: default)")));
+            return Err(ConfigError::Unsupported(format!(
+                "rope_type \"{kind}\" is not supported (supported: default)"
+            )));
         }
         if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
             let what = format!("partial_rotary_factor {factor} is not supported (supported: 1)");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         let is_unknown = |key: &&String| !KEYS_OF_OTHER_TYPES.contains(&key.as_str());
         if let Some(key) = self.rest.keys().filter(|key| !self.rest[*key].is_null()).find(is_unknown) {
-            return Err(Refusal::Unsupported(format!("{key} of the rotary positions is unknown")));
+            return Err(ConfigError::Unsupported(format!("{key} of the rotary positions is unknown")));
         }
         let theta = self.rope_theta.or(top_level).unwrap_or(default);
         if theta.is_finite() && theta > 0.0 {
             return Ok(theta);
         }
-        Err(Refusal::Content(format!("rope_theta must be a positive number, found {theta}")))
+        Err(ConfigError::Invalid(format!("rope_theta must be a positive number, found {theta}")))
     }
 }
 
 /// Refuses heads with an odd number of elements: rotary positions rotate pairs.
-pub(super) fn check_rotary_head_size(size: usize) -> Result<(), Refusal> {
+pub(super) fn check_rotary_head_size(size: usize) -> Result<(), ConfigError> {
     if size > 0 && size.is_multiple_of(2) {
         return Ok(());
     }
-    Err(Refusal::Unsupported(format!("attention heads of {size} elements are not supported with rotary positions")))
+    Err(ConfigError::Unsupported(format!("attention heads of {size} elements are not supported with rotary positions")))
 }

@@ -13,7 +13,7 @@ mod relative_position;
 pub use activation::Activation;
 pub use bert::{Architecture, BertConfig, EmbeddingNames, LayerNames};
 pub use config::EncoderConfig;
-pub(crate) use config_json::Refusal;
+pub(crate) use config_json::ConfigError;
 pub use modern_bert::{ModernBertConfig, ModernBertLayerNames};
 pub use nomic_bert::{NomicBertConfig, NomicBertLayerNames};
 pub use onnx_file::OnnxEncoder;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::activation::Activation;
-use super::config_json::{OtherKeys, RawRope, Refusal, check_rotary_head_size, check_sizes, head_size, parse};
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
 use crate::parameters::{Parameter, Parameters};
 
 /// Configuration of a ModernBERT, whose linear layers and norms have no biases.
@@ -115,7 +115,7 @@ impl ModernBertConfig {
     /// Stem of the layer norm over the last layer's result.
     pub const FINAL_NORM: &str = "final_norm";
 
-    pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(json: &Value) -> Result<Self, ConfigError> {
         let raw: RawModernBert = parse(json)?;
         let fixed = [
             ("norm_bias", json!(false)),
@@ -188,21 +188,21 @@ impl ModernBertConfig {
 
 /// For each layer, whether it attends to the whole text: by the list of types if there is one, else every n-th layer from
 /// the first on.
-fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, Refusal> {
+fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, ConfigError> {
     let Some(types) = types else {
         let is_nth = |layer: usize| layer.checked_rem(every).map(|rest| rest == 0);
         let is_global: Option<Vec<bool>> = (0..layers).map(is_nth).collect();
-        return is_global.ok_or_else(|| Refusal::Content("global_attn_every_n_layers is 0".into()));
+        return is_global.ok_or_else(|| ConfigError::Invalid("global_attn_every_n_layers is 0".into()));
     };
     if types.len() != layers {
-        return Err(Refusal::Content(format!("layer_types has {} entries for {layers} layers", types.len())));
+        return Err(ConfigError::Invalid(format!("layer_types has {} entries for {layers} layers", types.len())));
     }
     let kind = |kind: String| match kind.as_str() {
         GLOBAL => Ok(true),
         LOCAL => Ok(false),
         _ => {
             let what = format!("layer type \"{kind}\" is not supported (supported: {GLOBAL}, {LOCAL})");
-            Err(Refusal::Unsupported(what))
+            Err(ConfigError::Unsupported(what))
         }
     };
     types.into_iter().map(kind).collect()

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config_json::{OtherKeys, RawRope, Refusal, check_rotary_head_size, check_sizes, head_size, parse};
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
 use crate::parameters::{Parameter, Parameters};
 
 /// Configuration of a NomicBERT.
@@ -139,7 +139,7 @@ impl NomicBertConfig {
     /// Stem of the layer norm over their sum.
     pub const EMBEDDINGS_NORM: &str = "emb_ln";
 
-    pub(super) fn from_json(mut json: Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(mut json: Value) -> Result<Self, ConfigError> {
         for (old, new) in OLD_NAMES {
             if json.get(new).is_none()
                 && let Some(value) = json.get(old).cloned()

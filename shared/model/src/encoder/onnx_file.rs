@@ -32,7 +32,7 @@ pub struct OnnxEncoder {
 }
 
 /// An encoder, and the files that it consists of, relative to its folder.
-pub(crate) struct Found {
+pub(crate) struct OnnxFiles {
     pub(crate) encoder: OnnxEncoder,
     pub(crate) files: Vec<PathBuf>,
 }
@@ -44,7 +44,7 @@ impl OnnxEncoder {
 
     /// Finds the file in the encoder's folder, which has this `config.json`. `error` is why embtune cannot compute the
     /// encoder itself; it is returned if there is no ONNX file.
-    pub(crate) fn find(folder: &Path, config: &Value, error: ModelError) -> Result<Found, ModelError> {
+    pub(crate) fn find(folder: &Path, config: &Value, error: ModelError) -> Result<OnnxFiles, ModelError> {
         let Some(path) = Self::PATHS.into_iter().find(|path| folder.join(path).exists()) else {
             return Err(hint_at_other_files(folder, error));
         };
@@ -57,7 +57,7 @@ impl OnnxEncoder {
             // Weights that are missing or cannot be read. Their hint is of no use to who has an ONNX file.
             other => other.to_string().split("\nhint:").next().unwrap_or_default().to_owned(),
         };
-        Ok(Found { encoder: Self::new(file, reason, config), files })
+        Ok(OnnxFiles { encoder: Self::new(file, reason, config), files })
     }
 
     fn new(file: PathBuf, reason: String, config: &Value) -> Self {

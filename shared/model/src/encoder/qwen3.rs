@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config_json::{OtherKeys, RawRope, Refusal, check_rotary_head_size, check_sizes, parse};
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, parse};
 use crate::parameters::{Parameter, Parameters};
 
 /// Configuration of a Qwen3, which has no biases.
@@ -93,7 +93,7 @@ impl Qwen3Config {
     /// Stem of the RMS norm over the last layer's result.
     pub const FINAL_NORM: &str = "norm";
 
-    pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(json: &Value) -> Result<Self, ConfigError> {
         let mut raw: RawQwen3 = parse(json)?;
         let fixed = [
             ("hidden_act", json!("silu")),
@@ -111,11 +111,11 @@ impl Qwen3Config {
         check_rotary_head_size(head_dim)?;
         if heads == 0 || heads.checked_rem(key_value_heads) != Some(0) {
             let what = format!("{heads} attention heads do not divide into {key_value_heads} of keys and values");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         if let Some(kind) = raw.layer_types.iter().find(|kind| *kind != "full_attention") {
             let what = format!("layer type \"{kind}\" is not supported (supported: full_attention)");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         if raw.rope_parameters.is_some() {
             raw.rope_scaling.take().unwrap_or_default().theta(None, 1.0)?;

@@ -1,4 +1,4 @@
-//! Directories as they are found: whole, damaged, of a kind that is not known.
+//! Reading directories that are complete, damaged, or of an unsupported kind.
 
 use std::fs;
 
@@ -6,14 +6,14 @@ use embtune_model::{Activation, Architecture, BertConfig, DenseActivation, Encod
 
 use crate::support::{copy, edit, fixture};
 
-/// The configuration of a relative of BERT.
+/// The configuration of a model of the BERT family.
 fn config(model: &ModelDir) -> &BertConfig {
-    let EncoderConfig::Bert(config) = model.config() else { panic!("a relative of BERT") };
+    let EncoderConfig::Bert(config) = model.config() else { panic!("not of the BERT family") };
     config
 }
 
 #[test]
-fn what_a_directory_says_is_read() {
+fn a_directory_is_read() {
     let bert = ModelDir::open(&fixture("tiny-bert")).unwrap();
     assert_eq!((bert.pooling(), bert.normalizes(), bert.max_seq_length()), (Pooling::Mean, false, 128));
     assert_eq!(
@@ -52,21 +52,21 @@ fn each_family_is_read_by_its_own_names() {
 }
 
 #[test]
-fn dense_modules_end_in_the_vector() {
+fn dense_modules_determine_the_dimension() {
     let model = ModelDir::open(&fixture("tiny-dense")).unwrap();
     let [first, second] = model.dense() else { panic!("two Dense modules") };
     assert_eq!((first.activation, second.activation), (DenseActivation::Tanh, DenseActivation::Identity));
     assert_eq!((first.in_features, first.out_features, model.dimension()), (32, 48, 24));
     let names: Vec<_> = model.parameters().iter().rev().take(3).map(|parameter| parameter.name.clone()).collect();
     assert_eq!(names, ["3_Dense.linear.weight", "2_Dense.linear.bias", "2_Dense.linear.weight"]);
-    // One lies in safetensors, the other in a checkpoint of torch.
+    // The tensors of one module are in safetensors, those of the other in a PyTorch checkpoint.
     let weights = model.weights().unwrap();
     assert_eq!(weights.require("2_Dense.linear.weight").unwrap().shape, [48, 32]);
     assert_eq!(weights.require("3_Dense.linear.weight").unwrap().shape, [24, 48]);
 }
 
 #[test]
-fn a_dense_module_that_is_not_known_is_refused_by_name() {
+fn settings_of_dense_modules_are_checked() {
     for (file, from, to, expected) in [
         (
             "2_Dense/config.json",
@@ -147,7 +147,7 @@ fn the_form_of_sentence_transformers_6_is_read() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_by_name() {
+fn unsupported_settings_are_named() {
     for (file, from, to, expected) in [
         ("config.json", "\"bert\"", "\"deberta\"", "model_type \"deberta\" is not supported"),
         ("config.json", "\"gelu\"", "\"silu\"", "hidden_act \"silu\" is not supported"),

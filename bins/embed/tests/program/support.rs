@@ -1,10 +1,10 @@
-//! A folder with a small model, and what embed says there.
+//! A folder with a small model, and runs of embed in it.
 
 use embtune_tensors::Embeddings;
 use embtune_tests::{Folder, Run};
 use serde_json::Value;
 
-/// Batches change the order of sums: the last bits of an f32 of size 1.
+/// Tolerance for elements of size 1: other batches sum in another order, which changes the last bits.
 pub(crate) const ROUNDING: f32 = 1e-6;
 
 /// A folder with the fixture of this name as `BASE`, and a corpus of 40 documents.
@@ -15,7 +15,7 @@ pub(crate) fn with_model(name: &str) -> Folder {
     folder
 }
 
-/// The program with more flags, as a document's.
+/// Runs embed on documents, with more flags.
 pub(crate) fn embed(folder: &Folder, flags: &str) -> Run {
     folder.run(&format!("embed --device cpu --model BASE --role document {flags}"))
 }
@@ -30,7 +30,7 @@ pub(crate) fn vectors(folder: &Folder, flags: &str) -> Vec<Vec<f32>> {
     embed(folder, flags).records().iter().map(vector).collect()
 }
 
-/// All vectors of a file, as its readers see them.
+/// All vectors of a file, as other filters read them.
 pub(crate) fn of_file(folder: &Folder, name: &str) -> (Embeddings, Vec<Vec<f32>>) {
     let file = Embeddings::open(&folder.path(name)).unwrap();
     let rows = (0..file.len()).map(|row| file.rows_f32(row..row + 1).into_owned()).collect();

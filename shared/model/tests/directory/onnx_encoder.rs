@@ -4,7 +4,7 @@ use std::fs;
 
 use embtune_model::{AnyEncoder, AnyModelDir, ModelDir, OnnxEncoder, Pooling};
 
-use crate::support::{copy, foreign};
+use crate::support::{copy, onnx_fixture};
 
 fn onnx(model: &AnyModelDir) -> &OnnxEncoder {
     let AnyEncoder::Onnx(encoder) = model.encoder() else { panic!("{:?}", model.encoder()) };
@@ -12,8 +12,8 @@ fn onnx(model: &AnyModelDir) -> &OnnxEncoder {
 }
 
 #[test]
-fn all_but_the_encoder_is_read_as_everywhere() {
-    let root = foreign("tiny-albert");
+fn everything_but_the_encoder_is_read_as_usual() {
+    let root = onnx_fixture("tiny-albert");
     let model = AnyModelDir::open_any(&root).unwrap();
     let encoder = onnx(&model);
     assert_eq!(encoder.file, root.join("model.onnx"));
@@ -26,20 +26,20 @@ fn all_but_the_encoder_is_read_as_everywhere() {
     assert_eq!((model.pooling(), model.normalizes(), model.max_seq_length()), (Pooling::Mean, true, 128));
     assert!(model.has_prompts());
 
-    let root = foreign("tiny-electra");
+    let root = onnx_fixture("tiny-electra");
     let model = AnyModelDir::open_any(&root).unwrap();
     assert_eq!(onnx(&model).file, root.join("onnx/model.onnx"));
     assert_eq!((model.pooling(), model.dense().len(), model.pooled_size()), (Pooling::Cls, 1, Some(32)));
 }
 
 #[test]
-fn a_model_that_embtune_knows_is_computed() {
+fn a_supported_model_does_not_use_its_onnx_file() {
     let directory = copy("tiny-bert");
-    fs::copy(foreign("tiny-albert").join("model.onnx"), directory.path().join("model.onnx")).unwrap();
+    fs::copy(onnx_fixture("tiny-albert").join("model.onnx"), directory.path().join("model.onnx")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
     assert!(matches!(model.encoder(), AnyEncoder::Native(_)));
 
-    // Without weights that are read, the file is all there is.
+    // Without readable weights, the file is used.
     fs::rename(directory.path().join("model.safetensors"), directory.path().join("weights")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
     let encoder = onnx(&model);
@@ -49,9 +49,9 @@ fn a_model_that_embtune_knows_is_computed() {
     let model = AnyModelDir::open_any(directory.path()).unwrap();
     assert!(onnx(&model).reason.ends_with("weights in several files are not supported"), "{}", onnx(&model).reason);
 
-    // A variation of a known family.
+    // It is also used for a variant of a supported family.
     let directory = copy("tiny-bert");
-    fs::copy(foreign("tiny-albert").join("model.onnx"), directory.path().join("model.onnx")).unwrap();
+    fs::copy(onnx_fixture("tiny-albert").join("model.onnx"), directory.path().join("model.onnx")).unwrap();
     let config = fs::read_to_string(directory.path().join("config.json")).unwrap();
     fs::write(directory.path().join("config.json"), config.replace("\"absolute\"", "\"relative_key\"")).unwrap();
     let model = AnyModelDir::open_any(directory.path()).unwrap();
@@ -59,15 +59,15 @@ fn a_model_that_embtune_knows_is_computed() {
 }
 
 #[test]
-fn who_needs_the_weights_says_what_does_work() {
-    let root = foreign("tiny-albert");
+fn programs_that_need_weights_name_the_alternative() {
+    let root = onnx_fixture("tiny-albert");
     let error = ModelDir::open(&root).unwrap_err().to_string();
     let hint = format!("\nhint: only embed runs such a model, through its {}", root.join("model.onnx").display());
     assert!(error.contains("model_type \"albert\" is not supported") && error.ends_with(&hint), "{error}");
 }
 
 #[test]
-fn other_precisions_are_not_taken() {
+fn files_of_other_precisions_are_not_used() {
     let directory = copy("../foreign/tiny-albert");
     let path = |name: &str| directory.path().join(name);
     fs::rename(path("model.onnx"), path("model_quantized.onnx")).unwrap();
@@ -89,11 +89,11 @@ fn every_file_of_the_encoder_is_in_the_fingerprint() {
         let file = directory.path().join(name);
         let whole = fs::read(&file).unwrap();
         let mut changed = whole.clone();
-        // Blank space at the end of JSON, a letter of a name, a number.
+        // Changes white space at the end of JSON, a letter of a name, or a number.
         let place = changed.len() - 1;
         changed[place] ^= if name.ends_with("json") { b'\n' ^ b' ' } else { 1 };
         fs::write(&file, &changed).unwrap();
-        // What is damaged by it is refused, which is another fingerprint, too.
+        // A file that is damaged by the change is refused, which also counts.
         let after = AnyModelDir::open_any(directory.path()).and_then(|model| model.fingerprint());
         assert_ne!(after.unwrap_or_default(), before, "{name}");
         fs::write(&file, &whole).unwrap();
@@ -119,13 +119,13 @@ fn damaged_files_are_named() {
             "is cut short or not an ONNX file",
         ),
         (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "is cut short or not an ONNX file"),
-        // A graph of 2^63 bytes.
+        // A graph that claims to have 2^63 bytes.
         (b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "is cut short or not an ONNX file"),
     ] {
         fs::write(path("onnx/model.onnx"), content).unwrap();
         assert!(refusal().ends_with(expected), "{}", refusal());
     }
-    // A graph in an attribute of a node of a graph, and so on.
+    // A graph in an attribute of a node of a graph, 200 levels deep.
     let field = |tag: u8, inner: Vec<u8>| {
         let mut bytes = vec![tag];
         let mut length = inner.len();
@@ -146,7 +146,7 @@ fn damaged_files_are_named() {
     fs::remove_file(path("onnx/model.onnx_data")).unwrap();
     assert!(refusal().ends_with("onnx/model.onnx: its data \"model.onnx_data\" is not beside it"), "{}", refusal());
 
-    // As long as the right one: nothing else in the file moves.
+    // A path of the same length, so that nothing else in the file moves.
     let mut elsewhere = whole;
     let from = b"model.onnx_data";
     while let Some(place) = elsewhere.windows(from.len()).position(|window| window == from) {

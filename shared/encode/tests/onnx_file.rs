@@ -1,4 +1,4 @@
-//! Encoders that are ONNX files: vectors against those of sentence-transformers, and files that are refused.
+//! Encoders that are ONNX files: comparison with sentence-transformers, and files that are refused.
 //!
 //! The files, the figures and the script that made them are in `tests/fixtures/foreign`.
 
@@ -17,7 +17,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/foreign")
 }
 
-/// What sentence-transformers made of a model.
+/// The texts of a model's fixture, and sentence-transformers' vectors of them.
 fn figures(name: &str) -> (Vec<String>, Vec<Vec<f32>>) {
     let figures: Value = serde_json::from_slice(&fs::read(fixtures().join(format!("{name}.json"))).unwrap()).unwrap();
     let texts = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
@@ -44,9 +44,9 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn vectors_are_those_of_the_reference_alone_and_among_others() {
-    // The one pools by mean and divides by the length; the other has its tensors in a second file, 32-bit ids, and a
-    // Dense module behind the first token.
+fn vectors_are_those_of_the_reference_in_any_batch() {
+    // The first model has mean pooling and normalisation. The second has its tensors in another file, 32-bit ids, CLS
+    // pooling and a Dense module.
     for name in ["tiny-albert", "tiny-electra"] {
         let model = AnyModelDir::open_any(&fixtures().join(name)).unwrap();
         let (texts, expected) = figures(name);
@@ -65,7 +65,7 @@ fn vectors_are_those_of_the_reference_alone_and_among_others() {
     }
 }
 
-/// The state of a token in these files is `sin(id · (1, 2, … 32))`.
+/// The sum of the hidden states of some tokens. In these files, that of a token is `sin(id · (1, 2, … 32))`.
 fn states(ids: impl Iterator<Item = f32>) -> Vec<f32> {
     let mut sum = vec![0.0; 32];
     for id in ids {
@@ -75,7 +75,7 @@ fn states(ids: impl Iterator<Item = f32>) -> Vec<f32> {
 }
 
 #[test]
-fn inputs_and_outputs_are_found_by_their_names() {
+fn inputs_and_outputs_are_recognised_by_name() {
     for (name, positions) in [("positions", 1.0), ("unnamed", 0.0), ("pooled", 0.0)] {
         let mut encoder = load(&with_case(name)).unwrap();
         let rows = encoder.text_tokenizer().tokenize(&["harbour", "Fishing boats leave before dawn"]).unwrap();
@@ -92,7 +92,7 @@ fn inputs_and_outputs_are_found_by_their_names() {
 }
 
 #[test]
-fn files_of_other_kinds_are_refused_by_what_they_are() {
+fn files_that_are_not_encoders_are_refused() {
     for (name, expected) in [
         ("unknown-input", "its input \"pixel_values\" is unknown (known: input_ids, attention_mask, "),
         ("no-ids", "its input \"tokens\" is unknown"),
@@ -119,7 +119,7 @@ fn files_of_other_kinds_are_refused_by_what_they_are() {
 }
 
 #[test]
-fn a_vector_that_the_file_has_made_is_taken_as_the_directory_says() {
+fn a_file_may_pool_by_itself() {
     let folder = with_case("pooled");
     let model = AnyModelDir::open_any(&folder.path("MODEL")).unwrap();
     let raw = EncoderOptions { normalize: false, ..options(&model) };
@@ -129,16 +129,17 @@ fn a_vector_that_the_file_has_made_is_taken_as_the_directory_says() {
         "{error}"
     );
 
-    // Without modules it is all that there is, and nothing is guessed.
-    let mut as_said = load(&folder).unwrap();
+    // Without modules the file's own vector is used, and no pooling is guessed.
+    let mut with_modules = load(&folder).unwrap();
     fs::remove_file(folder.path("MODEL/modules.json")).unwrap();
-    let mut as_it_is = load(&folder).unwrap();
+    let mut without_modules = load(&folder).unwrap();
     let texts = ["harbour", "Fishing boats leave before dawn"];
-    let (said, found) = (as_said.encode(&texts).unwrap().vectors, as_it_is.encode(&texts).unwrap().vectors);
-    for (said, found) in said.chunks_exact(32).zip(found.chunks_exact(32)) {
-        assert!(cosine(said, found) > 0.999_99);
+    let (expected, found) =
+        (with_modules.encode(&texts).unwrap().vectors, without_modules.encode(&texts).unwrap().vectors);
+    for (expected, found) in expected.chunks_exact(32).zip(found.chunks_exact(32)) {
+        assert!(cosine(expected, found) > 0.999_99);
     }
-    assert_eq!(as_it_is.pooling_guess(), None);
+    assert_eq!(without_modules.pooling_guess(), None);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn a_directory_without_modules_is_pooled_by_mean() {
         states(rows[0].ids.iter().map(|id| *id as f32)).iter().map(|x| x / rows[0].ids.len() as f32).collect();
     assert!(found.iter().zip(&mean).all(|(found, mean)| (found - mean).abs() < 1e-5), "{found:?} {mean:?}");
 
-    // Hidden states without a name are known by their width alone.
+    // Hidden states with another name are recognised by their width only.
     let config = folder.read("MODEL/config.json").replace("\"hidden_size\": 32", "\"hidden_size\": 48");
     folder.write("MODEL/config.json", config);
     let error = load(&folder).err().unwrap().to_string();
@@ -166,7 +167,7 @@ fn a_directory_without_modules_is_pooled_by_mean() {
 }
 
 #[test]
-fn a_length_must_be_said_somewhere() {
+fn a_maximum_length_is_required() {
     let folder = with_case("unnamed");
     for file in ["sentence_bert_config.json", "tokenizer_config.json"] {
         fs::remove_file(folder.path("MODEL").join(file)).unwrap();
@@ -182,7 +183,7 @@ fn a_length_must_be_said_somewhere() {
 }
 
 #[test]
-fn a_precision_is_not_chosen() {
+fn the_precision_cannot_be_chosen() {
     let model = AnyModelDir::open_any(&fixtures().join("tiny-albert")).unwrap();
     for precision in [Precision::Int8, Precision::Fp16] {
         let error = Encoder::load(&model, &EncoderOptions { precision, ..options(&model) }).err().unwrap().to_string();
@@ -193,7 +194,7 @@ fn a_precision_is_not_chosen() {
     }
 }
 
-/// One that ONNX Runtime alone can tell.
+/// Only ONNX Runtime can recognise this damage.
 #[test]
 fn a_damaged_graph_is_named() {
     let folder = with_case("unnamed");
@@ -205,7 +206,7 @@ fn a_damaged_graph_is_named() {
     assert!(error.contains("MODEL/model.onnx: ONNX Runtime: ") && error.contains("Zin"), "{error}");
 }
 
-/// Token ids that the file has no row for.
+/// The positions exceed the file's table.
 #[test]
 fn a_run_that_fails_names_the_file() {
     let folder = Folder::new();

@@ -2,7 +2,7 @@
 
 use embtune_tests::{Folder, Run};
 
-use crate::model::{assert_near, of_file, vector};
+use crate::support::{assert_near, of_file, vector};
 
 /// tiny-electra, whose tensors are in a second file, as `BASE`, and a corpus of 40 documents.
 fn with_electra() -> Folder {
@@ -27,7 +27,7 @@ fn the_file_that_runs_is_named() {
 }
 
 #[test]
-fn forms_of_the_output_are_those_of_every_model() {
+fn output_options_work_as_for_other_models() {
     let folder = with_electra();
     let whole: Vec<Vec<f32>> = embed(&folder, "").records().iter().map(vector).collect();
     let _ = embed(&folder, "--truncate-dim 8 -o first").done();
@@ -51,9 +51,9 @@ fn other_precisions_are_refused() {
     }
 }
 
-/// Kept vectors are those of the file's bytes, not of its name.
+/// The cache depends on the content of the file, not on its name.
 #[test]
-fn another_file_is_another_model() {
+fn a_changed_file_is_another_model() {
     let folder = with_electra();
     let run = || {
         let ran = embed(&folder, "-v --cache cache").done();
@@ -63,7 +63,7 @@ fn another_file_is_another_model() {
     assert!(!was_cached);
     assert_eq!(run(), (before.clone(), true));
 
-    // A sign of a number of the largest tensors.
+    // Flips the signs of some weights.
     let mut data = folder.bytes("BASE/onnx/model.onnx_data");
     for byte in data.iter_mut().skip(3).step_by(4).take(2000) {
         *byte ^= 0x80;
@@ -75,7 +75,7 @@ fn another_file_is_another_model() {
 }
 
 #[test]
-fn what_is_interrupted_does_not_go_on_with_another_file() {
+fn a_run_cannot_be_continued_with_another_file() {
     let folder = with_electra();
     folder.write(".v.part", "{\"embed\":\"0.1.0\",\"shard\":null,\"generation\":1,\"model\":\"xxh3:0\"}\n");
     let message = embed(&folder, "--resume -o v").refusal();
