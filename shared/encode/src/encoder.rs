@@ -65,27 +65,27 @@ impl Encoder {
 
     /// Number format of the encoder's computations.
     pub fn precision(&self) -> Precision {
-        self.runner.precision()
+        self.runner.precision
     }
 
     /// The kernels that ran for the first texts; empty unless [`EncoderOptions::profile`] was set.
     pub fn kernels(&self) -> &[Kernels] {
-        self.runner.kernels()
+        &self.runner.kernels
     }
 
     /// The device that runs the model.
     pub fn device(&self) -> Device {
-        self.runner.device()
+        self.runner.device
     }
 
     /// Why `auto` did not take CUDA, on a machine that seems to have a GPU.
     pub fn cuda_failure(&self) -> Option<&str> {
-        self.runner.cuda_failure()
+        self.runner.cuda_failure.as_deref()
     }
 
     /// A warning, if the pooling was guessed; see [`embtune_model::ModelDir::pooling_guess`].
     pub fn pooling_guess(&self) -> Option<&str> {
-        self.runner.pooling_guess()
+        self.runner.pooling_guess.as_deref()
     }
 
     /// Turns texts into vectors.

@@ -23,16 +23,16 @@ const CPU_WORK_PER_MINUTE: u64 = 128_000_000_000_000;
 /// A model on its device.
 pub struct ModelRunner {
     backend: Backend,
-    device: Device,
-    precision: Precision,
-    kernels: Vec<Kernels>,
-    cuda_failure: Option<String>,
+    pub(crate) device: Device,
+    pub(crate) precision: Precision,
+    pub(crate) kernels: Vec<Kernels>,
+    pub(crate) cuda_failure: Option<String>,
+    pub(crate) pooling_guess: Option<String>,
     batch_tokens: usize,
     window_bytes: usize,
     /// Number of elements of a vector, after the model's own truncation.
     dim: usize,
     normalize: bool,
-    pooling_guess: Option<String>,
 }
 
 impl ModelRunner {
@@ -71,35 +71,10 @@ impl ModelRunner {
         self.dim
     }
 
-    /// A warning, if the pooling was guessed; see [`embtune_model::ModelDir::pooling_guess`].
-    pub fn pooling_guess(&self) -> Option<&str> {
-        self.pooling_guess.as_deref()
-    }
-
-    /// Number format of the encoder's computations.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
     /// The most bytes of text that [`run`](Self::run) should be given at once. On a CPU that is about a minute of work,
     /// so that a caller that is stopped between two calls loses no more than that.
     pub fn window_bytes(&self) -> usize {
         self.window_bytes
-    }
-
-    /// The device that runs the model.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
-    /// Why `auto` did not take CUDA, on a machine that seems to have a GPU.
-    pub fn cuda_failure(&self) -> Option<&str> {
-        self.cuda_failure.as_deref()
-    }
-
-    /// The kernels that ran for the first rows; empty unless [`EncoderOptions::profile`] was set.
-    pub fn kernels(&self) -> &[Kernels] {
-        &self.kernels
     }
 
     /// The vectors of some rows, `[rows, dim]`, in the order of the rows. A row without tokens has a vector of zeros, as

@@ -34,22 +34,11 @@ pub(crate) struct TransformerConfig {
 }
 
 /// Arguments for loading weights that do not affect a computation in f32.
+#[rustfmt::skip]
 const MODEL_ARGS: [&str; 15] = [
-    "add_pooling_layer",
-    "attn_implementation",
-    "cache_dir",
-    "device_map",
-    "dtype",
-    "local_files_only",
-    "low_cpu_mem_usage",
-    "revision",
-    "token",
-    "torch_dtype",
-    "trust_remote_code",
-    "unpad_inputs",
-    "use_auth_token",
-    "use_memory_efficient_attention",
-    "use_safetensors",
+    "add_pooling_layer", "attn_implementation", "cache_dir", "device_map", "dtype", "local_files_only",
+    "low_cpu_mem_usage", "revision", "token", "torch_dtype", "trust_remote_code", "unpad_inputs", "use_auth_token",
+    "use_memory_efficient_attention", "use_safetensors",
 ];
 
 /// Arguments for finding files, which do not affect their content.

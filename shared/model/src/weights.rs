@@ -15,19 +15,10 @@ const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "
 
 /// Beginnings (after any prefix) of the names of tensors that do not affect hidden states: poolers, and the heads of
 /// language models, classifiers and question answering.
+#[rustfmt::skip]
 const OTHER_HEADS: [&str; 12] = [
-    "classifier.",
-    "cls.",
-    "decoder.",
-    "head.",
-    "lm_head.",
-    "pooler.",
-    "pre_classifier.",
-    "qa_outputs.",
-    "score.",
-    "vocab_layer_norm.",
-    "vocab_projector.",
-    "vocab_transform.",
+    "classifier.", "cls.", "decoder.", "head.", "lm_head.", "pooler.", "pre_classifier.", "qa_outputs.", "score.",
+    "vocab_layer_norm.", "vocab_projector.", "vocab_transform.",
 ];
 
 /// Ends of the names of tables that a forward pass computes, but older versions of transformers stored.

@@ -83,25 +83,12 @@ struct RawModernBert {
 }
 
 /// Keys of other heads, of training, of the implementation of attention, and keys that this family writes but never reads.
+#[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 18] = [
-    "attention_dropout",
-    "classifier_activation",
-    "classifier_bias",
-    "classifier_pooling",
-    "compile",
-    "decoder_bias",
-    "deterministic_flash_attn",
-    "embedding_dropout",
-    "initializer_cutoff_factor",
-    "layer_norm_eps",
-    "mlp_dropout",
-    "position_embedding_type",
-    "reference_compile",
-    "repad_logits_with_grad",
-    "sparse_pred_ignore_index",
-    "sparse_prediction",
-    "type_vocab_size",
-    "unpad_inputs",
+    "attention_dropout", "classifier_activation", "classifier_bias", "classifier_pooling", "compile", "decoder_bias",
+    "deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor", "layer_norm_eps", "mlp_dropout",
+    "position_embedding_type", "reference_compile", "repad_logits_with_grad", "sparse_pred_ignore_index",
+    "sparse_prediction", "type_vocab_size", "unpad_inputs",
 ];
 
 const GLOBAL: &str = "full_attention";

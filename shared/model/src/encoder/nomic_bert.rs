@@ -77,49 +77,17 @@ struct RawNomicBert {
 }
 
 /// Keys of training, of other heads, of the implementation in the older code, and of experts, which
-/// `moe_every_n_layers` 0 turns off.
+/// `moe_every_n_layers` 0 turns off. `auto_map` names the published models' own code, whose architecture is the same.
+#[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 40] = [
-    "attention_probs_dropout_prob",
-    "attn_pdrop",
-    // The published models' own code; transformers has the same architecture.
-    "auto_map",
-    "dense_seq_output",
-    "embd_pdrop",
-    "expert_choice_router",
-    "ffn_div",
-    "fused_bias_fc",
-    "fused_dropout_add_ln",
-    "hidden_dropout_prob",
-    "layer_norm_epsilon",
-    "last_layer_subset",
-    "max_trained_positions",
-    "moe_impl",
-    "moe_normalize_expert_weights",
-    "moe_resid_pdrop",
-    "moe_top_k",
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "num_experts",
-    "num_shared_experts",
-    "pad_vocab_size_multiple",
-    "parallel_block_tied_norm",
-    "pad_vocab_to_multiple_of",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "router_aux_loss_coef",
-    "rotary_emb_scale",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "sequence_parallel",
-    "tp_size",
-    "unpad_inputs",
-    "use_flash_attn",
-    "use_xentropy",
+    "attention_probs_dropout_prob", "attn_pdrop", "auto_map", "dense_seq_output", "embd_pdrop", "expert_choice_router",
+    "ffn_div", "fused_bias_fc", "fused_dropout_add_ln", "hidden_dropout_prob", "layer_norm_epsilon",
+    "last_layer_subset", "max_trained_positions", "moe_impl", "moe_normalize_expert_weights", "moe_resid_pdrop",
+    "moe_top_k", "n_embd", "n_head", "n_inner", "n_layer", "num_experts", "num_shared_experts",
+    "pad_vocab_size_multiple", "parallel_block_tied_norm", "pad_vocab_to_multiple_of", "reorder_and_upcast_attn",
+    "resid_pdrop", "router_aux_loss_coef", "rotary_emb_scale", "summary_activation", "summary_first_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj", "sequence_parallel", "tp_size", "unpad_inputs",
+    "use_flash_attn", "use_xentropy",
 ];
 
 /// The older code's names of fields, which are GPT-2's.

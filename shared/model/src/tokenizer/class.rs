@@ -28,17 +28,10 @@ pub(super) enum TokenizerClass {
 const UNCHANGED_FAMILIES: [&str; 1] = ["modernbert"];
 
 /// Classes with a setting for lower case that embtune does not implement.
+#[rustfmt::skip]
 const UNSUPPORTED_CASE: [&str; 10] = [
-    "AlbertTokenizer",
-    "BertJapaneseTokenizer",
-    "BigBirdTokenizer",
-    "DebertaV2Tokenizer",
-    "FunnelTokenizer",
-    "HerbertTokenizer",
-    "LayoutLMv2Tokenizer",
-    "RoFormerTokenizer",
-    "SplinterTokenizer",
-    "XLNetTokenizer",
+    "AlbertTokenizer", "BertJapaneseTokenizer", "BigBirdTokenizer", "DebertaV2Tokenizer", "FunnelTokenizer",
+    "HerbertTokenizer", "LayoutLMv2Tokenizer", "RoFormerTokenizer", "SplinterTokenizer", "XLNetTokenizer",
 ];
 
 /// How Qwen2's class splits text: contractions, words, single digits, punctuation, line ends, spaces.

@@ -15,17 +15,10 @@ pub(crate) const SPECIAL_TOKEN_ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// Keys that may also be given as arguments of the Transformer module.
+#[rustfmt::skip]
 const ARGUMENTS: [&str; 10] = [
-    "add_prefix_space",
-    "clean_up_tokenization_spaces",
-    "do_lower_case",
-    "model_max_length",
-    "padding_side",
-    "strip_accents",
-    "tokenize_chinese_chars",
-    "tokenizer_class",
-    "truncation_side",
-    "use_fast",
+    "add_prefix_space", "clean_up_tokenization_spaces", "do_lower_case", "model_max_length", "padding_side",
+    "strip_accents", "tokenize_chinese_chars", "tokenizer_class", "truncation_side", "use_fast",
 ];
 
 /// The settings of the files that token ids depend on.

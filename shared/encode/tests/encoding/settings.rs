@@ -3,20 +3,18 @@
 //! The cases, with the expected vectors or error messages, and the script that made them are in
 //! `tests/fixtures/parity/settings`.
 
-mod support;
-
 use std::fs;
-use std::path::Path;
 
 use embtune_encode::{Encoder, EncoderOptions};
 use embtune_model::{AnyModelDir, Role};
-use embtune_tests::Folder;
+use embtune_tests::{Folder, fixture};
 use serde_json::{Map, Value};
-use support::options;
+
+use crate::support::options;
 
 /// The cases of the fixture, and the texts of the cases that name none.
 fn cases() -> (Vec<Value>, Vec<Value>) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/settings/settings.json");
+    let file = fixture("parity/settings/settings.json");
     let figures: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let list = |key: &str| figures[key].as_array().unwrap().clone();
     (list("cases"), list("texts"))

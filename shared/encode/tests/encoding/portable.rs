@@ -1,13 +1,16 @@
 //! `model.onnx` as other programs run it: with padded rows, and pooling outside of the graph.
 
-use std::path::Path;
+use std::fs;
 
 use embtune_cli::Device;
 use embtune_model::{EncoderConfig, ModelDir, Pooling};
 use embtune_onnx::portable_encoder;
 use embtune_ort_engine::{Engine, Graph, Output, Tensor};
+use embtune_tests::fixture;
 use embtune_tokenize::Tokenizer;
 use serde_json::Value;
+
+use crate::support::{cosine, texts, vector};
 
 /// On which side short rows are padded. The reference pads language models on the left.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,15 +64,10 @@ fn pooled(states: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     }
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
 #[test]
 fn vectors_are_those_of_the_reference() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
-    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
+    let parity = fixture("parity");
     for name in [
         "tiny-bert",
         "tiny-xlmr",
@@ -81,14 +79,13 @@ fn vectors_are_those_of_the_reference() {
         "tiny-qwen3",
     ] {
         let model = ModelDir::open(&parity.join(name)).unwrap();
-        let figures: Value =
-            serde_json::from_slice(&std::fs::read(parity.join(format!("{name}.json"))).unwrap()).unwrap();
+        let figures: Value = serde_json::from_slice(&fs::read(parity.join(format!("{name}.json"))).unwrap()).unwrap();
         // If the model has enough positions, texts are longer than a window.
         let (key, length) = match figures.get("embeddings_512") {
             Some(_) => ("embeddings_512", 512),
             None => ("embeddings", model.max_seq_length()),
         };
-        let texts: Vec<&str> = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+        let texts = texts(&figures);
         let tokenizer = Tokenizer::open(model.tokenizer(), length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(&texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         // Learned positions count from the left end of a row, including padding.
@@ -100,9 +97,7 @@ fn vectors_are_those_of_the_reference() {
             let states = hidden_states(&engine, &model, &rows, *side);
             for (index, states) in states.iter().enumerate() {
                 let found = pooled(states, model.config().hidden_size(), model.pooling());
-                let expected: Vec<f32> =
-                    figures[key][index].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
-                let cosine = cosine(&found, &expected);
+                let cosine = cosine(&found, &vector(&figures[key][index]));
                 assert!(cosine > 0.999_99, "{name}, padding {side:?}, text {index}: cosine {cosine}");
             }
         }

@@ -2,34 +2,26 @@
 //!
 //! The files, the figures and the script that made them are in `tests/fixtures/foreign`.
 
-mod support;
-
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use embtune_encode::{EncodeError, Encoder, EncoderOptions, Precision};
 use embtune_model::AnyModelDir;
-use embtune_tests::Folder;
+use embtune_tests::{Folder, fixture};
 use serde_json::Value;
-use support::options;
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/foreign")
-}
+use crate::support::{cosine, options, texts, vector};
 
 /// The texts of a model's fixture, and sentence-transformers' vectors of them.
 fn figures(name: &str) -> (Vec<String>, Vec<Vec<f32>>) {
-    let figures: Value = serde_json::from_slice(&fs::read(fixtures().join(format!("{name}.json"))).unwrap()).unwrap();
-    let texts = figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
-    let vector = |vector: &Value| vector.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
-    (texts.collect(), figures["embeddings"].as_array().unwrap().iter().map(vector).collect())
+    let figures: Value = serde_json::from_slice(&fs::read(fixture(&format!("foreign/{name}.json"))).unwrap()).unwrap();
+    (texts(&figures), figures["embeddings"].as_array().unwrap().iter().map(vector).collect())
 }
 
 /// tiny-albert with another file as its encoder.
 fn with_case(name: &str) -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("foreign/tiny-albert", "MODEL");
-    fs::copy(fixtures().join(format!("cases/{name}.onnx")), folder.path("MODEL/model.onnx")).unwrap();
+    fs::copy(fixture(&format!("foreign/cases/{name}.onnx")), folder.path("MODEL/model.onnx")).unwrap();
     folder
 }
 
@@ -38,17 +30,12 @@ fn load(folder: &Folder) -> Result<Encoder, EncodeError> {
     Encoder::load(&model, &options(&model))
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
 #[test]
 fn vectors_are_those_of_the_reference_in_any_batch() {
     // The first model has mean pooling and normalisation. The second has its tensors in another file, 32-bit ids, CLS
     // pooling and a Dense module.
     for name in ["tiny-albert", "tiny-electra"] {
-        let model = AnyModelDir::open_any(&fixtures().join(name)).unwrap();
+        let model = AnyModelDir::open_any(&fixture(&format!("foreign/{name}"))).unwrap();
         let (texts, expected) = figures(name);
         let mut encoder = Encoder::load(&model, &options(&model)).unwrap();
         let together = encoder.encode(&texts).unwrap();
@@ -184,7 +171,7 @@ fn a_maximum_length_is_required() {
 
 #[test]
 fn the_precision_cannot_be_chosen() {
-    let model = AnyModelDir::open_any(&fixtures().join("tiny-albert")).unwrap();
+    let model = AnyModelDir::open_any(&fixture("foreign/tiny-albert")).unwrap();
     for precision in [Precision::Int8, Precision::Fp16] {
         let error = Encoder::load(&model, &EncoderOptions { precision, ..options(&model) }).err().unwrap().to_string();
         let expected = format!(

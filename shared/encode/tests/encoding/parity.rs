@@ -2,14 +2,14 @@
 //!
 //! The figures and the script that made them are in `tests/fixtures/parity`.
 
-mod support;
-
-use std::path::{Path, PathBuf};
+use std::fs;
 
 use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyEncoder, AnyModelDir, EncoderConfig, Role};
+use embtune_tests::{fixture, workspace};
 use serde_json::Value;
-use support::options;
+
+use crate::support::{cosine, options, texts, vector};
 
 /// Models with random weights, at least one of each architecture.
 const TINY: [&str; 9] = [
@@ -24,34 +24,18 @@ const TINY: [&str; 9] = [
     "tiny-qwen3",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// A model directory, and the figures of sentence-transformers.
-fn fixture(name: &str) -> (AnyModelDir, Value) {
-    let parity = root().join("tests/fixtures/parity");
-    let directory = if name == "minilm" { root().join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
-    let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
+fn model_and_figures(name: &str) -> (AnyModelDir, Value) {
+    let parity = fixture("parity");
+    let minilm = || workspace().join(".deps/models/all-MiniLM-L6-v2");
+    let directory = if name == "minilm" { minilm() } else { parity.join(name) };
+    let figures = fs::read(parity.join(format!("{name}.json"))).unwrap();
     (AnyModelDir::open_any(&directory).unwrap(), serde_json::from_slice(&figures).unwrap())
 }
 
-fn known(model: &AnyModelDir) -> &EncoderConfig {
-    let AnyEncoder::Native(config) = model.encoder() else { panic!("a family that embtune knows") };
+fn native(model: &AnyModelDir) -> &EncoderConfig {
+    let AnyEncoder::Native(config) = model.encoder() else { panic!("not a native encoder") };
     config
-}
-
-fn texts(figures: &Value) -> Vec<String> {
-    figures["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
-}
-
-fn vector(value: &Value) -> Vec<f32> {
-    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// Requires a cosine above 0.99999 and the same length; another order of fp32 sums makes a difference of about 1e-7.
@@ -70,7 +54,7 @@ fn assert_same(encoder: &mut Encoder, figures: &Value, key: &str) {
 #[test]
 fn vectors_are_those_of_the_reference() {
     for name in ["minilm"].into_iter().chain(TINY) {
-        let (model, figures) = fixture(name);
+        let (model, figures) = model_and_figures(name);
         assert_same(&mut Encoder::load(&model, &options(&model)).unwrap(), &figures, "embeddings");
         if figures.get("embeddings_512").is_some() {
             let longer = EncoderOptions { max_seq_length: Some(512), ..options(&model) };
@@ -81,7 +65,7 @@ fn vectors_are_those_of_the_reference() {
 
 #[test]
 fn prompts_are_those_of_the_reference() {
-    let (model, figures) = fixture("tiny-bert");
+    let (model, figures) = model_and_figures("tiny-bert");
     let query = EncoderOptions { prompt: model.prompt(Some(Role::Query)), ..options(&model) };
     assert_same(&mut Encoder::load(&model, &query).unwrap(), &figures, "embeddings_query");
 }
@@ -89,7 +73,7 @@ fn prompts_are_those_of_the_reference() {
 #[test]
 fn neither_batch_nor_order_changes_a_vector() {
     for name in ["minilm"].into_iter().chain(TINY) {
-        let (model, figures) = fixture(name);
+        let (model, figures) = model_and_figures(name);
         let texts = texts(&figures);
         let mut encoder = Encoder::load(&model, &options(&model)).unwrap();
         let dim = encoder.dim();
@@ -114,7 +98,7 @@ fn neither_batch_nor_order_changes_a_vector() {
 
 #[test]
 fn more_tokens_than_positions_are_refused() {
-    let (model, _) = fixture("tiny-xlmr");
+    let (model, _) = model_and_figures("tiny-xlmr");
     let longer = EncoderOptions { max_seq_length: Some(513), ..options(&model) };
     let error = Encoder::load(&model, &longer).err().unwrap().to_string();
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
@@ -125,8 +109,8 @@ fn more_tokens_than_positions_are_refused() {
 #[test]
 fn int8_is_near_the_reference_and_independent_of_batches() {
     for name in ["minilm"].into_iter().chain(TINY) {
-        let (model, figures) = fixture(name);
-        if !matches!(known(&model), EncoderConfig::Bert(_)) {
+        let (model, figures) = model_and_figures(name);
+        if !matches!(native(&model), EncoderConfig::Bert(_)) {
             continue;
         }
         let mut encoder =
@@ -150,12 +134,12 @@ fn int8_is_near_the_reference_and_independent_of_batches() {
 
 #[test]
 fn a_precision_without_kernels_is_refused() {
-    let (model, _) = fixture("tiny-bert");
+    let (model, _) = model_and_figures("tiny-bert");
     let half = EncoderOptions { precision: Precision::Fp16, ..options(&model) };
     let error = Encoder::load(&model, &half).err().unwrap().to_string();
     assert_eq!(error, "precision fp16 does not run on cpu\nhint: --precision fp32 or int8");
 
-    let (model, _) = fixture("tiny-modernbert");
+    let (model, _) = model_and_figures("tiny-modernbert");
     let integers = EncoderOptions { precision: Precision::Int8, ..options(&model) };
     let error = Encoder::load(&model, &integers).err().unwrap().to_string();
     assert!(error.starts_with("int8 is not supported for ModernBERT"), "{error}");
@@ -163,11 +147,11 @@ fn a_precision_without_kernels_is_refused() {
 
 #[test]
 fn the_kernels_that_ran_are_reported() {
-    let (model, figures) = fixture("tiny-bert");
+    let (model, figures) = model_and_figures("tiny-bert");
     let mut encoder = Encoder::load(&model, &EncoderOptions { profile: true, ..options(&model) }).unwrap();
     encoder.encode(&texts(&figures)).unwrap();
     let kernels = encoder.kernels();
     assert!(kernels.iter().all(|kernels| kernels.provider == "CPUExecutionProvider"), "{kernels:?}");
     let attention = kernels.iter().find(|kernels| kernels.op == "MultiHeadAttention").unwrap();
-    assert_eq!(attention.nodes, known(&model).num_hidden_layers());
+    assert_eq!(attention.nodes, native(&model).num_hidden_layers());
 }

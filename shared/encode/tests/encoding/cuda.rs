@@ -1,16 +1,14 @@
 //! The graphs for CUDA, as far as they can be tested without a GPU.
 
-use std::path::Path;
-
 use embtune_cli::Device;
 use embtune_model::ModelDir;
 use embtune_onnx::{GraphOptions, Layout, Precision, sentence_encoder};
 use embtune_ort_engine::{Engine, Graph, Output, Tensor};
+use embtune_tests::fixture;
 use embtune_tokenize::Tokenizer;
 
-fn fixture(name: &str) -> ModelDir {
-    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
-    ModelDir::open(&parity.join(name)).unwrap()
+fn model(name: &str) -> ModelDir {
+    ModelDir::open(&fixture(&format!("parity/{name}"))).unwrap()
 }
 
 /// ONNX Runtime checks all types and shapes before it looks for kernels. On a CPU, it lacks only CUDA's attention.
@@ -18,7 +16,7 @@ fn fixture(name: &str) -> ModelDir {
 fn a_cpu_lacks_only_the_attention_of_variable_length() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
     for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense", "tiny-nomic"] {
-        let model = fixture(name);
+        let model = model(name);
         for precision in [Precision::Fp32, Precision::Fp16] {
             let options = GraphOptions { layout: Layout::Packed, precision, normalize: true };
             let (onnx, folder) = sentence_encoder(&model, options).unwrap();
@@ -36,7 +34,7 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
 #[test]
 fn families_that_need_a_bias_cannot_be_packed() {
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
-        let model = fixture(name);
+        let model = model(name);
         assert_eq!(Layout::for_cuda(model.config()), Layout::Padded);
         let options = GraphOptions { layout: Layout::Packed, precision: Precision::Fp16, normalize: true };
         let error = sentence_encoder(&model, options).unwrap_err().to_string();
@@ -49,7 +47,7 @@ fn families_that_need_a_bias_cannot_be_packed() {
 fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
     let engine = Engine::start(Device::Cpu, None).unwrap();
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
-        let model = fixture(name);
+        let model = model(name);
         let tokenizer = Tokenizer::open(model.tokenizer(), 64, None, 1).unwrap();
         let texts = ["The tide turns twice a day, and the small harbour lives by its timetable.", "harbour"];
         let rows = tokenizer.encode(&texts, "").unwrap();
