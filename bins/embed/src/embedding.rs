@@ -30,8 +30,8 @@ pub(crate) enum Origin {
 }
 
 impl RecordEmbedding {
-    /// Appends the encoding, little-endian: tokens and chunks (u32 each), whether the text was cut and whether there are
-    /// spans (u8 each), the spans (two u64 each), the vectors (f32).
+    /// Appends the encoding, little-endian: tokens and chunks (u32 each), whether the text was cut and whether there
+    /// are spans (u8 each), the spans (two u64 each), the vectors (f32).
     pub(crate) fn write(&self, to: &mut Vec<u8>) {
         to.extend(self.tokens.to_le_bytes());
         to.extend(self.chunks.to_le_bytes());
@@ -42,8 +42,8 @@ impl RecordEmbedding {
         to.extend(self.vectors.iter().flat_map(|x| x.to_le_bytes()));
     }
 
-    /// Removes an embedding whose vectors have `dim` elements from the front of `bytes`; `None` if `bytes` does not begin
-    /// with one.
+    /// Removes an embedding whose vectors have `dim` elements from the front of `bytes`; `None` if `bytes` does not
+    /// begin with one.
     pub(crate) fn read(bytes: &mut &[u8], dim: usize, origin: Origin) -> Option<Self> {
         let tokens = u32::from_le_bytes(take(bytes)?);
         let chunks = u32::from_le_bytes(take(bytes)?);

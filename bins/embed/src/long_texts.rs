@@ -89,8 +89,8 @@ impl LongTextPolicy {
         })
     }
 
-    /// Tokenises texts. Returns the rows of all texts, concatenated, and how each text was divided into them, in the order
-    /// of the texts.
+    /// Tokenises texts. Returns the rows of all texts, concatenated, and how each text was divided into them, in the
+    /// order of the texts.
     ///
     /// # Errors
     /// The tokenizer refuses a text.

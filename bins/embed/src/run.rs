@@ -199,10 +199,10 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 /// Reports the counts of a complete run.
 fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, took: Duration, session: &Session) {
     let Counts { records, truncated, empty, chunked, chunks, computed, tokens, resumed, cached, repeated } = *counts;
+    let was = |count| if count == 1 { "was" } else { "were" };
+    let longer = |count| format!("{count} of {records} texts {} longer than {max_seq_length} tokens", was(count));
     if chunked > 0 {
-        session.notice(format!(
-            "{chunked} of {records} texts were longer than {max_seq_length} tokens and were divided into {chunks} chunks"
-        ));
+        session.notice(format!("{} and {} divided into {chunks} chunks", longer(chunked), was(chunked)));
     }
     match long_texts {
         _ if truncated == 0 => {}
@@ -210,30 +210,31 @@ fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, to
             "in {}, what comes before each chunk took more than half of it and was cut",
             plural(truncated, "text", "texts")
         )),
-        _ => session
-            .notice(format!("{truncated} of {records} texts were longer than {max_seq_length} tokens and were cut")),
+        _ => session.notice(format!("{} and {} cut", longer(truncated), was(truncated))),
     }
     if empty > 0 {
-        session.warn(format!("{empty} of {records} texts have no token: their vectors are zeros, which match nothing"));
+        let have = if empty == 1 { "has" } else { "have" };
+        session.warn(format!("{empty} of {records} texts {have} no token; a vector of zeros matches nothing"));
     }
     if repeated > 0 {
         session.notice(format!(
-            "{repeated} of {records} records had the id and the text of an earlier one, and were not written again"
+            "{repeated} of {records} records had the id and the text of an earlier one, and {} not written again",
+            was(repeated)
         ));
     }
     if resumed > 0 {
         session.notice(format!("{resumed} of {records} texts had been embedded before the interruption"));
     }
     if cached > 0 {
-        session.info(format!("{cached} of {records} texts were in the cache"));
+        session.info(format!("{cached} of {records} texts {} in the cache", was(cached)));
     }
     let seconds = took.as_secs_f64();
-    session
-        .info(format!("{computed} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
+    let (texts, speed) = (plural(computed, "text", "texts"), tokens as f64 / seconds);
+    session.info(format!("{texts}, {} in {seconds:.1} s: {speed:.0} tokens/s", plural(tokens, "token", "tokens")));
 }
 
-/// Reports the kernels that ran, in a line for each of ONNX Runtime's providers, so that a user with a GPU sees what the
-/// CPU has run.
+/// Reports the kernels that ran, in a line for each of ONNX Runtime's providers, so that a user with a GPU sees what
+/// the CPU has run.
 fn report_kernels(kernels: &[Kernels], session: &Session) {
     let providers: BTreeSet<&String> = kernels.iter().map(|kernels| &kernels.provider).collect();
     for provider in providers {

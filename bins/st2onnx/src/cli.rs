@@ -24,8 +24,8 @@ Examples:
 
 /// Write model.onnx into a sentence-transformers model directory
 ///
-/// The graph is built from config.json and the names of the weights, not traced from a program; embed runs the same graph.
-/// Its weights are not copied: it refers to the directory's own file of weights.
+/// The graph is built from config.json and the names of the weights, not traced from a program; embed runs the same
+/// graph. Its weights are not copied: it refers to the directory's own file of weights.
 #[derive(Debug, Parser)]
 #[command(name = "st2onnx", version, after_long_help = SECTIONS)]
 pub(crate) struct Cli {

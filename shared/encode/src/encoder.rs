@@ -21,7 +21,8 @@ pub struct Encoded {
     pub truncated: u64,
     /// Number of tokens that were computed, without padding.
     pub tokens: u64,
-    /// Number of texts without any token, whose vectors are zeros. The tokenizer of such a model adds no special tokens.
+    /// Number of texts without any token, whose vectors are zeros. The tokenizer of such a model adds no special
+    /// tokens.
     pub empty: u64,
 }
 

@@ -77,8 +77,8 @@ impl ModelRunner {
         self.window_bytes
     }
 
-    /// The vectors of some rows, `[rows, dim]`, in the order of the rows. A row without tokens has a vector of zeros, as
-    /// from sentence-transformers' pooling; the tokenizer of such a model adds no special tokens.
+    /// The vectors of some rows, `[rows, dim]`, in the order of the rows. A row without tokens has a vector of zeros,
+    /// as from sentence-transformers' pooling; the tokenizer of such a model adds no special tokens.
     ///
     /// # Errors
     /// The device fails, or a vector is not finite.
@@ -163,8 +163,8 @@ fn window_bytes(weights_bytes: u64, device: Device) -> usize {
     }
 }
 
-/// On a CPU, small batches stay in the cache (about 512 tokens a thread measured best with all-MiniLM-L6-v2). A GPU needs
-/// enough work to hide the time of kernel launches.
+/// On a CPU, small batches stay in the cache (about 512 tokens a thread measured best with all-MiniLM-L6-v2). A GPU
+/// needs enough work to hide the time of kernel launches.
 fn default_batch_tokens(device: Device, threads: usize) -> usize {
     if device == Device::Cpu { 512 * threads } else { 32_768 }
 }

@@ -79,8 +79,8 @@ impl DenseActivation {
 }
 
 impl Dense {
-    /// Reads the module `index` from its folder `path` below `root`. `input_dimension` is the number of elements that the
-    /// module before it outputs.
+    /// Reads the module `index` from its folder `path` below `root`. `input_dimension` is the number of elements that
+    /// the module before it outputs.
     pub(crate) fn read(
         root: &Path,
         path: PathBuf,

@@ -116,8 +116,8 @@ impl Repository {
         file.sync_all()
     }
 
-    /// The hub's metadata of a file. The hub may redirect to another host for the content; commit and etag are those of the
-    /// hub itself.
+    /// The hub's metadata of a file. The hub may redirect to another host for the content; commit and etag are those of
+    /// the hub itself.
     fn metadata(&self, url: &str) -> Result<Metadata, String> {
         let mut url = url.to_owned();
         let mut commit_and_etag: Option<(String, String)> = None;

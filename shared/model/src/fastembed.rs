@@ -12,9 +12,9 @@ const TOKEN_KEYS: [&str; 5] = ["content", "lstrip", "normalized", "rstrip", "sin
 /// The files that fastembed needs and the directory lacks, or has in another form: their names and contents.
 ///
 /// fastembed needs `tokenizer_config.json` with an integer as `model_max_length` (transformers writes 1e30 for "none"),
-/// at which it cuts texts, and with the padding token as a string. Its Rust version also needs `special_tokens_map.json`,
-/// which transformers 5 no longer writes. It adds the tokens of that file to the tokenizer again, so that they must have
-/// all their flags. Files that have this form already stay unchanged.
+/// at which it cuts texts, and with the padding token as a string. Its Rust version also needs
+/// `special_tokens_map.json`, which transformers 5 no longer writes. It adds the tokens of that file to the tokenizer
+/// again, so that they must have all their flags. Files that have this form already stay unchanged.
 ///
 /// # Errors
 /// A file cannot be read.

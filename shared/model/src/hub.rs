@@ -123,8 +123,9 @@ fn fetch(
     Ok(root)
 }
 
-/// Why a snapshot in the cache cannot be used, if it cannot. It may have been fetched by a program that needs fewer files; without
-/// `modules.json`, it may belong to a model without modules, or to one whose modules have not been fetched.
+/// Why a snapshot in the cache cannot be used, if it cannot. It may have been fetched by a program that needs fewer
+/// files; without `modules.json`, it may belong to a model without modules, or to one whose modules have not been
+/// fetched.
 fn problem_of_snapshot(snapshot: &Path) -> Option<String> {
     let knows_modules =
         snapshot.join(MODULES).exists() || absence_marker(snapshot).is_some_and(|marker| marker.exists());

@@ -62,8 +62,8 @@ impl Module {
         self.kind.rsplit('.').next().unwrap_or_default()
     }
 
-    /// Whether the class is one of sentence-transformers' own: directly in one of its packages, or in a file of a package
-    /// that is named after the class, such as `modules.pooling.Pooling`.
+    /// Whether the class is one of sentence-transformers' own: directly in one of its packages, or in a file of a
+    /// package that is named after the class, such as `modules.pooling.Pooling`.
     fn is_builtin(&self) -> bool {
         let inside = |package: &&str| self.kind.strip_prefix(*package);
         PACKAGES.iter().find_map(inside).is_some_and(|inside| match inside.split_once('.') {
@@ -109,8 +109,8 @@ impl Modules {
         }
     }
 
-    /// Reads the modules after the encoder, whose hidden states have `hidden_size` elements (`None`: as many as the Pooling
-    /// module says).
+    /// Reads the modules after the encoder, whose hidden states have `hidden_size` elements (`None`: as many as the
+    /// Pooling module says).
     pub(crate) fn head(&self, root: &Path, hidden_size: Option<usize>) -> Result<Head, ModelError> {
         let mut pooling = None;
         let mut head = Head::new(Pooling::Mean, None);

@@ -68,8 +68,8 @@ impl Pooling {
         Value::Object(config)
     }
 
-    /// Reads a module in either form: one name, or a boolean for each mode. Returns the mode, and the number of elements of
-    /// the pooled vectors if the module names it.
+    /// Reads a module in either form: one name, or a boolean for each mode. Returns the mode, and the number of
+    /// elements of the pooled vectors if the module names it.
     pub(crate) fn read(folder: &Path) -> Result<(Self, Option<usize>), ModelError> {
         let file = folder.join("config.json");
         let config: Map<String, Value> = files::read_json(&file)?;

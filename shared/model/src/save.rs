@@ -30,11 +30,11 @@ const COPIED: [&str; 9] = [
 /// New values of a model's tensors, by their names in [`ModelDir::parameters`].
 pub type NewWeights = BTreeMap<String, Vec<f32>>;
 
-/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts of
-/// [`ModelDir::with_prompts`].
+/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts
+/// of [`ModelDir::with_prompts`].
 ///
-/// Tensors that `weights` does not name, such as a pooler, are copied. The directory appears complete, replacing an older
-/// one in a single step, or not at all. Before it appears, `finish` may add files to the folder that it is given.
+/// Tensors that `weights` does not name, such as a pooler, are copied. The directory appears complete, replacing an
+/// older one in a single step, or not at all. Before it appears, `finish` may add files to the folder that it is given.
 ///
 /// # Errors
 /// `target` exists and `overwrite` is false, or a file cannot be written.
@@ -53,9 +53,9 @@ pub fn save<E: From<ModelError>>(
     Ok(())
 }
 
-/// Checks before a training whether [`save`] will be able to write a copy of `base` to `target`, so that the user learns of
-/// an obstacle before hours of work, not after them. Returns a warning, if the directory cannot appear in a single step.
-/// Changes nothing.
+/// Checks before a training whether [`save`] will be able to write a copy of `base` to `target`, so that the user
+/// learns of an obstacle before hours of work, not after them. Returns a warning, if the directory cannot appear in a
+/// single step. Changes nothing.
 ///
 /// # Errors
 /// `target` must not be replaced or cannot be written, or the disk has too little room.
@@ -157,7 +157,8 @@ fn module(index: usize, path: &str, class: &str) -> Value {
     json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{class}")})
 }
 
-/// Weights are written as f32, whatever type the base has, and transformers loads them in the type that the config names.
+/// Weights are written as f32, whatever type the base has, and transformers loads them in the type that the config
+/// names.
 fn mark_float32(config: &Path) -> Result<(), ModelError> {
     let mut object: Map<String, Value> = files::read_json(config)?;
     for name in ["torch_dtype", "dtype"] {
@@ -192,8 +193,9 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
-/// Writes the encoder's file: the tensors with new values, and the base's other tensors, such as a pooler. If a tensor with
-/// new values has a second name (tied weights), that is left out, as is usual in safetensors files: readers tie them again.
+/// Writes the encoder's file: the tensors with new values, and the base's other tensors, such as a pooler. If a tensor
+/// with new values has a second name (tied weights), that is left out, as is usual in safetensors files: readers tie
+/// them again.
 fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
     let file = old.file();
     let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();

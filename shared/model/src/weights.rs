@@ -81,8 +81,8 @@ impl Weights {
         }
     }
 
-    /// Where a tensor's bytes begin in the encoder's file, see [`ModelDir::weights_file`](crate::ModelDir::weights_file);
-    /// `None` for a tensor that is not in that file.
+    /// Where a tensor's bytes begin in the encoder's file, see
+    /// [`ModelDir::weights_file`](crate::ModelDir::weights_file); `None` for a tensor that is not in that file.
     pub fn offset(&self, name: &str) -> Option<usize> {
         self.file.offset(&self.stored_name(name))
     }

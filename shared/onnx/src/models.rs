@@ -51,8 +51,8 @@ fn has_token_types(config: &EncoderConfig) -> bool {
 
 /// Encoder, pooling, Dense modules and optional normalisation, for embtune's own inference.
 ///
-/// The inputs are those of the [`Layout`]. Output, f32 `[batch, dimension]`: `sentence_embedding`. Returns the graph and
-/// the folder that its external data is relative to.
+/// The inputs are those of the [`Layout`]. Output, f32 `[batch, dimension]`: `sentence_embedding`. Returns the graph
+/// and the folder that its external data is relative to.
 ///
 /// # Errors
 /// The model's weights cannot be read, or its family cannot be packed.

@@ -22,8 +22,8 @@ pub struct GraphOptions {
 pub enum Layout {
     /// Rows of equal length: no padding and no mask. Input: `input_ids` i64 `[batch, sequence]`.
     Equal,
-    /// Rows of any length, padded on the right. Inputs, i64 `[batch, sequence]`: `input_ids` and `attention_mask` (1 for
-    /// tokens).
+    /// Rows of any length, padded on the right. Inputs, i64 `[batch, sequence]`: `input_ids` and `attention_mask` (1
+    /// for tokens).
     Padded,
     /// Rows of any length, concatenated, as CUDA's attention kernels of variable length want them. Inputs: `input_ids`
     /// and `position_ids` i64 `[tokens]` (rows of the position embeddings), `cu_seqlens` i32 `[batch + 1]` (where each
@@ -50,7 +50,8 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     Fp32,
-    /// 16-bit floats; the device accumulates matrix products in fp32. For CUDA: ONNX Runtime has no such kernels for CPUs.
+    /// 16-bit floats; the device accumulates matrix products in fp32. For CUDA: ONNX Runtime has no such kernels for
+    /// CPUs.
     Fp16,
     /// Linear layers multiply 8-bit integers, everything else is fp32. For CPUs: CUDA has no such kernels.
     Int8,

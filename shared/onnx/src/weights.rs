@@ -18,8 +18,8 @@ pub(crate) struct WeightSource {
 }
 
 impl WeightSource {
-    /// Refers to the file with symbolic links resolved: ONNX Runtime refuses links that lead out of the folder, like those
-    /// of the Hugging Face cache.
+    /// Refers to the file with symbolic links resolved: ONNX Runtime refuses links that lead out of the folder, like
+    /// those of the Hugging Face cache.
     pub(crate) fn resolved(model: &ModelDir) -> Result<Self, ModelError> {
         let path = model.weights_file();
         let real = path.canonicalize().map_err(|error| ModelError::Io { file: path.display().to_string(), error })?;

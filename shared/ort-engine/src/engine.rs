@@ -79,8 +79,8 @@ impl Engine {
         self.is_profiling = true;
     }
 
-    /// Runs a graph: a CUDA provider can be registered without a GPU, or with one that is too old, and fails only when a
-    /// session is made.
+    /// Runs a graph: a CUDA provider can be registered without a GPU, or with one that is too old, and fails only when
+    /// a session is made.
     fn try_device(&self) -> Result<(), EngineError> {
         let graph = Graph { onnx: &PROBE, weights_folder: None };
         let run = || self.session(graph, 1)?.run(&[("x", Tensor::F32(&[0.0], &[1]))]);
@@ -168,8 +168,9 @@ fn has_cuda_provider(library: &Path) -> bool {
 /// Attention is FlashAttention or the memory-efficient one: cuDNN's attention, the default on newer GPUs, is compiled
 /// again for every shape.
 fn cuda_provider(library: &Path, device: usize) -> ExecutionProviderDispatch {
-    // CUDA's own libraries may be the system's, or wheels beside ONNX Runtime's, where the dynamic linker does not look.
-    // If a wheel is incomplete, the linker may still find the library elsewhere; otherwise the provider reports it.
+    // CUDA's own libraries may be the system's, or wheels beside ONNX Runtime's, where the dynamic linker does not
+    // look. If a wheel is incomplete, the linker may still find the library elsewhere; otherwise the provider reports
+    // it.
     if let Some(packages) = library.ancestors().nth(3) {
         let (toolkit, cudnn) = (packages.join("nvidia/cu13/lib"), packages.join("nvidia/cudnn/lib"));
         if toolkit.is_dir() && cudnn.is_dir() {

@@ -15,9 +15,9 @@ use crate::output::{Dtype, Format};
 
 /// Turn texts into vectors
 ///
-/// Reads documents or queries as JSON Lines ({"_id", "title"?, "text"}, as in BEIR) or lines of text, and writes a vector
-/// for each, in the same order. Pooling, normalisation, prompts and the length at which texts are cut come from the model
-/// directory. A document's title is put before its text.
+/// Reads documents or queries as JSON Lines ({"_id", "title"?, "text"}, as in BEIR) or lines of text, and writes a
+/// vector for each, in the same order. Pooling, normalisation, prompts and the length at which texts are cut come from
+/// the model directory. A document's title is put before its text.
 #[derive(Debug, Parser)]
 #[command(name = "embed", version, after_long_help = help::SECTIONS)]
 pub(crate) struct Cli {
@@ -52,7 +52,8 @@ pub(crate) struct Cli {
 pub(crate) struct TextArgs {
     /// Purpose of the texts
     ///
-    /// It selects the model's prompt. Without a role, the model's default prompt is used (default_prompt_name), if it has one.
+    /// It selects the model's prompt. Without a role, the model's default prompt is used (default_prompt_name), if it
+    /// has one.
     #[arg(long, value_name = "ROLE", value_enum)]
     pub(crate) role: Option<Role>,
 
@@ -142,8 +143,8 @@ pub(crate) struct OutputArgs {
 
     /// Continue an interrupted run
     ///
-    /// Use it from the first run on. The vectors are kept in .NAME.part beside the output NAME until the output is complete.
-    /// See Interruptions.
+    /// Use it from the first run on. The vectors are kept in .NAME.part beside the output NAME until the output is
+    /// complete. See Interruptions.
     #[arg(long)]
     pub(crate) resume: bool,
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use embtune_records::Document;
 
-/// The records for the chunks of a record. Each has the chunk's text in the field that was divided, the id `ID#0` and so
-/// on, and the chunk's position in characters, so that Python's `field[start:end]` is the chunk.
+/// The records for the chunks of a record. Each has the chunk's text in the field that was divided, the id `ID#0` and
+/// so on, and the chunk's position in characters, so that Python's `field[start:end]` is the chunk.
 pub(super) fn chunk_records(record: Document, field: &str, spans: &[Range<usize>]) -> impl Iterator<Item = Document> {
     let text = record.field(field).to_owned();
     let (id, group) = (record.id().to_owned(), record.group_or_id().into_owned());

@@ -105,8 +105,8 @@ pub(crate) trait VectorWriter {
         out: &mut Output,
     ) -> anyhow::Result<bool>;
 
-    /// Completes the output. `meta` is called only if the format stores metadata: a fingerprint takes a pass over the whole
-    /// model.
+    /// Completes the output. `meta` is called only if the format stores metadata: a fingerprint takes a pass over the
+    /// whole model.
     fn finish(
         self: Box<Self>,
         meta: &mut dyn FnMut() -> anyhow::Result<EmbeddingsMeta>,

@@ -55,7 +55,8 @@ impl SeenIds {
         if first.text != text {
             let (name, line) = (&self.inputs[first.input as usize], first.line);
             bail!(
-                "{location}: duplicate id \"{id}\": another text has it at {name}:{line}, and a file of vectors has one for each id\n\
+                "{location}: duplicate id \"{id}\": another text has it at {name}:{line}, and a file of vectors has \
+                 one for each id\n\
                  hint: --format jsonl accepts both"
             );
         }

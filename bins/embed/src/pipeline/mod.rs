@@ -1,8 +1,8 @@
 //! A run as stages that work in parallel: read, tokenise, infer, write.
 //!
-//! Windows of records pass through the stages in the order of the input. A stage that has finished a window waits until the
-//! next stage takes it, so that there are at most four windows at a time, however long the input is. An error passes
-//! through the stages in the same way, after the windows before it.
+//! Windows of records pass through the stages in the order of the input. A stage that has finished a window waits until
+//! the next stage takes it, so that there are at most four windows at a time, however long the input is. An error
+//! passes through the stages in the same way, after the windows before it.
 
 mod stages;
 mod times;
@@ -39,8 +39,8 @@ pub(crate) struct TextSettings {
 /// If the output is live, that is, written as it is computed, it does not wait for a slow input to fill a window.
 ///
 /// # Errors
-/// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that is being computed has
-/// been written.
+/// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that is being computed
+/// has been written.
 pub(crate) fn run(
     (records, skipper): (Records, &Skipper<'_>),
     encoder: &mut Encoder,

@@ -36,8 +36,8 @@ pub(crate) struct EmbeddedWindow {
     pub(crate) embeddings: Vec<(RecordKey, RecordEmbedding)>,
 }
 
-/// Receives windows, processes them and sends the results, until there are no more windows, the work fails, or the receiver
-/// is gone. Returns how long it worked.
+/// Receives windows, processes them and sends the results, until there are no more windows, the work fails, or the
+/// receiver is gone. Returns how long it worked.
 pub(super) fn run_stage<A, B>(
     mut next: impl FnMut() -> Option<anyhow::Result<A>>,
     mut work: impl FnMut(A) -> anyhow::Result<B>,

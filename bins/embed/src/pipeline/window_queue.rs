@@ -6,8 +6,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::times::WorkTimer;
 use crate::input::Entry;
 
-/// Most records of the first window. It is small, so that the first vectors come soon; each further window may be four times
-/// as large as the one before.
+/// Most records of the first window. It is small, so that the first vectors come soon; each further window may be four
+/// times as large as the one before.
 const FIRST_WINDOW_RECORDS: usize = 32;
 /// Most records of a window. There are enough of them to fill batches with texts of similar length.
 const MAX_WINDOW_RECORDS: usize = 4096;
@@ -16,9 +16,9 @@ const MAX_WINDOW_BYTES: usize = 16 << 20;
 
 /// The queue that the reader adds records to, and from which the tokeniser takes windows.
 ///
-/// A window is as large as it may be, so that the same file is always divided into the same windows. There is one exception:
-/// if the reader waits for a pipe and no other window is being processed, the records so far become a window. A program
-/// that writes slowly into the pipe then sees the vectors of what it has written.
+/// A window is as large as it may be, so that the same file is always divided into the same windows. There is one
+/// exception: if the reader waits for a pipe and no other window is being processed, the records so far become a
+/// window. A program that writes slowly into the pipe then sees the vectors of what it has written.
 pub(super) struct WindowQueue {
     state: Mutex<State>,
     changed: Condvar,

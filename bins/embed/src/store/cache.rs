@@ -1,7 +1,7 @@
 //! Embeddings of all runs, for `--cache`.
 //!
-//! Each model has a redb database. That is a single file, whose transactions survive a crash at any moment, and which any
-//! number of processes may use at once.
+//! Each model has a redb database. That is a single file, whose transactions survive a crash at any moment, and which
+//! any number of processes may use at once.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,8 @@ use super::EmbeddingSettings;
 use crate::embedding::{Origin, RecordEmbedding};
 use crate::input::fields::Text;
 
-/// Maps [`Cache::key`] to the encoded embedding, followed by a checksum (u64). The table's name dates from older versions.
+/// Maps [`Cache::key`] to the encoded embedding, followed by a checksum (u64). The table's name dates from older
+/// versions.
 const EMBEDDINGS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("answers");
 /// Memory that the database may use, in bytes.
 const MAX_MEMORY: usize = 64 << 20;
@@ -113,7 +114,8 @@ impl Cache {
     }
 }
 
-/// A checksum of a value. redb verifies its pages only after a crash, and a vector must not change if the disk flips a bit.
+/// A checksum of a value. redb verifies its pages only after a crash, and a vector must not change if the disk flips a
+/// bit.
 fn checksum(key: u128, bytes: &[u8]) -> u64 {
     xxh3_64(bytes) ^ key as u64
 }

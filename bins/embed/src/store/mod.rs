@@ -30,8 +30,8 @@ pub(crate) struct EmbeddingSettings {
 }
 
 impl EmbeddingSettings {
-    /// Increased when a change of this program gives other vectors for the same text, so that vectors of older versions are
-    /// not used.
+    /// Increased when a change of this program gives other vectors for the same text, so that vectors of older versions
+    /// are not used.
     pub(crate) const GENERATION: u32 = 1;
 }
 

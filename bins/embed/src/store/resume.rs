@@ -1,10 +1,10 @@
 //! The embeddings of an interrupted run, for `--resume`.
 //!
-//! They are in a file beside the output. It begins with a line of JSON, the settings of the run. A block for each window
-//! follows: the length of the block's content (u32), its XXH3 (u64), and for each record in order its key (u64) and its
-//! embedding, all little-endian. A block is written as soon as it is computed, so that it survives a crash of the process.
-//! Every ten seconds, the next block is forced to the disk with all blocks before it, so that they survive a power failure.
-//! A block that is incomplete or damaged is cut off, with everything after it.
+//! They are in a file beside the output. It begins with a line of JSON, the settings of the run. A block for each
+//! window follows: the length of the block's content (u32), its XXH3 (u64), and for each record in order its key (u64)
+//! and its embedding, all little-endian. A block is written as soon as it is computed, so that it survives a crash of
+//! the process. Every ten seconds, the next block is forced to the disk with all blocks before it, so that they survive
+//! a power failure. A block that is incomplete or damaged is cut off, with everything after it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};

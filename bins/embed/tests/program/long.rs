@@ -30,7 +30,7 @@ fn texts_that_are_cut_are_counted() {
     let input = [document("short", "lift"), document("long", &words.join(" "))].join("\n");
     let flags = "--prompt= --max-seq-length 18";
     let ran = embed(&folder, flags).stdin(input.clone()).done();
-    let ran = ran.saying("1 of 2 texts were longer than 18 tokens and were cut");
+    let ran = ran.saying("1 of 2 texts was longer than 18 tokens and was cut");
     let long: Value = serde_json::from_str(ran.stdout().lines().nth(1).unwrap()).unwrap();
     folder.write("first", document("long", &words[..16].join(" ")));
     assert_near(&[vector(&long)], &vectors(&folder, &format!("{flags} first")), ROUNDING);
@@ -72,7 +72,7 @@ fn chunks_are_records_with_positions() {
     let record = json!({"lang": "de", "_id": "a", "text": text, "n": 1});
     let input = [record.to_string(), document("short", "lift")].join("\n");
     let ran = embed(&folder, &format!("{CHUNKS} --chunks separate --chunk-overlap 4")).stdin(input).done();
-    let ran = ran.saying("1 of 2 texts were longer than 18 tokens and were divided into 3 chunks");
+    let ran = ran.saying("1 of 2 texts was longer than 18 tokens and was divided into 3 chunks");
     let records: Vec<Value> = ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         records.iter().map(|record| record["_id"].as_str().unwrap()).collect::<Vec<_>>(),

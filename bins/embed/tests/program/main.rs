@@ -1,5 +1,5 @@
-//! Tests of the program itself. tests/tests/contract tests what all filters have in common, tests/tests/embedding long runs,
-//! and tests/tests/pipeline how other filters use its vectors.
+//! Tests of the program itself. tests/tests/contract tests what all filters have in common, tests/tests/embedding long
+//! runs, and tests/tests/pipeline how other filters use its vectors.
 
 mod directory;
 mod hub;

@@ -1,5 +1,5 @@
-//! Encoders that are an ONNX file of the directory. Pooling and the modules after it are computed by a graph of embtune,
-//! unless the file pools by itself.
+//! Encoders that are an ONNX file of the directory. Pooling and the modules after it are computed by a graph of
+//! embtune, unless the file pools by itself.
 
 use std::path::PathBuf;
 

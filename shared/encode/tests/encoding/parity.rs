@@ -104,8 +104,8 @@ fn more_tokens_than_positions_are_refused() {
     assert_eq!(error, "max_seq_length 513 is more than the model's 512 positions");
 }
 
-/// The error of int8 is bounded (it is largest for an empty text, in which nothing averages out), and a text has the same
-/// vector in any batch.
+/// The error of int8 is bounded (it is largest for an empty text, in which nothing averages out), and a text has the
+/// same vector in any batch.
 #[test]
 fn int8_is_near_the_reference_and_independent_of_batches() {
     for name in ["minilm"].into_iter().chain(TINY) {

@@ -163,7 +163,7 @@ impl<E> ModelDir<E> {
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         let others = match files.as_slice() {
             [] => String::new(),
-            files => format!("; embtune heeds {}, which sentence-transformers ignores here", files.join(" and ")),
+            files => format!("; embtune uses {}, which sentence-transformers ignores here", files.join(", ")),
         };
         Some(format!(
             "{}: no modules.json: the pooling is guessed to be {}, because {reason}; a wrong guess gives wrong vectors{others}\n\
@@ -226,8 +226,8 @@ impl<E> ModelDir<E> {
         &self.description.transformer
     }
 
-    /// The text that the model wants before a text of a role; empty if it has no prompt for the role. Without a role, the
-    /// prompt that [`default_prompt_name`](Self::default_prompt_name) names.
+    /// The text that the model wants before a text of a role; empty if it has no prompt for the role. Without a role,
+    /// the prompt that [`default_prompt_name`](Self::default_prompt_name) names.
     ///
     /// The names are those of sentence-transformers' `encode_query` and `encode_document`: `document`, `passage` and
     /// `corpus` are synonyms.
@@ -245,15 +245,15 @@ impl<E> ModelDir<E> {
         &self.description.sentence_config.prompts
     }
 
-    /// The same model with other prompts for both roles. An empty prompt counts as one: it replaces even the model's default
-    /// prompt.
+    /// The same model with other prompts for both roles. An empty prompt counts as one: it replaces even the model's
+    /// default prompt.
     #[must_use]
     pub fn with_prompts(mut self, query: &str, document: &str) -> Self {
         let prompts = &mut self.description.sentence_config.prompts;
         for (role, prompt) in [(Role::Query, query), (Role::Document, document)] {
             let names = role.prompt_names();
-            // sentence-transformers looks for the first name first. The others are synonyms, which must not keep another
-            // text.
+            // sentence-transformers looks for the first name first. The others are synonyms, which must not keep
+            // another text.
             let set = names.iter().enumerate().filter(|(at, name)| *at == 0 || prompts.contains_key(**name));
             let set: Vec<_> = set.map(|(_, name)| ((*name).to_owned(), prompt.to_owned())).collect();
             prompts.extend(set);

@@ -41,8 +41,8 @@ impl ModelDir {
 }
 
 impl AnyModelDir {
-    /// Reads a directory's configuration. Weights are not read yet. If embtune does not support the architecture, or cannot
-    /// read the weights, the encoder is the directory's ONNX file.
+    /// Reads a directory's configuration. Weights are not read yet. If embtune does not support the architecture, or
+    /// cannot read the weights, the encoder is the directory's ONNX file.
     ///
     /// # Errors
     /// A file is missing or damaged, or embtune neither supports the model nor finds an ONNX file.

@@ -73,8 +73,8 @@ impl BertConfig {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// Row of the position embeddings that is reserved for padding, in the architectures that reserve one. Tokens with the
-    /// id `pad_token_id` take that row, and the other tokens are numbered from the next one.
+    /// Row of the position embeddings that is reserved for padding, in the architectures that reserve one. Tokens with
+    /// the id `pad_token_id` take that row, and the other tokens are numbered from the next one.
     pub fn position_padding(&self) -> Option<usize> {
         match self.architecture {
             Architecture::Bert | Architecture::DistilBert => None,
@@ -92,8 +92,8 @@ impl BertConfig {
         self.max_position_embeddings.saturating_sub(self.first_position())
     }
 
-    /// Every tensor that the forward pass reads, in the order in which it reads them; a layer's query, key and value are
-    /// adjacent.
+    /// Every tensor that the forward pass reads, in the order in which it reads them; a layer's query, key and value
+    /// are adjacent.
     pub fn parameters(&self) -> Vec<Parameter> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let names = self.architecture.embedding_names();
@@ -121,8 +121,8 @@ impl BertConfig {
     }
 }
 
-/// Stems of the names of the tensors before the layers. A name is the stem and `.weight`; a linear layer or a layer norm
-/// has `.bias`, too.
+/// Stems of the names of the tensors before the layers. A name is the stem and `.weight`; a linear layer or a layer
+/// norm has `.bias`, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmbeddingNames {
     /// `[vocab_size, hidden]`.

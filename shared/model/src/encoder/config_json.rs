@@ -20,8 +20,8 @@ pub(super) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, ConfigError>
 }
 
 /// Keys of all families that never affect a text's vector: the origin of a file, the initialisation of weights, other
-/// heads, the generation of text, the type of stored numbers, and training. Keys that begin with an underscore are internal
-/// to transformers and have no effect either.
+/// heads, the generation of text, the type of stored numbers, and training. Keys that begin with an underscore are
+/// internal to transformers and have no effect either.
 #[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 72] = [
     "adapters", "architectures", "attn_implementation", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",

@@ -20,8 +20,8 @@ pub struct ModernBertConfig {
     pub hidden_size: usize,
     /// Number of attention heads, which divide `hidden_size` equally.
     pub num_attention_heads: usize,
-    /// Number of elements between the feed-forward matrices. The first matrix outputs twice as many: the values that are
-    /// activated, then their gates.
+    /// Number of elements between the feed-forward matrices. The first matrix outputs twice as many: the values that
+    /// are activated, then their gates.
     pub intermediate_size: usize,
     /// Activation function of the first half of the first feed-forward matrix's output.
     pub hidden_activation: Activation,
@@ -82,7 +82,8 @@ struct RawModernBert {
     rest: Map<String, Value>,
 }
 
-/// Keys of other heads, of training, of the implementation of attention, and keys that this family writes but never reads.
+/// Keys of other heads, of training, of the implementation of attention, and keys that this family writes but never
+/// reads.
 #[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 18] = [
     "attention_dropout", "classifier_activation", "classifier_bias", "classifier_pooling", "compile", "decoder_bias",
@@ -173,8 +174,8 @@ impl ModernBertConfig {
     }
 }
 
-/// For each layer, whether it attends to the whole text: by the list of types if there is one, else every n-th layer from
-/// the first on.
+/// For each layer, whether it attends to the whole text: by the list of types if there is one, else every n-th layer
+/// from the first on.
 fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, ConfigError> {
     let Some(types) = types else {
         let is_nth = |layer: usize| layer.checked_rem(every).map(|rest| rest == 0);

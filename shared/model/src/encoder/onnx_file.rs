@@ -38,8 +38,8 @@ pub(crate) struct OnnxFiles {
 }
 
 impl OnnxEncoder {
-    /// Where the file may be, in order of preference: where optimum and sentence-transformers put it. Files of other names
-    /// are usually of lower precision, which the user has not asked for.
+    /// Where the file may be, in order of preference: where optimum and sentence-transformers put it. Files of other
+    /// names are usually of lower precision, which the user has not asked for.
     pub(crate) const PATHS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 
     /// Finds the file in the encoder's folder, which has this `config.json`. `error` is why embtune cannot compute the

@@ -1,5 +1,5 @@
-//! Qwen3, the language model that Qwen3-Embedding is made from: causal attention with fewer heads of keys and values than
-//! of queries, rotary positions, and RMS norms, also over each query and key.
+//! Qwen3, the language model that Qwen3-Embedding is made from: causal attention with fewer heads of keys and values
+//! than of queries, rotary positions, and RMS norms, also over each query and key.
 //!
 //! Source: `transformers/models/qwen3/{configuration,modeling}_qwen3.py`.
 

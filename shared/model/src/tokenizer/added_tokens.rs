@@ -103,7 +103,8 @@ fn token_object(text: &str, special: bool) -> Value {
     })
 }
 
-/// A token as `tokenizer.json` lists it. The library ignores the id: a token that the vocabulary lacks gets the next one.
+/// A token as `tokenizer.json` lists it. The library ignores the id: a token that the vocabulary lacks gets the next
+/// one.
 fn with_id(token: &Value, id: u64) -> Value {
     let mut object = as_object(token).unwrap_or_default();
     if let Some(special) = token.get("special") {

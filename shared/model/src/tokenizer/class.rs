@@ -39,7 +39,8 @@ const QWEN2_PATTERN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl TokenizerClass {
-    /// The class that transformers takes for a tokenizer with this `tokenizer_class`, in a directory with this `config.json`.
+    /// The class that transformers takes for a tokenizer with this `tokenizer_class`, in a directory with this
+    /// `config.json`.
     pub(super) fn new(name: Option<&str>, config: &Value) -> Self {
         let text = |key: &str| config.get(key).and_then(Value::as_str);
         let family = text("model_type").unwrap_or_default();

@@ -246,6 +246,7 @@ fn files_that_the_reference_ignores_without_modules_are_named() {
     let directory = copy("tiny-bert");
     fs::remove_file(directory.path().join("modules.json")).unwrap();
     let warning = ModelDir::open(directory.path()).unwrap().pooling_guess().unwrap();
-    let expected = "embtune heeds 1_Pooling/config.json and sentence_bert_config.json and config_sentence_transformers.json, which";
+    let expected =
+        "embtune uses 1_Pooling/config.json, sentence_bert_config.json, config_sentence_transformers.json, which";
     assert!(warning.contains(expected), "{warning}");
 }

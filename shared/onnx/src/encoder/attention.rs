@@ -31,8 +31,8 @@ impl Attention<'_> {
         }
     }
 
-    /// ONNX Runtime's own operator. Without a mask it computes the scores in blocks, as FlashAttention-2 does, and never
-    /// holds all `sequence²` of them.
+    /// ONNX Runtime's own operator. Without a mask it computes the scores in blocks, as FlashAttention-2 does, and
+    /// never holds all `sequence²` of them.
     fn fused(&self, graph: &mut Graph, tokens: &Tokens) -> Value {
         let width = (self.heads * self.size) as i64;
         let [query, key, value] = [self.query, self.key, self.value].map(|x| tokens.to_rectangle(graph, x, &[width]));
@@ -68,8 +68,8 @@ impl Attention<'_> {
         flatten(graph, &context, self.heads * self.size)
     }
 
-    /// CUDA's kernels of variable length. Nothing is copied as long as query, key and value are separate inputs without a
-    /// bias.
+    /// CUDA's kernels of variable length. Nothing is copied as long as query, key and value are separate inputs without
+    /// a bias.
     fn packed(&self, graph: &mut Graph, cu_seqlens: &Value, padded_index: &Value) -> Value {
         let absent = Value::new();
         let inputs = [self.query, self.key, self.value, &absent, padded_index, cu_seqlens];
@@ -78,7 +78,8 @@ impl Attention<'_> {
     }
 }
 
-/// A bias that hides padding, `[batch, 1, 1, sequence]`; `None` if there is no padding, or the kernels know where rows end.
+/// A bias that hides padding, `[batch, 1, 1, sequence]`; `None` if there is no padding, or the kernels know where rows
+/// end.
 pub(crate) fn padding_bias(graph: &mut Graph, tokens: &Tokens) -> Option<Value> {
     let Tokens::Rectangle { mask: Some(mask), .. } = tokens else { return None };
     let hidden_type = graph.hidden_type();

@@ -1,17 +1,17 @@
 //! Products of 8-bit integers, computed so that a text has the same vector whatever other texts share its batch.
 //!
 //! Weights: `q = round(w / s)` with `s = max|w| / 127` for each output, like `onnxruntime.quantization` per channel.
-//! Inputs: a scale for each token, from that token alone. (`DynamicQuantizeLinear` takes one scale for the whole tensor,
-//! and a vector then depends on its neighbours.) The sums are exact in 32 bits, and
-//! `y = s_token · s_output · Σ (a − zero) · q`.
+//! Inputs: a scale for each token, from that token alone. (`DynamicQuantizeLinear` takes one scale for the whole
+//! tensor, and a vector then depends on its neighbours.) The sums are exact in 32 bits, and `y = s_token · s_output · Σ
+//! (a − zero) · q`.
 //!
-//! Two measures keep the error small (measured on all-MiniLM-L6-v2, mean cosine with fp32 over 600 medical texts: 0.9981
-//! without them, 0.9991 with them):
+//! Two measures keep the error small (measured on all-MiniLM-L6-v2, mean cosine with fp32 over 600 medical texts:
+//! 0.9981 without them, 0.9991 with them):
 //!
-//! - Channels are smoothed (SmoothQuant, Xiao et al. 2022, <https://arxiv.org/abs/2211.10438>): the input is divided, and
-//!   the weight's column multiplied, by `r^α / max|w|^(1 − α)`. The range `r` of a channel is not measured on samples; it
-//!   follows from the layer norm before it, `3 |γ| + |β|`. Of query, key and value, only the value's weights count: its
-//!   error reaches the output, while the softmax absorbs the error of the other two.
+//! - Channels are smoothed (SmoothQuant, Xiao et al. 2022, <https://arxiv.org/abs/2211.10438>): the input is divided,
+//!   and the weight's column multiplied, by `r^α / max|w|^(1 − α)`. The range `r` of a channel is not measured on
+//!   samples; it follows from the layer norm before it, `3 |γ| + |β|`. Of query, key and value, only the value's
+//!   weights count: its error reaches the output, while the softmax absorbs the error of the other two.
 //! - GELU's outputs are above −0.17. With the zero point near the lower end, nearly all of the 256 steps serve positive
 //!   values.
 

@@ -63,7 +63,8 @@ impl Rotary {
         flatten(builder.graph, &rotated, heads * self.head_size)
     }
 
-    /// ONNX Runtime's own operator, over `[batch, sequence, heads · size]`. A packed sequence may be longer than the tables.
+    /// ONNX Runtime's own operator, over `[batch, sequence, heads · size]`. A packed sequence may be longer than the
+    /// tables.
     fn fused(&self, builder: &mut Builder<'_>, x: &Value, positions: &Value, is_packed: bool) -> Value {
         let inputs = [x, positions, &self.cosine, &self.sine];
         builder.graph.node_in(MICROSOFT, "RotaryEmbedding", &inputs, &[int("is_packed_batching", is_packed.into())])
