@@ -36,15 +36,6 @@ pub(crate) enum Role {
     Document,
 }
 
-impl Role {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Query => "query",
-            Self::Document => "document",
-        }
-    }
-}
-
 impl From<Role> for embtune_model::Role {
     fn from(role: Role) -> Self {
         match role {

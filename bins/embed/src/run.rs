@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use embtune_cli::{OnError, Outcome, Session, Skipper, output_format};
+use embtune_cli::{OnError, Outcome, Session, Skipper, output_format, value_name};
 use embtune_encode::Kernels;
 use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_truncated_files};
 
@@ -101,7 +101,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     );
     let skipper = Skipper::new(settings.on_error, session);
     let shard = settings.records.shard;
-    let records = input::open(settings.records, session)?;
+    let source = input::open(settings.records, &skipper, session)?;
     let LoadedModel { directory, mut encoder, normalized } = model::load(&settings.model, session)?;
     let model_dim = encoder.dim();
     let dim = settings.truncate_dim.map_or(model_dim, NonZeroUsize::get);
@@ -158,7 +158,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         Ok(out.flush()?)
     };
     let store_reader = StoreReader { resume: resume_reader, cache: cache.as_ref() };
-    let times = pipeline::run((records, &skipper), &mut encoder, &texts, store_reader, write, is_live, session);
+    let times = pipeline::run(source, &mut encoder, &texts, store_reader, write, is_live, session);
     drop(progress);
     let WriteStage { writer, counts, .. } = write_stage;
     if let (Some(resume), Some(_)) = (&store_writer.resume, session.interrupt().signal()) {
@@ -171,7 +171,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         Ok(EmbeddingsMeta {
             model: directory.fingerprint()?,
             pooling: directory.pooling().to_string(),
-            role: settings.model.role.map(|role| role.name().to_owned()),
+            role: settings.model.role.map(value_name),
             prompt: encoder.text_tokenizer().prompt().to_owned(),
             normalized,
             precision: encoder.precision().to_string(),

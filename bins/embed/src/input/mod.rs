@@ -5,7 +5,7 @@ mod shard;
 
 use std::path::PathBuf;
 
-use embtune_cli::{Input, Session};
+use embtune_cli::{Input, Session, Skipper};
 use embtune_records::{Document, Lines, Located, Object, RecordStream, parse_line};
 
 pub(crate) use shard::InputShard;
@@ -33,17 +33,39 @@ pub(crate) enum RecordFormat {
     Text { nul_terminated: bool },
 }
 
-/// The records of all inputs, or those of one shard.
-pub(crate) type Records = RecordStream<Document, Input>;
-
 /// A record, with its position in the input.
 pub(crate) type Entry = Located<Document>;
 
-/// Opens the inputs.
+/// The records of all inputs, or those of one shard.
+pub(crate) struct RecordSource<'a> {
+    records: RecordStream<Document, Input>,
+    skipper: &'a Skipper<'a>,
+}
+
+impl RecordSource<'_> {
+    /// The next usable record; `None` at the end of all inputs.
+    ///
+    /// # Errors
+    /// An input cannot be read, or a record is unusable (unless such records are skipped).
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Entry>> {
+        self.records.next_usable(|error| self.skipper.bad(error))
+    }
+
+    /// Lets `hook` be called whenever reading is about to wait for a pipe.
+    pub(crate) fn on_wait(&self, hook: impl Fn() + Clone + Send + Sync + 'static) {
+        self.records.readers().for_each(|input| input.on_wait(hook.clone()));
+    }
+}
+
+/// Opens the inputs. Unusable records go to the `skipper`.
 ///
 /// # Errors
 /// A file cannot be opened.
-pub(crate) fn open(settings: RecordSettings, session: &Session) -> anyhow::Result<Records> {
+pub(crate) fn open<'a>(
+    settings: RecordSettings,
+    skipper: &'a Skipper<'a>,
+    session: &Session,
+) -> anyhow::Result<RecordSource<'a>> {
     let RecordSettings { files, max_record_bytes, format, shard } = settings;
     let nul_terminated = matches!(format, RecordFormat::Text { nul_terminated: true });
     let lines = session.inputs(&files)?.into_iter().map(|input| {
@@ -61,8 +83,9 @@ pub(crate) fn open(settings: RecordSettings, session: &Session) -> anyhow::Resul
         }),
     };
     // Unusable records are counted, too, so that all shards count alike, and each of them belongs to one shard.
-    Ok(match shard {
+    let records = match shard {
         Some(shard) => records.select(move |position| shard.contains(position)),
         None => records,
-    })
+    };
+    Ok(RecordSource { records, skipper })
 }

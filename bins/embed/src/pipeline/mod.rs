@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use embtune_cli::{Interrupt, Session, Skipper};
+use embtune_cli::{Interrupt, Session};
 use embtune_encode::Encoder;
 
-use crate::input::Records;
+use crate::input::RecordSource;
 use crate::input::fields::Fields;
 use crate::long_texts::LongTextPolicy;
 use crate::store::StoreReader;
@@ -34,7 +34,7 @@ pub(crate) struct TextSettings {
     pub(crate) normalized: bool,
 }
 
-/// Embeds all records, and passes them to `write` in order. Records that cannot be used go to the `skipper`.
+/// Embeds all records, and passes them to `write` in order.
 ///
 /// If the output is live, that is, written as it is computed, it does not wait for a slow input to fill a window.
 ///
@@ -42,7 +42,7 @@ pub(crate) struct TextSettings {
 /// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that is being computed
 /// has been written.
 pub(crate) fn run(
-    (records, skipper): (Records, &Skipper<'_>),
+    source: RecordSource<'_>,
     encoder: &mut Encoder,
     settings: &TextSettings,
     mut store: StoreReader<'_>,
@@ -55,14 +55,13 @@ pub(crate) fn run(
     let queue = &Arc::new(WindowQueue::new(runner.window_bytes()));
     if is_live {
         let queue = Arc::clone(queue);
-        let hook = move || queue.reader_waits();
-        records.readers().for_each(|input| input.on_wait(hook.clone()));
+        source.on_wait(move || queue.reader_waits());
     }
     thread::scope(|scope| {
         let shutdown = Shutdown { queue, interrupt };
         let (to_infer, tokenized) = sync_channel(0);
         let (to_write, embedded) = sync_channel(0);
-        let read = scope.spawn(move || stages::read(records, skipper, queue));
+        let read = scope.spawn(move || stages::read(source, queue));
         let tokenize = scope.spawn(move || {
             let work = |records| {
                 interrupt.check()?;

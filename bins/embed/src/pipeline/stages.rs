@@ -5,7 +5,6 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use embtune_cli::Skipper;
 use embtune_encode::{EncodeError, ModelRunner, TextTokenizer};
 use embtune_tokenize::Tokens;
 
@@ -14,7 +13,7 @@ use super::times::WorkTimer;
 use super::window_queue::WindowQueue;
 use crate::embedding::RecordEmbedding;
 use crate::input::fields::Text;
-use crate::input::{Entry, Records};
+use crate::input::{Entry, RecordSource};
 use crate::long_texts::ChunkedText;
 use crate::store::{RecordKey, StoreReader};
 
@@ -55,11 +54,11 @@ pub(super) fn run_stage<A, B>(
 }
 
 /// Reads all records. Returns how long it worked.
-pub(super) fn read(mut records: Records, skipper: &Skipper<'_>, queue: &WindowQueue) -> Duration {
+pub(super) fn read(mut source: RecordSource<'_>, queue: &WindowQueue) -> Duration {
     let mut timer = WorkTimer::start();
     let mut producer = queue.producer();
     let result = loop {
-        match records.next_usable(|error| skipper.bad(error)) {
+        match source.next() {
             Ok(Some(entry)) => {
                 if !producer.push(entry, &mut timer) {
                     break Ok(());
