@@ -16,7 +16,7 @@ pub struct EncoderOptions<'a> {
     pub normalize: bool,
     /// Number format of the encoder's computations.
     pub precision: Precision,
-    /// Most tokens in a batch, padding included; `None` takes what suits the device.
+    /// Maximum number of tokens in a batch, padding included; `None` takes what suits the device.
     pub batch_tokens: Option<usize>,
     /// Device that runs the model.
     pub device: Device,

@@ -20,9 +20,9 @@ use ureq::{Body, Error, Proxy};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait for a response, and for the next bytes of a file.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Most bytes of a repository's list of files.
+/// Maximum size of a repository's list of files, in bytes.
 const MAX_LIST_BYTES: u64 = 16 << 20;
-/// Most redirects that are followed.
+/// Maximum number of redirects that are followed.
 const MAX_REDIRECTS: u32 = 10;
 
 /// A repository on the hub, with its cache.

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use crate::ModelError;
 
-/// Most bytes of an ONNX file: protobuf's own limit.
+/// Maximum size of an ONNX file in bytes: protobuf's own limit.
 const MAX_BYTES: u64 = 2 << 30;
 
 /// The files that hold tensors of the ONNX file `path`, relative to its folder, sorted.

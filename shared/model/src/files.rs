@@ -9,9 +9,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::ModelError;
 
-/// Most bytes of a file of settings. The largest real ones, which list thousands of classes, have 1 MB.
+/// Maximum size of a file of settings in bytes. The largest real ones, which list thousands of classes, have 1 MB.
 const MAX_SETTINGS_BYTES: u64 = 32 << 20;
-/// Most bytes of a file that may contain a vocabulary. The largest real ones, with 260,000 tokens, have 35 MB.
+/// Maximum size of a file that may contain a vocabulary, in bytes. The largest real ones, with 260,000 tokens, have 35
+/// MB.
 const MAX_VOCABULARY_BYTES: u64 = 512 << 20;
 
 /// Reads a file that may contain a vocabulary.

@@ -61,7 +61,7 @@ pub(crate) struct TextArgs {
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     pub(crate) prompt: Option<String>,
 
-    /// Most tokens of a text, special tokens included [default: the model's]
+    /// Maximum number of tokens of a text, special tokens included [default: the model's]
     #[arg(long, value_name = "NUM", hide_short_help = true)]
     pub(crate) max_seq_length: Option<usize>,
 }
@@ -185,7 +185,7 @@ pub(crate) struct ComputeArgs {
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
 
-    /// Most tokens in a batch, padding included [default: 512 for each CPU thread, 32768 on CUDA]
+    /// Maximum number of tokens in a batch, padding included [default: 512 for each CPU thread, 32768 on CUDA]
     #[arg(long, value_name = "NUM", value_parser = parse_batch_tokens, hide_short_help = true)]
     pub(crate) batch_tokens: Option<usize>,
 }

@@ -25,7 +25,7 @@ pub(crate) struct WriteStage<'a> {
     pub(crate) vector_type: VectorType,
     /// The field that is divided into chunks.
     pub(crate) divided_field: &'a str,
-    /// Most tokens that the model takes at once.
+    /// Maximum number of tokens that the model takes at once.
     pub(crate) max_seq_length: usize,
 }
 

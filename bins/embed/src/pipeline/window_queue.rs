@@ -6,12 +6,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::times::WorkTimer;
 use crate::input::Entry;
 
-/// Most records of the first window. It is small, so that the first vectors come soon; each further window may be four
-/// times as large as the one before.
+/// Maximum number of records of the first window. It is small, so that the first vectors come soon; each further window
+/// may be four times as large as the one before.
 const FIRST_WINDOW_RECORDS: usize = 32;
-/// Most records of a window. There are enough of them to fill batches with texts of similar length.
+/// Maximum number of records of a window. There are enough of them to fill batches with texts of similar length.
 const MAX_WINDOW_RECORDS: usize = 4096;
-/// Most bytes of lines of a window, so that long records do not fill the memory.
+/// Maximum size of the lines of a window in bytes, so that long records do not fill the memory.
 const MAX_WINDOW_BYTES: usize = 16 << 20;
 
 /// The queue that the reader adds records to, and from which the tokeniser takes windows.
@@ -27,7 +27,7 @@ pub(super) struct WindowQueue {
 struct State {
     records: Vec<Entry>,
     bytes: usize,
-    /// Most records of the current window.
+    /// Maximum number of records of the current window.
     max_records: usize,
     max_bytes: usize,
     /// Whether the reader is waiting for its input.

@@ -87,7 +87,7 @@ impl BertConfig {
         self.position_padding().map_or(0, |padding| padding.saturating_add(1))
     }
 
-    /// Most tokens that the position embeddings allow.
+    /// Maximum number of tokens, given by the position embeddings.
     pub fn max_length(&self) -> usize {
         self.max_position_embeddings.saturating_sub(self.first_position())
     }

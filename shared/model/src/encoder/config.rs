@@ -130,7 +130,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Most tokens that a text may have.
+    /// Maximum number of tokens of a text.
     pub fn max_length(&self) -> usize {
         match self {
             Self::Bert(config) => config.max_length(),

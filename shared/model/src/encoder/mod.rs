@@ -30,7 +30,7 @@ pub enum AnyEncoder {
 }
 
 impl AnyEncoder {
-    /// Most tokens of a text; [`usize::MAX`] if `config.json` does not limit it.
+    /// Maximum number of tokens of a text; [`usize::MAX`] if `config.json` does not limit it.
     pub fn max_length(&self) -> usize {
         match self {
             Self::Native(config) => config.max_length(),

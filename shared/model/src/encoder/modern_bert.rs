@@ -25,7 +25,7 @@ pub struct ModernBertConfig {
     pub intermediate_size: usize,
     /// Activation function of the first half of the first feed-forward matrix's output.
     pub hidden_activation: Activation,
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
     /// Added to the variance in layer norms.
     pub norm_eps: f64,

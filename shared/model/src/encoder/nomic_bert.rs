@@ -23,7 +23,7 @@ pub struct NomicBertConfig {
     pub num_attention_heads: usize,
     /// Number of elements between the feed-forward matrices.
     pub intermediate_size: usize,
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
     /// Rows of the token type embeddings, of which embtune uses row 0.
     pub type_vocab_size: usize,

@@ -21,7 +21,7 @@ pub struct OnnxEncoder {
     pub reason: String,
     /// Number of elements of a hidden state, if known.
     pub hidden_size: Option<usize>,
-    /// Most tokens that a text may have; [`usize::MAX`] if unknown.
+    /// Maximum number of tokens of a text; [`usize::MAX`] if unknown.
     pub max_length: usize,
     /// Rows of the word embeddings, if known.
     pub vocab_size: Option<usize>,

@@ -26,7 +26,7 @@ pub struct Qwen3Config {
     pub head_dim: usize,
     /// Number of elements between the feed-forward matrices.
     pub intermediate_size: usize,
-    /// Most tokens of a text.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
     /// Added to the mean square in RMS norms.
     pub rms_norm_eps: f64,
