@@ -33,7 +33,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     // What mnrl-train will not train is better known before the pairs are paid for.
-    model.trained()?;
+    model.trainable_config()?;
     model.weights()?;
     let columns = Columns::new(&model, &cli)?;
     let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();

@@ -106,7 +106,7 @@ impl Products {
     pub(crate) fn new(device: Device, threads: usize, ort_library: Option<&Path>) -> Result<Self, SearchError> {
         let engine = Engine::start(device, ort_library)?;
         let blocks = Blocks::on(engine.device(), threads);
-        Ok(Self { engine, sessions: Sessions::new(embtune_onnx::products, blocks) })
+        Ok(Self { engine, sessions: Sessions::new(embtune_onnx::dot_products, blocks) })
     }
 
     /// What the sessions run on.
@@ -143,7 +143,7 @@ impl Products {
                         visit(number * most + query, block.clone(), scores);
                     }
                 };
-                with_inputs(queries, &rows, dim, |inputs| session.look(&inputs, look))?;
+                with_inputs(queries, &rows, dim, |inputs| session.run_with(&inputs, look))?;
             }
             Ok(())
         })

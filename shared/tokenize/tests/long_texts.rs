@@ -49,7 +49,7 @@ fn files() -> &'static [PathBuf] {
 }
 
 fn open(file: &Path, max_length: usize) -> Tokenizer {
-    Tokenizer::open(&TokenizerSpec::bare(file), max_length, None, 1).unwrap()
+    Tokenizer::open(&TokenizerSpec::from_file(file), max_length, None, 1).unwrap()
 }
 
 /// Ids as the tokenizers crate cuts them.

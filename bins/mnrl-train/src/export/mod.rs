@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use embtune_cli::Session;
 use embtune_model::{ModelDir, NewWeights, save};
-use embtune_onnx::{PORTABLE_FILE, portable};
+use embtune_onnx::{PORTABLE_FILE, portable_encoder};
 
 use crate::checkpoint::TrainerState;
 use crate::data::shards::Shards;
@@ -97,6 +97,6 @@ impl TrainedModel<'_, '_> {
 /// Adds the ONNX graph and the model card.
 fn write_files(folder: &Path, card: &str) -> anyhow::Result<()> {
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).with_context(|| name.to_owned());
-    write(PORTABLE_FILE, &portable(&ModelDir::open(folder)?)?)?;
+    write(PORTABLE_FILE, &portable_encoder(&ModelDir::open(folder)?)?)?;
     write("README.md", card.as_bytes())
 }

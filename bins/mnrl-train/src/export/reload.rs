@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use embtune_cli::Device as CliDevice;
-use embtune_encode::{Encoder, Options, Precision};
+use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyModelDir, ModelDir, Role};
 use embtune_tokenize::{Tokenizer, Tokens};
 use embtune_torch::tch::{Device, Kind, Tensor};
@@ -36,7 +36,7 @@ impl ReloadedModel {
     ) -> anyhow::Result<Self> {
         let any = AnyModelDir::open_any(folder)?;
         let model = ModelDir::open(folder)?;
-        let options = Options {
+        let options = EncoderOptions {
             prompt: "",
             max_seq_length: None,
             normalize: any.normalizes(),
@@ -44,12 +44,12 @@ impl ReloadedModel {
             batch_tokens: None,
             device: CliDevice::Cpu,
             threads,
-            watch: false,
+            profile: false,
             ort_library,
         };
         let engine = match Encoder::load(&any, &options) {
             Ok(encoder) => Engine::OnnxRuntime(Box::new(encoder)),
-            Err(error) if error.lacks_library() => {
+            Err(error) if error.is_library_missing() => {
                 warn(format!(
                     "the saved model was verified with libtorch instead of ONNX Runtime, which embed uses: {error}"
                 ));
@@ -77,7 +77,7 @@ impl ReloadedModel {
             }
             Engine::Libtorch(network) => {
                 let pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
-                Ok(network.encode(rows, self.model.trained()?, pass, Device::Cpu)?)
+                Ok(network.encode(rows, self.model.trainable_config()?, pass, Device::Cpu)?)
             }
         }
     }
@@ -95,5 +95,5 @@ impl ReloadedModel {
 fn network(model: &ModelDir) -> anyhow::Result<Network> {
     let parameters =
         Parameters::load(specs(model, &param_groups::Settings::default())?, &model.weights()?, Device::Cpu)?;
-    Ok(Network::new(model, model.trained()?, &parameters, None)?)
+    Ok(Network::new(model, model.trainable_config()?, &parameters, None)?)
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 /// What each process does; the main process also evaluates and writes.
 fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) -> anyhow::Result<Outcome> {
     let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    base.trained()?;
+    base.trainable_config()?;
     let is_main = group.is_main_process();
     if is_main {
         paths::check_paths(cli)?;

@@ -36,7 +36,7 @@ impl Fixture {
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
         let specs = specs(&model, &Settings::default()).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, model.trained().unwrap(), &parameters, None).unwrap();
+        let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
     }
 
@@ -44,7 +44,9 @@ impl Fixture {
         let tokenizer = Tokenizer::open(self.model.tokenizer(), max_length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        self.network.forward(&Packed::new(&rows, self.model.trained().unwrap(), Device::Cpu).unwrap(), PASS).unwrap()
+        self.network
+            .forward(&Packed::new(&rows, self.model.trainable_config().unwrap(), Device::Cpu).unwrap(), PASS)
+            .unwrap()
     }
 }
 
@@ -107,7 +109,7 @@ fn loss_and_gradients_agree_with_the_reference() {
         let expected = figures["loss"].as_f64().unwrap();
         close(loss.double_value(&[]), expected, expected, "loss");
 
-        let config = fixture.model.trained().unwrap();
+        let config = fixture.model.trainable_config().unwrap();
         let is_key_bias = |parameter: &str| {
             let stem = parameter.strip_suffix(".bias");
             (0..config.num_hidden_layers).any(|layer| stem == Some(&config.architecture.layer_names(layer).key))

@@ -75,7 +75,7 @@ impl<'a> Learner<'a> {
         device: Device,
         group: &'a ProcessGroup,
     ) -> anyhow::Result<Self> {
-        let config = model.trained()?;
+        let config = model.trainable_config()?;
         let parameters = Parameters::load(specs(model, &settings.parameters)?, &model.weights()?, device)?;
         // Checked even if it is not used, because the trained model gets the same config.json.
         let of_model = dropout_of(model, config)?;
