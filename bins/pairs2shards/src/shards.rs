@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use embtune_cli::{AtomicDir, Output, Session, spool_directory};
 use embtune_records::Pair;
-use embtune_tensors::{Row, ShardMeta, ShardWriter};
+use embtune_tensors::{ShardMeta, ShardRow, ShardWriter};
 use embtune_text::Language;
 use embtune_tokenize::Tokens;
 
@@ -114,7 +114,7 @@ impl<'a> Shards<'a> {
                 .map(|((index, text), tokens): ((usize, &String), &Tokens)| {
                     cut[2] += u64::from(tokens.truncated);
                     let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
-                    Row {
+                    ShardRow {
                         tokens: &tokens.ids,
                         hashes: hashes(text, document, pair.negative_group_or_id(index)),
                         score: score(1 + index),
@@ -125,8 +125,13 @@ impl<'a> Shards<'a> {
             let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), group);
             let hashes_of_anchor = hashes(&pair.anchor, None, None);
             self.writer.push(
-                Row { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
-                Row { tokens: &positive.ids, hashes: hashes_of_positive, score: score(0), guide: &vectors.positive },
+                ShardRow { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
+                ShardRow {
+                    tokens: &positive.ids,
+                    hashes: hashes_of_positive,
+                    score: score(0),
+                    guide: &vectors.positive,
+                },
                 rows,
             )?;
             self.meta.truncated += cut.iter().sum::<u64>();
