@@ -91,7 +91,7 @@ fn a_bad_judgment_is_named() {
     let long = format!("q2\t{}\t1", "d".repeat(LONG));
     for filter in reading(Input::Judgments) {
         for (bad, what) in [
-            (&b"q2\td2"[..], "expected 3 columns, as in the lines above, found 2"),
+            (&b"q2\td2"[..], "expected 3 columns as in the lines before, found 2"),
             (b"q2\td2\tgood", "relevance must be a whole number"),
             (b"q2\td\xe4\t1", "not UTF-8 at byte 5"),
             (long.as_bytes(), "longer than 16777216 bytes"),
