@@ -102,6 +102,7 @@ Examples:
 /// tokenizer. Prompts and lengths come from the model directory.
 #[derive(Debug, Parser)]
 #[command(name = "pairs2shards", version, after_long_help = SECTIONS)]
+#[command(mut_arg("threads", |arg| arg.hide_short_help(true)))]
 // --describe needs no model.
 #[command(mut_arg("model", |arg| arg.required(false).required_unless_present("describe").default_value_if("describe", ArgPredicate::IsPresent, "")))]
 pub(crate) struct Cli {
@@ -124,7 +125,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUM", help_heading = "Model")]
     pub(crate) query_max_length: Option<usize>,
 
-    /// Tokens at which a positive or negative is cut [default: the model's]
+    /// Tokens at which a document is cut [default: the model's]
     #[arg(long, value_name = "NUM", help_heading = "Model")]
     pub(crate) document_max_length: Option<usize>,
 
@@ -156,7 +157,9 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) near_duplicates: NearDuplicateArgs,
 
-    /// Queries of an evaluation set (JSON Lines): pairs with one of them are dropped; may be given several times
+    /// Evaluation queries (JSON Lines): pairs with one of them are dropped
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "Choice")]
     pub(crate) exclude_queries: Vec<PathBuf>,
 

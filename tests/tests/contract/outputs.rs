@@ -65,7 +65,7 @@ fn an_output_cannot_be_a_folder_or_in_none() {
         let message = filter.run(&folder, "-o BASE").refusal();
         assert!(message.contains("BASE: is a directory"), "{message}");
         let message = filter.run(&folder, "-o none/out").refusal();
-        assert!(message.contains("none/out: cannot write beside it: No such file"), "{message}");
+        assert!(message.contains("none/out: cannot write next to it: No such file"), "{message}");
     }
 }
 

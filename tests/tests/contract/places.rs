@@ -65,13 +65,13 @@ fn a_volume_in_a_folder_that_cannot_be_written_is_filled() {
     make(&folder, &["volume", "place", "place/out"]);
     let mounts = "mount --bind place place; mount --bind volume place/out; mount -o remount,bind,ro place";
     let Some(run) = folder.mounting(&format!("{mounts}; exec {TRAIN} place/out > log")) else { return };
-    let ran = run.done().saying("place/out: cannot write beside it: Read-only file system");
+    let ran = run.done().saying("place/out: cannot write next to it: Read-only file system");
     is_trained(&folder, "volume", &ran);
 
     // Where nothing can be written, it is said before the training.
     let other = folder.mounting(&format!("{mounts}; exec {TRAIN} place/other > log")).unwrap().ran().with_code(2);
     assert_eq!(folder.read("log"), "", "{other}");
-    let _ = other.saying("place/other: cannot write beside it: Read-only file system");
+    let _ = other.saying("place/other: cannot write next to it: Read-only file system");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_bad_record_is_named_or_skipped() {
             assert!(expected.starts_with(&failed.stdout), "{failed}");
 
             let skipped = filter.empty(&folder, "--on-error skip").stdin(input).ran().with_code(1);
-            let skipped = skipped.saying("warning: skipped: <stdin>:2: ").saying("1 records skipped");
+            let skipped = skipped.saying("warning: skipped: <stdin>:2: ").saying("1 record skipped");
             assert_eq!(skipped.stdout, expected, "the other records: {skipped}");
         }
     }

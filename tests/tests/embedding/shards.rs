@@ -34,7 +34,7 @@ fn a_bad_record_is_in_one_shard() {
     folder.run(&format!("{EMBED} --shard 1/2")).stdin(input.clone()).done();
     let second = folder.run(&format!("{EMBED} --shard 2/2 --on-error skip")).stdin(input).ran().with_code(1);
     assert_eq!(second.stdout(), "");
-    let _ = second.saying("skipped: <stdin>:2: not JSON").saying("1 records skipped");
+    let _ = second.saying("skipped: <stdin>:2: not JSON").saying("1 record skipped");
 }
 
 #[test]

@@ -115,19 +115,16 @@ fn names_of_outputs_decide_or_are_refused() {
     let embed = "embed -q --device cpu --model BASE --role query queries.jsonl";
     let line = "ir-eval -q --device cpu --qrels qrels.tsv";
     for (command, expected) in [
-        (format!("{embed} -o x.parquet"), "x.parquet: no form that is written here is called .parquet"),
-        (format!("{embed} -o x.csv"), "x.csv: no form that is written here is called .csv\nhint: there are .jsonl, "),
-        (format!("{embed} -o x.json"), "jq -s . x.jsonl > x.json makes one of .jsonl"),
+        (format!("{embed} -o x.parquet"), "x.parquet: no output format has the extension .parquet"),
+        (format!("{embed} -o x.csv"), "x.csv: no output format has the extension .csv\nhint: use .jsonl, "),
+        (format!("{embed} -o x.json"), "jq -s . x.jsonl > x.json converts .jsonl"),
         (
             format!("{embed} -o x.jsonl.gz"),
             "x.jsonl.gz: outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl",
         ),
-        (format!("{embed} -o x.tmp"), "x.tmp: no form that is written here is called .tmp"),
-        (
-            format!("{embed} -o x.npy --format safetensors"),
-            "x.npy: the name does not say safetensors, as --format does",
-        ),
-        (format!("{line} s=a,b -o x.xlsx"), "x.xlsx: no form that is written here is called .xlsx"),
+        (format!("{embed} -o x.tmp"), "x.tmp: no output format has the extension .tmp"),
+        (format!("{embed} -o x.npy --format safetensors"), "x.npy: --format safetensors does not match the extension"),
+        (format!("{line} s=a,b -o x.xlsx"), "x.xlsx: no output format has the extension .xlsx"),
         ("docs2queries --generator extractive corpus.jsonl -o x.json".into(), "jq -s . x.jsonl > x.json"),
         (
             "docs2queries --generator extractive corpus.jsonl -o x.jsonl.zst".into(),
@@ -135,7 +132,7 @@ fn names_of_outputs_decide_or_are_refused() {
         ),
         (
             "pairs2shards --model BASE pairs.jsonl -o x.jsonl".into(),
-            "what is written here is .safetensors\nhint: name it x.safetensors",
+            "the output format is .safetensors\nhint: name it x.safetensors",
         ),
         ("mine-negatives --queries q --corpus c --texts t -o x.parquet".into(), "to_parquet(\"x.parquet\")"),
     ] {

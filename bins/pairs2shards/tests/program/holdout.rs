@@ -54,7 +54,7 @@ fn all_chunks_of_a_document_are_on_one_side() {
 }
 
 #[test]
-fn a_negative_that_is_held_out_is_taken_out() {
+fn held_out_negatives_are_removed() {
     let (own, held_out, other) =
         (groups(false).next().unwrap(), groups(true).next().unwrap(), groups(false).nth(1).unwrap());
     // The id of the third is on the other side, but its group counts; the last two have no groups.
@@ -91,7 +91,7 @@ fn a_query_of_a_training_pair_is_not_evaluated() {
     assert_eq!(folder.read("heldout/queries.jsonl"), "{\"_id\":\"q2\",\"text\":\"who repairs\"}\n");
     assert_eq!(folder.read("heldout/corpus-ids.txt"), format!("{held_out}\n"));
     assert_eq!(shard.pairs(), 1);
-    assert!(notice.contains("held out: 2 pairs, 1 queries left out, because training pairs have them too"), "{notice}");
+    assert!(notice.contains("held out: 2 pairs, 1 query left out because training pairs have the same"), "{notice}");
 }
 
 #[test]
@@ -219,14 +219,14 @@ fn a_pair_with_the_label_0_is_no_relevant_judgment() {
 }
 
 #[test]
-fn a_held_out_set_without_queries_is_said() {
+fn a_held_out_set_without_queries_is_reported() {
     let (held, other) = (groups(true).next().unwrap(), groups(false).next().unwrap());
     let pair = |group: &str| {
         format!(
             "{{\"anchor\":\"question of {group}\",\"positive\":\"text of {group}\",\"positive_id\":\"d\",\"group\":\"{group}\"}}\n"
         )
     };
-    let warning = "the held-out set has no query: nothing can be measured with it\nhint: raise --holdout";
+    let warning = "the held-out set has no query, so nothing can be measured with it\nhint: raise --holdout";
     for (pairs, is_empty) in [(pair(&other), true), (pair(&other) + &pair(&held), false)] {
         let folder = folder();
         let flags = "--holdout 0.3 --holdout-dir heldout -o s.safetensors";
