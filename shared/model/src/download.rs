@@ -157,7 +157,7 @@ impl Repository {
         let uri: Uri = url.parse().map_err(|_| format!("not a valid URL: {url}"))?;
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
         let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let proxy = self.proxies.on_the_way(scheme, host, port);
+        let proxy = self.proxies.for_host(scheme, host, port);
         let proxy = proxy.map(|proxy| Proxy::new(proxy.url())).transpose().map_err(message)?;
         let mut request = self.api.info_request();
         let is_hub = request.uri_ref().and_then(Uri::authority) == uri.authority();

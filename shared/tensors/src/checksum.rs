@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use safetensors::Dtype;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::write::{Header, TensorSpec};
+use crate::safetensors_writer::{Header, TensorSpec};
 use crate::{TensorFile, TensorsError};
 
 /// The last tensor, u8 `[16]`: XXH3 with 128 bits, little-endian, of every byte of the file in front of it.

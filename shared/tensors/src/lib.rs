@@ -9,44 +9,32 @@
 //! checked like everything else, and [`check_unchanged`] tells in the end. Outputs of embtune are not written in place,
 //! they are replaced by renaming.
 
-mod by_id;
 mod checksum;
-mod column;
 mod embeddings;
-mod embeddings_file;
-mod embeddings_writer;
 mod error;
 mod file;
-mod ids;
-mod json_lines;
 mod mapped;
 mod npy;
 mod numbers;
-mod pickle;
 mod regular;
+mod safetensors_writer;
 mod shard;
-mod shard_writer;
-mod space;
-mod spool;
+mod tensor;
 mod torch_checkpoint;
 mod vector_type;
-mod write;
 
-pub use by_id::VectorsById;
 pub use checksum::ChecksumWriter;
-pub use column::{Column, Hashes};
-pub use embeddings::{Embeddings, EmbeddingsMeta, matching_files};
-pub use embeddings_file::sidecar_path;
-pub use embeddings_writer::EmbeddingsWriter;
+pub use embeddings::{
+    Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorsById, check_same_space, matching_files, sidecar_path,
+};
 pub use error::TensorsError;
-pub use file::{Tensor, TensorFile};
+pub use file::TensorFile;
 pub use mapped::{check_unchanged, report_truncated_files};
 pub use npy::NpyWriter;
 pub use numbers::{SMALLEST_NORM, f32_le_bytes};
 pub use regular::{open_regular, read_regular};
 pub use safetensors::Dtype;
-pub use shard::{Shard, ShardMeta};
-pub use shard_writer::{Row, ShardWriter};
-pub use space::check_same_space;
+pub use safetensors_writer::write_tensors;
+pub use shard::{Column, Hashes, Shard, ShardMeta, ShardRow, ShardWriter};
+pub use tensor::Tensor;
 pub use vector_type::VectorType;
-pub use write::write_tensors;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use embtune_tensors::{Column, Hashes, Row, Shard, ShardMeta, ShardWriter, TensorFile, TensorsError};
+use embtune_tensors::{Column, Hashes, Shard, ShardMeta, ShardRow, ShardWriter, TensorFile, TensorsError};
 use half::f16;
 
 fn meta() -> ShardMeta {
@@ -22,8 +22,8 @@ fn finish(writer: ShardWriter, directory: &Path) -> PathBuf {
     path
 }
 
-fn row(tokens: &[u32], hash: u64) -> Row<'_> {
-    Row { tokens, hashes: Hashes { text: hash, document: hash + 1, group: 0 }, ..Row::default() }
+fn row(tokens: &[u32], hash: u64) -> ShardRow<'_> {
+    ShardRow { tokens, hashes: Hashes { text: hash, document: hash + 1, group: 0 }, ..ShardRow::default() }
 }
 
 fn write(directory: &Path, largest: u32) -> PathBuf {
@@ -36,7 +36,7 @@ fn write(directory: &Path, largest: u32) -> PathBuf {
 /// Two pairs with one negative; the negative's score is not known.
 fn write_all_parts(directory: &Path) -> PathBuf {
     let mut writer = ShardWriter::new(directory, Some(2)).unwrap();
-    let with = |tokens, score, guide| Row { score, guide, ..row(tokens, 1) };
+    let with = |tokens, score, guide| ShardRow { score, guide, ..row(tokens, 1) };
     writer.push(with(&[1], None, &[1.0, 0.0]), with(&[2, 3], Some(0.5), &[3.0, 4.0]), []).unwrap();
     let negative = with(&[6], None, &[0.0, 0.0]);
     writer.push(with(&[4], None, &[0.0, -1e30]), with(&[5], Some(-2.0), &[0.0, 1.0]), [negative]).unwrap();
@@ -248,7 +248,7 @@ fn another_text_score_or_setting_is_another_content() {
     let directory = tempfile::tempdir().unwrap();
     let write = |hash: u64, score: f32, length: usize| {
         let mut writer = ShardWriter::new(directory.path(), None).unwrap();
-        writer.push(row(&[1], hash), Row { score: Some(score), ..row(&[2; 3][..length], 7) }, []).unwrap();
+        writer.push(row(&[1], hash), ShardRow { score: Some(score), ..row(&[2; 3][..length], 7) }, []).unwrap();
         Shard::open(&finish(writer, directory.path())).unwrap().fingerprint()
     };
     let first = write(1, 0.5, 3);

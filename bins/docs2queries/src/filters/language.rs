@@ -18,7 +18,7 @@ const MIN_HAN: usize = 40;
 pub(super) fn is_in_other_language(query: &str, requested: Option<Language>, text: &str) -> bool {
     let of_text = detect_language(text).filter(|_| han_only(text).is_none_or(|count| count >= MIN_HAN));
     let Some(wanted) = requested.or(of_text) else { return false };
-    if wanted.may_be_han_alone() && han_only(query).is_some() {
+    if wanted.may_be_han_only() && han_only(query).is_some() {
         return false;
     }
     let is_other = detect_language(query).is_some_and(|found| found != wanted);

@@ -50,7 +50,7 @@ fn a_bad_line_is_named() {
             assert!(ran.stderr.contains(&format!("docs2queries: {expected}")), "{ran:?}");
             let ran = run(skipping.args(["--on-error", "skip"]), input.clone());
             assert_eq!(ran.code, Some(1), "{ran:?}");
-            assert!(ran.stderr.contains("1 records skipped") && ran.ids().len() >= 2, "{ran:?}");
+            assert!(ran.stderr.contains("1 record skipped") && ran.ids().len() >= 2, "{ran:?}");
         }
     }
 }

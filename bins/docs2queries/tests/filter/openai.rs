@@ -29,7 +29,7 @@ fn is_a_bad_record(answer: impl Fn() -> Answer + Send + Sync + 'static, expected
 
     let ran = run(&mut client(&server, &["--on-error", "skip"]), corpus(3));
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("1 records skipped"), "{ran:?}");
+    assert!(ran.stderr.contains("1 record skipped"), "{ran:?}");
     assert_eq!(ran.ids(), ["d1-q1", "d1-q2", "d3-q1", "d3-q2"]);
 }
 

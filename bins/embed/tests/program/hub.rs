@@ -290,10 +290,10 @@ fn proxy_settings_are_honoured() {
         folder.run(&line).stdin("harbour\n").ran()
     };
     for (variables, expected) in [
-        ("HTTP_PROXY=http://user:hunter22@", "me/tiny: HTTP_PROXY: no name of a host"),
-        ("ALL_PROXY=ftp://proxy:1", "me/tiny: ALL_PROXY: no kind of proxy: ftp"),
-        ("NO_PROXY=10.0.0.0/99", "me/tiny: NO_PROXY: entry 1: no host, domain or network"),
-        // If the proxy does not respond, the hub is not contacted directly.
+        ("HTTP_PROXY=http://user:hunter22@", "me/tiny: HTTP_PROXY: not a host name"),
+        ("ALL_PROXY=ftp://proxy:1", "me/tiny: ALL_PROXY: unknown kind of proxy: ftp"),
+        ("NO_PROXY=10.0.0.0/99", "me/tiny: NO_PROXY: entry 1: not a host, domain or network"),
+        // A proxy that is not there is not passed over.
         ("ALL_PROXY=socks5h://127.0.0.1:1", "the Hugging Face hub did not answer"),
     ] {
         let message = fetched(variables).with_code(2).stderr();

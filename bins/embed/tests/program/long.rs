@@ -52,7 +52,7 @@ fn a_text_that_does_not_fit_can_be_an_error() {
         "{message}"
     );
     let skipped = embed(&folder, &format!("{flags} --on-error skip")).stdin(input.clone()).ran().with_code(1);
-    let skipped = skipped.saying("skipped: the text of \"long\" has 42 tokens").saying("1 records skipped");
+    let skipped = skipped.saying("skipped: the text of \"long\" has 42 tokens").saying("1 record skipped");
     let ids: Vec<Value> =
         skipped.stdout().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["_id"].clone()).collect();
     assert_eq!(ids, ["fits", "again"]);

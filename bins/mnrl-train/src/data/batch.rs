@@ -108,7 +108,7 @@ impl<'a> Batch<'a> {
 mod tests {
     use std::path::Path;
 
-    use embtune_tensors::{Row, ShardMeta, ShardWriter};
+    use embtune_tensors::{ShardMeta, ShardRow, ShardWriter};
 
     use super::*;
     use crate::data::shards::ShardFile;
@@ -122,7 +122,7 @@ mod tests {
             let numbers: Vec<u32> = (0..2 + negatives).map(|text| u32::from(10 * pair + text)).collect();
             let vectors: Vec<[f32; 2]> =
                 numbers.iter().map(|number| [0.0, if number % 2 == 0 { 1.0 } else { -1.0 }]).collect();
-            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| Row {
+            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| ShardRow {
                 tokens: std::slice::from_ref(number),
                 hashes: Hashes { text: u64::from(*number), ..Hashes::default() },
                 score: scored.then_some(*number as f32),

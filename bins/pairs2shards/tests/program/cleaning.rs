@@ -27,7 +27,7 @@ fn double_and_near_double_pairs_are_dropped_with_their_line() {
         "<stdin>:2: dropped: blank\n",
         "<stdin>:3: dropped: the same as an earlier pair\n",
         "<stdin>:4: dropped: nearly the same as an earlier pair\n",
-        "8 pairs read, 5 written to 1 shard(s); dropped: 1 blank, 1 the same as an earlier pair, 1 nearly the same as an earlier pair",
+        "8 pairs read, 5 written to 1 shard; dropped: 1 blank, 1 the same as an earlier pair, 1 nearly the same as an earlier pair",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
     }
@@ -73,7 +73,7 @@ fn texts_that_are_cut_are_counted_by_column() {
     );
     let flags = "--query-max-length 8 --document-max-length 16";
     let ran = folder.run(&format!("pairs2shards --model BASE {flags} -o s.safetensors")).stdin(pairs).done();
-    let expected = "; too long and cut: 1 anchors at 8 tokens, 1 positives at 16, 2 negatives at 16\n";
+    let expected = "; too long and cut: 1 anchor at 8 tokens, 1 positive at 16 tokens, 2 negatives at 16 tokens\n";
     assert!(ran.stderr().ends_with(expected), "{ran}");
     let shard = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!((shard.meta().truncated, shard.length(Column::Negative, 1)), (4, 16));

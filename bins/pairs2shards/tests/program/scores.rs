@@ -49,7 +49,7 @@ fn labels_that_are_no_finite_numbers_are_refused_by_line() {
         ("\"score\":1e300", "field \"score\": 1e300 is too large for a number of 32 bits"),
         ("\"score\":1e999", "field \"score\": inf is too large for a number of 32 bits"),
         ("\"scores\":[NaN]", "not JSON: "),
-        ("\"scores\":[1,2]", "expected 1 scores (positive, then negatives), found 2"),
+        ("\"scores\":[1,2]", "expected 1 score (positive, then negatives), found 2"),
         ("\"scores\":[1,null],\"negatives\":[\"n\"]", "field \"scores\" must be a list of numbers, found null"),
     ] {
         let pairs = format!("{good}{{\"anchor\":\"b\",\"positive\":\"q\",{fields}}}\n");

@@ -208,7 +208,7 @@ fn safetensors_is_preferred_to_a_checkpoint() {
     assert!(model.weights_file().ends_with("model.safetensors") && model.weights().is_ok());
     fs::remove_file(model.weights_file()).unwrap();
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.contains("pytorch_model.bin: not a checkpoint of torch"), "{error}");
+    assert!(error.contains("pytorch_model.bin: not a PyTorch checkpoint"), "{error}");
 }
 
 #[test]

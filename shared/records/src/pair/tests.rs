@@ -83,7 +83,7 @@ fn labelled_lists_are_divided() {
             "field \"labels\" of a list must hold 1 and 0 only, found 2",
         ),
         (json!({"positive": ["a"], "labels": [true]}), "field \"labels\" must be a list of numbers, found a boolean"),
-        (json!({"positive": ["a"], "labels": [1], "negative_2": "n"}), "but \"negative_2\" is there, too"),
+        (json!({"positive": ["a"], "labels": [1], "negative_2": "n"}), "so there must be no \"negative_2\""),
     ] {
         let message = refusal(fields);
         assert!(message.contains(expected), "{expected}: {message}");
@@ -96,11 +96,11 @@ fn what_does_not_fit_is_named() {
     assert_eq!(all(json!({"anchor": "q"})).unwrap_err(), "no field \"positive\" or \"pos\"");
     assert_eq!(all(json!({"anchor": "q", "pos": null})).unwrap_err(), "no field \"positive\" or \"pos\"");
     for (fields, expected) in [
-        (json!({"positive": []}), "field \"positive\" must be a list of one string or more"),
+        (json!({"positive": []}), "field \"positive\" must be a list of at least one string"),
         (json!({"positive": ["a", null]}), "field \"positive\" must be a string, or a list of strings, found null"),
         (json!({"negatives": [1]}), "field \"negatives\" must be a string, or a list of strings, found a number"),
         (json!({"negatives": ["n"], "negative_ids": []}), "1 negatives but 0 negative_ids"),
-        (json!({"scores": [1, 2]}), "expected 1 scores (positive, then negatives), found 2"),
+        (json!({"scores": [1, 2]}), "expected 1 score (positive, then negatives), found 2"),
         (json!({"positive": ["a", "b"], "scores": [1, 2]}), "does not say which of them are answers"),
         (json!({"positive": ["a", "b"], "positive_id": "d"}), "2 positives but 1 positive_id"),
         (json!({"positive": ["a", "b"], "positive_ids": ["d"]}), "2 positives but 1 positive_ids"),

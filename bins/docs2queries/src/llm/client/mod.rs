@@ -67,7 +67,7 @@ impl Client {
             "no API key\nhint: set OPENAI_API_KEY, or name a server of your own with --base-url"
         );
         let proxies = Proxies::of_environment()?;
-        let proxy = address.origin().and_then(|(scheme, host, port)| proxies.on_the_way(&scheme, &host, port));
+        let proxy = address.origin().and_then(|(scheme, host, port)| proxies.for_host(&scheme, &host, port));
         let http = http_client(&address, timeout, proxy.map(|proxy| proxy.url()))?;
         let known = [key.as_str()].into_iter().chain(address.secrets()).chain(proxy.and_then(|proxy| proxy.password()));
         let secrets = Secrets::new(known);

@@ -1,25 +1,25 @@
-//! Man pages, made from the flags.
+//! Man pages, generated from the flags.
 
 use std::io::{self, Write};
 
 use clap::{Arg, ArgAction, Command};
 
 const EXIT_STATUS: &str = "\
-0    all that was asked is done, or the reader of stdout went away
+0    everything was done, or the reader of stdout closed it
 1    finished, but the answer is no or records were skipped
 2    usage, input or output, model or device error
 129  ended by SIGHUP
 130  ended by SIGINT
 143  ended by SIGTERM";
 
-/// Indentation of the text behind a tag, in characters.
+/// Indentation of the text after a tag, in characters.
 const TAG_WIDTH: usize = 13;
 
 /// Writes the man page of `command`.
 ///
-/// The filter's `after_long_help` gives the sections behind the options: a line without indentation that ends in a
-/// colon begins one, and its text is indented. EXIT STATUS is the same for every filter and is added here.
-pub(crate) fn man(command: &Command, out: &mut impl Write) -> io::Result<()> {
+/// The filter's `after_long_help` has the sections after the options: a line without indentation that ends in a colon
+/// begins a section, and its text is indented. EXIT STATUS is the same for every filter and is added here.
+pub(crate) fn write(command: &Command, out: &mut impl Write) -> io::Result<()> {
     out.write_all(page(command).as_bytes())
 }
 
@@ -29,8 +29,8 @@ fn page(command: &Command) -> String {
     let (name, version) = (command.get_name(), command.get_version().unwrap_or_default());
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut page = Page::default();
-    page.request(&format!(".\\\" Made from the flags by `{name} --generate man`: do not edit."));
-    // No date: the same flags give the same bytes.
+    page.request(&format!(".\\\" Generated from the flags by `{name} --generate man`: do not edit."));
+    // Without a date, so that the same flags give the same bytes.
     page.request(&format!(".TH {} 1 \"\" \"embtune {version}\" \"embtune\"", name.to_uppercase()));
     page.request(".nh\n.ad l\n.SH NAME");
     page.line(format!("{} \\- {}", escape(name), escape(&lower_first(&about))));
@@ -52,7 +52,7 @@ fn page(command: &Command) -> String {
     page.0
 }
 
-/// The command with the flags that it needs; the others are listed below.
+/// The command with its required flags; the others are listed below.
 fn synopsis(command: &Command) -> String {
     let mut parts = vec![bold(command.get_name())];
     let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
@@ -64,7 +64,7 @@ fn synopsis(command: &Command) -> String {
     parts.join(" ")
 }
 
-/// What is typed: names of a flag with its value, or an operand.
+/// A flag with its value, or an operand, as it is typed.
 fn tag(arg: &Arg) -> String {
     let value = || format!("\\fI{}\\fR", escape(&arg.get_value_names().unwrap_or_default().join(" ")));
     if arg.is_positional() {
@@ -95,13 +95,13 @@ fn parse_sections(text: &str) -> Vec<(String, Vec<&str>)> {
     sections
 }
 
-/// What the lines of a section are.
+/// How the lines of a section are typeset.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Layout {
     Prose,
-    /// A term, at least two blanks, its explanation; lines below it that are indented go on with it.
+    /// A term, at least two spaces, and its explanation, which continues on indented lines.
     Table,
-    /// Commands and lists: they keep their lines and columns.
+    /// Commands and lists, which keep their lines and columns.
     Verbatim,
 }
 
@@ -109,7 +109,7 @@ enum Form {
 struct Page(String);
 
 impl Page {
-    /// A line that is roff already.
+    /// A line of roff.
     fn request(&mut self, roff: &str) {
         if !roff.is_empty() {
             self.0.push_str(roff);
@@ -117,7 +117,7 @@ impl Page {
         }
     }
 
-    /// A line of escaped text: a point at its beginning would make a request of it.
+    /// A line of escaped text: a period at its beginning would make it a request.
     fn line(&mut self, text: String) {
         let guard = if text.starts_with('.') { "\\&" } else { "" };
         self.request(&format!("{guard}{}", text.replace("\n.", "\n\\&.")));
@@ -172,50 +172,50 @@ impl Page {
 
     fn section(&mut self, heading: &str, lines: &[&str]) {
         self.request(&format!(".SH {heading}"));
-        let (mut form, mut gap) = (None, false);
+        let (mut layout, mut gap) = (None, false);
         for (index, line) in lines.iter().enumerate() {
             if line.trim().is_empty() {
                 gap = true;
                 continue;
             }
             let is_indented = line.starts_with(' ');
-            // In a table, a term that is too long for its column has the explanation below it.
+            // In a table, the explanation of a term that is too long for its column is on the next line.
             let is_long_term =
-                form == Some(Form::Table) && !gap && lines.get(index + 1).is_some_and(|next| next.starts_with(' '));
+                layout == Some(Layout::Table) && !gap && lines.get(index + 1).is_some_and(|next| next.starts_with(' '));
             let row = line.split_once("  ").or(is_long_term.then_some((line, ""))).filter(|_| !is_indented);
-            let next = match (form, row) {
-                _ if heading == "EXAMPLES" => Form::Verbatim,
-                (_, Some(_)) => Form::Table,
-                (Some(Form::Table), None) if is_indented && !gap => Form::Table,
-                _ if is_indented => Form::Verbatim,
-                _ => Form::Prose,
+            let next = match (layout, row) {
+                _ if heading == "EXAMPLES" => Layout::Verbatim,
+                (_, Some(_)) => Layout::Table,
+                (Some(Layout::Table), None) if is_indented && !gap => Layout::Table,
+                _ if is_indented => Layout::Verbatim,
+                _ => Layout::Prose,
             };
-            self.change(form, next, gap);
+            self.change(layout, next, gap);
             match (next, row) {
-                (Form::Table, Some((term, text))) => {
+                (Layout::Table, Some((term, text))) => {
                     self.request(&format!(".TP {TAG_WIDTH}"));
                     self.line(bold(term));
                     self.line(escape(&one_line(text)));
                 }
-                (Form::Verbatim, _) => self.line(escape(line)),
+                (Layout::Verbatim, _) => self.line(escape(line)),
                 _ => self.line(escape(&one_line(line))),
             }
-            (form, gap) = (Some(next), false);
+            (layout, gap) = (Some(next), false);
         }
-        self.request(if form == Some(Form::Verbatim) { ".fi" } else { "" });
+        self.request(if layout == Some(Layout::Verbatim) { ".fi" } else { "" });
     }
 
-    /// Between two lines of a section.
-    fn change(&mut self, last: Option<Form>, next: Form, gap: bool) {
+    /// The requests between two lines of a section.
+    fn change(&mut self, last: Option<Layout>, next: Layout, gap: bool) {
         let is_new = last != Some(next);
-        self.request(if is_new && last == Some(Form::Verbatim) { ".fi" } else { "" });
-        let leaves_table = last == Some(Form::Table) && next != Form::Table;
-        self.request(if next != Form::Table && last.is_some() && (gap || leaves_table) { ".PP" } else { "" });
-        self.request(if is_new && next == Form::Verbatim { ".nf" } else { "" });
+        self.request(if is_new && last == Some(Layout::Verbatim) { ".fi" } else { "" });
+        let leaves_table = last == Some(Layout::Table) && next != Layout::Table;
+        self.request(if next != Layout::Table && last.is_some() && (gap || leaves_table) { ".PP" } else { "" });
+        self.request(if is_new && next == Layout::Verbatim { ".nf" } else { "" });
     }
 }
 
-/// Text for roff: what it would read as a request, break at, or typeset as another character stays what it is.
+/// Escapes text for roff, which would read some characters as requests, break lines at them, or typeset others.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga")
 }
@@ -224,7 +224,7 @@ fn bold(text: &str) -> String {
     format!("\\fB{}\\fR", escape(text))
 }
 
-/// Escaped text in which what stood between backticks is bold.
+/// Escaped text with the parts between backticks in bold.
 fn markup(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {
@@ -265,7 +265,7 @@ mod tests {
         for expected in [
             ".TH PROG 1 \"\" \"embtune 1.2\" \"embtune\"\n",
             ".SH NAME\nprog \\- do it\n",
-            "\n\\fBprog\\fR \\fB\\-\\-form\\fR \\fIFORM\\fR [\\fIoptions\\fR] [\\fIFILE\\fR ...]\n",
+            "\n\\fBprog\\fR \\fB\\-\\-layout\\fR \\fIFORM\\fR [\\fIoptions\\fR] [\\fIFILE\\fR ...]\n",
             ".SH DESCRIPTION\n\\&.Don\\(aqt read \\fBthis\\fR\n",
             "Chance [default: 42] [env: SEED]\n.IP\nAny.\n",
             ".RS\n.PD 0\n.TP 13\n\\fBa\\fR\n",

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
-use crate::embeddings::VERSION;
-use crate::ids::Ids;
+use super::ids::Ids;
+use super::meta::VERSION;
+use super::{EmbeddingsMeta, json_lines};
 use crate::numbers::{check_offsets, i64_at};
-use crate::{EmbeddingsMeta, Tensor, TensorFile, TensorsError, VectorType, json_lines, npy, open_regular};
+use crate::{Tensor, TensorFile, TensorsError, VectorType, npy, open_regular};
 
 /// Bytes that tell the forms apart.
 const HEAD_BYTES: u64 = 8;

@@ -9,49 +9,25 @@
 //!
 //! The metadata key `embtune` holds [`EmbeddingsMeta`] as JSON.
 
+mod file;
+mod ids;
+mod json_lines;
+mod meta;
+mod writer;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use file::sidecar_path;
+pub use meta::EmbeddingsMeta;
+pub use writer::EmbeddingsWriter;
+
 use crate::TensorsError;
-use crate::embeddings_file::EmbeddingsFile;
-
-/// Version of the layout; files of another one are refused.
-pub(crate) const VERSION: u32 = 1;
-
-/// How the vectors were made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmbeddingsMeta {
-    /// Version of the layout; set by the writer.
-    #[serde(default)]
-    pub version: u32,
-    /// Fingerprint of the model directory.
-    pub model: String,
-    /// How token vectors become one vector.
-    pub pooling: String,
-    /// `query`, `document` or nothing.
-    pub role: Option<String>,
-    /// The text that was put before each text.
-    pub prompt: String,
-    /// Whether the vectors have length 1 (before they were stored in a smaller type).
-    pub normalized: bool,
-    /// The name of the [`VectorType`](crate::VectorType); set by the writer.
-    #[serde(default)]
-    pub dtype: String,
-    /// What the model computed in.
-    pub precision: String,
-    /// Tokens at which a text was cut.
-    pub max_seq_length: usize,
-    /// Texts that were cut.
-    pub truncated: u64,
-    /// Texts that were embedded in several chunks.
-    #[serde(default)]
-    pub chunked: u64,
-}
+use file::EmbeddingsFile;
 
 /// Mapped vectors: a file, or several as if they were one.
 pub struct Embeddings {
@@ -228,12 +204,70 @@ pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
     if found.is_empty() { Err(refuse("no file has such a name".into())) } else { Ok(found) }
 }
 
+/// The vectors that records name; takes about 100 bytes of memory a vector.
+pub struct VectorsById<'a> {
+    vectors: &'a Embeddings,
+    /// What the vectors are of, for messages: `query` or `document`.
+    kind: &'static str,
+    rows: HashMap<&'a str, usize>,
+}
+
+impl<'a> VectorsById<'a> {
+    /// Vectors that messages call those of a `query` or of a `document`.
+    pub fn new(vectors: &'a Embeddings, kind: &'static str) -> Self {
+        Self { vectors, kind, rows: vectors.ids().zip(0..).collect() }
+    }
+
+    /// Row of the vector with this id.
+    pub fn row(&self, id: &str) -> Option<usize> {
+        self.rows.get(id).copied()
+    }
+
+    /// Row of the vector that a record names in `field`.
+    ///
+    /// # Errors
+    /// What is wrong with the record, which lacks the field or names a vector that is not there.
+    pub fn find(&self, field: &str, id: Option<&str>) -> Result<usize, String> {
+        let (file, kind) = (self.vectors.name(), self.kind);
+        let id = id.ok_or_else(|| format!("no field \"{field}\": it names the {kind}'s vector in {file}"))?;
+        self.row(id).ok_or_else(|| format!("no vector of {kind} \"{id}\" in {file}"))
+    }
+}
+
+/// Refuses a file of queries and one of documents that do not belong together: made for the other role, by another
+/// model, or with another number of elements.
+///
+/// # Errors
+/// [`TensorsError::Space`], which says what differs.
+pub fn check_same_space(queries: &Embeddings, corpus: &Embeddings) -> Result<(), TensorsError> {
+    for (file, foreign) in [(queries, "document"), (corpus, "query")] {
+        if file.meta().is_some_and(|meta| meta.role.as_deref() == Some(foreign)) {
+            let what = format!(
+                "{}: its vectors were made with --role {foreign}\nhint: the file of queries and that of documents may be swapped",
+                file.name()
+            );
+            return Err(TensorsError::Space(what));
+        }
+    }
+    if !queries.is_empty() && !corpus.is_empty() && queries.dim() != corpus.dim() {
+        let (a, b) = (queries.dim(), corpus.dim());
+        let what = format!("{} has vectors of {a} elements, {} of {b}", queries.name(), corpus.name());
+        return Err(TensorsError::Space(what));
+    }
+    match (queries.meta(), corpus.meta()) {
+        (Some(a), Some(b)) if a.model != b.model || a.pooling != b.pooling => {
+            Err(TensorsError::Space(format!("{} and {} were made by different models", queries.name(), corpus.name())))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::{EmbeddingsWriter, VectorType};
+    use crate::VectorType;
 
     fn write(path: &Path, ids: &[&str], dim: usize, model: &str) {
         let mut writer = EmbeddingsWriter::new(path.parent().unwrap(), dim, VectorType::F32).unwrap();

@@ -8,7 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{EmbeddingsMeta, EmbeddingsWriter, TensorFile, TensorsError, VectorType, open_regular};
+use super::meta::EmbeddingsMeta;
+use super::writer::EmbeddingsWriter;
+use crate::{TensorFile, TensorsError, VectorType, open_regular};
 
 /// Longest line that is read: 16 MiB.
 const MOST_LINE_BYTES: u64 = 16 << 20;

@@ -1,36 +1,38 @@
-//! What `torch.save` writes of a state dict: `pytorch_model.bin`.
+//! State dicts as `torch.save` writes them: `pytorch_model.bin`.
 //!
 //! The file is a zip archive whose records are stored, not compressed: `*/data.pkl` says what the tensors are (see
-//! [`crate::pickle`]), `*/data/KEY` holds the numbers. So a mapped file gives its tensors without a copy, as
-//! safetensors does. Names, sizes and places are the writer's claims: each is checked before it is believed.
+//! [`pickle`]), `*/data/KEY` holds the numbers. A mapped file therefore gives its tensors without a copy, as
+//! safetensors does. Names, sizes and positions in the file are not trusted: each is checked before it is used.
 //!
 //! Source: `torch/serialization.py`, `caffe2/serialize/inline_container.cc` (pytorch 2.11).
+
+mod pickle;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rawzip::{CompressionMethod, ZipArchive, ZipFileHeaderRecord, ZipSliceArchive};
 
-use crate::file::Entry;
-use crate::pickle::{self, View, shown};
+use self::pickle::{View, shown};
+use crate::tensor::TensorInfo;
 
-/// Records of an archive: some hundred are usual.
+/// Most records of an archive; a few hundred are usual.
 const MAX_RECORDS: usize = 100_000;
 
-/// How a file begins that `torch.save` wrote before version 1.6: a pickle of protocol 2 that opens with a long.
+/// The first bytes of a file that PyTorch wrote before version 1.6: a pickle of protocol 2 that begins with a long.
 const BEFORE_1_6: [u8; 4] = [0x80, 0x02, 0x8a, 0x0a];
 
-const AGAIN: &str = "\nhint: load the model with transformers or sentence-transformers and save it again: that writes model.safetensors";
+const SAVE_AGAIN: &str = "\nhint: load the model with transformers or sentence-transformers and save it again: that writes model.safetensors";
 
 /// The tensors of a checkpoint by name.
 ///
 /// # Errors
 /// What is wrong, or is not supported.
-pub(crate) fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
+pub(crate) fn read(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
     if file.starts_with(&BEFORE_1_6) {
-        return Err(format!("has the form that torch wrote before version 1.6, which is not supported{AGAIN}"));
+        return Err(format!("has the format of PyTorch before version 1.6, which is not supported{SAVE_AGAIN}"));
     }
-    let damaged = |error: rawzip::Error| format!("not a checkpoint of torch, or damaged: {error}");
+    let damaged = |error: rawzip::Error| format!("not a PyTorch checkpoint, or damaged: {error}");
     let archive = ZipArchive::from_slice(file).map_err(damaged)?;
     let mut records = BTreeMap::new();
     let mut headers = archive.entries();
@@ -40,7 +42,7 @@ pub(crate) fn read(file: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
             return Err(format!("has more than {MAX_RECORDS} records"));
         }
         if records.insert(name, header).is_some() {
-            return Err(format!("has the record {} twice", shown(&String::from_utf8_lossy(name))));
+            return Err(format!("has a duplicate record {}", shown(&String::from_utf8_lossy(name))));
         }
     }
     Archive { archive: &archive, records }.tensors()
@@ -52,15 +54,15 @@ struct Archive<'a> {
 }
 
 impl Archive<'_> {
-    fn tensors(&self) -> Result<BTreeMap<String, Entry>, String> {
+    fn tensors(&self) -> Result<BTreeMap<String, TensorInfo>, String> {
         let mut programs = self.records.keys().filter_map(|name| name.strip_suffix(b"/data.pkl"));
         let (Some(root), None) = (programs.next(), programs.next()) else {
-            return Err("not a checkpoint of torch: there must be one record data.pkl".into());
+            return Err("not a PyTorch checkpoint: it must have exactly one record data.pkl".into());
         };
         let root = std::str::from_utf8(root).map_err(|_| "has a record whose name is not UTF-8")?;
         let order = format!("{root}/byteorder");
         if self.records.contains_key(order.as_bytes()) && self.bytes(self.record(&order)?) != b"little" {
-            return Err("has numbers of another byte order than little-endian".into());
+            return Err("its numbers are not little-endian".into());
         }
         let program = self.bytes(self.record(&format!("{root}/data.pkl"))?);
         let damaged = |what: String| format!("its data.pkl {what}");
@@ -68,15 +70,15 @@ impl Archive<'_> {
         for (name, view) in pickle::read(program).map_err(damaged)? {
             let entry = self.entry(root, &view).map_err(|what| format!("tensor {}: {what}", shown(name)))?;
             if tensors.insert(name.to_owned(), entry).is_some() {
-                return Err(format!("tensor {} stands twice", shown(name)));
+                return Err(format!("duplicate tensor {}", shown(name)));
             }
         }
         check_overlaps(&tensors)?;
         Ok(tensors)
     }
 
-    /// Where a tensor lies in the file.
-    fn entry(&self, root: &str, view: &View<'_>) -> Result<Entry, String> {
+    /// The position of a tensor in the file.
+    fn entry(&self, root: &str, view: &View<'_>) -> Result<TensorInfo, String> {
         let View { storage, offset, shape, strides } = view;
         let record = self.record(&format!("{root}/data/{}", storage.key))?;
         let width = storage.dtype.bitsize() / 8;
@@ -87,16 +89,19 @@ impl Archive<'_> {
         let elements = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
         let end = elements.and_then(|elements| elements.checked_add(*offset));
         let (Some(elements), Some(_)) = (elements, end.filter(|end| *end <= storage.elements)) else {
-            return Err(format!("{shape:?} from element {offset} leaves its storage of {}", storage.elements));
+            return Err(format!(
+                "{shape:?} from element {offset} does not fit into its storage of {}",
+                storage.elements
+            ));
         };
         if !is_contiguous(shape, strides) {
-            return Err(format!("is not stored row by row (strides {strides:?}), which is not supported{AGAIN}"));
+            return Err(format!("is not stored row by row (strides {strides:?}), which is not supported{SAVE_AGAIN}"));
         }
         let start = record.start + offset * width;
-        Ok(Entry { dtype: storage.dtype, shape: shape.clone(), range: start..start + elements * width })
+        Ok(TensorInfo { dtype: storage.dtype, shape: shape.clone(), range: start..start + elements * width })
     }
 
-    /// Where a record's bytes lie in the file.
+    /// The position of a record's bytes in the file.
     fn record(&self, name: &str) -> Result<Range<usize>, String> {
         let header = self.records.get(name.as_bytes()).ok_or_else(|| format!("there is no record {}", shown(name)))?;
         if header.flags().is_encrypted() || header.compression_method() != CompressionMethod::STORE {
@@ -113,7 +118,7 @@ impl Archive<'_> {
     }
 }
 
-/// Whether the elements stand one behind the other, the last dimension innermost.
+/// Whether the elements are stored without gaps, the last dimension innermost.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut step = 1;
     shape.len() == strides.len()
@@ -125,9 +130,9 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
             }))
 }
 
-/// Two names may share one tensor (tied weights). Tensors that share a part only would let a small file stand for
-/// any amount of numbers.
-fn check_overlaps(tensors: &BTreeMap<String, Entry>) -> Result<(), String> {
+/// Two names may share one tensor (tied weights). Partly overlapping tensors are refused, because they would let a small
+/// file claim any amount of data.
+fn check_overlaps(tensors: &BTreeMap<String, TensorInfo>) -> Result<(), String> {
     let mut places: Vec<(&Range<usize>, &String)> = tensors.iter().map(|(name, entry)| (&entry.range, name)).collect();
     places.retain(|(range, _)| !range.is_empty());
     places.sort_by_key(|(range, _)| (range.start, range.end));

@@ -1,4 +1,4 @@
-//! Values of flags.
+//! Parsing the numbers of flags, and formatting numbers for people.
 
 use std::num::NonZeroUsize;
 
@@ -21,10 +21,10 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// More documents than any query is looked at with.
+/// The largest rank, or number of documents of a query.
 const MOST_RANKS: usize = 10_000_000;
 
-/// Parses a rank, or a number of documents of a query: from 1 to ten million.
+/// Parses a rank, or a number of documents of a query, from 1 to ten million.
 ///
 /// # Errors
 /// Anything else.
@@ -48,7 +48,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// Anything else.
-pub fn parse_similarity(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_similarity(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(similarity) if (0.5..=1.0).contains(&similarity) => Ok(similarity),
         _ => Err("expected a number from 0.5 to 1".into()),
@@ -63,6 +63,34 @@ pub fn parse_not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
         _ => Err("expected a number that is not negative".into()),
+    }
+}
+
+/// Digits in groups of three: `12,345`.
+pub fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number with its noun: `1 query`, `2 queries`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Hours and minutes, or minutes and seconds.
+pub fn format_duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -94,5 +122,14 @@ mod tests {
         for bad in ["0.4", "1.1", "NaN"] {
             assert!(parse_similarity(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn digits_are_grouped_and_durations_are_short() {
+        assert_eq!([1, 123, 1234, 123_456, 1_234_567].map(group_digits).join(" "), "1 123 1,234 123,456 1,234,567");
+        assert_eq!(
+            [0.4, 59.6, 3599.0, 3600.0, 90_061.0].map(format_duration).join(", "),
+            "0 s, 1 min 0 s, 59 min 59 s, 1 h 0 min, 25 h 1 min"
+        );
     }
 }

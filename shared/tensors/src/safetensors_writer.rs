@@ -1,6 +1,8 @@
-//! The safetensors header, and files that are written from memory.
+//! Writing safetensors files, from memory or row by row.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Seek as _, Write};
+use std::path::Path;
 
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
@@ -19,7 +21,7 @@ pub(crate) struct TensorSpec {
 pub(crate) struct Header(Map<String, Value>);
 
 impl Header {
-    /// A header for tensors that stand behind each other in this order, with one metadata entry at most.
+    /// A header for tensors whose data follow each other in this order, with at most one metadata entry.
     pub(crate) fn new(tensors: &[TensorSpec], metadata: Option<(&str, &str)>) -> Self {
         let mut header = Map::new();
         if let Some((key, value)) = metadata {
@@ -67,4 +69,58 @@ pub fn write_tensors<'a>(
     }
     out.write_all(&Header::new(&specs, metadata).into_bytes())?;
     tensors.iter().try_for_each(|(_, _, _, bytes)| out.write_all(bytes))
+}
+
+/// A tensor that grows row by row in an unnamed temporary file: the header of a safetensors file, which comes first, holds
+/// its size.
+pub(crate) struct SpooledTensor {
+    name: String,
+    dtype: Dtype,
+    /// Sizes after the first, which is counted.
+    row_shape: Vec<usize>,
+    rows: usize,
+    file: BufWriter<File>,
+}
+
+impl SpooledTensor {
+    pub(crate) fn new(directory: &Path, name: &str, dtype: Dtype, row_shape: &[usize]) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(128 << 10, tempfile::tempfile_in(directory)?);
+        Ok(Self { name: name.to_owned(), dtype, row_shape: row_shape.to_vec(), rows: 0, file })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Appends `rows` rows.
+    pub(crate) fn push(&mut self, rows: usize, bytes: &[u8]) -> io::Result<()> {
+        self.rows += rows;
+        self.file.write_all(bytes).map_err(named)
+    }
+
+    fn spec(&self) -> TensorSpec {
+        let mut shape = vec![self.rows];
+        shape.extend(&self.row_shape);
+        TensorSpec { name: self.name.clone(), dtype: self.dtype, shape }
+    }
+}
+
+fn named(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("temporary file beside the output: {error}"))
+}
+
+/// Writes the spooled tensors as one safetensors file, in this order.
+pub(crate) fn write_spooled(
+    spools: Vec<SpooledTensor>,
+    metadata: Option<(&str, &str)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let specs: Vec<_> = spools.iter().map(SpooledTensor::spec).collect();
+    out.write_all(&Header::new(&specs, metadata).into_bytes())?;
+    for spool in spools {
+        let mut file = spool.file.into_inner().map_err(|error| named(error.into_error()))?;
+        file.rewind()?;
+        io::copy(&mut file, out)?;
+    }
+    Ok(())
 }

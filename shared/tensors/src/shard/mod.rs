@@ -13,6 +13,9 @@
 //! and `negative.cu_rows`, i64 `[pairs + 1]`: the negatives of pair `i` are the rows `cu_rows[i]..cu_rows[i + 1]`.
 //! The metadata key `embtune` holds [`ShardMeta`] as JSON.
 
+mod column;
+mod writer;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -24,9 +27,12 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::column::{Guide, Part, Spans};
 use crate::numbers::{check_offsets, f32_at, i64_at, map, u64_at};
-use crate::{Column, Hashes, TensorFile, TensorsError};
+use crate::{TensorFile, TensorsError};
+use column::{Guide, Part, Spans};
+
+pub use column::{Column, Hashes};
+pub use writer::{ShardRow, ShardWriter};
 
 /// Version of the layout; files of another one are refused.
 ///

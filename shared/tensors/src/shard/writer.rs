@@ -6,21 +6,21 @@ use std::path::Path;
 use half::f16;
 use safetensors::Dtype;
 
+use super::{Column, Hashes, ShardMeta, VERSION};
+use crate::TensorsError;
 use crate::numbers::SMALLEST_NORM;
-use crate::shard::VERSION;
-use crate::spool::{self, Spool};
-use crate::{Column, Hashes, ShardMeta, TensorsError};
+use crate::safetensors_writer::{SpooledTensor, write_spooled};
 
 /// Collects tokenised pairs on disk, then writes them as one shard; memory does not grow with their number.
 pub struct ShardWriter {
     columns: [ColumnSpool; 3],
-    cu_rows: Spool,
+    cu_rows: SpooledTensor,
     has_scores: bool,
 }
 
 /// A text of a pair, as it goes into a shard.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Row<'a> {
+pub struct ShardRow<'a> {
     /// Token ids.
     pub tokens: &'a [u32],
     /// What masks go by.
@@ -32,18 +32,18 @@ pub struct Row<'a> {
 }
 
 struct ColumnSpool {
-    input_ids: Spool,
-    cu_seqlens: Spool,
-    hashes: [Spool; 3],
+    input_ids: SpooledTensor,
+    cu_seqlens: SpooledTensor,
+    hashes: [SpooledTensor; 3],
     /// Of documents.
-    scores: Option<Spool>,
+    scores: Option<SpooledTensor>,
     guide: Option<GuideSpool>,
 }
 
 /// Vectors are stored with length 1: what a guide is asked for are cosines, and f16 holds no number above 65,504.
 struct GuideSpool {
     dimension: usize,
-    vectors: Spool,
+    vectors: SpooledTensor,
 }
 
 impl ShardWriter {
@@ -55,7 +55,7 @@ impl ShardWriter {
         let named = |error| TensorsError::io(&directory.display().to_string(), error);
         let [anchor, positive, negative] =
             Column::ALL.map(|column| ColumnSpool::new(directory, column, guide_dimension));
-        let mut cu_rows = Spool::new(directory, "negative.cu_rows", Dtype::I64, &[]).map_err(named)?;
+        let mut cu_rows = SpooledTensor::new(directory, "negative.cu_rows", Dtype::I64, &[]).map_err(named)?;
         cu_rows.push(1, &0_i64.to_le_bytes()).map_err(named)?;
         let columns = [anchor.map_err(named)?, positive.map_err(named)?, negative.map_err(named)?];
         Ok(Self { columns, cu_rows, has_scores: false })
@@ -72,9 +72,9 @@ impl ShardWriter {
     /// A full disk; a guide's vector of another size than the shard's.
     pub fn push<'a>(
         &mut self,
-        anchor: Row<'_>,
-        positive: Row<'_>,
-        negatives: impl IntoIterator<Item = Row<'a>>,
+        anchor: ShardRow<'_>,
+        positive: ShardRow<'_>,
+        negatives: impl IntoIterator<Item = ShardRow<'a>>,
     ) -> Result<(), TensorsError> {
         let [anchors, positives, negative_rows] = &mut self.columns;
         self.has_scores |= positive.score.is_some();
@@ -102,15 +102,15 @@ impl ShardWriter {
             spools.extend(column.scores.filter(|_| self.has_scores));
             spools.extend(column.guide.map(|guide| guide.vectors));
         }
-        spool::write(spools, Some(("embtune", &json)), out)
+        write_spooled(spools, Some(("embtune", &json)), out)
     }
 }
 
 impl ColumnSpool {
     fn new(directory: &Path, column: Column, guide_dimension: Option<usize>) -> io::Result<Self> {
-        let spool = |part: &str, dtype| Spool::new(directory, &column.tensor(part), dtype, &[]);
+        let spool = |part: &str, dtype| SpooledTensor::new(directory, &column.tensor(part), dtype, &[]);
         let guide = |dimension| {
-            let vectors = Spool::new(directory, &column.tensor("guide"), Dtype::F16, &[dimension])?;
+            let vectors = SpooledTensor::new(directory, &column.tensor("guide"), Dtype::F16, &[dimension])?;
             Ok::<_, io::Error>(GuideSpool { dimension, vectors })
         };
         let mut cu_seqlens = spool("cu_seqlens", Dtype::I64)?;
@@ -129,7 +129,7 @@ impl ColumnSpool {
         self.cu_seqlens.rows() - 1
     }
 
-    fn push(&mut self, row: Row<'_>) -> Result<(), TensorsError> {
+    fn push(&mut self, row: ShardRow<'_>) -> Result<(), TensorsError> {
         let expected = self.guide.as_ref().map_or(0, |guide| guide.dimension);
         if row.guide.len() != expected {
             let found = row.guide.len();
@@ -138,7 +138,7 @@ impl ColumnSpool {
         self.append(row).map_err(full)
     }
 
-    fn append(&mut self, row: Row<'_>) -> io::Result<()> {
+    fn append(&mut self, row: ShardRow<'_>) -> io::Result<()> {
         let tokens: Vec<u8> = row.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
         self.input_ids.push(row.tokens.len(), &tokens)?;
         self.cu_seqlens.push(1, &(self.input_ids.rows() as i64).to_le_bytes())?;

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use crate::embeddings::VERSION;
-use crate::spool::{self, Spool};
-use crate::{EmbeddingsMeta, TensorsError, VectorType};
+use super::meta::{EmbeddingsMeta, VERSION};
+use crate::safetensors_writer::{SpooledTensor, write_spooled};
+use crate::{TensorsError, VectorType};
 
 /// Collects vectors and ids on disk, then writes them as one file; memory does not grow with their number.
 pub struct EmbeddingsWriter {
     dim: usize,
     stored: VectorType,
-    vectors: Spool,
+    vectors: SpooledTensor,
     /// Of [`VectorType::Int8`] only.
-    scales: Option<Spool>,
-    offsets: Spool,
-    bytes: Spool,
+    scales: Option<SpooledTensor>,
+    offsets: SpooledTensor,
+    bytes: SpooledTensor,
     row: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ impl EmbeddingsWriter {
     pub fn new(directory: &Path, dim: usize, stored: VectorType) -> Result<Self, TensorsError> {
         let columns = stored.columns(dim).map_err(TensorsError::Write)?;
         let spool = |name: &str, dtype, row_shape: &[usize]| {
-            Spool::new(directory, name, dtype, row_shape)
+            SpooledTensor::new(directory, name, dtype, row_shape)
                 .map_err(|error| TensorsError::io(&directory.display().to_string(), error))
         };
         let mut offsets = spool("ids.offsets", Dtype::I64, &[])?;
@@ -70,7 +70,7 @@ impl EmbeddingsWriter {
         self.stored.name().clone_into(&mut meta.dtype);
         let json = serde_json::to_string(&meta).map_err(io::Error::from)?;
         let spools = [self.vectors].into_iter().chain(self.scales).chain([self.offsets, self.bytes]).collect();
-        spool::write(spools, Some(("embtune", &json)), out)
+        write_spooled(spools, Some(("embtune", &json)), out)
     }
 }
 
