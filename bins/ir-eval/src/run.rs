@@ -33,8 +33,8 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         if let Some(pattern) = &cli.output.run {
             report::write_run(&retrieved.run, &system.name, pattern, session)?;
         }
-        if let Some((_, message)) = judgments.missing(|id| retrieved.run.queries.contains_key(id)) {
-            report::say_missing(&system.name, &message, rules.missing, session)?;
+        if let Some(queries) = judgments.missing(|id| retrieved.run.queries.contains_key(id)) {
+            report::say_missing(&system.name, &queries, rules.missing, session)?;
         }
         let evaluation = Evaluation::new(&judgments, &retrieved.run, &selection.metrics, rules);
         systems.push(Measured::new(system, retrieved.origin, evaluation));

@@ -33,7 +33,7 @@ mod top_k;
 pub use curve::interpolated_precision;
 pub use metric::{Kind, Metric};
 pub use names::ParseMetricError;
-pub use order::{Ties, trec_order};
+pub use order::Ties;
 pub use ranking::{
     Gain, PERSISTENCE, accuracy, average_precision, bpref, capped_average_precision, capped_recall,
     expected_reciprocal_rank, f1, graded_rank_biased_precision, inferred_average_precision, judged, ndcg, precision,

@@ -31,11 +31,6 @@ impl Ties {
     }
 }
 
-/// The order in which trec_eval ranks two documents: that of [`Ties::GreaterId`].
-pub fn trec_order(a: (f64, &str), b: (f64, &str)) -> Ordering {
-    Ties::GreaterId.order(a, b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,7 +38,7 @@ mod tests {
     #[test]
     fn ties_go_by_the_id() {
         let mut hits = [(0.5, "a"), (1.0, "b"), (0.5, "d10"), (0.5, "d9"), (-0.0, "x"), (0.0, "y")];
-        hits.sort_by(|a, b| trec_order(*a, *b));
+        hits.sort_by(|a, b| Ties::GreaterId.order(*a, *b));
         assert_eq!(hits.map(|hit| hit.1), ["b", "d9", "d10", "a", "y", "x"]);
         hits.sort_by(|a, b| Ties::SmallerId.order(*a, *b));
         assert_eq!(hits.map(|hit| hit.1), ["b", "a", "d10", "d9", "x", "y"]);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use embtune_metrics::{Metric, trec_order};
+use embtune_metrics::{Metric, Ties};
 
 const QRELS: &str = include_str!("trec_eval/qrels.txt");
 const RUN: &str = include_str!("trec_eval/run.txt");
@@ -27,7 +27,7 @@ fn all_metrics_equal_trec_eval() {
     let mut ranked = BTreeMap::new();
     for (query, documents) in &run {
         let mut order: Vec<(f64, &str)> = documents.iter().map(|(id, score)| (*score, *id)).collect();
-        order.sort_by(|a, b| trec_order(*a, *b));
+        order.sort_by(|a, b| Ties::GreaterId.order(*a, *b));
         let relevances: Vec<Option<i64>> = order.iter().map(|(_, id)| qrels[query].get(id).copied()).collect();
         let mut ideal: Vec<i64> = qrels[query].values().copied().collect();
         ideal.sort_unstable_by(|a, b| b.cmp(a));

@@ -1,6 +1,7 @@
 //! Relevance judgments, ready to measure with.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::BufRead;
 
 use indexmap::IndexMap;
@@ -26,6 +27,23 @@ impl JudgedQuery {
     /// Whether a document is relevant to the query.
     pub fn has_relevant(&self) -> bool {
         self.ideal.first().is_some_and(|best| *best > 0)
+    }
+}
+
+/// Measured queries that a system has not answered. What that means for its figures is for the caller to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingQueries {
+    /// How many there are, at least 1.
+    pub count: usize,
+    /// The id of the first one.
+    pub first: String,
+}
+
+impl fmt::Display for MissingQueries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, first } = self;
+        let are_missing = if *count == 1 { "judged query is missing" } else { "judged queries are missing" };
+        write!(f, "{count} {are_missing} (first: \"{first}\")")
     }
 }
 
@@ -92,14 +110,11 @@ impl Judgments {
         ranking.into_iter().map(|document| judged?.get(document).copied()).collect()
     }
 
-    /// What to warn of when a system does not answer all measured queries, and how many those are.
-    ///
-    /// They still count, as 0: a system must not gain by silence.
-    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<(usize, String)> {
+    /// The measured queries that a system has not answered, if any.
+    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<MissingQueries> {
         let mut missing = self.queries.iter().filter(|query| !is_answered(&query.id));
-        let first = &missing.next()?.id;
-        let count = 1 + missing.count();
-        Some((count, format!("{count} judged queries are missing and count as 0 (first: \"{first}\")")))
+        let first = missing.next()?.id.clone();
+        Some(MissingQueries { count: 1 + missing.count(), first })
     }
 
     /// What to warn of when the corpus, which messages call `corpus`, lacks relevant documents.
@@ -164,8 +179,9 @@ mod tests {
     fn what_is_missing_is_counted_with_an_example() {
         let judgments = read("q1 d1 1\nq2 d2 1\nq2 gone 0\nq3 d3 1\n").unwrap();
         assert_eq!(judgments.missing(|_| true), None);
-        let (count, message) = judgments.missing(|id| id == "q1").unwrap();
-        assert_eq!((count, &*message), (2, "2 judged queries are missing and count as 0 (first: \"q2\")"));
+        let missing = |answered: &[&str]| judgments.missing(|id| answered.contains(&id)).unwrap().to_string();
+        assert_eq!(missing(&["q1"]), "2 judged queries are missing (first: \"q2\")");
+        assert_eq!(missing(&["q1", "q2"]), "1 judged query is missing (first: \"q3\")");
         let dangling =
             |corpus: &[&str]| judgments.dangling("corpus", corpus.iter().copied()).map_err(|error| error.to_string());
         assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "what is not relevant need not be there");

@@ -23,7 +23,7 @@ pub use document::Document;
 pub use error::ReadError;
 pub use field::Field;
 pub use jsonl::{Record, Records, write_json_line};
-pub use judgments::{JudgedQuery, Judgments};
+pub use judgments::{JudgedQuery, Judgments, MissingQueries};
 pub use lines::{Line, Lines};
 pub use number::decimal;
 pub use object::{FieldError, Object};

@@ -17,7 +17,7 @@ mod verdict;
 use anyhow::bail;
 use embtune_cli::Session;
 use embtune_metrics::Metric;
-use embtune_records::{JudgedQuery, Judgments};
+use embtune_records::{JudgedQuery, Judgments, MissingQueries};
 
 use crate::cli::Missing;
 use crate::compare::{Comparison, compare};
@@ -115,12 +115,17 @@ impl Report {
     }
 }
 
-/// Says that judged queries are missing, as `message` counts them, and what that means.
-pub(crate) fn say_missing(system: &str, message: &str, missing: Missing, session: &Session) -> anyhow::Result<()> {
+/// Says that judged queries are missing, and what that means.
+pub(crate) fn say_missing(
+    system: &str,
+    queries: &MissingQueries,
+    missing: Missing,
+    session: &Session,
+) -> anyhow::Result<()> {
     match missing {
-        Missing::Zero => session.warn(format!("{system}: {message}")),
-        Missing::Skip => session.warn(format!("{system}: {}", message.replace("count as 0", "are left out"))),
-        Missing::Error => bail!("{system}: {}", message.replace(" and count as 0", "")),
+        Missing::Zero => session.warn(format!("{system}: {queries}; missing queries count as 0")),
+        Missing::Skip => session.warn(format!("{system}: {queries}; missing queries are left out")),
+        Missing::Error => bail!("{system}: {queries}"),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use embtune_cli::Device;
-use embtune_metrics::{Metric, mean, trec_order};
+use embtune_metrics::{Metric, Ties, mean};
 use embtune_model::ModelDir;
 use embtune_records::{Judgments, decimal};
 use embtune_search::{Searcher, Similarity};
@@ -117,7 +117,7 @@ fn of_ir_eval(set: &DevSet, judgments: &Judgments, metric: Metric, similarity: S
     let mut runs: HashMap<&str, Vec<(f64, &str)>> = HashMap::new();
     for (id, hits) in queries.ids().zip(&hits) {
         let mut run: Vec<_> = hits.iter().map(|hit| (decimal(hit.score), corpus.id(hit.index))).collect();
-        run.sort_by(|a, b| trec_order(*a, *b));
+        run.sort_by(|a, b| Ties::GreaterId.order(*a, *b));
         runs.insert(id, run);
     }
     let value = |query: &embtune_records::JudgedQuery| {
@@ -156,7 +156,7 @@ fn what_is_missing_counts_as_0_and_is_reported() {
         warnings,
         [
             "dev set: 1 of 3 relevant documents are not in the corpus (first: \"d9\", relevant to query \"q1\")",
-            "dev set: 1 judged queries are missing and count as 0 (first: \"q2\")"
+            "dev set: 1 judged query is missing (first: \"q2\"); missing queries count as 0"
         ]
     );
     let score = set.evaluate(&mut encode).unwrap();
