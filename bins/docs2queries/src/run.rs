@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::ensure;
-use embtune_cli::{Outcome, Session, lies_inside};
+use embtune_cli::{Outcome, Session, is_inside};
 
 use crate::cli::{Cli, Generator};
 use crate::documents::documents;
@@ -22,7 +22,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let journal = cli.llm.journal.as_deref();
-    let is_same = journal.zip(cli.output.as_deref()).is_some_and(|(journal, output)| lies_inside(output, journal));
+    let is_same = journal.zip(cli.output.as_deref()).is_some_and(|(journal, output)| is_inside(output, journal));
     ensure!(!is_same, "--journal and --output name the same file");
     match cli.generator {
         Generator::Openai => llm::run(&cli, session),
@@ -31,7 +31,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 }
 
 fn extract(cli: &Cli, session: &Session) -> anyhow::Result<Outcome> {
-    let input = documents(cli, session)?;
+    let input = documents(session.inputs(&cli.records.files)?, cli.records.max_record_bytes);
     let mut sink = Sink::new(cli, session, None)?;
     let mut documents = Vec::new();
     for document in input {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use embtune_cli::{Device, Outcome, Session, Skipper};
 use embtune_encode::{Encoder, Kernels, Options};
 use embtune_model::{AnyEncoder, AnyModelDir, locate};
-use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_lost_files};
+use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_truncated_files};
 
 use crate::cli::Cli;
 use crate::input::fields::Fields;
-use crate::input::records::Source;
+use crate::input::records;
 use crate::kept::cache::Cache;
 use crate::kept::known::{Keeper, Known};
 use crate::kept::part::{self, Plan};
@@ -26,7 +26,7 @@ use crate::sink::tally::Tally;
 use crate::sink::writer::Writer;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     cli.long.check()?;
     let path = cli.output.path.as_deref();
     // Of --verify, the output is a table.
@@ -39,7 +39,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         "binary output to a terminal\nhint: name a file with -o, or pipe it"
     );
     let skipper = Skipper::new(cli.input.records.on_error, session);
-    let mut source = Source::open(&cli.input, cli.flow.shard, &skipper, session)?;
+    let records = records::open(&cli.input, cli.flow.shard, session)?;
     let model = AnyModelDir::open_any(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     let prompt = prompt(&cli, &model, session);
     let normalized = model.normalizes() && !cli.output.no_normalize;
@@ -80,7 +80,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
         Ok(out.flush()?)
     };
     let known = Known { replay, cache: cache.as_ref() };
-    let times = pipeline::run(&mut source, &mut encoder, &texts, known, write, is_live, session);
+    let times = pipeline::run((records, &skipper), &mut encoder, &texts, known, write, is_live, session);
     drop(progress);
     let Writer { sink, tally, .. } = writer;
     if let (Some(part), Some(_)) = (&keeper.part, session.interrupt().signal()) {

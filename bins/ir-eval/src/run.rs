@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{bail, ensure};
 use embtune_cli::{Outcome, Session};
 use embtune_records::{Judgments, MissingQueries};
-use embtune_tensors::report_lost_files;
+use embtune_tensors::report_truncated_files;
 
 use crate::cli::Cli;
 use crate::diagnosis::Diagnosis;
@@ -21,7 +21,7 @@ use crate::retrieval::{ModelSettings, Retriever, SearchSettings, VectorSearch};
 use crate::texts::{Texts, common_words};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     let (gates, output) = (gate_settings(&cli), output_settings(&cli)?);
     check(&cli, &output)?;
     let outputs = Outputs::open(&output, session)?;
@@ -152,7 +152,7 @@ fn rule_settings(cli: &Cli) -> RuleSettings {
 fn output_settings(cli: &Cli) -> anyhow::Result<OutputSettings> {
     Ok(OutputSettings {
         path: cli.output.path.clone(),
-        format: embtune_cli::form(cli.output.format, cli.output.path.as_deref(), Format::Table, Format::Table)?,
+        format: embtune_cli::output_format(cli.output.format, cli.output.path.as_deref(), Format::Table, Format::Table)?,
         diagnose: cli.output.diagnose,
         per_query: cli.output.per_query.clone(),
         html: cli.output.html.clone(),

@@ -22,7 +22,7 @@ impl Texts {
         let mut texts = HashMap::new();
         let Some(file) = file.filter(|_| !ids.is_empty()) else { return Ok(Self(texts)) };
         let input = session.input(file)?;
-        for record in Records::<Document, _>::with_fixed_cap(input.name.clone(), input) {
+        for record in Records::<Document, _>::with_default_limit(input.name.clone(), input) {
             let record = record?;
             if ids.contains(record.id()) {
                 texts.insert(record.id().to_owned(), record.full_text().into_owned());
@@ -46,7 +46,7 @@ pub(crate) fn common_words(file: Option<&Path>, session: &Session) -> anyhow::Re
     let Some(file) = file else { return Ok(HashSet::new()) };
     let input = session.input(file)?;
     let (mut counts, mut documents) = (HashMap::new(), 0);
-    for record in Records::<Document, _>::with_fixed_cap(input.name.clone(), input).take(SAMPLE) {
+    for record in Records::<Document, _>::with_default_limit(input.name.clone(), input).take(SAMPLE) {
         documents += 1;
         for word in words(&record?.full_text()) {
             *counts.entry(word).or_insert(0) += 1;

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
-use embtune_cli::{Common, NearDuplicateArgs, OrtArgs, RecordArgs, SplitArgs, parse_rank, path_of};
+use embtune_cli::{CommonArgs, HoldoutArgs, NearDuplicateArgs, OrtArgs, RecordArgs, output_path_parser, parse_rank};
 use embtune_search::Similarity;
 
 const SECTIONS: &str = "\
@@ -104,7 +105,7 @@ pub(crate) struct Cli {
     pub(crate) texts: PathBuf,
 
     /// Write the pairs to this file, which appears whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = path_of(&["jsonl", "ndjson"]))]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = output_path_parser(&["jsonl", "ndjson"]))]
     pub(crate) output: Option<PathBuf>,
 
     #[command(flatten)]
@@ -114,7 +115,7 @@ pub(crate) struct Cli {
     pub(crate) near_duplicates: NearDuplicateArgs,
 
     #[command(flatten)]
-    pub(crate) split: SplitArgs,
+    pub(crate) split: HoldoutArgs,
 
     /// Documents that are nobody's negatives: ids or groups, one a line
     #[arg(long, value_name = "FILE", help_heading = "Held-out split")]
@@ -123,15 +124,20 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) round_trip: RoundTripArgs,
 
-    /// How query and document vectors are compared: cosine or dot
-    #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
+    /// How query and document vectors are compared
+    #[arg(long, value_name = "HOW", default_value = "cosine", value_parser = similarity(), help_heading = "Search")]
     pub(crate) similarity: Similarity,
 
     #[command(flatten)]
     pub(crate) ort: OrtArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
+}
+
+/// The margins are shares of scores that are similarities, not distances.
+fn similarity() -> impl TypedValueParser<Value = Similarity> {
+    PossibleValuesParser::new(["cosine", "dot"]).try_map(|name| Similarity::from_str(&name, false))
 }
 
 /// Which documents are taken.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use embtune_cli::{Outcome, Output, Session, Skipper};
-use embtune_records::{Pair, ReadError, Split, write_json_line};
+use embtune_cli::{Outcome, Output, Replayable, Session, Skipper, spool_directory};
+use embtune_records::{HoldoutSplit, Located, Pair, write_json_line};
 use embtune_search::{Ranker, Searcher};
-use embtune_tensors::{Embeddings, check_same_space, check_unchanged, report_lost_files};
+use embtune_tensors::{Embeddings, check_same_space, check_unchanged, report_truncated_files};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -19,7 +19,7 @@ use crate::counts::Counts;
 use crate::miner::{Job, Miner};
 use crate::pairs::known::Known;
 use crate::pairs::queries::Queries;
-use crate::pairs::source::Source;
+use crate::pairs::records;
 use crate::search::Search;
 
 /// Pairs that are searched for in one pass over the corpus.
@@ -33,18 +33,20 @@ const NO_ANSWER: &str = "its label is 0, so that its positive does not answer th
                          hint: leave pairs with the label 0 out, and add them again when the others are mined";
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     let limits = Limits::new(&cli.choice)?;
     let (wanted, sampling) = (cli.choice.num_negatives.get(), cli.choice.sampling);
     let max_record_bytes = cli.records.max_record_bytes;
     let (query_vectors, vectors) = (Embeddings::open(&cli.queries)?, Embeddings::open(&cli.corpus)?);
     check_same_space(&query_vectors, &vectors)?;
     let seed = cli.split.seed;
-    let split = cli.split.holdout.map(|share| Split { share, seed });
+    let split = cli.split.holdout.map(|share| HoldoutSplit { share, seed });
     let withheld = Withheld::read(split, cli.exclude_documents.as_deref(), max_record_bytes, session)?;
-    let corpus = Corpus::read(&vectors, &cli.texts, &withheld, max_record_bytes, session)?;
-    let sources = Source::open_all(&cli.records.files, session)?;
-    let known = Known::read(&sources, &corpus, max_record_bytes, session)?;
+    let spool = spool_directory(cli.output.as_deref());
+    let texts = session.replayable_input(&cli.texts, &spool)?;
+    let corpus = Corpus::read(&vectors, &texts, &withheld, max_record_bytes)?;
+    let inputs = session.replayable_inputs(&cli.records.files, &spool)?;
+    let known = Known::read(&inputs, &corpus, max_record_bytes)?;
     let (device, threads) = (cli.ort.compute.device, cli.ort.compute.threads.count());
     let library = cli.ort.ort_library.as_deref();
     let searcher = Searcher::new(device, threads, cli.similarity, library)?;
@@ -76,7 +78,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     };
     let skipper = Skipper::new(cli.records.on_error, session);
     let mut out = session.output(cli.output.as_deref())?;
-    mine(&mut miner, &Queries::new(&query_vectors), &sources, max_record_bytes, &skipper, &mut out)?;
+    mine(&mut miner, &Queries::new(&query_vectors), &inputs, max_record_bytes, &skipper, &mut out)?;
     check_unchanged()?;
     out.finish()?;
     report(&miner, vectors.len());
@@ -87,30 +89,27 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
 fn mine(
     miner: &mut Miner,
     queries: &Queries,
-    sources: &[Source],
+    inputs: &[Replayable],
     max_record_bytes: usize,
     skipper: &Skipper,
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let progress = miner.session.progress(None, "pairs");
     let mut jobs = Vec::with_capacity(BATCH);
-    for source in sources {
-        let mut records = source.records::<Vec<Pair>>(max_record_bytes, miner.session)?;
-        while let Some(pairs) = records.next() {
-            let job = |pair: Pair| match queries.find(&pair, miner.corpus) {
-                _ if pair.is_no_answer() => Err(records.error(NO_ANSWER)),
-                Ok(rows) => Ok(Job { pair, rows }),
-                Err(what) => Err(records.error(what)),
-            };
-            match pairs.and_then(|pairs| pairs.into_iter().map(job).collect::<Result<Vec<_>, _>>()) {
-                Ok(of_record) => jobs.extend(of_record),
-                Err(error @ ReadError::Record { .. }) => skipper.bad(error)?,
-                Err(error) => return Err(error.into()),
-            }
-            if jobs.len() >= BATCH {
-                progress.add(jobs.len() as u64);
-                write(miner, std::mem::take(&mut jobs), out)?;
-            }
+    let mut records = records(inputs, max_record_bytes)?;
+    while let Some(Located { record: pairs, location, .. }) = records.next_usable(|error| skipper.bad(error))? {
+        let job = |pair: Pair| match queries.find(&pair, miner.corpus) {
+            _ if pair.is_no_answer() => Err(location.error(NO_ANSWER)),
+            Ok(rows) => Ok(Job { pair, rows }),
+            Err(what) => Err(location.error(what)),
+        };
+        match pairs.into_iter().map(job).collect::<Result<Vec<_>, _>>() {
+            Ok(of_record) => jobs.extend(of_record),
+            Err(error) => skipper.bad(error)?,
+        }
+        if jobs.len() >= BATCH {
+            progress.add(jobs.len() as u64);
+            write(miner, std::mem::take(&mut jobs), out)?;
         }
     }
     write(miner, jobs, out)

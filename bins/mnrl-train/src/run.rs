@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use embtune_cli::{Device, Interrupted, Outcome, Session};
 use embtune_model::{ModelDir, check_target, locate};
-use embtune_tensors::{check_unchanged, report_lost_files};
+use embtune_tensors::{check_unchanged, report_truncated_files};
 use embtune_torch::{open_device, tch};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints};
@@ -24,7 +24,7 @@ use crate::training::trainer::{Lead, Trainer};
 use crate::weights::merge::{Outcome as Chosen, choose};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     cli.check()?;
     if cli.engine.plan {
         let crew = Crew::from_environment()?;

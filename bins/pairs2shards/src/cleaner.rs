@@ -5,8 +5,8 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::path::PathBuf;
 
 use embtune_cli::Session;
-use embtune_records::{Document, Pair, Place, Records};
-use embtune_text::{Language, NearDuplicates, Signature, is_blank, language};
+use embtune_records::{Document, Location, Pair, Records};
+use embtune_text::{Language, MinHash, NearDuplicates, detect_language, is_blank};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::contradictions::Contradictions;
@@ -59,7 +59,7 @@ pub(crate) struct Features {
     pub(crate) positive: Print,
     /// Of the negatives the hashes alone, and those only for a split.
     pub(crate) negatives: Vec<Print>,
-    pair: Option<Signature>,
+    pair: Option<MinHash>,
     /// Of anchor and positive, where this pair is of the sample.
     pub(crate) languages: Option<[Option<Language>; 2]>,
 }
@@ -84,7 +84,7 @@ impl Features {
             }),
             anchor,
             positive,
-            languages: is_of_sample.then(|| [&pair.anchor, &pair.positive].map(|text| language(head(text)))),
+            languages: is_of_sample.then(|| [&pair.anchor, &pair.positive].map(|text| detect_language(head(text)))),
         }
     }
 }
@@ -102,12 +102,12 @@ fn content(texts: u64, pair: &Pair) -> Option<u64> {
 
 /// What pairs that are near-duplicates have in common besides their texts: templated texts, such as those of products,
 /// are alike, and so are sentences with another label.
-fn document(pair: &Pair, score: Option<f32>) -> Option<Signature> {
+fn document(pair: &Pair, score: Option<f32>) -> Option<MinHash> {
     let id = pair.positive_id.as_deref().or(pair.group.as_deref());
     let label = score.filter(|_| pair.negatives.is_empty());
     (id.is_some() || label.is_some()).then(|| {
         let label = label.map_or(u64::MAX, |label| u64::from(label.to_bits())).to_le_bytes();
-        Signature::of_bytes(&[&label, id.unwrap_or_default().as_bytes()].concat())
+        MinHash::of_bytes(&[&label, id.unwrap_or_default().as_bytes()].concat())
     })
 }
 
@@ -123,7 +123,7 @@ pub(crate) struct Cleaner {
     /// Hashes of what they hold besides.
     contents: HashSet<u64>,
     /// The first score that the texts of a pair had, and where.
-    scores: HashMap<u64, (f32, Place)>,
+    scores: HashMap<u64, (f32, Location)>,
     near: NearDuplicates,
     evaluation: Evaluation,
     pub(crate) contradictions: Contradictions,
@@ -151,7 +151,7 @@ impl Cleaner {
     }
 
     /// Why this pair is dropped, if it is; if not, later ones are compared with it.
-    pub(crate) fn judge(&mut self, features: &Features, place: &Place) -> Option<Reason> {
+    pub(crate) fn judge(&mut self, features: &Features, place: &Location) -> Option<Reason> {
         if features.is_blank {
             return Some(Reason::Blank);
         }
@@ -173,7 +173,7 @@ impl Cleaner {
     }
 
     /// Notes a pair whose texts an earlier one has with another score.
-    fn compare(&mut self, features: &Features, place: &Place) {
+    fn compare(&mut self, features: &Features, place: &Location) {
         let Some(score) = features.score else { return };
         match self.scores.entry(features.hash) {
             Entry::Vacant(entry) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
-use embtune_cli::{Common, ModelArgs, NearDuplicateArgs, RecordArgs, SplitArgs, ThreadArgs, path_of};
+use embtune_cli::{CommonArgs, HoldoutArgs, ModelArgs, NearDuplicateArgs, RecordArgs, ThreadArgs, output_path_parser};
 
 const SECTIONS: &str = "\
 Pairs:
@@ -136,7 +136,7 @@ pub(crate) struct Cli {
     pub(crate) guide_corpus: Option<PathBuf>,
 
     /// Output file: one shard; - is stdout
-    #[arg(short, long, value_name = "FILE", help_heading = "Output", conflicts_with = "out", value_parser = path_of(&["safetensors"]))]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", conflicts_with = "out", value_parser = output_path_parser(&["safetensors"]))]
     pub(crate) output: Option<PathBuf>,
 
     /// Output directory: shards of --shard-pairs pairs each
@@ -157,7 +157,7 @@ pub(crate) struct Cli {
     pub(crate) exclude_queries: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) split: SplitArgs,
+    pub(crate) split: HoldoutArgs,
 
     /// Directory for the held-out queries.jsonl, qrels.tsv and corpus-ids.txt
     #[arg(long, value_name = "DIR", help_heading = "Held-out split")]
@@ -175,7 +175,7 @@ pub(crate) struct Cli {
     pub(crate) threads: ThreadArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 embtune_cli::filter!(Cli, "batch");

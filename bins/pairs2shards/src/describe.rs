@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use embtune_cli::{Outcome, Session, duration, grouped};
+use embtune_cli::{Outcome, Session, format_duration, group_digits};
 use embtune_tensors::{Column, Shard, ShardMeta};
 
 /// Describes shards, one after the other.
@@ -75,8 +75,8 @@ impl<'a> Description<'a> {
 impl Display for Description<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let ShardMeta { query_prompt, document_prompt, query_max_length, document_max_length, .. } = self.meta;
-        let count = |count: usize| grouped(count as u64);
-        let known = |count: Option<usize>| count.map_or("unknown".into(), |count| grouped(count as u64));
+        let count = |count: usize| group_digits(count as u64);
+        let known = |count: Option<usize>| count.map_or("unknown".into(), |count| group_digits(count as u64));
         let tokens: u64 = self.lengths.iter().map(|lengths| lengths.tokens).sum();
         let mut lines = vec![
             ("pairs", count(self.pairs)),
@@ -92,16 +92,16 @@ impl Display for Description<'_> {
                 "cut",
                 format!(
                     "{} texts, at {query_max_length} and {document_max_length} tokens",
-                    grouped(self.meta.truncated)
+                    group_digits(self.meta.truncated)
                 ),
             ),
             ("languages", languages("anchors", &self.meta.query_languages)),
             ("", languages("positives", &self.meta.document_languages)),
-            ("tokens", format!("{} an epoch", grouped(tokens))),
+            ("tokens", format!("{} an epoch", group_digits(tokens))),
         ];
         if let Some(rate) = self.tokens_per_second {
-            let time = duration(tokens.div_ceil(rate) as f64);
-            lines.push(("training", format!("{time} an epoch, at {} tokens/s", grouped(rate))));
+            let time = format_duration(tokens.div_ceil(rate) as f64);
+            lines.push(("training", format!("{time} an epoch, at {} tokens/s", group_digits(rate))));
         }
         writeln!(f, "{}", self.name)?;
         lines.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<12}{value}"))?;
@@ -115,7 +115,11 @@ fn languages(of: &str, counts: &BTreeMap<String, u64>) -> String {
     counts.sort_by_key(|(_, count)| Reverse(**count));
     let shares = counts.iter().map(|(code, count)| format!("{code} {:.0} %", 100.0 * **count as f64 / all as f64));
     let shares = shares.collect::<Vec<_>>().join(", ");
-    if all == 0 { format!("of {of}: not known") } else { format!("of {of}: {shares} (of {} looked at)", grouped(all)) }
+    if all == 0 {
+        format!("of {of}: not known")
+    } else {
+        format!("of {of}: {shares} (of {} looked at)", group_digits(all))
+    }
 }
 
 /// How long the texts of a column are.
@@ -150,11 +154,11 @@ fn histogram(columns: &[Lengths; 3], f: &mut Formatter<'_>) -> fmt::Result {
     let buckets: BTreeSet<usize> = columns.iter().flat_map(|lengths| lengths.buckets.keys().copied()).collect();
     for bucket in buckets {
         let from = if bucket == 8 { 1 } else { bucket / 2 + 1 };
-        let count = |lengths: &Lengths| grouped(lengths.buckets.get(&bucket).copied().unwrap_or(0));
+        let count = |lengths: &Lengths| group_digits(lengths.buckets.get(&bucket).copied().unwrap_or(0));
         row(&format!("{from}-{bucket}"), columns.each_ref().map(count))?;
     }
     let mean = |lengths: &Lengths| format!("{:.1}", lengths.tokens as f64 / lengths.rows.max(1) as f64);
     row("mean", columns.each_ref().map(mean))?;
     row("longest", columns.each_ref().map(|lengths| lengths.longest.to_string()))?;
-    row("tokens", columns.each_ref().map(|lengths| grouped(lengths.tokens)))
+    row("tokens", columns.each_ref().map(|lengths| group_digits(lengths.tokens)))
 }

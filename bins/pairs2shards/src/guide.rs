@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use anyhow::ensure;
 use embtune_records::Pair;
-use embtune_tensors::{ById, Embeddings, check_same_space};
+use embtune_tensors::{Embeddings, VectorsById, check_same_space};
 
 /// The vectors of the queries by anchor_id, and of the documents by positive_id and negative_ids.
 pub(crate) struct Guide<'a> {
     queries: &'a Embeddings,
     documents: &'a Embeddings,
-    queries_by_id: ById<'a>,
-    documents_by_id: ById<'a>,
+    queries_by_id: VectorsById<'a>,
+    documents_by_id: VectorsById<'a>,
 }
 
 /// Where the vectors of a pair stand.
@@ -40,7 +40,8 @@ impl<'a> Guide<'a> {
         for file in [queries, documents] {
             ensure!(file.dim() > 0, "{}: its vectors have no elements", file.name());
         }
-        let (queries_by_id, documents_by_id) = (ById::new(queries, "query"), ById::new(documents, "document"));
+        let (queries_by_id, documents_by_id) =
+            (VectorsById::new(queries, "query"), VectorsById::new(documents, "document"));
         Ok(Self { queries, documents, queries_by_id, documents_by_id })
     }
 

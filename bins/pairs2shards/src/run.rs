@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use embtune_cli::{Outcome, Session, Skipper, lies_inside};
+use embtune_cli::{Outcome, Session, Skipper, is_inside};
 use embtune_model::{ModelDir, locate};
-use embtune_records::{Pair, Place, Split};
-use embtune_tensors::{Embeddings, ShardMeta, check_unchanged, report_lost_files};
+use embtune_records::{HoldoutSplit, Location, Pair};
+use embtune_tensors::{Embeddings, ShardMeta, check_unchanged, report_truncated_files};
 use rayon::prelude::*;
 
 use crate::cleaner::{Cleaner, Features, Reason};
@@ -26,7 +26,7 @@ use crate::unread::Unread;
 const WINDOW_PAIRS: usize = 4096;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     if !cli.describe.is_empty() {
         return describe::run(&cli.describe, cli.tokens_per_second, session);
     }
@@ -44,7 +44,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let meta = ShardMeta { guide: guide.as_ref().and_then(Guide::model), ..columns.meta() };
     if let (Some(out), Some(holdout)) = (&cli.out, &cli.holdout_dir) {
         anyhow::ensure!(
-            !lies_inside(holdout, out),
+            !is_inside(holdout, out),
             "--holdout-dir {} is inside of --out {}, which appears as a whole\nhint: put it beside that directory",
             holdout.display(),
             out.display()
@@ -56,7 +56,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     };
     let holdout = match (cli.split.holdout, cli.holdout_dir) {
         (Some(share), Some(directory)) => {
-            let split = Split { share, seed: cli.split.seed };
+            let split = HoldoutSplit { share, seed: cli.split.seed };
             Some(Holdout::create(split, directory, cli.near_duplicates.near_duplicate, session)?)
         }
         (None, None) => None,
@@ -122,7 +122,7 @@ impl Packer<'_> {
         for (row, features) in window.rows.into_iter().zip(features) {
             self.counts.read += u64::from(!matches!(row, Row::Bad(_)));
             match row {
-                Row::Bad(error) if error.is_record() => skipper.bad(error)?,
+                Row::Bad(error) if error.is_recoverable() => skipper.bad(error)?,
                 Row::Bad(error) => return Err(error.into()),
                 Row::Double(place) => self.drop(Reason::Double, &place),
                 Row::Merged(place, first) => {
@@ -143,7 +143,12 @@ impl Packer<'_> {
     }
 
     /// What goes into the shard of a pair, if anything does; or what is wrong with it.
-    fn take(&mut self, pair: Pair, features: Features, place: &Place) -> anyhow::Result<Result<Option<Job>, String>> {
+    fn take(
+        &mut self,
+        pair: Pair,
+        features: Features,
+        place: &Location,
+    ) -> anyhow::Result<Result<Option<Job>, String>> {
         match self.prompts.take(&pair) {
             Ok(None) => {}
             Ok(Some(prompt)) => {
@@ -170,7 +175,7 @@ impl Packer<'_> {
         }))
     }
 
-    fn drop(&mut self, reason: Reason, place: &Place) {
+    fn drop(&mut self, reason: Reason, place: &Location) {
         self.counts.drop(reason);
         self.session.info(format!("{place}: dropped: {}", reason.words()));
     }

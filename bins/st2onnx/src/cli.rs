@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::Common;
+use embtune_cli::CommonArgs;
 
 const SECTIONS: &str = "\
 Output file:
@@ -34,7 +34,7 @@ pub(crate) struct Cli {
     pub(crate) model: PathBuf,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 embtune_cli::filter!(Cli, "file");

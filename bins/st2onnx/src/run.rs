@@ -5,12 +5,12 @@ use std::io::Write as _;
 use embtune_cli::{Outcome, Session};
 use embtune_model::{ModelDir, missing_tokenizer_files};
 use embtune_onnx::{PORTABLE_FILE, portable};
-use embtune_tensors::report_lost_files;
+use embtune_tensors::report_truncated_files;
 
 use crate::cli::Cli;
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
-    report_lost_files(session.error_lines());
+    report_truncated_files(session.error_lines());
     let model = ModelDir::open(&cli.model)?;
     let onnx = portable(&model)?;
     // The graph points into the weights, so it goes into their folder.

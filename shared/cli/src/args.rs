@@ -9,7 +9,7 @@ use crate::{OnError, parse_bytes};
 /// Flags that every filter has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging")]
-pub struct Common {
+pub struct CommonArgs {
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -18,8 +18,8 @@ pub struct Common {
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Form of the messages on stderr
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
+    /// Format of the messages on stderr
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text, hide_short_help = true)]
     pub log_format: LogFormat,
 
     /// Print the man page, made from these flags
@@ -27,7 +27,7 @@ pub struct Common {
     pub generate: Option<String>,
 }
 
-/// Form of the messages on stderr.
+/// Format of the messages on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// `prog: message`, for people
@@ -47,13 +47,13 @@ pub struct RecordArgs {
     /// What to do about a record that cannot be used
     ///
     /// `fail` stops at the first one; `skip` warns, goes on, and exits with 1 at the end.
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnError::Fail)]
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnError::Fail, hide_short_help = true)]
     pub on_error: OnError,
 
     /// Longest record that is accepted, in bytes (suffixes K, M, G)
     ///
     /// At most 1G: a record is held in memory as a whole.
-    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_record_bytes)]
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_record_bytes, hide_short_help = true)]
     pub max_record_bytes: usize,
 }
 

@@ -66,6 +66,6 @@ pub struct OrtArgs {
     pub compute: ComputeArgs,
 
     /// ONNX Runtime's library [default: beside the program, then where make deps put it]
-    #[arg(id = ORT_LIBRARY, long = "ort-library", value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    #[arg(id = ORT_LIBRARY, long = "ort-library", value_name = "FILE", env = "ORT_DYLIB_PATH", hide_short_help = true)]
     pub ort_library: Option<PathBuf>,
 }

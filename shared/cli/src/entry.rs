@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use nix::sys::signal::Signal;
 
-use crate::caught::is_caught;
+use crate::catch_panic::is_caught;
 use crate::compute::ORT_LIBRARY;
 use crate::environment::{ONNX_RUNTIME, start_with};
 use crate::interrupt::Interrupted;
 use crate::log::Level;
 use crate::signals::{Signals, end_by};
-use crate::{ClosedPipe, Common, Session, Setting, descriptors, generate, shown};
+use crate::{ClosedPipe, CommonArgs, EnvironmentSetting, Session, descriptors, generate, short_help, shown};
 
 /// How a filter that did not fail has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,25 +28,44 @@ pub enum Outcome {
 pub trait Filter: Parser {
     /// What it finishes before it ends for a signal, such as `batch`.
     const UNIT: &'static str;
+    /// A command that `-h` shows.
+    const EXAMPLE: &'static str;
     /// Settings that its libraries find in the environment when they are loaded.
-    const SETTINGS: &'static [Setting];
+    const SETTINGS: &'static [EnvironmentSetting];
     /// The flags that every filter has.
-    fn common(&self) -> &Common;
+    fn common(&self) -> &CommonArgs;
 }
 
-/// Implements [`Filter`] for a parser whose field `common` is [`Common`], and tests that its flags are consistent:
-/// `filter!(Cli, "batch")`, or `filter!(Cli, "step", SETTINGS)`.
+/// Implements [`Filter`] for a parser whose field `common` is [`CommonArgs`], and tests that its flags are consistent
+/// and that its `-h` fits one screen.
+///
+/// ```ignore
+/// filter!(Cli { unit: "batch", example: "embed --model BASE corpus.jsonl -o vectors.safetensors" });
+/// filter!(Cli { unit: "step", example: "...", settings: SETTINGS });
+/// ```
 #[macro_export]
 macro_rules! filter {
-    ($cli:ident, $unit:literal) => {
-        $crate::filter!($cli, $unit, []);
+    ($cli:ident { unit: $unit:literal, example: $example:literal $(, settings: $settings:expr)? $(,)? }) => {
+        $crate::filter!(@implement $cli, $unit, $example, $crate::filter!(@settings $($settings)?));
+
+        #[cfg(test)]
+        #[test]
+        fn short_help_fits_one_screen() {
+            $crate::check_short_help::<$cli>().unwrap();
+        }
     };
-    ($cli:ident, $unit:literal, $settings:expr) => {
+    ($cli:ident, $unit:literal $(, $settings:expr)?) => {
+        $crate::filter!(@implement $cli, $unit, "", $crate::filter!(@settings $($settings)?));
+    };
+    (@settings) => { [] };
+    (@settings $settings:expr) => { $settings };
+    (@implement $cli:ident, $unit:literal, $example:literal, $settings:expr) => {
         impl $crate::Filter for $cli {
             const UNIT: &'static str = $unit;
-            const SETTINGS: &'static [$crate::Setting] = &$settings;
+            const EXAMPLE: &'static str = $example;
+            const SETTINGS: &'static [$crate::EnvironmentSetting] = &$settings;
 
-            fn common(&self) -> &$crate::Common {
+            fn common(&self) -> &$crate::CommonArgs {
                 &self.common
             }
         }
@@ -93,7 +112,7 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
 /// A filter first sees to the environment of its libraries. Every flag must have a help text; `debug_assert` in each
 /// filter's tests checks the rest.
 fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
-    let mut matches = F::command().help_expected(true).try_get_matches()?;
+    let mut matches = short_help::command::<F>().try_get_matches()?;
     if matches.contains_id("generate") {
         return Ok(None);
     }

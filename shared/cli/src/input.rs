@@ -49,10 +49,15 @@ impl Input {
         Ok(Self::new(name, file, interrupt))
     }
 
-    fn new(name: String, source: impl Read + AsFd + Send + 'static, interrupt: &Interrupt) -> Self {
+    pub(crate) fn new(name: String, source: impl Read + AsFd + Send + 'static, interrupt: &Interrupt) -> Self {
         let on_wait = Arc::default();
         let source = Interruptible { source, interrupt: interrupt.clone(), on_wait: Arc::clone(&on_wait) };
         Self { name, reader: Box::new(BufReader::with_capacity(BUFFER_BYTES, source)), on_wait }
+    }
+
+    /// The input with its name.
+    pub fn into_named(self) -> (String, Self) {
+        (self.name.clone(), self)
     }
 
     /// Lets `hook` be called whenever reading is about to wait for more of a pipe; the first hook counts.

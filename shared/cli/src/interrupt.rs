@@ -78,7 +78,7 @@ impl Interrupt {
 
     /// Lets all reading of inputs end with [`Interrupted`], also a wait for more of a pipe on another thread: no more
     /// input is wanted.
-    pub fn end_waiting(&self) {
+    pub fn cancel_reads(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.wake();
     }

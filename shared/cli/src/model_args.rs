@@ -20,6 +20,6 @@ pub struct ModelArgs {
 #[derive(Debug, Clone, Args)]
 pub struct HubArgs {
     /// Take a Hugging Face name from the local cache only
-    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue, hide_short_help = true)]
     pub offline: bool,
 }

@@ -35,7 +35,7 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Whether a path is that of a folder, or of something inside of it, behind all links; neither need be there.
-pub fn lies_inside(path: &Path, folder: &Path) -> bool {
+pub fn is_inside(path: &Path, folder: &Path) -> bool {
     real(path).starts_with(real(folder))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::{duration, shown};
+use crate::{format_duration, shown};
 
 /// A progress bar, or nothing where nobody would see it.
 #[derive(Debug, Clone)]
@@ -55,6 +55,6 @@ fn rate(state: &ProgressState, line: &mut dyn Write) {
 }
 
 fn left(state: &ProgressState, line: &mut dyn Write) {
-    let left = if state.pos() == 0 { "?".into() } else { duration(state.eta().as_secs_f64()) };
+    let left = if state.pos() == 0 { "?".into() } else { format_duration(state.eta().as_secs_f64()) };
     let _ = line.write_str(&left);
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::log::{Level, Log};
 use crate::signals::Signals;
-use crate::{Common, Filter, Input, Interrupt, Output, Progress};
+use crate::{CommonArgs, Filter, Input, Interrupt, Output, Progress, Replayable};
 
 /// The process around a filter's body: messages, progress, signals, inputs and outputs.
 pub struct Session {
@@ -21,7 +21,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new<F: Filter>(common: &Common, signals: Signals) -> io::Result<Self> {
+    pub(crate) fn new<F: Filter>(common: &CommonArgs, signals: Signals) -> io::Result<Self> {
         let most = match (common.quiet, common.verbose) {
             (true, _) => Level::Error,
             (false, 0) => Level::Notice,
@@ -84,6 +84,34 @@ impl Session {
     /// A file that cannot be opened.
     pub fn input(&self, file: &Path) -> anyhow::Result<Input> {
         Input::open(file, &self.interrupt, io::stdin().is_terminal())
+    }
+
+    /// Opens operands of lines that are read more than once; none, or `-`, is stdin. What cannot be opened again is
+    /// copied to a temporary file in `folder`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, no operand while stdin is a terminal, a pipe that cannot be copied.
+    pub fn replayable_inputs(&self, files: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<Replayable>> {
+        let stdin = [PathBuf::from("-")];
+        let paths = if files.is_empty() { &stdin } else { files };
+        let inputs = self.inputs(files)?.into_iter();
+        inputs.zip(paths).map(|(input, path)| Replayable::of_lines(path, input, folder, &self.interrupt)).collect()
+    }
+
+    /// Opens one named file of lines that is read more than once, as [`replayable_inputs`](Self::replayable_inputs) does.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, a pipe that cannot be copied.
+    pub fn replayable_input(&self, file: &Path, folder: &Path) -> anyhow::Result<Replayable> {
+        Replayable::of_lines(file, self.input(file)?, folder, &self.interrupt)
+    }
+
+    /// Copies an input of any bytes to a temporary file in `folder`.
+    ///
+    /// # Errors
+    /// An input that cannot be read, a full disk.
+    pub fn copy(&self, input: Input, folder: &Path) -> anyhow::Result<Replayable> {
+        Replayable::of_bytes(input, folder, &self.interrupt)
     }
 
     /// Opens the output; none, or `-`, is stdout.

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use embtune_cli::AtomicDir;
-use embtune_tensors::{Dtype, Tensor, f32_bytes, write_tensors};
+use embtune_tensors::{Dtype, Tensor, f32_le_bytes, write_tensors};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -217,7 +217,7 @@ fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> R
 
 /// Writes tensors by name: each as it was, or as f32 where it has new values.
 fn write_file_of_tensors(tensors: &[(String, Tensor<'_>, Option<&Vec<f32>>)], path: &Path) -> Result<(), ModelError> {
-    let bytes: Vec<_> = tensors.iter().map(|(_, _, new)| new.map(|values| f32_bytes(values))).collect();
+    let bytes: Vec<_> = tensors.iter().map(|(_, _, new)| new.map(|values| f32_le_bytes(values))).collect();
     let tensors: Vec<_> = tensors
         .iter()
         .zip(&bytes)

@@ -1,15 +1,13 @@
 //! What follows the encoder: pooling, Dense modules, division by the length.
 
 use embtune_model::{Dense, DenseActivation, DenseWeights, ModelDir, ModelError};
+use embtune_tensors::SMALLEST_NORM;
 
 use crate::activation::gelu;
 use crate::graph::{Graph, Value, int, ints};
 use crate::layout::{Layout, Tokens};
 use crate::pooling;
 use crate::proto::DataType;
-
-/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
-const SMALLEST_NORM: f32 = 1e-12;
 
 /// The head of a model by itself, for hidden states that come from elsewhere.
 ///
@@ -68,7 +66,7 @@ fn dense(graph: &mut Graph, weights: &DenseWeights, layer: &Dense, x: &Value) ->
 
 fn unit_length(graph: &mut Graph, vector: &Value) -> Value {
     let norm = graph.node("ReduceL2", &[vector], &[ints("axes", &[-1]), int("keepdims", 1)]);
-    let smallest = graph.float(SMALLEST_NORM);
+    let smallest = graph.float(SMALLEST_NORM as f32);
     let norm = graph.node("Max", &[&norm, &smallest], &[]);
     graph.node("Div", &[vector, &norm], &[])
 }

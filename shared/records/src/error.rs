@@ -38,7 +38,7 @@ impl ReadError {
     }
 
     /// Whether only one record is lost, so that reading can go on.
-    pub fn is_record(&self) -> bool {
+    pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::Record { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Field, FieldError, Lines, Object, Place, ReadError};
+use crate::{Field, FieldError, Lines, Location, Object, ReadError};
 
 /// What can be read from, and written to, one line of JSON.
 pub trait Record: Sized {
@@ -34,8 +34,8 @@ impl<T: Record, R: BufRead> Records<T, R> {
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
-        Self { lines: Lines::with_fixed_cap(name, reader), record: PhantomData }
+    pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
+        Self { lines: Lines::with_default_limit(name, reader), record: PhantomData }
     }
 
     /// An error about the record that was read last.
@@ -49,8 +49,8 @@ impl<T: Record, R: BufRead> Records<T, R> {
     }
 
     /// Where the record stands that was read last.
-    pub fn place(&self) -> Place {
-        self.lines.place()
+    pub fn location(&self) -> Location {
+        self.lines.location()
     }
 }
 
@@ -61,12 +61,18 @@ impl<T: Record, R: BufRead> Iterator for Records<T, R> {
         loop {
             let parsed = match self.lines.next_line()? {
                 Err(error) => return Some(Err(error)),
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => parse(line),
+                Ok(line) => parse_line(line),
             };
-            return Some(parsed.map_err(|what| self.lines.error(what)));
+            if let Some(parsed) = parsed {
+                return Some(parsed.map_err(|what| self.lines.error(what)));
+            }
         }
     }
+}
+
+/// The record of a line of JSON, or what is wrong with it; `None` of a blank line.
+pub fn parse_line<T: Record>(line: &str) -> Option<Result<T, String>> {
+    (!line.trim().is_empty()).then(|| parse(line))
 }
 
 fn parse<T: Record>(line: &str) -> Result<T, String> {

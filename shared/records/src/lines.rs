@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 
-use crate::{Place, ReadError};
+use crate::{Location, ReadError};
 
 /// Longest line that is accepted where no flag says otherwise: 16 MiB.
 const FIXED_CAP: usize = 16 << 20;
@@ -29,6 +29,10 @@ pub struct Lines<R> {
     remedy: &'static str,
     end: u8,
     number: u64,
+    /// Bytes of the input up to the line that was read last.
+    offset: u64,
+    /// Bytes of the input that have been read.
+    consumed: u64,
     buffer: Vec<u8>,
     /// Whether the rest of a line that is too long is still in front of the reader.
     in_long_line: bool,
@@ -45,30 +49,42 @@ impl<R: BufRead> Lines<R> {
             remedy,
             end: b'\n',
             number: 0,
+            offset: 0,
+            consumed: 0,
             buffer: Vec::new(),
             in_long_line: false,
         }
     }
 
     /// The same of at most 16 MiB, for inputs that no flag is for.
-    pub fn with_fixed_cap(name: impl Into<Arc<str>>, reader: R) -> Self {
+    pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
         Self { remedy: "", ..Self::new(name, reader, FIXED_CAP) }
     }
 
     /// Lets "lines" end with a NUL byte, as `find -print0` writes them, and hold any other.
     #[must_use]
-    pub fn ended_by_nul(self) -> Self {
+    pub fn nul_terminated(self) -> Self {
         Self { end: b'\0', ..self }
     }
 
+    /// Where the lines come from.
+    pub(crate) fn reader(&self) -> &R {
+        &self.reader
+    }
+
     /// Where the line stands that was read last.
-    pub fn place(&self) -> Place {
-        Place { name: Arc::clone(&self.name), line: self.number }
+    pub fn location(&self) -> Location {
+        Location { name: Arc::clone(&self.name), line: self.number }
     }
 
     /// Number of the line that was read last, from 1.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Byte at which the line begins in the input that was read last.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The next line without its end, or `None` at the end of the input.
@@ -107,19 +123,22 @@ impl<R: BufRead> Lines<R> {
         if std::mem::take(&mut self.in_long_line) {
             let mut rest = self.reader.by_ref().take(ENDLESS);
             let skipped = rest.skip_until(self.end);
-            if let Err(error) = skipped {
-                return Some(Err(self.io_error(error)));
+            let is_endless = rest.limit() == 0;
+            match skipped {
+                Ok(bytes) => self.consumed += bytes as u64,
+                Err(error) => return Some(Err(self.io_error(error))),
             }
-            if rest.limit() == 0 {
-                let place = Place { name: Arc::clone(&self.name), line: self.number - 1 };
+            if is_endless {
+                let place = Location { name: Arc::clone(&self.name), line: self.number - 1 };
                 return Some(Err(ReadError::content(&place.to_string(), "a line without end")));
             }
         }
+        self.offset = self.consumed;
         // One byte more than allowed tells a line that fits from one that does not; two more are its end.
         let limit = (self.max_bytes as u64).saturating_add(2);
         match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
             Ok(0) => return None,
-            Ok(_) => {}
+            Ok(bytes) => self.consumed += bytes as u64,
             Err(error) => return Some(Err(self.io_error(error))),
         }
         let ended = self.buffer.pop_if(|byte| *byte == self.end).is_some();
@@ -138,7 +157,7 @@ impl<R: BufRead> Lines<R> {
 
     /// An error about the line that was read last.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
-        self.place().error(what)
+        self.location().error(what)
     }
 
     fn io_error(&self, error: std::io::Error) -> ReadError {
@@ -170,7 +189,7 @@ mod tests {
 
     #[test]
     fn nul_ends_what_holds_line_ends() {
-        let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).ended_by_nul();
+        let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).nul_terminated();
         assert_eq!(lines.next_line().unwrap().unwrap(), "a\nb\r");
         assert_eq!(lines.next_line().unwrap().unwrap(), "");
         assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:3: longer than 4 bytes"));
@@ -185,6 +204,12 @@ mod tests {
         assert!(lines[1].as_ref().unwrap_err().starts_with("in:2: longer than 4 bytes"));
         assert!(lines[2].as_ref().unwrap_err().starts_with("in:3: longer than 4 bytes"));
         assert_eq!(lines[3], Ok("ab".into()));
+        let mut lines = Lines::new("in", &b"abcd\nabcdefghijklmnop\r\nab\r\nc"[..], 4);
+        let mut offsets = Vec::new();
+        while lines.next_line().is_some() {
+            offsets.push(lines.offset());
+        }
+        assert_eq!(offsets, [0, 5, 23, 27]);
     }
 
     #[test]
@@ -192,7 +217,7 @@ mod tests {
         let mut lines = Lines::new("in", std::io::BufReader::new(std::io::repeat(b'a')), 4);
         assert!(lines.next_line().unwrap().unwrap_err().to_string().starts_with("in:1: longer than 4 bytes"));
         let error = lines.next_line().unwrap().unwrap_err();
-        assert!(error.to_string().starts_with("in:1: a line without end") && !error.is_record(), "{error}");
+        assert!(error.to_string().starts_with("in:1: a line without end") && !error.is_recoverable(), "{error}");
     }
 
     #[test]

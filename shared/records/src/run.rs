@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Write};
 use indexmap::IndexMap;
 
 use crate::rows::{self, Row, Rows};
-use crate::{Place, ReadError};
+use crate::{Location, ReadError};
 
 /// A retrieved document.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ impl Run {
         let mut reading = Reading::default();
         rows::read(name, reader, &mut reading, &mut say)?;
         if reading.has_bare_numbers && reading.run.may_be_ranked() {
-            return Err(Place { name: name.into(), line: 1 }.error(AMBIGUOUS));
+            return Err(Location { name: name.into(), line: 1 }.error(AMBIGUOUS));
         }
         Ok(reading.run)
     }

@@ -3,13 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use embtune_tensors::Embeddings;
+use embtune_tensors::{Embeddings, SMALLEST_NORM};
 use rayon::prelude::*;
 
 use crate::{SearchError, Similarity};
-
-/// The smallest divisor of `torch.nn.functional.normalize`: a vector of zeros stays one.
-const SMALLEST_NORM: f32 = 1e-12;
 
 /// A vector whose length differs from 1 by at most this, two steps of an f32, is normalised already.
 const ROUNDING: f32 = 2.0 * f32::EPSILON;
@@ -94,7 +91,7 @@ impl Transform {
         if squares.iter().any(|squares| (squares.sqrt() - 1.0).abs() > ROUNDING) {
             let vectors = rows.to_mut().par_chunks_exact_mut(self.compared).with_min_len(MIN_ROWS);
             vectors.zip(squares).for_each(|(row, squares)| {
-                let norm = squares.sqrt().max(SMALLEST_NORM);
+                let norm = squares.sqrt().max(SMALLEST_NORM as f32);
                 row.iter_mut().for_each(|x| *x /= norm);
             });
         }

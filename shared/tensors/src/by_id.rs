@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use crate::Embeddings;
 
 /// The vectors that records name; takes about 100 bytes of memory a vector.
-pub struct ById<'a> {
+pub struct VectorsById<'a> {
     vectors: &'a Embeddings,
     /// What the vectors are of, for messages: `query` or `document`.
     kind: &'static str,
     rows: HashMap<&'a str, usize>,
 }
 
-impl<'a> ById<'a> {
+impl<'a> VectorsById<'a> {
     /// Vectors that messages call those of a `query` or of a `document`.
     pub fn new(vectors: &'a Embeddings, kind: &'static str) -> Self {
         Self { vectors, kind, rows: vectors.ids().zip(0..).collect() }

@@ -29,7 +29,7 @@ pub(crate) struct EmbeddingsFile {
 }
 
 /// The file of ids (`ids`) or scales (`scales`) that belongs to an array: `x.ids` to `x.npy`, `x.bin.ids` to `x.bin`.
-pub fn beside(vectors: &Path, what: &str) -> PathBuf {
+pub fn sidecar_path(vectors: &Path, what: &str) -> PathBuf {
     if vectors.extension().is_some_and(|extension| extension == "npy") {
         return vectors.with_extension(what);
     }
@@ -105,7 +105,8 @@ impl EmbeddingsFile {
         let (&[len, columns], Some(stored)) = (tensor.shape, VectorType::of(tensor.dtype)) else {
             return Err(refuse(format!("expected an array [N, D], found {:?} {:?}", tensor.dtype, tensor.shape)));
         };
-        let scales = (stored == VectorType::Int8).then(|| TensorFile::open_npy(&beside(vectors, "scales"))).transpose();
+        let scales =
+            (stored == VectorType::Int8).then(|| TensorFile::open_npy(&sidecar_path(vectors, "scales"))).transpose();
         let scales = scales.map_err(|error| refuse(format!("int8 needs the scales of its rows: {error}")))?;
         if let Some(scales) = &scales
             && scales.require("embeddings").map(|scales| (scales.dtype, scales.shape.to_vec()))?
@@ -113,7 +114,7 @@ impl EmbeddingsFile {
         {
             return Err(refuse(format!("{len} vectors need as many scales of F32 in {}", scales.name())));
         }
-        let ids = Ids::read(&beside(vectors, "ids"), len)?;
+        let ids = Ids::read(&sidecar_path(vectors, "ids"), len)?;
         let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, scales, ids: Place::Beside(ids) };
         file.check_ids()?;
         Ok(file)

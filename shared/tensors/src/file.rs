@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
 use crate::mapped::Mapped;
-use crate::{TensorsError, checkpoint, npy, numbers};
+use crate::{TensorsError, npy, numbers, torch_checkpoint};
 
 /// The length of safetensors' header stands in the first eight bytes.
 const LENGTH_BYTES: usize = 8;
@@ -51,7 +52,17 @@ impl TensorFile {
 
     /// The same of a file that messages call `name`.
     pub(crate) fn open_as(path: &Path, name: String) -> Result<Self, TensorsError> {
-        let (_, map) = map(path)?;
+        let map = Mapped::open(path, &name)?;
+        Self::of_map(map, name)
+    }
+
+    /// The same of an open file without a path.
+    pub(crate) fn of_file(file: &File, name: String) -> Result<Self, TensorsError> {
+        let map = Mapped::of_file(file, Path::new(""), &name)?;
+        Self::of_map(map, name)
+    }
+
+    fn of_map(map: Mapped, name: String) -> Result<Self, TensorsError> {
         let (header_bytes, header) = SafeTensors::read_metadata(&map)
             .map_err(|error| TensorsError::Format { file: name.clone(), what: error.to_string() })?;
         let data = LENGTH_BYTES + header_bytes;
@@ -69,7 +80,7 @@ impl TensorFile {
     /// When the file cannot be read, is damaged, or holds anything else.
     pub fn open_checkpoint(path: &Path) -> Result<Self, TensorsError> {
         let (name, map) = map(path)?;
-        let entries = checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
+        let entries = torch_checkpoint::read(&map).map_err(|what| TensorsError::content(&name, what))?;
         Ok(Self { name, map, entries, metadata: HashMap::new() })
     }
 

@@ -5,12 +5,12 @@
 //! an unordered map and the same input must give the same bytes.
 //!
 //! The mapping is the only unsafe code that trusts others: a file that another process truncates while it is mapped
-//! ends the program, with a message where [`report_lost_files`] was called. What another process writes into it is read,
+//! ends the program, with a message where [`report_truncated_files`] was called. What another process writes into it is read,
 //! checked like everything else, and [`check_unchanged`] tells in the end. Outputs of embtune are not written in place,
 //! they are replaced by renaming.
 
 mod by_id;
-mod checkpoint;
+mod checksum;
 mod column;
 mod embeddings;
 mod embeddings_file;
@@ -24,26 +24,27 @@ mod npy;
 mod numbers;
 mod pickle;
 mod regular;
-mod sealed;
 mod shard;
 mod shard_writer;
 mod space;
 mod spool;
+mod torch_checkpoint;
 mod vector_type;
 mod write;
 
-pub use by_id::ById;
+pub use by_id::VectorsById;
+pub use checksum::ChecksumWriter;
 pub use column::{Column, Hashes};
 pub use embeddings::{Embeddings, EmbeddingsMeta, matching_files};
-pub use embeddings_file::beside;
+pub use embeddings_file::sidecar_path;
 pub use embeddings_writer::EmbeddingsWriter;
 pub use error::TensorsError;
 pub use file::{Tensor, TensorFile};
-pub use mapped::{check_unchanged, report_lost_files};
-pub use numbers::f32_bytes;
+pub use mapped::{check_unchanged, report_truncated_files};
+pub use npy::NpyWriter;
+pub use numbers::{SMALLEST_NORM, f32_le_bytes};
 pub use regular::{open_regular, read_regular};
 pub use safetensors::Dtype;
-pub use sealed::SealedWriter;
 pub use shard::{Shard, ShardMeta};
 pub use shard_writer::{Row, ShardWriter};
 pub use space::check_same_space;

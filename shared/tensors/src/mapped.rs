@@ -5,7 +5,7 @@
 //! known here, to [`check_unchanged`], which looks at the files, and to the signal's handler, which names the file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -100,11 +100,16 @@ impl Mapped {
     /// Maps a regular file; `name` is for messages.
     pub(crate) fn open(path: &Path, name: &str) -> Result<Self, TensorsError> {
         let file = open_regular(path).map_err(|error| TensorsError::io(name, error))?;
+        Self::of_file(&file, path, name)
+    }
+
+    /// Maps an open file. Whether it has changed since is looked up by its path, which is empty when it has none.
+    pub(crate) fn of_file(file: &File, path: &Path, name: &str) -> Result<Self, TensorsError> {
         let found = file.metadata().map_err(|error| TensorsError::io(name, error))?;
         // SAFETY: the map is read-only, and what is read from it is checked where it is used. A file that another process
         // truncates ends this one; see `on_bus_error`.
         #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| TensorsError::io(name, error))?;
+        let map = unsafe { Mmap::map(file) }.map_err(|error| TensorsError::io(name, error))?;
         let line = LINES.get().map(|lines| lines(&lost(name))).unwrap_or_default();
         Ok(Self::register(map, Seen::new(path, &found), line.into_boxed_str()))
     }
@@ -166,7 +171,7 @@ fn lost(name: &str) -> String {
 /// Lets the program say which file it was when a mapped file cannot be read any more, and end with 2. `lines` makes the
 /// line of an error message; to be called before any file is mapped.
 #[allow(unsafe_code)]
-pub fn report_lost_files(lines: impl Fn(&str) -> String + Send + Sync + 'static) {
+pub fn report_truncated_files(lines: impl Fn(&str) -> String + Send + Sync + 'static) {
     let nameless = lines(&lost("a file"));
     if LINES.set(Box::new(lines)).is_err() || NAMELESS.set(nameless).is_err() {
         return;
@@ -220,8 +225,6 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _con
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use super::*;
 
     #[test]

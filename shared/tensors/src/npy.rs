@@ -1,11 +1,14 @@
-//! Arrays of NumPy, read only.
-//!
-//! Magic, version, length of the header, the header (a Python literal), then the elements
+//! Arrays in NumPy's format: magic, version, length of the header, the header (a Python literal), then the elements
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek as _, Write};
+use std::path::Path;
 
 use safetensors::Dtype;
 
 use crate::file::Entry;
+use crate::{TensorsError, VectorType};
 
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read: ours has 118 bytes.
@@ -60,6 +63,68 @@ fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     Ok(rest[..end.ok_or_else(missing)?].trim())
 }
 
+/// Writes an array row by row.
+///
+/// Rows wait in an unnamed temporary file, because the header, which comes first, holds their number.
+pub struct NpyWriter {
+    rows: BufWriter<File>,
+    count: usize,
+    /// Elements of a row; none where each row is one number.
+    columns: Option<usize>,
+    descr: &'static str,
+}
+
+impl NpyWriter {
+    /// An array `[rows, columns]`, or `[rows]` without columns, whose rows wait in `directory`.
+    ///
+    /// # Errors
+    /// A type that NumPy does not have, or a directory that cannot be written.
+    pub fn new(directory: &Path, columns: Option<usize>, stored: VectorType) -> Result<Self, TensorsError> {
+        let descr = match stored {
+            VectorType::F32 => "<f4",
+            VectorType::F16 => "<f2",
+            VectorType::Int8 => "|i1",
+            VectorType::Ubinary => "|u1",
+            VectorType::Bf16 => return Err(TensorsError::Write("npy has no bf16".into())),
+        };
+        let file = tempfile::tempfile_in(directory)
+            .map_err(|error| TensorsError::io(&directory.display().to_string(), error))?;
+        Ok(Self { rows: BufWriter::new(file), count: 0, columns, descr })
+    }
+
+    /// Appends a row of little-endian elements.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn push(&mut self, row: &[u8]) -> io::Result<()> {
+        self.count += 1;
+        self.rows.write_all(row)
+    }
+
+    /// Writes the array.
+    ///
+    /// # Errors
+    /// The writer's own.
+    pub fn finish(self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.header())?;
+        let mut rows = self.rows.into_inner().map_err(io::IntoInnerError::into_error)?;
+        rows.rewind()?;
+        io::copy(&mut rows, out).map(|_| ())
+    }
+
+    /// Header of format 1.0, whose length is a u16; the literal is padded with spaces to a multiple of 64 bytes.
+    fn header(&self) -> Vec<u8> {
+        let Self { descr, count, .. } = self;
+        let shape = self.columns.map_or_else(|| format!("({count},)"), |columns| format!("({count}, {columns})"));
+        let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let prefix = MAGIC.len() + 4;
+        let padded = (prefix + text.len() + 1).next_multiple_of(64) - prefix - 1;
+        text.extend(std::iter::repeat_n(' ', padded - text.len()));
+        text.push('\n');
+        [MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +160,28 @@ mod tests {
         for length in 0..whole.len() {
             assert!(read(&whole[..length]).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for (stored, columns, dtype) in [
+            (VectorType::F32, Some(2), Dtype::F32),
+            (VectorType::F16, Some(4), Dtype::F16),
+            (VectorType::Int8, Some(8), Dtype::I8),
+            (VectorType::Ubinary, Some(8), Dtype::U8),
+            (VectorType::F32, None, Dtype::F32),
+        ] {
+            let row = vec![7; columns.unwrap_or(1) * dtype.bitsize() / 8];
+            let mut writer = NpyWriter::new(folder.path(), columns, stored).unwrap();
+            (0..3).for_each(|_| writer.push(&row).unwrap());
+            let mut file = Vec::new();
+            writer.finish(&mut file).unwrap();
+            let entry = read(&file).unwrap();
+            let shape: Vec<usize> = [3].into_iter().chain(columns).collect();
+            assert_eq!((entry.dtype, entry.shape), (dtype, shape));
+            assert_eq!((entry.range.start % 64, &file[entry.range]), (0, &*row.repeat(3)));
+        }
+        assert!(NpyWriter::new(folder.path(), Some(2), VectorType::Bf16).is_err());
     }
 }

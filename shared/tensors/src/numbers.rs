@@ -5,6 +5,11 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
+/// The smallest length that a vector is divided by: a vector of zeros stays one of zeros, and a shorter one stays short.
+///
+/// The default `eps` of [`torch.nn.functional.normalize`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html).
+pub const SMALLEST_NORM: f64 = 1e-12;
+
 /// Reads floats as f32; borrows when they are f32 and aligned already.
 pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, String> {
     Ok(match dtype {
@@ -18,7 +23,7 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, Strin
 
 /// The numbers as a file has them, without a copy where the machine's order allows.
 #[allow(unsafe_code)]
-pub fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+pub fn f32_le_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "big") {
         return values.iter().flat_map(|value| value.to_le_bytes()).collect();
     }

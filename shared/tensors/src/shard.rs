@@ -14,6 +14,7 @@
 //! The metadata key `embtune` holds [`ShardMeta`] as JSON.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -89,7 +90,18 @@ impl Shard {
     /// # Errors
     /// As [`open`](Self::open), but for what is damaged in another part.
     pub fn open_part(path: &Path, number: usize, of: usize) -> Result<Self, TensorsError> {
-        let file = TensorFile::open(path)?;
+        Self::check(TensorFile::open(path)?, Part { number, of })
+    }
+
+    /// Opens the shard that an open file without a path holds; messages call it `name`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_file(file: &File, name: &str) -> Result<Self, TensorsError> {
+        Self::check(TensorFile::of_file(file, name.to_owned())?, Part { number: 0, of: 1 })
+    }
+
+    fn check(file: TensorFile, part: Part) -> Result<Self, TensorsError> {
         let refuse = |what: String| TensorsError::content(file.name(), what);
         let meta =
             file.metadata("embtune").ok_or_else(|| refuse("not a training shard (no \"embtune\" metadata)".into()))?;
@@ -98,7 +110,7 @@ impl Shard {
         if meta.version != VERSION {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
-        let check = |column| Spans::check(&file, column, meta.vocab_size, Part { number, of });
+        let check = |column| Spans::check(&file, column, meta.vocab_size, part);
         let columns = [check(Column::Anchor)?, check(Column::Positive)?, check(Column::Negative)?];
         let [anchors, positives, negatives] = [columns[0].rows, columns[1].rows, columns[2].rows];
         let cu_rows = file.typed("negative.cu_rows", Dtype::I64, 1)?;

@@ -6,12 +6,10 @@ use std::path::Path;
 use half::f16;
 use safetensors::Dtype;
 
+use crate::numbers::SMALLEST_NORM;
 use crate::shard::VERSION;
 use crate::spool::{self, Spool};
 use crate::{Column, Hashes, ShardMeta, TensorsError};
-
-/// A guide's vector that is shorter than this stays as it is.
-const SMALLEST_NORM: f64 = 1e-12;
 
 /// Collects tokenised pairs on disk, then writes them as one shard; memory does not grow with their number.
 pub struct ShardWriter {

@@ -121,7 +121,7 @@ impl Display for Language {
 }
 
 /// The language of a text, when it is long and plain enough to tell: names, codes and keywords are of none.
-pub fn language(text: &str) -> Option<Language> {
+pub fn detect_language(text: &str) -> Option<Language> {
     Detector::new().detect(text).filter(whatlang::Info::is_reliable).map(|info| Language(info.lang()))
 }
 
@@ -165,10 +165,10 @@ mod tests {
             ("rus", "Арендатор обязан вносить арендную плату в первый день каждого месяца."),
             ("jpn", "賃借人は毎月一日に家賃を支払わなければならない。"),
         ] {
-            assert_eq!(language(text).map(|found| found.to_string()).as_deref(), Some(code));
+            assert_eq!(detect_language(text).map(|found| found.to_string()).as_deref(), Some(code));
         }
         for none in ["", "E0308", "42 % of 17", "..."] {
-            assert_eq!(language(none), None, "{none}");
+            assert_eq!(detect_language(none), None, "{none}");
         }
     }
 }

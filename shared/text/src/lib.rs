@@ -17,14 +17,14 @@
 
 mod blank;
 mod language;
+mod min_hash;
 mod near_duplicates;
 mod normal;
 mod shingles;
-mod signature;
 
 pub use blank::is_blank;
-pub use language::{Language, language};
+pub use language::{Language, detect_language};
+pub use min_hash::MinHash;
 pub use near_duplicates::NearDuplicates;
 pub use normal::{normalised, text_hash};
 pub use shingles::{Shingles, containment, jaccard};
-pub use signature::Signature;

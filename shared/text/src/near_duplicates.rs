@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::signature::{BINS, Signature};
+use crate::min_hash::{BINS, MinHash};
 
 /// A text at the threshold is found with at least this probability.
 const FOUND: f64 = 0.99;
@@ -13,7 +13,7 @@ const MOST_IN_BUCKET: usize = 64;
 
 /// The texts seen so far, in about 300 bytes each, found again by those that are nearly the same.
 ///
-/// Locality-sensitive hashing with bands: the 128 bytes of a [`Signature`] are cut into `b` bands of `r` bytes, and
+/// Locality-sensitive hashing with bands: the 128 bytes of a [`MinHash`] are cut into `b` bands of `r` bytes, and
 /// texts that share a band are compared. Two texts of similarity `s` share one with probability `1 - (1 - s^r)^b`
 /// (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, 3.4.2). `r` is the largest for which that is at least
 /// 0.99 at the threshold: 6 at 0.8, and 10 at 0.9.
@@ -22,7 +22,7 @@ pub struct NearDuplicates {
     threshold: f64,
     most: usize,
     rows: usize,
-    texts: Vec<(u64, Signature)>,
+    texts: Vec<(u64, MinHash)>,
     /// One table a band, of places in `texts`.
     bands: Vec<HashTable<u32>>,
 }
@@ -42,11 +42,11 @@ impl NearDuplicates {
     ///
     /// A text without words has no duplicates and is not remembered.
     pub fn insert(&mut self, ordinal: u64, text: &str) -> Option<u64> {
-        Signature::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
+        MinHash::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
     }
 
     /// The same with a signature, which another thread may have made.
-    pub fn insert_signature(&mut self, ordinal: u64, signature: &Signature) -> Option<u64> {
+    pub fn insert_signature(&mut self, ordinal: u64, signature: &MinHash) -> Option<u64> {
         let found = self.find(signature);
         if found.is_none() {
             self.add(ordinal, signature);
@@ -55,7 +55,7 @@ impl NearDuplicates {
     }
 
     /// Remembers a text under `ordinal`, whatever it is a near duplicate of, unless as many are remembered as may be.
-    pub fn add(&mut self, ordinal: u64, signature: &Signature) {
+    pub fn add(&mut self, ordinal: u64, signature: &MinHash) {
         if self.is_full() {
             return;
         }
@@ -72,17 +72,17 @@ impl NearDuplicates {
     }
 
     /// The ordinal of the earliest text that the signature's is a near duplicate of.
-    pub fn find(&self, signature: &Signature) -> Option<u64> {
+    pub fn find(&self, signature: &MinHash) -> Option<u64> {
         self.alike(signature).min().map(|place| self.texts[place as usize].0)
     }
 
     /// The ordinals of all texts that the signature's is a near duplicate of, each at least once.
-    pub fn find_all(&self, signature: &Signature) -> impl Iterator<Item = u64> {
+    pub fn find_all(&self, signature: &MinHash) -> impl Iterator<Item = u64> {
         self.alike(signature).map(|place| self.texts[place as usize].0)
     }
 
     /// Places in `texts`, some of them several times.
-    fn alike(&self, signature: &Signature) -> impl Iterator<Item = u32> {
+    fn alike(&self, signature: &MinHash) -> impl Iterator<Item = u32> {
         let starts = (0..).step_by(self.rows);
         let candidates = self.bands.iter().zip(starts).flat_map(move |(table, start)| {
             let band = &signature.0[start..start + self.rows];
@@ -119,10 +119,10 @@ mod tests {
         let texts =
             [text, "the tenant pays the rent on the first day of each month!", "The landlord repairs the roof."];
         for (ordinal, text) in (1..).zip(texts) {
-            seen.add(ordinal, &Signature::of(text).unwrap());
+            seen.add(ordinal, &MinHash::of(text).unwrap());
         }
-        seen.add(4, &Signature::of(text).unwrap());
-        let mut found: Vec<u64> = seen.find_all(&Signature::of(text).unwrap()).collect();
+        seen.add(4, &MinHash::of(text).unwrap());
+        let mut found: Vec<u64> = seen.find_all(&MinHash::of(text).unwrap()).collect();
         found.sort_unstable();
         found.dedup();
         assert_eq!(found, [1, 2], "and not the fourth, for which there was no room");
@@ -133,7 +133,7 @@ mod tests {
         let mut seen = NearDuplicates::new(0.8, 100_000);
         for n in 0..200_u8 {
             let bytes = std::array::from_fn(|byte| if byte < seen.rows { 0 } else { n });
-            assert_eq!(seen.insert_signature(n.into(), &Signature(bytes)), None);
+            assert_eq!(seen.insert_signature(n.into(), &MinHash(bytes)), None);
         }
         assert_eq!([seen.bands[0].len(), seen.bands[1].len()], [MOST_IN_BUCKET, 200]);
     }

@@ -1,6 +1,6 @@
 //! The estimate against the figure that it estimates, and near duplicates among many.
 
-use embtune_text::{NearDuplicates, Shingles, Signature, jaccard};
+use embtune_text::{MinHash, NearDuplicates, Shingles, jaccard};
 use proptest::prelude::*;
 
 /// Sentence `n` of a text that repeats nothing.
@@ -21,7 +21,7 @@ fn the_estimate_is_unbiased() {
         for start in 0..40 {
             let (a, b) = shifted(skip, length);
             let (a, b) = (format!("{a}{}", sentence(start + 9000)), format!("{b}{}", sentence(start + 9000)));
-            let estimate = Signature::of(&a).unwrap().jaccard(&Signature::of(&b).unwrap());
+            let estimate = MinHash::of(&a).unwrap().jaccard(&MinHash::of(&b).unwrap());
             error += estimate - jaccard(&a, &b);
         }
         assert!((error / 40.0).abs() < 0.06, "{skip} {length}: {}", error / 40.0);
@@ -61,7 +61,7 @@ proptest! {
         let shingles = Shingles::of(&text);
         let mut seen = NearDuplicates::new(1.0, 10);
         prop_assert_eq!(seen.insert(7, &text), None);
-        let has_words = Signature::of(&text).is_some();
+        let has_words = MinHash::of(&text).is_some();
         prop_assert_eq!(seen.insert(8, &text), has_words.then_some(7));
         prop_assert_eq!(shingles.jaccard(&shingles), f64::from(u8::from(has_words)));
         let similarity = jaccard(&text, &other);

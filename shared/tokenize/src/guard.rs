@@ -1,6 +1,6 @@
 //! The tokenizers library, which trusts its files.
 
-use embtune_cli::caught;
+use embtune_cli::catch_panic;
 use tokenizers::Tokenizer;
 
 /// How a panic begins that Oniguruma ends a match with: it has tried ten million ways.
@@ -16,7 +16,7 @@ const RUN_LENGTH: usize = 64;
 /// # Errors
 /// What the library says.
 pub(crate) fn guarded<T>(code: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match caught(code) {
+    match catch_panic(code) {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(panic) if panic.starts_with(ENDLESS) => {
             Err("one of its regular expressions takes too long: it tries too many ways to divide a text".into())

@@ -34,7 +34,7 @@ pub(crate) struct RawStore([u8; 0]);
 
 /// A share in a group of the shim's, behind a pointer.
 #[repr(C)]
-pub(crate) struct RawGroup([u8; 0]);
+pub(crate) struct RawCommunicator([u8; 0]);
 
 /// A share in the shim's NCCL, behind a pointer.
 #[repr(C)]
@@ -131,13 +131,13 @@ unsafe extern "C" {
         size: c_int,
         interface: *const c_char,
         timeout_ms: i64,
-        out: *mut *mut RawGroup,
+        out: *mut *mut RawCommunicator,
     ) -> c_int;
-    pub(crate) fn embtune_group_leave(group: *mut RawGroup);
-    pub(crate) fn embtune_group_sum(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_gather(group: *mut RawGroup, tensor: Handle, out: *mut Handle) -> c_int;
-    pub(crate) fn embtune_group_broadcast(group: *mut RawGroup, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_use_nccl(group: *mut RawGroup, nccl: *mut RawNccl) -> c_int;
+    pub(crate) fn embtune_group_leave(group: *mut RawCommunicator);
+    pub(crate) fn embtune_group_sum(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_gather(group: *mut RawCommunicator, tensor: Handle, out: *mut Handle) -> c_int;
+    pub(crate) fn embtune_group_broadcast(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_group_use_nccl(group: *mut RawCommunicator, nccl: *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_load(library: *const c_char, out: *mut *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_drop(nccl: *mut RawNccl);
     pub(crate) fn embtune_nccl_id(nccl: *const RawNccl, out: *mut Handle) -> c_int;
@@ -149,7 +149,7 @@ unsafe extern "C" {
         index: i64,
         timeout_ms: i64,
     ) -> c_int;
-    pub(crate) fn embtune_overlap_new(group: *mut RawGroup, out: *mut *mut RawOverlap) -> c_int;
+    pub(crate) fn embtune_overlap_new(group: *mut RawCommunicator, out: *mut *mut RawOverlap) -> c_int;
     pub(crate) fn embtune_overlap_drop(overlap: *mut RawOverlap);
     pub(crate) fn embtune_overlap_add(
         overlap: *mut RawOverlap,

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
-    Handle, RawGroup, RawStore, check, embtune_group_broadcast, embtune_group_gather, embtune_group_join,
+    Handle, RawCommunicator, RawStore, check, embtune_group_broadcast, embtune_group_gather, embtune_group_join,
     embtune_group_leave, embtune_group_sum, embtune_group_use_nccl, embtune_store_close, embtune_store_get,
     embtune_store_open, embtune_store_set, handle, make,
 };
@@ -100,8 +100,8 @@ impl Drop for Store {
 ///
 /// What they exchange goes through Gloo, which works on the CPU: tensors of a GPU go there and back, unless
 /// [`use_nccl`](Self::use_nccl) has taken NCCL for them.
-pub struct Group {
-    raw: NonNull<RawGroup>,
+pub struct Communicator {
+    raw: NonNull<RawCommunicator>,
     rank: usize,
     size: usize,
     timeout: Duration,
@@ -110,7 +110,7 @@ pub struct Group {
     _store: Arc<Store>,
 }
 
-impl Group {
+impl Communicator {
     /// Meets the other processes.
     ///
     /// `interface` is the network interface that they reach this one through; the host's own without it.
@@ -174,7 +174,7 @@ impl Group {
         Ok(tried.as_ref().err().map(|error| error.0.clone()).or_else(of_other))
     }
 
-    pub(crate) fn raw(&self) -> *mut RawGroup {
+    pub(crate) fn raw(&self) -> *mut RawCommunicator {
         self.raw.as_ptr()
     }
 
@@ -252,7 +252,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for Communicator {
     fn drop(&mut self) {
         // SAFETY: the pointer came from `embtune_group_join` and is not used again; an overlap has a share of its own.
         unsafe { embtune_group_leave(self.raw.as_ptr()) }

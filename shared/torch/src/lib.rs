@@ -3,7 +3,7 @@
 //! - [`leaf`] makes parameters that are views of one flat buffer and accumulate their gradients in another, so that
 //!   clipping and AdamW are a handful of kernels ([`clip`], [`AdamW`]);
 //! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
-//! - [`Group`] makes several processes one, over Gloo or NCCL, and [`Overlap`] adds their gradients up during the backward
+//! - [`Communicator`] makes several processes one, over Gloo or NCCL, and [`Overlap`] adds their gradients up during the backward
 //!   pass;
 //! - [`open_device`] loads CUDA when it is asked for: one build serves machines with and without a GPU.
 
@@ -19,7 +19,7 @@ mod state;
 
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
-pub use group::{Group, Store, StoreAddress, ring_gather, ring_sum};
+pub use group::{Communicator, Store, StoreAddress, ring_gather, ring_sum};
 pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
 pub use nccl::NCCL;
 pub use optimizer::{AdamW, Segment};

@@ -10,7 +10,7 @@ use crate::ffi::{
     RawOverlap, check, embtune_overlap_add, embtune_overlap_arm, embtune_overlap_drop, embtune_overlap_finish,
     embtune_overlap_new, embtune_overlap_started, handle,
 };
-use crate::{Group, TorchError};
+use crate::{Communicator, TorchError};
 
 /// A part of a flat gradient that is added up at once.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub struct Bucket<'t> {
 
 /// Adds up a flat gradient over all processes, each bucket as soon as the backward pass has all of it.
 ///
-/// The sums are those of [`Group::sum`] over the buckets one after the other, bit for bit.
+/// The sums are those of [`Communicator::sum`] over the buckets one after the other, bit for bit.
 pub struct Overlap<'g> {
     raw: NonNull<RawOverlap>,
-    group: &'g Group,
+    group: &'g Communicator,
     grads: Tensor,
 }
 
@@ -35,7 +35,7 @@ impl<'g> Overlap<'g> {
     ///
     /// # Errors
     /// Buckets that lack a part of `grads` or have one twice; a leaf whose gradient is not in its bucket.
-    pub fn new(group: &'g Group, grads: &Tensor, buckets: &[Bucket<'_>]) -> Result<Self, TorchError> {
+    pub fn new(group: &'g Communicator, grads: &Tensor, buckets: &[Bucket<'_>]) -> Result<Self, TorchError> {
         let ranges = buckets.iter().map(|bucket| bucket.range.clone());
         if !partitions(ranges, grads.numel() as i64) {
             return Err(TorchError::new("overlap: the buckets are not each element of the gradient once"));

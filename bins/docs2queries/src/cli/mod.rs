@@ -8,7 +8,7 @@ mod prompt;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use embtune_cli::{Common, RecordArgs, path_of};
+use embtune_cli::{CommonArgs, RecordArgs, output_path_parser};
 
 use crate::filters::Reasons;
 
@@ -28,7 +28,7 @@ pub(crate) struct Cli {
     pub(crate) records: RecordArgs,
 
     /// Write the pairs to this file, which appears whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = path_of(&["jsonl", "ndjson"]))]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output", value_parser = output_path_parser(&["jsonl", "ndjson"]))]
     pub(crate) output: Option<PathBuf>,
 
     /// What is wrong with queries that are dropped (see below), or none
@@ -72,7 +72,7 @@ pub(crate) struct Cli {
     pub(crate) batch: BatchArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 /// Who writes the queries.

@@ -19,7 +19,7 @@ impl Ahead {
         let (sender, receiver) = mpsc::channel(1);
         let thread = thread::spawn(move || {
             for document in documents {
-                let is_last = document.as_ref().is_err_and(|error| !error.is_record());
+                let is_last = document.as_ref().is_err_and(|error| !error.is_recoverable());
                 if sender.blocking_send(document).is_err() || is_last {
                     break;
                 }

@@ -1,18 +1,15 @@
 //! Documents with the place they came from.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 
-use embtune_cli::{Input, Session};
-use embtune_records::{Document, Field, Place, ReadError, Records};
+use embtune_cli::Input;
+use embtune_records::{Document, Field, Located, Location, ReadError, RecordStream};
 use embtune_text::is_blank;
-
-use crate::cli::Cli;
 
 /// A document, and where it stands in the input.
 #[derive(Debug)]
 pub(crate) struct Source {
-    place: Place,
+    place: Location,
     /// The id.
     pub(crate) id: String,
     /// The title, when there is one that is not blank.
@@ -24,7 +21,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn new(document: Document, place: Place) -> Result<Self, ReadError> {
+    fn new(document: Document, place: Location) -> Result<Self, ReadError> {
         let id = document.id().to_owned();
         let title = document.title().map(str::to_owned);
         let text = document.text().to_owned();
@@ -58,49 +55,20 @@ impl Source {
     }
 }
 
-/// Something to read documents from, and how messages call it.
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) reader: Box<dyn BufRead + Send>,
-}
-
-/// The documents of all operands, in order.
-///
-/// # Errors
-/// An operand that cannot be opened; the items' errors are those of reading.
+/// The documents of all inputs, in order.
 pub(crate) fn documents(
-    cli: &Cli,
-    session: &Session,
-) -> anyhow::Result<impl Iterator<Item = Result<Source, ReadError>> + Send + use<>> {
-    Ok(of_inputs(session.inputs(&cli.records.files)?, cli))
-}
-
-pub(super) fn of_inputs(
     inputs: Vec<Input>,
-    cli: &Cli,
-) -> impl Iterator<Item = Result<Source, ReadError>> + Send + use<> {
-    let max_record_bytes = cli.records.max_record_bytes;
-    inputs
-        .into_iter()
-        .flat_map(move |input| of_named(Named { name: input.name.clone(), reader: Box::new(input) }, max_record_bytes))
-}
-
-pub(super) fn of_named(
-    named: Named,
     max_record_bytes: usize,
 ) -> impl Iterator<Item = Result<Source, ReadError>> + Send {
-    let mut records = Records::<Document, _>::new(named.name, named.reader, max_record_bytes);
-    std::iter::from_fn(move || {
-        let document = records.next()?;
-        Some(document.and_then(|document| Source::new(document, records.place())))
-    })
+    let documents = RecordStream::<Document, _>::new(inputs.into_iter().map(Input::into_named), max_record_bytes);
+    documents.map(|document| document.and_then(|Located { record, location, .. }| Source::new(record, location)))
 }
 
 #[cfg(test)]
 impl Source {
     /// A document of a test.
     pub(crate) fn example(id: &str, title: Option<&str>, text: &str) -> Self {
-        let place = Place { name: "example".into(), line: 1 };
+        let place = Location { name: "example".into(), line: 1 };
         Self { place, id: id.into(), title: title.map(Into::into), text: text.into(), group: id.into() }
     }
 }

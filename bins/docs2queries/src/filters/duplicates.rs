@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use embtune_text::{NearDuplicates, Shingles, Signature, normalised, text_hash};
+use embtune_text::{MinHash, NearDuplicates, Shingles, normalised, text_hash};
 
 /// Two queries of one document that share so many of their pieces say the same.
 const OF_ONE_DOCUMENT: f64 = 0.8;
@@ -50,7 +50,7 @@ impl Duplicates {
         if self.exact.contains(&hash) || self.of_document.iter().any(is_near) {
             return true;
         }
-        if let Some(signature) = Signature::of_shingles(&shingles) {
+        if let Some(signature) = MinHash::of_shingles(&shingles) {
             let is_full = self.near.is_full();
             match self.near.insert_signature(self.codes.len() as u64, &signature) {
                 Some(earlier) if self.codes[earlier as usize] == codes => return true,

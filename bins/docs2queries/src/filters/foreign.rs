@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use embtune_text::{Language, language, normalised};
+use embtune_text::{Language, detect_language, normalised};
 
 /// A query with less to it, beyond the document's own words, can be of any language: names, codes, terms.
 const MIN_LETTERS: usize = 12;
@@ -16,12 +16,12 @@ const MIN_HAN: usize = 40;
 /// What a query has in common with its document proves nothing: a Chinese manual has English terms. Neither do Han
 /// characters alone tell Chinese from Japanese or Korean, whatever a detector says.
 pub(super) fn is_foreign(query: &str, asked: Option<Language>, text: &str) -> bool {
-    let of_text = language(text).filter(|_| han_alone(text).is_none_or(|count| count >= MIN_HAN));
+    let of_text = detect_language(text).filter(|_| han_alone(text).is_none_or(|count| count >= MIN_HAN));
     let Some(wanted) = asked.or(of_text) else { return false };
     if wanted.may_be_han_alone() && han_alone(query).is_some() {
         return false;
     }
-    let is_other = language(query).is_some_and(|found| found != wanted);
+    let is_other = detect_language(query).is_some_and(|found| found != wanted);
     if !is_other && wanted.may_have_script_of(query) {
         return false;
     }

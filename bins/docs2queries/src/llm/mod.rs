@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use embtune_cli::{Outcome, Session};
+use embtune_cli::{Outcome, RecordArgs, Session};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use asker::{Asker, Server};
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         // What is read twice: to choose the number of queries, and to say what is to come.
         let by_file = cli.batch.batch || !cli.batch.ingest_batch.is_empty();
         let is_counted = cli.queries_per_document.is_none() || cli.llm.dry_run || by_file;
-        let corpus = if is_counted { Some(Corpus::spooled(cli, session)?) } else { Corpus::of_files(cli) };
+        let corpus = if is_counted { Some(Corpus::open(cli, session)?) } else { Corpus::of_files(cli, session)? };
         let census = corpus.as_ref().map(|corpus| corpus.count(cli, session)).transpose()?;
         let queries = match cli.queries_per_document {
             Some(queries) => queries.into(),
@@ -139,8 +139,11 @@ impl<'a> Run<'a> {
 
     fn documents(&self) -> anyhow::Result<Documents> {
         match &self.corpus {
-            Some(corpus) => corpus.documents(self.cli, self.session),
-            None => Ok(Box::new(documents(self.cli, self.session)?)),
+            Some(corpus) => corpus.documents(self.cli.records.max_record_bytes),
+            None => {
+                let RecordArgs { files, max_record_bytes, .. } = &self.cli.records;
+                Ok(Box::new(documents(self.session.inputs(files)?, *max_record_bytes)))
+            }
         }
     }
 

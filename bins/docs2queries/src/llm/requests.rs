@@ -68,7 +68,7 @@ impl Run<'_> {
             let document = match document {
                 Ok(document) if document.is_blank() => continue,
                 Ok(document) => document,
-                Err(error) if error.is_record() => {
+                Err(error) if error.is_recoverable() => {
                     skipper.bad(error)?;
                     continue;
                 }

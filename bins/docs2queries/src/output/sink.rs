@@ -53,7 +53,7 @@ impl<'a> Sink<'a> {
                 Ok(None)
             }
             Ok(document) => Ok(Some(document)),
-            Err(error) if error.is_record() => self.bad(error).map(|()| None),
+            Err(error) if error.is_recoverable() => self.bad(error).map(|()| None),
             Err(error) => Err(error.into()),
         }
     }

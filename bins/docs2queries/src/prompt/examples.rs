@@ -21,7 +21,7 @@ pub(crate) struct Example {
 pub(crate) fn read(input: Input) -> anyhow::Result<Vec<Example>> {
     let name = input.name.clone();
     let mut examples: Vec<Example> = Vec::new();
-    for pairs in Records::<Vec<Pair>, _>::with_fixed_cap(name.clone(), input) {
+    for pairs in Records::<Vec<Pair>, _>::with_default_limit(name.clone(), input) {
         for Pair { anchor, positive, .. } in pairs? {
             match examples.iter_mut().find(|example| example.text == positive) {
                 Some(example) => example.queries.push(anchor),

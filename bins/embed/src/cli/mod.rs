@@ -9,7 +9,7 @@ mod text;
 mod verify;
 
 use clap::Parser;
-use embtune_cli::{Common, ModelArgs};
+use embtune_cli::{CommonArgs, ModelArgs};
 
 pub(crate) use compute::ComputeArgs;
 pub(crate) use flow::FlowArgs;
@@ -153,7 +153,7 @@ pub(crate) struct Cli {
     pub(crate) compute: ComputeArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 embtune_cli::filter!(Cli, "window");

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use embtune_cli::{form, is_stream};
+use embtune_cli::{is_stream, output_format};
 
 use crate::sink::format::{Dtype, Format};
 
@@ -40,7 +40,7 @@ impl OutputArgs {
     /// # Errors
     /// A file's name that promises another form.
     pub(crate) fn format(&self) -> anyhow::Result<Format> {
-        form(self.format, self.path.as_deref(), Format::Jsonl, Format::Safetensors)
+        output_format(self.format, self.path.as_deref(), Format::Jsonl, Format::Safetensors)
     }
 
     /// The output, if it is a file, beside which there may be others.

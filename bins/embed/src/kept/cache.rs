@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use embtune_cli::caught;
+use embtune_cli::catch_panic;
 use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase as _, TableDefinition, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -121,13 +121,13 @@ impl Drop for Cache {
     fn drop(&mut self) {
         // What it writes at its end is committed already; it may panic on what it could not read.
         let database = self.database.take();
-        let _ = caught(|| drop(database));
+        let _ = catch_panic(|| drop(database));
     }
 }
 
 /// Runs redb, which may panic on a damaged file.
 fn guarded<T>(name: &str, code: impl FnOnce() -> Result<T, redb::Error>) -> anyhow::Result<T> {
-    caught(code).unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic))).map_err(|error| explain(name, error))
+    catch_panic(code).unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic))).map_err(|error| explain(name, error))
 }
 
 fn explain(name: &str, error: redb::Error) -> anyhow::Error {

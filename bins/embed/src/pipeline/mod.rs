@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use embtune_cli::{Interrupt, Session};
+use embtune_cli::{Interrupt, Session, Skipper};
 use embtune_encode::Encoder;
 
 use crate::input::fields::Fields;
-use crate::input::records::Source;
+use crate::input::records::Records;
 use crate::kept::known::Known;
 use crate::long::Long;
 use gather::Gather;
@@ -35,7 +35,7 @@ pub(crate) struct Texts {
     pub(crate) normalized: bool,
 }
 
-/// Runs all records of a source through a model; `write` gets them with their vectors, in order.
+/// Runs all records through a model; `write` gets them with their vectors, in order.
 ///
 /// When somebody reads the output as it comes (`is_live`), a slow input is not waited for.
 ///
@@ -43,7 +43,7 @@ pub(crate) struct Texts {
 /// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that was being computed
 /// is written.
 pub(crate) fn run(
-    source: &mut Source<'_>,
+    (records, skipper): (Records, &Skipper<'_>),
     encoder: &mut Encoder,
     texts: &Texts,
     mut known: Known<'_>,
@@ -55,13 +55,14 @@ pub(crate) fn run(
     let gather = &Arc::new(Gather::new(runner.window_bytes()));
     if is_live {
         let gather = Arc::clone(gather);
-        source.on_wait(move || gather.wait_for_input());
+        let hook = move || gather.wait_for_input();
+        records.readers().for_each(|input| input.on_wait(hook.clone()));
     }
     thread::scope(|scope| {
         let ending = Ending { gather, interrupt };
         let (to_infer, tokenised) = sync_channel(0);
         let (to_write, embedded) = sync_channel(0);
-        let read = scope.spawn(move || stage::read(source, gather));
+        let read = scope.spawn(move || stage::read(records, skipper, gather));
         let tokenise = scope.spawn(move || {
             let work = |records| {
                 interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, texts, &mut known, records))
@@ -99,6 +100,6 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.gather.abandon();
-        self.interrupt.end_waiting();
+        self.interrupt.cancel_reads();
     }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use embtune_cli::Skipper;
 use embtune_encode::{EncodeError, Front, Runner};
 
 use super::Texts;
@@ -12,7 +13,7 @@ use super::gather::Gather;
 use super::times::Clock;
 use super::window::{Embedded, Tokenised};
 use crate::input::fields::Text;
-use crate::input::records::{Entry, Source};
+use crate::input::records::{Entry, Records};
 use crate::kept::known::{Key, Known};
 
 /// Takes windows, works on them and hands the results on, until there are no more, the work fails, or nobody takes a
@@ -33,11 +34,11 @@ pub(super) fn pump<A, B>(
     clock.worked()
 }
 
-pub(super) fn read(source: &mut Source<'_>, gather: &Gather) -> Duration {
+pub(super) fn read(mut records: Records, skipper: &Skipper<'_>, gather: &Gather) -> Duration {
     let mut clock = Clock::start();
     let mut reading = gather.reading();
     let result = loop {
-        match source.next_record() {
+        match records.next_usable(|error| skipper.bad(error)) {
             Ok(Some(entry)) => {
                 if !reading.push(entry, &mut clock) {
                     break Ok(());

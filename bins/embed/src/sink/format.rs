@@ -1,7 +1,7 @@
 //! Forms of the output.
 
 use clap::ValueEnum;
-use embtune_cli::Form;
+use embtune_cli::OutputFormat;
 use embtune_tensors::VectorType;
 
 /// How vectors are written.
@@ -15,7 +15,7 @@ pub(crate) enum Format {
     Npy,
 }
 
-impl Form for Format {
+impl OutputFormat for Format {
     fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Jsonl => &["jsonl", "ndjson"],

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use embtune_cli::{Outcome, Output};
-use embtune_records::{Document, Object, Place};
+use embtune_records::{Document, Location, Object};
 use embtune_tensors::{EmbeddingsMeta, VectorType};
 use serde::{Serialize, Serializer};
 
@@ -72,7 +72,7 @@ impl Jsonl {
 }
 
 impl Sink for Jsonl {
-    fn write(&mut self, record: Document, _place: &Place, vector: &[f32], out: &mut Output) -> anyhow::Result<bool> {
+    fn write(&mut self, record: Document, _place: &Location, vector: &[f32], out: &mut Output) -> anyhow::Result<bool> {
         let mut record = record.into_object();
         for name in [EMBEDDING, DTYPE, SCALE] {
             record.remove(name);

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use anyhow::bail;
-use embtune_records::{Document, Place};
+use embtune_records::{Document, Location};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::input::fields::Fields;
@@ -38,7 +38,7 @@ impl Known {
     ///
     /// # Errors
     /// An id that was another text's.
-    pub(super) fn is_new(&mut self, record: &Document, place: &Place) -> anyhow::Result<bool> {
+    pub(super) fn is_new(&mut self, record: &Document, place: &Location) -> anyhow::Result<bool> {
         let id = record.id();
         let mut text = Xxh3::new();
         self.fields.text(record).hash(&mut text);

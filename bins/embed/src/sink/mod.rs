@@ -1,6 +1,5 @@
 //! Where vectors go.
 
-mod array;
 pub(crate) mod format;
 mod jsonl;
 mod known;
@@ -12,7 +11,7 @@ mod verify;
 pub(crate) mod writer;
 
 use embtune_cli::{Outcome, Output, Session, spool_directory};
-use embtune_records::{Document, Place};
+use embtune_records::{Document, Location};
 use embtune_tensors::EmbeddingsMeta;
 
 use crate::cli::Cli;
@@ -23,7 +22,7 @@ use crate::sink::known::Known;
 /// Vectors on their way out, in the order of the input.
 pub(crate) trait Sink {
     /// Takes a record's vector, and says whether it was new: a record may be one that was written before.
-    fn write(&mut self, record: Document, place: &Place, vector: &[f32], out: &mut Output) -> anyhow::Result<bool>;
+    fn write(&mut self, record: Document, place: &Location, vector: &[f32], out: &mut Output) -> anyhow::Result<bool>;
 
     /// Writes what has waited. `meta` is asked for only where it is written: naming a model means reading all of it.
     fn finish(

@@ -4,15 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 
 use embtune_cli::{Outcome, Output, Session};
-use embtune_records::{Document, Place};
-use embtune_tensors::{EmbeddingsMeta, VectorType, beside};
+use embtune_records::{Document, Location};
+use embtune_tensors::{EmbeddingsMeta, NpyWriter, VectorType, sidecar_path};
 
 use super::Sink;
-use super::array::Array;
 use super::known::Known;
 
 pub(super) struct Npy {
-    vectors: Array,
+    vectors: NpyWriter,
     stored: VectorType,
     row: Vec<u8>,
     beside: Option<Beside>,
@@ -24,7 +23,7 @@ pub(super) struct Beside {
     /// The ids, one a line.
     ids: Output,
     /// Of int8 only.
-    scales: Option<(Array, Output)>,
+    scales: Option<(NpyWriter, Output)>,
 }
 
 impl Beside {
@@ -36,10 +35,11 @@ impl Beside {
         known: Known,
         session: &Session,
     ) -> anyhow::Result<Self> {
-        let ids = session.output(Some(&beside(path, "ids")))?;
+        let ids = session.output(Some(&sidecar_path(path, "ids")))?;
         let scales = match stored {
             VectorType::Int8 => {
-                Some((Array::new(directory, None, "<f4")?, session.output(Some(&beside(path, "scales")))?))
+                let scales = NpyWriter::new(directory, None, VectorType::F32)?;
+                Some((scales, session.output(Some(&sidecar_path(path, "scales")))?))
             }
             _ => None,
         };
@@ -54,19 +54,14 @@ impl Npy {
         stored: VectorType,
         beside: Option<Beside>,
     ) -> anyhow::Result<Self> {
-        let descr = match stored {
-            VectorType::F32 => "<f4",
-            VectorType::F16 => "<f2",
-            VectorType::Int8 => "|i1",
-            VectorType::Ubinary => "|u1",
-            VectorType::Bf16 => anyhow::bail!("npy has no bf16\nhint: --dtype f16, or --format safetensors"),
-        };
-        Ok(Self { vectors: Array::new(directory, Some(columns), descr)?, stored, row: Vec::new(), beside })
+        anyhow::ensure!(stored != VectorType::Bf16, "npy has no bf16\nhint: --dtype f16, or --format safetensors");
+        let vectors = NpyWriter::new(directory, Some(columns), stored)?;
+        Ok(Self { vectors, stored, row: Vec::new(), beside })
     }
 }
 
 impl Sink for Npy {
-    fn write(&mut self, record: Document, place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
+    fn write(&mut self, record: Document, place: &Location, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
         if let Some(beside) = &mut self.beside
             && !beside.known.is_new(&record, place)?
         {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use embtune_cli::{Outcome, Output};
-use embtune_records::{Document, Place};
+use embtune_records::{Document, Location};
 use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, VectorType};
 
 use super::Sink;
@@ -21,7 +21,7 @@ impl Safetensors {
 }
 
 impl Sink for Safetensors {
-    fn write(&mut self, record: Document, place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
+    fn write(&mut self, record: Document, place: &Location, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
         let is_new = self.known.is_new(&record, place)?;
         if is_new {
             self.writer.push(record.id(), vector)?;

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
-const SMALLEST_NORM: f64 = 1e-12;
+use embtune_tensors::SMALLEST_NORM;
 
 /// The shape in which vectors are written.
 #[derive(Debug, Clone, Copy)]

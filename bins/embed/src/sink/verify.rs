@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use embtune_cli::{Outcome, Output};
-use embtune_records::{Document, Place};
+use embtune_records::{Document, Location};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, TensorsError, VectorType};
 
 use super::Sink;
@@ -85,7 +85,13 @@ impl Verify {
 }
 
 impl Sink for Verify {
-    fn write(&mut self, record: Document, _place: &Place, vector: &[f32], _out: &mut Output) -> anyhow::Result<bool> {
+    fn write(
+        &mut self,
+        record: Document,
+        _place: &Location,
+        vector: &[f32],
+        _out: &mut Output,
+    ) -> anyhow::Result<bool> {
         let id = record.id();
         match self.rows.get_mut(id) {
             None => self.only_input.add(id),

@@ -42,7 +42,7 @@ struct TooLong {
 
 impl Writer<'_> {
     pub(crate) fn write(&mut self, entry: Entry, answer: &Answer, out: &mut Output) -> anyhow::Result<()> {
-        let Entry { record, place, .. } = entry;
+        let Entry { record, location: place, .. } = entry;
         if answer.chunks == 0 {
             let id = record.id().to_owned();
             return self.skipper.bad(TooLong { id, tokens: answer.tokens, limit: self.limit });

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser};
-use embtune_cli::{Common, HubArgs, OrtArgs, parse_not_negative, parse_rank, path_of};
+use embtune_cli::{CommonArgs, HubArgs, OrtArgs, output_path_parser, parse_not_negative, parse_rank};
 use embtune_metrics::Metric;
 use embtune_search::Similarity;
 
@@ -42,7 +42,7 @@ pub(crate) struct Cli {
     pub(crate) ort: OrtArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 /// What is measured.
@@ -173,7 +173,7 @@ pub(crate) struct OutputArgs {
     pub(crate) diagnose: bool,
 
     /// Write the values of every query to this file, as TSV
-    #[arg(long, value_name = "FILE", value_parser = path_of(&["tsv", "tab"]), hide_short_help = true)]
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["tsv", "tab"]), hide_short_help = true)]
     pub(crate) per_query: Option<PathBuf>,
 
     /// Write what was retrieved to this file, as a TREC run
@@ -183,13 +183,16 @@ pub(crate) struct OutputArgs {
     pub(crate) run: Option<String>,
 
     /// Write everything to this file as one page that needs no network
-    #[arg(long, value_name = "FILE", value_parser = path_of(&["html", "htm"]))]
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
 }
 
 /// A file name, which may contain a placeholder for the system's name.
 fn run_pattern() -> impl TypedValueParser<Value = String> {
-    path_of(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
+    output_path_parser(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
 }
 
-embtune_cli::filter!(Cli, "block");
+embtune_cli::filter!(Cli {
+    unit: "block",
+    example: "ir-eval --qrels qrels.tsv base=base.q.npy,base.c.npy tuned=tuned.q.npy,tuned.c.npy"
+});

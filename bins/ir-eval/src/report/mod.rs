@@ -10,7 +10,7 @@ mod trec;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use embtune_cli::{Form, Output, Session};
+use embtune_cli::{Output, OutputFormat, Session};
 
 use crate::diagnosis::Diagnosis;
 use crate::results::Results;
@@ -38,7 +38,7 @@ pub(crate) enum Format {
     Html,
 }
 
-impl Form for Format {
+impl OutputFormat for Format {
     fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Table => &["txt", "text", "log"],

@@ -79,7 +79,7 @@ impl Work<'_> {
         }
         let mut writer = EmbeddingsWriter::new(self.folder, encoder.dim(), VectorType::F32)?;
         let input = self.session.input(texts)?;
-        let mut records = Records::<Document, _>::with_fixed_cap(input.name.clone(), input);
+        let mut records = Records::<Document, _>::with_default_limit(input.name.clone(), input);
         let progress = self.session.progress(None, "texts");
         let (mut seen, hasher) = (HashSet::new(), RandomState::new());
         let mut empty = 0_u64;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::ensure;
 use embtune_cli::{Device, Session};
 use embtune_metrics::Ties;
-use embtune_records::{Judgments, Run, RunEntry, decimal};
+use embtune_records::{Judgments, Run, RunEntry, shortest_decimal};
 use embtune_search::{Hit, Searcher, Similarity, gather};
 use embtune_tensors::{Embeddings, check_same_space, check_unchanged};
 
@@ -99,7 +99,8 @@ impl<'a> VectorSearch<'a> {
             if let Some(full) = full {
                 hits = searcher.rescore(&queries, full, hits, depth)?;
             }
-            let entry = |hit: &Hit| RunEntry { document: corpus.id(hit.index).into(), score: decimal(hit.score) };
+            let entry =
+                |hit: &Hit| RunEntry { document: corpus.id(hit.index).into(), score: shortest_decimal(hit.score) };
             for ((id, _), hits) in batch.iter().zip(hits) {
                 run.queries.insert((*id).to_owned(), hits.iter().map(entry).collect());
             }

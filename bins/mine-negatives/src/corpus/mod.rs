@@ -3,25 +3,22 @@
 mod texts;
 pub(crate) mod withheld;
 
-use std::path::Path;
-
 use anyhow::bail;
-use embtune_cli::Session;
-use embtune_records::Document;
-use embtune_tensors::{ById, Embeddings};
+use embtune_cli::{Input, Replayable};
+use embtune_records::{Document, Located, RecordStream};
+use embtune_tensors::{Embeddings, VectorsById};
 use embtune_text::is_blank;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::choice::reason::Reason;
-use crate::corpus::texts::{Texts, Walk};
+use crate::corpus::texts::Texts;
 use crate::corpus::withheld::Withheld;
-use crate::pairs::source::Source;
 
 /// What is held of a document; texts and groups are compared by hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Where it stands in its file.
-    place: u64,
+    /// Byte at which its line begins in its file.
+    offset: u64,
     /// Of the text that was embedded, title first.
     pub(crate) text_hash: u64,
     /// Of the text without the title.
@@ -32,10 +29,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(place: u64, document: &Document, withheld: &Withheld) -> Self {
+    fn new(offset: u64, document: &Document, withheld: &Withheld) -> Self {
         let text = document.full_text();
         Self {
-            place,
+            offset,
             text_hash: hash(&text),
             body_hash: hash(document.text()),
             group_hash: hash(&document.group_or_id()),
@@ -53,7 +50,7 @@ pub(crate) fn hash(text: &str) -> u64 {
 /// The documents that have vectors, by row; their texts stay in the file.
 pub(crate) struct Corpus<'a> {
     pub(crate) vectors: &'a Embeddings,
-    pub(crate) by_id: ById<'a>,
+    pub(crate) by_id: VectorsById<'a>,
     entries: Vec<Entry>,
     texts: Texts,
 }
@@ -65,20 +62,17 @@ impl<'a> Corpus<'a> {
     /// A vector whose document is not there, a document that is there twice, a file that cannot be read.
     pub(crate) fn read(
         vectors: &'a Embeddings,
-        texts: &Path,
+        texts: &Replayable,
         withheld: &Withheld,
         max_record_bytes: usize,
-        session: &Session,
     ) -> anyhow::Result<Self> {
-        let by_id = ById::new(vectors, "document");
+        let by_id = VectorsById::new(vectors, "document");
         let mut entries: Vec<Option<Entry>> = vec![None; vectors.len()];
-        let source = Source::open(texts, session)?;
-        let mut documents = Walk::new(&source, max_record_bytes, session)?;
-        while let Some(document) = documents.next() {
-            let (place, document) = document?;
+        for document in RecordStream::<Document, _>::new([texts.open()?].map(Input::into_named), max_record_bytes) {
+            let Located { record: document, location, offset, .. } = document?;
             let Some(row) = by_id.row(document.id()) else { continue };
-            if entries[row].replace(Entry::new(place, &document, withheld)).is_some() {
-                return Err(documents.error(format!("document \"{}\" is there twice", document.id())).into());
+            if entries[row].replace(Entry::new(offset, &document, withheld)).is_some() {
+                return Err(location.error(format!("document \"{}\" is there twice", document.id())).into());
             }
         }
         let mut absent = entries.iter().zip(vectors.ids()).filter(|(entry, _)| entry.is_none()).map(|(_, id)| id);
@@ -86,13 +80,13 @@ impl<'a> Corpus<'a> {
             bail!(
                 "{}: lacks {} of the {} documents of {} (first: \"{first}\")\n\
                  hint: --texts must be the file that was embedded",
-                source.name,
+                texts.name(),
                 1 + absent.count(),
                 vectors.len(),
                 vectors.name()
             );
         }
-        let texts = Texts::new(&source, max_record_bytes)?;
+        let texts = Texts::new(texts, max_record_bytes)?;
         Ok(Self { vectors, by_id, entries: entries.into_iter().flatten().collect(), texts })
     }
 
@@ -105,6 +99,6 @@ impl<'a> Corpus<'a> {
     /// # Errors
     /// A file that cannot be read, or that is not what it was.
     pub(crate) fn document(&self, row: usize) -> anyhow::Result<Document> {
-        self.texts.read(self.entries[row].place)
+        self.texts.read(self.entries[row].offset)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use embtune_cli::Session;
-use embtune_records::{Document, Lines, Split};
+use embtune_records::{Document, HoldoutSplit, Lines};
 
 use crate::choice::reason::Reason;
 use crate::corpus::hash;
@@ -12,7 +12,7 @@ use crate::corpus::hash;
 /// The held-out split, and the documents of a list.
 #[derive(Debug, Default)]
 pub(crate) struct Withheld {
-    pub(crate) split: Option<Split>,
+    pub(crate) split: Option<HoldoutSplit>,
     /// Hashes of ids and groups.
     listed: HashSet<u64>,
 }
@@ -23,7 +23,7 @@ impl Withheld {
     /// # Errors
     /// A list that cannot be read.
     pub(crate) fn read(
-        split: Option<Split>,
+        split: Option<HoldoutSplit>,
         list: Option<&Path>,
         max_record_bytes: usize,
         session: &Session,

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use embtune_cli::Session;
-use embtune_records::Pair;
+use embtune_cli::Replayable;
+use embtune_records::{Pair, ReadError};
 
 use crate::corpus::{Corpus, hash};
-use crate::pairs::source::Source;
+use crate::pairs::records;
 
 /// A document that answers a query, as a pair says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,27 +47,16 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Reads all sources once. What is wrong with a record is said when it is read for the second time.
+    /// Reads all inputs once. What is wrong with a record is reported when it is read for the second time.
     ///
     /// # Errors
     /// An input that cannot be read.
-    pub(crate) fn read(
-        sources: &[Source],
-        corpus: &Corpus,
-        max_record_bytes: usize,
-        session: &Session,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn read(inputs: &[Replayable], corpus: &Corpus, max_record_bytes: usize) -> anyhow::Result<Self> {
         let mut known = Self::default();
-        for source in sources {
-            for pairs in source.records::<Vec<Pair>>(max_record_bytes, session)? {
-                match pairs {
-                    Ok(pairs) => {
-                        pairs.iter().filter(|pair| !pair.is_no_answer()).for_each(|pair| known.insert(pair, corpus))
-                    }
-                    Err(error) if error.is_record() => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+        let mut records = records(inputs, max_record_bytes)?;
+        while let Some(pairs) = records.next_usable(|_| Ok::<_, ReadError>(()))? {
+            let answers = pairs.record.iter().filter(|pair| !pair.is_no_answer());
+            answers.for_each(|pair| known.insert(pair, corpus));
         }
         Ok(known)
     }

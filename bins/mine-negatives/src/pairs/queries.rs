@@ -1,7 +1,7 @@
 //! From a pair to the vectors that it names.
 
 use embtune_records::Pair;
-use embtune_tensors::{ById, Embeddings};
+use embtune_tensors::{Embeddings, VectorsById};
 
 use crate::corpus::Corpus;
 
@@ -14,12 +14,12 @@ pub(crate) struct Rows {
 
 /// The vectors of the queries, by id.
 pub(crate) struct Queries<'a> {
-    by_id: ById<'a>,
+    by_id: VectorsById<'a>,
 }
 
 impl<'a> Queries<'a> {
     pub(crate) fn new(vectors: &'a Embeddings) -> Self {
-        Self { by_id: ById::new(vectors, "query") }
+        Self { by_id: VectorsById::new(vectors, "query") }
     }
 
     /// Finds the vectors of a pair, or says what is missing and how to make it.

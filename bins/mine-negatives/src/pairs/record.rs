@@ -1,6 +1,6 @@
 //! The fields that mining writes.
 
-use embtune_records::{Pair, decimal};
+use embtune_records::{Pair, shortest_decimal};
 use serde_json::{Value, json};
 
 use crate::choice::look::Candidate;
@@ -33,10 +33,10 @@ pub(crate) fn fill(
     pair.negative_groups = (groups != ids).then_some(groups);
     pair.negative_ids = Some(ids);
     let scores = [positive.score].into_iter().chain(negatives.iter().map(|negative| negative.score));
-    pair.scores = Some(scores.map(decimal).collect());
+    pair.scores = Some(scores.map(shortest_decimal).collect());
     let dropped = dropped.iter().map(|(candidate, reason)| {
         let Candidate { row, rank, score } = *candidate;
-        json!({"id": corpus.vectors.id(row), "rank": rank, "score": decimal(score), "reason": reason.name()})
+        json!({"id": corpus.vectors.id(row), "rank": rank, "score": shortest_decimal(score), "reason": reason.name()})
     });
     for (field, value) in [
         ("positive_rank", Value::from(positive.rank)),

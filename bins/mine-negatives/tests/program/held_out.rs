@@ -1,6 +1,6 @@
 //! Documents of the evaluation are nobody's negatives.
 
-use embtune_records::Split;
+use embtune_records::HoldoutSplit;
 use serde_json::{Value, json};
 
 use crate::plane::{MINE, pair, plane};
@@ -13,7 +13,7 @@ fn ids(record: &Value) -> Vec<&str> {
 fn a_held_out_document_is_no_negative() {
     let folder = plane();
     for seed in 0..20 {
-        let split = Split { share: 0.4, seed };
+        let split = HoldoutSplit { share: 0.4, seed };
         let own = (0..10).map(|n| format!("d{n}")).find(|id| !split.holds_out(id)).unwrap();
         folder.write("pairs.jsonl", pair("q0", &own));
         let record = folder.run(&format!("{MINE} -n 9 --holdout 0.4 --seed {seed} pairs.jsonl")).records().remove(0);
@@ -28,8 +28,10 @@ fn a_held_out_document_is_no_negative() {
 #[test]
 fn the_group_decides() {
     let folder = plane();
-    let group = (0..).map(|n| format!("g{n}")).find(|group| Split { share: 0.5, seed: 42 }.holds_out(group)).unwrap();
-    let kept = (0..).map(|n| format!("k{n}")).find(|group| !Split { share: 0.5, seed: 42 }.holds_out(group)).unwrap();
+    let group =
+        (0..).map(|n| format!("g{n}")).find(|group| HoldoutSplit { share: 0.5, seed: 42 }.holds_out(group)).unwrap();
+    let kept =
+        (0..).map(|n| format!("k{n}")).find(|group| !HoldoutSplit { share: 0.5, seed: 42 }.holds_out(group)).unwrap();
     let document = |n: u8| {
         let group = if n.is_multiple_of(2) { &kept } else { &group };
         format!(
@@ -40,7 +42,7 @@ fn the_group_decides() {
     folder.write("corpus.jsonl", (0..10).map(document).collect::<String>());
     folder.write("pairs.jsonl", pair("q0", "d0").replace("}\n", &format!(",\"group\":\"{kept}-own\"}}\n")));
     // A pair that is held out itself would get no negatives.
-    assert!(!Split { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")), "another name for the group");
+    assert!(!HoldoutSplit { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")), "another name for the group");
     let record = folder.run(&format!("{MINE} -n 9 --holdout 0.5 pairs.jsonl")).records().remove(0);
     assert_eq!(ids(&record), ["d2", "d4", "d6", "d8"]);
     assert_eq!(record["negative_groups"], json!([kept, kept, kept, kept]));
@@ -49,7 +51,7 @@ fn the_group_decides() {
 #[test]
 fn a_pair_of_a_held_out_document_comes_out_as_it_was() {
     let folder = plane();
-    let own = (0..10).map(|n| format!("d{n}")).find(|id| Split { share: 0.4, seed: 42 }.holds_out(id)).unwrap();
+    let own = (0..10).map(|n| format!("d{n}")).find(|id| HoldoutSplit { share: 0.4, seed: 42 }.holds_out(id)).unwrap();
     folder.write("pairs.jsonl", pair("q90", &own));
     let ran = folder
         .run("mine-negatives --queries q --corpus c --texts corpus.jsonl --holdout 0.4 --keep-rank 1 --exact-ranks pairs.jsonl")

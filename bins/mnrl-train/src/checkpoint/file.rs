@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use embtune_cli::AtomicFile;
-use embtune_tensors::{Dtype, SealedWriter, Tensor as StoredTensor, TensorFile, TensorsError};
+use embtune_tensors::{ChecksumWriter, Dtype, Tensor as StoredTensor, TensorFile, TensorsError};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::{Map, Value};
@@ -39,7 +39,7 @@ pub(super) fn write(path: &Path, metadata: &str, tensors: &[SavedTensor<'_>]) ->
         for (name, tensor) in tensors {
             specs.push((*name, dtype(tensor)?, tensor.numel()));
         }
-        let mut out = SealedWriter::new(&specs, (KEY, metadata), AtomicFile::create(path)?)?;
+        let mut out = ChecksumWriter::new(&specs, (KEY, metadata), AtomicFile::create(path)?)?;
         let mut buffer = vec![0; CHUNK];
         for (_, tensor) in tensors {
             copy_out(tensor, &mut buffer, &mut out)?;
@@ -81,7 +81,7 @@ impl Checkpoint {
     /// [`Damaged`] when a bit has changed since it was written; else what makes it no checkpoint.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = TensorFile::open(path).map_err(Damaged)?;
-        file.check_seal().map_err(Damaged)?;
+        file.verify_checksum().map_err(Damaged)?;
         Ok(Self { progress: read_progress(&file)?, file })
     }
 

@@ -157,7 +157,7 @@ impl Checkpoints {
     /// A file that is missing, damaged, or of another size.
     pub(crate) fn restore_best(&self, step: u64, target: &Tensor) -> anyhow::Result<()> {
         let file = TensorFile::open(&self.path(Kind::Best, step))?;
-        file.check_seal()?;
+        file.verify_checksum()?;
         file::restore(&file, BEST_TENSOR, target)
     }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::num::NonZero;
 use std::path::Path;
 
-use embtune_tensors::{Dtype, SealedWriter};
+use embtune_tensors::{ChecksumWriter, Dtype};
 use embtune_torch::tch::{Device, Kind, Tensor};
 use serde_json::json;
 use tempfile::TempDir;
@@ -203,7 +203,7 @@ fn a_checkpoint_of_something_else_is_refused() {
         ("other", "{}", "not a checkpoint (no metadata)"),
     ] {
         let file = File::create(place.path().join("c/step-00000011.safetensors")).unwrap();
-        let mut writer = SealedWriter::new(&[("values", Dtype::U8, 1)], (key, metadata), file).unwrap();
+        let mut writer = ChecksumWriter::new(&[("values", Dtype::U8, 1)], (key, metadata), file).unwrap();
         writer.write_all(&[1]).unwrap();
         writer.finish().unwrap();
         let message = checkpoints.latest(|_| ()).err().unwrap().to_string();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use embtune_cli::lies_inside;
+use embtune_cli::is_inside;
 
 use super::Cli;
 
@@ -32,7 +32,7 @@ impl Cli {
         let sets = files.map(|set| Some(("the training set", set.clone())));
         for (name, path) in written.into_iter().chain(read).chain(sets).flatten() {
             anyhow::ensure!(
-                !lies_inside(&path, &self.out),
+                !is_inside(&path, &self.out),
                 "{name} {} is inside of --out {}, which is replaced as a whole\nhint: put it beside that directory",
                 shown(&path),
                 self.out.display()
@@ -41,7 +41,7 @@ impl Cli {
         // The base model itself may be replaced, but a directory above it may not.
         let model = Path::new(&self.model.model);
         anyhow::ensure!(
-            !lies_inside(model, &self.out) || lies_inside(&self.out, model),
+            !is_inside(model, &self.out) || is_inside(&self.out, model),
             "--model {} is inside of --out {}, which is replaced as a whole\nhint: name another directory",
             self.model.model,
             self.out.display()

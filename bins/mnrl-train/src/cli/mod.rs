@@ -12,7 +12,7 @@ mod training;
 use std::path::PathBuf;
 
 use clap::Parser;
-use embtune_cli::{Common, ModelArgs, OrtArgs};
+use embtune_cli::{CommonArgs, ModelArgs, OrtArgs};
 
 pub(crate) use data::{BatchFrom, DataArgs};
 pub(crate) use distributed::DistributedArgs;
@@ -193,7 +193,7 @@ pub(crate) struct Cli {
     pub(crate) distributed: DistributedArgs,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: CommonArgs,
 }
 
 impl Cli {

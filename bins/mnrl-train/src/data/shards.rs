@@ -1,15 +1,14 @@
 //! All training pairs.
 
 use std::fs;
-use std::io::{self, BufRead as _};
+use std::io::BufRead as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use embtune_cli::{Session, sync_data};
+use embtune_cli::{Session, spool_directory};
 use embtune_model::ModelDir;
 use embtune_tensors::{Column, Shard, matching_files};
-use tempfile::NamedTempFile;
 
 use crate::cli::{DataArgs, Supply};
 use crate::data::prompts::Prompts;
@@ -292,15 +291,12 @@ impl Source {
 /// Where the header of safetensors begins, after its length.
 const HEADER_AT: usize = 8;
 
-/// Copies stdin to a temporary file, which stays mapped after it is removed.
+/// Copies stdin to an unnamed temporary file, which can be mapped.
 fn open_stdin(session: &Session) -> anyhow::Result<Shard> {
-    let mut spool = NamedTempFile::new().context("temporary file for stdin")?;
-    for mut input in session.inputs(&[PathBuf::from("-")])? {
-        // Anything else may have no end.
-        let begin = input.fill_buf().context("<stdin>")?;
-        ensure!(begin.get(HEADER_AT).is_none_or(|byte| *byte == b'{'), "<stdin>: not a safetensors file");
-        io::copy(&mut input, spool.as_file_mut()).context("<stdin>")?;
-    }
-    sync_data(spool.as_file()).context("temporary file for stdin")?;
-    Shard::open(spool.path()).map_err(|error| anyhow::anyhow!("<stdin>: {error}"))
+    let mut input = session.input(Path::new("-"))?;
+    // Anything else may have no end.
+    let begin = input.fill_buf().context("<stdin>")?;
+    ensure!(begin.get(HEADER_AT).is_none_or(|byte| *byte == b'{'), "<stdin>: not a safetensors file");
+    let copy = session.copy(input, &spool_directory(None))?;
+    Ok(Shard::of_file(&copy.file()?, copy.name())?)
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use embtune_torch::{Group, TorchError};
+use embtune_torch::{Communicator, TorchError};
 
 use super::World;
 use super::pulse::{Beat, INTERVAL, NoAnswer, Pulse};
@@ -18,7 +18,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Links {
     pub(super) world: World,
     pub(super) timeout: Duration,
-    pub(super) group: Group,
+    pub(super) group: Communicator,
     pub(super) pulse: Pulse,
     /// What process 0 has told the others so far.
     pub(super) told: Cell<u64>,
@@ -26,7 +26,7 @@ pub(super) struct Links {
 
 impl Links {
     /// An operation of the group.
-    pub(super) fn together<T>(&self, act: impl FnOnce(&Group) -> Result<T, TorchError>) -> anyhow::Result<T> {
+    pub(super) fn together<T>(&self, act: impl FnOnce(&Communicator) -> Result<T, TorchError>) -> anyhow::Result<T> {
         let place = self.pulse.step();
         let began = Instant::now();
         act(&self.group).map_err(|error| self.explain(error, place, began.elapsed()))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use embtune_cli::{Interrupt, Interrupted};
 use embtune_torch::tch::{Device, Tensor};
-use embtune_torch::{Bucket, Group, NCCL, Overlap, Store, StoreAddress, TorchError};
+use embtune_torch::{Bucket, Communicator, NCCL, Overlap, Store, StoreAddress, TorchError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -46,7 +46,7 @@ impl Team {
         let address = StoreAddress { host: &world.host, port: world.port, serves: world.serves(), prefix: &prefix };
         let store = Arc::new(Store::open(address, timeout).with_context(|| place.clone())?);
         let pulse = Pulse::start(Arc::clone(&store), world.rank, world.size);
-        match Group::join(&store, world.rank, world.size, world.interface.as_deref(), timeout) {
+        match Communicator::join(&store, world.rank, world.size, world.interface.as_deref(), timeout) {
             Ok(group) => Ok(Self(Some(Links { world, timeout, group, pulse, told: Cell::new(0) }))),
             Err(error) => {
                 let seconds = timeout.as_secs();

@@ -1,10 +1,8 @@
 //! Operations on rows of vectors that losses share.
 
+use embtune_tensors::SMALLEST_NORM;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-
-/// As `torch.nn.functional.normalize` has it.
-const SMALLEST_NORM: f64 = 1e-12;
 
 /// Rows at length 1, `[rows, size]`.
 pub(crate) fn unit(x: &Tensor) -> Result<Tensor, TorchError> {

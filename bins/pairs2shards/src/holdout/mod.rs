@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use embtune_cli::{Output, Session};
-use embtune_records::{Document, Pair, Qrels, Split, write_json_line};
+use embtune_records::{Document, HoldoutSplit, Pair, Qrels, write_json_line};
 use indexmap::map::Entry;
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ const WINDOW_TEXTS: usize = 16_384;
 /// What training pairs have too is left out of it, which is known at the end only: the texts of the held-out pairs are
 /// in memory by then, and those of the training pairs come by once more.
 pub(crate) struct Holdout {
-    split: Split,
+    split: HoldoutSplit,
     directory: PathBuf,
     queries_file: Output,
     /// The held-out queries: id, text and hash, in their order.
@@ -74,7 +74,12 @@ impl Holdout {
     ///
     /// # Errors
     /// A directory that cannot be written to.
-    pub(crate) fn create(split: Split, directory: PathBuf, similarity: f64, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn create(
+        split: HoldoutSplit,
+        directory: PathBuf,
+        similarity: f64,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
         let name = || directory.display().to_string();
         fs::create_dir_all(&directory).with_context(name)?;
         let trained = Trained::create(&directory).with_context(name)?;
@@ -96,7 +101,7 @@ impl Holdout {
     /// Takes a pair if its document is held out; gives it back, without the negatives that are held out and with their
     /// number, if not.
     ///
-    /// All chunks of a parent document are on one side: see [`Split`].
+    /// All chunks of a parent document are on one side: see [`HoldoutSplit`].
     ///
     /// # Errors
     /// What is wrong with a pair whose document is unknown.

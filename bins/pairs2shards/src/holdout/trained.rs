@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-use embtune_text::Signature;
+use embtune_text::MinHash;
 
 use crate::print::Print;
 
@@ -24,7 +24,7 @@ pub(super) struct Trained {
     texts: u64,
 }
 
-const SIGNATURE_BYTES: usize = size_of::<Signature>();
+const SIGNATURE_BYTES: usize = size_of::<MinHash>();
 
 impl Trained {
     /// No texts yet, in a directory.
@@ -35,7 +35,7 @@ impl Trained {
     pub(super) fn push(&mut self, kind: Kind, print: &Print) {
         self.unwritten.extend([u8::from(kind == Kind::Query), u8::from(print.signature.is_some())]);
         self.unwritten.extend(print.hash.to_le_bytes());
-        self.unwritten.extend(print.signature.iter().flat_map(Signature::to_bytes));
+        self.unwritten.extend(print.signature.iter().flat_map(MinHash::to_bytes));
         self.texts += 1;
     }
 
@@ -72,6 +72,6 @@ fn read(reader: &mut BufReader<File>) -> io::Result<(Kind, Print)> {
         reader.read_exact(&mut signature)?;
     }
     let kind = if is_query == [1] { Kind::Query } else { Kind::Document };
-    let signature = (is_signed == [1]).then(|| Signature::from_bytes(signature));
+    let signature = (is_signed == [1]).then(|| MinHash::from_bytes(signature));
     Ok((kind, Print { hash: u64::from_le_bytes(hash), signature }))
 }

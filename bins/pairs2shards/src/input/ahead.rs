@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::bail;
 use embtune_cli::Input;
-use embtune_records::{Pair, Records};
+use embtune_records::{Located, Pair, RecordStream};
 
 use crate::input::merge::{Row, Window};
 use crate::input::negatives::clean;
@@ -43,30 +43,26 @@ impl Ahead {
 
 fn read(inputs: Vec<Input>, max_record_bytes: usize, most: usize, sender: &SyncSender<Window>) {
     let mut window = Window::default();
-    for input in inputs {
-        let mut records = Records::<Vec<Pair>, _>::new(input.name.clone(), input, max_record_bytes);
-        while let Some(record) = records.next() {
-            let mut pairs = match record {
-                Ok(pairs) => pairs,
-                Err(error) => {
-                    let is_last = !error.is_record();
-                    window.rows.push(Row::Bad(error));
-                    let is_closed = (is_last || window.is_full(most)) && sender.send(mem::take(&mut window)).is_err();
-                    if is_last || is_closed {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            let faults = clean(&mut pairs);
-            for pair in pairs {
-                if window.ends_before(&pair, most) && sender.send(mem::take(&mut window)).is_err() {
+    let inputs = inputs.into_iter().map(Input::into_named);
+    for record in RecordStream::<Vec<Pair>, _>::new(inputs, max_record_bytes) {
+        let (mut pairs, place) = match record {
+            Ok(Located { record, location, .. }) => (record, location),
+            Err(error) => {
+                window.rows.push(Row::Bad(error));
+                if window.is_full(most) && sender.send(mem::take(&mut window)).is_err() {
                     return;
                 }
-                window.push(pair, records.place());
+                continue;
             }
-            window.faults.iter_mut().zip(faults).for_each(|(all, faults)| *all += faults);
+        };
+        let faults = clean(&mut pairs);
+        for pair in pairs {
+            if window.ends_before(&pair, most) && sender.send(mem::take(&mut window)).is_err() {
+                return;
+            }
+            window.push(pair, place.clone());
         }
+        window.faults.iter_mut().zip(faults).for_each(|(all, faults)| *all += faults);
     }
     // A receiver that is gone has failed already.
     let _ = sender.send(window);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use embtune_records::{Pair, Place, ReadError};
+use embtune_records::{Location, Pair, ReadError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::contradictions::Contradictions;
@@ -15,11 +15,11 @@ const ROWS_A_PAIR: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A pair, with the negatives of the rows that were merged into it.
-    Pair(Box<Pair>, Place),
+    Pair(Box<Pair>, Location),
     /// A row whose negatives went to the pair that stands at the second place.
-    Merged(Place, Place),
+    Merged(Location, Location),
     /// A row that has nothing that an earlier one of the window has not.
-    Double(Place),
+    Double(Location),
     /// What cannot be read.
     Bad(ReadError),
 }
@@ -57,7 +57,7 @@ impl Window {
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, mut pair: Pair, place: Place) {
+    pub(crate) fn push(&mut self, mut pair: Pair, place: Location) {
         let here = self.rows.len();
         let first = *self.places.entry(key(&pair)).or_insert(here);
         let (negatives, contradictions) = (&mut self.negatives, &mut self.contradictions);
@@ -137,7 +137,7 @@ mod tests {
     fn window(rows: &[&str]) -> Vec<Row> {
         let mut window = Window::default();
         for (line, fields) in (1..).zip(rows) {
-            window.push(row(fields), Place { name: "x".into(), line });
+            window.push(row(fields), Location { name: "x".into(), line });
         }
         window.rows
     }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_window_ends_between_pairs() {
         let mut window = Window::default();
-        let place = || Place { name: "x".into(), line: 1 };
+        let place = || Location { name: "x".into(), line: 1 };
         window.push(row(""), place());
         assert!(!window.ends_before(&row(",\"group\":1"), 2) && window.ends_before(&row(",\"group\":1"), 1));
         assert!(!window.ends_before(&row(",\"negative\":\"a\""), 1));

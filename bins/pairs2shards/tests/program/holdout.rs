@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use embtune_records::Split;
+use embtune_records::HoldoutSplit;
 use embtune_tensors::{Column, Shard};
 use embtune_text::jaccard;
 use rand::{RngExt as _, SeedableRng as _};
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::folder;
 
-const SPLIT: Split = Split { share: 0.3, seed: 42 };
+const SPLIT: HoldoutSplit = HoldoutSplit { share: 0.3, seed: 42 };
 
 fn run(pairs: &str) -> (embtune_tests::Folder, Shard, String) {
     let folder = folder();

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use embtune_onnx::Layout;
 use embtune_ort_engine::{EngineError, Kernels};
+use embtune_tensors::SMALLEST_NORM;
 use embtune_tokenize::{Tokens, pack, pack_equal};
 
 /// How many sessions of a graph there are, and how wide each is.
@@ -29,12 +30,9 @@ pub(crate) struct Network {
     pub(crate) pools: bool,
 }
 
-/// As `torch.nn.functional.normalize` has it: a vector of zeros stays one.
-const SMALLEST_NORM: f32 = 1e-12;
-
 /// Divides a vector by its length.
 pub(crate) fn normalize(vector: &mut [f32]) {
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(SMALLEST_NORM);
+    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(SMALLEST_NORM as f32);
     vector.iter_mut().for_each(|x| *x /= norm);
 }
 

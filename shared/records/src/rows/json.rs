@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::json_lines::written;
 use super::{Role, Row, Rows, bad_id, give};
-use crate::{Field, Place, ReadError};
+use crate::{Field, Location, ReadError};
 
 /// Bytes without a quote after which a file is none: the ids are strings.
 const MOST_UNQUOTED: usize = 16 << 20;
@@ -27,7 +27,7 @@ pub(super) fn read<T: Rows>(name: &str, mut reader: impl BufRead, rows: &mut T) 
 
 /// An error at its line.
 fn refused(name: &str, error: &serde_json::Error) -> ReadError {
-    let (place, reason) = (Place { name: name.into(), line: error.line() as u64 }, error.to_string());
+    let (place, reason) = (Location { name: name.into(), line: error.line() as u64 }, error.to_string());
     let reason = reason.split(" at line ").next().unwrap_or_default();
     if error.is_data() {
         return place.error(reason);

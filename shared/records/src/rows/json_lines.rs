@@ -16,7 +16,7 @@ pub(super) fn is_row(start: &[u8]) -> bool {
 }
 
 pub(super) fn read<T: Rows>(name: &str, reader: impl BufRead, rows: &mut T) -> Result<(), ReadError> {
-    let mut records = Records::<Object, _>::with_fixed_cap(name, reader);
+    let mut records = Records::<Object, _>::with_default_limit(name, reader);
     while let Some(object) = records.next() {
         take(&object?, rows).map_err(|what| records.error(what))?;
     }

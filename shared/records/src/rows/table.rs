@@ -37,7 +37,7 @@ pub(super) fn read<T: Rows>(
     rows: &mut T,
     say: &mut dyn FnMut(String),
 ) -> Result<(), ReadError> {
-    let mut table = Table { lines: Lines::with_fixed_cap(name, reader), rows, comments: Comments::default() };
+    let mut table = Table { lines: Lines::with_default_limit(name, reader), rows, comments: Comments::default() };
     if let Some(columns) = table.start()? {
         while let Some(line) = table.next_line()? {
             let number = table.lines.number();
@@ -121,6 +121,6 @@ impl<T: Rows, R: BufRead> Table<'_, T, R> {
     }
 
     fn error(&self, line: u64, what: String) -> ReadError {
-        crate::Place { line, ..self.lines.place() }.error(what)
+        crate::Location { line, ..self.lines.location() }.error(what)
     }
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Group, Store, StoreAddress, TorchError};
+use embtune_torch::{Communicator, Store, StoreAddress, TorchError};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,9 +29,9 @@ fn store(port: u16, rank: usize) -> Arc<Store> {
 }
 
 /// What each of so many processes says.
-fn all<T: Send>(size: usize, act: impl Fn(Group) -> T + Sync) -> Vec<T> {
+fn all<T: Send>(size: usize, act: impl Fn(Communicator) -> T + Sync) -> Vec<T> {
     let (port, act) = (free_port(), &act);
-    let join = move |rank| act(Group::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
+    let join = move |rank| act(Communicator::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
     thread::scope(|scope| {
         let processes: Vec<_> = (0..size).map(|rank| scope.spawn(move || join(rank))).collect();
         processes.into_iter().map(|process| process.join().unwrap()).collect()
@@ -93,14 +93,14 @@ fn tensors_in_pieces_are_not_exchanged() {
 fn numbers_of_processes_that_cannot_be_are_refused() {
     let store = store(free_port(), 0);
     for (rank, size) in [(0, 0), (1, 1), (5, 2), (0, 1 << 40), (1 << 32, 1)] {
-        assert!(Group::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
+        assert!(Communicator::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
     }
 }
 
 #[test]
 fn a_time_without_end_is_a_long_time() {
     let store = store(free_port(), 0);
-    let group = Group::join(&store, 0, 1, None, Duration::MAX).unwrap();
+    let group = Communicator::join(&store, 0, 1, None, Duration::MAX).unwrap();
     assert_eq!(group.all(7).unwrap(), [7]);
 }
 
@@ -116,7 +116,7 @@ fn a_store_holds_bytes() {
 
 #[test]
 fn who_does_not_come_is_not_waited_for_forever() {
-    let alone = Group::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
+    let alone = Communicator::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
     let message = alone.err().unwrap().to_string();
     assert!(message.starts_with("libtorch: ") && !message.contains('\n'), "{message}");
     // The other is there, and leaves.

@@ -1,7 +1,7 @@
 //! Sums that run during the backward pass.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Bucket, Group, Overlap, leaf};
+use embtune_torch::{Bucket, Communicator, Overlap, leaf};
 
 use super::{all, values};
 
@@ -43,7 +43,7 @@ impl Network {
 }
 
 /// The sum of all gradients, of two passes, without an overlap.
-fn plain(group: &Group) -> Vec<f32> {
+fn plain(group: &Communicator) -> Vec<f32> {
     let network = Network::new(group.rank());
     network.backward(0);
     network.backward(0);

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use embtune_cli::duration;
+use embtune_cli::format_duration;
 use reqwest::header::HeaderMap;
 
 use super::{Failure, Verdict};
@@ -24,7 +24,7 @@ pub(super) fn heeded(mut failure: Failure, headers: &HeaderMap, body: &str) -> F
     match asked.filter(|asked| *asked > PATIENCE && matches!(failure.verdict, Verdict::Retry(_))) {
         None => failure,
         Some(asked) => {
-            let wait = duration(asked.as_secs_f64());
+            let wait = format_duration(asked.as_secs_f64());
             let end = SystemTime::now().checked_add(asked).map(httpdate::fmt_http_date).unwrap_or_default();
             let hint = "that is too long to wait for: with --journal, the same command goes on from here then";
             let what = format!("{failure} (it asks for a pause of {wait}, until {end})");

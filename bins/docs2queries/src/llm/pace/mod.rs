@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use embtune_cli::duration;
+use embtune_cli::format_duration;
 use reqwest::header::HeaderMap;
 use tokio::sync::{Mutex as Turnstile, Notify};
 use tokio::time::{Instant, sleep_until};
@@ -97,7 +97,7 @@ impl Pace {
 
     /// Says that the next request waits so long; of the pause after a refusal that was said when it began.
     fn tell(&self, wait: Duration, why: Why) {
-        let wait = duration(wait.as_secs_f64());
+        let wait = format_duration(wait.as_secs_f64());
         let text = match why {
             Why::Refusal => return,
             Why::Limit(kind, Whose::Servers) => format!("waiting {wait}: the server's limit of {kind} is used up"),
@@ -128,7 +128,7 @@ impl Permit {
         let slowed = self.pace.state().was_refused(self.since, asked, Instant::now());
         if let Some(pause) = slowed.pause.filter(|pause| *pause > LONG) {
             let whose = if asked.is_some() { "the server asks for that, " } else { "the server refused a request, " };
-            let text = format!("waiting {}: {whose}as it has too much to do", duration(pause.as_secs_f64()));
+            let text = format!("waiting {}: {whose}as it has too much to do", format_duration(pause.as_secs_f64()));
             self.pace.notes.send(Note::wait(text));
         }
         slowed.allowed

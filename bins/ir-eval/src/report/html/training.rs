@@ -33,7 +33,7 @@ impl TrainingLog {
         let input = session.input(file)?;
         let name = input.name.clone();
         let mut log = Self { file: file.to_owned(), losses: Vec::new(), scores: Vec::new(), metric: None };
-        for record in Records::<Object, _>::with_fixed_cap(name.clone(), input) {
+        for record in Records::<Object, _>::with_default_limit(name.clone(), input) {
             log.add(&record?);
         }
         ensure!(!log.losses.is_empty(), "{name}: no line has a step and a loss, as mnrl-train writes them");

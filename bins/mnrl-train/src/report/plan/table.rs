@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use embtune_cli::{duration, grouped};
+use embtune_cli::{format_duration, group_digits};
 
 use super::estimate::{Memory, Plan};
 
@@ -16,12 +16,12 @@ impl fmt::Display for Plan {
             ("longest text", self.longest_row_tokens),
         ] {
             let unit = if name == "steps" || name == "tokens" { "" } else { " tokens" };
-            writeln!(f, "{name:<16}{:>15}{unit}", grouped(number))?;
+            writeln!(f, "{name:<16}{:>15}{unit}", group_digits(number))?;
         }
         if let (Some(rate), Some(epoch), Some(seconds)) = (self.tokens_per_sec, self.epoch_seconds, self.seconds) {
-            writeln!(f, "{:<16}{:>15} tokens/s", "speed", grouped(rate as u64))?;
-            writeln!(f, "{:<16}{:>15}", "time an epoch", duration(epoch))?;
-            writeln!(f, "{:<16}{:>15}", "time", duration(seconds))?;
+            writeln!(f, "{:<16}{:>15} tokens/s", "speed", group_digits(rate as u64))?;
+            writeln!(f, "{:<16}{:>15}", "time an epoch", format_duration(epoch))?;
+            writeln!(f, "{:<16}{:>15}", "time", format_duration(seconds))?;
         }
         let several = self.processes > 1;
         let whose = if several { format!(", of each of {} processes", self.processes) } else { String::new() };
@@ -37,16 +37,16 @@ impl fmt::Display for Plan {
             ("program", program),
             ("total", total),
         ] {
-            writeln!(f, "{name:<16}{:>15} MB", grouped(bytes.div_ceil(1 << 20)))?;
+            writeln!(f, "{name:<16}{:>15} MB", group_digits(bytes.div_ceil(1 << 20)))?;
         }
         if let Some(available) = self.available {
             let verdict = if self.fits == Some(true) { "it fits" } else { "it does not fit" };
-            writeln!(f, "{:<16}{:>15} MB: {verdict}", "available", grouped(available >> 20))?;
+            writeln!(f, "{:<16}{:>15} MB: {verdict}", "available", group_digits(available >> 20))?;
         }
         if several {
             writeln!(f, "\nsent a step, by each of {} processes", self.processes)?;
             for (name, bytes) in [("gradients", self.sent.gradients), ("vectors", self.sent.vectors)] {
-                writeln!(f, "{name:<16}{:>15} kB", grouped(bytes.div_ceil(1 << 10)))?;
+                writeln!(f, "{name:<16}{:>15} kB", group_digits(bytes.div_ceil(1 << 10)))?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 use embtune_cli::Device;
 use embtune_metrics::{Metric, Ties, mean};
 use embtune_model::ModelDir;
-use embtune_records::{Judgments, decimal};
+use embtune_records::{Judgments, shortest_decimal};
 use embtune_search::{Searcher, Similarity};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
 use embtune_torch::tch::Tensor;
@@ -116,7 +116,7 @@ fn of_ir_eval(set: &DevSet, judgments: &Judgments, metric: Metric, similarity: S
     let hits = searcher.top_k(&queries.rows_f32(0..queries.len()), &corpus, 100).unwrap();
     let mut runs: HashMap<&str, Vec<(f64, &str)>> = HashMap::new();
     for (id, hits) in queries.ids().zip(&hits) {
-        let mut run: Vec<_> = hits.iter().map(|hit| (decimal(hit.score), corpus.id(hit.index))).collect();
+        let mut run: Vec<_> = hits.iter().map(|hit| (shortest_decimal(hit.score), corpus.id(hit.index))).collect();
         run.sort_by(|a, b| Ties::GreaterId.order(*a, *b));
         runs.insert(id, run);
     }

@@ -50,7 +50,7 @@ impl Texts {
     ) -> anyhow::Result<Self> {
         let words = model.config().vocab_size();
         let tokenizer = Tokenizer::open(model.tokenizer(), model.max_seq_length(), Some(words), threads)?;
-        let mut records = Records::<Document, _>::with_fixed_cap(source.name.clone(), source.reader);
+        let mut records = Records::<Document, _>::with_default_limit(source.name.clone(), source.reader);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let mut sample = Vec::new();
         loop {

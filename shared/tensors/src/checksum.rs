@@ -15,14 +15,14 @@ const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = 16;
 
 /// Writes a sealed file as a stream: nothing is held but what the caller holds.
-pub struct SealedWriter<W> {
+pub struct ChecksumWriter<W> {
     out: W,
     hash: Xxh3,
     /// Bytes of the tensors that are still to come.
     missing: usize,
 }
 
-impl<W: Write> SealedWriter<W> {
+impl<W: Write> ChecksumWriter<W> {
     /// Writes the header of flat tensors, `(name, dtype, elements)`. Their bytes, little-endian, follow through
     /// [`Write`] in this order.
     ///
@@ -56,7 +56,7 @@ impl<W: Write> SealedWriter<W> {
     }
 }
 
-impl<W: Write> Write for SealedWriter<W> {
+impl<W: Write> Write for ChecksumWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.missing {
             return Err(wrong_length(format!("{} bytes are too many", bytes.len() - self.missing)));
@@ -77,11 +77,11 @@ fn wrong_length(what: String) -> io::Error {
 }
 
 impl TensorFile {
-    /// Reads the whole file and refuses it when a bit has changed since [`SealedWriter`] wrote it.
+    /// Reads the whole file and refuses it when a bit has changed since [`ChecksumWriter`] wrote it.
     ///
     /// # Errors
     /// A file that is not sealed, or whose checksum is another.
-    pub fn check_seal(&self) -> Result<(), TensorsError> {
+    pub fn verify_checksum(&self) -> Result<(), TensorsError> {
         let content = self.whole();
         let seal = self.typed(CHECKSUM, Dtype::U8, 1)?;
         if seal.bytes.len() != CHECKSUM_BYTES || self.offset(CHECKSUM) != content.len().checked_sub(CHECKSUM_BYTES) {
@@ -108,7 +108,7 @@ mod tests {
 
     fn write(path: &Path) {
         let file = std::fs::File::create(path).unwrap();
-        let mut writer = SealedWriter::new(&TENSORS, ("embtune", "{}"), file).unwrap();
+        let mut writer = ChecksumWriter::new(&TENSORS, ("embtune", "{}"), file).unwrap();
         for value in [1.0_f32, -2.0, 3.5] {
             writer.write_all(&value.to_le_bytes()).unwrap();
         }
@@ -122,7 +122,7 @@ mod tests {
         let path = directory.path().join("f");
         write(&path);
         let file = TensorFile::open(&path).unwrap();
-        file.check_seal().unwrap();
+        file.verify_checksum().unwrap();
         assert_eq!(&*file.get("values").unwrap().to_f32().unwrap(), [1.0, -2.0, 3.5]);
         assert_eq!((file.get("generator").unwrap().bytes, file.metadata("embtune")), (&[7, 8][..], Some("{}")));
     }
@@ -135,7 +135,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         let is_sound = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            TensorFile::open(&path).is_ok_and(|file| file.check_seal().is_ok())
+            TensorFile::open(&path).is_ok_and(|file| file.verify_checksum().is_ok())
         };
         assert!(is_sound(&whole));
         for bit in 0..8 * whole.len() {
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn tensors_must_have_the_length_that_the_header_says() {
         let message = |bytes: &[u8]| {
-            let mut writer = SealedWriter::new(&TENSORS, ("embtune", "{}"), Vec::new()).unwrap();
+            let mut writer = ChecksumWriter::new(&TENSORS, ("embtune", "{}"), Vec::new()).unwrap();
             writer.write_all(bytes).and_then(|()| writer.finish()).unwrap_err().to_string()
         };
         assert!(message(&[0; 13]).ends_with("1 bytes are missing"));

@@ -7,14 +7,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The hash of a document's group decides, so the split does not depend on the order of the input, all parts of a
 /// document are on one side, and every program that knows share and seed makes the same split.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Split {
+pub struct HoldoutSplit {
     /// From 0 to less than 1.
     pub share: f64,
     /// Another seed is another split.
     pub seed: u64,
 }
 
-impl Split {
+impl HoldoutSplit {
     /// Whether the documents of this group are held out; a document without a group is its own.
     pub fn holds_out(&self, group: &str) -> bool {
         let hash = xxh3_64_with_seed(group.as_bytes(), self.seed);
@@ -29,12 +29,14 @@ mod tests {
 
     #[test]
     fn the_share_is_held_out_whatever_the_seed() {
-        let held_out = |share, seed| (0..10_000).filter(|n| Split { share, seed }.holds_out(&format!("d{n}"))).count();
+        let held_out =
+            |share, seed| (0..10_000).filter(|n| HoldoutSplit { share, seed }.holds_out(&format!("d{n}"))).count();
         assert_eq!(held_out(0.0, 1), 0);
         for seed in 0..5 {
             assert!((900..1100).contains(&held_out(0.1, seed)), "{}", held_out(0.1, seed));
         }
-        let split = |seed| (0..100).map(|n| Split { share: 0.5, seed }.holds_out(&n.to_string())).collect::<Vec<_>>();
+        let split =
+            |seed| (0..100).map(|n| HoldoutSplit { share: 0.5, seed }.holds_out(&n.to_string())).collect::<Vec<_>>();
         assert!(split(1) == split(1) && split(1) != split(2));
     }
 }

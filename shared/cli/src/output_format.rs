@@ -9,7 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use crate::output::{is_stdout, is_stream};
 
 /// A form that a filter writes.
-pub trait Form: ValueEnum + Copy + PartialEq {
+pub trait OutputFormat: ValueEnum + Copy + PartialEq {
     /// How the names of files of this form end, without the dot; the first one is shown.
     fn extensions(self) -> &'static [&'static str];
 }
@@ -58,7 +58,7 @@ const KNOWN: [&str; 16] = [
 ///
 /// # Errors
 /// A name that promises another form, or one that nobody writes.
-pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) -> anyhow::Result<F> {
+pub fn output_format<F: OutputFormat>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) -> anyhow::Result<F> {
     let Some(path) = path.filter(|path| !is_stdout(Some(path))) else { return Ok(asked.unwrap_or(stdout)) };
     let Some(extension) = extension(path) else { return Ok(asked.unwrap_or(file)) };
     let all = || F::value_variants().iter().copied();
@@ -99,7 +99,7 @@ pub fn form<F: Form>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) 
 }
 
 /// For outputs that have one form, whose names end in one of `own` or promise nothing: a parser of the flag's value.
-pub fn path_of(own: &'static [&'static str]) -> impl TypedValueParser<Value = PathBuf> {
+pub fn output_path_parser(own: &'static [&'static str]) -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match refusal(&path, own) {
         Some(what) => Err(what),
         None => Ok(path),
@@ -159,7 +159,7 @@ mod tests {
         Table,
     }
 
-    impl Form for Vectors {
+    impl OutputFormat for Vectors {
         fn extensions(self) -> &'static [&'static str] {
             match self {
                 Self::Jsonl => &["jsonl", "ndjson"],
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn of(asked: Option<Vectors>, path: &str) -> Result<Vectors, String> {
-        form(asked, Some(Path::new(path)), Vectors::Table, Vectors::Npy).map_err(|error| error.to_string())
+        output_format(asked, Some(Path::new(path)), Vectors::Table, Vectors::Npy).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             assert_eq!(of(None, path), Ok(expected), "{path}");
             assert_eq!(of(Some(expected), path), Ok(expected), "{path}");
         }
-        assert_eq!(form(None, None, Vectors::Table, Vectors::Npy).unwrap(), Vectors::Table);
+        assert_eq!(output_format(None, None, Vectors::Table, Vectors::Npy).unwrap(), Vectors::Table);
         for path in ["x", "x.tmp", "x.json", "/dev/null", "-"] {
             assert_eq!(of(Some(Vectors::Jsonl), path), Ok(Vectors::Jsonl), "{path}");
         }

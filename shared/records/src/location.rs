@@ -7,21 +7,21 @@ use crate::ReadError;
 
 /// A line of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The input's name.
     pub name: Arc<str>,
     /// Counted from 1.
     pub line: u64,
 }
 
-impl Place {
+impl Location {
     /// An error about what stands there.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
         ReadError::Record { source_name: self.name.to_string(), line: self.line, what: what.into() }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.name, self.line)
     }

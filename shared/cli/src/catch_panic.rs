@@ -16,7 +16,7 @@ pub(crate) fn is_caught() -> bool {
 ///
 /// # Errors
 /// The panic's message.
-pub fn caught<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+pub fn catch_panic<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     let outer = IS_CAUGHT.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(code));
     IS_CAUGHT.set(outer);

@@ -19,9 +19,9 @@ const BY_CHANCE: f64 = 1.0 / 256.0;
 /// for each bin, and an empty bin borrows from a full one (Shrivastava, Optimal Densification for Fast and Accurate
 /// Minwise Hashing, 2017); of each a byte is kept (Li and König, b-Bit Minwise Hashing, 2010).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signature(pub(crate) [u8; BINS]);
+pub struct MinHash(pub(crate) [u8; BINS]);
 
-impl Signature {
+impl MinHash {
     /// The signature of a text; none when it has no words.
     pub fn of(text: &str) -> Option<Self> {
         // Minima need no sorted set.
@@ -104,23 +104,23 @@ mod tests {
     #[test]
     fn a_text_and_its_pieces_have_one_signature() {
         for text in ["", "ab", "The tenant pays the rent.", "Der Mieter zahlt die Miete für März.", "aaaaaaaa"] {
-            assert_eq!(Signature::of(text), Signature::of_shingles(&Shingles::of(text)), "{text}");
+            assert_eq!(MinHash::of(text), MinHash::of_shingles(&Shingles::of(text)), "{text}");
         }
     }
 
     #[test]
     fn a_whole_text_is_like_itself_only() {
         let [a, same, other] =
-            ["Question 52?", "question  52", "question 57"].map(|text| Signature::of_whole(text).unwrap());
-        assert_eq!((a.jaccard(&same), Signature::of_whole(" ?")), (1.0, None));
+            ["Question 52?", "question  52", "question 57"].map(|text| MinHash::of_whole(text).unwrap());
+        assert_eq!((a.jaccard(&same), MinHash::of_whole(" ?")), (1.0, None));
         assert!(a.jaccard(&other) < 0.1);
     }
 
     #[test]
     fn joined_signatures_are_alike_when_both_are() {
         let [a, b] =
-            ["the tenant pays the rent", "the landlord repairs the roof"].map(|text| Signature::of(text).unwrap());
-        let near = Signature::of("the tenant pays the rents").unwrap();
+            ["the tenant pays the rent", "the landlord repairs the roof"].map(|text| MinHash::of(text).unwrap());
+        let near = MinHash::of("the tenant pays the rents").unwrap();
         assert_eq!(a.joined(&b).jaccard(&a.joined(&b)), 1.0);
         assert!(a.joined(&b).jaccard(&b.joined(&a)) < 0.1, "the order counts");
         assert!(a.joined(&b).jaccard(&a.joined(&a)) < 0.2);
