@@ -18,7 +18,7 @@ import time
 DIM, K = 384, 100
 # All that trec_eval has and ir-eval has, at trec_eval's cutoffs.
 CUT = ("precision", "recall", "ndcg", "map", "accuracy", "capped-recall")
-METRICS = ["ndcg", "map", "mrr", "recall", "precision", "f1", "rprec", "bpref", "infap", "rbp", "err", "judged"]
+METRICS = ["ndcg", "map", "mrr", "recall", "precision", "f1", "rprec", "bpref", "rbp", "err", "judged"]
 METRICS += [f"{name}@{k}" for name in CUT for k in (5, 10, 15, 20, 30, 100, 200, 500, 1000)]
 
 

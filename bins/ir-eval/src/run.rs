@@ -152,7 +152,12 @@ fn rule_settings(cli: &Cli) -> RuleSettings {
 fn output_settings(cli: &Cli) -> anyhow::Result<OutputSettings> {
     Ok(OutputSettings {
         path: cli.output.path.clone(),
-        format: embtune_cli::output_format(cli.output.format, cli.output.path.as_deref(), Format::Table, Format::Table)?,
+        format: embtune_cli::output_format(
+            cli.output.format,
+            cli.output.path.as_deref(),
+            Format::Table,
+            Format::Table,
+        )?,
         diagnose: cli.output.diagnose,
         per_query: cli.output.per_query.clone(),
         html: cli.output.html.clone(),

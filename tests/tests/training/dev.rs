@@ -71,7 +71,7 @@ fn a_wrong_metric_and_a_wrong_file_are_refused_at_the_start() {
     let folder = start();
     let message = train(&folder, "TUNED", &format!("{DEV} --metric ndgc@10")).refusal();
     assert!(
-        message.contains("no metric is called \"ndgc\"; the nearest is ndcg; there are ndcg, ndcg-exp, recall"),
+        message.contains("unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp, recall"),
         "{message}"
     );
     let swapped = "--dev-queries corpus.jsonl --dev-corpus heldout/queries.jsonl --dev-qrels heldout/qrels.tsv";

@@ -36,8 +36,7 @@ impl Diagnosis {
     /// Diagnoses the results, given the texts of the queries and the words that are common in the documents.
     pub(crate) fn new(results: &Results, texts: &Texts, common: &HashSet<String>) -> Self {
         let k = results.metrics[results.primary].k.map_or(DEFAULT_K, NonZeroUsize::get);
-        let hits: Vec<&[Option<QueryHits>]> =
-            results.systems.iter().map(|system| &*system.evaluation.hits).collect();
+        let hits: Vec<&[Option<QueryHits>]> = results.systems.iter().map(|system| &*system.evaluation.hits).collect();
         Self {
             k,
             systems: hits.iter().map(|hits| SystemDiagnosis::new(&results.queries, hits, k)).collect(),

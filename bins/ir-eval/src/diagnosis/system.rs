@@ -83,7 +83,11 @@ impl SystemDiagnosis {
             counted.iter().filter(|(_, _, hits)| hits.is_some_and(QueryHits::starts_irrelevant)).count();
         let best_documents = |(query, _, hits): &(usize, &JudgedQuery, Option<&QueryHits>)| {
             let QueryHits { best_relevant, best_irrelevant, .. } = (*hits)?;
-            Some(BestDocuments { query: *query, irrelevant: best_irrelevant.clone()?, relevant: best_relevant.clone()? })
+            Some(BestDocuments {
+                query: *query,
+                irrelevant: best_irrelevant.clone()?,
+                relevant: best_relevant.clone()?,
+            })
         };
         let mut best: Vec<BestDocuments> = counted.iter().filter_map(best_documents).collect();
         let mut margins: Vec<f64> = best.iter().map(|best| -best.excess()).collect();

@@ -40,8 +40,7 @@ pub(super) fn worst(results: &Results, texts: &Texts, common: &HashSet<String>) 
     let is_telling = |queries: &Vec<usize>| {
         queries.len() >= MIN_QUERIES && 2 * queries.len() <= results.queries.len() && cost(queries) > 1e-9
     };
-    let mut words: Vec<(String, Vec<usize>)> =
-        queries.into_iter().filter(|(_, queries)| is_telling(queries)).collect();
+    let mut words: Vec<(String, Vec<usize>)> = queries.into_iter().filter(|(_, queries)| is_telling(queries)).collect();
     // The sort is stable: words of equal cost stay in alphabetical order.
     words.sort_by(|a, b| cost(&b.1).total_cmp(&cost(&a.1)));
     words.truncate(MAX_TERMS);

@@ -69,8 +69,7 @@ impl Rules {
             None if compat == Some(Compat::St) => Ties::SmallerId,
             None => Ties::GreaterId,
         };
-        let no_relevant =
-            if compat == Some(Compat::Trec) { NoRelevantPolicy::Zero } else { NoRelevantPolicy::Skip };
+        let no_relevant = if compat == Some(Compat::Trec) { NoRelevantPolicy::Zero } else { NoRelevantPolicy::Skip };
         Self {
             ties,
             exclude_self: settings.exclude_self || compat == Some(Compat::Beir),

@@ -68,10 +68,11 @@ fn comparison_object(comparison: &Comparison) -> Value {
 fn diagnosis_object(results: &Results, diagnosis: &Diagnosis) -> Value {
     let ids = |queries: &[usize]| -> Value { queries.iter().map(|query| &*results.queries[*query].id).collect() };
     let pairs = results.systems.iter().zip(&diagnosis.systems);
-    let systems: Vec<Value> = pairs.map(|(system, findings)| findings_object(results, &system.name, findings)).collect();
-    let changes = results.compared().iter().zip(&diagnosis.changes).map(|(system, changes)| {
-        json!({ "name": system.name, "gained": ids(&changes.gained), "lost": ids(&changes.lost) })
-    });
+    let systems: Vec<Value> =
+        pairs.map(|(system, findings)| findings_object(results, &system.name, findings)).collect();
+    let changes = results.compared().iter().zip(&diagnosis.changes).map(
+        |(system, changes)| json!({ "name": system.name, "gained": ids(&changes.gained), "lost": ids(&changes.lost) }),
+    );
     let terms = diagnosis.terms.iter().map(|term| {
         let values =
             results.systems.iter().zip(&term.values).map(|(system, value)| (system.name.clone(), json!(value)));

@@ -74,7 +74,9 @@ impl Section {
             k: diagnosis.k,
             line: CONTEXT_RECALL,
             has_margins: margins().next().is_some(),
-            systems: systems.map(|(index, (system, findings))| System::new(index, &system.name, findings, axis)).collect(),
+            systems: systems
+                .map(|(index, (system, findings))| System::new(index, &system.name, findings, axis))
+                .collect(),
             moves: changes
                 .map(|(system, changes)| Changes {
                     name: system.name.clone(),

@@ -129,5 +129,9 @@ impl Example {
 /// The beginning of a text, on one line.
 fn shorten(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    if words.chars().count() <= MAX_CHARACTERS { words } else { words.chars().take(MAX_CHARACTERS).chain(['…']).collect() }
+    if words.chars().count() <= MAX_CHARACTERS {
+        words
+    } else {
+        words.chars().take(MAX_CHARACTERS).chain(['…']).collect()
+    }
 }

@@ -57,7 +57,8 @@ struct Change {
 pub(super) fn figures(results: &Results) -> Vec<Figure> {
     let comparisons = || results.systems.iter().flat_map(|system| &system.comparisons);
     // All intervals share one axis, so that they can be compared by eye.
-    let axis = Axis::containing(comparisons().flat_map(|comparison| [comparison.interval.low, comparison.interval.high]));
+    let axis =
+        Axis::containing(comparisons().flat_map(|comparison| [comparison.interval.low, comparison.interval.high]));
     let bar = |index: usize, metric: usize| {
         let system = &results.systems[index];
         let value = system.evaluation.mean(metric);

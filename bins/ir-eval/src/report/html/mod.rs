@@ -83,7 +83,10 @@ pub(super) fn write(
     let page = Page {
         style: include_str!("style.css"),
         title: systems().map(|system| &*system.name).rev().collect::<Vec<_>>().join(" against "),
-        legend: systems().enumerate().map(|(index, system)| Legend { name: &system.name, class: class(index) }).collect(),
+        legend: systems()
+            .enumerate()
+            .map(|(index, system)| Legend { name: &system.name, class: class(index) })
+            .collect(),
         verdicts: results.compared().iter().map(|system| verdict(results, system)).collect(),
         metric: results.metric_name(results.primary),
         queries: results.queries.len(),

@@ -1,8 +1,8 @@
-//! Why a document is no negative.
+//! Why a document is not a negative.
 
-/// A reason; its name stands in the output.
+/// Why a document is not a negative. The output names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum DropReason {
     Positive,
     Group,
     HeldOut,
@@ -17,8 +17,8 @@ pub(crate) enum Reason {
     RangeMin,
 }
 
-impl Reason {
-    /// All of them, in the order of the notice.
+impl DropReason {
+    /// All reasons, in the order of the summary.
     pub(crate) const ALL: [Self; 12] = [
         Self::Positive,
         Self::Group,
@@ -34,7 +34,7 @@ impl Reason {
         Self::RangeMin,
     ];
 
-    /// How the output calls it.
+    /// The reason in the output.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Positive => "positive",
@@ -52,29 +52,35 @@ impl Reason {
         }
     }
 
-    /// Whether sentence-transformers does not know it: such a document does not count as looked at.
-    pub(crate) fn is_of_our_own(self) -> bool {
-        matches!(
-            self,
-            Self::Group | Self::HeldOut | Self::Excluded | Self::Blank | Self::SameText | Self::NearDuplicate
-        )
-    }
-
-    /// How the notice calls it, behind a number.
-    pub(crate) fn words(self) -> &'static str {
+    /// The reason in the summary, after a number.
+    pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Positive => "positives",
             Self::Group => "of a positive's group",
             Self::HeldOut => "held out",
-            Self::Excluded => "in --exclude-documents",
+            Self::Excluded => "by --exclude-documents",
             Self::Blank => "blank",
-            Self::SameText => "with a text that was there",
+            Self::SameText => "with a text seen before",
             Self::NearDuplicate => "near-duplicates of a positive",
             Self::AbsoluteMargin => "by --absolute-margin",
             Self::RelativeMargin => "by --relative-margin",
             Self::MaxScore => "by --max-score",
             Self::MinScore => "by --min-score",
             Self::RangeMin => "by --range-min",
+        }
+    }
+
+    /// Whether sentence-transformers has this rule, too. Documents that our own rules drop do not count towards the
+    /// range that it searches.
+    pub(crate) fn is_of_sentence_transformers(self) -> bool {
+        match self {
+            Self::Positive
+            | Self::AbsoluteMargin
+            | Self::RelativeMargin
+            | Self::MaxScore
+            | Self::MinScore
+            | Self::RangeMin => true,
+            Self::Group | Self::HeldOut | Self::Excluded | Self::Blank | Self::SameText | Self::NearDuplicate => false,
         }
     }
 }
