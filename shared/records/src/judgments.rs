@@ -1,6 +1,7 @@
 //! Relevance judgments as evaluations use them.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::BufRead;
 
 use indexmap::IndexMap;
@@ -29,7 +30,24 @@ impl JudgedQuery {
     }
 }
 
-/// Judgments, and which of their queries are evaluated.
+/// Measured queries that a system has not answered. What that means for its figures is for the caller to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingQueries {
+    /// How many there are, at least 1.
+    pub count: usize,
+    /// The id of the first one.
+    pub first: String,
+}
+
+impl fmt::Display for MissingQueries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, first } = self;
+        let are_missing = if *count == 1 { "judged query is missing" } else { "judged queries are missing" };
+        write!(f, "{count} {are_missing} (first: \"{first}\")")
+    }
+}
+
+/// The judgments and which of their queries are measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgments {
     qrels: Qrels,
@@ -91,14 +109,11 @@ impl Judgments {
         ranking.into_iter().map(|document| judged?.get(document).copied()).collect()
     }
 
-    /// A warning about queries that a system has not answered, and their number.
-    ///
-    /// They count as 0, so that a system cannot gain by leaving queries out.
-    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<(usize, String)> {
+    /// The measured queries that a system has not answered, if any.
+    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<MissingQueries> {
         let mut missing = self.queries.iter().filter(|query| !is_answered(&query.id));
-        let first = &missing.next()?.id;
-        let count = 1 + missing.count();
-        Some((count, format!("{count} judged queries are missing and count as 0 (first: \"{first}\")")))
+        let first = missing.next()?.id.clone();
+        Some(MissingQueries { count: 1 + missing.count(), first })
     }
 
     /// A warning about relevant documents that are missing from the corpus, which messages call `corpus`.
@@ -163,8 +178,9 @@ mod tests {
     fn missing_ids_are_counted_with_an_example() {
         let judgments = read("q1 d1 1\nq2 d2 1\nq2 gone 0\nq3 d3 1\n").unwrap();
         assert_eq!(judgments.missing(|_| true), None);
-        let (count, message) = judgments.missing(|id| id == "q1").unwrap();
-        assert_eq!((count, &*message), (2, "2 judged queries are missing and count as 0 (first: \"q2\")"));
+        let missing = |answered: &[&str]| judgments.missing(|id| answered.contains(&id)).unwrap().to_string();
+        assert_eq!(missing(&["q1"]), "2 judged queries are missing (first: \"q2\")");
+        assert_eq!(missing(&["q1", "q2"]), "1 judged query is missing (first: \"q3\")");
         let dangling =
             |corpus: &[&str]| judgments.dangling("corpus", corpus.iter().copied()).map_err(|error| error.to_string());
         assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "what is not relevant need not be there");

@@ -23,7 +23,7 @@ pub use error::{Location, ReadError};
 pub use field::Field;
 pub use holdout_split::HoldoutSplit;
 pub use jsonl::{Record, Records, parse_line, write_json_line};
-pub use judgments::{JudgedQuery, Judgments};
+pub use judgments::{JudgedQuery, Judgments, MissingQueries};
 pub use lines::{Line, Lines};
 pub use object::{FieldError, Object};
 pub use pair::Pair;

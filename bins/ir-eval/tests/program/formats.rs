@@ -47,7 +47,7 @@ fn every_form_has_the_same_figures() {
     let figures = |qrels: &str, run: &str| {
         let line = format!("ir-eval --qrels {qrels} --metrics mrr@10,recall@10,ndcg@10,bpref --format json s={run}");
         let ran = folder.run(&line).done().saying("3 queries in the judgments, 3 evaluated");
-        ran.saying("s: 1 judged queries are missing and count as 0 (first: \"q3\")").json()
+        ran.saying("s: 1 judged query is missing (first: \"q3\"); missing queries count as 0").json()
     };
     let expected = figures("beir.tsv", "trec.run");
     assert_eq!(expected["systems"][0]["metrics"]["mrr@10"], 1.0 / 3.0, "d2, which ties with d 1, and x stand first");

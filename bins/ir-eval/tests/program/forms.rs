@@ -3,23 +3,6 @@
 use crate::runs::two_systems;
 
 #[test]
-fn latex_has_the_best_in_bold() {
-    let expected = r"% \usepackage{booktabs}
-\begin{tabular}{lrr}
-\toprule
-Metric & base & tuned\_1 \\
-\midrule
-mrr@10 & 0.5000 & \textbf{1.0000}$^{*}$ \\
-recall@10 & \textbf{1.0000} & \textbf{1.0000} \\
-\bottomrule
-\end{tabular}
-% * p < 0.05 against base: Fisher's randomisation test, 8 queries
-";
-    let line = "ir-eval -q --qrels qrels --metrics mrr@10,recall@10 --format latex base=base tuned_1=tuned";
-    assert_eq!(two_systems().run(line).stdout(), expected);
-}
-
-#[test]
 fn csv_has_a_line_for_each_system() {
     let line = "ir-eval -q --qrels qrels --metrics mrr@10,bpref --format csv base=base tuned=tuned";
     assert_eq!(two_systems().run(line).stdout(), "system,mrr@10,bpref\nbase,0.5,1.0\ntuned,1.0,1.0\n");

@@ -75,7 +75,7 @@ fn models_embed_the_texts_themselves() {
         assert!(a == b && (x - y).abs() < 1e-5, "{a} {x}, {b} {y}");
     }
     let refusal = folder.run("ir-eval -q --device cpu --qrels qrels m=BASE").refusal();
-    assert!(refusal.contains("BASE: a model needs texts\nhint: name them with --queries and --corpus"), "{refusal}");
+    assert!(refusal.contains("BASE: a model needs texts\nhint: add --queries FILE and --corpus FILE"), "{refusal}");
 }
 
 /// A name is what embed makes of it: the model's snapshot in the cache. Files that are missing are none.

@@ -57,7 +57,10 @@ fn relevant_documents_that_the_corpus_lacks_are_counted() {
     let messages = output.stderr();
     let expected = "s: 2 of 4 relevant documents are not in the corpus (first: \"gone\", relevant to query \"q1\")";
     assert!(messages.contains(expected), "{messages}");
-    assert!(messages.contains("s: 1 judged queries are missing and count as 0 (first: \"q9\")"), "{messages}");
+    assert!(
+        messages.contains("s: 1 judged query is missing (first: \"q9\"); missing queries count as 0"),
+        "{messages}"
+    );
     let report = output.json();
     assert_eq!(report["systems"][0]["metrics"]["recall@4"], 0.5, "(1/2 + 1 + 0) / 3");
 }

@@ -66,8 +66,8 @@ fn the_notice_counts_what_was_dropped() {
     let output = folder
         .run("mine-negatives --queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl")
         .done();
-    let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; documents passed over: \
+    let expected = "1 pair, 2 negatives, 1 pair with fewer than 3; documents skipped: \
                     1 positives, 2 by --max-score, 5 by --min-score\n";
     assert!(output.stderr().ends_with(expected), "{}", output.stderr());
-    assert!(output.stderr().contains("1 queries searched among 10 documents in 0."), "{}", output.stderr());
+    assert!(output.stderr().contains("1 query searched among 10 documents in 0."), "{}", output.stderr());
 }

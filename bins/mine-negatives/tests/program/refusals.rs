@@ -56,7 +56,7 @@ fn texts_that_are_not_the_corpus() {
     folder.write("corpus.jsonl", format!("{texts}{first}\n"));
     assert_says(
         &folder.run(&format!("{MINE} pairs.jsonl")).refusal(),
-        "corpus.jsonl:11: document \"d0\" is there twice",
+        "corpus.jsonl:11: duplicate document \"d0\"",
     );
     folder.write("corpus.jsonl", format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
     assert_eq!(folder.run(&format!("{MINE} pairs.jsonl")).records().len(), 1);
@@ -85,7 +85,10 @@ fn vectors() {
 }
 
 #[test]
-fn ranges_that_cannot_hold_the_negatives() {
+fn flags_that_cannot_be_met() {
     let message = plane().run(&format!("{MINE} -n 5 --range-max 4 pairs.jsonl")).refusal();
     assert_says(&message, "the range from 0 to 4 cannot hold 5 negatives\nhint: ");
+    for flags in ["-n 0", "--max-score NaN", "--similarity euclidean"] {
+        plane().run(&format!("{MINE} {flags} pairs.jsonl")).refusal();
+    }
 }

@@ -24,9 +24,9 @@ fn a_pair_whose_document_is_not_found_is_dropped() {
     assert_eq!(ranks("--keep-rank 2"), [json!(1)]);
     let few = ran("--keep-rank 2 -v").stderr();
     assert!(few.contains("pair of query \"q14\" dropped: the rank of its positive is 3\n"), "{few}");
-    assert!(few.contains("--keep-rank has left 1 of 3 pairs"), "{few}");
-    assert!(few.contains("1 pairs, 1 negatives, 2 pairs dropped by --keep-rank"), "{few}");
-    assert!(!ran("--keep-rank 6").stderr().contains("has left"), "nothing was dropped");
+    assert!(few.contains("--keep-rank has kept 1 of 3 pairs"), "{few}");
+    assert!(few.contains("1 pair, 1 negative, 2 pairs dropped by --keep-rank"), "{few}");
+    assert!(!ran("--keep-rank 6").stderr().contains("has kept"), "nothing was dropped");
     let exact = ran("--keep-rank 1 --exact-ranks -v").stderr();
     assert!(exact.contains("the rank of its positive is 6\n"), "{exact}");
 }

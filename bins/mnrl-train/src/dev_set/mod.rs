@@ -122,8 +122,8 @@ impl DevSet {
             warn(format!("dev set: {dangling}"));
         }
         let found: HashSet<&str> = queries.ids().collect();
-        if let Some((_, missing)) = judgments.missing(|id| found.contains(id)) {
-            warn(format!("dev set: {missing}"));
+        if let Some(missing) = judgments.missing(|id| found.contains(id)) {
+            warn(format!("dev set: {missing}; missing queries count as 0"));
         }
         Ok(Self { queries, corpus, metric, normalizes: cosine || model.normalizes(), judgments })
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
-use embtune_metrics::{mean, trec_order};
+use embtune_metrics::{Ties, mean};
 use embtune_model::ModelDir;
 use embtune_records::{JudgedQuery, Judgments, shortest_decimal};
 use embtune_torch::normalize;
@@ -100,7 +100,7 @@ fn brute_force(set: &DevSet, judgments: &Judgments, cosine: bool) -> Vec<f64> {
     for (index, id) in (0..).zip(set.queries.ids()) {
         let scores = Vec::<f32>::try_from(queries.get(index).unsqueeze(0).matmul(&documents).view([-1])).unwrap();
         let mut ranking: Vec<_> = scores.into_iter().map(shortest_decimal).zip(set.corpus.ids()).collect();
-        ranking.sort_by(|a, b| trec_order(*a, *b));
+        ranking.sort_by(|a, b| Ties::GreaterId.order(*a, *b));
         rankings.insert(id, ranking);
     }
     let value = |query: &JudgedQuery| {
@@ -135,7 +135,7 @@ fn missing_queries_and_documents_count_as_0_and_are_reported() {
         warnings,
         [
             "dev set: 1 of 3 relevant documents are not in the corpus (first: \"d9\", relevant to query \"q1\")",
-            "dev set: 1 judged queries are missing and count as 0 (first: \"q2\")"
+            "dev set: 1 judged query is missing (first: \"q2\"); missing queries count as 0"
         ]
     );
     let score = set.evaluate(&mut encode).unwrap();
