@@ -20,7 +20,8 @@ use crate::weights::param_groups::Freeze;
 /// Fine-tune an embedding model with in-batch negatives
 ///
 /// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa, XLM-RoBERTa, MPNet or DistilBERT
-/// encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the base model everywhere: same shape, same vector size, new weights.
+/// encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the base model
+/// everywhere: same shape, same vector size, new weights.
 #[derive(Debug, Parser)]
 #[command(name = "mnrl-train", version, after_long_help = help::SECTIONS)]
 pub(crate) struct Cli {
@@ -98,7 +99,7 @@ embtune_cli::filter!(Cli {
 /// The training data, and how batches are drawn from it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DataArgs {
-    /// Shards, 'quoted patterns', or directories of pairs2shards --out; none, or -, is stdin
+    /// Shards, 'patterns', directories of pairs2shards --out; none, or -, is stdin
     #[arg(value_name = "SET", help_heading = "Files")]
     pub(crate) sets: Vec<PathBuf>,
 
@@ -229,9 +230,9 @@ pub(crate) struct OptimizerArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
-    /// Type of hidden states and matrices
+    /// Type of matrices
     ///
-    /// Weights, norms, sums and the loss are fp32 in any case.
+    /// Hidden states have it too. Weights, norms, sums and the loss are fp32 in any case.
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32, help_heading = "Training")]
     pub(crate) precision: Precision,
 
@@ -247,7 +248,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, hide_short_help = true)]
     pub(crate) memory: Option<usize>,
 
-    /// Print the steps, tokens, memory and time that the training needs, and do not train
+    /// Print the steps, memory and time of the training, and do not train
     #[arg(long, help_heading = "Training")]
     pub(crate) plan: bool,
 }
@@ -256,9 +257,10 @@ pub(crate) struct EngineArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Dev set")]
 pub(crate) struct DevArgs {
-    /// Queries of a dev set (with --dev-corpus, --dev-qrels), which chooses the saved model
+    /// Queries of a dev set (see --help), which chooses the saved model
     ///
-    /// They are JSON Lines in BEIR's form. The model with the best score on the dev set is saved.
+    /// JSON Lines in BEIR's form; --dev-corpus and --dev-qrels name the other files. The model with the best score is
+    /// saved.
     /// Texts are embedded as `embed --role query` and `--role document` do, with the prompts of the shards, and scores are
     /// those of `ir-eval`.
     #[arg(long, value_name = "FILE", requires_all = ["dev_corpus", "dev_qrels"])]

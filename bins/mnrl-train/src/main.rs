@@ -12,7 +12,12 @@ mod network;
 mod plan;
 mod run;
 #[cfg(test)]
-mod tests;
+mod tests {
+    //! The whole engine, compared with the reference and with itself.
+
+    mod exactness;
+    mod parity;
+}
 mod training;
 mod weights;
 

@@ -1,13 +1,11 @@
 //! The model as a network: an encoder over packed tokens, and a head that turns each row into one vector.
 
 mod bert;
-pub(crate) mod dropout_keys;
 mod embeddings;
 mod head;
 mod linear;
 mod mpnet;
 mod packed;
-mod pooling;
 mod post_norm;
 mod relative_attention;
 
@@ -21,7 +19,7 @@ use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
 use head::Head;
 use linear::Builder;
-pub(crate) use packed::{Packed, Row};
+pub(crate) use packed::{Packed, Row, batch_key, row_key};
 
 /// Type of the hidden states and matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

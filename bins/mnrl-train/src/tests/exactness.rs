@@ -5,8 +5,7 @@ use std::path::Path;
 use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 
-use crate::network::dropout_keys::{batch_key, row_key};
-use crate::network::{Network, Pass, Row};
+use crate::network::{Network, Pass, Row, batch_key, row_key};
 use crate::training::grad_cache::GradCache;
 use crate::training::memory::Budget;
 use crate::weights::lora::Lora;

@@ -10,8 +10,7 @@ use crate::checkpoint::NamedTensor;
 use crate::data::batch::Batch;
 use crate::distributed::{ProcessGroup, RowAssignment};
 use crate::loss::{Objective, Targets};
-use crate::network::dropout_keys::{batch_key, row_key};
-use crate::network::{Network, Pass, Precision, Row};
+use crate::network::{Network, Pass, Precision, Row, batch_key, row_key};
 use crate::weights::param_groups::{self, specs};
 use crate::weights::parameters::Parameters;
 

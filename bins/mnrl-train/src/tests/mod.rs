@@ -1,4 +1,0 @@
-//! The whole engine, compared with the reference and with itself.
-
-mod exactness;
-mod parity;
