@@ -13,6 +13,11 @@ pub fn group_digits(number: u64) -> String {
     text
 }
 
+/// A number with its noun: `1 query`, `2 queries`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Hours and minutes, or minutes and seconds: nobody plans by the second of an hour.
 pub fn format_duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;

@@ -53,7 +53,7 @@ pub use device::Device;
 pub use disk::{Lock, sync, sync_data, sync_folder};
 pub use entry::{Filter, Outcome, main};
 pub use environment::EnvironmentSetting;
-pub use figures::{format_duration, group_digits};
+pub use figures::{counted, format_duration, group_digits};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use model_args::{HubArgs, ModelArgs};

@@ -70,10 +70,7 @@ fn patience_ends_a_training_that_gets_no_better() {
 fn a_wrong_metric_and_a_wrong_file_are_refused_at_the_start() {
     let folder = start();
     let message = train(&folder, "TUNED", &format!("{DEV} --metric ndgc@10")).refusal();
-    assert!(
-        message.contains("unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp, recall"),
-        "{message}"
-    );
+    assert!(message.contains("unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp, recall"), "{message}");
     let swapped = "--dev-queries corpus.jsonl --dev-corpus heldout/queries.jsonl --dev-qrels heldout/qrels.tsv";
     let message = train(&folder, "TUNED", swapped).refusal();
     assert!(message.contains("corpus.jsonl: holds no query of heldout/qrels.tsv"), "{message}");
