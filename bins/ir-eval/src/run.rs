@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use embtune_cli::{Outcome, Session};
+use embtune_cli::{Outcome, Session, counted};
 use embtune_records::{Judgments, MissingQueries};
 use embtune_tensors::report_truncated_files;
 
@@ -95,8 +95,8 @@ fn read_judgments(qrels: &Path, rules: Rules, session: &Session) -> anyhow::Resu
         judgments = judgments.measuring_all();
     }
     session.notice(format!(
-        "{} queries in the judgments, {} evaluated, {} without a relevant document",
-        judgments.in_file(),
+        "{} in the judgments, {} evaluated, {} without a relevant document",
+        counted(judgments.in_file() as u64, "query", "queries"),
         judgments.queries().len(),
         judgments.without_relevant()
     ));

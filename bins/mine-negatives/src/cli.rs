@@ -99,7 +99,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) queries: PathBuf,
 
-    /// Vectors of the documents, by positive_id; or a glob pattern such as 'corpus-*.safetensors'
+    /// Vectors of the documents, by positive_id; or a glob pattern
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) corpus: PathBuf,
 
@@ -128,7 +128,7 @@ pub(crate) struct Cli {
     pub(crate) round_trip: RoundTripArgs,
 
     /// How query and document vectors are compared
-    #[arg(long, value_name = "HOW", default_value = "cosine", value_parser = parse_similarity(), help_heading = "Search")]
+    #[arg(long, value_name = "HOW", default_value = "cosine", value_parser = parse_similarity(), help_heading = "Search", hide_short_help = true)]
     pub(crate) similarity: Similarity,
 
     #[command(flatten)]
@@ -158,23 +158,23 @@ pub(crate) struct ChoiceArgs {
     pub(crate) range_max: Option<usize>,
 
     /// Drop candidates with a score above this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) max_score: Option<f32>,
 
     /// Drop candidates with a score below this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) min_score: Option<f32>,
 
-    /// Drop candidates that are not at least this much below the positive's score
+    /// Drop candidates not at least this much below the positive's score
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) absolute_margin: Option<f32>,
 
-    /// Drop candidates that are not at least this share below the positive's score
+    /// Drop candidates not at least this share below the positive's score
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = parse_finite)]
     pub(crate) relative_margin: Option<f32>,
 
     /// Which of the remaining candidates are taken
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top, hide_short_help = true)]
     pub(crate) sampling: Sampling,
 }
 

@@ -1,5 +1,7 @@
 //! What happened in a run, for the summary at the end.
 
+use embtune_cli::counted;
+
 use crate::drop_reason::DropReason;
 
 /// Counts of pairs, negatives and dropped documents.
@@ -37,20 +39,15 @@ impl Counts {
         }
         let dropped: Vec<String> = DropReason::ALL
             .into_iter()
-            .map(|reason| (self.dropped[reason as usize], reason.description()))
+            .map(|reason| (self.dropped[reason as usize], reason))
             .filter(|(count, _)| *count > 0)
-            .map(|(count, reason)| format!("{count} {reason}"))
+            .map(|(count, reason)| format!("{count} {}", reason.description(count)))
             .collect();
         if !dropped.is_empty() {
             text.push_str(&format!("; documents skipped: {}", dropped.join(", ")));
         }
         text
     }
-}
-
-/// A number with its noun.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

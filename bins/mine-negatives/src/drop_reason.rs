@@ -52,15 +52,17 @@ impl DropReason {
         }
     }
 
-    /// The reason in the summary, after a number.
-    pub(crate) fn description(self) -> &'static str {
+    /// The reason in the summary, after the number of documents.
+    pub(crate) fn description(self, count: u64) -> &'static str {
         match self {
+            Self::Positive if count == 1 => "positive",
             Self::Positive => "positives",
             Self::Group => "of a positive's group",
             Self::HeldOut => "held out",
             Self::Excluded => "by --exclude-documents",
             Self::Blank => "blank",
             Self::SameText => "with a text seen before",
+            Self::NearDuplicate if count == 1 => "near-duplicate of a positive",
             Self::NearDuplicate => "near-duplicates of a positive",
             Self::AbsoluteMargin => "by --absolute-margin",
             Self::RelativeMargin => "by --relative-margin",

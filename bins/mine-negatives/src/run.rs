@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embtune_cli::{Outcome, Output, Replayable, Session, Skipper, spool_directory};
+use embtune_cli::{Outcome, Output, Replayable, Session, Skipper, counted, spool_directory};
 use embtune_records::{HoldoutSplit, Located, Pair, write_json_line};
 use embtune_search::{Ranker, Searcher};
 use embtune_tensors::{Embeddings, VectorsById, check_same_space, check_unchanged, report_truncated_files};
@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::candidates::CandidateFilter;
 use crate::cli::Cli;
 use crate::corpus::Corpus;
-use crate::counts::{Counts, counted};
+use crate::counts::Counts;
 use crate::exclusions::{ExclusionSettings, Exclusions};
 use crate::limits::{LimitSettings, Limits};
 use crate::miner::Miner;
@@ -136,9 +136,9 @@ fn write(miner: &mut Miner, batch: Vec<IndexedPair>, out: &mut Output) -> anyhow
 fn report(miner: &Miner) {
     let Counts { pairs, below_rank, held_out, .. } = miner.counts;
     miner.session.notice(format!(
-        "{} searched among {} documents in {:.1} s",
+        "{} searched among {} in {:.1} s",
         counted(pairs + below_rank, "query", "queries"),
-        miner.corpus.vectors.len(),
+        counted(miner.corpus.vectors.len() as u64, "document", "documents"),
         miner.search.time.as_secs_f64()
     ));
     let kept = pairs - held_out;

@@ -59,7 +59,7 @@ pub(crate) struct InputArgs {
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 
-    /// Which documents are relevant to which queries, in BEIR's or TREC's form, CSV or JSON: see Files
+    /// Which documents are relevant to which queries: BEIR, TREC, CSV or JSON (see Files)
     #[arg(long, value_name = "FILE")]
     pub(crate) qrels: PathBuf,
 
@@ -83,11 +83,13 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricArgs {
-    /// Cutoffs of ndcg, recall, mrr, precision, map and accuracy [default: 1,5,10]
+    /// Cutoffs of the default metrics [default: 1,5,10]
+    ///
+    /// The default metrics are ndcg, recall, mrr, precision, map and accuracy.
     #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',', value_parser = parse_rank)]
     pub(crate) cutoffs: Vec<NonZeroUsize>,
 
-    /// Metrics to report instead, such as ndcg@10,recall@100,bpref; names of other programs work too
+    /// Metrics to report instead, such as ndcg@10,recall@100,bpref (see Formulas)
     #[arg(long, value_name = "METRIC,...", value_delimiter = ',', conflicts_with = "cutoffs")]
     pub(crate) metrics: Vec<Metric>,
 
@@ -127,7 +129,7 @@ pub(crate) struct MetricArgs {
 #[command(next_help_heading = "Search")]
 pub(crate) struct SearchArgs {
     /// How query and document vectors are compared
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine, hide_short_help = true)]
     pub(crate) similarity: Similarity,
 
     /// Hits to keep per query; never fewer than the largest cutoff
@@ -144,11 +146,11 @@ pub(crate) struct SearchArgs {
 #[command(next_help_heading = "Gates")]
 pub(crate) struct GateArgs {
     /// Exit with 1 if a metric of the last system is under a bound, such as ndcg@10=0.8
-    #[arg(long, value_name = "METRIC=NUM,...", value_delimiter = ',')]
+    #[arg(long, value_name = "METRIC=NUM,...", value_delimiter = ',', hide_short_help = true)]
     pub(crate) fail_under: Vec<Threshold>,
 
     /// Exit with 1 if the last system's primary metric is lower than the first one's by more than this
-    #[arg(long, value_name = "NUM", value_parser = parse_not_negative)]
+    #[arg(long, value_name = "NUM", value_parser = parse_not_negative, hide_short_help = true)]
     pub(crate) fail_on_regression: Option<f64>,
 }
 
@@ -164,9 +166,9 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FORM", value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// Also say where and why relevant documents are missed (table and json; a page always does)
+    /// Also say where and why relevant documents are missed
     ///
-    /// Whether the relevant documents are found at all (below 0.75, a system that answers from what it retrieves has too
+    /// For the forms table and json; a page always does. The diagnosis says whether the relevant documents are found at all (below 0.75, a system that answers from what it retrieves has too
     /// little to go by), which documents are ranked above them and by how much, which words the failing queries contain
     /// (with --queries), and which queries were gained and lost.
     #[arg(long)]

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use embtune_cli::{Device, Session};
+use embtune_cli::{Device, Session, counted};
 use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyModelDir, Role};
 use embtune_records::{Document, Judgments, Records};
@@ -108,8 +108,8 @@ impl Work<'_> {
             progress.add(window.len() as u64);
         }
         if empty > 0 {
-            let texts = texts.display();
-            self.session.warn(format!("{texts}: {empty} texts without tokens; their vectors are zeros"));
+            let (file, texts) = (texts.display(), counted(empty, "text", "texts"));
+            self.session.warn(format!("{file}: {texts} without tokens, embedded as vectors of zeros"));
         }
         let name = match role {
             Role::Query => "queries",

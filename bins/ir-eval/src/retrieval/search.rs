@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::ensure;
-use embtune_cli::{Device, Session};
+use embtune_cli::{Device, Session, counted};
 use embtune_metrics::Ties;
 use embtune_records::{Judgments, Run, RunEntry, shortest_decimal};
 use embtune_search::{Hit, Searcher, Similarity, gather};
@@ -78,8 +78,8 @@ impl<'a> VectorSearch<'a> {
         vectors.check()?;
         let Vectors { queries, corpus, full } = vectors;
         if let Some(dim) = self.settings.dim {
-            let most = corpus.dim();
-            ensure!(dim <= most, "--truncate-dim {dim} is more than the {most} elements of {}", corpus.name());
+            let all = corpus.dim();
+            ensure!(dim <= all, "--truncate-dim {dim} is more than the {all} elements of {}", corpus.name());
         }
         let rows = judged_rows(queries, corpus, judgments)?;
         if let Some(dangling) = judgments.dangling(corpus.name(), corpus.ids())? {
@@ -108,7 +108,11 @@ impl<'a> VectorSearch<'a> {
         }
         check_unchanged()?;
         let seconds = start.elapsed().as_secs_f64();
-        session.info(format!("{system}: {} queries against {} documents in {seconds:.2} s", rows.len(), corpus.len()));
+        session.info(format!(
+            "{system}: {} searched among {} in {seconds:.2} s",
+            counted(rows.len() as u64, "query", "queries"),
+            counted(corpus.len() as u64, "document", "documents")
+        ));
         Ok(run)
     }
 

@@ -34,7 +34,7 @@ fn other_definitions_are_not_taken_for_ours() {
         ("recip_rank_10", "recip_rank takes no cutoff; use mrr@10"),
         ("P", "P needs a cutoff, such as precision@10"),
         ("hits@10", "hits counts documents"),
-        ("cosine_ndcg@10", "ir-eval --compat st computes ndcg@10 as sentence-transformers does"),
+        ("cosine_ndcg@10", "ir-eval --compat st computes it as sentence-transformers does"),
         ("ndgc@10", "unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp"),
         ("ndcg_cut.5,10", "unknown metric \"10\": each metric has its own cutoff (ndcg@5,ndcg@10)"),
         ("infAP", "unknown metric \"infAP\"; available: ndcg, "),

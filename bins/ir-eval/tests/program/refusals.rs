@@ -119,7 +119,10 @@ fn files_that_do_not_belong_together() {
         "tuned and c were made by different models",
     );
     folder.write_vectors("other", "query", &[("1", &[1.0, 0.0])]);
-    assert_says(&folder.run("ir-eval -q --qrels qrels s=other,c").refusal(), "other: contains no query of the judgments");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=other,c").refusal(),
+        "other: contains no query of the judgments",
+    );
     folder.write_vectors("elsewhere", "document", &[("x1", &[1.0, 0.0])]);
     let none = folder.run("ir-eval -q --qrels qrels s=q,elsewhere").refusal();
     assert_says(
@@ -147,6 +150,9 @@ fn flags() {
 fn ids_that_a_run_cannot_hold() {
     let folder = folder();
     folder.write_vectors("blank", "document", &[("d1", &[1.0, 0.0]), ("d 2", &[0.0, 1.0])]);
-    assert_says(&folder.run("ir-eval -q --qrels qrels --run out s=q,blank").refusal(), "id \"d 2\" contains white space");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels --run out s=q,blank").refusal(),
+        "id \"d 2\" contains white space",
+    );
     assert!(!folder.path("out").exists());
 }

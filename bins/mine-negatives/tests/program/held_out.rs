@@ -3,7 +3,7 @@
 use embtune_records::HoldoutSplit;
 use serde_json::{Value, json};
 
-use crate::plane::{MINE, pair, plane};
+use crate::{MINE, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
@@ -41,7 +41,10 @@ fn the_group_decides() {
     };
     folder.write("corpus.jsonl", (0..10).map(document).collect::<String>());
     folder.write("pairs.jsonl", pair("q0", "d0").replace("}\n", &format!(",\"group\":\"{kept}-own\"}}\n")));
-    assert!(!HoldoutSplit { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")), "a held-out pair gets no negatives");
+    assert!(
+        !HoldoutSplit { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")),
+        "a held-out pair gets no negatives"
+    );
     let record = folder.run(&format!("{MINE} -n 9 --holdout 0.5 pairs.jsonl")).records().remove(0);
     assert_eq!(ids(&record), ["d2", "d4", "d6", "d8"]);
     assert_eq!(record["negative_groups"], json!([kept, kept, kept, kept]));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use embtune_tests::Folder;
 
-use crate::plane::{MINE, at, pair, plane};
+use crate::{MINE, at, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()

@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-use crate::plane::{MINE, at, pair, plane};
+use crate::{MINE, at, pair, plane};
 
 #[track_caller]
 fn assert_says(message: &str, expected: &str) {
@@ -54,10 +54,7 @@ fn texts_that_are_not_the_corpus() {
     let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
     assert_says(&message, "corpus.jsonl: lacks 1 of the 10 documents of c (first: \"d0\")");
     folder.write("corpus.jsonl", format!("{texts}{first}\n"));
-    assert_says(
-        &folder.run(&format!("{MINE} pairs.jsonl")).refusal(),
-        "corpus.jsonl:11: duplicate document \"d0\"",
-    );
+    assert_says(&folder.run(&format!("{MINE} pairs.jsonl")).refusal(), "corpus.jsonl:11: duplicate document \"d0\"");
     folder.write("corpus.jsonl", format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
     assert_eq!(folder.run(&format!("{MINE} pairs.jsonl")).records().len(), 1);
 }
