@@ -87,7 +87,7 @@ fn a_guide_vector_of_another_size_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ShardWriter::new(directory.path(), Some(2)).unwrap();
     let error = writer.push(row(&[1], 1), row(&[1], 1), []).unwrap_err().to_string();
-    assert_eq!(error, "guide's vector has 0 elements, expected 2");
+    assert_eq!(error, "guide's vector has 0 dimensions, expected 2");
 }
 
 #[test]

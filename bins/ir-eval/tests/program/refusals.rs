@@ -94,7 +94,7 @@ fn vectors() {
     folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
     assert_says(
         &folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(),
-        "twice: id of vector 1 is not the first \"d1\"",
+        "twice: duplicate id \"d1\" (vector 1)",
     );
     let whole = std::fs::read(folder.path("c")).unwrap();
     for length in [0, 7, 100, whole.len() - 1] {

@@ -99,7 +99,7 @@ fn files_that_are_no_guide_are_refused() {
         ("gq", "nan", "nan: the vector of \"d1\" holds NaN or infinity"),
         ("gq", "BASE", "BASE: "),
         ("gq", "junk", "junk: not a valid safetensors file"),
-        ("gq", "BASE/config.json", "BASE/config.json:1: no object with an id and an embedding"),
+        ("gq", "BASE/config.json", "BASE/config.json:1: not an object with an id and an embedding"),
     ] {
         let flags = format!("--guide-queries {queries} --guide-corpus {corpus}");
         let message = folder.run(&format!("pairs2shards --model BASE -o out {flags}")).stdin(PAIRS).refusal();
