@@ -13,7 +13,7 @@ Pairs:
   negatives of the record. Rows of the same pair with different negatives, such as triplets with one
   negative each, are merged into one pair with all of them, if they have the same texts, ids, group,
   prompt and score of the positive, and are among the 4,096 pairs that are processed together (at
-  most 32,768 rows). A row that comes later is a pair of its own, with its own negatives. Pairs with
+  most 32,768 rows). A later row becomes a separate pair with its own negatives. Pairs with
   the same texts are never negatives of each other within a batch.
 
 Dropped pairs:

@@ -260,12 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_what_the_flags_say() {
+    fn a_page_describes_the_flags() {
         let page = page(&example());
         for expected in [
             ".TH PROG 1 \"\" \"embtune 1.2\" \"embtune\"\n",
             ".SH NAME\nprog \\- do it\n",
-            "\n\\fBprog\\fR \\fB\\-\\-layout\\fR \\fIFORM\\fR [\\fIoptions\\fR] [\\fIFILE\\fR ...]\n",
+            "\n\\fBprog\\fR \\fB\\-\\-form\\fR \\fIFORM\\fR [\\fIoptions\\fR] [\\fIFILE\\fR ...]\n",
             ".SH DESCRIPTION\n\\&.Don\\(aqt read \\fBthis\\fR\n",
             "Chance [default: 42] [env: SEED]\n.IP\nAny.\n",
             ".RS\n.PD 0\n.TP 13\n\\fBa\\fR\n",

@@ -1,13 +1,13 @@
-//! Files of tensors: any safetensors file, embeddings, training shards; read only, checkpoints of torch and NumPy's arrays.
+//! Files of tensors: safetensors files, embeddings and training shards; NumPy arrays; PyTorch checkpoints (read only).
 //!
-//! Files are mapped into memory and treated as hostile: sizes are checked before anything is read, and a broken file
-//! is an error that names it. What is written has one metadata key at most, because the format stores metadata as
-//! an unordered map and the same input must give the same bytes.
+//! Files are mapped into memory and not trusted: sizes are checked before anything is read, and a damaged file is an error
+//! that names it. Written files have at most one metadata key, because safetensors stores metadata as an unordered map, and
+//! the same input must give the same bytes.
 //!
-//! The mapping is the only unsafe code that trusts others: a file that another process truncates while it is mapped
-//! ends the program, with a message where [`report_truncated_files`] was called. What another process writes into it is read,
-//! checked like everything else, and [`check_unchanged`] tells in the end. Outputs of embtune are not written in place,
-//! they are replaced by renaming.
+//! Mapping is the only unsafe code that depends on other processes. A file that another process truncates while it is mapped
+//! ends the program, with a message if [`report_truncated_files`] was called. Content that another process modifies is
+//! checked like any other, and [`check_unchanged`] detects the modification at the end. embtune itself never modifies a
+//! file in place: outputs are replaced by renaming.
 
 mod checksum;
 mod embeddings;

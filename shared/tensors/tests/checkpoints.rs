@@ -1,4 +1,4 @@
-//! Files of `torch.save`: whole, of a form that is not supported, hostile.
+//! Files of `torch.save`: valid, unsupported, hostile.
 //!
 //! The files and the script that made them are in `tests/fixtures/parity`.
 
@@ -104,7 +104,7 @@ fn damaged_files_do_not_crash() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Several places at once, in the program or in the archive's directory, which ends the file.
+    /// Several changes at once, in the pickle or in the archive's directory at the end of the file.
     #[test]
     fn no_changes_crash(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),

@@ -5,8 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use isolang::Language as Iso;
 use whatlang::{Detector, Lang, Script, detect_script};
 
-/// Codes and names for which whatlang has another ISO 639-3 code: it knows individual languages, where these stand for a
-/// macrolanguage.
+/// Codes and names of macrolanguages, with the individual language that whatlang detects instead.
 const INDIVIDUAL: [(&str, &str); 7] = [
     ("chinese", "cmn"),
     ("zh", "cmn"),

@@ -15,7 +15,7 @@ pub fn longest_first(lengths: &[usize]) -> Vec<usize> {
 
 /// Divides rows, given by decreasing lengths, into batches of at most `budget` tokens, padding included.
 ///
-/// A row that is longer than the budget is a batch of its own.
+/// A row that is longer than the budget becomes a batch alone.
 pub fn pack(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut longest = 0;
@@ -33,7 +33,7 @@ pub fn pack(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Rang
 
 /// Divides rows, given by decreasing lengths, into batches of one length and at most `budget` tokens.
 ///
-/// A row that is longer than the budget is a batch of its own.
+/// A row that is longer than the budget becomes a batch alone.
 pub fn pack_equal(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut current = None;

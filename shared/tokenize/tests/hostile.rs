@@ -1,4 +1,4 @@
-//! A `tokenizer.json` that was changed anywhere is refused by name, or taken: it does not panic, and does not hang.
+//! A `tokenizer.json` with any change is refused by name or accepted; it does not panic or hang.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn refusal(content: &Value) -> String {
     try_out(content).unwrap_err().to_string()
 }
 
-/// The places of all values that are no vocabulary, as JSON pointers; of long lists the first values.
+/// JSON pointers to all values outside of the vocabulary; of long lists, to the first values.
 fn places(value: &Value, place: &str, found: &mut Vec<String>) {
     found.push(place.to_owned());
     match value {
@@ -52,7 +52,7 @@ fn places(value: &Value, place: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_change_is_refused_by_name_or_taken() {
+fn every_change_is_refused_by_name_or_accepted() {
     let others = [
         json!(null),
         json!(0),

@@ -113,7 +113,10 @@ fn truncated_vectors_are_normalized_again() {
     assert!(message.contains("--truncate-dim 33 is more than the 32 elements of the model's vectors"), "{message}");
     assert!(embed(&folder, "--truncate-dim 0 corpus.jsonl").refusal().contains("--truncate-dim"));
     let message = embed(&folder, "--truncate-dim 20 --dtype ubinary corpus.jsonl").refusal();
-    assert!(message.contains("--dtype ubinary packs 8 elements into a byte, and 20 is no multiple of 8"), "{message}");
+    assert!(
+        message.contains("--dtype ubinary packs 8 dimensions into a byte, and 20 is not a multiple of 8"),
+        "{message}"
+    );
 }
 
 #[test]

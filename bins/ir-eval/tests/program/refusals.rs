@@ -92,10 +92,7 @@ fn vectors() {
         "inf: the vector of \"q1\" holds NaN or infinity",
     );
     folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
-    assert_says(
-        &folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(),
-        "twice: id of vector 1 is not the first \"d1\"",
-    );
+    assert_says(&folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(), "twice: duplicate id \"d1\" (vector 1)");
     let whole = std::fs::read(folder.path("c")).unwrap();
     for length in [0, 7, 100, whole.len() - 1] {
         std::fs::write(folder.path("cut"), &whole[..length]).unwrap();

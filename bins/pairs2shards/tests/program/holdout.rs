@@ -21,7 +21,7 @@ fn run(pairs: &str) -> (embtune_tests::Folder, Shard, String) {
     (folder, shard, ran.stderr())
 }
 
-/// Groups that are on this side.
+/// Groups on one side of the split.
 fn groups(held_out: bool) -> impl Iterator<Item = String> {
     (0..).map(|n| format!("g{n}")).filter(move |group| SPLIT.holds_out(group) == held_out)
 }
@@ -57,7 +57,7 @@ fn all_chunks_of_a_document_are_on_one_side() {
 fn held_out_negatives_are_removed() {
     let (own, held_out, other) =
         (groups(false).next().unwrap(), groups(true).next().unwrap(), groups(false).nth(1).unwrap());
-    // The id of the third is on the other side, but its group counts; the last two have no groups.
+    // The third has an id that is held out, but its group counts; the last two have no groups.
     let pairs = format!(
         "{{\"anchor\":\"a\",\"positive\":\"p\",\"positive_id\":\"{own}\",\"negatives\":[\"one\",\"two\",\"three\"],\
          \"negative_ids\":[\"x\",\"y\",\"{held_out}\"],\"negative_groups\":[\"{other}\",\"{held_out}\",\"{other}\"],\"scores\":[4,1,2,3]}}\n\
@@ -126,7 +126,7 @@ fn a_text_that_is_trained_on_is_not_evaluated() {
     assert!(!every.stderr().contains("nearly"), "{}", every.stderr());
 }
 
-/// Looks at the files alone, and compares everything with everything.
+/// Compares all texts in the written files.
 #[test]
 fn no_held_out_text_is_near_a_training_pairs() {
     let words =
@@ -136,12 +136,12 @@ fn no_held_out_text_is_near_a_training_pairs() {
     let mut sentence =
         |length: usize| -> Vec<&str> { (0..length).map(|_| words[random.random_range(0..12)]).collect() };
     let mut pool: Vec<Vec<&str>> = (0..60).map(|_| sentence(24)).collect();
-    // Each third one is another one with a word changed.
+    // Every third text is another one with a word changed.
     for n in (0..pool.len() - 1).step_by(3) {
         pool[n + 1] = pool[n].clone();
         pool[n + 1][n % 24] = "quietly";
     }
-    // Three texts in four are their pair's own.
+    // Three of four texts occur in one pair only.
     let mut text = |pick: usize| pool.get(pick).cloned().unwrap_or_else(|| sentence(24));
     let pairs: Vec<[String; 3]> = (0..)
         .zip(picks)
@@ -167,7 +167,7 @@ fn no_held_out_text_is_near_a_training_pairs() {
     let documents = ids.lines().map(|id| &pairs[id[1..].parse::<usize>().unwrap()]);
     let left_out = ["have the same,", "have nearly the same,", "have the same text", "have nearly the same text"];
     assert!(left_out.iter().all(|words| notice.contains(words)), "{notice}");
-    // The estimate is off by 0.04 at the threshold of 0.8: what is clearly above it is found.
+    // The standard deviation of the estimate is 0.04 at the threshold of 0.8: texts clearly above it are found.
     let (mut compared, mut leaks) = (0, 0);
     for (column, text) in
         queries.iter().map(|query| (0, query["text"].as_str().unwrap())).chain(documents.map(|pair| (1, &*pair[1])))

@@ -32,7 +32,7 @@ fn several_shards_keep_the_scores_of_their_pairs() {
 }
 
 #[test]
-fn without_scores_the_shard_is_as_it_always_was() {
+fn a_shard_without_scores_has_no_tensors_for_them() {
     let folder = folder();
     shard(&folder, "", "{\"anchor\":\"a\",\"positive\":\"p\",\"negatives\":[\"n\"]}\n");
     let names = TensorFile::open(&folder.path("s.safetensors")).unwrap().names();
@@ -40,7 +40,7 @@ fn without_scores_the_shard_is_as_it_always_was() {
 }
 
 #[test]
-fn labels_that_are_no_finite_numbers_are_refused_by_line() {
+fn labels_that_are_not_finite_numbers_are_refused_by_line() {
     let folder = folder();
     let good = "{\"anchor\":\"a\",\"positive\":\"p\",\"label\":0}\n";
     for (fields, expected) in [

@@ -1,4 +1,4 @@
-//! One file of vectors with their ids.
+//! A file of vectors with their ids.
 
 use std::borrow::Cow;
 use std::fs;
@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
-use super::ids::Ids;
+use super::ids::IdList;
 use super::meta::VERSION;
 use super::{EmbeddingsMeta, json_lines};
 use crate::numbers::{check_offsets, i64_at};
 use crate::{Tensor, TensorFile, TensorsError, VectorType, npy, open_regular};
 
-/// Bytes that tell the forms apart.
+/// Bytes that tell the formats apart.
 const HEAD_BYTES: u64 = 8;
 
 /// A mapped file of vectors.
 pub(crate) struct EmbeddingsFile {
     file: TensorFile,
-    ids: Place,
-    /// Of int8, when they are in a file of their own.
+    ids: Ids,
+    /// The scales of int8, if they are in a separate file.
     scales: Option<TensorFile>,
     meta: Option<EmbeddingsMeta>,
     stored: VectorType,
@@ -29,7 +29,7 @@ pub(crate) struct EmbeddingsFile {
     dim: usize,
 }
 
-/// The file of ids (`ids`) or scales (`scales`) that belongs to an array: `x.ids` to `x.npy`, `x.bin.ids` to `x.bin`.
+/// The path of the ids (`ids`) or scales (`scales`) of an array: `x.ids` for `x.npy`, `x.bin.ids` for `x.bin`.
 pub fn sidecar_path(vectors: &Path, what: &str) -> PathBuf {
     if vectors.extension().is_some_and(|extension| extension == "npy") {
         return vectors.with_extension(what);
@@ -39,16 +39,16 @@ pub fn sidecar_path(vectors: &Path, what: &str) -> PathBuf {
     path.into()
 }
 
-/// Where the ids are.
-enum Place {
-    /// In a file of their own.
-    Beside(Ids),
+/// The ids of a file.
+enum Ids {
+    /// In a separate file.
+    Sidecar(IdList),
     /// In two tensors of the file, at these bytes.
-    Inside { offsets: Range<usize>, text: Range<usize> },
+    Tensors { offsets: Range<usize>, text: Range<usize> },
 }
 
 impl EmbeddingsFile {
-    /// Opens a file and checks its layout: an array of NumPy, JSON Lines, or else safetensors.
+    /// Opens a NumPy array, JSON Lines or else safetensors, and checks the layout.
     ///
     /// # Errors
     /// A damaged file, an unknown version, ids that are not UTF-8 or empty.
@@ -57,8 +57,8 @@ impl EmbeddingsFile {
         let is_named = |name: &str| path.extension().is_some_and(|extension| extension == name);
         if head.starts_with(npy::MAGIC) || is_named("npy") {
             Self::open_npy(path)
-        } else if json_lines::is(&head) || head.is_empty() && is_named("jsonl") {
-            // Nothing is known of the model.
+        } else if json_lines::is_json_lines(&head) || head.is_empty() && is_named("jsonl") {
+            // JSON Lines do not name the model.
             Ok(Self { meta: None, ..Self::of_tensors(json_lines::open(path)?)? })
         } else {
             Self::of_tensors(TensorFile::open(path)?)
@@ -93,7 +93,7 @@ impl EmbeddingsFile {
             return Err(refuse(format!("layout version {}, this program knows {VERSION}", meta.version)));
         }
         let span = |name| file.span(name).unwrap_or_default();
-        let ids = Place::Inside { offsets: span("ids.offsets"), text: span("ids.bytes") };
+        let ids = Ids::Tensors { offsets: span("ids.offsets"), text: span("ids.bytes") };
         let file = Self { meta, stored, len, dim: stored.dim(columns), ids, scales: None, file };
         file.check_ids()?;
         Ok(file)
@@ -115,8 +115,8 @@ impl EmbeddingsFile {
         {
             return Err(refuse(format!("{len} vectors need as many scales of F32 in {}", scales.name())));
         }
-        let ids = Ids::read(&sidecar_path(vectors, "ids"), len)?;
-        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, scales, ids: Place::Beside(ids) };
+        let ids = IdList::read(&sidecar_path(vectors, "ids"), len)?;
+        let file = Self { meta: None, stored, len, dim: stored.dim(columns), file, scales, ids: Ids::Sidecar(ids) };
         file.check_ids()?;
         Ok(file)
     }
@@ -134,8 +134,8 @@ impl EmbeddingsFile {
 
     fn id_bytes(&self, index: usize) -> &[u8] {
         match &self.ids {
-            Place::Beside(ids) => ids.get(index).as_bytes(),
-            Place::Inside { offsets, text } => {
+            Ids::Sidecar(ids) => ids.get(index).as_bytes(),
+            Ids::Tensors { offsets, text } => {
                 let offsets = self.file.bytes(offsets);
                 let range = i64_at(offsets, index) as usize..i64_at(offsets, index + 1) as usize;
                 self.file.bytes(text).get(range).unwrap_or_default()
@@ -153,12 +153,12 @@ impl EmbeddingsFile {
         self.len
     }
 
-    /// Elements of a vector: of bits, their number.
+    /// Dimensions of a vector.
     pub(crate) fn dim(&self) -> usize {
         self.dim
     }
 
-    /// How the vectors were made; absent in files from elsewhere.
+    /// The metadata; files of other tools have none.
     pub(crate) fn meta(&self) -> Option<&EmbeddingsMeta> {
         self.meta.as_ref()
     }
@@ -168,7 +168,7 @@ impl EmbeddingsFile {
         std::str::from_utf8(self.id_bytes(index)).unwrap_or_default()
     }
 
-    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so; see [`VectorType`] for the others.
+    /// Vectors as f32, `[rows, D]`, borrowed from the map if they are stored as f32; see [`VectorType`] for the others.
     ///
     /// # Panics
     /// When the range goes past the last vector.
@@ -183,12 +183,13 @@ impl EmbeddingsFile {
     }
 }
 
-/// The bytes of rows, each of so many.
+/// The bytes of rows of a tensor.
 fn slice<'a>(tensor: Option<Tensor<'a>>, rows: &Range<usize>, row_bytes: usize) -> &'a [u8] {
     tensor.map_or(&[], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
 }
 
-/// The first bytes of a file; none of what is no file: it is refused where it would be mapped, and a pipe keeps its bytes.
+/// The first bytes of a regular file. Anything else has none here: it is refused when it is to be mapped, and a pipe loses no
+/// bytes.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     if fs::metadata(path)?.is_file() {

@@ -1,26 +1,25 @@
-//! Ids in a file of their own, one a line.
+//! Ids in a separate file, one per line.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use crate::{TensorsError, open_regular};
 
-/// Longest id, in bytes: an id of a record has no other bound than that of the record, 16 MB by default, but a file
-/// without line ends is no list of ids.
+/// Longest id, in bytes, as long as the longest record by default. A file without line ends is not a list of ids.
 const MOST_ID_BYTES: usize = 16 << 20;
 
-/// The ids of vectors that a file without ids holds.
-pub(crate) struct Ids {
+/// The ids of an array.
+pub(crate) struct IdList {
     text: String,
-    /// Where each id ends.
+    /// End of each id in `text`.
     ends: Vec<usize>,
 }
 
-impl Ids {
-    /// Reads the ids of so many vectors.
+impl IdList {
+    /// Reads the ids of this number of vectors.
     ///
     /// # Errors
-    /// A file that cannot be read, has another number of lines, or a line that is no text or has no end.
+    /// A file that cannot be read or has a different number of lines; a line that is too long or not UTF-8.
     pub(crate) fn read(path: &Path, vectors: usize) -> Result<Self, TensorsError> {
         let name = path.display().to_string();
         let io_error = |error: io::Error| TensorsError::io(&name, error);
@@ -35,7 +34,7 @@ impl Ids {
                 break;
             }
             if ids.ends.len() == vectors {
-                return Err(refuse(format!("more ids than there are vectors, which are {vectors}")));
+                return Err(refuse(format!("more ids than the {vectors} vectors")));
             }
             if line.pop_if(|byte| *byte == b'\n').is_some() {
                 line.pop_if(|byte| *byte == b'\r');
@@ -69,21 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_id_a_line() {
+    fn each_line_is_an_id() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.ids");
         let read = |bytes: &[u8], vectors: usize| {
             fs::write(&path, bytes).unwrap();
-            let ids = Ids::read(&path, vectors).map_err(|error| error.to_string())?;
+            let ids = IdList::read(&path, vectors).map_err(|error| error.to_string())?;
             Ok::<_, String>((0..vectors).map(|row| ids.get(row).to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(read(b"a\nbc\r\nd", 3).unwrap(), ["a", "bc", "d"]);
         assert_eq!(read("\u{96e8}\n\n".as_bytes(), 2).unwrap(), ["\u{96e8}", ""]);
         assert!(read(b"a\n", 2).unwrap_err().ends_with("x.ids: 1 ids, but there are 2 vectors"));
-        assert!(read(b"a\nb\nc\n", 2).unwrap_err().ends_with("x.ids:3: more ids than there are vectors, which are 2"));
+        assert!(read(b"a\nb\nc\n", 2).unwrap_err().ends_with("x.ids:3: more ids than the 2 vectors"));
         assert!(read(b"a\nb\xff\n", 2).unwrap_err().ends_with("x.ids:2: not UTF-8 at byte 2"));
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        let error = Ids::read(&path, 2).err().unwrap().to_string();
+        let error = IdList::read(&path, 2).err().unwrap().to_string();
         assert!(error.ends_with("x.ids:1: an id of more than 16777216 bytes"), "{error}");
     }
 }

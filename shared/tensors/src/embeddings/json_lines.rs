@@ -15,7 +15,7 @@ use crate::{TensorFile, TensorsError, VectorType, open_regular};
 /// Longest line that is read: 16 MiB.
 const MOST_LINE_BYTES: u64 = 16 << 20;
 
-/// What is read of a line.
+/// The fields that are read.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
@@ -23,19 +23,19 @@ struct Line<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     embedding: Option<Vec<f32>>,
-    /// What the numbers are, when they are not the elements themselves: see [`elements`].
+    /// The encoding of the numbers, if they are not the elements themselves: see [`elements`].
     #[serde(borrow)]
     embedding_dtype: Option<Cow<'a, str>>,
     embedding_scale: Option<f32>,
 }
 
-/// Whether a file that begins with these bytes is one. In safetensors, the upper bytes of the header's length come first,
-/// and are zeros.
-pub(crate) fn is(head: &[u8]) -> bool {
+/// Whether a file that begins with these bytes is JSON Lines. A safetensors file begins with the length of its header, whose
+/// upper bytes are zeros.
+pub(super) fn is_json_lines(head: &[u8]) -> bool {
     head.trim_ascii_start().starts_with(b"{") && !head.contains(&0)
 }
 
-/// Turns a file into one that can be mapped, whose name is that of the original, for messages.
+/// Converts a file to one that can be mapped, with the name of the original in messages.
 ///
 /// # Errors
 /// A line without id or vector, vectors of different lengths, a full disk.
@@ -64,7 +64,7 @@ pub(crate) fn open(path: &Path) -> Result<TensorFile, TensorsError> {
             None => writer.insert((EmbeddingsWriter::new(folder.path(), vector.len(), stored)?, stored)),
         };
         if *first != stored {
-            return Err(refuse(format!("a vector of {}, among others of {}", stored.name(), first.name())));
+            return Err(refuse(format!("a vector of {} among vectors of {}", stored.name(), first.name())));
         }
         writer.push(&id, &vector).map_err(|error| refuse(error.to_string()))?;
     }
@@ -74,17 +74,17 @@ pub(crate) fn open(path: &Path) -> Result<TensorFile, TensorsError> {
     };
     let copy = folder.path().join("vectors");
     writer.finish(EmbeddingsMeta::default(), &mut File::create(&copy).map_err(failed)?).map_err(failed)?;
-    // The folder goes; what is mapped stays until nobody needs it.
+    // The folder is removed; the mapped file stays until it is dropped.
     TensorFile::open_as(&copy, name)
 }
 
-/// Id, type and elements of a line, or what is wrong with it.
+/// Id, type and elements of a line.
 fn read(line: &[u8]) -> Result<(String, VectorType, Vec<f32>), String> {
     let Line { _id, id, embedding, embedding_dtype, embedding_scale } =
         serde_json::from_slice(line).map_err(|error| {
             let reason = error.to_string();
             let reason = reason.split(" at line ").next().unwrap_or_default();
-            format!("no object with an id and an embedding: {reason} (column {})", error.column())
+            format!("not an object with an id and an embedding: {reason} (column {})", error.column())
         })?;
     let id = _id.or(id).ok_or("no field \"_id\"")?;
     let id = text(id).ok_or_else(|| format!("field \"_id\" must be a string or a number, found {id}"))?;
@@ -93,23 +93,23 @@ fn read(line: &[u8]) -> Result<(String, VectorType, Vec<f32>), String> {
     Ok((id, stored, vector))
 }
 
-/// The elements that numbers stand for: of int8 they are multiplied with the scale, of ubinary each holds eight bits.
+/// The elements that the numbers encode: int8 is multiplied by the scale, and each number of ubinary has eight bits.
 fn elements(numbers: Vec<f32>, dtype: Option<&str>, scale: Option<f32>) -> Result<(VectorType, Vec<f32>), String> {
     let is_byte = |x: &f32| x.fract() == 0.0 && (0.0..256.0).contains(x);
     match (dtype, scale) {
         (Some("int8"), Some(scale)) => Ok((VectorType::F32, numbers.into_iter().map(|x| x * scale).collect())),
         (Some("int8"), None) => Err("int8 without \"embedding_scale\"".into()),
-        (Some("ubinary"), _) if !numbers.iter().all(is_byte) => Err("ubinary with numbers that are no bytes".into()),
+        (Some("ubinary"), _) if !numbers.iter().all(is_byte) => Err("ubinary with numbers that are not bytes".into()),
         (Some("ubinary"), _) => {
             let bytes: Vec<u8> = numbers.iter().map(|x| *x as u8).collect();
             Ok((VectorType::Ubinary, VectorType::Ubinary.load(&bytes, &[], bytes.len() * 8).into_owned()))
         }
         (None | Some("f32" | "f16" | "bf16"), _) => Ok((VectorType::F32, numbers)),
-        (Some(other), _) => Err(format!("\"embedding_dtype\" is \"{other}\"; known are int8 and ubinary")),
+        (Some(other), _) => Err(format!("\"embedding_dtype\" is \"{other}\", which is not supported")),
     }
 }
 
-/// An id as the records have it: a string, or the text of a number as it is written.
+/// An id as in records: a string, or the text of a number as it is written.
 fn text(id: &RawValue) -> Option<String> {
     let json = id.get();
     match json.as_bytes().first()? {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_placed() {
+    fn errors_name_the_line() {
         for (lines, expected) in [
             ("{\"embedding\":[1]}", "./v.jsonl:1: no field \"_id\""),
             ("{\"_id\":\"a\",\"embedding\":[1]}\n{\"_id\":\"b\"}", "./v.jsonl:2: no field \"embedding\""),
@@ -154,22 +154,19 @@ mod tests {
                 "{\"_id\":\"a\",\"embedding\":[1]}\n{\"_id\":\"b\",\"embedding\":[1,2]}",
                 "./v.jsonl:2: vector has 2 elements",
             ),
-            (
-                "{\"_id\":\"a\",\"embedding\":[1]}\n{\"_id\":\"a\",\"embedding\":[1]}",
-                "id of vector 1 is not the first \"a\"",
-            ),
+            ("{\"_id\":\"a\",\"embedding\":[1]}\n{\"_id\":\"a\",\"embedding\":[1]}", "duplicate id \"a\" (vector 1)"),
             (
                 "{\"_id\":\"a\",\"embedding\":[\"1\"]}",
-                "./v.jsonl:1: no object with an id and an embedding: invalid type",
+                "./v.jsonl:1: not an object with an id and an embedding: invalid type",
             ),
             ("{\"_id\":[],\"embedding\":[1]}", "./v.jsonl:1: field \"_id\" must be a string or a number"),
             ("{\"_id\":\"\",\"embedding\":[1]}", "id of vector 0 is empty"),
-            ("{\"_id\":\"a\",\"embedding\":[1]", "./v.jsonl:1: no object with an id"),
+            ("{\"_id\":\"a\",\"embedding\":[1]", "./v.jsonl:1: not an object with an id"),
             (
                 "{\"_id\":\"a\",\"embedding\":[1],\"embedding_dtype\":\"int8\"}",
                 "./v.jsonl:1: int8 without \"embedding_scale\"",
             ),
-            ("{\"_id\":\"a\",\"embedding\":[256],\"embedding_dtype\":\"ubinary\"}", "numbers that are no bytes"),
+            ("{\"_id\":\"a\",\"embedding\":[256],\"embedding_dtype\":\"ubinary\"}", "numbers that are not bytes"),
             ("{\"_id\":\"a\",\"embedding\":[1],\"embedding_dtype\":\"int4\"}", "\"embedding_dtype\" is \"int4\""),
         ] {
             let message = open(lines).err().unwrap();

@@ -1,11 +1,11 @@
-//! What a file of vectors says about itself.
+//! The metadata of a file of vectors.
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the layout; files of another one are refused.
+/// Version of the layout; files of other versions are refused.
 pub(crate) const VERSION: u32 = 1;
 
-/// How the vectors were made.
+/// How the vectors were computed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddingsMeta {
     /// Version of the layout; set by the writer.
@@ -17,20 +17,20 @@ pub struct EmbeddingsMeta {
     pub pooling: String,
     /// `query`, `document` or nothing.
     pub role: Option<String>,
-    /// The text that was put before each text.
+    /// The prompt before each text.
     pub prompt: String,
-    /// Whether the vectors have length 1 (before they were stored in a smaller type).
+    /// Whether the vectors have length 1 (before quantisation).
     pub normalized: bool,
     /// The name of the [`VectorType`](crate::VectorType); set by the writer.
     #[serde(default)]
     pub dtype: String,
-    /// What the model computed in.
+    /// The precision of the model.
     pub precision: String,
     /// Tokens at which a text was cut.
     pub max_seq_length: usize,
-    /// Texts that were cut.
+    /// Number of texts that were cut.
     pub truncated: u64,
-    /// Texts that were embedded in several chunks.
+    /// Number of texts that were embedded in several chunks.
     #[serde(default)]
     pub chunked: u64,
 }

@@ -2,10 +2,10 @@
 //!
 //! | tensor | type | shape | |
 //! |---|---|---|---|
-//! | `embeddings` | a [`VectorType`]'s | `[N, D]`, of bits `[N, D / 8]` | one row a text |
-//! | `scales` | f32 | `[N]` | of int8: what each row is multiplied with |
-//! | `ids.offsets` | i64 | `[N + 1]` | where each id begins in `ids.bytes` |
-//! | `ids.bytes` | u8 | `[…]` | the ids, UTF-8, one behind the other |
+//! | `embeddings` | a [`VectorType`]'s | `[N, D]`, of bits `[N, D / 8]` | one row per text |
+//! | `scales` | f32 | `[N]` | for int8: the factor of each row |
+//! | `ids.offsets` | i64 | `[N + 1]` | start of each id in `ids.bytes` |
+//! | `ids.bytes` | u8 | `[…]` | the ids, UTF-8, concatenated |
 //!
 //! The metadata key `embtune` holds [`EmbeddingsMeta`] as JSON.
 
@@ -29,11 +29,11 @@ pub use writer::EmbeddingsWriter;
 use crate::TensorsError;
 use file::EmbeddingsFile;
 
-/// Mapped vectors: a file, or several as if they were one.
+/// Mapped vectors of one file, or of several as if they were one.
 pub struct Embeddings {
     name: String,
     files: Vec<EmbeddingsFile>,
-    /// The row at which each file begins, and the number of all rows.
+    /// The first row of each file, and the number of all rows.
     starts: Vec<usize>,
 }
 
@@ -46,8 +46,8 @@ impl Embeddings {
     /// memory a vector are needed for a moment, to see that ids differ.
     ///
     /// # Errors
-    /// A pattern that nothing matches, a damaged file, an unknown version, ids that are not UTF-8, empty or double,
-    /// files that do not belong together.
+    /// A pattern without matches, a damaged file, an unknown version, ids that are not UTF-8, empty or duplicate, files that
+    /// do not belong together.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
         let files =
             matching_files(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
@@ -63,7 +63,7 @@ impl Embeddings {
         Ok(embeddings)
     }
 
-    /// Refuses files of different models or sizes.
+    /// Refuses files of different models or dimensions.
     fn check_files(&self) -> Result<(), TensorsError> {
         let mut filled = self.files.iter().filter(|file| file.len() > 0);
         let Some(first) = filled.next() else { return Ok(()) };
@@ -88,25 +88,26 @@ impl Embeddings {
         let hash = |id: &str| xxh3_64(id.as_bytes());
         let mut hashes: Vec<u64> = self.ids().map(hash).collect();
         hashes.sort_unstable();
-        let double: HashSet<u64> = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        let duplicates: HashSet<u64> =
+            hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
         drop(hashes);
-        if double.is_empty() {
+        if duplicates.is_empty() {
             return Ok(());
         }
-        // Equal hashes are no proof.
+        // Equal hashes do not prove equal ids.
         let mut seen = HashSet::new();
-        match self.ids().position(|id| double.contains(&hash(id)) && !seen.insert(id)) {
+        match self.ids().position(|id| duplicates.contains(&hash(id)) && !seen.insert(id)) {
             None => Ok(()),
             Some(row) => {
-                let (file, index) = self.place(row);
-                let what = format!("id of vector {index} is not the first \"{}\": ids must differ", self.id(row));
+                let (file, index) = self.locate(row);
+                let what = format!("duplicate id \"{}\" (vector {index})", self.id(row));
                 Err(TensorsError::content(file.name(), what))
             }
         }
     }
 
-    /// The file of a row, and the row inside it. Of a row past the last: the last file.
-    fn place(&self, row: usize) -> (&EmbeddingsFile, usize) {
+    /// The file of a row, and the row's index in it; for a row past the end, the last file.
+    fn locate(&self, row: usize) -> (&EmbeddingsFile, usize) {
         let file = self.starts[1..self.files.len()].partition_point(|end| *end <= row);
         (&self.files[file], row - self.starts[file])
     }
@@ -126,23 +127,23 @@ impl Embeddings {
         self.len() == 0
     }
 
-    /// Elements of a vector: of bits, their number.
+    /// Dimensions of a vector.
     pub fn dim(&self) -> usize {
         self.files.iter().find(|file| file.len() > 0).unwrap_or(&self.files[0]).dim()
     }
 
-    /// How the vectors were made, as the first file has it; absent in files from elsewhere.
+    /// The metadata of the first file; files of other tools have none.
     pub fn meta(&self) -> Option<&EmbeddingsMeta> {
         self.files[0].meta()
     }
 
     /// Id of a vector; empty when `index` is out of range.
     pub fn id(&self, index: usize) -> &str {
-        let (file, row) = self.place(index);
+        let (file, row) = self.locate(index);
         file.id(row)
     }
 
-    /// The ids in order.
+    /// The ids, in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.files.iter().flat_map(|file| (0..file.len()).map(|row| file.id(row)))
     }
@@ -152,13 +153,13 @@ impl Embeddings {
         self.starts.windows(2).map(|ends| ends[0]..ends[1])
     }
 
-    /// Vectors as f32, `[rows, D]`, borrowed from the map when they are stored so and in one file; see
+    /// Vectors as f32, `[rows, D]`, borrowed from the map if they are stored as f32 in one file; see
     /// [`VectorType`](crate::VectorType) for the others.
     ///
     /// # Panics
     /// When the range goes past the last vector.
     pub fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
-        let (file, start) = self.place(rows.start);
+        let (file, start) = self.locate(rows.start);
         let held = file.len() - start;
         if rows.len() <= held {
             return file.rows_f32(start..start + rows.len());
@@ -168,7 +169,7 @@ impl Embeddings {
         vectors.into()
     }
 
-    /// Vectors as f32, as [`rows_f32`](Self::rows_f32) gives them, when all numbers are finite.
+    /// Vectors as f32, as [`rows_f32`](Self::rows_f32) returns them, if all numbers are finite.
     ///
     /// # Errors
     /// [`TensorsError::Content`], which names the first vector that holds NaN or infinity.
@@ -183,16 +184,16 @@ impl Embeddings {
             None => Ok(vectors),
             Some(row) => {
                 let what = format!("the vector of \"{}\" holds NaN or infinity", self.id(start + row));
-                Err(TensorsError::content(self.place(start + row).0.name(), what))
+                Err(TensorsError::content(self.locate(start + row).0.name(), what))
             }
         }
     }
 }
 
-/// The files that a path names: itself, or what it matches as a pattern, in the order of their names.
+/// The file that a path names, or the files that it matches as a pattern, in the order of their names.
 ///
 /// # Errors
-/// A pattern that is none, or that matches nothing.
+/// An invalid pattern, or one without matches.
 pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
     let name = path.display().to_string();
     if path.exists() || !name.contains(['*', '?', '[']) {
@@ -201,32 +202,32 @@ pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
     let refuse = |what: String| TensorsError::content(&name, what);
     let found = glob::glob(&name).map_err(|error| refuse(error.to_string()))?;
     let found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| refuse(error.to_string()))?;
-    if found.is_empty() { Err(refuse("no file has such a name".into())) } else { Ok(found) }
+    if found.is_empty() { Err(refuse("no file matches this pattern".into())) } else { Ok(found) }
 }
 
-/// The vectors that records name; takes about 100 bytes of memory a vector.
+/// An index of vectors by id; it takes about 100 bytes of memory per vector.
 pub struct VectorsById<'a> {
     vectors: &'a Embeddings,
-    /// What the vectors are of, for messages: `query` or `document`.
+    /// What the vectors represent, for messages: `query` or `document`.
     kind: &'static str,
     rows: HashMap<&'a str, usize>,
 }
 
 impl<'a> VectorsById<'a> {
-    /// Vectors that messages call those of a `query` or of a `document`.
+    /// An index whose messages call the vectors those of a `query` or a `document`.
     pub fn new(vectors: &'a Embeddings, kind: &'static str) -> Self {
         Self { vectors, kind, rows: vectors.ids().zip(0..).collect() }
     }
 
-    /// Row of the vector with this id.
+    /// The row of the vector with this id.
     pub fn row(&self, id: &str) -> Option<usize> {
         self.rows.get(id).copied()
     }
 
-    /// Row of the vector that a record names in `field`.
+    /// The row of the vector whose id a record has in `field`.
     ///
     /// # Errors
-    /// What is wrong with the record, which lacks the field or names a vector that is not there.
+    /// A message about a record without the field, or with an id that has no vector.
     pub fn find(&self, field: &str, id: Option<&str>) -> Result<usize, String> {
         let (file, kind) = (self.vectors.name(), self.kind);
         let id = id.ok_or_else(|| format!("no field \"{field}\": it names the {kind}'s vector in {file}"))?;
@@ -234,8 +235,8 @@ impl<'a> VectorsById<'a> {
     }
 }
 
-/// Refuses a file of queries and one of documents that do not belong together: made for the other role, by another
-/// model, or with another number of elements.
+/// Refuses a file of queries and a file of documents that do not belong together: with the other role, by different models,
+/// or with different dimensions.
 ///
 /// # Errors
 /// [`TensorsError::Space`], which says what differs.
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_pattern_belong_together() {
+    fn files_of_a_pattern_must_belong_together() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let refused = |second: (&[&str], usize, &str)| {
@@ -288,15 +289,13 @@ mod tests {
             Embeddings::open(&path("b-*")).err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert_eq!(refused((&["z"], 2, "m")), "");
-        assert!(
-            refused((&["z", "y"], 2, "m")).ends_with("b-2: id of vector 1 is not the first \"y\": ids must differ")
-        );
+        assert!(refused((&["z", "y"], 2, "m")).ends_with("b-2: duplicate id \"y\" (vector 1)"));
         assert!(refused((&["z"], 3, "m")).ends_with("b-2 have vectors of 2 and 3 elements"));
         assert!(refused((&["z"], 2, "n")).ends_with("b-2 were made by different models"));
-        assert_eq!(refused((&[], 3, "n")), "", "of no vectors nothing differs");
+        assert_eq!(refused((&[], 3, "n")), "", "empty files may differ");
         let error = Embeddings::open(&path("c-*")).err().unwrap().to_string();
-        assert!(error.ends_with("c-*: no file has such a name"), "{error}");
-        // A name that looks like a pattern is a name first.
+        assert!(error.ends_with("c-*: no file matches this pattern"), "{error}");
+        // A path that looks like a pattern is a name first.
         write(&path("b-[12]"), &["only"], 2, "m");
         assert_eq!(Embeddings::open(&path("b-[12]")).unwrap().ids().collect::<Vec<_>>(), ["only"]);
     }

@@ -1,4 +1,4 @@
-//! Writing vectors as they come.
+//! Writing vectors one by one.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub struct EmbeddingsWriter {
     dim: usize,
     stored: VectorType,
     vectors: SpooledTensor,
-    /// Of [`VectorType::Int8`] only.
+    /// For [`VectorType::Int8`] only.
     scales: Option<SpooledTensor>,
     offsets: SpooledTensor,
     bytes: SpooledTensor,
@@ -22,10 +22,10 @@ pub struct EmbeddingsWriter {
 }
 
 impl EmbeddingsWriter {
-    /// A file of vectors with `dim` elements, spooled in `directory`.
+    /// A file of vectors with `dim` dimensions, collected in `directory`.
     ///
     /// # Errors
-    /// A type that such vectors do not fit, or a directory that cannot be written.
+    /// A type that cannot store such vectors, or a directory that cannot be written.
     pub fn new(directory: &Path, dim: usize, stored: VectorType) -> Result<Self, TensorsError> {
         let columns = stored.columns(dim).map_err(TensorsError::Write)?;
         let spool = |name: &str, dtype, row_shape: &[usize]| {
@@ -117,7 +117,7 @@ mod tests {
             prop_assert_eq!(read.rows_f32(0..rows.len()).len(), 8 * rows.len());
         }
 
-        /// A file that lost bytes or has a flipped one is refused or read, never a crash.
+        /// A truncated or modified file is refused or read, and never a crash.
         #[test]
         fn damaged_files_do_not_crash(
             cut in 0_usize..400,
@@ -140,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn double_ids_are_refused() {
+    fn duplicate_ids_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let rows = [("a".to_owned(), vec![0.0; 3]), ("a".to_owned(), vec![0.0; 3])];
         let error = Embeddings::open(&write(directory.path(), &rows, VectorType::F32)).err().unwrap().to_string();
-        assert!(error.contains("id of vector 1 is not the first \"a\""), "{error}");
+        assert!(error.contains("duplicate id \"a\" (vector 1)"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ pub enum Column {
     Anchor,
     /// Their answers.
     Positive,
-    /// Texts that are no answer.
+    /// Texts that are not answers.
     Negative,
 }
 
@@ -41,14 +41,14 @@ impl Column {
     }
 }
 
-/// What tells whether two texts may be each other's negatives; 0 is unknown and equals nothing.
+/// Hashes that tell whether two texts may be negatives of each other; 0 is unknown and equals nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hashes {
-    /// Of the raw text.
+    /// Hash of the raw text.
     pub text: u64,
-    /// Of the document's id.
+    /// Hash of the document's id.
     pub document: u64,
-    /// Of the parent document's id.
+    /// Hash of the parent document's id.
     pub group: u64,
 }
 
@@ -56,7 +56,7 @@ impl Hashes {
     pub(crate) const TENSORS: [&'static str; 3] = ["text_hash", "document_hash", "group_hash"];
 }
 
-/// Where the tensors of a checked column lie in the file.
+/// The positions of a checked column's tensors in the file.
 pub(crate) struct Spans {
     pub(crate) rows: usize,
     pub(crate) input_ids: Range<usize>,
@@ -73,7 +73,7 @@ pub(crate) struct Guide {
     pub(crate) dimension: usize,
 }
 
-/// A part of a file's token ids and vectors, of so many that are of the same size.
+/// One of several parts, of the same size, of a file's token ids and vectors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
     /// From 0.
@@ -82,16 +82,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Its share of so many elements.
+    /// Its share of the elements.
     fn range(self, elements: usize) -> Range<usize> {
-        // Wide, because a file may be as large as an address.
+        // Wide, because the product may overflow 64 bits.
         let at = |number: usize| (elements as u128 * number as u128 / self.of as u128) as usize;
         at(self.number)..at(self.number + 1)
     }
 }
 
 impl Spans {
-    /// Checks every number of a column; of token ids and the guide's vectors those of a part.
+    /// Checks all numbers of a column, but only a part of the token ids and of the guide's vectors.
     pub(crate) fn check(
         file: &TensorFile,
         column: Column,
@@ -126,7 +126,7 @@ impl Spans {
     }
 }
 
-/// A tensor with one entry a row; gives its shape.
+/// A tensor with one entry per row.
 fn check_rows<'a>(
     file: &'a TensorFile,
     column: Column,
@@ -146,7 +146,7 @@ fn check_rows<'a>(
 fn check_scores(file: &TensorFile, column: Column, rows: usize) -> Result<Option<Range<usize>>, TensorsError> {
     let Some(span) = file.span(&column.tensor("scores")) else { return Ok(None) };
     let scores = check_rows(file, column, "scores", Dtype::F32, 1, rows)?;
-    // NaN is a score that is not known.
+    // NaN is an unknown score.
     match map(scores.bytes, f32::from_le_bytes).iter().position(|score| score.is_infinite()) {
         None => Ok(Some(span)),
         Some(row) => {
@@ -162,7 +162,7 @@ fn check_guide(file: &TensorFile, column: Column, rows: usize, part: Part) -> Re
     let refuse = |what: &str| TensorsError::content(file.name(), format!("\"{}\" {what}", column.tensor("guide")));
     let dimension = guide.shape[1];
     if dimension == 0 {
-        return Err(refuse("has vectors of 0 elements"));
+        return Err(refuse("has vectors of 0 dimensions"));
     }
     let rows = part.range(rows);
     let row_bytes = 2 * dimension;

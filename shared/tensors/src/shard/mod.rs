@@ -5,10 +5,10 @@
 //! | tensor | type | shape | |
 //! |---|---|---|---|
 //! | `<column>.input_ids` | u32 | `[T]` | token ids of all rows, special tokens included, cut at the column's length |
-//! | `<column>.cu_seqlens` | i64 | `[rows + 1]` | where each row begins |
+//! | `<column>.cu_seqlens` | i64 | `[rows + 1]` | start of each row |
 //! | `<column>.text_hash`, `.document_hash`, `.group_hash` | u64 | `[rows]` | for masking; 0 is unknown |
-//! | `<column>.guide` | f16 | `[rows, G]` | optional, all three or none: a guide model's vectors, of length 1 |
-//! | `<column>.scores` | f32 | `[rows]` | optional, not of anchors: a teacher's score or a label; NaN is unknown |
+//! | `<column>.guide` | f16 | `[rows, G]` | optional, in all columns or none: a guide model's vectors, of length 1 |
+//! | `<column>.scores` | f32 | `[rows]` | optional, not for anchors: a teacher's score or a label; NaN is unknown |
 //!
 //! and `negative.cu_rows`, i64 `[pairs + 1]`: the negatives of pair `i` are the rows `cu_rows[i]..cu_rows[i + 1]`.
 //! The metadata key `embtune` holds [`ShardMeta`] as JSON.
@@ -34,38 +34,38 @@ use column::{Guide, Part, Spans};
 pub use column::{Column, Hashes};
 pub use writer::{ShardRow, ShardWriter};
 
-/// Version of the layout; files of another one are refused.
+/// Version of the layout; files of other versions are refused.
 ///
-/// Tensors that came later are optional, and readers pass over those they do not know, so they are no new version.
+/// New tensors are optional and ignored by readers that do not know them, so they do not need a new version.
 pub(crate) const VERSION: u32 = 1;
 
-/// How the shard was made.
+/// How a shard was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardMeta {
     /// Version of the layout.
     #[serde(default)]
     pub version: u32,
-    /// Fingerprint of the tokenizer; training refuses a shard whose tokenizer is not the model's.
+    /// Fingerprint of the tokenizer; training refuses a shard of another tokenizer than the model's.
     pub tokenizer: String,
     /// Size of the vocabulary: every token id is below it.
     pub vocab_size: usize,
-    /// Put before each anchor.
+    /// The prompt before each anchor.
     pub query_prompt: String,
-    /// Put before each positive and negative.
+    /// The prompt before each positive and negative.
     pub document_prompt: String,
     /// Tokens at which an anchor was cut.
     pub query_max_length: usize,
     /// Tokens at which a positive or negative was cut.
     pub document_max_length: usize,
-    /// Texts that were cut.
+    /// Number of texts that were cut.
     pub truncated: u64,
-    /// Languages of a sample of the anchors, by their codes of ISO 639-3, with how many they are; `und` is unknown.
+    /// Languages of a sample of the anchors: the number of texts by ISO 639-3 code; `und` is undetermined.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query_languages: BTreeMap<String, u64>,
     /// Likewise of the positives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub document_languages: BTreeMap<String, u64>,
-    /// Fingerprint of the guide model, where its vectors are there and say what made them.
+    /// Fingerprint of the guide model, if its vectors are present and name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,
 }
@@ -80,26 +80,26 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Opens a shard and checks every number of it, so that training can trust it.
+    /// Opens a shard and checks all its numbers, so that training can trust it.
     ///
     /// # Errors
-    /// A damaged file, an unknown version, columns that do not fit each other.
+    /// A damaged file, an unknown version, columns that do not match.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
         Self::open_part(path, 0, 1)
     }
 
-    /// Opens a shard as one of several processes, which together check every number of it before the work begins: of
-    /// token ids and vectors, nearly all of the file, each checks, and reads, its part `number` of `of`, from 0.
-    /// [`tokens`](Self::tokens) and [`guide`](Self::guide) check what they read, because the other parts of this copy
-    /// have been checked by nobody.
+    /// Opens a shard as one of several processes, which together check all its numbers before training begins: each process
+    /// checks only its part, `number` of `of` from 0, of the token ids and vectors, which are most of the file.
+    /// [`tokens`](Self::tokens) and [`guide`](Self::guide) check what they read, because other processes may have other
+    /// copies of the file.
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for what is damaged in another part.
+    /// As [`open`](Self::open), except for damage in other parts.
     pub fn open_part(path: &Path, number: usize, of: usize) -> Result<Self, TensorsError> {
         Self::check(TensorFile::open(path)?, Part { number, of })
     }
 
-    /// Opens the shard that an open file without a path holds; messages call it `name`.
+    /// Opens the shard in an open file without a path, which messages call `name`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -127,7 +127,7 @@ impl Shard {
         }
         let dimensions = columns.each_ref().map(|column| column.guide.as_ref().map(|guide| guide.dimension));
         if dimensions.iter().any(|dimension| *dimension != dimensions[0]) {
-            return Err(refuse("the guide's vectors have different sizes, or are not there in every column".into()));
+            return Err(refuse("the guide's vectors have different dimensions, or are missing in a column".into()));
         }
         Ok(Self { meta, columns, pairs, cu_rows: file.span("negative.cu_rows").unwrap_or_default(), file })
     }
@@ -137,7 +137,7 @@ impl Shard {
         self.file.name()
     }
 
-    /// How the shard was made.
+    /// How a shard was made.
     pub fn meta(&self) -> &ShardMeta {
         &self.meta
     }
@@ -152,15 +152,16 @@ impl Shard {
         self.columns[2].rows
     }
 
-    /// Names the content without reading most of it: XXH3, 128 bits in hexadecimal, of all but token ids and vectors.
-    /// Those follow from the texts, whose hashes are in it, and from the tokenizer and the guide model that it names.
+    /// A fingerprint of the content: the 128-bit XXH3 hash, in hexadecimal, of everything except token ids and vectors, which
+    /// are most of the file. They follow from the texts, whose hashes are included, and from the tokenizer and the guide
+    /// model, which the metadata names.
     pub fn fingerprint(&self) -> String {
         let of_column =
             |column: &Spans| [Some(column.input_ids.clone()), column.guide.as_ref().map(|g| g.span.clone())];
-        let mut passed_over: Vec<_> = self.columns.iter().flat_map(of_column).flatten().collect();
-        passed_over.sort_by_key(|span| span.start);
+        let mut skipped: Vec<_> = self.columns.iter().flat_map(of_column).flatten().collect();
+        skipped.sort_by_key(|span| span.start);
         let (mut hasher, whole, mut begin) = (Xxh3::new(), self.file.whole(), 0);
-        for span in passed_over {
+        for span in skipped {
             hasher.update(&whole[begin..span.start]);
             begin = span.end;
         }
@@ -176,7 +177,7 @@ impl Shard {
     /// Token ids of a row, each below [`ShardMeta::vocab_size`].
     ///
     /// # Errors
-    /// An id that is not: the file is damaged in a part that was not checked when it was opened.
+    /// A larger id: the file is damaged in a part that was not checked when it was opened.
     pub fn tokens(&self, column: Column, row: usize) -> Result<Vec<u32>, TensorsError> {
         let range = self.token_range(column, row);
         let bytes = &self.file.bytes(&self.spans(column).input_ids)[range.start * 4..range.end * 4];
@@ -192,7 +193,7 @@ impl Shard {
         }
     }
 
-    /// Number of tokens of a row; does not touch the tokens.
+    /// Number of tokens of a row, without reading them.
     pub fn length(&self, column: Column, row: usize) -> usize {
         self.token_range(column, row).len()
     }
@@ -204,18 +205,18 @@ impl Shard {
         Hashes { text, document, group }
     }
 
-    /// A teacher's score, or the label, of a document for its pair's anchor; nothing where it is not known.
+    /// A teacher's score, or the label, of a document for its pair's anchor, if it is known.
     pub fn score(&self, column: Column, row: usize) -> Option<f32> {
         let scores = self.spans(column).scores.as_ref()?;
         Some(f32_at(self.file.bytes(scores), row)).filter(|score| !score.is_nan())
     }
 
-    /// Elements of a guide model's vector, if the shard holds them.
+    /// Dimensions of a guide model's vectors, if the shard has them.
     pub fn guide_dimension(&self) -> Option<usize> {
         self.columns[0].guide.as_ref().map(|guide| guide.dimension)
     }
 
-    /// The guide model's vector of a row; empty in a shard without.
+    /// The guide model's vector of a row; empty in a shard without a guide.
     ///
     /// # Errors
     /// NaN or infinity in it: the file is damaged in a part that was not checked when it was opened.
@@ -240,8 +241,8 @@ impl Shard {
     }
 }
 
-/// A range between two offsets, which were checked when the file was opened. Where the file has changed since, and they
-/// are none any more, it is another range up to `end`, until somebody calls [`check_unchanged`](crate::check_unchanged).
+/// The range between two offsets, which were checked when the file was opened. If the file has been modified since, the
+/// range is wrong but within `end`; [`check_unchanged`](crate::check_unchanged) detects the modification.
 fn range_at(offsets: &[u8], index: usize, end: usize) -> Range<usize> {
     let at = |index| usize::try_from(i64_at(offsets, index)).unwrap_or(end).min(end);
     let start = at(index);

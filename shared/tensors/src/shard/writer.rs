@@ -18,16 +18,16 @@ pub struct ShardWriter {
     has_scores: bool,
 }
 
-/// A text of a pair, as it goes into a shard.
+/// A text of a pair.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ShardRow<'a> {
     /// Token ids.
     pub tokens: &'a [u32],
-    /// What masks go by.
+    /// Hashes for in-batch masking.
     pub hashes: Hashes,
-    /// Score of a document for its pair's anchor, if it is known; anchors have none.
+    /// Score of a document for its pair's anchor, if known; anchors have none.
     pub score: Option<f32>,
-    /// The guide model's vector, finite and of any length; empty in a shard without.
+    /// The guide model's vector, finite and of any length; empty in a shard without a guide.
     pub guide: &'a [f32],
 }
 
@@ -35,19 +35,19 @@ struct ColumnSpool {
     input_ids: SpooledTensor,
     cu_seqlens: SpooledTensor,
     hashes: [SpooledTensor; 3],
-    /// Of documents.
+    /// Scores of documents; anchors have none.
     scores: Option<SpooledTensor>,
     guide: Option<GuideSpool>,
 }
 
-/// Vectors are stored with length 1: what a guide is asked for are cosines, and f16 holds no number above 65,504.
+/// Vectors are stored with length 1, because training needs only their cosines, and f16 has no numbers above 65,504.
 struct GuideSpool {
     dimension: usize,
     vectors: SpooledTensor,
 }
 
 impl ShardWriter {
-    /// A shard that is spooled in `directory`, with guide vectors of this many elements.
+    /// A shard that is collected in `directory`, with guide vectors of this number of dimensions.
     ///
     /// # Errors
     /// A directory that cannot be written.
@@ -69,7 +69,7 @@ impl ShardWriter {
     /// Appends a pair.
     ///
     /// # Errors
-    /// A full disk; a guide's vector of another size than the shard's.
+    /// A full disk; a guide's vector with other dimensions than the shard's.
     pub fn push<'a>(
         &mut self,
         anchor: ShardRow<'_>,
@@ -84,10 +84,10 @@ impl ShardWriter {
             self.has_scores |= row.score.is_some();
             negative_rows.push(row)?;
         }
-        self.cu_rows.push(1, &(negative_rows.rows() as i64).to_le_bytes()).map_err(full)
+        self.cu_rows.push(1, &(negative_rows.rows() as i64).to_le_bytes()).map_err(write_error)
     }
 
-    /// Writes the shard; scores are left out when there is none.
+    /// Writes the shard, without scores if no row has one.
     ///
     /// # Errors
     /// The writer's own.
@@ -133,9 +133,9 @@ impl ColumnSpool {
         let expected = self.guide.as_ref().map_or(0, |guide| guide.dimension);
         if row.guide.len() != expected {
             let found = row.guide.len();
-            return Err(TensorsError::Write(format!("guide's vector has {found} elements, expected {expected}")));
+            return Err(TensorsError::Write(format!("guide's vector has {found} dimensions, expected {expected}")));
         }
-        self.append(row).map_err(full)
+        self.append(row).map_err(write_error)
     }
 
     fn append(&mut self, row: ShardRow<'_>) -> io::Result<()> {
@@ -155,12 +155,12 @@ impl ColumnSpool {
     }
 }
 
-/// A vector of length 1, as bytes of f16.
+/// A vector normalised to length 1, as bytes of f16.
 fn unit(vector: &[f32]) -> Vec<u8> {
     let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(SMALLEST_NORM);
     vector.iter().flat_map(|x| f16::from_f64(f64::from(*x) / norm).to_le_bytes()).collect()
 }
 
-fn full(error: io::Error) -> TensorsError {
+fn write_error(error: io::Error) -> TensorsError {
     TensorsError::Write(error.to_string())
 }

@@ -1,9 +1,9 @@
-//! The part of Python's pickle format that a file of tensors needs, and no more.
+//! The part of Python's pickle format that a file of tensors needs.
 //!
-//! A pickle is a program for a small stack machine, and Python's own machine calls whatever the program names. This
-//! one calls nothing: it knows the four things that `torch.save` names for a state dict, and refuses a program that
-//! names anything else. Values lie in an arena and hold indices, so a program that nests or repeats values costs what
-//! it is long, and nothing here recurses.
+//! A pickle is a program for a small stack machine, and Python's machine calls whatever the program names. This one calls
+//! nothing: it knows the four globals that `torch.save` names for a state dict, and refuses a program that names any other.
+//! Values are stored in an arena and refer to each other by index, so the cost of a program that nests or repeats values is
+//! linear in its length, and nothing here is recursive.
 //!
 //! Source: opcodes in `Lib/pickletools.py` (CPython), the meaning of the persistent ids in
 //! `torch/serialization.py`, arguments in `torch/_utils.py`.
@@ -16,16 +16,16 @@ use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 
-/// Opcodes that a program may have: a model with a thousand tensors takes some 40,000.
+/// Most opcodes of a program; a model with a thousand tensors takes about 40,000.
 const MAX_STEPS: usize = 1_000_000;
 
-/// Bytes of a name; a text that is long and often recalled would cost more than the program is long.
+/// Most bytes of a name; a long text that is recalled often would cost more than the length of the program.
 const MAX_TEXT: usize = 4096;
 
-/// Dimensions of a tensor, for the same reason.
+/// Most dimensions of a tensor, for the same reason.
 const MAX_DIMENSIONS: usize = 16;
 
-/// An untyped run of numbers in a record of its own.
+/// A sequence of numbers in a separate record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Storage<'a> {
     pub(crate) dtype: Dtype,
@@ -45,7 +45,7 @@ pub(crate) struct View<'a> {
     pub(crate) strides: Vec<usize>,
 }
 
-/// What a program may name.
+/// The globals that a program may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Global {
     OrderedDict,
@@ -70,10 +70,10 @@ enum Value<'a> {
     Tensor(View<'a>),
 }
 
-/// Reads the program of a state dict: tensors by name, in the order in which it names them.
+/// Runs the program of a state dict, and returns its tensors by name, in order.
 ///
 /// # Errors
-/// What the program holds that a state dict does not.
+/// Anything in the program that a state dict does not have.
 pub(crate) fn read(program: &[u8]) -> Result<Vec<(&str, View<'_>)>, String> {
     let mut machine =
         Machine { rest: program, arena: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() };
@@ -98,7 +98,7 @@ impl<'a> Machine<'a> {
     /// One opcode; gives the result at the end of the program.
     fn step(&mut self) -> Result<Option<Id>, String> {
         match self.byte()? {
-            // PROTO, FRAME: which opcodes follow, and in which portions to read them.
+            // PROTO and FRAME: the version of the opcodes, and the size of the frame.
             0x80 => {
                 self.take(1)?;
             }
@@ -163,7 +163,7 @@ impl<'a> Machine<'a> {
             }
             b'Q' => self.push_storage()?,
             b'R' => self.reduce()?,
-            // BUILD sets attributes: torch's `_metadata`, which says nothing of the tensors.
+            // BUILD sets attributes, such as torch's `_metadata`, which does not describe the tensors.
             b'b' => {
                 self.pop()?;
                 let target = self.top()?;
@@ -184,7 +184,7 @@ impl<'a> Machine<'a> {
         };
         let result = match (function, arguments[..].as_ref()) {
             (Global::OrderedDict, []) => Value::Dict(Vec::new()),
-            // Then come requires_grad, hooks and, in newer versions, metadata.
+            // The other arguments are requires_grad, hooks and, in newer versions, metadata.
             (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
                 let Value::Storage(storage) = self.arena[*storage] else {
                     return Err("builds a tensor of what is not a storage".into());
@@ -298,7 +298,7 @@ fn underflow() -> String {
     "takes more from its stack than there is".into()
 }
 
-/// A name out of a hostile file: control characters must not reach a terminal.
+/// A name from an untrusted file, in which control characters are escaped.
 pub(crate) fn shown(name: &str) -> String {
     const MOST: usize = 100;
     let cut: String = name.chars().take(MOST).collect();

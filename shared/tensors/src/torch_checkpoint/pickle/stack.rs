@@ -49,7 +49,7 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(underflow)
     }
 
-    /// What stands above the last mark.
+    /// The topmost value above the last mark.
     pub(super) fn top(&self) -> Result<Id, String> {
         let floor = self.marks.last().copied().unwrap_or(0);
         self.stack.get(floor..).and_then(<[Id]>::last).copied().ok_or_else(underflow)

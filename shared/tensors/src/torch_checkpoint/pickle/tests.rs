@@ -22,7 +22,7 @@ fn a_tensor_is_read() {
 }
 
 #[test]
-fn sizes_that_are_none_are_refused() {
+fn invalid_sizes_are_refused() {
     assert_eq!(refused(&with_shape(b"J\xff\xff\xff\xff\x85")), "has a size of -1");
     assert_eq!(refused(&with_shape(b"\x8a\x01\xff\x85")), "has a size of -1");
     assert_eq!(refused(&with_shape(b"\x8a\x09\0\0\0\0\0\0\0\0\x01\x85")), "has an integer of 9 bytes");
@@ -31,7 +31,7 @@ fn sizes_that_are_none_are_refused() {
 }
 
 #[test]
-fn programs_that_name_or_call_something_else_are_refused() {
+fn programs_with_other_globals_or_calls_are_refused() {
     for (program, expected) in [
         (b"cos\nsystem\n.".as_slice(), "names \"os.system\", which a file of tensors does not"),
         (b"ctorch\nload\n.", "names \"torch.load\", which"),
@@ -55,7 +55,7 @@ fn programs_that_name_or_call_something_else_are_refused() {
     }
 }
 
-/// Each would grow without bound in a machine that copies values, or follows them by recursion.
+/// Each of these would grow without bound in a machine that copies values or is recursive.
 #[test]
 fn bombs_are_duds() {
     let dict_in_itself = b"}q\x00X\x01\x00\x00\x00ah\x00s.";
