@@ -102,5 +102,5 @@ fn a_set_may_be_many_shards() {
     }
     assert!(folder.listing().contains(&"SHARDS/train-00002.safetensors".to_owned()), "more than two");
     let refusal = train("NONE", "SHARDS/none-*.safetensors").refusal();
-    assert!(refusal.starts_with("mnrl-train: SHARDS/none-*.safetensors: no file has such a name"), "{refusal}");
+    assert!(refusal.starts_with("mnrl-train: SHARDS/none-*.safetensors: no file matches this pattern"), "{refusal}");
 }
