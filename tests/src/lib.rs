@@ -27,6 +27,8 @@ pub use rustix::process::Signal;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::sync::Mutex;
+use std::thread;
 
 /// The root of the workspace.
 pub fn workspace() -> &'static std::path::Path {
@@ -50,4 +52,31 @@ pub fn skip(reason: &str) {
     let written =
         OpenOptions::new().append(true).create(true).open(&path).and_then(|mut file| file.write_all(line.as_bytes()));
     written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// Checks many items on all cores, and returns what is wrong with some of them. Each thread has a state made by `start`.
+///
+/// # Panics
+/// When there are no items, or a check panics.
+pub fn complaints<T: Sync, S>(
+    items: &[T],
+    start: impl Fn() -> S + Sync,
+    check: impl Fn(&S, &T) -> Option<String> + Sync,
+) -> Vec<String> {
+    assert!(!items.is_empty());
+    let (rest, complaints) = (Mutex::new(items.iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                let state = start();
+                loop {
+                    let Some(item) = rest.lock().unwrap().next() else { break };
+                    if let Some(complaint) = check(&state, item) {
+                        complaints.lock().unwrap().push(complaint);
+                    }
+                }
+            });
+        }
+    });
+    complaints.into_inner().unwrap()
 }

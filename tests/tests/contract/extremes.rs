@@ -1,10 +1,8 @@
 //! Every numeric flag, with absurd numbers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use embtune_tests::Folder;
+use embtune_tests::{Folder, complaints};
 
 use crate::filters::{ALL, Filter, workbench};
 
@@ -139,16 +137,6 @@ fn an_absurd_number_is_refused_or_used() {
         }
     }
     assert!(runs.len() > 500, "{}", runs.len());
-    let (next, complaints) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some((filter, line)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    complaints.lock().unwrap().extend(complaint(*filter, line));
-                }
-            });
-        }
-    });
-    let complaints = complaints.into_inner().unwrap();
+    let complaints = complaints(&runs, || (), |(), (filter, line)| complaint(*filter, line));
     assert!(complaints.is_empty(), "{} of {} runs:\n{}", complaints.len(), runs.len(), complaints.join("\n\n"));
 }

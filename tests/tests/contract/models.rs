@@ -1,10 +1,8 @@
 //! Model directories that cannot be used: files that are missing, wrong, or changed anywhere.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::{fs, thread};
+use std::fs;
 
-use embtune_tests::Folder;
+use embtune_tests::{Folder, complaints};
 use serde_json::{Value, json};
 
 use crate::filters::{ALL, of_models, workbench};
@@ -183,35 +181,25 @@ fn try_out(model: &str, file: &str, line: &str) {
     };
     let changed = changes(&whole);
     assert!(changed.len() > 9, "{model}/{file}");
-    let (next, complaints) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                let folder = Folder::new();
-                folder.copy_fixture(model, "BASE");
-                while let Some((what, new)) = changed.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    folder.write(&format!("BASE/{file}"), new.to_string());
-                    // Memory of an absurd size must not be allocated.
-                    let script = format!("ulimit -v 16000000; exec {line}");
-                    let ran = folder.shell(&script).stdin("the lift\n\nwater 1957 before\n").ran();
-                    let message = ran.stderr();
-                    let names_it = message.contains("BASE")
-                        || message.contains("max_seq_length")
-                        || message.contains("texts are cut at");
-                    let is_sound = match ran.code {
-                        0 => true,
-                        2 => names_it && !message.contains("internal error") && !message.contains("panicked"),
-                        _ => false,
-                    };
-                    if !is_sound {
-                        let mut complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner);
-                        complaints.push(format!("{model}/{file}: {what}\n{ran}"));
-                    }
-                }
-            });
-        }
+    let copy = || {
+        let folder = Folder::new();
+        folder.copy_fixture(model, "BASE");
+        folder
+    };
+    let complaints = complaints(&changed, copy, |folder, (what, new)| {
+        folder.write(&format!("BASE/{file}"), new.to_string());
+        // Memory of an absurd size must not be allocated.
+        let ran =
+            folder.shell(&format!("ulimit -v 16000000; exec {line}")).stdin("the lift\n\nwater 1957 before\n").ran();
+        let message = ran.stderr();
+        let names_it = ["BASE", "max_seq_length", "texts are cut at"].iter().any(|name| message.contains(name));
+        let is_sound = match ran.code {
+            0 => true,
+            2 => names_it && !message.contains("internal error") && !message.contains("panicked"),
+            _ => false,
+        };
+        (!is_sound).then(|| format!("{model}/{file}: {what}\n{ran}"))
     });
-    let complaints = complaints.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(complaints.is_empty(), "{} of {}:\n{}", complaints.len(), changed.len(), complaints.join("\n"));
 }
 
