@@ -69,7 +69,7 @@ fn what_is_not_read_says_what_makes_it_readable() {
     folder.write("qrels", "q\td\t1\n");
     folder.write("run", "q Q0 d 1 1 t\n");
     for (content, of_qrels, of_run) in [
-        ("q a 1\nq b 2\n", "", "may be the rank (MS MARCO) or the score\nhint: of ranks, awk"),
+        ("q a 1\nq b 2\n", "", "may be the rank (MS MARCO) or the score\nhint: for ranks, awk"),
         (
             "[{\"qid\":\"q\",\"pid\":\"d\",\"score\":1}]",
             "bad: a list of judgments\nhint: jq",
