@@ -1,6 +1,7 @@
 # embtune: build, check, install, and the reproducible run. `make` alone lists the targets.
 #
-# Settings are set on the command line (make run EPOCHS=1): what the environment happens to hold changes no result.
+# Settings are given on the command line (make run EPOCHS=1); variables of the environment change no result.
+# A target bench-X or check-X that needs a script is served by make/bench_X.py or make/check_X.py.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,16 +18,21 @@ CUDA_CORPUS = tests/fixtures/pipeline/corpus.jsonl
 filters    := $(sort $(notdir $(wildcard bins/*)))
 built      := $(or $(CARGO_TARGET_DIR),target)/release
 demo_model := .deps/models/all-MiniLM-L6-v2
+python     := .deps/parity/bin/python
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+define needs_demo
+@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
+endef
+
 .PHONY: deps
 deps: ## Fetch libtorch, ONNX Runtime and the demo's model into .deps (CUDA=1: for GPUs)
 	@bash make/deps.sh
 
-# make/deps.sh makes this last.
+# make/deps.sh creates this last.
 $(demo_model):
 	@echo 'make: the native libraries are missing: run `make deps` first' >&2; exit 2
 
@@ -45,8 +51,10 @@ include make/run.mk
 endif
 
 .PHONY: test
-test: build ## Run all tests
-	cargo test --release --workspace
+test: build ## Run all tests; the last line names those that were skipped
+	@rm -f $(built)/skipped-tests
+	cargo test --release --workspace | tee $(built)/tests.log
+	@make/skipped_tests.py $(built)/tests.log $(built)/skipped-tests
 
 .PHONY: check
 check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rules, man pages
@@ -75,7 +83,7 @@ man: build ## Write man/*.1 from the filters' flags
 	  $(BIN)/$$filter --generate man > man/$$filter.1.new && mv man/$$filter.1.new man/$$filter.1; \
 	done
 
-# Builds nothing, because it often runs as root. The programs go on using this checkout's .deps.
+# Builds nothing, because it often runs as root. The programs continue to use this checkout's .deps.
 .PHONY: install
 install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
 	@test -x $(BIN)/embed || { echo 'make: nothing is built yet: run `make build` first' >&2; exit 2; }
@@ -87,11 +95,11 @@ install: ## Copy programs and man pages to PREFIX (/usr/local), under DESTDIR
 
 .PHONY: parity
 parity: build .deps/parity/ready ## Compare embed with sentence-transformers (MODEL=DIR; fetches 3 GB once)
-	.deps/parity/bin/python tests/fixtures/parity/check.py $(MODEL) $(BIN)/embed
+	$(python) make/parity.py --bin $(BIN) --model $(MODEL)
 
 .PHONY: parity-onnx
 parity-onnx: build .deps/parity/readers/ready ## Read model.onnx with sentence-transformers, fastembed and onnx.checker (fetches 100 MB once)
-	PYTHONPATH=.deps/parity/readers .deps/parity/bin/python tests/fixtures/parity/readers.py $(BIN) $(MODEL)
+	PYTHONPATH=.deps/parity/readers $(python) make/parity_onnx.py --bin $(BIN) --model $(MODEL)
 
 .PHONY: check-torchrun
 check-torchrun: .deps/parity/ready ## Train under torchrun, and let it start killed processes again (fetches 3 GB once)
@@ -102,30 +110,36 @@ check-spark: .deps/spark/ready ## Run embed in Spark's RDD.pipe, on two executor
 	cargo test --release -p embtune-tests --test scale spark -- --ignored
 
 .PHONY: bench
-bench: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed, and docs2queries (after make demo)
-	@test -s runs/demo/pairs.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
-	make/bench.py --bin $(BIN) --python .deps/parity/bin/python --readers .deps/parity/readers --model $(MODEL) \
+bench: bench-models bench-llm ## Time the filters that run a model (bench-models and bench-llm)
+
+.PHONY: bench-models
+bench-models: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed (after make demo)
+	$(needs_demo)
+	make/bench_models.py --bin $(BIN) --python $(python) --readers .deps/parity/readers --model $(MODEL) \
 	  --texts runs/demo/data/corpus.jsonl --pairs runs/demo/pairs.jsonl
+
+.PHONY: bench-llm
+bench-llm: build ## Time docs2queries against a server that answers after 100 ms
 	make/bench_llm.py --bin $(BIN)
 
 .PHONY: bench-data
 bench-data: build .deps/parity/ready ## Time pairs2shards beside the tokenizers crate, and mine-negatives (after make demo)
-	@test -s runs/demo/data/corpus.jsonl || { echo 'make: the benchmark takes its texts from the demo: run `make demo` first' >&2; exit 2; }
+	$(needs_demo)
 	cargo build --release -p embtune-tokenize --example bare
-	.deps/parity/bin/python make/bench_data.py --bin $(BIN) --model $(MODEL) --texts runs/demo/data/corpus.jsonl
+	$(python) make/bench_data.py --bin $(BIN) --model $(MODEL) --texts runs/demo/data/corpus.jsonl
 
 .PHONY: bench-search
 bench-search: build .deps/parity/search/ready ## Time ir-eval beside sentence-transformers' evaluator, faiss and trec_eval
-	PYTHONPATH=.deps/parity/search make/search_bench.py --bin $(BIN) --python .deps/parity/bin/python
+	PYTHONPATH=.deps/parity/search make/bench_search.py --bin $(BIN) --python $(python)
 
 .PHONY: quality
 quality: build .deps/parity/ready ## Train embtune and sentence-transformers on DATA, a folder in BEIR's layout, and compare
-	make/quality.py --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --data $(DATA) $(QUALITY_FLAGS)
+	make/quality.py --bin $(BIN) --python $(python) --model $(MODEL) --data $(DATA) $(QUALITY_FLAGS)
 
 .PHONY: check-cuda bench-cuda
 bench-cuda: .deps/parity/ready
-check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU's (on a machine with a GPU)
-	make/cuda.py $(@:%-cuda=%) --bin $(BIN) --python .deps/parity/bin/python --model $(MODEL) --corpus $(CUDA_CORPUS)
+check-cuda bench-cuda: build ## Check, or time, every CUDA path against the CPU's (on a machine with a GPU)
+	make/cuda.py $(@:%-cuda=%) --bin $(BIN) --python $(python) --model $(MODEL) --corpus $(CUDA_CORPUS)
 
 .deps/parity/ready: tests/fixtures/parity/requirements.txt
 	rm -rf $(@D)
@@ -145,7 +159,7 @@ check-cuda bench-cuda: build ## Check, and time, every CUDA path against the CPU
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# .deps took minutes to fetch, and runs/ may have cost money: both stay.
+# .deps took minutes to fetch, and runs/ may have cost money, so both are kept.
 .PHONY: clean
 clean: ## Remove what was built
 	cargo clean

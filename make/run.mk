@@ -3,22 +3,23 @@
 #   make run NAME=law CORPUS=corpus.jsonl QUERIES=queries.jsonl QRELS=test.tsv MODEL=DIR
 #
 # Everything is in runs/NAME: the model in model/, the report in report.txt, report.json and per-query.tsv, and in
-# provenance.json what ran on what. A stage runs again when its command or its program has changed, or a file that it
-# reads is newer; and then so does what follows from it.
+# provenance.json every command with its inputs and outputs. A stage runs again when its command or its program has changed
+# or a file that it reads is newer, and so do the stages that depend on it.
 
-# ---- settings, for the command line -------------------------------------------------------------------------------
+# ---- settings, given on the command line -------------------------------------------------------------------------------
 
-# CORPUS, QUERIES and QRELS are in BEIR's form. No training pair has a query of QUERIES; QRELS is for the measurement only,
-# because a choice of positives or negatives by it would be training on the test. Without QUERIES and QRELS, the share
-# HOLDOUT of the documents' training pairs is kept for the measurement. MODEL is a sentence-transformers directory or a Hugging Face name.
+# CORPUS, QUERIES and QRELS are in BEIR's form. No training pair has a query of QUERIES. QRELS serves the measurement only:
+# to choose positives or negatives by it would be training on the test. Without QUERIES and QRELS, the training pairs of
+# the share HOLDOUT of the documents are kept for the measurement. MODEL is a sentence-transformers directory or a Hugging
+# Face name.
 NAME    =
 CORPUS  =
 QUERIES =
 QRELS   =
 HOLDOUT = 0.1
 
-# LLM names the language model that writes the queries when OPENAI_API_KEY or OPENAI_BASE_URL is in the environment.
-# Without either, or with LLM= , they are taken from the documents themselves.
+# LLM is the language model that writes the queries when OPENAI_API_KEY or OPENAI_BASE_URL is in the environment. Without
+# either, or with an empty LLM=, they are taken from the documents themselves.
 LLM                  = gpt-4o-mini
 QUERIES_PER_DOCUMENT = 5
 
@@ -33,7 +34,7 @@ WARMUP_STEPS  = 100
 SEED          = 42
 DEVICE        = auto
 
-# Any other flags of mnrl-train and embed.
+# More flags of mnrl-train and embed.
 TRAIN_FLAGS =
 EMBED_FLAGS =
 
@@ -54,16 +55,16 @@ $(error LLM=$(LLM) needs OPENAI_API_KEY or OPENAI_BASE_URL in the environment)
 endif
 endif
 
-# ---- stages: NAME.command, what it reads (NAME.inputs) and writes (NAME.outputs) ----------------------------------
+# ---- stages: NAME.command, the files that it reads (NAME.inputs) and those that it writes (NAME.outputs) ----------------------------------
 
 run   := runs/$(NAME)
 tuned := $(run)/model
-base  := $(wildcard $(MODEL))# nothing, if it is a Hugging Face name
+base  := $(wildcard $(MODEL))# empty for a Hugging Face name
 
 stages := $(demo_stages) pairs $(if $(MINE),base.corpus base.anchors mined) shards train \
   base.queries $(if $(MINE),,base.corpus) tuned.queries tuned.corpus report report-json
 
-# The key stays in the environment. Replies are paid for: the journal is nobody's output, so nothing here deletes it.
+# The key stays in the environment. Replies cost money, so the journal is no output of a stage: make deletes outputs.
 ask_llm := $(and $(LLM),$(OPENAI_API_KEY)$(OPENAI_BASE_URL))
 generator := $(if $(ask_llm),--generator openai --llm $(LLM) --journal $(run)/replies.jsonl,--generator extractive)
 
@@ -71,7 +72,7 @@ pairs.inputs  = $(CORPUS)
 pairs.outputs = $(run)/pairs.jsonl
 pairs.command = $(BIN)/docs2queries $(generator) -n $(QUERIES_PER_DOCUMENT) --seed $(SEED) $(CORPUS) -o $(pairs.outputs)
 
-# What is held out is no negative of a training pair either.
+# Held-out documents are not negatives of training pairs either.
 split := $(if $(QUERIES),,--holdout $(HOLDOUT))
 mined.inputs  = $(pairs.outputs) $(base.anchors.outputs) $(base.corpus.outputs) $(CORPUS)
 mined.outputs = $(run)/mined.jsonl
@@ -122,12 +123,12 @@ report-json.command = $(compare) --format json -o $(run)/report.json
 
 # ---- rules --------------------------------------------------------------------------------------------------------
 
-# The programs behind the stages: built here first, unless BIN names others.
+# The stages' programs are built first, unless BIN names others.
 .PHONY: programs
 programs: $(if $(filter $(built),$(BIN)),build)
 
-# Make compares the times of files, so a directory stands for the files in it; and the tuned model, which comes into
-# being while make runs, for its weights.
+# Make compares the times of files, so a directory is replaced by the files in it, and the tuned model, which does not
+# exist yet when make starts, by its weights.
 files = $(foreach path,$1,$(if $(filter $(tuned),$(path)),$(path)/model.safetensors,$(call files_in,$(path))))
 files_in = $(if $(wildcard $1/.),$(shell find -L $1 -type f),$1)
 
@@ -138,8 +139,8 @@ $(call files,$($1.outputs)) &: $(call files,$($1.inputs)) $(run)/.flags/$1
 endef
 $(foreach stage,$(stages),$(eval $(call stage_rule,$(stage))))
 
-# Command and program of a stage, rewritten only when they have changed. The program by its content: a new build must
-# not leave old results standing, and a build that changes nothing must not cost a training.
+# A file with a stage's command and its program's hash, rewritten only when they have changed: a new build must not leave
+# old results in place, and a build that changes nothing must not cost a training.
 quote = '$(subst ','\'',$1)'
 $(run)/.flags/%: programs
 	@mkdir -p $(@D); \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run one stage of a reproducible run and record what ran, on what, and what came of it.
+"""Runs one stage of a reproducible run and records the command, its inputs and its outputs.
 
 usage: stage.py RECORD [--inputs PATH...] [--outputs PATH...] [--stdout FILE] -- COMMAND...
        stage.py RECORD --assemble PART...
@@ -40,7 +40,7 @@ def fingerprints(paths):
 
 
 def first_line(*command):
-    """What a program says of its version, or null: not every program can be asked."""
+    """The version that a program prints, or nothing: not every program can be asked."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -58,9 +58,9 @@ def cpu_model():
 
 
 def run(command, stdout):
-    """The exit code of the command. Ended by a signal, it is what a shell would say: 128 + the signal's number."""
-    # Of the signals, the command is to decide: it may save its work first. Ctrl-C reaches it without our help, because
-    # the terminal sends it to the whole group; SIGTERM comes to us alone.
+    """Runs a command and gives its exit code; after a signal that is 128 + its number, as in a shell."""
+    # The command decides what a signal does, since it may save its work first. Ctrl-C reaches it without our help, because
+    # the terminal sends it to the whole process group; SIGTERM reaches only this process, which passes it on.
     process = None
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: process and process.terminate())
@@ -70,7 +70,7 @@ def run(command, stdout):
 
 
 def write(path, record):
-    """Whole or not at all."""
+    """Writes a file as a whole or not at all."""
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -92,7 +92,7 @@ def stage(options, command):
     print(f"{options.record.stem}: {shlex.join(command)}", file=sys.stderr, flush=True)
     start = time.monotonic()
     if options.stdout:
-        # Under its own name only when it is whole, but a person can follow it; and read it if the command fails.
+        # The file gets its name when it is complete. Until then, and if the command fails, it can be read as .part.
         part = options.stdout.with_name(options.stdout.name + ".part")
         with open(part, "wb") as file:
             code = run(command, file)

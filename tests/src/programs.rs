@@ -16,26 +16,31 @@ pub const FILTERS: [&str; 7] =
 pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let test = env::current_exe().expect("the test's own path");
-        let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
-        // Cargo has just built a filter for the filter's own tests. For the tests of this package it builds none,
-        // and old programs would be tested without a word.
+        let folder = profile_folder();
+        // Cargo has just built a filter for the filter's own tests. For the tests of this package it builds
+        // none, and old programs would be tested unnoticed.
         if env::var("CARGO_PKG_NAME").as_deref() == Ok(env!("CARGO_PKG_NAME")) {
-            build(folder)?;
+            build(&folder)?;
         }
-        Ok(folder.to_owned())
+        Ok(folder)
     });
     folder.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Builds all programs into `folder`; takes half a second when they are there.
+/// The folder of the running test's profile, such as `target/release`.
+pub(crate) fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("the test's own path");
+    test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned()
+}
+
+/// Builds all programs into `folder`, which takes half a second when they are up to date.
 fn build(folder: &Path) -> Result<(), String> {
     let profile = folder.file_name().and_then(|name| name.to_str()).expect("a profile");
     let profile = if profile == "debug" { "dev" } else { profile };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bins", "--profile", profile, "--target-dir"]);
     cargo.arg(folder.parent().expect("a target folder")).current_dir(crate::workspace());
-    // What cargo says to a test is not meant for another cargo: build scripts that look at it would run again.
+    // Cargo's variables for this test must not reach the other cargo: build scripts that read them would run again.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_") && !name.starts_with("CARGO_HOME")) {
             cargo.env_remove(name);

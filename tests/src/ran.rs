@@ -10,13 +10,13 @@ use serde_json::Value;
 /// Characters of stdout in a message.
 const SHOWN: usize = 2000;
 
-/// What a run left behind; shown, it is all that a person needs to repeat and to understand it.
+/// The result of a run. Displayed, it has everything that is needed to repeat and understand the run.
 pub struct Ran {
     /// The command line.
     pub line: String,
-    /// The exit code, or 128 plus the signal's number, as a shell says it.
+    /// The exit code, or 128 plus the signal's number, as in a shell.
     pub code: i32,
-    /// Stdout, any bytes.
+    /// Stdout, as bytes.
     pub stdout: Vec<u8>,
     /// The folder's files at the end.
     pub listing: Vec<String>,
@@ -30,10 +30,10 @@ impl Ran {
         Self { line, code: code.unwrap_or(-1), stdout: output.stdout, listing, stderr: output.stderr }
     }
 
-    /// The same, if it ended with this code and without an internal error.
+    /// Returns itself if it ended with this code and without an internal error.
     ///
     /// # Panics
-    /// If not.
+    /// Otherwise.
     #[track_caller]
     #[must_use]
     pub fn with_code(self, code: i32) -> Self {
@@ -55,7 +55,7 @@ impl Ran {
     /// Stdout as one JSON value.
     ///
     /// # Panics
-    /// When it is none.
+    /// When it is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("stdout: {error}\n{self}"))
@@ -70,10 +70,10 @@ impl Ran {
         String::from_utf8(self.stderr.clone()).unwrap_or_else(|error| panic!("stderr: {error}\n{self}"))
     }
 
-    /// The same, if its messages contain `text`.
+    /// Returns itself if its messages contain `text`.
     ///
     /// # Panics
-    /// If not.
+    /// Otherwise.
     #[track_caller]
     #[must_use]
     pub fn saying(self, text: &str) -> Self {

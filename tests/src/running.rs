@@ -27,7 +27,7 @@ impl Running {
         self.child.stdin.take().expect("stdin is a pipe")
     }
 
-    /// Writes to stdin. More than a pipe holds (64 KiB) is taken only by a program that has begun to read.
+    /// Writes to stdin. If it is more than a pipe holds (64 KiB), this returns only when the program has begun to read.
     ///
     /// # Panics
     /// When the program has ended.
@@ -49,10 +49,10 @@ impl Running {
         stdout.read_exact(&mut [0]).expect("the program writes");
     }
 
-    /// Takes the first lines of stdout, as soon as they are there.
+    /// Reads the first lines of stdout as soon as they are written.
     ///
     /// # Panics
-    /// When the program ends before.
+    /// When the program ends first.
     pub fn take_lines(&mut self, count: usize) -> String {
         let stdout = self.child.stdout.as_mut().expect("stdout is a pipe");
         let (mut lines, mut byte) = (Vec::new(), [0]);
@@ -63,7 +63,7 @@ impl Running {
         String::from_utf8(lines).expect("stdout is text")
     }
 
-    /// Waits until the program has taken all that was written to its stdin.
+    /// Waits until the program has read all that was written to its stdin.
     pub fn wait_until_it_reads(&self) {
         let stdin = self.child.stdin.as_ref().expect("stdin is a pipe");
         while ioctl_fionread(stdin).unwrap() > 0 {
@@ -71,7 +71,7 @@ impl Running {
         }
     }
 
-    /// Sends a signal and waits until the program has taken it: equal signals that wait become one.
+    /// Sends a signal and waits until the program has received it, because pending signals of the same kind become one.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         while self.has_pending_signals() {
@@ -79,7 +79,7 @@ impl Running {
         }
     }
 
-    /// Sends so many signals, each of these in turn, to a program that must live through all of them.
+    /// Sends `count` signals, these in turn, to a program that must survive all of them.
     ///
     /// # Panics
     /// When the program has ended.
@@ -90,12 +90,12 @@ impl Running {
         assert!(self.is_alive(), "{}: ended in the storm", self.line);
     }
 
-    /// A set of signals of the process, bit n − 1 for signal n.
+    /// One of the process's signal sets, by its name in /proc: bit n − 1 is signal n.
     pub fn signals(&self, field: &str) -> u64 {
         u64::from_str_radix(&self.status(field), 16).unwrap()
     }
 
-    /// The name of each of its threads, and a set of signals of it.
+    /// The name of each thread with one of its signal sets.
     pub fn threads(&self, field: &str) -> Vec<(String, u64)> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let statuses = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
@@ -108,12 +108,12 @@ impl Running {
         self.is_alive() && self.status("ShdPnd").bytes().any(|digit| digit != b'0')
     }
 
-    /// Whether the program has not ended.
+    /// Whether the program is still running.
     pub fn is_alive(&self) -> bool {
         !self.status("State").starts_with('Z')
     }
 
-    /// What Linux says of the process, see proc_pid_status(5).
+    /// A field of the process's status; see proc_pid_status(5).
     fn status(&self, field: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         value(&status, field).to_owned()
@@ -121,7 +121,8 @@ impl Running {
 
     /// Waits for the end.
     pub fn end(mut self) -> Ran {
-        // A program that was interrupted while it waited must not see the end of its input instead.
+        // Stdin stays open, because a program that is interrupted while it waits must not see the end of its input
+        // instead.
         let stdin = self.child.stdin.take();
         let output = self.child.wait_with_output().unwrap();
         drop(stdin);

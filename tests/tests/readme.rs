@@ -1,4 +1,4 @@
-//! The commands of README.md work. A block of commands that can run anywhere has a mark before it:
+//! The commands of README.md work. A block of commands that can run anywhere is preceded by a mark:
 //!
 //! ````text
 //! <!-- test -->
@@ -7,7 +7,7 @@
 //! ```
 //! ````
 //!
-//! Each block is run in a folder of its own, which holds a small model `BASE` and a `corpus.jsonl`.
+//! Each block is run in a new folder with a small model `BASE` and a `corpus.jsonl`.
 
 use std::fs;
 
@@ -30,13 +30,10 @@ fn every_marked_command_succeeds() {
     let path = workspace().join("README.md");
     let page = fs::read_to_string(path).expect("README.md: its marked commands are what this test runs");
     let blocks = blocks(&page);
-    assert!(!blocks.is_empty(), "README.md has no block of commands behind a line {MARK:?}");
-    assert_eq!(blocks.len(), page.matches("<!-- test -->").count(), "a mark stands on the line before its ```sh");
+    assert!(!blocks.is_empty(), "README.md has no block of commands after {MARK:?}");
+    assert_eq!(blocks.len(), page.matches("<!-- test -->").count(), "a mark must be followed by ```sh");
     for (line, script) in blocks {
-        let folder = Folder::new();
-        // A copy, because commands may write into a model directory.
-        folder.copy_fixture("parity/tiny-bert", "BASE");
-        folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+        let folder = Folder::with_corpus("tiny-bert");
         let ran = folder.shell(script).ran();
         assert_eq!(ran.code, 0, "README.md:{line}\n{ran}");
     }

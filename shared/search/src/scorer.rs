@@ -117,7 +117,7 @@ impl Scorer {
     pub(crate) fn new(device: Device, threads: usize, ort_library: Option<&Path>) -> Result<Self, SearchError> {
         let engine = Engine::start(device, ort_library)?;
         let sizes = BlockSizes::on(engine.device(), threads);
-        Ok(Self { engine, pool: SessionPool::new(embtune_onnx::products, sizes) })
+        Ok(Self { engine, pool: SessionPool::new(embtune_onnx::dot_products, sizes) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -153,7 +153,7 @@ impl Scorer {
                         visit(number * most + query, block.clone(), scores);
                     }
                 };
-                with_inputs(queries, &rows, dim, |inputs| session.look(&inputs, look))?;
+                with_inputs(queries, &rows, dim, |inputs| session.run_with(&inputs, look))?;
             }
             Ok(())
         })

@@ -44,6 +44,7 @@ fn the_nearest_are_found_over_several_blocks() {
     let mut searcher = Searcher::new(Device::Cpu, 2, Similarity::Cosine, None).unwrap();
     let (q, c) = (write(directory.path(), "q", &queries), write(directory.path(), "c", &corpus));
     let found = search(&mut searcher, &q, &c, 10);
+    assert_eq!(found.len(), queries.len());
     for (query, hits) in queries.iter().zip(found) {
         let mut expected: Vec<(usize, f32)> = corpus.iter().map(|row| cosine(query, row)).enumerate().collect();
         expected.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -6,7 +6,7 @@ use embtune_tests::{Folder, Running};
 
 use crate::filters::{PAIRS, workbench};
 
-/// More than a pipe holds: once it is taken, the program reads, and its vectors are mapped.
+/// More than a pipe holds: when it has been read, the program is past its start and has mapped its vectors.
 const MORE_THAN_A_PIPE: usize = 1 << 20;
 
 /// Filters that map `c` before they read pairs.
@@ -15,7 +15,7 @@ const LINES: [&str; 2] = [
     "pairs2shards --model BASE --guide-queries q --guide-corpus c -o out",
 ];
 
-/// The filter, which waits for pairs.
+/// The running filter, waiting for pairs.
 fn waiting(folder: &Folder, line: &str) -> Running {
     let mut running = folder.run(line).start();
     running.feed(&[b'\n'; MORE_THAN_A_PIPE]);
@@ -41,7 +41,7 @@ fn one_that_is_cut_short_is_named() {
             let ran = finish(running).with_code(2).saying(expected);
             assert!(!folder.path("out").exists(), "{ran}");
             folder.write("c", whole);
-            // What it has left goes with the next run.
+            // The next run removes its leftovers.
             let ran = folder.run(line).stdin(PAIRS).done();
             assert!(!ran.listing.iter().any(|name| name.contains(".out.")), "{ran}");
         }
@@ -70,7 +70,7 @@ fn one_that_is_replaced_is_the_old_one_to_the_end() {
     }
 }
 
-/// What happens when ONNX Runtime is about to be loaded: the vectors are mapped, and not searched yet.
+/// A dlopen that acts when ONNX Runtime is about to be loaded: the vectors are mapped by then, but not searched.
 fn before_the_search(act: &str) -> String {
     format!(
         "void *dlopen(const char *name, int flags) {{
@@ -103,7 +103,7 @@ fn a_shard_that_changes_during_the_training_is_named() {
     let mut running = folder.run(&format!("{line} 1000000 train.safetensors")).start();
     running.wait_for_output();
     open(&folder).set_len(0).unwrap();
-    // By whichever comes first, the next row or the end of the epoch.
+    // Either the next row or the end of the epoch notices it first.
     let ran = running.end().with_code(2).saying("mnrl-train: train.safetensors: was c");
     let _ = ran.saying("while it was being read");
 
@@ -115,7 +115,7 @@ fn a_shard_that_changes_during_the_training_is_named() {
     assert!(!folder.path("TUNED").exists(), "{ran}");
 }
 
-/// Offsets and all: what is read is checked, whoever has written it.
+/// Everything that is read is checked, even offsets that were valid before.
 #[test]
 fn a_shard_of_noise_is_no_internal_error() {
     let line = "mnrl-train --device cpu --model BASE --out TUNED --threads 1 --batch-size 2 -q --epochs 1000000 train.safetensors";

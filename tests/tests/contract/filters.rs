@@ -1,4 +1,4 @@
-//! The table of the filters, and a folder in which each of them can do its main job.
+//! The table of the filters, and a folder in which each can do its main job.
 
 use embtune_tests::{Folder, Run};
 
@@ -107,7 +107,7 @@ pub(crate) const PAIRS: &str = r#"{"anchor":"which sand","positive":"River sand"
 "#;
 pub(crate) const JUDGMENTS: &str = "q1\td1\t1\nq2\td2\t1\nq3\td3\t1\n";
 
-/// A folder with all files that the command lines of [`ALL`] name.
+/// A folder with all files in the command lines of [`ALL`].
 pub(crate) fn workbench() -> Folder {
     let folder = Folder::new();
     folder.copy_fixture("parity/tiny-bert", "BASE");
@@ -141,12 +141,34 @@ impl Filter {
     }
 }
 
-/// The filters of this kind.
-pub(crate) fn reading(input: Input) -> impl Iterator<Item = Filter> {
-    ALL.into_iter().filter(move |filter| filter.input == input)
+/// The filters that read this from stdin.
+pub(crate) fn reading(input: Input) -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.input == input))
 }
 
-/// The filters that read JSON Lines, and what kind of records.
-pub(crate) fn of_records() -> impl Iterator<Item = Filter> {
-    reading(Input::Documents).chain(reading(Input::Pairs))
+/// The filters that read anything from stdin.
+pub(crate) fn reading_anything() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.input != Input::Nothing))
+}
+
+/// The filters that read JSON Lines.
+pub(crate) fn of_records() -> Vec<Filter> {
+    [reading(Input::Documents), reading(Input::Pairs)].concat()
+}
+
+/// The filters that open a model directory.
+pub(crate) fn of_models() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| filter.line.contains("BASE")))
+}
+
+/// The filters with a flag that names an output.
+pub(crate) fn with_output() -> Vec<Filter> {
+    some(ALL.into_iter().filter(|filter| !filter.output.is_empty()))
+}
+
+/// Filters of the table, of which there must be some: a test over none would pass without testing anything.
+fn some(filters: impl Iterator<Item = Filter>) -> Vec<Filter> {
+    let filters: Vec<_> = filters.collect();
+    assert!(!filters.is_empty());
+    filters
 }

@@ -1,17 +1,13 @@
-//! What every filter owes its user, in one table: the same tests for all seven.
+//! What every filter promises its user: the same tests for all seven, with a table of them.
 
 mod changed;
-mod damaged;
-mod disks;
 mod extremes;
+mod files;
 mod filters;
-mod kinds;
 mod models;
 mod outputs;
 mod places;
 mod records;
 mod signals;
 mod streams;
-mod tensors;
-mod terminal;
 mod usage;

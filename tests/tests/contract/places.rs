@@ -1,5 +1,6 @@
-//! Where a model directory, a directory of shards or a file goes: mount points, overlays, links, file systems that lack
-//! something. What is finished is never lost.
+//! Where a model directory, a directory of shards or a file is written: mount points, overlays, links, file systems
+//! that
+//! lack something. A finished output is never lost.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -10,7 +11,7 @@ use crate::filters::{DOCUMENTS, PAIRS, workbench};
 
 const TRAIN: &str = "mnrl-train --device cpu --model BASE --epochs 1 --batch-size 2 --warmup-steps 0 --threads 1 train.safetensors --out";
 
-/// The folder holds a model that works, other than the base model, and nothing else.
+/// Checks that the folder holds a working model other than the base model, and nothing else.
 #[track_caller]
 fn is_trained(folder: &Folder, name: &str, ran: &Ran) {
     let names: Vec<_> = fs::read_dir(folder.path(name)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -58,20 +59,20 @@ fn a_mount_point_is_filled() {
     assert!(!ran.listing.iter().any(|name| name.contains(".tmp")), "{ran}");
 }
 
-/// As a container has it: nothing but the volume can be written.
+/// As in a container: only the volume can be written.
 #[test]
 fn a_volume_in_a_folder_that_cannot_be_written_is_filled() {
     let folder = workbench();
     make(&folder, &["volume", "place", "place/out"]);
     let mounts = "mount --bind place place; mount --bind volume place/out; mount -o remount,bind,ro place";
     let Some(run) = folder.mounting(&format!("{mounts}; exec {TRAIN} place/out > log")) else { return };
-    let ran = run.done().saying("place/out: cannot write beside it: Read-only file system");
+    let ran = run.done().saying("place/out: cannot write next to it: Read-only file system");
     is_trained(&folder, "volume", &ran);
 
-    // Where nothing can be written, it is said before the training.
+    // If nothing can be written, the error comes before the training.
     let other = folder.mounting(&format!("{mounts}; exec {TRAIN} place/other > log")).unwrap().ran().with_code(2);
     assert_eq!(folder.read("log"), "", "{other}");
-    let _ = other.saying("place/other: cannot write beside it: Read-only file system");
+    let _ = other.saying("place/other: cannot write next to it: Read-only file system");
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn shards_and_files_go_into_mount_points() {
 fn a_disk_that_gets_full_while_the_model_is_saved_costs_a_rerun_of_the_saving_only() {
     let folder = workbench();
     fs::create_dir(folder.path("small")).unwrap();
-    // Room for the weights, but not for what is beside them.
+    // There is room for the weights, but not for the other files.
     let train = format!("{TRAIN} small/out --checkpoint-dir kept");
     let weights = folder.bytes("BASE/model.safetensors").len() / 1024 + 8;
     let script = format!(
@@ -140,9 +141,9 @@ fn the_working_directory_is_filled_and_not_pulled_away() {
     let script = format!("cd out; {train} . --overwrite > ../log; ls -A .; test -e model.onnx");
     let ran = folder.shell(&script).done().saying(".: is the working directory of this program");
     is_trained(&folder, "out", &ran);
-    // The log would be removed with everything else.
+    // The log would be removed with the old files.
     let ran = folder.shell(&format!("cd out; {train} . --overwrite > log.jsonl")).ran().with_code(2);
-    let _ = ran.saying("out/log.jsonl is inside of --out .");
+    let _ = ran.saying("out/log.jsonl is inside --out .");
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn a_file_system_that_cannot_exchange_renames_twice() {
     assert!(!ran.listing.iter().any(|name| name.contains("older") || name.contains(".old.")), "{ran}");
 }
 
-/// Nothing that is called `out`, or is inside of it, can be renamed, when it comes to that.
+/// Renaming `out`, or anything in it, fails.
 const NO_RENAMING: &str = "
 static int is_out(const char *path) {
     const char *name = strrchr(path, '/');
@@ -231,7 +232,7 @@ fn a_finished_model_that_cannot_get_its_name_is_kept_and_named() {
         let kept = kept.unwrap_or_else(|| panic!("{ran}")).rsplit('/').next().unwrap_or_default();
         assert!(kept.starts_with("out.new.") && message.contains("mnrl-train: out: "), "{ran}");
         is_trained(&folder, kept, &ran);
-        // What was there is there, and the next run leaves both alone.
+        // The old files are still there, and the next run leaves both alone.
         assert!(before.iter().all(|name| ran.listing.contains(name)), "{ran}");
         folder.remove("out.checkpoints");
         folder.run(&format!("{TRAIN} out --overwrite")).done();
@@ -260,16 +261,23 @@ fn an_output_keeps_the_permissions_of_its_file() {
         folder.shell(&format!("umask 077; {embed} new")).done();
         assert_eq!(mode("new"), old, "{old:o}");
     }
-    // Root gives it back to whom it belongs.
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(folder.path("new"), Some(12345), Some(54321)).unwrap();
-        folder.run(&format!("{embed} new")).done();
-        let found = fs::metadata(folder.path("new")).unwrap();
-        assert_eq!((found.uid(), found.gid(), mode("new")), (12345, 54321, 0o604));
-    }
     symlink("far", folder.path("near")).unwrap();
     folder.run(&format!("{embed} near")).done();
     assert!(folder.path("near").is_symlink() && folder.read("far") == folder.read("new"));
+}
+
+#[test]
+fn an_output_that_root_writes_keeps_its_owner() {
+    if !rustix::process::geteuid().is_root() {
+        return embtune_tests::skip("needs root");
+    }
+    let folder = workbench();
+    folder.write("out", "older");
+    fs::set_permissions(folder.path("out"), fs::Permissions::from_mode(0o604)).unwrap();
+    std::os::unix::fs::chown(folder.path("out"), Some(12345), Some(54321)).unwrap();
+    folder.run("embed --device cpu --model BASE --role document corpus.jsonl --format jsonl -o out").done();
+    let found = fs::metadata(folder.path("out")).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12345, 54321, 0o604));
 }
 
 #[test]
@@ -307,10 +315,10 @@ fn names_may_be_anything() {
     assert!(folder.path("to\nmodel/model.onnx").exists(), "{ran}");
     let message = ran.stderr();
     assert!(message.lines().all(|line| line.starts_with("mnrl-train: ")), "{ran}");
-    // What ONNX Runtime could not open again is refused before the training.
+    // A name that ONNX Runtime could not open is refused before the training.
     let message = folder.run(TRAIN).arg(bytes(b"\xff")).refusal();
     assert!(message.contains("is not UTF-8"), "{message}");
-    // The input itself.
+    // The output may be the input.
     folder.run("embed --device cpu --model BASE --role document --format jsonl corpus.jsonl -o corpus.jsonl").done();
     assert_eq!(folder.read("corpus.jsonl").matches("embedding").count(), 3);
 }

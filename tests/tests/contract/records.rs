@@ -1,8 +1,8 @@
-//! Input that is empty or wrong.
+//! Empty and bad input.
 
 use crate::filters::{ALL, DOCUMENTS, Input, JUDGMENTS, PAIRS, of_records, reading, workbench};
 
-/// Larger than any record may be.
+/// More bytes than a record may have.
 const LONG: usize = 20 << 20;
 
 #[test]
@@ -11,7 +11,7 @@ fn nothing_in_nothing_out() {
     for filter in ALL {
         let run = filter.empty(&folder, "");
         match filter.input {
-            // A shard of no pairs, which any reader of safetensors can open.
+            // A shard without pairs, which any reader of safetensors can open.
             Input::Pairs if filter.name == "pairs2shards" => {
                 folder.write("empty.safetensors", run.done().stdout);
                 folder.run("mnrl-train --model BASE --out TUNED empty.safetensors").refusal();
@@ -27,7 +27,7 @@ fn nothing_in_nothing_out() {
     }
 }
 
-/// What a record can be instead of good, by the kind of record, and what is said about it.
+/// Bad records of a kind, and the messages about them.
 fn bad_records(input: Input) -> Vec<(Vec<u8>, &'static str)> {
     let (missing, wrong, latin1, long) = match input {
         Input::Documents => (
@@ -66,11 +66,11 @@ fn a_bad_record_is_named_or_skipped() {
             let failed = filter.empty(&folder, "").stdin(input.clone()).ran().with_code(2);
             let failed = failed.saying(&format!("{}: <stdin>:2: {what}", filter.name));
             assert!(failed.stderr().len() < 1000, "the record itself is no help: {}", failed.stderr().len());
-            // A long record keeps a pipe busy, and the first record's result may be out before it is whole.
+            // While a long record is being read, the first record's result may already be written.
             assert!(expected.starts_with(&failed.stdout), "{failed}");
 
             let skipped = filter.empty(&folder, "--on-error skip").stdin(input).ran().with_code(1);
-            let skipped = skipped.saying("warning: skipped: <stdin>:2: ").saying("1 records skipped");
+            let skipped = skipped.saying("warning: skipped: <stdin>:2: ").saying("1 record skipped");
             assert_eq!(skipped.stdout, expected, "the other records: {skipped}");
         }
     }
@@ -91,7 +91,7 @@ fn a_bad_judgment_is_named() {
     let long = format!("q2\t{}\t1", "d".repeat(LONG));
     for filter in reading(Input::Judgments) {
         for (bad, what) in [
-            (&b"q2\td2"[..], "expected 3 columns, as in the lines above, found 2"),
+            (&b"q2\td2"[..], "expected 3 columns as in the lines before, found 2"),
             (b"q2\td2\tgood", "relevance must be a whole number"),
             (b"q2\td\xe4\t1", "not UTF-8 at byte 5"),
             (long.as_bytes(), "longer than 16777216 bytes"),
@@ -106,7 +106,7 @@ fn a_bad_judgment_is_named() {
 #[test]
 fn an_operand_that_is_not_there_is_named() {
     let folder = workbench();
-    for filter in of_records().chain(reading(Input::Shard)) {
+    for filter in of_records().into_iter().chain(reading(Input::Shard)) {
         let message = filter.run(&folder, "no-such-file").refusal();
         assert!(message.contains(&format!("{}: no-such-file: No such file", filter.name)), "{message}");
         let message = filter.run(&folder, "BASE").refusal();

@@ -1,21 +1,18 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks a filter to end, a second one ends it at once. Other signals change nothing.
+//! SIGINT, SIGTERM and SIGHUP: the first asks a filter to end, a second one ends it at once. Other signals change
+//! nothing.
 
 use embtune_tests::{Folder, Running, Signal, UnreadPipe};
 
-use crate::filters::{ALL, DOCUMENTS, Filter, Input, PAIRS, workbench};
+use crate::filters::{DOCUMENTS, Filter, Input, PAIRS, reading_anything, workbench};
 
-/// More than a pipe holds: once it is taken, the program reads, and signals are taken.
+/// More than a pipe holds: when it has been read, the program is past its start and handles signals.
 const MORE_THAN_A_PIPE: usize = 1 << 20;
 
 const ENDING: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
-/// What schedulers and terminals send.
+/// Signals that schedulers and terminals send.
 const OTHERS: [Signal; 4] = [Signal::USR1, Signal::WINCH, Signal::CONT, Signal::USR2];
 
-fn reading() -> impl Iterator<Item = Filter> {
-    ALL.into_iter().filter(|filter| filter.input != Input::Nothing)
-}
-
-/// Input that a filter takes in and that is not all of it, more than a pipe holds.
+/// The beginning of an input, more than a pipe holds.
 fn beginning(filter: &Filter) -> Vec<u8> {
     let mut input = vec![b'\n'; MORE_THAN_A_PIPE];
     if filter.input == Input::Shard {
@@ -24,7 +21,7 @@ fn beginning(filter: &Filter) -> Vec<u8> {
     input
 }
 
-/// The filter, which waits for more input.
+/// The running filter, waiting for more input.
 fn waiting(filter: &Filter, folder: &Folder, flags: &str) -> Running {
     let mut running = filter.empty(folder, &format!("{} {flags}", filter.output)).start();
     running.feed(&beginning(filter));
@@ -35,21 +32,21 @@ fn waiting(filter: &Filter, folder: &Folder, flags: &str) -> Running {
 fn a_signal_ends_a_filter_that_waits_for_input() {
     let folder = workbench();
     let before = folder.listing();
-    for filter in reading() {
+    for filter in reading_anything() {
         for (signal, code) in ENDING {
             let running = waiting(&filter, &folder, "-q");
             running.signal(signal);
             let ran = running.end().with_code(code);
-            assert_eq!(ran.listing, before, "nothing is left behind\n{ran}");
+            assert_eq!(ran.listing, before, "leftovers\n{ran}");
             assert_eq!(ran.stderr(), "", "-q\n{ran}");
         }
     }
 }
 
 #[test]
-fn it_says_what_happens() {
+fn a_message_says_what_is_being_finished() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let unit = match filter.name {
             "mnrl-train" => "step",
             "docs2queries" => "documents in flight",
@@ -78,16 +75,17 @@ fn it_says_what_happens() {
 #[test]
 fn no_thread_has_a_signal_delivered_to_it() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let running = waiting(&filter, &folder, "");
-        // Rust's own, which say that a stack was too small, and the one that glibc keeps for itself (see nptl(7)).
+        // Rust's runtime handles these two to report a stack overflow; glibc reserves the third one (see nptl(7)).
         let others = [Signal::SEGV, Signal::BUS].map(bit).iter().sum::<u64>() | 1 << (33 - 1);
         assert_eq!(running.signals("SigCgt") & !others, 0, "{}: a handler", filter.name);
         let taken = ENDING.map(|(signal, _)| signal).into_iter().chain(OTHERS).map(bit).sum::<u64>();
-        // A terminal stops and quits it as any program.
+        // From a terminal it can be stopped and quit like any program.
         let left = [Signal::TSTP, Signal::QUIT].map(bit).iter().sum::<u64>();
-        // Linux lets through what a thread waits for, and gives it to the call that waits. On a busy machine the thread
-        // may not have come to that yet.
+        // Linux shows a signal that a thread waits for as not blocked. On a busy machine the thread may not have begun
+        // to
+        // wait yet.
         let waits = |(name, blocked): &(String, u64)| name == "signals" && blocked & taken == 0;
         let threads = loop {
             let threads = running.threads("SigBlk");
@@ -114,7 +112,7 @@ fn bit(signal: Signal) -> u64 {
 #[test]
 fn a_storm_of_signals_changes_nothing() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let input = match filter.input {
             Input::Documents => DOCUMENTS.as_bytes().to_vec(),
             Input::Pairs => PAIRS.as_bytes().to_vec(),
@@ -142,7 +140,7 @@ fn a_storm_of_signals_changes_nothing() {
 #[test]
 fn a_storm_of_signals_changes_no_vector() {
     let folder = workbench();
-    // Several windows, which are computed while signals come.
+    // Several windows, which are computed while signals arrive.
     let documents: String =
         (0..6000).map(|n| format!("{{\"_id\":\"d{n}\",\"text\":\"Sand of river {n}, sieved twice.\"}}\n")).collect();
     let line = "embed --device cpu --threads 2 --model BASE --role document -q --format";
@@ -173,11 +171,11 @@ fn a_signal_ends_a_training_between_two_steps() {
     let ran = running.end().with_code(130);
     let (checkpoints, others): (Vec<_>, Vec<_>) =
         ran.listing.iter().cloned().partition(|name| name.starts_with("TUNED.checkpoints/"));
-    assert_eq!(others, before, "nothing is left behind but a checkpoint\n{ran}");
+    assert_eq!(others, before, "only a checkpoint is left\n{ran}");
     assert_eq!(checkpoints.len(), 2, "the folder and one file\n{ran}");
 }
 
-/// A filter that cannot finish what it has in hand: that takes more than the pipe holds, and nobody reads it.
+/// A filter that cannot finish its batch, because the output is more than a pipe holds and nobody reads it.
 fn stuck(folder: &Folder, line: &str, input: &str) -> (Running, UnreadPipe) {
     let (run, pipe) = folder.run(&format!("{line} -q")).to_unread_pipe();
     let mut running = run.start();
@@ -208,7 +206,7 @@ fn a_second_signal_ends_at_once_whatever_the_first_was() {
     end(train, "", Signal::TERM, (Signal::INT, 130));
 }
 
-/// Where a terminal closes, the shell tells its jobs, and the kernel does, too.
+/// When a terminal closes, both the shell and the kernel send SIGHUP to the jobs.
 #[test]
 fn a_terminal_that_closes_is_one_request_however_often_it_is_told() {
     let folder = workbench();
@@ -221,11 +219,11 @@ fn a_terminal_that_closes_is_one_request_however_often_it_is_told() {
     let _ = running.end().with_code(130);
 }
 
-/// As `nohup` and a script's background jobs have it.
+/// As with `nohup` and in a script's background jobs.
 #[test]
 fn what_is_ignored_from_the_start_stays_ignored() {
     let folder = workbench();
-    for filter in reading() {
+    for filter in reading_anything() {
         let mut running = folder.run(&format!("env --ignore-signal=INT --ignore-signal=HUP {}", filter.line)).start();
         running.feed(&beginning(&filter));
         for _ in 0..3 {

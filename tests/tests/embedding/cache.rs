@@ -4,7 +4,7 @@ use std::fs;
 
 use embtune_tests::Folder;
 
-use crate::texts::{EMBED, assert_near, embed, start};
+use crate::{EMBED, assert_near, embed, start};
 
 const RECORDS: usize = 300;
 
@@ -22,7 +22,7 @@ fn a_text_is_embedded_once() {
     assert_eq!(again.stdout(), expected);
     let _ = again.saying("300 of 300 texts were in the cache").saying(" 0 texts, 0 tokens");
 
-    // One record is new, one has another text, one another id; nothing else is computed.
+    // One record is new, one has another text, one another id: only the first two are computed.
     let records = folder.read("records.jsonl");
     let edited = records.replacen("number 7 ", "number seven ", 1).replacen("name-00000001", "name-1", 1);
     folder.write("records.jsonl", format!("{{\"_id\":\"new\",\"text\":\"new\"}}\n{edited}"));
@@ -42,7 +42,7 @@ fn only_what_is_made_alike_is_used() {
         assert_eq!(ran.stdout(), expected);
         assert!(ran.saying("300 texts, ").stderr().lines().all(|line| !line.contains("in the cache")));
     }
-    // The numbers' type and the form of the output are chosen later.
+    // The cache does not depend on the dtype and the format of the output.
     embed(&folder, "--dtype f16 -o expected.npy").done();
     let _ = cached("--dtype f16 -o out.npy -v").done().saying("300 of 300 texts were in the cache");
     assert!(folder.bytes("out.npy") == folder.bytes("expected.npy"));

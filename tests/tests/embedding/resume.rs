@@ -1,15 +1,15 @@
-//! `--resume`: a run that broke off goes on, and nobody sees that it did.
+//! Runs in parts: `--resume` continues a run that was interrupted, and `--shard` divides one.
 
 use std::thread;
 
 use embtune_tests::{Folder, Signal};
 
-use crate::texts::{EMBED, embed, record, start};
+use crate::{EMBED, embed, record, start};
 
 /// Windows of 32, 128, 512 and 828 records.
 const RECORDS: usize = 1500;
 
-/// Bytes that are kept of a record with tiny-bert: key, tokens, chunks, two marks, 32 numbers.
+/// Bytes that are kept for a record with tiny-bert: key, tokens, chunks, two marks, 32 numbers.
 const KEPT: usize = 8 + 4 + 4 + 2 + 4 * 32;
 
 fn whole(folder: &Folder, form: &str) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn whole(folder: &Folder, form: &str) -> Vec<u8> {
     folder.bytes(&format!("whole.{form}"))
 }
 
-/// Runs until a file gets longer than this many KiB: the system then ends the process, in the midst of a write. Says
+/// Runs until a file gets longer than this many KiB: the system then ends the process in the middle of a write. Returns
 /// whether it did.
 fn is_killed(folder: &Folder, flags: &str, kib: usize) -> bool {
     let ran = folder
@@ -28,7 +28,7 @@ fn is_killed(folder: &Folder, flags: &str, kib: usize) -> bool {
 }
 
 #[test]
-fn a_run_that_is_killed_anywhere_goes_on() {
+fn a_run_that_is_killed_anywhere_can_be_resumed() {
     let folder = start(RECORDS);
     for form in ["safetensors", "jsonl", "npy"] {
         let expected = whole(&folder, form);
@@ -62,7 +62,7 @@ fn a_run_that_is_killed_in_its_last_write_computes_nothing_again() {
 }
 
 #[test]
-fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
+fn a_killed_reader_of_stdin_resumes_with_the_same_data() {
     let folder = start(RECORDS);
     let expected = whole(&folder, "safetensors");
     let line = format!("{EMBED} --resume -o out.safetensors");
@@ -71,7 +71,7 @@ fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
     while std::fs::metadata(folder.path(".out.safetensors.part")).map_or(0, |found| found.len()) < 160 * KEPT as u64 {
         thread::yield_now();
     }
-    // One output has one run.
+    // An output can have only one run at a time.
     let message = folder.run(&line).refusal();
     assert!(message.contains(".out.safetensors.part: in use by another process\nhint: "), "{message}");
     running.signal(Signal::KILL);
@@ -82,7 +82,7 @@ fn a_killed_reader_of_stdin_goes_on_with_the_same_data() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
+fn a_run_that_was_interrupted_or_met_a_full_disk_can_be_resumed() {
     let folder = start(RECORDS);
     let expected = whole(&folder, "jsonl");
     let line = format!("{EMBED} --resume -o out.jsonl");
@@ -92,20 +92,20 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_goes_on() {
         thread::yield_now();
     }
     running.signal(Signal::INT);
-    let _ = running.end().with_code(130).saying(" texts are kept in ").saying("the same command goes on");
-    // The system refuses what goes beyond the limit, as a full disk does.
+    let _ = running.end().with_code(130).saying(" kept in ").saying("the same command continues the run");
+    // The system refuses to write beyond the limit, like a full disk.
     let full = format!("export ORT_DISABLE_TELEMETRY=1; trap '' XFSZ; ulimit -f 100; {line} records.jsonl");
     let _ = folder.shell(&full).ran().with_code(2).saying("out.jsonl: File too large");
     embed(&folder, "--resume -o out.jsonl").done();
     let near = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    crate::texts::assert_near(&near(&folder.bytes("out.jsonl")), &near(&expected));
+    crate::assert_near(&near(&folder.bytes("out.jsonl")), &near(&expected));
 }
 
 #[test]
 fn what_is_kept_is_of_this_run_and_this_input() {
     let folder = start(RECORDS);
     assert!(is_killed(&folder, "--resume -o out", 100));
-    // The output that was being written is removed by whichever run comes next.
+    // The unfinished output would be removed by the next run.
     let unfinished = folder.listing().into_iter().filter(|name| name.ends_with(".tmp"));
     unfinished.for_each(|name| std::fs::remove_file(folder.path(&name)).unwrap());
     let refused = |flags: &str| embed(&folder, &format!("--resume -o out {flags}")).refusal();
@@ -124,7 +124,7 @@ fn what_is_kept_is_of_this_run_and_this_input() {
     folder.write("records.jsonl", records.lines().take(9).map(|line| format!("{line}\n")).collect::<String>());
     let message = refused("");
     assert!(message.contains("the input ends after 9 records, but more were embedded before"), "{message}");
-    // A file that has grown, and numbers of another type, are no hindrance.
+    // The input may have grown, and the dtype may be another.
     folder.write("records.jsonl", records + &record(RECORDS));
     embed(&folder, "--resume -o out --dtype f16 -q").done();
     embed(&folder, "-o whole --dtype f16 -q").done();
@@ -136,9 +136,53 @@ fn only_a_file_can_be_resumed() {
     let folder = start(1);
     for output in ["", "-o -", "-o /dev/null"] {
         let message = embed(&folder, &format!("--resume {output}")).refusal();
-        assert!(message.contains("--resume needs an output that is a file\nhint: "), "{message}");
+        assert!(message.contains("--resume needs an output file\nhint: "), "{message}");
     }
     folder.write(".out.part", "something else\n");
     let message = embed(&folder, "--resume -o out").refusal();
-    assert!(message.contains(".out.part: not what an interrupted run leaves\nhint: "), "{message}");
+    assert!(message.contains(".out.part: not a file of an interrupted run\nhint: "), "{message}");
+}
+
+#[test]
+fn shards_are_the_whole() {
+    let folder = start(100);
+    let whole = embed(&folder, "").stdout();
+    for index in 1..=3 {
+        embed(&folder, &format!("--shard {index}/3 -o {index}.jsonl")).done();
+    }
+    let ids = |lines: &str| -> Vec<String> {
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["_id"].to_string();
+        lines.lines().map(id).collect()
+    };
+    // As in the man page: paste restores the order of the input.
+    let pasted = folder.shell("paste -d '\\n' 1.jsonl 2.jsonl 3.jsonl | sed '/^$/d'").stdout();
+    assert_eq!(ids(&pasted), ids(&whole));
+    assert_eq!(ids(&folder.read("2.jsonl")), ids(&whole).into_iter().skip(1).step_by(3).collect::<Vec<_>>());
+}
+
+#[test]
+fn lines_of_text_keep_their_numbers() {
+    let folder = start(0);
+    let text = "sand\nhail\nnoon\nsoap\n";
+    let ran = folder.run(&format!("{EMBED} --text --shard 2/2")).stdin(text).records();
+    assert_eq!(ran.iter().map(|record| record["_id"].as_str().unwrap()).collect::<Vec<_>>(), ["2", "4"]);
+}
+
+#[test]
+fn a_bad_record_is_in_one_shard() {
+    let folder = start(0);
+    let input = format!("{}nonsense\n{}", record(0), record(2));
+    folder.run(&format!("{EMBED} --shard 1/2")).stdin(input.clone()).done();
+    let second = folder.run(&format!("{EMBED} --shard 2/2 --on-error skip")).stdin(input).ran().with_code(1);
+    assert_eq!(second.stdout(), "");
+    let _ = second.saying("skipped: <stdin>:2: not JSON").saying("1 record skipped");
+}
+
+#[test]
+fn invalid_shards_are_refused() {
+    let folder = start(1);
+    for (shard, what) in [("0/3", "counted from 1"), ("4/3", "expected I/N"), ("x", "expected I/N")] {
+        let message = embed(&folder, &format!("--shard {shard}")).refusal();
+        assert!(message.contains(what), "{message}");
+    }
 }

@@ -1,8 +1,8 @@
-//! Stages that work side by side.
+//! Stages that work at the same time.
 
 use embtune_tests::{Running, Signal};
 
-use crate::texts::{EMBED, assert_near, embed, record, start};
+use crate::{EMBED, assert_near, embed, record, start};
 
 fn id(line: &str) -> String {
     serde_json::from_str::<serde_json::Value>(line).unwrap()["_id"].as_str().unwrap().to_owned()
@@ -14,7 +14,7 @@ fn a_slow_writer_sees_the_vectors_of_what_it_wrote() {
     let mut running = folder.run(EMBED).start();
     let mut lines = String::new();
     for number in 0..5 {
-        // Half of the next record comes with each: what is whole must not wait for it.
+        // Each record is followed by half of the next one, which must not delay it.
         let text = record(number) + &record(number + 1);
         let (taken, given) = (if number == 0 { 0 } else { record(number).len() / 2 }, record(number + 1).len() / 2);
         running.feed(&text.as_bytes()[taken..record(number).len() + given]);
@@ -70,7 +70,7 @@ fn a_full_disk_ends_the_run_while_its_input_is_open() {
 }
 
 #[test]
-fn a_signal_lets_whole_lines_behind() {
+fn a_signal_leaves_whole_lines() {
     let folder = start(0);
     let mut running: Running = folder.run(EMBED).start();
     running.feed((0..3000).map(record).collect::<String>().as_bytes());
@@ -85,13 +85,13 @@ fn a_signal_lets_whole_lines_behind() {
 }
 
 #[test]
-fn the_limiting_stage_is_named() {
+fn the_slowest_stage_is_named() {
     let folder = start(200);
     let ran = embed(&folder, "-v").done();
-    let line = ran.stderr().lines().find(|line| line.contains("side by side")).unwrap_or_default().to_owned();
-    let (stages, limit) = line.split_once("the limit is ").unwrap_or_else(|| panic!("{ran}"));
+    let line = ran.stderr().lines().find(|line| line.contains("in parallel")).unwrap_or_default().to_owned();
+    let (stages, slowest) = line.split_once("the slowest stage is ").unwrap_or_else(|| panic!("{ran}"));
     for stage in ["read ", "tokenise ", "infer ", "write "] {
         assert!(stages.contains(stage), "{line}");
     }
-    assert_eq!(limit, "infer", "{line}");
+    assert_eq!(slowest, "infer", "{line}");
 }

@@ -1,12 +1,12 @@
-//! A text's vector depends on the text, the model and the prompt, and on nothing else.
+//! A text's vector depends only on the text, the model and the prompt.
 
 use embtune_tensors::Embeddings;
 use embtune_tests::Folder;
 use serde_json::Value;
 
-use crate::flow::{records, start};
+use crate::records;
 
-/// Batches and threads change the order of sums: the last bits of an f32 of size 1.
+/// Batches and threads change the order of sums, and so the last bits.
 const ROUNDING: f32 = 1e-6;
 
 const EMBED: &str = "embed --device cpu --model BASE";
@@ -35,7 +35,7 @@ fn assert_near(left: &[(String, Vec<f32>)], right: &[(String, Vec<f32>)], tolera
 
 #[test]
 fn neighbours_and_threads_do_not_matter() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let expected = vectors(&folder, "--role document corpus.jsonl");
     assert_eq!((expected.len(), expected[0].1.len()), (40, 32));
     for flags in ["--batch-tokens 1", "--batch-tokens 100000", "--threads 1", "--threads 2"] {
@@ -46,9 +46,9 @@ fn neighbours_and_threads_do_not_matter() {
 
 #[test]
 fn the_order_of_the_texts_does_not_matter() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let mut expected = vectors(&folder, "--role document corpus.jsonl");
-    // 17 and 40 have no common divisor: every line comes, in an order of its own.
+    // 17 and 40 have no common divisor, so every line occurs once.
     let corpus = folder.read("corpus.jsonl");
     let lines: Vec<&str> = corpus.lines().collect();
     let shuffled: String = (0..lines.len()).map(|n| format!("{}\n", lines[17 * n % lines.len()])).collect();
@@ -63,7 +63,7 @@ fn the_order_of_the_texts_does_not_matter() {
 
 #[test]
 fn forms_hold_the_same_numbers() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let flags = "--role document corpus.jsonl";
     let expected = vectors(&folder, flags);
     folder.run(&format!("{EMBED} {flags} -o v.safetensors")).done();
@@ -73,7 +73,7 @@ fn forms_hold_the_same_numbers() {
 
     assert_near(&parse(&folder.read("v.jsonl")), &expected, 0.0);
     assert_near(&of_safetensors(&folder, "v.safetensors"), &expected, 0.0);
-    // 11 bits of a mantissa.
+    // f16 has 11 significant bits.
     assert_near(&of_safetensors(&folder, "half.safetensors"), &expected, 1.0 / 2048.0);
 
     let npy = folder.bytes("v.npy");
@@ -92,7 +92,7 @@ fn of_safetensors(folder: &Folder, name: &str) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn lines_of_text_are_records_without_a_title() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let lines = ["lift cells", "", "  the night watch ", "h\u{e4}il \u{2014} \u{96e8}"];
     let text = folder.run(&format!("{EMBED} --role query --text")).stdin(lines.join("\n")).stdout();
     let json: String =
@@ -108,7 +108,7 @@ fn lines_of_text_are_records_without_a_title() {
 
 #[test]
 fn a_role_is_its_prompt() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let of = |flags: &str| vectors(&folder, &format!("{flags} corpus.jsonl"));
     assert_eq!(
         of("--role query"),
@@ -122,7 +122,7 @@ fn a_role_is_its_prompt() {
 
 #[test]
 fn operands_are_read_one_after_the_other() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let corpus = folder.read("corpus.jsonl");
     let half = corpus.match_indices('\n').nth(19).unwrap().0 + 1;
     folder.write("first.jsonl", &corpus[..half]);
@@ -134,7 +134,7 @@ fn operands_are_read_one_after_the_other() {
 
 #[test]
 fn other_fields_pass_through() {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let record = r#"{"lang":"de","id":7,"title":"T","text":"x","embedding":[0],"meta":{"b":1,"a":2}}"#;
     let out = folder.run(&format!("{EMBED} --role query")).stdin(record).stdout();
     assert!(

@@ -1,15 +1,13 @@
-//! Every form that `embed` writes is a form that the other filters read.
+//! Every format that `embed` writes is read by the other filters.
 
 use embtune_tests::Folder;
 
-use crate::flow::start;
-
 const TYPES: [&str; 5] = ["f32", "f16", "bf16", "int8", "ubinary"];
 
-/// A folder with a corpus, and queries (the first words of ten documents) with their judgments and as pairs.
+/// A folder with a corpus, queries (the first words of ten documents), their judgments, and the same as pairs.
 fn sides() -> Folder {
-    let folder = start("tiny-bert");
-    let corpus = crate::flow::records(&folder.read("corpus.jsonl"));
+    let folder = Folder::with_corpus("tiny-bert");
+    let corpus = crate::records(&folder.read("corpus.jsonl"));
     let (mut queries, mut qrels, mut pairs) = (String::new(), String::new(), String::new());
     for (number, document) in corpus.iter().take(10).enumerate() {
         let (id, text) = (document["_id"].as_str().unwrap(), document["text"].as_str().unwrap());
@@ -79,17 +77,17 @@ fn an_array_has_its_ids_beside_it_and_one_vector_for_each() {
     let _ = ran.saying("10 of 20 records had the id and the text of an earlier one");
     let expected: String = (0..10).map(|number| format!("#{number}\n")).collect();
     assert_eq!(folder.read("x.ids"), expected);
-    // A name without the extension has it after the name; what is in the file says that it is an array.
+    // Without the extension .npy, .ids is appended to the name; the content tells that the file is an array.
     folder.run(&format!("{line} --format npy -o v1.5")).done();
     assert_eq!((folder.read("v1.5.ids"), folder.bytes("v1.5")), (expected, folder.bytes("x.npy")));
     folder.run("embed -q --device cpu --model BASE --role document corpus.jsonl -o c.npy").done();
     folder.run("ir-eval -q --device cpu --qrels qrels.tsv s=v1.5,c.npy").done();
-    // Without a file beside which they could be, nobody is left to think that they are somewhere.
+    // To stdout no ids are written, which a message says.
     let ran = folder.run(&format!("{line} --format npy")).done();
-    let _ = ran.saying("vectors without their ids: these are written beside a file that is named with -o");
+    let _ = ran.saying("the ids are not written; with -o FILE, they are in a file beside FILE");
     folder.write("other.jsonl", texts.clone() + &texts.replace("\"text\":\"", "\"text\":\"other "));
     let refusal = folder.run("embed -q --device cpu --model BASE --role query other.jsonl -o y.npy").refusal();
-    assert!(refusal.contains("other.jsonl:11: id \"#0\" is that of another text at other.jsonl:1"), "{refusal}");
+    assert!(refusal.contains("other.jsonl:11: duplicate id \"#0\": another text has it at other.jsonl:1"), "{refusal}");
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn bytes_in_json_say_what_they_are() {
     folder.write("bare.jsonl", bare);
     let refusal = folder.run("ir-eval -q --device cpu --qrels qrels.tsv s=bare.jsonl,c.jsonl").refusal();
     assert!(refusal.contains("bare.jsonl:1: int8 without \"embedding_scale\""), "{refusal}");
-    // Another dtype leaves nothing of an older one behind.
+    // Nothing of an older dtype remains in the records.
     folder.run("embed -q --device cpu --model BASE --role query q.jsonl -o again.jsonl").done();
     assert!(!folder.read("again.jsonl").contains("embedding_"));
     embed(&folder, "int8", "npy");
@@ -115,19 +113,16 @@ fn names_of_outputs_decide_or_are_refused() {
     let embed = "embed -q --device cpu --model BASE --role query queries.jsonl";
     let line = "ir-eval -q --device cpu --qrels qrels.tsv";
     for (command, expected) in [
-        (format!("{embed} -o x.parquet"), "x.parquet: no form that is written here is called .parquet"),
-        (format!("{embed} -o x.csv"), "x.csv: no form that is written here is called .csv\nhint: there are .jsonl, "),
-        (format!("{embed} -o x.json"), "jq -s . x.jsonl > x.json makes one of .jsonl"),
+        (format!("{embed} -o x.parquet"), "x.parquet: no output format has the extension .parquet"),
+        (format!("{embed} -o x.csv"), "x.csv: no output format has the extension .csv\nhint: use .jsonl, "),
+        (format!("{embed} -o x.json"), "jq -s . x.jsonl > x.json converts .jsonl"),
         (
             format!("{embed} -o x.jsonl.gz"),
             "x.jsonl.gz: outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl",
         ),
-        (format!("{embed} -o x.tmp"), "x.tmp: no form that is written here is called .tmp"),
-        (
-            format!("{embed} -o x.npy --format safetensors"),
-            "x.npy: the name does not say safetensors, as --format does",
-        ),
-        (format!("{line} s=a,b -o x.xlsx"), "x.xlsx: no form that is written here is called .xlsx"),
+        (format!("{embed} -o x.tmp"), "x.tmp: no output format has the extension .tmp"),
+        (format!("{embed} -o x.npy --format safetensors"), "x.npy: --format safetensors does not match the extension"),
+        (format!("{line} s=a,b -o x.xlsx"), "x.xlsx: no output format has the extension .xlsx"),
         ("docs2queries --generator extractive corpus.jsonl -o x.json".into(), "jq -s . x.jsonl > x.json"),
         (
             "docs2queries --generator extractive corpus.jsonl -o x.jsonl.zst".into(),
@@ -135,7 +130,7 @@ fn names_of_outputs_decide_or_are_refused() {
         ),
         (
             "pairs2shards --model BASE pairs.jsonl -o x.jsonl".into(),
-            "what is written here is .safetensors\nhint: name it x.safetensors",
+            "the output format is .safetensors\nhint: name it x.safetensors",
         ),
         ("mine-negatives --queries q --corpus c --texts t -o x.parquet".into(), "to_parquet(\"x.parquet\")"),
     ] {

@@ -1,17 +1,17 @@
-//! Nothing of the evaluation is trained on: seen from the outputs alone, whatever the filters say of themselves.
+//! Nothing of the evaluation is trained on, as the outputs alone show.
 
 use std::collections::BTreeSet;
 
 use embtune_tensors::{Column, Shard};
-use embtune_tests::Folder;
+use embtune_tests::{Folder, workspace};
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::flow::{records, start};
+use crate::records;
 
-/// A folder with mined pairs of documents of which two each are parts of one; some queries stand in several documents.
+/// A folder with mined pairs whose documents are grouped in twos; some queries belong to several documents.
 fn mined(flags: &str) -> Folder {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let parts = records(&folder.read("corpus.jsonl")).into_iter().enumerate().map(|(number, mut document)| {
         document["group"] = json!(format!("volume {}", number / 2));
         format!("{document}\n")
@@ -19,7 +19,7 @@ fn mined(flags: &str) -> Folder {
     let parts: String = parts.collect();
     folder.write("corpus.jsonl", parts);
     folder.run("docs2queries --generator extractive -n 3 corpus.jsonl -o some.jsonl").done();
-    // The same question about some documents, and pairs that do not say what they are a part of.
+    // Some pairs get the same question, and have no group.
     let pairs = records(&folder.read("some.jsonl")).into_iter().enumerate().map(|(number, mut pair)| {
         if number % 7 == 0 {
             pair["anchor"] =
@@ -42,7 +42,7 @@ fn hash(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
 }
 
-/// Checks the split of mined pairs; gives the negatives that are in the shard.
+/// Checks the split of mined pairs; returns the number of negatives in the shard.
 fn check(folder: &Folder, flags: &str) -> usize {
     let split = format!("pairs2shards --model BASE {flags} --holdout-dir heldout mined.jsonl -o train.safetensors");
     folder.run(&split).done();
@@ -60,7 +60,7 @@ fn check(folder: &Folder, flags: &str) -> usize {
     let held_out: BTreeSet<&str> = ids.lines().collect();
     assert!(!judged.is_empty() && held_out.len() < corpus.len(), "{} held out", held_out.len());
     assert!(judged.iter().all(|(_, document)| held_out.contains(document)));
-    // All parts of what is held out are held out.
+    // Whole groups are held out.
     let of = |id: &str| corpus.iter().find(|document| document["_id"] == id).unwrap()["group"].as_str().unwrap();
     let groups: BTreeSet<&str> = held_out.iter().map(|id| of(id)).collect();
     let kept = corpus.iter().filter(|document| !groups.contains(document["group"].as_str().unwrap()));
@@ -107,4 +107,28 @@ fn negatives_from_the_whole_corpus_are_taken_out() {
         let pairs = Shard::open(&folder.path("train.safetensors")).unwrap().pairs();
         assert!(negatives < 4 * pairs, "seed {seed}: none was from the other side");
     }
+}
+
+#[test]
+fn the_queries_of_the_evaluation_are_not_trained_on() {
+    let folder = Folder::with_corpus("tiny-bert");
+    for file in ["queries.jsonl", "qrels.tsv"] {
+        folder.write(file, "");
+    }
+    let path = |name: &str| folder.path(name).display().to_string();
+    let command = |settings: &str| {
+        let run = format!("make -C {} -n run NAME=none BIN=bin {settings}", workspace().display());
+        let run = run + &format!(" MODEL={} CORPUS={}", path("BASE"), path("corpus.jsonl"));
+        let printed = folder.run(&run).done().stdout();
+        let stage = printed.lines().find(|line| line.contains("make/stage.py") && line.contains("bin/pairs2shards"));
+        stage.map(str::to_owned).unwrap_or_else(|| panic!("no such stage\n{printed}"))
+    };
+    let (queries, qrels) = (path("queries.jsonl"), path("qrels.tsv"));
+    let given = command(&format!("QUERIES={queries} QRELS={qrels}"));
+    assert!(given.contains(&format!(" --exclude-queries {queries} ")) && !given.contains("--holdout"), "{given}");
+    // The queries are an input of the stage, so that it runs again when they change.
+    let inputs = given.split("--outputs").next().unwrap();
+    assert!(inputs.contains(&queries) && !given.contains(&qrels), "{given}");
+    let split = command("");
+    assert!(split.contains(" --holdout 0.1 ") && !split.contains("--exclude-queries"), "{split}");
 }

@@ -3,13 +3,13 @@
 use embtune_tests::Folder;
 use serde_json::Value;
 
-use crate::flow::{records, start};
+use crate::records;
 
 const TRAIN: &str = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 8 --warmup-steps 0 --overwrite";
 
 /// A folder with two sets of pairs: `a.jsonl`, several queries for each document, and `b.jsonl`.
 fn two_sets() -> Folder {
-    let folder = start("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries --generator extractive -n 5 corpus.jsonl -o pairs.jsonl").done();
     let pairs = folder.read("pairs.jsonl");
     let lines: Vec<&str> = pairs.split_inclusive('\n').collect();
@@ -26,7 +26,7 @@ fn train(folder: &Folder, flags: &str) -> Vec<Value> {
     records(&folder.run(&format!("{TRAIN} --out TUNED {flags}")).stdout())
 }
 
-/// The weights that a training ends with.
+/// The weights after a training.
 fn weights(folder: &Folder, flags: &str) -> Vec<u8> {
     train(folder, flags);
     folder.bytes("TUNED/model.safetensors")
@@ -58,7 +58,7 @@ fn a_directory_of_shards_is_one_set() {
 #[test]
 fn a_prompt_is_trained_as_if_it_were_written_out() {
     let folder = two_sets();
-    // The same texts with the prompt written out, and the model's own prompts not added.
+    // The same texts with the prompts written out, and without the model's own prompts.
     let written_out = folder.read("a.jsonl").replace("{\"anchor\":\"", "{\"anchor\":\"which line: ");
     folder.write("written.jsonl", written_out.replace("\"positive\":\"", "\"positive\":\"line: "));
     let none = "--query-prompt= --document-prompt=";
@@ -105,7 +105,7 @@ fn sets_that_cannot_be_trained_on_are_refused() {
     std::fs::create_dir(folder.path("empty")).unwrap();
     folder.run("pairs2shards --model BASE -o none.safetensors").done();
     for (flags, expected) in [
-        ("--weights 1 a.safetensors b.safetensors", "mnrl-train: --weights: 1 weight(s) for 2 set(s)"),
+        ("--weights 1 a.safetensors b.safetensors", "mnrl-train: --weights: 1 weight for 2 sets"),
         ("--weights 1,x a.safetensors b.safetensors", "expected a number above 0, at most 1000"),
         ("--epochs 1 --weights 0.001 a.safetensors", "mnrl-train: --weights leave no pair to train on"),
         ("shards", "mnrl-train: shards/train-00001.safetensors: not a valid safetensors file"),

@@ -1,25 +1,25 @@
-//! Vectors in smaller types on their way to the filters that read them.
+//! Vectors of smaller types, in the filters that read them.
 
 use std::collections::BTreeSet;
 
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::flow::{records, start};
+use crate::records;
 
-/// Types of vectors, and how many of the ten nearest documents of exact vectors they may lose, on average.
+/// The dtypes, and how many of the ten nearest documents each may lose on average, compared with f32.
 const TYPES: [(&str, f64); 5] = [("f32", 0.0), ("f16", 0.1), ("bf16", 0.5), ("int8", 0.5), ("ubinary", 5.0)];
 
 const EVALUATE: &str = "ir-eval --device cpu --qrels qrels.tsv";
 
-/// What a document is asked for with: its title, or the text of the one that has none.
+/// The query for a document: its title, or its text if it has none.
 fn title(document: &Value) -> &Value {
     document.get("title").unwrap_or(&document["text"])
 }
 
-/// A folder with queries (the titles), their judgments, and both sides as exact vectors.
+/// A folder with queries (the titles), their judgments, and f32 vectors of both sides.
 fn sides() -> Folder {
-    let folder = start("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     let corpus = records(&folder.read("corpus.jsonl"));
     let id = |document: &Value| document["_id"].as_str().unwrap().to_owned();
     let query =

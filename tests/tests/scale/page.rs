@@ -1,5 +1,5 @@
-//! The commands of embtune-scale(7) work. A block of commands has a mark before it, with a file that it leaves and, if
-//! there is one, the program that it needs besides the ordinary ones:
+//! The commands of embtune-scale(7) work. A block of commands is preceded by a mark with a file that it writes and, if
+//! there is one, the unusual program that it needs:
 //!
 //! ````text
 //! .\" test with torchrun: TUNED/model.safetensors
@@ -8,8 +8,8 @@
 //! .fi
 //! ````
 //!
-//! Each block is run in a folder of its own, which holds a small model `BASE`, a `corpus.jsonl` and a shard. Slurm is
-//! played by stand-ins, which start the tasks of a job as Slurm does, one after the other or all at once.
+//! Each block is run in a new folder with a small model `BASE`, a `corpus.jsonl` and a shard. Slurm is replaced by
+//! scripts that start the tasks of a job as Slurm does, one after the other or all at once.
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,15 +17,15 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use embtune_tests::{Folder, Ran, workspace};
 
-use crate::{parallel, spark};
+use crate::engines::{run_parallel, spark_environment};
 
-/// `sbatch --array=0-3 SCRIPT`: the script with every task's number.
+/// `sbatch --array=0-3 SCRIPT`: runs the script once for each task.
 const SBATCH: &str = r#"#!/bin/bash -eu
 [[ $1 =~ ^--array=0-([0-9]+)$ ]]
 export SLURM_ARRAY_TASK_COUNT=$((BASH_REMATCH[1] + 1))
 for ((task = 0; task < SLURM_ARRAY_TASK_COUNT; task++)); do SLURM_ARRAY_TASK_ID=$task bash -eu "$2"; done
 "#;
-/// `srun COMMAND ...`: the command as every task of the job, at once.
+/// `srun COMMAND ...`: runs the command for all tasks of the job at once.
 const SRUN: &str = r#"#!/bin/bash -eu
 for ((task = 0; task < SLURM_NTASKS; task++)); do SLURM_PROCID=$task "$@" & tasks+=($!); done
 for task in "${tasks[@]}"; do wait "$task"; done
@@ -35,9 +35,9 @@ const HOSTNAME: &str = "#!/bin/sh\necho 127.0.0.1\n";
 
 /// A block of commands.
 struct Block {
-    /// The program that not every machine has; empty when there is none.
+    /// The unusual program that it needs; empty for none.
     needs: String,
-    /// A file that is there at the end.
+    /// A file that it writes.
     leaves: String,
     /// Number of its first line.
     line: usize,
@@ -52,14 +52,19 @@ fn blocks(page: &str) -> Vec<Block> {
         let Some(mark) = line.strip_prefix(".\\\" test") else { continue };
         let (needs, leaves) = mark.split_once(": ").unwrap_or_else(|| panic!("line {}: no file", number + 1));
         let needs = needs.trim_start_matches(" with ").to_owned();
-        assert_eq!(lines.next().map(|(_, line)| line), Some(".nf"), "line {}: a mark stands before .nf", number + 1);
+        assert_eq!(
+            lines.next().map(|(_, line)| line),
+            Some(".nf"),
+            "line {}: a mark must be followed by .nf",
+            number + 1
+        );
         let script = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != ".fi").map(plain).collect();
         blocks.push(Block { needs, leaves: leaves.to_owned(), line: number + 3, script });
     }
     blocks
 }
 
-/// What roff prints of a line, and its end.
+/// What roff prints for a line, with its end.
 fn plain(line: &str) -> String {
     line.replace("\\-", "-").replace("\\(aq", "'").replace("\\(dq", "\"").replace("\\&", "").replace("\\e", "\\") + "\n"
 }
@@ -77,9 +82,7 @@ fn run(needs: &str) {
 }
 
 fn ran(block: &Block) -> Ran {
-    let folder = Folder::new();
-    folder.copy_fixture("parity/tiny-bert", "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.run("docs2queries -q --generator extractive -n 2 corpus.jsonl -o pairs.jsonl").done();
     folder.run("pairs2shards -q --model BASE pairs.jsonl -o train.safetensors").done();
     fs::create_dir(folder.path("bin")).unwrap();
@@ -91,9 +94,9 @@ fn ran(block: &Block) -> Ran {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let script = block.script.replace("29500", &port.to_string());
     let tools = [".deps/spark/bin", ".deps/parity/bin"].map(|tools| workspace().join(tools).display().to_string());
-    let spark = if block.needs == "spark-submit" { spark::environment(&folder) } else { String::new() };
+    let spark = if block.needs == "spark-submit" { spark_environment(&folder) } else { String::new() };
     let tools = tools.join(":");
-    parallel::run(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
+    run_parallel(&folder, &format!("export PATH=$PWD/bin:$PATH:{tools} SLURM_NTASKS=2\n{spark}{script}"))
 }
 
 #[test]

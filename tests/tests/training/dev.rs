@@ -1,9 +1,9 @@
-//! The dev set: the best model is the one that is saved.
+//! The dev set: the best model is saved.
 
 use embtune_tests::{Folder, Signal};
 use serde_json::Value;
 
-use crate::start::{losses, start, train, weights};
+use crate::{losses, start, train, weights};
 
 pub(crate) const DEV: &str =
     "--dev-queries heldout/queries.jsonl --dev-corpus corpus.jsonl --dev-qrels heldout/qrels.tsv";
@@ -14,7 +14,7 @@ pub(crate) fn figures(log: &str, metric: &str) -> Vec<(u64, f64)> {
     records.filter_map(|record| Some((record["step"].as_u64()?, record.get(metric)?.as_f64()?))).collect()
 }
 
-/// What `embed` and `ir-eval` say of a model.
+/// A model's metric, measured with `embed` and `ir-eval`.
 pub(crate) fn measured(folder: &Folder, model: &str, metric: &str) -> f64 {
     for (role, texts, out) in [("query", "heldout/queries.jsonl", "q"), ("document", "corpus.jsonl", "c")] {
         folder.run(&format!("embed --device cpu --model {model} --role {role} {texts} -o {out}.safetensors")).done();
@@ -60,7 +60,7 @@ fn a_resumed_training_saves_the_same_best_model() {
 #[test]
 fn patience_ends_a_training_that_gets_no_better() {
     let folder = start();
-    // Without a learning rate every figure is the same.
+    // With a learning rate of 0 every figure is the same.
     let ran = train(&folder, "TUNED", &format!("{DEV} --learning-rate 0 --eval-every 10 --patience 2")).done();
     let steps = losses(&ran.stdout()).len();
     assert!(steps == 20 || steps == 30, "{steps} steps, with or without a figure before the first\n{ran}");
@@ -73,7 +73,7 @@ fn a_wrong_metric_and_a_wrong_file_are_refused_at_the_start() {
     assert!(message.contains("unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp, recall"), "{message}");
     let swapped = "--dev-queries corpus.jsonl --dev-corpus heldout/queries.jsonl --dev-qrels heldout/qrels.tsv";
     let message = train(&folder, "TUNED", swapped).refusal();
-    assert!(message.contains("corpus.jsonl: holds no query of heldout/qrels.tsv"), "{message}");
+    assert!(message.contains("corpus.jsonl: contains no query of heldout/qrels.tsv"), "{message}");
     let message = train(&folder, "TUNED", "--dev-queries heldout/queries.jsonl").refusal();
     assert!(message.contains("--dev-corpus") && message.contains("--dev-qrels"), "{message}");
 }
@@ -92,7 +92,7 @@ fn tensorboard_gets_what_the_log_has() {
     assert_eq!(count("eval/ndcg@10"), figures(&ran.stdout(), "ndcg@10").len(), "{ran}");
 }
 
-/// Its vector is the zeros that embed gives it, not a mean of nothing, which looks like a training that has diverged.
+/// Its vector is zero, as in embed, and not the mean of nothing, NaN, which would look like a diverged training.
 #[test]
 fn a_text_without_tokens_is_no_divergence() {
     let folder = start();

@@ -1,12 +1,12 @@
-//! What is saved has been trained, and what was not learnt is said.
+//! A saved model has been trained, with every loss, and what was not learnt is reported.
 
 use embtune_tests::{Folder, Ran};
 
 use crate::dev::DEV;
-use crate::losses::scored;
-use crate::start::{losses, start, train, weights};
+use crate::scored;
+use crate::{losses, start, train, weights};
 
-/// Replaces the pairs: so many questions, of the answers that `answer` gives.
+/// Replaces the pairs by `count` questions with the answers of `answer`.
 fn pairs(folder: &Folder, count: usize, answer: impl Fn(usize) -> String) {
     let words = ["hail", "roof", "sand", "mice", "seam", "lift", "cells", "ballast"];
     let pair = |n: usize| format!("{{\"anchor\":\"what {} {n}\",\"positive\":\"{}\"}}\n", words[n % 8], answer(n));
@@ -14,12 +14,12 @@ fn pairs(folder: &Folder, count: usize, answer: impl Fn(usize) -> String) {
     folder.run("pairs2shards --model BASE --near-duplicate 1 own.jsonl -o train.safetensors").done();
 }
 
-/// What a training says that fails at its end.
+/// The message of a training that fails at its end.
 fn failure(folder: &Folder, command: &str) -> String {
     folder.run(command).ran().with_code(2).stderr()
 }
 
-/// The number behind "final loss".
+/// The number after "final loss".
 fn final_loss(ran: &Ran) -> f64 {
     let stderr = ran.stderr();
     let text = stderr.split("final loss ").nth(1).unwrap();
@@ -39,7 +39,7 @@ fn a_training_without_a_negative_is_an_error() {
         assert!(message.contains("the weights are still the base model's, and are not saved: no step"), "{message}");
         assert!(!folder.listing().contains(&"TUNED/".into()), "{message}");
     }
-    // --no-mask makes negatives of them.
+    // With --no-mask they are negatives.
     train(&folder, "TUNED", "--no-mask").done();
     pairs(&folder, 40, |n| format!("answer {n}"));
     let command = "mnrl-train --device cpu --model BASE --batch-size 1 --warmup-steps 0 --out ONE train.safetensors";
@@ -48,7 +48,7 @@ fn a_training_without_a_negative_is_an_error() {
 }
 
 #[test]
-fn a_last_pair_alone_is_said_and_does_not_count() {
+fn a_single_last_pair_is_reported_and_does_not_count() {
     let folder = start();
     pairs(&folder, 33, |n| format!("answer {n}"));
     let ran = train(&folder, "TUNED", "").done();
@@ -71,7 +71,7 @@ fn the_final_loss_is_the_mean_over_the_pairs_of_the_last_epoch() {
     let last: Vec<f64> = losses[losses.len() - 3..].iter().map(|(_, loss)| *loss).collect();
     let expected = (last[0] * 16.0 + last[1] * 16.0 + last[2] * 8.0) / 40.0;
     assert!((final_loss(&ran) - expected).abs() < 1e-4, "{last:?}\n{ran}");
-    // It is the same after a break.
+    // It is the same after an interruption.
     let mut running = train(&folder, "BROKEN", "--checkpoint-every 1").start();
     running.take_lines(17);
     running.signal(embtune_tests::Signal::INT);
@@ -85,14 +85,11 @@ fn weights_that_did_not_move_are_an_error() {
     let folder = start();
     let command = "mnrl-train --device cpu --threads 2 --model BASE --out TUNED --batch-size 16 --epochs 1";
     for (flags, expected) in [
-        (
-            "--learning-rate 1e-40 --warmup-steps 0",
-            "10 steps were too small to change a weight\nhint: raise --learning-rate",
-        ),
-        ("--learning-rate 1e-40 --warmup-steps 0 --lora r=4", "10 steps were too small to change a weight"),
+        ("--learning-rate 1e-40 --warmup-steps 0", "10 steps did not change a weight\nhint: raise --learning-rate"),
+        ("--learning-rate 1e-40 --warmup-steps 0 --lora r=4", "10 steps did not change a weight"),
         (
             "--batch-size 1000 --warmup-steps 9",
-            "the learning rate was 0 in all of the 1 steps\nhint: lower --warmup-steps",
+            "the learning rate was 0 in all of the training (1 step)\nhint: lower --warmup-steps",
         ),
     ] {
         let command =
@@ -102,7 +99,7 @@ fn weights_that_did_not_move_are_an_error() {
         assert!(message.contains(expected), "{message}");
         assert!(!folder.listing().iter().any(|name| name.contains("TUNED")), "{message}");
     }
-    // No learning rate was asked for, and that is said.
+    // The learning rate is explicitly 0, which is reported.
     let ran = train(&folder, "TUNED", "--learning-rate 0").done();
     let ran = ran.saying("--learning-rate is 0: the saved model has the base model's weights");
     assert!(weights(&folder, "TUNED") == weights(&folder, "BASE"), "{ran}");
@@ -111,7 +108,7 @@ fn weights_that_did_not_move_are_an_error() {
 #[test]
 fn a_base_model_that_stays_the_best_is_saved_and_named() {
     let folder = start();
-    // Documents that are their own queries: there is nothing to gain.
+    // Each document is its own query, so nothing can be gained.
     let texts: String = ["hail", "sand", "a lift of many cells"]
         .iter()
         .enumerate()
@@ -121,7 +118,7 @@ fn a_base_model_that_stays_the_best_is_saved_and_named() {
     folder.write("dev.tsv", "0\t0\t1\n1\t1\t1\n2\t2\t1\n");
     let dev = "--dev-queries dev.jsonl --dev-corpus dev.jsonl --dev-qrels dev.tsv";
     let ran = train(&folder, "TUNED", dev).done();
-    let ran = ran.saying("no evaluation gave more than the base model's ndcg@10 1.0000");
+    let ran = ran.saying("no evaluation was better than the base model's ndcg@10 1.0000");
     assert!(ran.stderr().contains(": the saved model has the base model's weights\nhint: "), "{ran}");
     assert!(weights(&folder, "TUNED") == weights(&folder, "BASE"), "{ran}");
 }
@@ -139,7 +136,7 @@ fn a_last_step_that_spoils_the_weights_saves_nothing() {
 }
 
 #[test]
-fn flags_without_sense_are_refused() {
+fn senseless_flags_are_refused() {
     let folder = start();
     for (flags, expected) in [
         ("--layer-decay 1.5", "expected a number from 0 to 1"),
@@ -157,7 +154,7 @@ fn flags_without_sense_are_refused() {
 }
 
 #[test]
-fn no_norm_is_no_limit() {
+fn a_norm_of_0_clips_nothing() {
     let folder = start();
     for (out, norm) in [("NONE", "0"), ("HUGE", "1e30"), ("ONE", "1")] {
         train(&folder, out, &format!("--max-grad-norm {norm}")).done();
@@ -173,7 +170,7 @@ fn no_norm_is_no_limit() {
 }
 
 #[test]
-fn dropout_that_is_no_share_is_refused() {
+fn invalid_dropout_is_refused() {
     let folder = start();
     let config = folder.read("BASE/config.json");
     for key in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {
@@ -185,24 +182,24 @@ fn dropout_that_is_no_share_is_refused() {
             let expected = format!("mnrl-train: BASE/config.json: {key} is ");
             assert!(message.starts_with(&expected), "{message}");
             assert!(message.contains(", expected a number from 0 to less than 1\nhint: correct it"), "{message}");
-            // The saved model would have the same file, which sentence-transformers does not load.
+            // The saved model would get the same file, which sentence-transformers refuses.
             assert!(train(&folder, "TUNED", "--dropout 0.1").refusal().starts_with(&expected));
         }
     }
 }
 
 #[test]
-fn where_onnx_runtime_is_missing_it_is_said() {
+fn a_missing_onnx_runtime_is_reported() {
     let folder = start();
-    let command = crate::start::command("TUNED", DEV);
+    let command = crate::command("TUNED", DEV);
     for library in ["/nowhere/libonnxruntime.so", "train.safetensors"] {
         let ran = folder.run(&format!("env ORT_DYLIB_PATH={library} {command} --overwrite")).done();
-        let what = "the saved model was opened again by libtorch only, not as embed does it, by ONNX Runtime: ";
+        let what = "the saved model was verified with libtorch instead of ONNX Runtime, which embed uses: ";
         let ran = ran.saying(what).saying(library);
         assert!(ran.stderr().contains(": saved TUNED"), "{ran}");
     }
     let ran = train(&folder, "SAME", DEV).done();
-    assert!(!ran.stderr().contains("libtorch only"), "{ran}");
+    assert!(!ran.stderr().contains("with libtorch"), "{ran}");
     assert!(weights(&folder, "SAME") == weights(&folder, "TUNED"));
     let ran = train(&folder, "TOLD", &format!("{DEV} -v")).done();
     let _ = ran.saying("TOLD: opened again, it has ndcg@10 0.");
@@ -213,7 +210,7 @@ fn what_cannot_be_saved_is_kept() {
     let folder = scored();
     let command = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 16 --warmup-steps 2 --epochs 1";
     folder.run(&format!("{command} --out WHOLE train.safetensors")).done();
-    // The name is taken while the training runs.
+    // The name becomes occupied while the training runs.
     let mut running = folder.run(&format!("{command} --out TUNED train.safetensors")).start();
     running.take_lines(1);
     std::fs::create_dir(folder.path("TUNED")).unwrap();
@@ -228,7 +225,7 @@ fn what_cannot_be_saved_is_kept() {
 }
 
 #[test]
-fn labels_that_the_loss_does_not_read_are_said() {
+fn labels_that_the_loss_does_not_read_are_reported() {
     let folder = start();
     let pair = |n: usize| format!("{{\"anchor\":\"what {n}\",\"positive\":\"answer {n}\",\"label\":{}}}\n", n % 2);
     folder.write("own.jsonl", (0..40).map(pair).collect::<String>());
@@ -237,4 +234,40 @@ fn labels_that_the_loss_does_not_read_are_said() {
     let _ = train(&folder, "TUNED", "").done().saying(warning);
     let ran = train(&folder, "TUNED", "--overwrite --loss contrastive").done();
     assert!(!ran.stderr().contains("label 0"), "{ran}");
+}
+
+#[test]
+fn a_training_that_diverges_saves_nothing() {
+    let folder = start();
+    let before = folder.listing();
+    let ran = train(&folder, "TUNED", "--learning-rate 1e30 --warmup-steps 0").ran().with_code(2);
+    assert_eq!(ran.listing, before, "{ran}");
+    let message = ran.stderr();
+    assert!(message.contains("mnrl-train: step ") && message.contains("hint: lower --learning-rate"), "{ran}");
+    assert!(!ran.stdout().contains("NaN") && !ran.stdout().contains("null"), "the log has numbers only\n{ran}");
+}
+
+#[test]
+fn every_loss_trains() {
+    let folder = scored();
+    for loss in [
+        "mnrl",
+        "mnrl --directions q2d,d2q,q2q,d2d",
+        "mnrl --matryoshka 32,16",
+        "symmetric",
+        "triplet --margin 1",
+        "contrastive",
+        "cosent",
+        "margin-mse",
+        "gist --matryoshka 32,8",
+    ] {
+        let flags = "--epochs 4 --batch-size 16 --learning-rate 1e-3 --warmup-steps 2 --no-duplicates";
+        let command = "mnrl-train --device cpu --threads 2 --model BASE --out TUNED --overwrite";
+        let ran = folder.run(&format!("{command} {flags} --loss {loss} train.safetensors")).done();
+        let steps = losses(&ran.stdout());
+        let mean = |part: &[(u64, f64)]| part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64;
+        let quarter = steps.len() / 4;
+        let (first, last) = (mean(&steps[..quarter]), mean(&steps[steps.len() - quarter..]));
+        assert!(last < first, "{loss}: the mean loss of the first epoch is {first}, of the last {last}\n{ran}");
+    }
 }

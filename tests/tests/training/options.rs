@@ -1,14 +1,14 @@
-//! What a training promises whatever its flags are, for every flag of mnrl-train: a flag without a row here fails.
+//! Promises that every training keeps, tested with every flag of mnrl-train: a flag without a row here fails.
 //!
-//! Each is a promise about many steps. A network that goes on computing with the weights of its first step has the right
+//! Each is a promise about many steps. A network that always computes with the weights of its first step has the right
 //! first loss and the right first gradient.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use embtune_tests::{Folder, Signal};
 
-use crate::losses::scored;
-use crate::start::losses;
+use crate::losses;
+use crate::scored;
 use crate::weights::tensors_of;
 
 /// Which weights a training changes.
@@ -16,20 +16,20 @@ use crate::weights::tensors_of;
 enum Moves {
     /// All of them.
     All,
-    /// Those whose names begin otherwise.
+    /// All but those whose names begin with one of these.
     Not(&'static [&'static str]),
-    /// Those whose names end so.
+    /// Those whose names end with one of these.
     Only(&'static [&'static str]),
 }
 
-/// What a flag does to a training.
+/// What a flag does in a training.
 #[derive(Debug, Clone, Copy)]
 enum Effect {
-    /// Trains, with these flags.
+    /// It changes the training; these flags show it.
     Trains(&'static str, Moves),
-    /// The same, but what is saved is not what the last step computes with.
+    /// The same, but the saved weights are not those of the last step.
     Mixes(&'static str),
-    /// Nothing that a training computes depends on it, or it is of the table's own command line.
+    /// It does not affect the computation, or it is in the command line of all rows.
     None,
 }
 
@@ -40,9 +40,9 @@ const EMBEDDINGS: Moves = Moves::Not(&["embeddings."]);
 const FIRST_LAYER: Moves = Moves::Not(&["embeddings.", "encoder.layer.0."]);
 const ADAPTED: Moves = Moves::Only(&["query.weight", "intermediate.dense.weight"]);
 
-/// Every flag, with the flags that show it at work.
+/// Every flag, with the command-line flags that show its effect.
 const FLAGS: &[(&str, &[Effect])] = &[
-    // What the table's command lines have, and what concerns files, messages and processes.
+    // Flags in the command line of all rows, and those for files, messages and processes.
     ("--model", &[Trains("", Moves::All)]),
     ("--learning-rate", &[Nothing]),
     ("--epochs", &[Nothing]),
@@ -94,9 +94,6 @@ const FLAGS: &[(&str, &[Effect])] = &[
     ("--scale", &[Trains("--scale 5", Moves::All)]),
     ("--similarity", &[Trains("--similarity dot --scale 0.1", Moves::All)]),
     ("--directions", &[Trains("--directions q2d,d2q,q2q,d2d", Moves::All)]),
-    ("--partition", &[Trains("--directions q2d,d2q --partition per-direction", Moves::All)]),
-    ("--hardness-mode", &[Trains("--hardness-mode in-batch --hardness-strength 2", Moves::All)]),
-    ("--hardness-strength", &[Trains("--hardness-mode hard --hardness-strength 5", Moves::All)]),
     ("--margin", &[Trains("--loss triplet --margin 1", Moves::All)]),
     ("--distance", &[Trains("--loss triplet --distance cosine --margin 0.5", Moves::All)]),
     ("--temperature", &[Trains("--loss gist --temperature 0.1", Moves::All)]),
@@ -133,7 +130,7 @@ const FLAGS: &[(&str, &[Effect])] = &[
     ),
     ("--ema", &[Mixes("--ema 0.7"), Mixes("--ema 0.7 --precision bf16")]),
     ("--merge-base", &[Mixes("--merge-base 0.3")]),
-    // Dev set. The best of several models is saved, so that nothing can be said of the last one's.
+    // Dev set. The best of several models is saved, which need not be the last.
     ("--dev-queries", &[Mixes(DEV)]),
     ("--dev-corpus", &[Nothing]),
     ("--dev-qrels", &[Nothing]),
@@ -147,7 +144,7 @@ const FLAGS: &[(&str, &[Effect])] = &[
     ("--threads", &[Trains("--threads 1", Moves::All)]),
 ];
 
-/// All flags that have an effect on what is computed, in turn.
+/// The rows with an effect on the computation.
 fn rows() -> impl Iterator<Item = (&'static str, Option<Moves>)> {
     FLAGS.iter().flat_map(|(_, effects)| *effects).filter_map(|effect| match *effect {
         Trains(flags, moves) => Some((flags, Some(moves))),
@@ -156,14 +153,14 @@ fn rows() -> impl Iterator<Item = (&'static str, Option<Moves>)> {
     })
 }
 
-/// A folder with a model, pairs that every loss takes, and a dev set.
+/// A folder with a model, pairs that suit every loss, and a dev set.
 fn folder() -> Folder {
     let folder = scored();
     folder.run("pairs2shards --model BASE --holdout 0.3 --holdout-dir dev pairs.jsonl -o rest.safetensors").done();
     folder
 }
 
-/// A training's command line. What `flags` has comes before what is usual here.
+/// A training's command line, with defaults for what `flags` does not have.
 fn command(model: &str, out: &str, flags: &str) -> String {
     let mut line = format!("mnrl-train --device cpu --model {model} --out {out} {flags} train.safetensors");
     let usual = [
@@ -199,7 +196,7 @@ fn mean(steps: &[(u64, f64)]) -> f64 {
 #[test]
 fn every_flag_has_a_row() {
     let help = Folder::new().run("mnrl-train --help").stdout();
-    // Other lines speak of flags too, but none begins as a flag's own does.
+    // Other lines mention flags, too, but do not begin with one.
     let is_flag = |line: &&str| line.starts_with("      --") || line.starts_with("  -") && line.contains(", --");
     let names = help.lines().filter(is_flag).filter_map(|line| {
         let start = line.find("--")?;
@@ -240,7 +237,7 @@ fn without_a_learning_rate_nothing_moves() {
         let flags = format!("--learning-rate 0 --epochs 1 --overwrite {flags}");
         folder.run(&command("BASE", "TUNED", &flags)).done();
         for (name, values) in weights(&folder, "TUNED") {
-            // Two shares of one value need not add up to its last bit.
+            // Two shares of one value need not add up to it exactly.
             let slack = if flags.contains("--merge-base") { 1e-6 } else { 0.0 };
             let moved = values.iter().zip(&base[&name]).any(|(a, b)| (a - b).abs() > slack * b.abs());
             assert!(!moved, "{flags}: {name} has changed");
@@ -248,7 +245,8 @@ fn without_a_learning_rate_nothing_moves() {
     }
 }
 
-/// A process that goes on from a checkpoint makes its network of the weights in it: what another one kept of earlier
+/// A resumed process builds its network from the weights in a checkpoint, so anything else that a network keeps of
+/// earlier
 /// steps would show.
 #[test]
 fn a_step_is_that_of_a_new_network_with_the_same_weights() {
@@ -268,8 +266,8 @@ fn a_step_is_that_of_a_new_network_with_the_same_weights() {
     }
 }
 
-/// The loss that a training would have next is the loss of what it saves: with all pairs in each batch and without
-/// dropout, a training of one more step says it.
+/// The loss of the next step would be the loss of the saved weights: with all pairs in each batch and without
+/// dropout, a training with one more step shows it.
 #[test]
 fn what_is_saved_is_the_network_that_was_trained() {
     let folder = folder();
@@ -292,7 +290,7 @@ fn what_is_saved_is_the_network_that_was_trained() {
         let flags = rest.map(|(_, word)| *word).collect::<Vec<_>>().join(" ");
         let next = folder.run(&command("SIX", "NEXT", &format!("--epochs 1 --learning-rate 0 {flags}"))).done();
         let found = losses(&next.stdout())[0].1;
-        // In bf16, merged changes are rounded with the weights that they change.
+        // In bf16, a merged change is rounded together with the weights.
         let slack = if flags.contains("bf16") { 1e-2 } else { 1e-5 };
         assert!((found - expected).abs() <= slack * expected, "{flags}: {found}, expected {expected}");
     }

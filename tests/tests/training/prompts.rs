@@ -1,14 +1,14 @@
-//! The prompts that pairs were trained with are the model's from then on.
+//! The prompts that pairs were trained with become those of the model.
 
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
 use crate::dev::{DEV, figures, measured};
-use crate::start::{start, train, weights};
+use crate::{start, train, weights};
 
 const FILE: &str = "config_sentence_transformers.json";
 
-/// Makes the shard again, with other prompts than those of the base model.
+/// Writes a shard with other prompts than those of the base model.
 fn shard(folder: &Folder, query: &str, document: &str, out: &str) {
     let pairs = "pairs2shards --model BASE --document-max-length 64 --holdout 0.2";
     let command = folder.run(&format!("{pairs} --holdout-dir heldout-{out} pairs.jsonl -o {out}"));
@@ -22,7 +22,7 @@ fn json_of(folder: &Folder, file: &str) -> Value {
 #[test]
 fn the_dev_set_the_saved_model_and_its_card_have_them() {
     let folder = start();
-    // As e5: prompts that the files of the base model do not name, and a name that embtune does not use.
+    // As with e5: prompts that the base model's files do not have, and a prompt name that embtune does not use.
     folder.write(&format!("BASE/{FILE}"), r#"{"prompts": {"s2s": "same: "}, "default_prompt_name": null}"#);
     shard(&folder, "query: ", "a \"passage\" | ", "train.safetensors");
     let ran = train(&folder, "TUNED", &format!("{DEV} --metric mrr@10")).done();
@@ -35,7 +35,8 @@ fn the_dev_set_the_saved_model_and_its_card_have_them() {
     assert!(card.contains(r#"{"query":"query: ","document":"a \"passage\" | "}"#), "{card}");
     assert!(card.contains("encode_query") && card.contains("prompt_name=\"query\""), "{card}");
 
-    // What the log has is what embed and ir-eval find, without a flag that says the prompts, before and after.
+    // The log has the figures that embed and ir-eval find without a flag for the prompts, before and after the
+    // training.
     let figures = figures(&ran.stdout(), "mrr@10");
     let best = figures.iter().map(|(_, figure)| *figure).fold(0.0, f64::max);
     let found = measured(&folder, "TUNED", "mrr@10");

@@ -1,5 +1,5 @@
-//! Trainings of 10 and 20 steps against those of sentence-transformers' trainer: what is right at one step may be wrong
-//! at the next.
+//! Trainings of 10 and 20 steps against those of sentence-transformers' trainer, because one step may be right and the
+//! next one wrong.
 //!
 //! The figures and the script that made them are in `tests/fixtures/parity/trajectories`.
 
@@ -14,14 +14,14 @@ use crate::weights::tensors_of;
 
 const TRAIN: &str = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 8 --dropout 0 --overwrite";
 
-/// How far a training is from the reference's, or may be.
+/// How far a training is, or may be, from the reference's.
 #[derive(Debug, Clone, Copy)]
 struct Errors {
-    /// Of the losses: the mean over all steps, each as a share.
+    /// The relative error of the losses, averaged over all steps.
     loss: f64,
-    /// The same of the gradients' norms.
+    /// The same for the gradients' norms.
     grad_norm: f64,
-    /// Of the weights' change in the end, as a share of its length.
+    /// The error of the weights' total change, relative to its norm.
     change: f64,
 }
 
@@ -31,15 +31,16 @@ impl Display for Errors {
     }
 }
 
-/// In fp32 the figures are float64's, and rounding takes the reference itself so far from them that a share of it is
-/// allowed as well: a training carries a difference on, and AdamW makes steps of full length of gradients that are
-/// nothing but rounding.
+/// The fp32 figures were computed in float64. Rounding takes the reference itself away from them, so a multiple of its
+/// error
+/// is allowed, too: a training accumulates differences, and AdamW makes steps of full length of gradients that are only
+/// rounding errors.
 const FP32: Errors = Errors { loss: 1e-5, grad_norm: 2e-5, change: 1e-4 };
 const LORA: Errors = Errors { loss: 1e-4, grad_norm: 1e-4, change: 1e-3 };
-/// Where a pre-activation is almost 0, rounding decides whether a ReLU lets it through: with other micro-batches
-/// DistilBERT's trajectory comes as near as the others, or leaves by as much elsewhere.
+/// Where a pre-activation is almost 0, rounding decides whether ReLU passes it. With other micro-batches,
+/// DistilBERT's trajectory is as near as the others, or deviates as much at another step.
 const RELU: Errors = Errors { loss: 2e-4, grad_norm: 5e-4, change: 2e-3 };
-/// Of max pooling bf16 takes other elements.
+/// In bf16, max pooling may select other elements.
 const BF16: Errors = Errors { loss: 2e-2, grad_norm: 5e-2, change: 0.35 };
 const TIMES_ROUNDING: f64 = 10.0;
 
@@ -82,7 +83,7 @@ impl Case<'_> {
         }
     }
 
-    /// The model, and a shard of the pairs with the columns that the loss reads.
+    /// A folder with the model, and a shard of the pairs with the columns that the loss reads.
     fn prepare(&self) -> Folder {
         let folder = Folder::new();
         folder.copy_fixture(&format!("parity/{}", self.expected["model"].as_str().unwrap()), "BASE");
@@ -127,7 +128,7 @@ impl Case<'_> {
         folder
     }
 
-    /// The training's command line, but for its folder of output.
+    /// The training's flags, except --out.
     fn flags(&self) -> String {
         let mut flags = self.flags.clone();
         let epochs = &self.expected["epochs"];
@@ -136,17 +137,17 @@ impl Case<'_> {
                 write!(flags, " {default}").unwrap();
             }
         }
-        // The reference masks nothing, and two losses compare nothing that could be masked.
+        // The reference masks nothing, and two losses have no negatives that could be masked.
         let mask = if ["cosent", "margin-mse"].iter().any(|loss| flags.contains(loss)) { "" } else { "--no-mask" };
         format!("--epochs {epochs} --learning-rate {} {mask} {flags}", self.figures["rate"])
     }
 
-    /// What a training that wrote `log` and `out` has of the reference; a line about it if that is not enough.
+    /// Compares a training that wrote `log` and `out` with the reference; an error is a line about the differences.
     fn check(&self, folder: &Folder, log: &str, out: &str) -> Result<(), String> {
         let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let mean = |key: &str, name: &str| {
             let expected = floats(&self.expected[key]);
-            // The reference does not compute a norm that nothing is clipped to.
+            // The reference does not compute the norm when nothing is clipped.
             assert!(expected.len() == records.len() || key == "grad_norms" && expected.is_empty(), "{}", self.name());
             let found = records.iter().map(|record| record[name].as_f64().unwrap());
             let errors: f64 = found.zip(expected).map(|(a, b)| (a - b).abs() / b.abs().max(1e-2)).sum();
@@ -159,7 +160,7 @@ impl Case<'_> {
         if is_near { Ok(()) } else { Err(format!("{found} ({allowed}), {}", self.name())) }
     }
 
-    /// How far the saved weights are from the reference's, as a share of the change of the reference's.
+    /// The distance of the saved weights from the reference's, relative to the change of the reference's.
     fn distance(&self, folder: &Folder, out: &str) -> f64 {
         let before = weights(folder, "BASE");
         let after = weights(folder, out);
@@ -187,16 +188,16 @@ impl Case<'_> {
     }
 }
 
-/// The gradient of a key's bias is 0 but for its rounding, of which AdamW makes steps of full length.
+/// The gradient of a key's bias is a rounding error, of which AdamW makes steps of full length.
 fn is_bias_of_keys(name: &str) -> bool {
     ["key.bias", "attn.k.bias", "k_lin.bias"].iter().any(|end| name.ends_with(end))
 }
 
-/// All tensors of a model; a Dense's under its folder.
+/// All tensors of a model; those of a Dense have its folder as prefix.
 fn weights(folder: &Folder, model: &str) -> BTreeMap<String, Vec<f32>> {
     let files = folder.listing();
     if files.iter().any(|file| file.starts_with(model) && file.ends_with("pytorch_model.bin")) {
-        // A training that moves nothing writes the same weights as safetensors.
+        // A training that changes nothing writes the same weights as safetensors.
         folder.run(&format!("{TRAIN} --out STILL --learning-rate 0 --epochs 1 train.safetensors")).done();
         return weights(folder, "STILL");
     }
@@ -241,7 +242,7 @@ fn every_step_is_that_of_the_reference() {
 }
 
 #[test]
-fn so_it_is_with_several_processes() {
+fn several_processes_take_the_steps_of_the_reference() {
     let figures = figures();
     let chosen = ["", "--precision bf16", "--gradient-accumulation 2", "--matryoshka 32,16,8", "--lora"];
     let far = chosen.into_iter().filter_map(|flags| {

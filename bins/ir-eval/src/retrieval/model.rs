@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Device, Session, counted};
-use embtune_encode::{Encoder, Options, Precision};
+use embtune_encode::{Encoder, EncoderOptions, Precision};
 use embtune_model::{AnyModelDir, Role};
 use embtune_records::{Document, Judgments, Records};
 use embtune_tensors::{Embeddings, EmbeddingsMeta, EmbeddingsWriter, VectorType};
@@ -123,8 +123,8 @@ impl Work<'_> {
         Ok(vectors)
     }
 
-    fn options(&self, role: Role) -> Options<'_> {
-        Options {
+    fn options(&self, role: Role) -> EncoderOptions<'_> {
+        EncoderOptions {
             prompt: self.model.prompt(Some(role)),
             max_seq_length: None,
             normalize: self.model.normalizes(),
@@ -132,7 +132,7 @@ impl Work<'_> {
             batch_tokens: None,
             device: self.settings.device,
             threads: self.settings.threads,
-            watch: false,
+            profile: false,
             ort_library: self.settings.ort_library.as_deref(),
         }
     }

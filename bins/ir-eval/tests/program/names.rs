@@ -76,16 +76,16 @@ fn names_that_contradict_the_form_are_refused() {
     for (flags, expected) in [
         (
             "-o rep.pdf",
-            "rep.pdf: no form that is written here is called .pdf\nhint: there are .txt, .json, .tsv, .csv, .trec, .md, .html",
+            "rep.pdf: no output format has the extension .pdf\nhint: use .txt, .json, .tsv, .csv, .trec, .md, .html",
         ),
         ("-o rep.json.gz", "rep.json.gz: outputs are not compressed\nhint: name it rep.json, then: gzip rep.json"),
         (
             "-o rep.html --format json",
-            "rep.html: the name does not say json, as --format does\nhint: -o rep.json, or no --format",
+            "rep.html: --format json does not match the extension\nhint: -o rep.json, or leave out --format",
         ),
-        ("--per-query v.json", "what is written here is .tsv\nhint: name it v.tsv"),
-        ("--html page.json", "what is written here is .html"),
-        ("--run out.json", "what is written here is .run"),
+        ("--per-query v.json", "the output format is .tsv\nhint: name it v.tsv"),
+        ("--html page.json", "the output format is .html"),
+        ("--run out.json", "the output format is .run"),
         ("--training-log run", "--training-log needs a page\nhint: add --html FILE, or -o FILE.html"),
     ] {
         let refusal = folder.run(&format!("ir-eval -q --qrels qrels s=run {flags}")).refusal();

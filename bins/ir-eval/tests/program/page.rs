@@ -65,15 +65,13 @@ fn the_page_needs_nothing_else_and_holds_everything() {
 
 /// As a browser renders it, nothing is wider than the screen, on a desktop or on a phone.
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn a_browser_shows_it_without_a_scroll_bar() {
     let starts = |name: &&&str| {
         let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         version.is_ok_and(|status| status.success())
     };
     let Some(browser) = BROWSERS.iter().find(starts) else {
-        eprintln!("skipped: no browser is installed ({})", BROWSERS.join(", "));
-        return;
+        return embtune_tests::skip(&format!("needs a browser: {}", BROWSERS.join(" or ")));
     };
     let folder = folder();
     folder.run(&format!("{LINE} base=base tuned=tuned")).done();

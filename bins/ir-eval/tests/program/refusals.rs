@@ -26,7 +26,7 @@ fn judgments() {
         ("query-id\tcorpus-id\tscore\n", "bad: no judgments"),
         ("q1\td1\t0\n", "bad: no query has a relevant document"),
         ("q1\td1\t0.9\n", "bad:1: relevance must be a whole number"),
-        ("q1\td1\t1\nq1\td1\t1\n", "bad:2: query q1 and document d1 are judged twice"),
+        ("q1\td1\t1\nq1\td1\t1\n", "bad:2: duplicate judgment of document d1 for query q1"),
         ("q1\td1\t1\nq1\td1\n", "bad:2: expected 3 columns"),
     ] {
         folder.write("bad", qrels);
@@ -39,7 +39,7 @@ fn judgments() {
 fn runs() {
     let folder = folder();
     for (run, expected) in [
-        (RUN.repeat(2), "bad:2: document d1 is listed twice for query q1"),
+        (RUN.repeat(2), "bad:2: duplicate document d1 for query q1"),
         ("q1 Q0 d1 1 NaN t\n".into(), "bad:1: score of document d1 is not finite"),
         ("q1 d1\n".into(), "bad:1: expected the 6 columns"),
         (String::new(), "bad: empty; expected a run"),
@@ -92,10 +92,7 @@ fn vectors() {
         "inf: the vector of \"q1\" holds NaN or infinity",
     );
     folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
-    assert_says(
-        &folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(),
-        "twice: id of vector 1 is not the first \"d1\"",
-    );
+    assert_says(&folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(), "twice: duplicate id \"d1\" (vector 1)");
     let whole = std::fs::read(folder.path("c")).unwrap();
     for length in [0, 7, 100, whole.len() - 1] {
         std::fs::write(folder.path("cut"), &whole[..length]).unwrap();

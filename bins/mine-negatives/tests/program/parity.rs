@@ -42,6 +42,7 @@ fn the_negatives_are_those_of_sentence_transformers() {
     };
     write("q", "query", "query");
     folder.write("corpus.jsonl", write("c", "document", "document"));
+    assert!(!figures.cases.is_empty());
     for case in &figures.cases {
         let pair = |mined: &Mined| {
             let Mined { query, positive, .. } = mined;
