@@ -1,4 +1,4 @@
-//! Compiles the C++ shim against the libtorch that tch links, and says where that library is at run time.
+//! Compiles the C++ shim against the libtorch that tch links, and passes on where that library is at run time.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,29 @@ use std::path::{Path, PathBuf};
 const SOURCES: [&str; 12] = [
     "add_norm",
     "attention",
+    "communicator",
     "dropout",
     "feed_forward",
-    "group",
     "linear",
     "multiply",
     "nccl",
-    "overlap",
     "parameters",
+    "reducer",
     "state",
     "varlen",
 ];
 
-/// Sums may be reordered into vectors, when the file is compiled: the same bits on every run.
+/// The compiler may reorder sums into vectors: the order is fixed then, so every run gives the same bits.
 const VECTOR_FLAGS: [&str; 4] = ["-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros"];
 
-/// An error of either kind ends the program. Less is optimised away, and stacks have names and lines.
+/// An error of either sanitizer ends the program; stack traces have names and lines.
 const SANITIZER_FLAGS: [&str; 5] =
     ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g1"];
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
+    let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys sets it to the folder of libtorch");
     let include = Path::new(&lib).with_file_name("include");
     let mut build = cc::Build::new();
     if env::var_os("CARGO_FEATURE_SANITIZE").is_some() {
@@ -49,12 +49,12 @@ fn main() {
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .files(SOURCES.map(|name| format!("csrc/{name}.cpp")))
         .compile("embtune_torch");
-    // The one that libtorch has loaded: without it at::parallel_for is a plain loop.
+    // The OpenMP runtime that libtorch loads too: without it at::parallel_for would be a plain loop.
     println!("cargo:rustc-link-lib=gomp");
-    // The folder that is linked against holds links; the libraries beside the real file are found from there.
+    // The folder that is linked against holds symbolic links; the other libraries are beside the real file.
     let real = PathBuf::from(&lib).join("libtorch_cpu.so").canonicalize().expect("libtorch_cpu.so (run `make deps`)");
     let rpath = real.parent().expect("a file has a folder").display().to_string();
     println!("cargo:rustc-link-arg=-Wl,-rpath,{rpath}"); // this crate's tests
-    println!("cargo:rpath={rpath}"); // DEP_EMBTUNE_TORCH_RPATH of the program that uses it
+    println!("cargo:rpath={rpath}"); // DEP_EMBTUNE_TORCH_RPATH, for the program that links this crate
     println!("cargo:rustc-env=EMBTUNE_TORCH_LIB={rpath}");
 }

@@ -5,9 +5,12 @@ mod documents;
 mod extractive;
 mod filters;
 mod llm;
-mod output;
+mod openai;
+mod pairs;
+mod parse;
 mod prompt;
 mod run;
+mod text;
 
 use std::process::ExitCode;
 

@@ -1,12 +1,15 @@
 //! embed: turn texts into vectors.
 
 mod cli;
+mod embedding;
 mod input;
-mod kept;
-mod long;
+mod long_texts;
+mod model;
+mod output;
 mod pipeline;
 mod run;
-mod sink;
+mod store;
+mod vectors;
 
 use std::process::ExitCode;
 

@@ -1,159 +1,241 @@
-//! What embed does.
+//! A run of embed: from the flags to the settings of each module, and from the input to the output.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use embtune_cli::{Device, Outcome, Session, Skipper};
-use embtune_encode::{Encoder, Kernels, Options};
-use embtune_model::{AnyEncoder, AnyModelDir, locate};
+use embtune_cli::{OnError, Outcome, Session, Skipper, output_format, value_name};
+use embtune_encode::Kernels;
 use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_truncated_files};
 
 use crate::cli::Cli;
 use crate::input::fields::Fields;
-use crate::input::records;
-use crate::kept::cache::Cache;
-use crate::kept::known::{Keeper, Known};
-use crate::kept::part::{self, Plan};
-use crate::kept::recipe::Recipe;
-use crate::long::Long;
-use crate::pipeline::{self, Embedded, Texts};
-use crate::sink;
-use crate::sink::format::Format;
-use crate::sink::shape::Shape;
-use crate::sink::tally::Tally;
-use crate::sink::writer::Writer;
+use crate::input::{self, RecordFormat, RecordSettings};
+use crate::long_texts::{ChunkOutput, LongTextPolicy, LongTextSettings, OnLong};
+use crate::model::{self, LoadedModel, ModelSettings};
+use crate::output::write_stage::{Counts, WriteStage};
+use crate::output::{self, Format, OutputSettings, Verification};
+use crate::pipeline::{self, EmbeddedWindow, TextSettings};
+use crate::store::cache::Cache;
+use crate::store::resume::{self, RunSettings};
+use crate::store::{EmbeddingSettings, StoreReader, StoreWriter};
+
+/// The settings of all modules.
+struct Settings {
+    model: ModelSettings,
+    records: RecordSettings,
+    on_error: OnError,
+    fields: Fields,
+    long_texts: LongTextSettings,
+    output: OutputSettings,
+    truncate_dim: Option<NonZeroUsize>,
+    resume: bool,
+    cache: Option<PathBuf>,
+}
+
+impl Settings {
+    /// # Errors
+    /// Flags that contradict each other.
+    fn new(cli: Cli) -> anyhow::Result<Self> {
+        let Cli { model, text, input, long, output, verify, compute, common } = cli;
+        for (flag, is_given) in [("--chunks", long.chunks.is_some()), ("--chunk-overlap", long.chunk_overlap.is_some())]
+        {
+            anyhow::ensure!(long.on_long == OnLong::Chunk || !is_given, "{flag} requires --on-long chunk");
+        }
+        let verification = verify.reference.map(|reference| Verification { reference, min_cosine: verify.min_cosine });
+        // The output of --verify is a table.
+        let format = match verification {
+            Some(_) => Format::Jsonl,
+            None => output_format(output.format, output.path.as_deref(), Format::Jsonl, Format::Safetensors)?,
+        };
+        Ok(Self {
+            model: ModelSettings {
+                model: model.model,
+                offline: model.hub.offline,
+                role: text.role,
+                prompt: text.prompt,
+                max_seq_length: text.max_seq_length,
+                normalize: !output.no_normalize,
+                precision: compute.precision,
+                batch_tokens: compute.batch_tokens,
+                device: compute.ort.compute.device,
+                threads: compute.ort.compute.threads.count(),
+                ort_library: compute.ort.ort_library,
+                profile: common.verbose > 0,
+            },
+            on_error: input.records.on_error,
+            fields: Fields::new(input.fields.clone()),
+            records: RecordSettings {
+                files: input.records.files,
+                max_record_bytes: input.records.max_record_bytes,
+                format: match input.text {
+                    true => RecordFormat::Text { nul_terminated: input.null },
+                    false => RecordFormat::Json { id: input.id, fields: input.fields },
+                },
+                shard: input.shard,
+            },
+            long_texts: LongTextSettings {
+                on_long: long.on_long,
+                chunks: long.chunks.unwrap_or(ChunkOutput::Mean),
+                chunk_overlap: long.chunk_overlap,
+            },
+            output: OutputSettings { path: output.path, format, vector_type: output.dtype.into(), verification },
+            truncate_dim: output.truncate_dim,
+            resume: output.resume,
+            cache: output.cache,
+        })
+    }
+}
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
-    cli.long.check()?;
-    let path = cli.output.path.as_deref();
-    // Of --verify, the output is a table.
-    let format = if cli.verify.reference.is_some() { Format::Jsonl } else { cli.output.format()? };
-    let is_live = cli.verify.reference.is_none() && format == Format::Jsonl;
-    let part = cli.flow.resume.then(|| part::path(cli.output.file())).transpose()?;
-    let mut out = session.output(path)?;
+    let settings = Settings::new(cli)?;
+    let is_live = settings.output.is_live();
+    let resume_path = settings.resume.then(|| resume::path(settings.output.file())).transpose()?;
+    let mut out = session.output(settings.output.path.as_deref())?;
     anyhow::ensure!(
-        cli.verify.reference.is_some() || is_live || !out.is_terminal(),
+        settings.output.verification.is_some() || is_live || !out.is_terminal(),
         "binary output to a terminal\nhint: name a file with -o, or pipe it"
     );
-    let skipper = Skipper::new(cli.input.records.on_error, session);
-    let records = records::open(&cli.input, cli.flow.shard, session)?;
-    let model = AnyModelDir::open_any(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    let prompt = prompt(&cli, &model, session);
-    let normalized = model.normalizes() && !cli.output.no_normalize;
-    let mut encoder = load(&cli, &model, &prompt, normalized, session)?;
-    let shape = Shape { dim: dim(&cli, encoder.dim())?, normalized };
-    let texts = Texts {
-        fields: Fields::new(cli.input.fields.clone()),
-        long: Long::new(&cli.long, encoder.front())?,
+    let skipper = Skipper::new(settings.on_error, session);
+    let shard = settings.records.shard;
+    let source = input::open(settings.records, &skipper, session)?;
+    let LoadedModel { directory, mut encoder, normalized } = model::load(&settings.model, session)?;
+    let model_dim = encoder.dim();
+    let dim = settings.truncate_dim.map_or(model_dim, NonZeroUsize::get);
+    anyhow::ensure!(
+        dim <= model_dim,
+        "--truncate-dim {dim} is more than the {model_dim} elements of the model's vectors"
+    );
+    let texts = TextSettings {
+        fields: settings.fields,
+        long_texts: LongTextPolicy::new(&settings.long_texts, encoder.text_tokenizer())?,
         normalized,
     };
-    let sink = sink::open(&cli, format, shape.dim, &texts.fields, session)?;
-    let recipe = || recipe(&model, &encoder, &texts);
-    let cache = cli.flow.cache.as_deref().map(|folder| Cache::open(folder, &recipe()?)).transpose()?;
-    let part = part.map(|path| part::open(path, &Plan::new(recipe()?, cli.flow.shard), session)).transpose()?;
-    let (replay, part) = part.unzip();
+    let writer = output::open(&settings.output, dim, &texts.fields, session)?;
+    let embedding_settings = || -> anyhow::Result<EmbeddingSettings> {
+        Ok(EmbeddingSettings {
+            generation: EmbeddingSettings::GENERATION,
+            model: directory.fingerprint()?,
+            prompt: encoder.text_tokenizer().prompt().to_owned(),
+            max_seq_length: encoder.max_seq_length(),
+            on_long: texts.long_texts,
+            precision: encoder.precision().to_string(),
+            normalized,
+            dim: model_dim,
+        })
+    };
+    let cache = settings.cache.map(|folder| Cache::open(&folder, &embedding_settings()?)).transpose()?;
+    let resumed = resume_path
+        .map(|path| resume::open(path, &RunSettings::new(embedding_settings()?, shard), session))
+        .transpose()?;
+    let (resume_reader, resume_writer) = resumed.unzip();
 
     let progress = session.progress(None, "texts");
     let start = Instant::now();
-    let mut writer = Writer {
-        sink,
-        tally: Tally::default(),
+    let mut write_stage = WriteStage {
+        writer,
+        counts: Counts::default(),
         skipper: &skipper,
-        dim: encoder.dim(),
-        shape,
-        stored: cli.output.dtype.stored(),
-        divided: texts.fields.divided(),
-        limit: encoder.max_seq_length(),
+        model_dim,
+        dim,
+        normalized,
+        vector_type: settings.output.vector_type,
+        divided_field: texts.fields.divided(),
+        max_seq_length: encoder.max_seq_length(),
     };
-    let mut keeper = Keeper { part, cache: cache.as_ref() };
-    let write = |window: Embedded| {
-        keeper.keep(&window.answers)?;
+    let mut store_writer = StoreWriter { resume: resume_writer, cache: cache.as_ref() };
+    let write = |window: EmbeddedWindow| {
+        store_writer.add(&window.embeddings)?;
         progress.add(window.records.len() as u64);
-        for (entry, (_, answer)) in window.records.into_iter().zip(window.answers) {
-            writer.write(entry, &answer, &mut out)?;
+        for (entry, (_, embedding)) in window.records.into_iter().zip(window.embeddings) {
+            write_stage.write(entry, &embedding, &mut out)?;
         }
-        progress.message(format!("{:.0} tokens/s", writer.tally.tokens as f64 / start.elapsed().as_secs_f64()));
-        // A reader in a pipe gets each window as soon as it is there.
+        progress.message(format!("{:.0} tokens/s", write_stage.counts.tokens as f64 / start.elapsed().as_secs_f64()));
+        // The program at the other end of a pipe gets each window at once.
         Ok(out.flush()?)
     };
-    let known = Known { replay, cache: cache.as_ref() };
-    let times = pipeline::run((records, &skipper), &mut encoder, &texts, known, write, is_live, session);
+    let store_reader = StoreReader { resume: resume_reader, cache: cache.as_ref() };
+    let times = pipeline::run(source, &mut encoder, &texts, store_reader, write, is_live, session);
     drop(progress);
-    let Writer { sink, tally, .. } = writer;
-    if let (Some(part), Some(_)) = (&keeper.part, session.interrupt().signal()) {
-        session.notice(format!("{} texts are kept in {}: the same command goes on", tally.records, part.name()));
+    let WriteStage { writer, counts, .. } = write_stage;
+    if let (Some(resume), Some(_)) = (&store_writer.resume, session.interrupt().signal()) {
+        let texts = plural(counts.records, "text is", "texts are");
+        session.notice(format!("{texts} kept in {}; the same command continues the run", resume.name()));
     }
     let times = times?;
 
     let mut meta = || -> anyhow::Result<EmbeddingsMeta> {
         Ok(EmbeddingsMeta {
-            model: model.fingerprint()?,
-            pooling: model.pooling().to_string(),
-            role: cli.text.role.map(|role| role.name().to_owned()),
-            prompt: prompt.clone(),
+            model: directory.fingerprint()?,
+            pooling: directory.pooling().to_string(),
+            role: settings.model.role.map(value_name),
+            prompt: encoder.text_tokenizer().prompt().to_owned(),
             normalized,
             precision: encoder.precision().to_string(),
             max_seq_length: encoder.max_seq_length(),
-            truncated: tally.truncated,
-            chunked: tally.chunked,
+            truncated: counts.truncated,
+            chunked: counts.chunked,
             ..EmbeddingsMeta::default()
         })
     };
-    let outcome = sink.finish(&mut meta, &mut out)?;
+    let outcome = writer.finish(&mut meta, &mut out)?;
     check_unchanged()?;
     out.finish()?;
-    if let Some(part) = keeper.part {
-        part.remove()?;
+    if let Some(resume) = store_writer.resume {
+        resume.remove()?;
     }
-    report(&tally, texts.long, encoder.max_seq_length(), start.elapsed(), session);
+    report(&counts, texts.long_texts, encoder.max_seq_length(), start.elapsed(), session);
     session.info(times.to_string());
-    tell_kernels(encoder.kernels(), session);
+    report_kernels(encoder.kernels(), session);
     Ok(match (outcome, skipper.outcome()) {
         (Outcome::Done, Outcome::Done) => Outcome::Done,
         _ => Outcome::Incomplete,
     })
 }
 
-fn report(tally: &Tally, long: Long, limit: usize, took: Duration, session: &Session) {
-    let Tally { records, truncated, empty, chunked, chunks, computed, tokens, resumed, cached, repeated } = *tally;
+/// Reports the counts of a complete run.
+fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, took: Duration, session: &Session) {
+    let Counts { records, truncated, empty, chunked, chunks, computed, tokens, resumed, cached, repeated } = *counts;
+    let was = |count| if count == 1 { "was" } else { "were" };
+    let longer = |count| format!("{count} of {records} texts {} longer than {max_seq_length} tokens", was(count));
     if chunked > 0 {
-        session.notice(format!(
-            "{chunked} of {records} texts were longer than {limit} tokens and were divided into {chunks} chunks"
-        ));
+        session.notice(format!("{} and {} divided into {chunks} chunks", longer(chunked), was(chunked)));
     }
-    match long {
+    match long_texts {
         _ if truncated == 0 => {}
-        Long::Mean(_) | Long::Separate(_) => session.notice(format!(
-            "what stands before each chunk took more than half of it in {truncated} texts and was cut"
+        LongTextPolicy::Mean(_) | LongTextPolicy::Separate(_) => session.notice(format!(
+            "in {}, what comes before each chunk took more than half of it and was cut",
+            plural(truncated, "text", "texts")
         )),
-        _ => session.notice(format!("{truncated} of {records} texts were longer than {limit} tokens and were cut")),
+        _ => session.notice(format!("{} and {} cut", longer(truncated), was(truncated))),
     }
     if empty > 0 {
-        session.warn(format!(
-            "{empty} of {records} texts have no token: their vectors are zeros, which are near to nothing"
-        ));
+        let have = if empty == 1 { "has" } else { "have" };
+        session.warn(format!("{empty} of {records} texts {have} no token; a vector of zeros matches nothing"));
     }
     if repeated > 0 {
         session.notice(format!(
-            "{repeated} of {records} records had the id and the text of an earlier one: its vector is theirs"
+            "{repeated} of {records} records had the id and the text of an earlier one, and {} not written again",
+            was(repeated)
         ));
     }
     if resumed > 0 {
         session.notice(format!("{resumed} of {records} texts had been embedded before the interruption"));
     }
     if cached > 0 {
-        session.info(format!("{cached} of {records} texts were in the cache"));
+        session.info(format!("{cached} of {records} texts {} in the cache", was(cached)));
     }
     let seconds = took.as_secs_f64();
-    session
-        .info(format!("{computed} texts, {tokens} tokens in {seconds:.1} s: {:.0} tokens/s", tokens as f64 / seconds));
+    let (texts, speed) = (plural(computed, "text", "texts"), tokens as f64 / seconds);
+    session.info(format!("{texts}, {} in {seconds:.1} s: {speed:.0} tokens/s", plural(tokens, "token", "tokens")));
 }
 
-/// What ran, a line for each of ONNX Runtime's providers: on a GPU whatever the CPU ran stands out.
-fn tell_kernels(kernels: &[Kernels], session: &Session) {
+/// Reports the kernels that ran, in a line for each of ONNX Runtime's providers, so that a user with a GPU sees what
+/// the CPU has run.
+fn report_kernels(kernels: &[Kernels], session: &Session) {
     let providers: BTreeSet<&String> = kernels.iter().map(|kernels| &kernels.provider).collect();
     for provider in providers {
         let of_provider = kernels.iter().filter(|kernels| kernels.provider == *provider);
@@ -162,70 +244,6 @@ fn tell_kernels(kernels: &[Kernels], session: &Session) {
     }
 }
 
-fn recipe(model: &AnyModelDir, encoder: &Encoder, texts: &Texts) -> anyhow::Result<Recipe> {
-    Ok(Recipe {
-        generation: Recipe::GENERATION,
-        model: model.fingerprint()?,
-        prompt: encoder.front().prompt().to_owned(),
-        max_seq_length: encoder.max_seq_length(),
-        on_long: texts.long,
-        precision: encoder.precision().to_string(),
-        normalized: texts.normalized,
-        dim: encoder.dim(),
-    })
-}
-
-/// Elements that are written of a vector.
-fn dim(cli: &Cli, all: usize) -> anyhow::Result<usize> {
-    let dim = cli.output.truncate_dim.map_or(all, NonZeroUsize::get);
-    anyhow::ensure!(dim <= all, "--truncate-dim {dim} is more than the {all} elements of the model's vectors");
-    Ok(dim)
-}
-
-/// The text that goes before each text; a model that has prompts and is asked without a role is worth a warning.
-fn prompt(cli: &Cli, model: &AnyModelDir, session: &Session) -> String {
-    if let Some(prompt) = &cli.text.prompt {
-        return prompt.clone();
-    }
-    if cli.text.role.is_none() {
-        if let Some(name) = model.default_prompt_name() {
-            session
-                .notice(format!("no --role is given: the model's default prompt, \"{name}\", is put before each text"));
-        } else if model.has_prompts() {
-            session.warn("the model has prompts for queries and documents, but no --role is given: none is used");
-        }
-    }
-    model.prompt(cli.text.role.map(Into::into)).to_owned()
-}
-
-fn load(cli: &Cli, model: &AnyModelDir, prompt: &str, normalized: bool, session: &Session) -> anyhow::Result<Encoder> {
-    let options = Options {
-        prompt,
-        max_seq_length: cli.text.max_seq_length,
-        normalize: normalized,
-        precision: cli.compute.precision.into(),
-        batch_tokens: cli.compute.batch_tokens,
-        device: cli.compute.ort.compute.device,
-        threads: cli.compute.ort.compute.threads.count(),
-        watch: cli.common.verbose > 0,
-        ort_library: cli.compute.ort.ort_library.as_deref(),
-    };
-    let encoder = Encoder::load(model, &options)?;
-    if let Some(guess) = encoder.pooling_guess() {
-        session.warn(guess);
-    }
-    if let Some(kept) = model.truncate_dim() {
-        session.info(format!("the model keeps {kept} elements of its vectors (truncate_dim)"));
-    }
-    if let Some(reason) = encoder.fallback() {
-        session.warn(format!("CUDA is installed but does not run, so the CPU does: {reason}"));
-    }
-    if cli.compute.ort.compute.device == Device::Auto && encoder.device() != Device::Cpu {
-        session.notice(format!("running on {}", encoder.device()));
-    }
-    if let AnyEncoder::Onnx(file) = model.encoder() {
-        session.info(format!("the model runs through {}: {}", file.name(), file.why));
-    }
-    session.info(format!("model {} on {}, {} elements", model.root().display(), encoder.device(), encoder.dim()));
-    Ok(encoder)
+fn plural(count: u64, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }

@@ -1,13 +1,16 @@
 //! Measures retrieval and compares systems.
 
 mod cli;
-mod compare;
-mod diagnose;
-mod gate;
-mod input;
+mod comparison;
+mod diagnosis;
+mod gates;
 mod measure;
 mod report;
+mod results;
+mod retrieval;
 mod run;
+mod system;
+mod texts;
 
 use std::process::ExitCode;
 

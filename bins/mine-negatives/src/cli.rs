@@ -3,9 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
 use embtune_cli::{CommonArgs, HoldoutArgs, NearDuplicateArgs, OrtArgs, RecordArgs, output_path_parser, parse_rank};
 use embtune_search::Similarity;
+
+use crate::candidates::Sampling;
 
 const SECTIONS: &str = "\
 Vectors:
@@ -17,57 +20,58 @@ Vectors:
   A pair that lacks an id or a vector is a bad record (--on-error).
 
 Rules:
-  The corpus is searched exactly, and the documents are looked at from the best on. Never taken are
+  The corpus is searched exactly, and its documents are considered in order of their scores. Never
+  taken are
     - the documents of the query's positives, in all pairs of the input with the same anchor,
     - documents of the same group: the field group of these pairs and of the documents,
-    - documents that are held out (--holdout, --exclude-documents),
-    - documents without any text that shows,
+    - documents that are reserved for the evaluation (--holdout, --exclude-documents),
+    - blank documents,
     - documents whose text is that of a positive, or of a document that ranks higher,
     - near-duplicates of a positive (--near-duplicate).
-  The limits on scores drop some of the others; equality keeps. At most --range-max are left, the
-  first --range-min of them are skipped, and of the rest the best --num-negatives are taken
-  (--sampling top), or as many at random. A pair may get fewer than that, or none: nothing is made
-  up.
+  The limits on scores drop some of the others; a score equal to a limit passes. Of at most
+  --range-max that pass, the first --range-min are skipped, and of the rest the best
+  --num-negatives are taken (--sampling top), or as many at random. A pair may get fewer negatives,
+  or none at all.
 
-  Apart from groups, held-out and blank documents and near-duplicates, these are the rules of
+  Apart from groups, reserved and blank documents and near-duplicates, these are the rules of
   sentence-transformers' mine_hard_negatives. --relative-margin 0.05 is the 95 % of the positive's
-  score that NV-Retriever found best. Where a query has several positives, the lowest of their
-  scores counts.
+  score that NV-Retriever found best. If a query has several positives, the lowest of their scores
+  counts.
 
 Held-out split:
   With the --holdout and --seed of pairs2shards, no document of the evaluation is a negative of a
-  training pair. The pairs that pairs2shards will hold out come out too, without negatives, and no
-  rank drops them: an evaluation of what the base model finds already would say nothing.
-  --exclude-documents does the same for an evaluation that was made elsewhere:
+  training pair. The pairs that pairs2shards will hold out are written too, without negatives, and
+  are never dropped for their rank, because an evaluation of what the base model already finds would
+  prove nothing. --exclude-documents does the same for an evaluation that was made elsewhere:
     cut -f 2 qrels/test.tsv | tail -n +2 > test-documents
 
 Round-trip filter:
-  A generated query that does not find its own document is often too general, or about something
-  else. --keep-rank 1 keeps the pairs whose document is the first that its query finds, --keep-rank
-  20 those where it is among the first 20. The filter helps large sets, and can harm small ones.
-  --exact-ranks writes the rank of every positive, so that any later filter can decide:
+  A generated query that does not find its own document is often too general or about something
+  else. --keep-rank 1 keeps the pairs whose document is the first that the query finds, --keep-rank
+  20 those whose document is among the first 20. The filter helps large sets and can harm small
+  ones. --exact-ranks writes the rank of every positive, so that a later filter can decide:
     mine-negatives --exact-ranks ... | jq -c 'select(.positive_rank <= 5)'
 
 Fields:
-  The pairs come out in their order, with these fields in place of older ones:
-    negatives        texts, title first where there is one, the hardest first
-    negative_ids     their documents
-    negative_groups  what these are parts of, where one is a part of another
+  The pairs are written in their order, with these fields in place of existing ones:
+    negatives        texts, with the title first if there is one; the hardest first
+    negative_ids     the ids of their documents
+    negative_groups  the groups of these documents, if any document has one
     scores           of the positive, then of each negative
-    positive_rank    of the positive's document among all documents, from 1; null when it is
-                     below those looked at (never with --exact-ranks)
-    negative_ranks   likewise of each negative
-    dropped          the other documents that were looked at, the best first: id, rank, score and
+    positive_rank    the rank of the positive among all documents, from 1; null if it is below
+                     those that were considered (never with --exact-ranks)
+    negative_ranks   the rank of each negative
+    dropped          the other documents that were considered, best first: id, rank, score and
                      reason, which is positive, group, held_out, excluded, blank, same_text,
                      near_duplicate, absolute_margin, relative_margin, max_score, min_score or
                      range_min
-    group            that of the positive's document, where the pair had none
+    group            that of the positive's document, if the pair had none
   -v says which pairs --keep-rank drops, with their ranks.
 
 Memory:
-  The vectors are mapped, and the texts stay in their file. Held in memory: about 100 bytes for each
-  document and each query, and 1,024 pairs with their hits. The input is read twice, first to know
-  all positives: a pipe is copied to an unnamed file in TMPDIR, also that of --texts.
+  The vectors are memory-mapped, and the texts stay in their file. About 100 bytes are held in memory
+  for each document and each query, and 1,024 pairs with their hits. The input is read twice, first
+  to collect all positives, so a pipe is copied to an unnamed temporary file, as is that of --texts.
 
 Examples:
   mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
@@ -83,23 +87,23 @@ Examples:
 
 /// Add hard negatives to training pairs
 ///
-/// A hard negative is a document that stands near a query without answering it. This filter searches the corpus for
-/// each pair's query and adds documents that rank high but are not the pair's own.
+/// A hard negative is a document that is similar to a query without answering it. This filter searches the corpus with
+/// the query of each pair and adds documents that rank high but are not the pair's own.
 #[derive(Debug, Parser)]
 #[command(name = "mine-negatives", version, after_long_help = SECTIONS)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) records: RecordArgs,
 
-    /// Vectors of the queries, by anchor_id; or a pattern of file names
+    /// Vectors of the queries, by anchor_id; or a glob pattern
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) queries: PathBuf,
 
-    /// Vectors of the documents, by positive_id; or a pattern such as 'corpus-*.safetensors'
+    /// Vectors of the documents, by positive_id; or a glob pattern
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) corpus: PathBuf,
 
-    /// The documents themselves: JSON Lines
+    /// The documents themselves, as JSON Lines
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(crate) texts: PathBuf,
 
@@ -116,15 +120,15 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) split: HoldoutArgs,
 
-    /// Documents that are nobody's negatives: ids or groups, one a line
-    #[arg(long, value_name = "FILE", help_heading = "Held-out split")]
+    /// Documents that never become negatives: ids or groups, one per line
+    #[arg(long, value_name = "FILE", help_heading = "Held-out split", hide_short_help = true)]
     pub(crate) exclude_documents: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) round_trip: RoundTripArgs,
 
-    /// How query and document vectors are compared: cosine or dot
-    #[arg(long, value_name = "HOW", default_value_t = Similarity::Cosine, help_heading = "Search")]
+    /// How query and document vectors are compared
+    #[arg(long, value_name = "HOW", default_value = "cosine", value_parser = parse_similarity(), help_heading = "Search", hide_short_help = true)]
     pub(crate) similarity: Similarity,
 
     #[command(flatten)]
@@ -138,7 +142,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Choice")]
 pub(crate) struct ChoiceArgs {
-    /// Most negatives of a pair
+    /// Negatives per pair, at most
     #[arg(short, long, value_name = "NUM", default_value = "3", value_parser = parse_rank)]
     pub(crate) num_negatives: NonZeroUsize,
 
@@ -146,56 +150,59 @@ pub(crate) struct ChoiceArgs {
     #[arg(long, value_name = "NUM", default_value_t = 0)]
     pub(crate) range_min: usize,
 
-    /// Candidates that are left by the limits, at most
+    /// Candidates to consider after the limits on scores, at most
     ///
-    /// Without it, --range-min plus --num-negatives, 10 times --num-negatives with a limit that drops the best
-    /// candidates (--max-score, --absolute-margin, --relative-margin), plus the most positives that a query has.
-    #[arg(long, value_name = "NUM")]
+    /// By default --range-min plus --num-negatives (10 times --num-negatives with a limit that drops the best candidates:
+    /// --max-score, --absolute-margin or --relative-margin), plus the largest number of positives that a query has.
+    #[arg(long, value_name = "NUM", hide_short_help = true)]
     pub(crate) range_max: Option<usize>,
 
-    /// Drop candidates with a higher score than this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    /// Drop candidates with a score above this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) max_score: Option<f32>,
 
-    /// Drop candidates with a lower score than this
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    /// Drop candidates with a score below this
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) min_score: Option<f32>,
 
-    /// Drop candidates that are not this much below the positive's score
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    /// Drop candidates not at least this much below the positive's score
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = parse_finite, hide_short_help = true)]
     pub(crate) absolute_margin: Option<f32>,
 
-    /// Drop candidates that are not this share below the positive's score
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Drop candidates not at least this share below the positive's score
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = parse_finite)]
     pub(crate) relative_margin: Option<f32>,
 
-    /// Which of the candidates that are left are taken
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top)]
+    /// Which of the remaining candidates are taken
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Sampling::Top, hide_short_help = true)]
     pub(crate) sampling: Sampling,
 }
 
-/// What the rank of a pair's own document decides.
+/// What follows from the rank of a pair's own document.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Round-trip filter")]
 pub(crate) struct RoundTripArgs {
-    /// Drop pairs whose positive is not among so many best documents
+    /// Drop pairs whose positive is not among this many best documents
     #[arg(long, value_name = "RANK", value_parser = parse_rank)]
     pub(crate) keep_rank: Option<NonZeroUsize>,
 
-    /// Find the rank of every positive, also of one that is far below
+    /// Find the rank of every positive, however far below it is
     ///
-    /// Costs one more pass over the corpus for those that are below.
-    #[arg(long)]
+    /// This takes one more pass over the corpus.
+    #[arg(long, hide_short_help = true)]
     pub(crate) exact_ranks: bool,
 }
 
-/// Which of the candidates that are left are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sampling {
-    /// The best
-    Top,
-    /// Any, each with the same chance
-    Random,
+/// Distances are left out because the score limits are meant for similarities.
+fn parse_similarity() -> impl TypedValueParser<Value = Similarity> {
+    PossibleValuesParser::new(["cosine", "dot"]).try_map(|name| Similarity::from_str(&name, false))
 }
 
-embtune_cli::filter!(Cli, "block");
+fn parse_finite(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "expected a number".into())
+}
+
+embtune_cli::filter!(Cli {
+    unit: "block",
+    example: "mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl pairs.jsonl"
+});

@@ -1,11 +1,15 @@
 //! Adds hard negatives to training pairs.
 
-mod choice;
+mod candidates;
 mod cli;
 mod corpus;
 mod counts;
+mod drop_reason;
+mod exclusions;
+mod hash;
+mod limits;
 mod miner;
-mod pairs;
+mod positives;
 mod run;
 mod search;
 

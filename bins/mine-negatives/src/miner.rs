@@ -1,42 +1,36 @@
-//! Mining many pairs in one pass over the corpus.
+//! Mines the negatives of many pairs in one pass over the corpus.
 
 use std::collections::HashMap;
 
 use embtune_cli::Session;
-use embtune_records::Pair;
+use embtune_records::{Pair, shortest_decimal};
 use embtune_search::Hit;
 use embtune_text::Shingles;
+use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
-use crate::choice::choose::Chooser;
-use crate::choice::look::{Looked, Query, Rules};
-use crate::corpus::withheld::Withheld;
-use crate::corpus::{Corpus, hash};
+use crate::candidates::{Candidate, CandidateFilter, Filtered, QueryPositives};
+use crate::corpus::Corpus;
 use crate::counts::Counts;
-use crate::pairs::known::Known;
-use crate::pairs::queries::Rows;
-use crate::pairs::record::{self, Place};
-use crate::search::Search;
+use crate::exclusions::Exclusions;
+use crate::hash::hash;
+use crate::positives::Positives;
+use crate::search::{IndexedPair, Search};
 
-/// Hits in memory at once: 64 MiB of them, also where a large group makes the search go deep.
+/// How many hits may be in memory at once: 64 MiB of them, even if a large group makes the search go deep.
 const MAX_HITS: usize = 4 << 20;
 
-/// A pair whose vectors are there.
-pub(crate) struct Job {
-    pub(crate) pair: Pair,
-    pub(crate) rows: Rows,
-}
-
-/// All that mining needs besides the pairs.
+/// Everything that mining needs besides the pairs.
 pub(crate) struct Miner<'a> {
     pub(crate) search: Search<'a>,
     pub(crate) corpus: &'a Corpus<'a>,
-    pub(crate) known: Known,
-    pub(crate) withheld: &'a Withheld,
-    pub(crate) rules: Rules,
-    pub(crate) chooser: Chooser,
-    /// Pairs whose positive is not among so many best are dropped.
+    pub(crate) positives: Positives,
+    pub(crate) exclusions: &'a Exclusions,
+    pub(crate) filter: CandidateFilter,
+    pub(crate) rng: ChaCha8Rng,
+    /// Pairs whose positive has a higher rank are dropped.
     pub(crate) keep_rank: Option<usize>,
     pub(crate) counts: Counts,
     pub(crate) pool: ThreadPool,
@@ -45,127 +39,157 @@ pub(crate) struct Miner<'a> {
 
 /// What the search found for a pair.
 struct Found {
-    looked: Looked,
-    positive: f32,
+    filtered: Filtered,
+    positive_score: f32,
     positive_rank: Option<usize>,
 }
 
 impl Miner<'_> {
-    /// Gives each pair its negatives, and drops those that --keep-rank drops.
-    pub(crate) fn mine(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<Vec<Pair>> {
-        jobs.iter_mut().try_for_each(|job| self.name_group(job))?;
-        let mut found: Vec<Option<Found>> = jobs.iter().map(|_| None).collect();
-        let texts = self.positives(&jobs)?;
-        // Enough for most; where groups, held-out documents or equal texts use up the hits, search again for twice as
-        // many. A few more hits cost less than a second pass.
-        let mut depth = self.rules.depth().saturating_mul(2).max(self.keep_rank.unwrap_or(0));
+    /// Gives each pair its negatives, and drops pairs by --keep-rank.
+    pub(crate) fn mine(&mut self, mut pairs: Vec<IndexedPair>) -> anyhow::Result<Vec<Pair>> {
+        pairs.iter_mut().try_for_each(|pair| self.name_group(pair))?;
+        let mut found: Vec<Option<Found>> = pairs.iter().map(|_| None).collect();
+        let texts = self.positive_texts(&pairs)?;
+        // Enough for most pairs. If groups, excluded documents or equal texts use up the hits, the search is repeated
+        // with twice as many. A few more hits at first cost less than a second pass.
+        let mut depth = self.filter.depth().saturating_mul(2).max(self.keep_rank.unwrap_or(0));
         loop {
             self.session.interrupt().check()?;
             depth = depth.min(self.corpus.vectors.len());
-            let open: Vec<usize> = (0..jobs.len()).filter(|index| found[*index].is_none()).collect();
+            let open: Vec<usize> = (0..pairs.len()).filter(|index| found[*index].is_none()).collect();
             if open.is_empty() {
                 break;
             }
             for part in open.chunks((MAX_HITS / depth.max(1)).max(1)) {
-                let queries = part.iter().map(|index| jobs[*index].rows.query);
-                let hits = self.search.top_k(queries, self.corpus, depth)?;
-                let look = |(index, hits): (&usize, &Vec<Hit>)| self.look(&jobs[*index], hits, &texts);
-                let looked: Vec<_> =
-                    self.pool.install(|| part.par_iter().zip(&hits).map(look).collect::<anyhow::Result<_>>())?;
-                for (index, looked) in part.iter().zip(looked) {
-                    found[*index] = looked;
+                let hits = self.search.top_k(part.iter().map(|index| pairs[*index].query), self.corpus, depth)?;
+                let filter = |(index, hits): (&usize, &Vec<Hit>)| self.filter(&pairs[*index], hits, &texts);
+                let filtered: Vec<_> =
+                    self.pool.install(|| part.par_iter().zip(&hits).map(filter).collect::<anyhow::Result<_>>())?;
+                for (index, filtered) in part.iter().zip(filtered) {
+                    found[*index] = filtered;
                 }
             }
             depth = depth.saturating_mul(2);
         }
         let mut found: Vec<Found> = found.into_iter().flatten().collect();
-        self.rank(&jobs, &mut found)?;
-        let mut mined = Vec::with_capacity(jobs.len());
-        for (job, found) in jobs.into_iter().zip(found) {
-            mined.extend(self.finish(job, found)?);
+        self.rank(&pairs, &mut found)?;
+        let mut mined = Vec::with_capacity(pairs.len());
+        for (pair, found) in pairs.into_iter().zip(found) {
+            mined.extend(self.finish(pair.pair, found)?);
         }
         Ok(mined)
     }
 
-    /// Gives a pair that names no group that of its document: splits go by it.
-    fn name_group(&self, Job { pair, rows }: &mut Job) -> anyhow::Result<()> {
-        let group = self.corpus.entry(rows.positive).group_hash;
+    /// Gives a pair without a group that of its document, because splits go by it.
+    fn name_group(&self, IndexedPair { pair, positive, .. }: &mut IndexedPair) -> anyhow::Result<()> {
+        let group = self.corpus.entry(*positive).group_hash;
         if pair.group.is_none() && pair.positive_id.as_deref().map(hash) != Some(group) {
-            pair.group = Some(self.corpus.document(rows.positive)?.group_or_id().into_owned());
+            pair.group = Some(self.corpus.document(*positive)?.group_or_id().into_owned());
         }
         Ok(())
     }
 
-    /// The texts of all positives of these pairs' queries, by the query.
-    fn positives(&self, jobs: &[Job]) -> anyhow::Result<HashMap<u64, Vec<Shingles>>> {
+    /// The texts of all positives of these pairs' queries, by the hash of the query.
+    fn positive_texts(&self, pairs: &[IndexedPair]) -> anyhow::Result<HashMap<u64, Vec<Shingles>>> {
         let mut queries: Vec<(u64, &str)> =
-            jobs.iter().map(|job| (hash(&job.pair.anchor), &*job.pair.anchor)).collect();
+            pairs.iter().map(|IndexedPair { pair, .. }| (hash(&pair.anchor), &*pair.anchor)).collect();
         queries.sort_unstable();
         queries.dedup_by_key(|(hash, _)| *hash);
         let texts = |(hash, anchor): &(u64, &str)| {
-            let rows = self.known.of(anchor).iter().filter_map(|positive| positive.row);
+            let rows = self.positives.of(anchor).iter().filter_map(|positive| positive.row);
             let texts = rows.map(|row| Ok(Shingles::of(&self.corpus.document(row)?.full_text())));
             Ok((*hash, texts.collect::<anyhow::Result<Vec<_>>>()?))
         };
         let mut texts: HashMap<_, _> =
             self.pool.install(|| queries.par_iter().map(texts).collect::<anyhow::Result<_>>())?;
-        for Job { pair, .. } in jobs {
+        for IndexedPair { pair, .. } in pairs {
             texts.entry(hash(&pair.anchor)).or_insert_with(Vec::new).push(Shingles::of(&pair.positive));
         }
         Ok(texts)
     }
 
-    /// What these hits say, or nothing when more of them are needed.
-    fn look(&self, job: &Job, hits: &[Hit], texts: &HashMap<u64, Vec<Shingles>>) -> anyhow::Result<Option<Found>> {
-        let positives = self.known.of(&job.pair.anchor);
+    /// Filters the hits of a pair. `None` if more of them are needed.
+    fn filter(
+        &self,
+        IndexedPair { pair, query, positive }: &IndexedPair,
+        hits: &[Hit],
+        texts: &HashMap<u64, Vec<Shingles>>,
+    ) -> anyhow::Result<Option<Found>> {
+        let documents = self.positives.of(&pair.anchor);
         let score = |row: usize| {
             let hit = hits.iter().find(|hit| hit.index == row);
-            hit.map_or_else(|| self.search.score(job.rows.query, row, self.corpus), |hit| hit.score)
+            hit.map_or_else(|| self.search.score(*query, row, self.corpus), |hit| hit.score)
         };
-        let positive = score(job.rows.positive);
-        let lowest = positives.iter().filter_map(|positive| positive.row.map(score)).fold(positive, f32::min);
-        let texts = texts.get(&hash(&job.pair.anchor)).map(Vec::as_slice).unwrap_or_default();
-        let looked = if self.is_held_out(&job.pair) {
-            Some(Looked::default())
+        let positive_score = score(*positive);
+        let lowest_score =
+            documents.iter().filter_map(|positive| positive.row.map(score)).fold(positive_score, f32::min);
+        let texts = texts.get(&hash(&pair.anchor)).map(Vec::as_slice).unwrap_or_default();
+        let filtered = if self.exclusions.holds_out(pair) {
+            Some(Filtered::default())
         } else {
-            self.rules.look(hits, &Query { positives, texts, lowest }, self.corpus)?
+            self.filter.filter(hits, &QueryPositives { documents, texts, lowest_score }, self.corpus)?
         };
-        let positive_rank = hits.iter().position(|hit| hit.index == job.rows.positive).map(|index| index + 1);
-        Ok(looked.map(|looked| Found { looked, positive, positive_rank }))
+        let positive_rank = hits.iter().position(|hit| hit.index == *positive).map(|index| index + 1);
+        Ok(filtered.map(|filtered| Found { filtered, positive_score, positive_rank }))
     }
 
-    /// A pair that is held out goes to the evaluation: it gets no negatives, and no rank decides over it.
-    fn is_held_out(&self, pair: &Pair) -> bool {
-        self.withheld.split.zip(pair.group_or_positive_id()).is_some_and(|(split, group)| split.holds_out(group))
-    }
-
-    /// Finds the ranks that are below the hits, where they are asked for.
-    fn rank(&mut self, jobs: &[Job], found: &mut [Found]) -> anyhow::Result<()> {
-        let below: Vec<usize> = (0..jobs.len()).filter(|index| found[*index].positive_rank.is_none()).collect();
-        let pairs: Vec<_> = below.iter().map(|index| (jobs[*index].rows.query, jobs[*index].rows.positive)).collect();
+    /// Finds the ranks of positives that are below the hits, if they are needed.
+    fn rank(&mut self, pairs: &[IndexedPair], found: &mut [Found]) -> anyhow::Result<()> {
+        let below: Vec<usize> = (0..pairs.len()).filter(|index| found[*index].positive_rank.is_none()).collect();
+        let pairs: Vec<&IndexedPair> = below.iter().map(|index| &pairs[*index]).collect();
         for (index, rank) in below.into_iter().zip(self.search.ranks(&pairs, self.corpus)?) {
             found[index].positive_rank = rank;
         }
         Ok(())
     }
 
-    fn finish(&mut self, Job { mut pair, .. }: Job, found: Found) -> anyhow::Result<Option<Pair>> {
-        let is_held_out = self.is_held_out(&pair);
-        if !is_held_out && self.keep_rank.is_some_and(|most| found.positive_rank.is_none_or(|rank| rank > most)) {
+    /// Takes the negatives of a pair. `None` if --keep-rank drops it. A held-out pair goes to the evaluation, so it gets
+    /// no negatives and is never dropped.
+    fn finish(&mut self, mut pair: Pair, found: Found) -> anyhow::Result<Option<Pair>> {
+        let is_held_out = self.exclusions.holds_out(&pair);
+        if !is_held_out && self.keep_rank.is_some_and(|max| found.positive_rank.is_none_or(|rank| rank > max)) {
             self.counts.below_rank += 1;
             let id = pair.anchor_id.as_deref().unwrap_or_default();
-            let rank = found.positive_rank.map_or("none that is known".into(), |rank| rank.to_string());
+            let rank = found.positive_rank.map_or("below those searched".into(), |rank| rank.to_string());
             self.session.info(format!("pair of query \"{id}\" dropped: the rank of its positive is {rank}"));
             return Ok(None);
         }
-        let chosen = self.chooser.choose(found.looked.left);
+        let Found { filtered: Filtered { kept, dropped }, positive_score, positive_rank } = found;
+        let negatives = self.filter.sample(kept, &mut self.rng);
         self.counts.pairs += 1;
-        self.counts.negatives += chosen.len() as u64;
+        self.counts.negatives += negatives.len() as u64;
         self.counts.held_out += u64::from(is_held_out);
-        self.counts.short += u64::from(!is_held_out && chosen.len() < self.chooser.wanted);
-        found.looked.dropped.iter().for_each(|(_, reason)| self.counts.drop(*reason));
-        let positive = Place { score: found.positive, rank: found.positive_rank };
-        record::fill(&mut pair, positive, &chosen, &found.looked.dropped, self.corpus)?;
+        self.counts.short += u64::from(!is_held_out && negatives.len() < self.filter.num_negatives);
+        dropped.iter().for_each(|(_, reason)| self.counts.drop(*reason));
+        self.set_negatives(&mut pair, positive_score, &negatives)?;
+        let dropped = dropped.iter().map(|(Candidate { row, rank, score }, reason)| {
+            let (id, score) = (self.corpus.vectors.id(*row), shortest_decimal(*score));
+            json!({"id": id, "rank": rank, "score": score, "reason": reason.name()})
+        });
+        for (field, value) in [
+            ("positive_rank", Value::from(positive_rank)),
+            ("negative_ranks", negatives.iter().map(|negative| Value::from(negative.rank)).collect()),
+            ("dropped", dropped.collect()),
+        ] {
+            pair.rest.insert(field, value);
+        }
         Ok(Some(pair))
+    }
+
+    /// Puts the negatives with their ids, groups and scores into a pair.
+    ///
+    /// # Errors
+    /// Texts that cannot be read.
+    fn set_negatives(&self, pair: &mut Pair, positive_score: f32, negatives: &[Candidate]) -> anyhow::Result<()> {
+        let documents: Vec<_> =
+            negatives.iter().map(|negative| self.corpus.document(negative.row)).collect::<anyhow::Result<_>>()?;
+        pair.negatives = documents.iter().map(|document| document.full_text().into_owned()).collect();
+        let ids: Vec<String> = documents.iter().map(|document| document.id().to_owned()).collect();
+        let groups: Vec<String> = documents.iter().map(|document| document.group_or_id().into_owned()).collect();
+        pair.negative_groups = (groups != ids).then_some(groups);
+        pair.negative_ids = Some(ids);
+        let scores = [positive_score].into_iter().chain(negatives.iter().map(|negative| negative.score));
+        pair.scores = Some(scores.map(shortest_decimal).collect());
+        Ok(())
     }
 }

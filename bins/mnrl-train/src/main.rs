@@ -3,14 +3,21 @@
 mod checkpoint;
 mod cli;
 mod data;
+mod dev_set;
 mod distributed;
+mod export;
 mod loss;
+mod metrics;
 mod network;
-mod report;
+mod plan;
 mod run;
-mod saved;
 #[cfg(test)]
-mod tests;
+mod tests {
+    //! The whole engine, compared with the reference and with itself.
+
+    mod exactness;
+    mod parity;
+}
 mod training;
 mod weights;
 

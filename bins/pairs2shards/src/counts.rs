@@ -1,22 +1,24 @@
-//! What happened, for the notice at the end.
+//! The counts of the notice at the end.
 
-use crate::cleaner::Reason;
+use embtune_cli::counted;
+
+use crate::cleaner::DropReason;
 use crate::holdout::HeldOut;
 use crate::input::negatives::Fault;
 
 /// Counts over a run.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Rows of pairs: a record has one for each of its positives.
+    /// Rows: a record has one for each of its positives.
     pub(crate) read: u64,
-    /// Rows whose negatives went to an earlier one of the same pair.
+    /// Rows whose negatives were added to an earlier row of the same pair.
     pub(crate) merged: u64,
     pub(crate) written: u64,
     pub(crate) shards: usize,
     pub(crate) held_out: HeldOut,
-    /// Negatives that are held out.
+    /// Negatives that belong to the held-out documents, and were removed.
     pub(crate) leaked: u64,
-    dropped: [u64; Reason::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
     /// Negatives that were dropped.
     pub(crate) faults: [u64; Fault::ALL.len()],
     /// Texts that were cut, by column.
@@ -24,54 +26,55 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn drop(&mut self, reason: Reason) {
+    pub(crate) fn drop(&mut self, reason: DropReason) {
         self.dropped[reason as usize] += 1;
     }
 
-    /// The notice; of what is dropped and cut, only what occurred.
-    pub(crate) fn summary(&self, lengths: [usize; 2]) -> String {
-        let Self { read, written, shards, .. } = self;
-        let mut text = format!("{read} pairs read, {written} written to {shards} shard(s)");
-        let parts = |parts: Vec<(u64, String)>| {
-            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-            parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    /// The notice, with the counts that are not 0. Anchors and documents are cut at `max_lengths` tokens.
+    pub(crate) fn summary(&self, max_lengths: [usize; 2]) -> String {
+        let ([query, document], HeldOut { pairs, known_queries, known_documents, .. }) = (max_lengths, self.held_out);
+        let has = |noun: &str, count: u64, text: &str| {
+            let number = if noun == "query" { counted(count, "query", "queries") } else { nouns(count, noun) };
+            (count, format!("{number} left out because training pairs have {text}"))
         };
-        let words = |reason: Reason| (self.dropped[reason as usize], reason.words().to_owned());
-        let fault = |fault: Fault| (self.faults[fault as usize], fault.words().to_owned());
-        let [query, document] = lengths;
+        let merged = (self.merged, format!("{} into an earlier row of the pair", nouns(self.merged, "row")));
+        let held_out = [
+            (pairs, nouns(pairs, "pair")),
+            has("query", known_queries[0], "the same"),
+            has("query", known_queries[1], "nearly the same"),
+            has("pair", known_documents[0], "the same text"),
+            has("pair", known_documents[1], "nearly the same text"),
+            (self.leaked, format!("{} removed", nouns(self.leaked, "negative"))),
+        ];
+        let words = |count: u64, words: &str| (count, format!("{count} {words}"));
+        let dropped = DropReason::ALL.map(|reason| words(self.dropped[reason as usize], reason.words()));
+        let faults = Fault::ALL.map(|fault| words(self.faults[fault as usize], fault.words()));
         let [anchors, positives, negatives] = self.cut;
-        let HeldOut { pairs, queries: _, known_queries, known_documents } = self.held_out;
-        for (what, parts) in [
-            ("; merged: ", parts(vec![(self.merged, "with an earlier row of their pair, for their negatives".into())])),
-            (
-                "; held out: ",
-                parts(vec![
-                    (pairs, "pairs".into()),
-                    (known_queries[0], "queries left out, because training pairs have them too".into()),
-                    (known_queries[1], "queries left out, because training pairs have nearly the same".into()),
-                    (known_documents[0], "pairs left out, because training pairs have their text too".into()),
-                    (known_documents[1], "pairs left out, because training pairs have nearly their text".into()),
-                    (self.leaked, "negatives taken out".into()),
-                ]),
-            ),
-            ("; dropped: ", parts(Reason::ALL.map(words).into())),
-            ("; negatives dropped: ", parts(Fault::ALL.map(fault).into())),
-            (
-                "; too long and cut: ",
-                parts(vec![
-                    (anchors, format!("anchors at {query} tokens")),
-                    (positives, format!("positives at {document}")),
-                    (negatives, format!("negatives at {document}")),
-                ]),
-            ),
+        let cut = [(anchors, "anchor", query), (positives, "positive", document), (negatives, "negative", document)]
+            .map(|(count, noun, limit)| (count, format!("{} at {limit} tokens", nouns(count, noun))));
+
+        let (read, shards) = (nouns(self.read, "pair"), nouns(self.shards as u64, "shard"));
+        let mut text = format!("{read} read, {} written to {shards}", self.written);
+        for (title, parts) in [
+            ("merged", &[merged][..]),
+            ("held out", &held_out),
+            ("dropped", &dropped),
+            ("negatives dropped", &faults),
+            ("too long and cut", &cut),
         ] {
+            let parts: Vec<&str> =
+                parts.iter().filter(|(count, _)| *count > 0).map(|(_, part)| part.as_str()).collect();
             if !parts.is_empty() {
-                text.push_str(what);
-                text.push_str(&parts);
+                text.push_str(&format!("; {title}: {}", parts.join(", ")));
             }
         }
         text
     }
+}
+
+/// A number with a noun whose plural is regular.
+fn nouns(count: u64, noun: &str) -> String {
+    counted(count, noun, &format!("{noun}s"))
 }
 
 #[cfg(test)]
@@ -79,23 +82,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_occurred_is_said() {
+    fn the_notice_has_the_counts_that_are_not_zero() {
         let mut counts = Counts { read: 9, written: 4, shards: 1, ..Counts::default() };
-        assert_eq!(counts.summary([64, 256]), "9 pairs read, 4 written to 1 shard(s)");
+        assert_eq!(counts.summary([64, 256]), "9 pairs read, 4 written to 1 shard");
         (counts.held_out.pairs, counts.leaked, counts.cut) = (2, 1, [0, 3, 0]);
-        counts.drop(Reason::Blank);
-        counts.drop(Reason::NearEvaluation);
+        counts.drop(DropReason::Blank);
+        counts.drop(DropReason::NearEvaluationQuery);
         (counts.merged, counts.faults) = (5, [2, 0, 1]);
         assert_eq!(
             counts.summary([64, 256]),
-            "9 pairs read, 4 written to 1 shard(s); merged: 5 with an earlier row of their pair, for their negatives; \
-             held out: 2 pairs, 1 negatives taken out; dropped: 1 blank, 1 with nearly a query of --exclude-queries; \
-             negatives dropped: 2 blank, 1 repeated; too long and cut: 3 positives at 256"
+            "9 pairs read, 4 written to 1 shard; merged: 5 rows into an earlier row of the pair; held out: 2 pairs, 1 \
+             negative removed; dropped: 1 blank, 1 with nearly a query of --exclude-queries; negatives dropped: 2 \
+             blank, 1 repeated; too long and cut: 3 positives at 256 tokens"
         );
     }
 
     #[test]
-    fn every_reason_has_its_place() {
-        assert!(Reason::ALL.into_iter().enumerate().all(|(place, reason)| reason as usize == place));
+    fn reasons_index_their_counts() {
+        assert!(DropReason::ALL.into_iter().enumerate().all(|(place, reason)| reason as usize == place));
     }
 }

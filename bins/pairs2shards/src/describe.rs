@@ -1,4 +1,4 @@
-//! `--describe`: what a shard holds.
+//! `--describe`: what is in a shard.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use embtune_cli::{Outcome, Session, format_duration, group_digits};
 use embtune_tensors::{Column, Shard, ShardMeta};
 
-/// Describes shards, one after the other.
+/// Describes shards one by one.
 ///
 /// # Errors
-/// A file that is no shard, or a damaged one.
+/// A file that is not a shard, or a damaged one.
 pub(crate) fn run(files: &[PathBuf], tokens_per_second: Option<u64>, session: &Session) -> anyhow::Result<Outcome> {
     let mut out = session.output(None)?;
     for (number, file) in files.iter().enumerate() {
@@ -24,7 +24,7 @@ pub(crate) fn run(files: &[PathBuf], tokens_per_second: Option<u64>, session: &S
     Ok(Outcome::Done)
 }
 
-/// Figures of a shard.
+/// Statistics of a shard.
 struct Description<'a> {
     name: &'a str,
     meta: &'a ShardMeta,
@@ -47,7 +47,7 @@ impl<'a> Description<'a> {
         let hashes = |column| (0..pairs).map(move |row| shard.hashes(column, row));
         let texts = hashes(Column::Anchor).zip(hashes(Column::Positive)).map(|(a, p)| (a.text, p.text));
         // A hash of 0 is unknown.
-        let different = |hashes: &mut dyn Iterator<Item = u64>| {
+        let distinct = |hashes: &mut dyn Iterator<Item = u64>| {
             let known: HashSet<u64> = hashes.filter(|hash| *hash != 0).collect();
             (!known.is_empty()).then_some(known.len())
         };
@@ -55,9 +55,9 @@ impl<'a> Description<'a> {
             name: shard.name(),
             meta: shard.meta(),
             pairs,
-            anchors: different(&mut hashes(Column::Anchor).map(|hashes| hashes.text)).unwrap_or(0),
-            documents: different(&mut hashes(Column::Positive).map(|hashes| hashes.document)),
-            groups: different(&mut hashes(Column::Positive).map(|hashes| hashes.group)),
+            anchors: distinct(&mut hashes(Column::Anchor).map(|hashes| hashes.text)).unwrap_or(0),
+            documents: distinct(&mut hashes(Column::Positive).map(|hashes| hashes.document)),
+            groups: distinct(&mut hashes(Column::Positive).map(|hashes| hashes.group)),
             duplicates: pairs - texts.collect::<HashSet<_>>().len(),
             negatives: shard.negative_rows(),
             without_negatives: (0..pairs).filter(|pair| shard.negatives(*pair).is_empty()).count(),
@@ -80,12 +80,12 @@ impl Display for Description<'_> {
         let tokens: u64 = self.lengths.iter().map(|lengths| lengths.tokens).sum();
         let mut lines = vec![
             ("pairs", count(self.pairs)),
-            ("anchors", format!("{} different", count(self.anchors))),
-            ("documents", format!("{} different, of {} groups", known(self.documents), known(self.groups))),
-            ("duplicates", format!("{} pairs whose two texts stand in an earlier one", count(self.duplicates))),
+            ("anchors", format!("{} distinct", count(self.anchors))),
+            ("documents", format!("{} distinct, in {} groups", known(self.documents), known(self.groups))),
+            ("duplicates", format!("{} pairs whose texts both occur in an earlier pair", count(self.duplicates))),
             ("negatives", format!("{}; {} pairs have none", count(self.negatives), count(self.without_negatives))),
             ("scores", format!("of {} positives", count(self.scored))),
-            ("guide", self.guide.map_or("none".into(), |elements| format!("vectors of {elements} elements"))),
+            ("guide", self.guide.map_or("none".into(), |elements| format!("vectors of {elements} dimensions"))),
             ("tokenizer", self.meta.tokenizer.clone()),
             ("prompts", format!("{query_prompt:?} before anchors, {document_prompt:?} before documents")),
             (
@@ -97,11 +97,11 @@ impl Display for Description<'_> {
             ),
             ("languages", languages("anchors", &self.meta.query_languages)),
             ("", languages("positives", &self.meta.document_languages)),
-            ("tokens", format!("{} an epoch", group_digits(tokens))),
+            ("tokens", format!("{} per epoch", group_digits(tokens))),
         ];
         if let Some(rate) = self.tokens_per_second {
             let time = format_duration(tokens.div_ceil(rate) as f64);
-            lines.push(("training", format!("{time} an epoch, at {} tokens/s", group_digits(rate))));
+            lines.push(("training", format!("{time} per epoch, at {} tokens/s", group_digits(rate))));
         }
         writeln!(f, "{}", self.name)?;
         lines.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<12}{value}"))?;
@@ -115,14 +115,10 @@ fn languages(of: &str, counts: &BTreeMap<String, u64>) -> String {
     counts.sort_by_key(|(_, count)| Reverse(**count));
     let shares = counts.iter().map(|(code, count)| format!("{code} {:.0} %", 100.0 * **count as f64 / all as f64));
     let shares = shares.collect::<Vec<_>>().join(", ");
-    if all == 0 {
-        format!("of {of}: not known")
-    } else {
-        format!("of {of}: {shares} (of {} looked at)", group_digits(all))
-    }
+    if all == 0 { format!("of {of}: unknown") } else { format!("of {of}: {shares} ({} sampled)", group_digits(all)) }
 }
 
-/// How long the texts of a column are.
+/// Lengths of the texts of a column.
 struct Lengths {
     tokens: u64,
     rows: u64,
@@ -144,7 +140,7 @@ impl Lengths {
     }
 }
 
-/// A table: a line for each length, a column for each column of the shard.
+/// A histogram: a row for each range of lengths, a column for each column of the shard.
 fn histogram(columns: &[Lengths; 3], f: &mut Formatter<'_>) -> fmt::Result {
     let mut row = |name: &str, values: [String; 3]| {
         let [anchors, positives, negatives] = values;

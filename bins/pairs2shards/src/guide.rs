@@ -1,4 +1,4 @@
-//! A guide model's vectors, which say in training what is no negative.
+//! The vectors of a guide model, which tell false negatives in training.
 
 use std::borrow::Cow;
 
@@ -14,16 +14,16 @@ pub(crate) struct Guide<'a> {
     documents_by_id: VectorsById<'a>,
 }
 
-/// Where the vectors of a pair stand.
-pub(crate) struct Rows {
+/// The rows of a pair's vectors.
+pub(crate) struct GuideRows {
     anchor: usize,
     positive: usize,
     negatives: Vec<usize>,
 }
 
-/// The vectors of a pair; empty ones without a guide.
+/// The vectors of a pair; empty without a guide.
 #[derive(Default)]
-pub(crate) struct Vectors<'a> {
+pub(crate) struct GuideVectors<'a> {
     pub(crate) anchor: Cow<'a, [f32]>,
     pub(crate) positive: Cow<'a, [f32]>,
     /// As many as there are negatives, or none.
@@ -31,45 +31,45 @@ pub(crate) struct Vectors<'a> {
 }
 
 impl<'a> Guide<'a> {
-    /// A guide from two files that `embed` wrote.
+    /// A guide from two files that `embed` has written.
     ///
     /// # Errors
-    /// Files that do not belong together, vectors of no elements.
+    /// Files that do not belong together, vectors without dimensions.
     pub(crate) fn new(queries: &'a Embeddings, documents: &'a Embeddings) -> anyhow::Result<Self> {
         check_same_space(queries, documents)?;
         for file in [queries, documents] {
-            ensure!(file.dim() > 0, "{}: its vectors have no elements", file.name());
+            ensure!(file.dim() > 0, "{}: its vectors have no dimensions", file.name());
         }
         let (queries_by_id, documents_by_id) =
             (VectorsById::new(queries, "query"), VectorsById::new(documents, "document"));
         Ok(Self { queries, documents, queries_by_id, documents_by_id })
     }
 
-    /// Elements of a vector.
+    /// Dimensions of a vector.
     pub(crate) fn dimension(&self) -> usize {
         self.documents.dim()
     }
 
-    /// Fingerprint of the model, if the files name it.
+    /// Fingerprint of the model, if the files have it.
     pub(crate) fn model(&self) -> Option<String> {
         self.documents.meta().or(self.queries.meta()).map(|meta| meta.model.clone())
     }
 
-    /// Finds the vectors of a pair, or says which is missing.
-    pub(crate) fn find(&self, pair: &Pair) -> Result<Rows, String> {
+    /// Finds the vectors of a pair, or reports which one is missing.
+    pub(crate) fn find(&self, pair: &Pair) -> Result<GuideRows, String> {
         let ids = pair.negative_ids.as_deref();
         let negative = |index: usize| {
             self.documents_by_id.find("negative_ids", ids.and_then(|ids| ids.get(index)).map(String::as_str))
         };
         let find = || {
-            Ok(Rows {
+            Ok(GuideRows {
                 anchor: self.queries_by_id.find("anchor_id", pair.anchor_id.as_deref())?,
                 positive: self.documents_by_id.find("positive_id", pair.positive_id.as_deref())?,
                 negatives: (0..pair.negatives.len()).map(negative).collect::<Result<_, _>>()?,
             })
         };
         find().map_err(|what: String| {
-            format!("{what}\nhint: --guide-queries and --guide-corpus need a vector for every id that the pairs name")
+            format!("{what}\nhint: --guide-queries and --guide-corpus need a vector for every id in the pairs")
         })
     }
 
@@ -77,9 +77,9 @@ impl<'a> Guide<'a> {
     ///
     /// # Errors
     /// A vector that holds NaN or infinity.
-    pub(crate) fn read(&self, rows: &Rows) -> anyhow::Result<Vectors<'a>> {
+    pub(crate) fn read(&self, rows: &GuideRows) -> anyhow::Result<GuideVectors<'a>> {
         let document = |row: usize| self.documents.finite_rows_f32(row..row + 1);
-        Ok(Vectors {
+        Ok(GuideVectors {
             anchor: self.queries.finite_rows_f32(rows.anchor..rows.anchor + 1)?,
             positive: document(rows.positive)?,
             negatives: rows.negatives.iter().map(|row| document(*row)).collect::<Result<_, _>>()?,

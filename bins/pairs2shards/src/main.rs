@@ -2,18 +2,18 @@
 
 mod cleaner;
 mod cli;
-mod columns;
-mod contradictions;
 mod counts;
 mod describe;
+mod features;
 mod guide;
 mod holdout;
 mod input;
-mod print;
+mod packer;
 mod prompts;
 mod run;
 mod shards;
-mod unread;
+mod tokenize;
+mod warnings;
 
 use std::process::ExitCode;
 

@@ -1,45 +1,46 @@
-//! Prompts that pairs name themselves.
+//! Query prompts that pairs bring with them.
 
 use embtune_records::Pair;
 
-/// What goes before each anchor of a shard: the flag's prompt, else the one that all pairs name, else the model's.
+/// Chooses the prompt before the anchors of a shard: that of the flag, else the one that all pairs have, else the model's.
 pub(crate) struct Prompts {
-    /// What goes before the anchors of pairs that name nothing.
-    own: String,
-    /// Whether it is the flag's, so that pairs have no say.
-    is_given: bool,
-    /// What the first pair decided.
-    decided: Option<String>,
-    /// Pairs with another prompt than the flag's.
+    /// The prompt of pairs that have none.
+    default: String,
+    /// Whether it is the flag's, which takes precedence over the pairs'.
+    is_flag: bool,
+    /// The prompt of the first pair.
+    first: Option<String>,
+    /// Pairs with a different prompt than the flag's.
     pub(crate) overruled: u64,
 }
 
 impl Prompts {
-    /// `own` is the flag's prompt (`is_given`) or the model's.
-    pub(crate) fn new(own: &str, is_given: bool) -> Self {
-        Self { own: own.to_owned(), is_given, decided: None, overruled: 0 }
+    /// `default` is the prompt of the flag (`is_flag`) or of the model.
+    pub(crate) fn new(default: &str, is_flag: bool) -> Self {
+        Self { default: default.to_owned(), is_flag, first: None, overruled: 0 }
     }
 
-    /// Takes note of a pair; gives its prompt when that is to go before all anchors, in place of the model's.
+    /// Checks the prompt of a pair. Returns it if it replaces the model's prompt from now on, which is so for the first
+    /// pair only.
     ///
     /// # Errors
-    /// A pair whose prompt is not that of the pairs before it.
+    /// A pair whose prompt differs from that of earlier pairs.
     pub(crate) fn take<'a>(&mut self, pair: &'a Pair) -> Result<Option<&'a str>, String> {
-        let named = pair.query_prompt.as_deref().filter(|prompt| *prompt != self.own);
-        if self.is_given {
+        let named = pair.query_prompt.as_deref().filter(|prompt| *prompt != self.default);
+        if self.is_flag {
             self.overruled += u64::from(named.is_some());
             return Ok(None);
         }
-        let prompt = named.unwrap_or(&self.own);
-        match &self.decided {
+        let prompt = named.unwrap_or(&self.default);
+        match &self.first {
             None => {
-                self.decided = Some(prompt.to_owned());
+                self.first = Some(prompt.to_owned());
                 Ok(named)
             }
-            Some(decided) if decided == prompt => Ok(None),
-            Some(decided) => Err(format!(
-                "the query prompt is \"{prompt}\", but \"{decided}\" in the pairs before\n\
-                 hint: a shard has one prompt: name it with --query-prompt, or make a shard for each"
+            Some(first) if first == prompt => Ok(None),
+            Some(first) => Err(format!(
+                "the query prompt is \"{prompt}\", but \"{first}\" in earlier pairs\n\
+                 hint: a shard has one query prompt: set it with --query-prompt, or write a shard for each"
             )),
         }
     }
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_overrules_them_all() {
+    fn the_flag_takes_precedence() {
         let mut prompts = Prompts::new("f: ", true);
         for prompt in [Some("x: "), None, Some("f: "), Some("y: ")] {
             assert_eq!(take(&mut prompts, prompt), Ok(None));

@@ -1,4 +1,4 @@
-//! One shard, or a directory of them.
+//! Writing one shard, or a directory of shards.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,104 +6,100 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use embtune_cli::{AtomicDir, Output, Session, spool_directory};
-use embtune_records::Pair;
-use embtune_tensors::{Row, ShardMeta, ShardWriter};
-use embtune_text::Language;
+use embtune_tensors::{Hashes, ShardMeta, ShardRow, ShardWriter};
 use embtune_tokenize::Tokens;
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::columns::{Window, hashes};
-use crate::guide::{Guide, Rows, Vectors};
+use crate::guide::{Guide, GuideVectors};
+use crate::tokenize::{TokenizedPairs, TrainingPair};
 
-/// The code of ISO 639-3 for a language that cannot be told.
+/// The ISO 639-3 code of an undetermined language.
 const UNDETERMINED: &str = "und";
 
-/// A pair that goes into a shard.
-pub(crate) struct Job {
-    pub(crate) pair: Pair,
-    /// Its vectors, where there is a guide.
-    pub(crate) guide: Option<Rows>,
-    /// Of anchor and positive, where the pair is of the sample.
-    pub(crate) languages: Option<[Option<Language>; 2]>,
+/// Where the shards go.
+pub(crate) enum Target<'a> {
+    /// One shard in a file or on stdout.
+    File(Option<&'a Path>),
+    /// Shards of a number of pairs in a directory, which appears when all are written: `train-00000.safetensors` and so on.
+    Directory(&'a Path, usize),
 }
 
-/// Where tokenised pairs go.
+/// Writes tokenised pairs.
 pub(crate) struct Shards<'a> {
     guide: Option<&'a Guide<'a>>,
-    target: Target,
+    output: ShardOutput,
     spool: PathBuf,
     writer: ShardWriter,
-    /// What the shard that is being written says of itself.
+    /// Metadata of the current shard.
     meta: ShardMeta,
     /// Texts that were cut, by column.
     cut: [u64; 3],
 }
 
-/// What was written.
+/// What has been written.
 pub(crate) struct Written {
     pub(crate) shards: usize,
     /// Texts that were cut, by column.
     pub(crate) cut: [u64; 3],
 }
 
-enum Target {
+enum ShardOutput {
     One(Output),
     Many { directory: AtomicDir, name: PathBuf, pairs_each: usize, written: usize },
 }
 
 impl<'a> Shards<'a> {
-    /// One shard in a file or on stdout.
-    pub(crate) fn one(
-        output: Option<&Path>,
+    /// # Errors
+    /// A terminal, a directory that exists already, a disk that cannot be written.
+    pub(crate) fn create(
+        target: Target<'_>,
         meta: ShardMeta,
         guide: Option<&'a Guide<'a>>,
         session: &Session,
     ) -> anyhow::Result<Self> {
-        let out = session.output(output)?;
-        anyhow::ensure!(
-            !out.is_terminal(),
-            "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
-        );
-        let spool = spool_directory(output);
-        Self::new(Target::One(out), spool, meta, guide)
-    }
-
-    /// Shards of a number of pairs in a directory, which appears when all are there: `train-00000.safetensors` and so on.
-    pub(crate) fn many(
-        name: &Path,
-        pairs_each: usize,
-        meta: ShardMeta,
-        guide: Option<&'a Guide<'a>>,
-        session: &Session,
-    ) -> anyhow::Result<Self> {
-        // Shards of an older run would be trained on together with the new ones.
-        let is_free = AtomicDir::is_vacant(name);
-        anyhow::ensure!(is_free, "{}: exists already\nhint: remove it, or name another directory", name.display());
-        let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
-        if let Some(slow) = directory.slow() {
-            session.notice(format!("{}: {slow}", name.display()));
-        }
-        let (spool, name) = (directory.path().to_owned(), name.to_owned());
-        Self::new(Target::Many { directory, name, pairs_each, written: 0 }, spool, meta, guide)
-    }
-
-    fn new(target: Target, spool: PathBuf, meta: ShardMeta, guide: Option<&'a Guide<'a>>) -> anyhow::Result<Self> {
+        let (output, spool) = match target {
+            Target::File(path) => {
+                let out = session.output(path)?;
+                anyhow::ensure!(
+                    !out.is_terminal(),
+                    "binary output to a terminal\nhint: name a file with -o, or pipe it into mnrl-train"
+                );
+                (ShardOutput::One(out), spool_directory(path))
+            }
+            Target::Directory(name, pairs_each) => {
+                // mnrl-train would train on the shards of an older run as well.
+                let is_free = AtomicDir::is_vacant(name);
+                anyhow::ensure!(
+                    is_free,
+                    "{}: exists already\nhint: remove it, or name another directory",
+                    name.display()
+                );
+                let directory = AtomicDir::create(name).with_context(|| name.display().to_string())?;
+                if let Some(slow) = directory.slow() {
+                    session.notice(format!("{}: {slow}", name.display()));
+                }
+                let spool = directory.path().to_owned();
+                (ShardOutput::Many { directory, name: name.to_owned(), pairs_each, written: 0 }, spool)
+            }
+        };
         let writer = ShardWriter::new(&spool, guide.map(Guide::dimension))?;
-        Ok(Self { guide, target, writer, spool, meta, cut: [0; 3] })
+        Ok(Self { guide, output, writer, spool, meta, cut: [0; 3] })
     }
 
-    /// Notes what goes before each anchor of the shards that are not written yet.
+    /// Changes the query prompt of the shards that are not written yet.
     pub(crate) fn set_query_prompt(&mut self, prompt: &str) {
         self.meta.query_prompt = prompt.to_owned();
     }
 
-    pub(crate) fn push(&mut self, jobs: &[Job], tokens: &Window) -> anyhow::Result<()> {
+    /// Appends pairs with their tokens.
+    pub(crate) fn push(&mut self, pairs: &[TrainingPair], tokens: &TokenizedPairs) -> anyhow::Result<()> {
         let mut negatives = tokens.negatives.iter();
-        for ((Job { pair, guide, languages }, anchor), positive) in
-            jobs.iter().zip(&tokens.anchors).zip(&tokens.positives)
+        for ((TrainingPair { pair, guide, languages }, anchor), positive) in
+            pairs.iter().zip(&tokens.anchors).zip(&tokens.positives)
         {
             let vectors = match (self.guide, guide) {
                 (Some(guide), Some(rows)) => guide.read(rows)?,
-                _ => Vectors::default(),
+                _ => GuideVectors::default(),
             };
             let score = |document: usize| pair.scores.as_ref().map(|scores| scores[document] as f32);
             let group = pair.group_or_positive_id();
@@ -114,7 +110,7 @@ impl<'a> Shards<'a> {
                 .map(|((index, text), tokens): ((usize, &String), &Tokens)| {
                     cut[2] += u64::from(tokens.truncated);
                     let document = pair.negative_ids.as_ref().and_then(|ids| ids.get(index)).map(String::as_str);
-                    Row {
+                    ShardRow {
                         tokens: &tokens.ids,
                         hashes: hashes(text, document, pair.negative_group_or_id(index)),
                         score: score(1 + index),
@@ -125,8 +121,13 @@ impl<'a> Shards<'a> {
             let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), group);
             let hashes_of_anchor = hashes(&pair.anchor, None, None);
             self.writer.push(
-                Row { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
-                Row { tokens: &positive.ids, hashes: hashes_of_positive, score: score(0), guide: &vectors.positive },
+                ShardRow { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
+                ShardRow {
+                    tokens: &positive.ids,
+                    hashes: hashes_of_positive,
+                    score: score(0),
+                    guide: &vectors.positive,
+                },
                 rows,
             )?;
             self.meta.truncated += cut.iter().sum::<u64>();
@@ -136,7 +137,7 @@ impl<'a> Shards<'a> {
                 let code = language.map_or(UNDETERMINED.into(), |language| language.to_string());
                 *table.entry(code).or_default() += 1;
             }
-            if let Target::Many { pairs_each, .. } = self.target
+            if let ShardOutput::Many { pairs_each, .. } = self.output
                 && self.writer.pairs() == pairs_each
             {
                 self.write_numbered()?;
@@ -145,20 +146,20 @@ impl<'a> Shards<'a> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the last shard.
     pub(crate) fn finish(mut self) -> anyhow::Result<Written> {
-        if let Target::Many { written, .. } = self.target
+        if let ShardOutput::Many { written, .. } = self.output
             && (self.writer.pairs() > 0 || written == 0)
         {
             self.write_numbered()?;
         }
-        match self.target {
-            Target::One(mut out) => {
+        match self.output {
+            ShardOutput::One(mut out) => {
                 self.writer.finish(self.meta, &mut out)?;
                 out.finish()?;
                 Ok(Written { shards: 1, cut: self.cut })
             }
-            Target::Many { directory, name, written, .. } => {
+            ShardOutput::Many { directory, name, written, .. } => {
                 directory.commit().with_context(|| name.display().to_string())?;
                 Ok(Written { shards: written, cut: self.cut })
             }
@@ -166,7 +167,7 @@ impl<'a> Shards<'a> {
     }
 
     fn write_numbered(&mut self) -> anyhow::Result<()> {
-        let Target::Many { directory, written, .. } = &mut self.target else { return Ok(()) };
+        let ShardOutput::Many { directory, written, .. } = &mut self.output else { return Ok(()) };
         let mut out = directory.output(&format!("train-{written:05}.safetensors"))?;
         *written += 1;
         let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
@@ -176,4 +177,10 @@ impl<'a> Shards<'a> {
             ShardMeta { truncated: 0, query_languages: none(), document_languages: none(), ..self.meta.clone() };
         Ok(out.finish()?)
     }
+}
+
+/// Hashes of a text; an absent id hashes to 0, which equals nothing.
+fn hashes(text: &str, document: Option<&str>, group: Option<&str>) -> Hashes {
+    let id = |id: Option<&str>| id.map_or(0, |id| xxh3_64(id.as_bytes()).max(1));
+    Hashes { text: xxh3_64(text.as_bytes()).max(1), document: id(document), group: id(group) }
 }

@@ -10,78 +10,77 @@ use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::disk::{sync, sync_folder};
-use crate::place::{folder_of, is_mount_point, names_a_folder, resolve};
-use crate::{shown, temporary};
+use crate::paths::{folder_of, is_mount_point, names_folder, resolve};
+use crate::{escape, temporary};
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
 
 /// A file that appears under its name, complete and on disk, when [`AtomicFile::commit`] succeeds, and not before.
 ///
-/// Until then it is a temporary file beside its target, removed when this is dropped. It has the permissions, and where
+/// Until then it is a temporary file next to its target, removed when this is dropped. It gets the permissions, and where
 /// the system allows it the owner, of the file that it replaces. A file that cannot be replaced, such as a mount point, is
-/// overwritten when all is there.
+/// overwritten when the output is complete.
 pub struct AtomicFile {
     file: NamedTempFile,
     target: PathBuf,
-    /// Why the target is overwritten, and the target.
+    /// Why the target is overwritten, and the open target.
     overwritten: Option<(String, File)>,
 }
 
 impl AtomicFile {
-    /// Starts a file that will replace `path`, or what `path` leads to as a symbolic link.
+    /// Starts a file that will replace `path`, or the target of `path` if it is a symbolic link.
     ///
     /// # Errors
     /// When the directory cannot be written, or `path` is a directory.
     pub fn create(path: &Path) -> io::Result<Self> {
         let target = resolve(path)?;
         let older = fs::metadata(&target).ok();
-        if names_a_folder(path) || older.as_ref().is_some_and(Metadata::is_dir) {
+        if names_folder(path) || older.as_ref().is_some_and(Metadata::is_dir) {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
         }
         if target.file_name().is_none() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "names no file"));
         }
-        // A file that only some may read is not to be read by others while it is being written.
+        // A file that only some users may read must not be readable by others while it is written.
         let mode = older.as_ref().map_or(0o666, |older| older.mode() & 0o777);
-        let beside = temporary::file(&target, folder_of(&target), mode);
-        let obstacle = match (&beside, &older) {
+        let temporary = temporary::file(&target, folder_of(&target), mode);
+        let obstacle = match (&temporary, &older) {
             (_, None) => None,
             (Err(error), Some(_)) => Some(format!("its folder cannot be written ({error})")),
             (Ok(_), Some(_)) => is_mount_point(&target).then(|| "it is a mount point".to_owned()),
         };
         let Some(obstacle) = obstacle else {
             let file =
-                beside.map_err(|error| io::Error::new(error.kind(), format!("cannot write beside it: {error}")))?;
+                temporary.map_err(|error| io::Error::new(error.kind(), format!("cannot write next to it: {error}")))?;
             if let Some(older) = &older {
-                take_after(file.as_file(), older)?;
+                copy_permissions(file.as_file(), older)?;
             }
             return Ok(Self { file, target, overwritten: None });
         };
         let opened = OpenOptions::new().write(true).open(&target)?;
-        let file = match beside {
+        let file = match temporary {
             Ok(file) => file,
             Err(_) => tempfile::Builder::new().tempfile()?,
         };
         Ok(Self { file, target, overwritten: Some((obstacle, opened)) })
     }
 
-    /// Why the file is not replaced in one step but overwritten in the end, where that is so. A message for the user.
+    /// If the file cannot be replaced in one step: why not, and what is done instead, as a message for the user.
     pub fn slow(&self) -> Option<String> {
         let (obstacle, _) = self.overwritten.as_ref()?;
-        Some(format!("{obstacle}: the file is overwritten when all of the output is there"))
+        Some(format!("{obstacle}: the file is overwritten when the output is complete"))
     }
 
-    /// The file that will appear, behind all symbolic links.
+    /// The file that will appear, after following symbolic links.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Puts the file on disk and under its name.
+    /// Syncs the file to disk and puts it in place.
     ///
     /// # Errors
-    /// When the disk refuses. The target is then as it was; a file that is complete is kept under a name that the message
-    /// says.
+    /// When the disk refuses. The target is then as it was; a complete file is kept under a name that the message gives.
     pub fn commit(self) -> io::Result<()> {
         let Self { file, target, overwritten } = self;
         sync(file.as_file())?;
@@ -89,10 +88,10 @@ impl AtomicFile {
             return overwrite(file, &older, &target);
         }
         let Err(error) = fs::rename(file.path(), &target) else {
-            let _ = file.into_temp_path().keep(); // nothing is left to be removed
+            let _ = file.into_temp_path().keep(); // there is no temporary file left to remove
             return sync_folder(folder_of(&target));
         };
-        // What was not a mount point may have become one.
+        // The target may have become a mount point.
         match OpenOptions::new().write(true).open(&target) {
             Ok(older) => overwrite(file, &older, &target),
             Err(_) => Err(keep(file, &target, &error)),
@@ -100,9 +99,9 @@ impl AtomicFile {
     }
 }
 
-/// Gives a new file or directory the permissions and the owner of an older one. Only root may give a file away, and only into a group
-/// of one's own; what is not allowed is left as it is.
-pub(crate) fn take_after(file: &File, older: &Metadata) -> io::Result<()> {
+/// Gives a new file or directory the permissions and the owner of an older one. Only root may change the owner, and others
+/// only the group to one of their own; what is not allowed is left unchanged.
+pub(crate) fn copy_permissions(file: &File, older: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if new.gid() != older.gid() {
         let _ = fchown(file, None, Some(Gid::from_raw(older.gid())));
@@ -113,7 +112,7 @@ pub(crate) fn take_after(file: &File, older: &Metadata) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(older.mode() & 0o777))
 }
 
-/// Copies a file over another one, for which room is made before anything of it is changed.
+/// Copies a file over another one, after allocating the space, so that a full disk leaves the old file unchanged.
 fn overwrite(mut file: NamedTempFile, older: &File, target: &Path) -> io::Result<()> {
     match copy(file.as_file_mut(), older) {
         Ok(()) => Ok(()),
@@ -125,7 +124,7 @@ fn copy(from: &mut File, mut to: &File) -> io::Result<()> {
     let length = from.metadata()?.len();
     if length > 0 {
         match fallocate(to, FallocateFlags::KEEP_SIZE, 0, length) {
-            // Not every file system can make room beforehand.
+            // Not every file system can allocate beforehand.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {}
             Err(error) => return Err(error.into()),
         }
@@ -143,14 +142,14 @@ fn copy(from: &mut File, mut to: &File) -> io::Result<()> {
     sync(to)
 }
 
-/// Keeps a file that is complete but cannot get its name.
+/// Keeps a complete file that cannot be put in place.
 fn keep(file: NamedTempFile, target: &Path, why: &io::Error) -> io::Error {
     let place = folder_of(file.path()).to_owned();
     match file.keep() {
         Err(second) => io::Error::new(why.kind(), format!("{why}, and the output cannot be kept: {second}")),
         Ok((_, kept)) => {
-            let kept = temporary::renamed_to_last(kept, target, &place);
-            io::Error::other(format!("{why}: the output is kept as {}\nhint: move it to its place", shown::path(&kept)))
+            let kept = temporary::keep_complete(kept, target, &place);
+            io::Error::other(format!("{why}: the output is kept as {}\nhint: move it into place", escape::path(&kept)))
         }
     }
 }
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_the_permissions_of_the_one_that_it_replaces() {
+    fn permissions_are_those_of_the_replaced_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         for mode in [0o600, 0o640, 0o444, 0o755] {
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_links() {
+    fn links_are_followed_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::os::unix::fs::symlink("far", path("near")).unwrap();
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_has_left_is_removed() {
+    fn leftovers_of_killed_processes_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let (other, running) = (path("other"), AtomicFile::create(&path("out")).unwrap());
@@ -236,6 +235,6 @@ mod tests {
         written(&path("out"), "new");
         let is_there = left.map(|name| path(name).exists());
         assert_eq!(is_there, [false, true, true, true, true]);
-        assert!(other.exists() && running.file.path().exists(), "what is in use stays");
+        assert!(other.exists() && running.file.path().exists(), "files in use are kept");
     }
 }

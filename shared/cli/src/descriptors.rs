@@ -1,4 +1,4 @@
-//! Descriptors that are open already: stdin, stdout, and what paths such as /dev/stdout and /dev/fd/63 name.
+//! Descriptors that are already open: stdin, stdout, and those that paths such as /dev/stdout and /dev/fd/63 name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
@@ -9,34 +9,34 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-use crate::place::{MOST_LINKS, folder_of};
+use crate::paths::{MOST_LINKS, folder_of};
 
-/// A copy of stdin.
+/// A duplicate of stdin.
 ///
 /// # Errors
 /// When it is closed, or only open for writing.
 pub(crate) fn stdin() -> io::Result<File> {
-    of(io::stdin().as_fd(), OFlags::WRONLY, "for reading")
+    duplicate(io::stdin().as_fd(), OFlags::WRONLY, "for reading")
 }
 
-/// A copy of stdout. What is written to it, and where the next byte goes, is what it is for every other process that has
-/// it, too; Rust's own takes an error for success where stdout is closed.
+/// A duplicate of stdout, which shares its position with all processes that have it open. Rust's own stdout reports success
+/// when it is closed.
 ///
 /// # Errors
 /// When it is closed, or only open for reading.
 pub(crate) fn stdout() -> io::Result<File> {
-    of(io::stdout().as_fd(), OFlags::RDONLY, "for writing")
+    duplicate(io::stdout().as_fd(), OFlags::RDONLY, "for writing")
 }
 
-/// A copy of a descriptor that is not open in the `wrong` way.
-fn of(descriptor: BorrowedFd<'_>, wrong: OFlags, what: &str) -> io::Result<File> {
+/// A duplicate of a descriptor that is not open in the `wrong` mode.
+fn duplicate(descriptor: BorrowedFd<'_>, wrong: OFlags, what: &str) -> io::Result<File> {
     if fcntl_getfl(descriptor)? & OFlags::ACCMODE == wrong {
         return Err(io::Error::other(format!("is closed, or not open {what}")));
     }
     Ok(File::from(descriptor.try_clone_to_owned()?))
 }
 
-/// A descriptor of a process, which a path names.
+/// A descriptor of a process that a path names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     process: Pid,
@@ -69,10 +69,10 @@ impl Descriptor {
         self.process == getpid() && self.number == 1
     }
 
-    /// Opens it for writing, as `>&` of a shell does: position and flags are those of the descriptor.
+    /// Opens it for writing with its position and flags, as `>&` in a shell does.
     ///
     /// # Errors
-    /// When it is not open, or not for writing.
+    /// When it is not open, or not open for writing.
     pub(crate) fn write(&self) -> io::Result<File> {
         if self.is_stdout() {
             return stdout();
@@ -80,13 +80,13 @@ impl Descriptor {
         let copied = pidfd_open(self.process, PidfdFlags::empty())
             .and_then(|process| pidfd_getfd(process, self.number, PidfdGetfdFlags::empty()));
         match copied {
-            Ok(copy) => of(copy.as_fd(), OFlags::RDONLY, "for writing"),
-            // Older systems, and containers that forbid it.
+            Ok(copy) => duplicate(copy.as_fd(), OFlags::RDONLY, "for writing"),
+            // Older kernels, and containers that forbid it.
             Err(_) => self.open_again(),
         }
     }
 
-    /// Opens what the descriptor stands for once more, at the position where the descriptor is.
+    /// Opens the descriptor's file again, at the same position.
     fn open_again(&self) -> io::Result<File> {
         let info = fs::read_to_string(self.path.with_file_name(format!("../fdinfo/{}", self.number)))?;
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_where_it_is() {
+    fn writing_continues_at_the_position() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"before ").unwrap();
         let named = Descriptor::named(&PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd()))).unwrap();

@@ -7,16 +7,16 @@ use std::str::FromStr;
 /// Where a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// CUDA when its driver and libraries load, else the CPU; the filter says which it took.
+    /// CUDA if its driver and libraries load, else the CPU; the filter reports which.
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA device of this index; an error when it cannot run, never a silent fall back.
+    /// The CUDA device with this index; an error if it cannot run, never a silent fallback.
     Cuda(usize),
 }
 
 impl Device {
-    /// Whether this machine seems to have an NVIDIA GPU, so that CUDA which does not run is worth a warning.
+    /// Whether this machine seems to have an NVIDIA GPU, so that a CUDA that does not run deserves a warning.
     pub fn has_nvidia_driver() -> bool {
         ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"].iter().any(|path| Path::new(path).exists())
     }

@@ -1,4 +1,4 @@
-//! What some file systems do not have: locks, and a way to put things on disk.
+//! Syncing and locking, which some file systems do not support.
 
 use std::fmt::Display;
 use std::fs::{File, TryLockError};
@@ -7,29 +7,29 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-/// Whether an error says that the file system does not have this operation, and not that it has failed.
-fn is_missing(error: &io::Error) -> bool {
-    let missing = [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOLCK];
-    Errno::from_io_error(error).is_some_and(|error| missing.contains(&error))
+/// Whether an error says that the file system does not support the operation, and not that it failed.
+fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOLCK];
+    Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
-/// Puts a file or a folder on disk, where its file system can be asked to.
+/// Syncs a file or a folder to disk, if its file system supports that.
 ///
 /// # Errors
 /// A disk that is full or fails.
 pub fn sync(file: &File) -> io::Result<()> {
-    file.sync_all().or_else(|error| if is_missing(&error) { Ok(()) } else { Err(error) })
+    file.sync_all().or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
 }
 
-/// Puts the content of a file on disk, where its file system can be asked to.
+/// Syncs the content of a file to disk, if its file system supports that.
 ///
 /// # Errors
 /// A disk that is full or fails.
 pub fn sync_data(file: &File) -> io::Result<()> {
-    file.sync_data().or_else(|error| if is_missing(&error) { Ok(()) } else { Err(error) })
+    file.sync_data().or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
 }
 
-/// Puts the names of a folder on disk. A folder that may be written but not read cannot be asked to.
+/// Syncs the entries of a folder to disk, unless the folder may be written but not read.
 ///
 /// # Errors
 /// A disk that is full or fails.
@@ -40,48 +40,48 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Who has a file.
+/// Who holds the lock of a file.
 #[derive(Debug)]
 pub enum Lock {
     /// This process, until the file is closed, however the process ends.
     Held,
     /// Another process.
     InUse,
-    /// Nobody can say: the file system has no locks.
-    Missing(io::Error),
+    /// Unknown: the file system has no locks.
+    Unsupported(io::Error),
 }
 
 impl Lock {
-    /// Takes a file for this process, without waiting.
+    /// Tries to lock a file for this process, without waiting.
     ///
     /// # Errors
-    /// What the system says, but for a file system without locks.
+    /// Those of the system, except for a file system without locks.
     pub fn take(file: &File) -> io::Result<Self> {
         match file.try_lock() {
             Ok(()) => Ok(Self::Held),
             Err(TryLockError::WouldBlock) => Ok(Self::InUse),
-            // NFS locks for writing only what is open for writing, which no folder ever is.
+            // NFS locks only what is open for writing, which a folder never is.
             Err(TryLockError::Error(error))
-                if is_missing(&error) || Errno::from_io_error(&error) == Some(Errno::BADF) =>
+                if is_unsupported(&error) || Errno::from_io_error(&error) == Some(Errno::BADF) =>
             {
-                Ok(Self::Missing(error))
+                Ok(Self::Unsupported(error))
             }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// Takes a file, which messages call `name`, for this process. Where nobody can say whether another has it, gives the
-    /// warning that `no_other` must.
+    /// Locks a file, which messages call `name`, for this process. If the file system has no locks, returns a warning that
+    /// `no_other` process must use the file.
     ///
     /// # Errors
-    /// A file that another process has, which `in_use` says; what the system says.
+    /// A file that another process has locked, with the message `in_use`; errors of the system.
     pub fn hold(file: &File, name: &str, in_use: &str, no_other: &str) -> io::Result<Option<String>> {
         let named = |what: &dyn Display| format!("{name}: {what}");
         match Self::take(file).map_err(|error| io::Error::new(error.kind(), named(&error)))? {
             Self::Held => Ok(None),
             Self::InUse => Err(io::Error::other(named(&in_use))),
-            Self::Missing(error) => {
-                Ok(Some(named(&format!("its file system has no locks ({error}): see to it that no other {no_other}"))))
+            Self::Unsupported(error) => {
+                Ok(Some(named(&format!("its file system has no locks ({error}): make sure that no other {no_other}"))))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Settings of libraries that only the environment has.
+//! Settings that libraries read only from the environment.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -7,20 +7,20 @@ use std::process::Command;
 /// A setting of a library.
 #[derive(Debug, Clone, Copy)]
 pub struct EnvironmentSetting {
-    /// Names under which the user may have chosen it, which is then left alone; the first one is set otherwise.
+    /// Variables with which the user may have set it, which is then respected; otherwise the first one is set.
     pub names: &'static [&'static str],
-    /// What is set.
+    /// Its value.
     pub value: &'static str,
 }
 
-/// ONNX Runtime 1.30 notes each session under `~/.cache/Microsoft` and in `/tmp`, for its maker, unless this variable is
-/// there before the library is loaded; its own switch comes too late for that.
+/// ONNX Runtime 1.30 records each session under `~/.cache/Microsoft` and in `/tmp` for its telemetry, unless this variable
+/// is set before the library is loaded; its API can only disable it later.
 pub(crate) const ONNX_RUNTIME: [EnvironmentSetting; 1] =
     [EnvironmentSetting { names: &["ORT_DISABLE_TELEMETRY"], value: "1" }];
 
-/// Starts the program again, as the same process, unless these settings are there: a change from inside would come too
-/// late for libraries that look when they are loaded, and is not safe beside their threads. Where that cannot be done,
-/// the program goes on without them.
+/// Executes the program again, as the same process, unless these settings are present: a change from inside would come too
+/// late for libraries that read them when they are loaded, and would not be safe with their threads. If the program cannot
+/// be executed again, it continues without the settings.
 pub(crate) fn start_with<'s>(settings: impl Iterator<Item = &'s EnvironmentSetting>) {
     let missing = missing(settings, |name| env::var_os(name).is_some());
     let mut arguments = env::args_os();
@@ -32,7 +32,7 @@ pub(crate) fn start_with<'s>(settings: impl Iterator<Item = &'s EnvironmentSetti
     }
 }
 
-/// Names and values that are to be set.
+/// Names and values to set.
 fn missing<'s>(
     settings: impl Iterator<Item = &'s EnvironmentSetting>,
     is_set: impl Fn(&str) -> bool,
@@ -46,7 +46,7 @@ mod tests {
     use super::{EnvironmentSetting, missing};
 
     #[test]
-    fn what_the_user_has_chosen_is_left_alone() {
+    fn settings_of_the_user_are_respected() {
         let settings =
             [EnvironmentSetting { names: &["A", "B"], value: "1" }, EnvironmentSetting { names: &["C"], value: "2" }];
         assert_eq!(missing(settings.iter(), |_| false), [("A", "1"), ("C", "2")]);

@@ -1,4 +1,4 @@
-//! Operands and stdin.
+//! Input files and stdin.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
@@ -8,16 +8,16 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 
-use crate::{Interrupt, descriptors, shown};
+use crate::{Interrupt, descriptors, escape};
 
-/// Large enough that a system call's cost vanishes next to parsing.
+/// Large enough to make the cost of system calls negligible.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// An open operand, or stdin.
+/// An open input file, or stdin.
 ///
-/// A signal ends it with [`crate::Interrupted`], also while it waits for more of a pipe.
+/// After a signal, reading fails with [`crate::Interrupted`], even while it waits for a pipe.
 pub struct Input {
-    /// How messages call it: the path as it was given, or `<stdin>`.
+    /// Its name in messages: the path as it was given, or `<stdin>`.
     pub name: String,
     reader: Box<dyn BufRead + Send>,
     on_wait: Arc<OnceLock<Hook>>,
@@ -43,7 +43,7 @@ impl Input {
             let stdin = descriptors::stdin().with_context(|| name.clone())?;
             return Ok(Self::new(name, stdin, interrupt));
         }
-        let name = shown::path(path);
+        let name = escape::path(path);
         let file = File::open(path).with_context(|| name.clone())?;
         anyhow::ensure!(!file.metadata().with_context(|| name.clone())?.is_dir(), "{name}: is a directory");
         Ok(Self::new(name, file, interrupt))
@@ -60,7 +60,7 @@ impl Input {
         (self.name.clone(), self)
     }
 
-    /// Lets `hook` be called whenever reading is about to wait for more of a pipe; the first hook counts.
+    /// Sets a function that is called whenever reading is about to wait for a pipe; only the first one is kept.
     pub fn on_wait(&self, hook: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_wait.set(Box::new(hook));
     }

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the filter to end, a second one ends it at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the filter to end, the second ends it at once.
 
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
@@ -13,11 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::signals::{Signals, end_by};
 
-/// How long a request to end waits for its message to be written, so that messages are in order where somebody reads
-/// them.
+/// How long a request to end waits until its message is written, so that messages are in order if somebody reads them.
 const ANNOUNCEMENT: Duration = Duration::from_millis(100);
 
-/// What reading ends with after a signal.
+/// The error of reading after a signal.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
@@ -27,40 +26,44 @@ pub struct Interrupted;
 pub struct Interrupt {
     /// Its number, or 0.
     signal: Arc<AtomicI32>,
-    /// Whether no more input is wanted.
-    is_over: Arc<AtomicBool>,
-    /// Readable from the first signal on, or when no more input is wanted, so that a wait for input can end.
+    /// Whether reads are cancelled.
+    is_cancelled: Arc<AtomicBool>,
+    /// Readable after the first signal, or when reads are cancelled, so that waiting for input ends.
     wake: Arc<UnixStream>,
     sender: Arc<UnixStream>,
 }
 
 impl Interrupt {
-    /// Starts the thread that takes signals. Before the first request to end takes effect, `announce` is called with it,
-    /// on a thread of its own: the terminal it writes to may be stopped, and the second signal must be taken even then.
+    /// Starts the thread that handles signals. Before the first one takes effect, `announce` is called with it on another
+    /// thread: it may block on a stopped terminal, and the second signal must be handled even then.
     pub(crate) fn listen(signals: Signals, announce: impl FnOnce(Signal) + Send + 'static) -> io::Result<Self> {
         let (wake, sender) = UnixStream::pair()?;
-        let interrupt =
-            Self { signal: Arc::default(), is_over: Arc::default(), wake: Arc::new(wake), sender: Arc::new(sender) };
+        let interrupt = Self {
+            signal: Arc::default(),
+            is_cancelled: Arc::default(),
+            wake: Arc::new(wake),
+            sender: Arc::new(sender),
+        };
         let listener = interrupt.clone();
-        thread::Builder::new().name("signals".into()).spawn(move || listener.take(&signals, announce))?;
+        thread::Builder::new().name("signals".into()).spawn(move || listener.handle(&signals, announce))?;
         Ok(interrupt)
     }
 
-    /// Takes signals to the end of the process.
-    fn take(&self, signals: &Signals, announce: impl FnOnce(Signal) + Send + 'static) {
+    /// Handles signals until the process ends.
+    fn handle(&self, signals: &Signals, announce: impl FnOnce(Signal) + Send + 'static) {
         let Ok(first) = signals.wait() else { return };
         wait_briefly_for(move || announce(first));
         self.signal.store(first as i32, Ordering::Relaxed);
         self.wake();
         while let Ok(next) = signals.wait() {
-            // Where a terminal closes, the shell and the kernel may both tell of it.
+            // When a terminal closes, both the shell and the kernel may send SIGHUP.
             if (first, next) != (Signal::SIGHUP, Signal::SIGHUP) {
                 end_by(next);
             }
         }
     }
 
-    /// The signal that came, if one did.
+    /// The signal that was received, if any.
     pub fn signal(&self) -> Option<i32> {
         match self.signal.load(Ordering::Relaxed) {
             0 => None,
@@ -76,14 +79,13 @@ impl Interrupt {
         self.signal().map_or(Ok(()), |_| Err(Interrupted))
     }
 
-    /// Lets all reading of inputs end with [`Interrupted`], also a wait for more of a pipe on another thread: no more
-    /// input is wanted.
+    /// Makes all reading of inputs fail with [`Interrupted`], including a read on another thread that waits for a pipe.
     pub fn cancel_reads(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
+        self.is_cancelled.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Ends every wait for input, now and later. Nobody reads the byte; it cannot be refused, because few are written.
+    /// Ends every wait for input, now and later. The byte is never read; writing it cannot block, because few are written.
     fn wake(&self) {
         let _ = (&*self.sender).write_all(&[0]);
     }
@@ -94,7 +96,7 @@ impl Interrupt {
         let mut timeout = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
         loop {
             self.check().map_err(io::Error::other)?;
-            if self.is_over.load(Ordering::Relaxed) {
+            if self.is_cancelled.load(Ordering::Relaxed) {
                 return Err(io::Error::other(Interrupted));
             }
             let mut waiting = [PollFd::new(source, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
@@ -113,7 +115,7 @@ impl Interrupt {
     }
 }
 
-/// Calls `act` on another thread and waits until it has returned, or for a moment.
+/// Calls `act` on another thread and waits for it to return, but only briefly.
 fn wait_briefly_for(act: impl FnOnce() + Send + 'static) {
     let (done, returned) = mpsc::channel::<()>();
     let acting = thread::Builder::new().spawn(move || {
@@ -121,7 +123,7 @@ fn wait_briefly_for(act: impl FnOnce() + Send + 'static) {
         drop(done);
     });
     if acting.is_ok() {
-        // It ends with an error either way: the sender is dropped, or the time is over.
+        // This is an error in any case: the sender is dropped, or the wait times out.
         let _ = returned.recv_timeout(ANNOUNCEMENT);
     }
 }

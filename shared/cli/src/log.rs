@@ -1,7 +1,7 @@
 //! Messages on stderr.
 //!
-//! A message is one line, and a remedy a second one. What comes from files, servers and names is made harmless here, for
-//! all: see [`shown`].
+//! A message is one line, and a remedy a second line. Control characters in text from files, servers and names are escaped
+//! here, for all messages: see [`escape`].
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use indicatif::MultiProgress;
 use serde_json::json;
 
-use crate::{LogFormat, shown};
+use crate::{LogFormat, escape};
 
-/// What a remedy begins with, on a line of its own.
+/// The beginning of the line with a remedy.
 const HINT: &str = "hint: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,13 +50,13 @@ impl Log {
             return;
         }
         let line = self.line(level, message);
-        // Nothing sensible is left to do when stderr itself is gone.
+        // If stderr itself is closed, there is nothing left to do.
         self.bars.suspend(|| {
             let _ = io::stderr().lock().write_all(line.as_bytes());
         });
     }
 
-    /// A message as it is written.
+    /// The line of a message.
     pub(crate) fn line(&self, level: Level, message: &str) -> String {
         match self.format {
             LogFormat::Text => self.text(level, message),
@@ -66,9 +66,9 @@ impl Log {
 
     fn text(&self, level: Level, message: &str) -> String {
         let kind = if level == Level::Warning { "warning: " } else { "" };
-        let (message, hint) = divided(message);
-        let message = format!("{}: {kind}{}\n", self.prog, shown::line(message));
-        hint.map_or_else(|| message.clone(), |hint| format!("{message}{HINT}{}\n", shown::line(hint)))
+        let (message, hint) = split_hint(message);
+        let message = format!("{}: {kind}{}\n", self.prog, escape::line(message));
+        hint.map_or_else(|| message.clone(), |hint| format!("{message}{HINT}{}\n", escape::line(hint)))
     }
 
     fn object(&self, level: Level, message: &str) -> String {
@@ -80,18 +80,18 @@ impl Log {
             Level::Debug => "debug",
         };
         let ts = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let (message, hint) = divided(message);
+        let (message, hint) = split_hint(message);
         let mut object = json!({"ts": ts, "level": level, "prog": &*self.prog, "msg": message});
         if let Some(hint) = hint {
             object["hint"] = hint.into();
         }
-        // JSON leaves some characters as they are that a terminal does not.
-        format!("{}\n", shown::line(&object.to_string()))
+        // JSON does not escape all control characters of terminals.
+        format!("{}\n", escape::line(&object.to_string()))
     }
 }
 
-/// A message and its remedy. Only the last one is ours: what comes from others may have a line that looks like one.
-fn divided(message: &str) -> (&str, Option<&str>) {
+/// Splits a message from its remedy. Only the last `hint:` is ours: untrusted text may have a line that looks like one.
+fn split_hint(message: &str) -> (&str, Option<&str>) {
     match message.rsplit_once(&format!("\n{HINT}")) {
         Some((message, hint)) => (message, Some(hint)),
         None => (message, None),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_line_of_harmless_characters() {
+    fn json_is_one_line_of_printable_ascii() {
         let line = log(LogFormat::Json).object(Level::Error, MESSAGE);
         assert!(line.trim_end().chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{line:?}");
         let object: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -9,20 +9,20 @@ use rustix::fs::{Access, access};
 
 use crate::AtomicFile;
 use crate::descriptors::{self, Descriptor};
-use crate::shown::{self, Shown};
+use crate::escape::{self, EscapingWriter};
 
-/// Large enough that a system call's cost vanishes next to formatting.
+/// Large enough to make the cost of system calls negligible.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The reader of stdout went away: the filter ends, and that is no error.
+/// The reader of stdout has closed it: the filter ends, which is not an error.
 #[derive(Debug, thiserror::Error)]
-#[error("the reader of stdout went away")]
-pub struct ClosedPipe;
+#[error("the reader of stdout closed it")]
+pub(crate) struct ClosedPipe;
 
-/// Where a filter's data goes: stdout, or a file that appears whole or not at all.
+/// The output of a filter: stdout, or a file that appears whole or not at all.
 ///
-/// Write errors name the output. [`Output::finish`] must be called; an output that is dropped before leaves a named
-/// file as it was. A terminal is shown no characters that would steer it.
+/// Write errors name the output. [`Output::finish`] must be called; a named file of an output that is dropped earlier stays
+/// as it was. Control characters are escaped on a terminal.
 pub struct Output {
     name: String,
     target: Target,
@@ -43,7 +43,7 @@ impl Output {
                 Err(error) => Err(named_error(&name, error)),
             };
         };
-        let name = shown::path(path);
+        let name = escape::path(path);
         match stream(path) {
             Some(opened) => opened.map(|file| Self::stream(name.clone(), file)),
             None => AtomicFile::create(path).map(|file| Self {
@@ -55,11 +55,14 @@ impl Output {
         .map_err(|error| named_error(&name, error))
     }
 
-    /// An output that is written at once; `name` is for messages.
+    /// An output that is written directly; `name` is for messages.
     pub(crate) fn stream(name: String, file: File) -> Self {
         let is_terminal = file.is_terminal();
-        let stream: Box<dyn Write + Send> =
-            if is_terminal { Box::new(Shown::new(Patient(file))) } else { Box::new(Patient(file)) };
+        let stream: Box<dyn Write + Send> = if is_terminal {
+            Box::new(EscapingWriter::new(BlockingWriter(file)))
+        } else {
+            Box::new(BlockingWriter(file))
+        };
         Self { name, target: Target::Stream(BufWriter::with_capacity(BUFFER_BYTES, stream)), is_terminal }
     }
 
@@ -71,17 +74,17 @@ impl Output {
         }
     }
 
-    /// How messages call it: the path as it was given, or `<stdout>`.
+    /// Its name in messages: the path as it was given, or `<stdout>`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a person sees the bytes.
+    /// Whether the output is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
     }
 
-    /// Writes everything out; a named file appears now.
+    /// Flushes the output; a named file appears now.
     ///
     /// # Errors
     /// Any write error, with the output's name.
@@ -117,10 +120,10 @@ impl Write for Output {
     }
 }
 
-/// Waits where another program has made the descriptor, which it shares, one that does not wait.
-struct Patient(File);
+/// Waits when the descriptor would block: another program that shares it may have made it non-blocking.
+struct BlockingWriter(File);
 
-impl Write for Patient {
+impl Write for BlockingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match self.0.write(bytes) {
@@ -147,7 +150,7 @@ fn named_error(name: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
-/// Opens what cannot be replaced by renaming: a descriptor that is open already (`/dev/stdout`), a device, a pipe.
+/// Opens an output that cannot be replaced by renaming: an open descriptor (`/dev/stdout`), a device, a pipe.
 fn stream(path: &Path) -> Option<io::Result<File>> {
     if let Some(descriptor) = Descriptor::named(path) {
         return Some(descriptor.write());
@@ -166,18 +169,18 @@ pub(crate) fn is_stdout(output: Option<&Path>) -> bool {
     })
 }
 
-/// Whether an output is written as it comes: stdout, by whatever name, a device, a pipe. Nothing can stand beside it.
+/// Whether an output is a stream (stdout, by whatever name, a device, a pipe), next to which no file can be written.
 pub fn is_stream(output: Option<&Path>) -> bool {
     is_stdout(output) || output.is_some_and(|path| Descriptor::named(path).is_some() || is_special(path))
 }
 
-/// A directory for temporary data on the way to `output`: the output's own, whose disk has to hold the data anyway,
-/// or the system's for streams and where nothing can be written beside the output.
+/// A directory for temporary data of `output`: that of the output, whose disk has to hold the data anyway, or the system's
+/// for streams and where the output's cannot be written.
 pub fn spool_directory(output: Option<&Path>) -> PathBuf {
     match output {
         Some(path) if !is_stream(output) => {
-            let place = crate::place::resolve(path).unwrap_or_else(|_| path.to_owned());
-            let folder = crate::place::folder_of(&place).to_owned();
+            let place = crate::paths::resolve(path).unwrap_or_else(|_| path.to_owned());
+            let folder = crate::paths::folder_of(&place).to_owned();
             if access(&folder, Access::WRITE_OK).is_ok() { folder } else { std::env::temp_dir() }
         }
         _ => std::env::temp_dir(),
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_data_lies_where_it_can() {
+    fn temporary_data_is_next_to_the_output() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("out");
         assert_eq!(spool_directory(Some(&inside)), fs::canonicalize(folder.path()).unwrap());

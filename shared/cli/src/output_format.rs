@@ -1,4 +1,4 @@
-//! What the name of an output promises.
+//! Output formats, from flags and file extensions.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::output::{is_stdout, is_stream};
 
-/// A form that a filter writes.
+/// A format that a filter writes.
 pub trait OutputFormat: ValueEnum + Copy + PartialEq {
-    /// How the names of files of this form end, without the dot; the first one is shown.
+    /// File extensions of this format, without the dot; messages name the first one.
     fn extensions(self) -> &'static [&'static str];
 }
 
-/// Commands that compress a file X, by the extension that they give.
+/// Commands that compress a file X, by the extension that they add.
 const COMPRESSED: [(&str, &str); 6] = [
     ("gz", "gzip X"),
     ("zst", "zstd --rm X"),
@@ -24,7 +24,7 @@ const COMPRESSED: [(&str, &str); 6] = [
     ("zip", "zip -m X.zip X"),
 ];
 
-/// Forms that no filter writes, and what makes them of JSON Lines (X is the file's name without its extension).
+/// Formats that no filter writes, and commands that convert JSON Lines to them (X is the file name without extension).
 const CONVERTED: [(&str, &str); 5] = [
     ("json", "jq -s . X.jsonl > X.json"),
     ("parquet", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_parquet(\"X.parquet\")'"),
@@ -33,7 +33,7 @@ const CONVERTED: [(&str, &str); 5] = [
     ("csv", "python3 -c 'import pandas; pandas.read_json(\"X.jsonl\", lines=True).to_csv(\"X.csv\", index=False)'"),
 ];
 
-/// Other extensions that say what is in a file.
+/// Other extensions of known formats.
 const KNOWN: [&str; 16] = [
     "jsonl",
     "ndjson",
@@ -53,11 +53,11 @@ const KNOWN: [&str; 16] = [
     "xlsx",
 ];
 
-/// The form of an output: what `asked` (--format) says and what its name promises, which must not differ; without
-/// either, `stdout` or `file`. A device or a pipe promises nothing.
+/// The format of an output, from `asked` (--format) and the extension of its name, which must agree; without either,
+/// `stdout` or `file`. The name of a device or a pipe does not matter.
 ///
 /// # Errors
-/// A name that promises another form, or one that nobody writes.
+/// An extension of another format, or of one that is not written.
 pub fn output_format<F: OutputFormat>(asked: Option<F>, path: Option<&Path>, stdout: F, file: F) -> anyhow::Result<F> {
     let Some(path) = path.filter(|path| !is_stdout(Some(path))) else { return Ok(asked.unwrap_or(stdout)) };
     let Some(extension) = extension(path) else { return Ok(asked.unwrap_or(file)) };
@@ -71,10 +71,10 @@ pub fn output_format<F: OutputFormat>(asked: Option<F>, path: Option<&Path>, std
         (Some(_), Some(asked)) => {
             let other = path.with_extension(asked.extensions()[0]);
             let (value, other) = (value_name(asked), other.display());
-            bail!("{name}: the name does not say {value}, as --format does\nhint: -o {other}, or no --format")
+            bail!("{name}: --format {value} does not match the extension\nhint: -o {other}, or leave out --format")
         }
-        (None, Some(asked)) => match refusal(path, asked.extensions()) {
-            // JSON Lines are often called so.
+        (None, Some(asked)) => match extension_error(path, asked.extensions()) {
+            // JSON Lines often have this extension.
             Some(_) if extension == "json" => Ok(asked),
             Some(what) => bail!("{name}: {what}"),
             None => Ok(asked),
@@ -87,27 +87,24 @@ pub fn output_format<F: OutputFormat>(asked: Option<F>, path: Option<&Path>, std
             let is_lines = all().any(|form| form.extensions().contains(&"jsonl"));
             let conversion = conversion(path, &extension).filter(|_| is_lines);
             let remedy = conversion.map_or_else(
-                || "--format writes any of them under another name".to_owned(),
-                |command| format!("{command} makes one of .jsonl"),
+                || "--format allows other names".to_owned(),
+                |command| format!("{command} converts .jsonl"),
             );
-            bail!(
-                "{name}: no form that is written here is called .{extension}\nhint: there are {}; {remedy}",
-                known.join(", ")
-            )
+            bail!("{name}: no output format has the extension .{extension}\nhint: use {}; {remedy}", known.join(", "))
         }
     }
 }
 
-/// For outputs that have one form, whose names end in one of `own` or promise nothing: a parser of the flag's value.
+/// A parser for the path of an output with one format, whose extension must be one of `own` or unknown.
 pub fn output_path_parser(own: &'static [&'static str]) -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match refusal(&path, own) {
+    PathBufValueParser::new().try_map(|path| match extension_error(&path, own) {
         Some(what) => Err(what),
         None => Ok(path),
     })
 }
 
-/// What is wrong with a name, if it promises another form than `own`.
-fn refusal(path: &Path, own: &[&str]) -> Option<String> {
+/// What is wrong with a name, if it has the extension of another format than `own`.
+fn extension_error(path: &Path, own: &[&str]) -> Option<String> {
     let extension = &*extension(path).filter(|extension| !own.contains(&&**extension))?;
     if is_stream(Some(path)) {
         return None;
@@ -116,34 +113,33 @@ fn refusal(path: &Path, own: &[&str]) -> Option<String> {
         return Some(what);
     }
     if let Some(command) = conversion(path, extension).filter(|_| own.contains(&"jsonl")) {
-        return Some(format!("what is written here is .{}\nhint: {command} makes one of it", own[0]));
+        return Some(format!("the output format is .{}\nhint: {command} converts it", own[0]));
     }
     let is_known = KNOWN.contains(&extension) || CONVERTED.iter().any(|(known, _)| *known == extension);
-    is_known.then(|| {
-        format!("what is written here is .{0}\nhint: name it {1}", own[0], path.with_extension(own[0]).display())
-    })
+    is_known
+        .then(|| format!("the output format is .{0}\nhint: name it {1}", own[0], path.with_extension(own[0]).display()))
 }
 
-/// What is wrong with a name that promises compression.
+/// What is wrong with a name that has the extension of a compressed file.
 fn compressed(path: &Path, extension: &str) -> Option<String> {
     let (_, command) = COMPRESSED.iter().find(|(known, _)| *known == extension)?;
     let plain = path.with_extension("").display().to_string();
     Some(format!("outputs are not compressed\nhint: name it {plain}, then: {}", command.replace('X', &plain)))
 }
 
-/// The command that makes a file of this extension.
+/// The command that converts JSON Lines to a file with this extension.
 fn conversion(path: &Path, extension: &str) -> Option<String> {
     let (_, command) = CONVERTED.iter().find(|(known, _)| *known == extension)?;
     Some(command.replace("X", &path.with_extension("").display().to_string()))
 }
 
-/// How a name ends, in small letters: none of `all-MiniLM-L6-v2.1`, which a version ends.
+/// The extension in lower case; `all-MiniLM-L6-v2.1` has none, because it ends in a version.
 fn extension(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     extension.chars().any(char::is_alphabetic).then_some(extension)
 }
 
-/// A value as its flag takes it.
+/// The name of a flag's value.
 pub fn value_name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
@@ -197,21 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn broken_promises_are_refused() {
+    fn wrong_extensions_are_refused() {
         for (asked, path, expected) in [
-            (None, "x.tmp", "x.tmp: no form that is written here is called .tmp\nhint: there are .jsonl, .npy, .txt"),
-            (None, "x.json", "x.json: no form that is written here is called .json"),
-            (None, "d/x.json", "; jq -s . d/x.jsonl > d/x.json makes one of .jsonl"),
+            (None, "x.tmp", "x.tmp: no output format has the extension .tmp\nhint: use .jsonl, .npy, .txt"),
+            (None, "x.json", "x.json: no output format has the extension .json"),
+            (None, "d/x.json", "; jq -s . d/x.jsonl > d/x.json converts .jsonl"),
             (None, "x.parquet", "pandas.read_json(\"x.jsonl\", lines=True).to_parquet(\"x.parquet\")"),
             (None, "x.jsonl.gz", "x.jsonl.gz: outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl"),
             (Some(Vectors::Jsonl), "x.jsonl.zst", "x.jsonl.zst: outputs are not compressed"),
-            (Some(Vectors::Jsonl), "x.csv", "x.csv: what is written here is .jsonl\nhint: python3 -c"),
-            (Some(Vectors::Npy), "x.html", "x.html: what is written here is .npy\nhint: name it x.npy"),
-            (
-                Some(Vectors::Jsonl),
-                "x.npy",
-                "x.npy: the name does not say jsonl, as --format does\nhint: -o x.jsonl, or",
-            ),
+            (Some(Vectors::Jsonl), "x.csv", "x.csv: the output format is .jsonl\nhint: python3 -c"),
+            (Some(Vectors::Npy), "x.html", "x.html: the output format is .npy\nhint: name it x.npy"),
+            (Some(Vectors::Jsonl), "x.npy", "x.npy: --format jsonl does not match the extension\nhint: -o x.jsonl, or"),
         ] {
             let message = of(asked, path).unwrap_err();
             assert!(message.contains(expected), "{path}: {message}");
@@ -219,19 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_one_form_have_names_that_say_it_or_nothing() {
-        let refused = |path: &str, own: &[&str]| refusal(Path::new(path), own);
+    fn outputs_with_one_format_refuse_other_extensions() {
+        let refused = |path: &str, own: &[&str]| extension_error(Path::new(path), own);
         for path in ["x.jsonl", "x", "x.pairs", "x.txt", "-", "/dev/null", "x.v2"] {
             assert_eq!(refused(path, &["jsonl", "ndjson"]), None, "{path}");
         }
         for (path, expected) in [
-            ("x.json", "what is written here is .jsonl\nhint: jq -s . x.jsonl > x.json makes one of it"),
+            ("x.json", "the output format is .jsonl\nhint: jq -s . x.jsonl > x.json converts it"),
             ("x.jsonl.gz", "outputs are not compressed\nhint: name it x.jsonl, then: gzip x.jsonl"),
-            ("x.safetensors", "what is written here is .jsonl\nhint: name it x.jsonl"),
+            ("x.safetensors", "the output format is .jsonl\nhint: name it x.jsonl"),
         ] {
             assert_eq!(refused(path, &["jsonl", "ndjson"]).unwrap(), expected);
         }
         let shard = refused("x.csv", &["safetensors"]).unwrap();
-        assert_eq!(shard, "what is written here is .safetensors\nhint: name it x.safetensors");
+        assert_eq!(shard, "the output format is .safetensors\nhint: name it x.safetensors");
     }
 }

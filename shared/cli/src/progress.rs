@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::{format_duration, shown};
+use crate::{escape, format_duration};
 
-/// A progress bar, or nothing where nobody would see it.
+/// A progress bar, or nothing if it would not be visible.
 #[derive(Debug, Clone)]
 pub struct Progress(ProgressBar);
 
@@ -34,9 +34,9 @@ impl Progress {
         self.0.inc(n);
     }
 
-    /// Shows a text behind the bar.
+    /// Shows a text after the bar.
     pub fn message(&self, text: impl Into<Cow<'static, str>>) {
-        self.0.set_message(shown::line(&text.into()).into_owned());
+        self.0.set_message(escape::line(&text.into()).into_owned());
     }
 }
 
@@ -46,7 +46,7 @@ impl Drop for Progress {
     }
 }
 
-// A line on a terminal that is gone is nobody's error.
+// Errors of writing to the terminal are ignored.
 
 fn rate(state: &ProgressState, line: &mut dyn Write) {
     let rate = state.per_sec();

@@ -11,8 +11,8 @@ use crate::{Input, Interrupt};
 /// Longest line that is copied: more than any record may have.
 const MOST_LINE_BYTES: usize = 2 << 30;
 
-/// An input that can be read from its beginning as often as is needed: a regular file, or a copy of what came through a
-/// pipe, in an unnamed temporary file.
+/// An input that can be read from its beginning more than once: a regular file, or a copy of a pipe in an unnamed temporary
+/// file.
 pub struct Replayable {
     name: String,
     content: Content,
@@ -39,7 +39,7 @@ impl Replayable {
         Self::copy(&mut input, folder, interrupt, copy_lines)
     }
 
-    /// A copy of what is left of an input of any bytes.
+    /// A copy of the rest of an input of any bytes.
     pub(crate) fn of_bytes(mut input: Input, folder: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
         Self::copy(&mut input, folder, interrupt, |input, copy| io::copy(input, copy).map(|_| ()))
     }
@@ -57,7 +57,7 @@ impl Replayable {
         Ok(Self { name, content: Content::Copy(file), interrupt: interrupt.clone() })
     }
 
-    /// How messages call it: the path as it was given, or `<stdin>`.
+    /// Its name in messages: the path as it was given, or `<stdin>`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -70,7 +70,7 @@ impl Replayable {
         Ok(Input::new(self.name.clone(), self.file()?, &self.interrupt))
     }
 
-    /// The file that holds it, at its beginning.
+    /// The file with its content, at the beginning.
     ///
     /// # Errors
     /// A file that cannot be opened again.
@@ -83,22 +83,22 @@ impl Replayable {
     }
 }
 
-/// Whether an operand can be read again without a copy: it is a regular file, and not stdin.
+/// Whether an input file can be read again without a copy: it is a regular file, and not stdin.
 pub fn is_regular_file(path: &Path) -> bool {
     path != Path::new("-") && path.is_file()
 }
 
-/// Copies an input of lines, unless a line has no end, as that of a device: it would fill the disk.
+/// Copies an input of lines, unless a line has no end, as a device's may: it would fill the disk.
 fn copy_lines(input: &mut Input, copy: &mut File) -> io::Result<()> {
-    let mut unended = 0;
+    let mut unfinished = 0;
     loop {
         let bytes = input.fill_buf()?;
         let length = bytes.len();
         if length == 0 {
             return Ok(());
         }
-        unended = bytes.iter().rposition(|byte| *byte == b'\n').map_or(unended + length, |end| length - 1 - end);
-        if unended > MOST_LINE_BYTES {
+        unfinished = bytes.iter().rposition(|byte| *byte == b'\n').map_or(unfinished + length, |end| length - 1 - end);
+        if unfinished > MOST_LINE_BYTES {
             return Err(io::Error::other(format!("a line has more than {MOST_LINE_BYTES} bytes")));
         }
         copy.write_all(bytes)?;

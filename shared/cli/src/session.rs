@@ -1,4 +1,4 @@
-//! What a running filter needs of its process.
+//! The process around a running filter.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use nix::sys::signal::Signal;
 
 use crate::log::{Level, Log};
 use crate::signals::Signals;
-use crate::{CommonArgs, Filter, Input, Interrupt, Output, Progress, Replayable};
+use crate::{CommonArgs, Input, Interrupt, Output, Progress, Replayable};
 
-/// The process around a filter's body: messages, progress, signals, inputs and outputs.
+/// What a filter's body needs of its process: messages, progress, signals, inputs and outputs.
 pub struct Session {
     log: Log,
     bars: MultiProgress,
     interrupt: Interrupt,
-    /// Files that this run writes.
+    /// Files that this run has opened for writing.
     written: Mutex<Vec<PathBuf>>,
 }
 
 impl Session {
-    pub(crate) fn new<F: Filter>(common: &CommonArgs, signals: Signals) -> io::Result<Self> {
+    pub(crate) fn new(program: &str, unit: &'static str, common: &CommonArgs, signals: Signals) -> io::Result<Self> {
         let most = match (common.quiet, common.verbose) {
             (true, _) => Level::Error,
             (false, 0) => Level::Notice,
@@ -29,51 +29,51 @@ impl Session {
             (false, _) => Level::Debug,
         };
         let bars = MultiProgress::new();
-        let log = Log::new(F::command().get_name(), common.log_format, most, bars.clone());
-        let speaker = log.clone();
+        let log = Log::new(program, common.log_format, most, bars.clone());
+        let announcer = log.clone();
         let interrupt = Interrupt::listen(signals, move |signal| {
-            // Only SIGINT comes from a key.
+            // Only SIGINT is sent by a key.
             let again = if signal == Signal::SIGINT { "press again to stop now" } else { "a second signal stops now" };
-            speaker.write(Level::Notice, &format!("finishing the {}; {again}", F::UNIT));
+            announcer.write(Level::Notice, &format!("finishing the {unit}; {again}"));
         })?;
         Ok(Self { log, bars, interrupt, written: Mutex::default() })
     }
 
-    /// The signals that came.
+    /// The signals received so far.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// Says something that the user should look at.
+    /// Prints a warning.
     pub fn warn(&self, message: impl AsRef<str>) {
         self.log(Level::Warning, message.as_ref());
     }
 
-    /// Says what is done, for `-v`.
+    /// Prints what is done, with `-v`.
     pub fn info(&self, message: impl AsRef<str>) {
         self.log(Level::Info, message.as_ref());
     }
 
-    /// Says a detail, for `-vv`.
+    /// Prints a detail, with `-vv`.
     pub fn debug(&self, message: impl AsRef<str>) {
         self.log(Level::Debug, message.as_ref());
     }
 
-    /// Says what a user waits for, such as the counts at the end; silent with `-q`.
+    /// Prints what a user waits for, such as the counts at the end; silent with `-q`.
     pub fn notice(&self, message: impl AsRef<str>) {
         self.log(Level::Notice, message.as_ref());
     }
 
-    /// A progress bar; hidden with `-q`, with `--log-format json` and when stderr is not a terminal.
+    /// A progress bar, hidden with `-q`, with `--log-format json` and when stderr is not a terminal.
     pub fn progress(&self, total: Option<u64>, unit: &str) -> Progress {
         let visible = self.log.shows(Level::Warning) && !self.log.json() && io::stderr().is_terminal();
         Progress::new(&self.bars, total, unit, visible)
     }
 
-    /// Opens the operands; none, or `-`, is stdin.
+    /// Opens the input files; without any, or with `-`, stdin.
     ///
     /// # Errors
-    /// A file that cannot be opened, or no operand while stdin is a terminal.
+    /// A file that cannot be opened, or no file while stdin is a terminal.
     pub fn inputs(&self, files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
         Input::open_all(files, &self.interrupt)
     }
@@ -86,11 +86,11 @@ impl Session {
         Input::open(file, &self.interrupt, io::stdin().is_terminal())
     }
 
-    /// Opens operands of lines that are read more than once; none, or `-`, is stdin. What cannot be opened again is
-    /// copied to a temporary file in `folder`.
+    /// Opens input files of lines that are read more than once; without any, or with `-`, stdin. Inputs that cannot be
+    /// opened again are copied to temporary files in `folder`.
     ///
     /// # Errors
-    /// A file that cannot be opened, no operand while stdin is a terminal, a pipe that cannot be copied.
+    /// A file that cannot be opened, no file while stdin is a terminal, a pipe that cannot be copied.
     pub fn replayable_inputs(&self, files: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<Replayable>> {
         let stdin = [PathBuf::from("-")];
         let paths = if files.is_empty() { &stdin } else { files };
@@ -114,10 +114,10 @@ impl Session {
         Replayable::of_bytes(input, folder, &self.interrupt)
     }
 
-    /// Opens the output; none, or `-`, is stdout.
+    /// Opens the output; without a path, or with `-`, stdout.
     ///
     /// # Errors
-    /// A file that cannot be created, or that another output of this run has already.
+    /// A file that cannot be created, or that is another output of this run.
     pub fn output(&self, path: Option<&Path>) -> io::Result<Output> {
         let output = Output::open(path)?;
         if let Some(file) = output.file() {
@@ -133,7 +133,7 @@ impl Session {
         Ok(output)
     }
 
-    /// A function that makes the line of an error message, such as it would be on stderr.
+    /// A function that formats an error message as it would be printed on stderr.
     pub fn error_lines(&self) -> impl Fn(&str) -> String + Send + Sync + 'static {
         let log = self.log.clone();
         move |message| log.line(Level::Error, message)

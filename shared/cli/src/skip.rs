@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 
-use crate::{Outcome, Session};
+use crate::{Outcome, Session, counted};
 
-/// Warnings about single records before they are only counted.
+/// Bad records that are reported one by one; further ones are only counted.
 const SHOWN: u64 = 10;
 
 /// What to do about a record that cannot be used.
@@ -15,11 +15,11 @@ const SHOWN: u64 = 10;
 pub enum OnError {
     /// Stop at the first one
     Fail,
-    /// Warn, go on, exit with 1 at the end
+    /// Warn, continue, exit with 1 at the end
     Skip,
 }
 
-/// Applies [`OnError`] and counts what was skipped, on any thread.
+/// Applies [`OnError`] and counts skipped records, on any thread.
 pub struct Skipper<'a> {
     policy: OnError,
     session: &'a Session,
@@ -27,7 +27,7 @@ pub struct Skipper<'a> {
 }
 
 impl<'a> Skipper<'a> {
-    /// A policy that has seen no bad record yet.
+    /// A policy, with no record skipped yet.
     pub fn new(policy: OnError, session: &'a Session) -> Self {
         Self { policy, session, skipped: AtomicU64::new(0) }
     }
@@ -46,13 +46,13 @@ impl<'a> Skipper<'a> {
         Ok(())
     }
 
-    /// Sums up: says how many were skipped, and how the filter ends.
+    /// Reports how many records were skipped, and returns the filter's outcome.
     pub fn outcome(&self) -> Outcome {
         let skipped = self.skipped.load(Ordering::Relaxed);
         if skipped == 0 {
             return Outcome::Done;
         }
-        self.session.warn(format!("{skipped} records skipped"));
+        self.session.warn(format!("{} skipped", counted(skipped, "record", "records")));
         Outcome::Incomplete
     }
 }

@@ -1,56 +1,52 @@
-//! What is measured, and how.
+//! The metrics and their values.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 
 use crate::ranking::{
     Gain, accuracy, average_precision, bpref, capped_average_precision, capped_recall, expected_reciprocal_rank, f1,
-    graded_rank_biased_precision, inferred_average_precision, judged, ndcg, precision, r_precision,
-    rank_biased_precision, recall, reciprocal_rank,
+    judged, ndcg, precision, r_precision, rank_biased_precision, recall, reciprocal_rank,
 };
 
-/// What a metric measures.
+/// What a metric measures. R is the number of relevant documents of the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// See [`ndcg`], with linear gain.
+    /// Normalised discounted cumulative gain with linear gain: `DCG@k / IDCG@k`, `DCG@k = Σ relevance / log2(rank + 1)`
+    /// (trec_eval `ndcg_cut_k`).
     Ndcg,
-    /// See [`ndcg`], with exponential gain.
+    /// The same with the gain `2^relevance - 1` (gdeval `ndcg@k`).
     NdcgExp,
-    /// See [`recall`].
+    /// `|relevant in the top k| / R` (trec_eval `recall_k`).
     Recall,
-    /// See [`capped_recall`].
+    /// `|relevant in the top k| / min(k, R)` (BEIR `R_cap@k`).
     CappedRecall,
-    /// See [`reciprocal_rank`].
+    /// `1 / rank` of the first relevant document in the top k, else 0 (trec_eval `recip_rank` of a run cut at k).
     Mrr,
-    /// See [`precision`].
+    /// `|relevant in the top k| / k` (trec_eval `P_k`).
     Precision,
-    /// See [`f1`].
+    /// The harmonic mean of precision and recall (trec_eval `set_F` of a run cut at k).
     F1,
-    /// See [`average_precision`].
+    /// `(1 / R) Σ P@i` over the relevant ranks i up to k (trec_eval `map_cut_k`).
     Map,
-    /// See [`capped_average_precision`].
+    /// The same sum divided by `min(k, R)` (sentence-transformers `map@k`).
     CappedMap,
-    /// See [`accuracy`].
+    /// 1 if a relevant document is in the top k, else 0 (trec_eval `success_k`; also known as hit rate).
     Accuracy,
-    /// See [`r_precision`].
+    /// `P@R` (trec_eval `Rprec`).
     RPrecision,
-    /// See [`bpref`].
+    /// How rarely a document judged not relevant is ranked above a relevant one (trec_eval `bpref`).
     Bpref,
-    /// See [`inferred_average_precision`].
-    InfAp,
-    /// See [`rank_biased_precision`].
+    /// `0.2 Σ 0.8^(i - 1)` over the relevant ranks i up to k (ir_measures `RBP(p=0.8)@k`).
     Rbp,
-    /// See [`graded_rank_biased_precision`].
-    GradedRbp,
-    /// See [`expected_reciprocal_rank`].
+    /// Expected reciprocal rank at which a reader is satisfied, for grades from 0 to 4 (gdeval `err@k`).
     Err,
-    /// See [`judged`].
+    /// The share of the top k that was judged at all (ir_measures `Judged@k`).
     Judged,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 15] = [
         Self::Ndcg,
         Self::NdcgExp,
         Self::Recall,
@@ -63,14 +59,12 @@ impl Kind {
         Self::Accuracy,
         Self::RPrecision,
         Self::Bpref,
-        Self::InfAp,
         Self::Rbp,
-        Self::GradedRbp,
         Self::Err,
         Self::Judged,
     ];
 
-    /// The name in front of `@`.
+    /// The name before `@`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ndcg => "ndcg",
@@ -85,17 +79,15 @@ impl Kind {
             Self::Accuracy => "accuracy",
             Self::RPrecision => "rprec",
             Self::Bpref => "bpref",
-            Self::InfAp => "infap",
             Self::Rbp => "rbp",
-            Self::GradedRbp => "graded-rbp",
             Self::Err => "err",
             Self::Judged => "judged",
         }
     }
 
-    /// Whether the metric is taken at a rank; the others look at the whole ranking.
+    /// Whether the metric takes a cutoff; the others always look at the whole ranking.
     pub fn has_cutoff(self) -> bool {
-        !matches!(self, Self::RPrecision | Self::Bpref | Self::InfAp)
+        !matches!(self, Self::RPrecision | Self::Bpref)
     }
 }
 
@@ -104,17 +96,17 @@ impl Kind {
 pub struct Metric {
     /// What is measured.
     pub kind: Kind,
-    /// How many documents are looked at; all when absent.
+    /// How many documents are looked at; all if absent.
     pub k: Option<NonZeroUsize>,
 }
 
 impl Metric {
-    /// The value of one query; the metric of a system is the mean over queries.
+    /// The value for one query; the metric of a system is the mean over its queries.
     ///
-    /// `ranked` and `ideal` are explained at the top of this crate.
+    /// The crate's documentation explains `ranked` and `ideal`.
     pub fn value(self, ranked: &[Option<i64>], ideal: &[i64]) -> f64 {
         let k = self.k.map_or(usize::MAX, NonZeroUsize::get);
-        // These divide by k: without one, by what was retrieved.
+        // Precision and F1 divide by k: without a cutoff, by the number of documents retrieved.
         let size = self.k.map_or(ranked.len(), NonZeroUsize::get);
         match self.kind {
             Kind::Ndcg => ndcg(ranked, ideal, k, Gain::Linear),
@@ -129,9 +121,7 @@ impl Metric {
             Kind::Accuracy => accuracy(ranked, k),
             Kind::RPrecision => r_precision(ranked, ideal),
             Kind::Bpref => bpref(ranked, ideal),
-            Kind::InfAp => inferred_average_precision(ranked, ideal),
             Kind::Rbp => rank_biased_precision(ranked, k),
-            Kind::GradedRbp => graded_rank_biased_precision(ranked, k),
             Kind::Err => expected_reciprocal_rank(ranked, k),
             Kind::Judged => judged(ranked, k),
         }
@@ -161,7 +151,7 @@ mod tests {
         }
     }
 
-    /// trec_eval's set measures: what was retrieved is all that there is.
+    /// As in trec_eval's set measures, every retrieved document counts.
     #[test]
     fn without_a_cutoff_all_that_was_retrieved_counts() {
         let value =

@@ -1,4 +1,4 @@
-//! Metrics by name: ours, such as `ndcg@10`, and those of other programs, where they mean the same.
+//! Metrics by name: ours, such as `ndcg@10`, and those of other programs where they mean the same.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -7,221 +7,217 @@ use strsim::normalized_damerau_levenshtein;
 
 use crate::{Kind, Metric};
 
-/// Whether a name goes with a cutoff.
+/// Whether a name takes a cutoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cutoff {
-    /// Without one, its home means something else by it.
-    Needed,
+    /// Without a cutoff, the name means something else in its own program.
+    Required,
     Optional,
-    /// What was retrieved is looked at as a whole.
+    /// The metric looks at everything that was retrieved.
     Never,
 }
 
-/// Names that other programs have for our metrics, in small letters and with _ for -.
+/// Names that other programs have for our metrics, in lower case and with _ for -.
 ///
 /// trec_eval 9 and 10 (m_*.c), pytrec_eval, ir_measures 0.4, ranx 0.3, BEIR 2, MTEB 2, and what `ir-eval --compat trec`
-/// writes where trec_eval has no name.
-const ALIASES: [(&str, Kind, Cutoff); 36] = [
-    ("ndcg_cut", Kind::Ndcg, Cutoff::Needed),
+/// writes for metrics that trec_eval lacks.
+const ALIASES: [(&str, Kind, Cutoff); 34] = [
+    ("ndcg_cut", Kind::Ndcg, Cutoff::Required),
     ("ndcg_burges", Kind::NdcgExp, Cutoff::Optional),
-    ("r", Kind::Recall, Cutoff::Needed),
+    ("r", Kind::Recall, Cutoff::Required),
     ("set_recall", Kind::Recall, Cutoff::Never),
     ("setr", Kind::Recall, Cutoff::Never),
-    ("r_cap", Kind::CappedRecall, Cutoff::Needed),
-    ("recall_cap", Kind::CappedRecall, Cutoff::Needed),
-    ("relative_p", Kind::CappedRecall, Cutoff::Needed),
+    ("r_cap", Kind::CappedRecall, Cutoff::Required),
+    ("recall_cap", Kind::CappedRecall, Cutoff::Required),
+    ("relative_p", Kind::CappedRecall, Cutoff::Required),
     ("set_relative_p", Kind::CappedRecall, Cutoff::Never),
     ("recip_rank", Kind::Mrr, Cutoff::Never),
-    ("recip_rank_cut", Kind::Mrr, Cutoff::Needed),
+    ("recip_rank_cut", Kind::Mrr, Cutoff::Required),
     ("rr", Kind::Mrr, Cutoff::Optional),
     ("reciprocal_rank", Kind::Mrr, Cutoff::Optional),
-    ("p", Kind::Precision, Cutoff::Needed),
-    ("prec", Kind::Precision, Cutoff::Needed),
+    ("p", Kind::Precision, Cutoff::Required),
+    ("prec", Kind::Precision, Cutoff::Required),
     ("set_p", Kind::Precision, Cutoff::Never),
     ("setp", Kind::Precision, Cutoff::Never),
-    ("f", Kind::F1, Cutoff::Needed),
-    ("f_cut", Kind::F1, Cutoff::Needed),
+    ("f", Kind::F1, Cutoff::Required),
+    ("f_cut", Kind::F1, Cutoff::Required),
     ("set_f", Kind::F1, Cutoff::Never),
     ("setf", Kind::F1, Cutoff::Never),
     ("ap", Kind::Map, Cutoff::Optional),
     ("average_precision", Kind::Map, Cutoff::Optional),
-    ("map_cut", Kind::Map, Cutoff::Needed),
-    ("success", Kind::Accuracy, Cutoff::Needed),
-    ("hit", Kind::Accuracy, Cutoff::Needed),
-    ("hit_rate", Kind::Accuracy, Cutoff::Needed),
-    ("hitrate", Kind::Accuracy, Cutoff::Needed),
-    ("hr", Kind::Accuracy, Cutoff::Needed),
-    ("acc", Kind::Accuracy, Cutoff::Needed),
-    ("top_k_accuracy", Kind::Accuracy, Cutoff::Needed),
+    ("map_cut", Kind::Map, Cutoff::Required),
+    ("success", Kind::Accuracy, Cutoff::Required),
+    ("hit", Kind::Accuracy, Cutoff::Required),
+    ("hit_rate", Kind::Accuracy, Cutoff::Required),
+    ("hitrate", Kind::Accuracy, Cutoff::Required),
+    ("hr", Kind::Accuracy, Cutoff::Required),
+    ("acc", Kind::Accuracy, Cutoff::Required),
+    ("top_k_accuracy", Kind::Accuracy, Cutoff::Required),
     ("r_prec", Kind::RPrecision, Cutoff::Never),
     ("r_precision", Kind::RPrecision, Cutoff::Never),
-    ("inf_ap", Kind::InfAp, Cutoff::Never),
-    ("rbp_graded", Kind::GradedRbp, Cutoff::Optional),
     ("ndcg_exponential", Kind::NdcgExp, Cutoff::Optional),
 ];
 
-/// Names of what is no metric here, and is near one that is.
-const ELSEWHERE: [(&str, &str); 10] = [
-    ("hits", "a number of documents, not a share: precision@k divides it by k, recall@k by all that are relevant"),
-    ("dcg", "no share: ndcg@k divides it by the best that is possible"),
-    ("dcg_burges", "no share: ndcg-exp@k divides it by the best that is possible"),
-    ("hole", "by what is judged for any query (BEIR); judged@k is the share that is judged for the query itself"),
-    ("unj", "the share of k that is not judged; judged@k is the share of what was retrieved that is"),
-    ("set_map", "precision times recall times R; map is the mean of the precisions"),
-    ("setap", "precision times recall times R; map is the mean of the precisions"),
-    ("gm_map", "a geometric mean; map has the arithmetic one"),
-    ("ndcg_rel", "relative to what was retrieved; ndcg is relative to all that was judged"),
-    ("main_score", "a task's own choice (MTEB): ndcg@10 of most tasks of retrieval"),
+/// Well-known names of what is not computed here, with what it is and the closest metric that is.
+const NOT_COMPUTED: [(&str, &str); 10] = [
+    ("hits", "counts documents; precision@k divides that by k, recall@k by the number of relevant documents"),
+    ("dcg", "is not normalised; ndcg@k divides it by the best possible value"),
+    ("dcg_burges", "is not normalised; ndcg-exp@k divides it by the best possible value"),
+    ("hole", "counts documents that are unjudged for every query (BEIR); judged@k looks at each query's own judgments"),
+    ("unj", "is the share of k that is unjudged; judged@k is the share of the retrieved documents that is judged"),
+    ("set_map", "is precision times recall; map averages the precision at each relevant document"),
+    ("setap", "is precision times recall; map averages the precision at each relevant document"),
+    ("gm_map", "is a geometric mean over the queries; map is the arithmetic mean"),
+    ("ndcg_rel", "is relative to what was retrieved; ndcg is relative to all judged documents"),
+    ("main_score", "depends on the task (MTEB); most retrieval tasks use ndcg@10"),
 ];
 
-/// How sentence-transformers begins the names of its figures.
+/// Prefixes of sentence-transformers' metric names.
 const SIMILARITIES: [&str; 6] = ["cosine_", "cos_sim_", "dot_", "dot_score_", "euclidean_", "manhattan_"];
 
-/// Names that are shown as near to one that is unknown, and how near they must be.
-const SHOWN: usize = 3;
-const NEAR: f64 = 0.5;
+/// The most suggestions for an unknown name, and how similar they must be to it.
+const MAX_SUGGESTIONS: usize = 3;
+const MIN_SIMILARITY: f64 = 0.5;
 
-/// Why a text names no metric.
+/// Why a text does not name a metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseMetricError {
-    /// Neither we nor others have such a name.
-    #[error("no metric is called \"{name}\"{}; there are {}", nearest(.name), Kind::ALL.map(Kind::name).join(", "))]
+    /// No program has such a metric.
+    #[error("unknown metric \"{name}\"{}; available: {}", suggestions(.name), Kind::ALL.map(Kind::name).join(", "))]
     UnknownName {
-        /// What was found in front of the cutoff.
+        /// The text before the cutoff.
         name: String,
     },
-    /// What should be the cutoff is no whole number from 1 on.
-    #[error("the cutoff behind @ must be a whole number from 1 on, found \"{0}\"")]
+    /// The cutoff is not a positive whole number.
+    #[error("the cutoff must be a positive whole number, found \"{0}\"")]
     BadCutoff(String),
     /// The metric looks at the whole ranking.
-    #[error("{0} looks at the whole ranking: it has no cutoff")]
+    #[error("{0} takes no cutoff: it looks at the whole ranking")]
     NoCutoff(&'static str),
-    /// The name has no cutoff where it comes from.
-    #[error("{name} has no cutoff where it comes from; {instead} has")]
+    /// The name takes no cutoff in its own program.
+    #[error("{name} takes no cutoff; use {instead}")]
     CutoffOfWhole {
-        /// The name, as it was written.
+        /// The name as written.
         name: String,
-        /// The same with a cutoff.
+        /// The metric that takes one.
         instead: Metric,
     },
-    /// Without a cutoff, the name means something else where it comes from.
+    /// Without a cutoff, the name means something else in its own program.
     #[error("{name} needs a cutoff, such as {}@10", .kind.name())]
     NeedsCutoff {
-        /// The name, as it was written.
+        /// The name as written.
         name: String,
-        /// What it is.
+        /// What it measures.
         kind: Kind,
     },
     /// The name means something that is not computed here.
-    #[error("{name} is {what}")]
-    Elsewhere {
-        /// The name, as it was written.
+    #[error("{name} {what}")]
+    NotComputed {
+        /// The name as written.
         name: String,
-        /// What it is, and what comes near.
+        /// What it is, and which metric comes close.
         what: &'static str,
     },
-    /// A figure of sentence-transformers, whose evaluator has rules of its own.
+    /// A name of sentence-transformers, whose evaluator has its own rules.
     #[error(
-        "{name} is a figure of sentence-transformers, which knows no grades\n\
-         hint: {metric} is ours; ir-eval --compat st computes {metric} as sentence-transformers does"
+        "{name} is a metric of sentence-transformers, which ignores grades of relevance\n\
+         hint: use {metric}; ir-eval --compat st computes it as sentence-transformers does"
     )]
     OfSimilarity {
-        /// The name, as it was written.
+        /// The name as written.
         name: String,
         /// The metric without the similarity.
         metric: Metric,
     },
-    /// What stands in parentheses is no setting of the metric here.
-    #[error("{metric} has no setting \"{setting}\" here")]
-    Setting {
-        /// What stands in front.
+    /// A parameter in parentheses that the metric does not have here.
+    #[error("{metric} does not support the parameter \"{parameter}\"")]
+    Parameter {
+        /// The name before the parenthesis.
         metric: String,
-        /// What was asked for.
-        setting: String,
+        /// The parameter as written.
+        parameter: String,
     },
 }
 
-/// The names that come near to one that is unknown, as the middle of a sentence.
-fn nearest(name: &str) -> String {
+/// The names most similar to an unknown one, as the middle of a sentence.
+fn suggestions(name: &str) -> String {
     if name.parse::<f64>().is_ok() {
-        return ": each has a cutoff of its own (ndcg@5,ndcg@10)".into();
+        return ": each metric has its own cutoff (ndcg@5,ndcg@10)".into();
     }
-    let name = plain(name);
-    let near = |(known, kind): (&str, Kind)| (normalized_damerau_levenshtein(&name, known), kind);
+    let name = normalized(name);
     let ours = Kind::ALL.map(|kind| (kind.name(), kind));
-    let mut all: Vec<(f64, Kind)> =
-        ours.into_iter().chain(ALIASES.map(|(alias, kind, _)| (alias, kind))).map(near).collect();
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut known: Vec<(f64, Kind)> = ours
+        .into_iter()
+        .chain(ALIASES.map(|(alias, kind, _)| (alias, kind)))
+        .map(|(known, kind)| (normalized_damerau_levenshtein(&name, known), kind))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut names: Vec<&str> = Vec::new();
-    for (_, kind) in all.into_iter().filter(|(likeness, _)| *likeness >= NEAR) {
-        if names.len() < SHOWN && !names.contains(&kind.name()) {
+    for (_, kind) in known {
+        if names.len() < MAX_SUGGESTIONS && !names.contains(&kind.name()) {
             names.push(kind.name());
         }
     }
-    match names[..] {
-        [] => String::new(),
-        [one] => format!("; the nearest is {one}"),
-        _ => format!("; the nearest are {}", names.join(", ")),
-    }
+    if names.is_empty() { String::new() } else { format!("; similar: {}", names.join(", ")) }
 }
 
-/// A name as it stands in the tables.
-fn plain(name: &str) -> String {
+/// A name as it is spelled in the tables above.
+fn normalized(name: &str) -> String {
     name.to_ascii_lowercase().replace('-', "_")
 }
 
 impl FromStr for Metric {
     type Err = ParseMetricError;
 
-    /// Reads `ndcg@10`, and what other programs write for it: `NDCG@10`, `ndcg_cut_10`, `ndcg_cut.10`, `ndcg_at_10`,
+    /// Reads `ndcg@10` and how other programs spell it: `NDCG@10`, `ndcg_cut_10`, `ndcg_cut.10`, `ndcg_at_10`,
     /// `nDCG(dcg='log2')@10`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         if let Some((name, rest)) = text.split_once('(') {
-            return with_setting(name, rest);
+            return with_parameters(name, rest);
         }
-        let (name, cutoff) = divide(text);
+        let (name, cutoff) = split_cutoff(text);
         let k = cutoff.map(|k| k.parse().map_err(|_| ParseMetricError::BadCutoff(k.into()))).transpose();
         named(name, cutoff.is_some(), k)
     }
 }
 
-/// The name and the cutoff, as they are written. An at sign must have one, other signs may be part of the name.
-fn divide(text: &str) -> (&str, Option<&str>) {
+/// Splits a text into name and cutoff. `@` always starts a cutoff; the other separators may be part of a name.
+fn split_cutoff(text: &str) -> (&str, Option<&str>) {
     if let Some((name, k)) = text.split_once('@') {
         return (name, Some(k));
     }
     let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
     let k = &text[name.len()..];
-    // The number behind the point of rbp.95 (ranx) is no cutoff.
-    let of_rbp = plain(name) == "rbp.";
-    for sign in ["_at_", "_", "."].into_iter().filter(|_| !k.is_empty() && !of_rbp) {
-        if let Some(name) = name.strip_suffix(sign) {
+    // ranx writes the persistence of RBP after a point: rbp.95.
+    let is_persistence = normalized(name) == "rbp.";
+    for separator in ["_at_", "_", "."].into_iter().filter(|_| !k.is_empty() && !is_persistence) {
+        if let Some(name) = name.strip_suffix(separator) {
             return (name, Some(k));
         }
     }
     (text, None)
 }
 
-/// The metric of a name and a cutoff, if that is there and a number.
+/// The metric of a name and a cutoff; `k` is an error if the cutoff is not a number.
 fn named(
     name: &str,
     has_cutoff: bool,
     k: Result<Option<NonZeroUsize>, ParseMetricError>,
 ) -> Result<Metric, ParseMetricError> {
     let written = || name.to_owned();
-    let plain = plain(name);
-    let ours = |kind: &Kind| kind.name().replace('-', "_") == plain;
-    if let Some(kind) = Kind::ALL.into_iter().find(ours) {
+    let normalized = normalized(name);
+    if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name().replace('-', "_") == normalized) {
         return if has_cutoff && !kind.has_cutoff() {
             Err(ParseMetricError::NoCutoff(kind.name()))
         } else {
             Ok(Metric { kind, k: k? })
         };
     }
-    if let Some((_, kind, cutoff)) = ALIASES.into_iter().find(|(alias, ..)| *alias == plain) {
+    if let Some((_, kind, cutoff)) = ALIASES.into_iter().find(|(alias, ..)| *alias == normalized) {
         return match cutoff {
-            Cutoff::Needed if !has_cutoff => Err(ParseMetricError::NeedsCutoff { name: written(), kind }),
+            Cutoff::Required if !has_cutoff => Err(ParseMetricError::NeedsCutoff { name: written(), kind }),
             Cutoff::Never if has_cutoff && !kind.has_cutoff() => Err(ParseMetricError::NoCutoff(kind.name())),
             Cutoff::Never if has_cutoff => {
                 Err(ParseMetricError::CutoffOfWhole { name: written(), instead: Metric { kind, k: k? } })
@@ -229,30 +225,31 @@ fn named(
             _ => Ok(Metric { kind, k: k? }),
         };
     }
-    if let Some((_, what)) = ELSEWHERE.into_iter().find(|(other, _)| *other == plain) {
-        return Err(ParseMetricError::Elsewhere { name: written(), what });
+    if let Some((_, what)) = NOT_COMPUTED.into_iter().find(|(other, _)| *other == normalized) {
+        return Err(ParseMetricError::NotComputed { name: written(), what });
     }
-    // The longest of those that fit: dot_score_ before dot_.
-    let similarity =
-        SIMILARITIES.into_iter().filter(|similarity| plain.starts_with(similarity)).max_by_key(|s| s.len());
-    if let Some(metric) = similarity.and_then(|similarity| named(&plain[similarity.len()..], has_cutoff, k).ok()) {
+    // The longest prefix that matches: dot_score_ before dot_.
+    let prefix = SIMILARITIES.into_iter().filter(|prefix| normalized.starts_with(prefix)).max_by_key(|s| s.len());
+    if let Some(metric) = prefix.and_then(|prefix| named(&normalized[prefix.len()..], has_cutoff, k).ok()) {
         return Err(ParseMetricError::OfSimilarity { name: written(), metric });
     }
     Err(ParseMetricError::UnknownName { name: written() })
 }
 
-/// ir_measures' settings in parentheses: those that say what is so anyway, and the gain of nDCG.
-fn with_setting(name: &str, rest: &str) -> Result<Metric, ParseMetricError> {
-    let (settings, cutoff) = rest.split_once(')').unwrap_or((rest, ""));
-    let mut name = name;
-    for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
-        match (&*plain(name), &*setting.replace(['\'', '"', ' '], "")) {
+/// Parameters of ir_measures in parentheses: those that say what holds here anyway, and the gain of nDCG.
+fn with_parameters(name: &str, rest: &str) -> Result<Metric, ParseMetricError> {
+    let (parameters, cutoff) = rest.split_once(')').unwrap_or((rest, ""));
+    let mut metric = name;
+    for parameter in parameters.split(',').map(str::trim).filter(|parameter| !parameter.is_empty()) {
+        match (&*normalized(name), &*parameter.replace(['\'', '"', ' '], "")) {
             (_, "rel=1" | "cutoff=None") | ("ndcg", "dcg=log2") | ("rbp", "p=0.8") => {}
-            ("ndcg", "dcg=exp-log2") => name = Kind::NdcgExp.name(),
-            _ => return Err(ParseMetricError::Setting { metric: name.to_owned(), setting: setting.to_owned() }),
+            ("ndcg", "dcg=exp-log2") => metric = Kind::NdcgExp.name(),
+            _ => {
+                return Err(ParseMetricError::Parameter { metric: name.to_owned(), parameter: parameter.to_owned() });
+            }
         }
     }
-    format!("{name}{cutoff}").parse()
+    format!("{metric}{cutoff}").parse()
 }
 
 #[cfg(test)]
@@ -283,7 +280,6 @@ mod tests {
             ),
             ("Rprec R-prec r_precision", "rprec"),
             ("bpref Bpref BPREF", "bpref"),
-            ("infAP", "infap"),
             ("F1@5 f1@5 F_cut_5", "f1@5"),
             ("set_F SetF F1", "f1"),
             ("RBP(p=0.8)@10 rbp@10", "rbp@10"),
@@ -299,48 +295,50 @@ mod tests {
     #[test]
     fn other_definitions_are_refused_by_name() {
         for (name, expected) in [
-            ("recip_rank_10", "recip_rank has no cutoff where it comes from; mrr@10 has"),
-            ("recip_rank@10", "recip_rank has no cutoff where it comes from; mrr@10 has"),
-            ("set_P_5", "set_P has no cutoff where it comes from; precision@5 has"),
-            ("bpref@10", "bpref looks at the whole ranking: it has no cutoff"),
-            ("Rprec_10", "rprec looks at the whole ranking: it has no cutoff"),
-            ("r_precision@5", "rprec looks at the whole ranking: it has no cutoff"),
+            ("recip_rank_10", "recip_rank takes no cutoff; use mrr@10"),
+            ("recip_rank@10", "recip_rank takes no cutoff; use mrr@10"),
+            ("set_P_5", "set_P takes no cutoff; use precision@5"),
+            ("bpref@10", "bpref takes no cutoff: it looks at the whole ranking"),
+            ("Rprec_10", "rprec takes no cutoff: it looks at the whole ranking"),
+            ("r_precision@5", "rprec takes no cutoff: it looks at the whole ranking"),
             ("P", "P needs a cutoff, such as precision@10"),
             ("ndcg_cut", "ndcg_cut needs a cutoff, such as ndcg@10"),
             ("success", "success needs a cutoff, such as accuracy@10"),
-            ("hits@10", "hits is a number of documents, not a share"),
-            ("Hole@10", "Hole is by what is judged for any query (BEIR)"),
-            ("DCG@10", "DCG is no share"),
+            ("hits@10", "hits counts documents"),
+            ("Hole@10", "Hole counts documents that are unjudged for every query (BEIR)"),
+            ("DCG@10", "DCG is not normalised"),
             (
                 "cosine_ndcg@10",
-                "cosine_ndcg is a figure of sentence-transformers, which knows no grades\nhint: ndcg@10 is",
+                "cosine_ndcg is a metric of sentence-transformers, which ignores grades of relevance\nhint: use ndcg@10",
             ),
-            ("dot_score_map@100", "dot_score_map is a figure of sentence-transformers"),
-            ("cosine-Accuracy@1", "cosine-Accuracy is a figure of sentence-transformers"),
-            ("P(rel=2)@5", "P has no setting \"rel=2\" here"),
-            ("RBP(p=0.95)", "RBP has no setting \"p=0.95\" here"),
-            ("ndcg@10-l2", "the cutoff behind @ must be a whole number from 1 on, found \"10-l2\""),
+            ("dot_score_map@100", "dot_score_map is a metric of sentence-transformers"),
+            ("cosine-Accuracy@1", "cosine-Accuracy is a metric of sentence-transformers"),
+            ("P(rel=2)@5", "P does not support the parameter \"rel=2\""),
+            ("RBP(p=0.95)", "RBP does not support the parameter \"p=0.95\""),
+            ("ndcg@10-l2", "the cutoff must be a positive whole number, found \"10-l2\""),
         ] {
             let message = ours(name);
             assert!(message.starts_with(expected), "{name}: {message}");
         }
         for bad in ["map@0", "map@", "map@-1", "map@1.5", "map@x", "map_0", "ndcg@99999999999999999999"] {
             let message = ours(bad);
-            assert!(message.starts_with("the cutoff behind @ must be a whole number from 1 on"), "{bad}: {message}");
+            assert!(message.starts_with("the cutoff must be a positive whole number"), "{bad}: {message}");
         }
     }
 
     #[test]
-    fn the_nearest_names_are_said() {
+    fn similar_names_are_suggested() {
         for (name, expected) in [
-            ("ndgc@10", "no metric is called \"ndgc\"; the nearest is ndcg"),
-            ("ndgc@10", "; there are ndcg, ndcg-exp, recall"),
-            ("recal_5", "no metric is called \"recal\"; the nearest are recall, capped-recall"),
-            ("precission@5", "; the nearest are precision"),
-            ("xyzzy", "no metric is called \"xyzzy\"; there are"),
-            ("10", "no metric is called \"10\": each has a cutoff of its own (ndcg@5,ndcg@10)"),
-            ("rbp.95", "no metric is called \"rbp.95\"; the nearest"),
-            ("", "no metric is called \"\"; there are"),
+            ("ndgc@10", "unknown metric \"ndgc\"; similar: ndcg"),
+            ("ndgc@10", "; available: ndcg, ndcg-exp, recall"),
+            ("recal_5", "unknown metric \"recal\"; similar: recall, capped-recall"),
+            ("precission@5", "; similar: precision"),
+            ("xyzzy", "unknown metric \"xyzzy\"; available: "),
+            ("10", "unknown metric \"10\": each metric has its own cutoff (ndcg@5,ndcg@10)"),
+            ("rbp.95", "unknown metric \"rbp.95\"; similar: rbp"),
+            ("infAP", "unknown metric \"infAP\"; available: "),
+            ("graded-rbp@10", "unknown metric \"graded-rbp\"; available: "),
+            ("", "unknown metric \"\"; available: "),
         ] {
             assert!(ours(name).contains(expected), "{name}: {}", ours(name));
         }

@@ -1,11 +1,11 @@
-//! The best documents of every query, from scores that come block by block.
+//! The best documents of every query, from scores that arrive block by block.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Ties;
 
-/// Scores that are compared with the border at once: most of a corpus is below it.
+/// Scores that are compared with the threshold at once: most of a corpus is below it.
 const LANES: usize = 16;
 
 /// A document with its score.
@@ -17,8 +17,8 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// The best `k` documents of every query so far: they depend neither on the order of the corpus nor on who comes first,
-/// so that many threads may add what they find.
+/// The best `k` documents of every query so far. They do not depend on the order in which documents are added, so many
+/// threads may add what they find.
 pub struct TopK<I> {
     k: usize,
     order: Order<I>,
@@ -32,19 +32,19 @@ struct Order<I> {
     ties: Ties,
 }
 
-/// What one query has found.
+/// The best documents of one query so far.
 struct Best {
-    /// In no order, and more than `k` of them now and then.
+    /// In no order, and at times up to `2 k` of them.
     hits: Vec<Hit>,
-    /// The border: documents that score less are not among the best.
-    least: f32,
+    /// Documents that score less cannot be among the best.
+    threshold: f32,
 }
 
 impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
-    /// Nothing found yet; `id` gives the id of each row of the corpus.
+    /// Without any hits; `id` gives the id of each row of the corpus.
     pub fn new(queries: usize, k: usize, id: I) -> Self {
-        let nothing = || Mutex::new(Best { hits: Vec::new(), least: f32::NEG_INFINITY });
-        let best = std::iter::repeat_with(nothing).take(queries).collect();
+        let empty = || Mutex::new(Best { hits: Vec::new(), threshold: f32::NEG_INFINITY });
+        let best = std::iter::repeat_with(empty).take(queries).collect();
         Self { k, order: Order { id, ties: Ties::default() }, best }
     }
 
@@ -57,14 +57,14 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
     /// Adds the scores that a query has with all documents of a block, whose first row in the corpus is `first`.
     ///
     /// # Panics
-    /// When there is no such query.
+    /// If there is no such query.
     pub fn add_scores(&self, query: usize, first: usize, scores: &[f32]) {
         let mut best = self.lock(query);
         let (chunks, rest) = scores.as_chunks::<LANES>();
         let chunks = chunks.iter().map(<[f32; LANES]>::as_slice).chain([rest]);
         for (number, chunk) in chunks.enumerate() {
-            // No early end inside of a chunk: the comparisons are one instruction.
-            if !chunk.iter().fold(false, |any, score| any | (*score >= best.least)) {
+            // No early exit within a chunk, so that the comparisons are one vector instruction.
+            if !chunk.iter().fold(false, |any, score| any | (*score >= best.threshold)) {
                 continue;
             }
             for (row, score) in chunk.iter().enumerate() {
@@ -73,17 +73,17 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
         }
     }
 
-    /// Adds what some queries have found in the rows `block` of the corpus.
+    /// Adds the best documents of the rows `block` of the corpus for some queries.
     ///
-    /// `find(n)` gives the scores of the best `n` of the block for each of the queries, falling, and their rows inside
-    /// the block: both `[queries, n]`. Among equal scores it may choose as it likes: where they cross the border, it is
-    /// asked again for more, because there ids decide and not rows.
+    /// `find(n)` gives the scores of the best `n` documents of the block for each of the queries, in descending order,
+    /// and their rows within the block: both `[queries, n]`. It may choose freely among equal scores: if a tie extends
+    /// past the k-th place, it is called again for more documents, because ids decide there and not rows.
     ///
     /// # Errors
     /// Those of `find`.
     ///
     /// # Panics
-    /// When `queries` goes past the last query.
+    /// If `queries` goes past the last query.
     pub fn add<E>(
         &self,
         queries: Range<usize>,
@@ -97,7 +97,7 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
         let mut n = (k + 1).min(block.len());
         let (scores, rows) = loop {
             let found = find(n)?;
-            // One hit more than is kept shows whether a tie crosses the border.
+            // One hit more than is kept shows whether a tie extends past the k-th place.
             let is_tied = |row: &[f32]| n > k && k > 0 && row[k - 1] == row[n - 1];
             if n == block.len() || !found.0.chunks_exact(n).any(is_tied) {
                 break found;
@@ -107,8 +107,8 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
         for ((scores, rows), query) in scores.chunks_exact(n).zip(rows.chunks_exact(n)).zip(queries) {
             let mut best = self.lock(query);
             for (score, row) in scores.iter().zip(rows) {
-                // Scores fall: behind the first that is too low, none is high enough.
-                if *score < best.least {
+                // Scores are in descending order: after the first that is too low, all are.
+                if *score < best.threshold {
                     break;
                 }
                 best.offer(Hit { index: block.start + *row as usize, score: *score }, k, &self.order);
@@ -117,7 +117,7 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
         Ok(())
     }
 
-    /// A thread that panicked has left hits that are true all the same.
+    /// The hits are valid even if a thread panicked.
     fn lock(&self, query: usize) -> MutexGuard<'_, Best> {
         self.best[query].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,23 +135,23 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
 }
 
 impl<'a, I: Fn(usize) -> &'a str> Order<I> {
-    /// The better one first. Ids differ, and so no two documents are equal.
+    /// The better one first. Ids are unique, so no two documents are equal.
     fn compare(&self, a: &Hit, b: &Hit) -> std::cmp::Ordering {
         self.ties.order_by(a.score.into(), b.score.into(), || ((self.id)(a.index), (self.id)(b.index)))
     }
 }
 
 impl Best {
-    /// Takes a hit that is not below the border. Twice as many as are wanted are held, so that choosing among them
-    /// costs a fixed number of comparisons a hit, ties included.
+    /// Takes a hit that is not below the threshold. Up to twice as many hits as needed are held, so that selecting the
+    /// best costs an amortised constant number of comparisons per hit, ties included.
     fn offer<'a, I: Fn(usize) -> &'a str>(&mut self, hit: Hit, k: usize, order: &Order<I>) {
-        if hit.score < self.least || k == 0 {
+        if hit.score < self.threshold || k == 0 {
             return;
         }
         self.hits.push(hit);
         if self.hits.len() == k.saturating_mul(2) {
             let (_, last, _) = self.hits.select_nth_unstable_by(k - 1, |a, b| order.compare(a, b));
-            self.least = last.score;
+            self.threshold = last.score;
             self.hits.truncate(k);
         }
     }
@@ -180,7 +180,7 @@ mod tests {
             scores in prop::collection::vec((0..4_u8).prop_map(f32::from), 1..80), k in 0..12_usize, block in 1..50_usize,
             ties in prop::sample::select(vec![Ties::GreaterId, Ties::SmallerId]),
         ) {
-            // An order of ids that is not that of the rows.
+            // Ids are ordered differently from rows.
             let ids: Vec<String> = (0..scores.len()).map(|row| format!("d{}", row * 17 % 83)).collect();
             let top = || TopK::new(1, k, |index| &*ids[index]).breaking_ties(ties);
             let (lists, dense) = (top(), top());

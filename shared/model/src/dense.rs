@@ -1,38 +1,41 @@
-//! Linear layers behind the pooling: `N_Dense/config.json`.
+//! Linear layers after the pooling: `N_Dense/config.json`, and the tensors beside it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use embtune_tensors::{Tensor, TensorFile};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{ModelError, Parameter, json};
+use crate::parameters::{Parameter, open_tensors};
+use crate::{ModelError, files};
 
-/// The key under which a module finds, and leaves, a text's vector.
-const VECTOR: &str = "sentence_embedding";
+/// The key under which sentence-transformers' modules pass a text's vector to each other.
+const SENTENCE_EMBEDDING: &str = "sentence_embedding";
 
-/// `activation(W x + b)`, from one vector to the next.
+/// A layer `activation(W x + b)`.
 ///
 /// Source: `sentence_transformers/base/modules/dense.py`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dense {
-    /// What stands before the names of its tensors, and names its folder in a saved directory: such as `2_Dense`.
+    /// Name of the module, such as `2_Dense`: the prefix of its tensors' names, and its folder in a saved directory.
     pub name: String,
-    /// Elements that go in.
+    /// Number of input elements.
     pub in_features: usize,
-    /// Elements that come out.
+    /// Number of output elements.
     pub out_features: usize,
-    /// Whether there is a `b`.
+    /// Whether the layer has a bias.
     pub bias: bool,
-    /// What is done to the result.
+    /// Activation function.
     pub activation: DenseActivation,
-    /// Its folder in the directory that was read.
+    /// Folder of the module in the directory that was read.
     pub(crate) path: PathBuf,
 }
 
-/// What a [`Dense`] does to its result.
+/// Activation function of a [`Dense`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DenseActivation {
-    /// Nothing.
+    /// `x`.
     Identity,
     /// `tanh(x)`.
     Tanh,
@@ -46,7 +49,7 @@ pub enum DenseActivation {
 struct RawDense {
     in_features: usize,
     out_features: usize,
-    #[serde(default = "yes")]
+    #[serde(default = "default_bias")]
     bias: bool,
     activation_function: Option<String>,
     module_input_name: Option<String>,
@@ -57,14 +60,14 @@ struct RawDense {
     rest: Map<String, Value>,
 }
 
-fn yes() -> bool {
+fn default_bias() -> bool {
     true
 }
 
 impl DenseActivation {
     const ALL: [Self; 4] = [Self::Identity, Self::Tanh, Self::Gelu, Self::Relu];
 
-    /// The class in torch.
+    /// The class in PyTorch.
     fn class(self) -> &'static str {
         match self {
             Self::Identity => "torch.nn.modules.linear.Identity",
@@ -76,29 +79,37 @@ impl DenseActivation {
 }
 
 impl Dense {
-    /// Reads module `index` from its folder, `path` under `root`; `dimension` elements come out of the one before.
-    pub(crate) fn read(root: &Path, path: PathBuf, index: usize, dimension: Option<usize>) -> Result<Self, ModelError> {
+    /// Reads the module `index` from its folder `path` below `root`. `input_dimension` is the number of elements that
+    /// the module before it outputs.
+    pub(crate) fn read(
+        root: &Path,
+        path: PathBuf,
+        index: usize,
+        input_dimension: Option<usize>,
+    ) -> Result<Self, ModelError> {
         let file = root.join(&path).join("config.json");
-        let raw: RawDense = json::read(&file)?;
+        let raw: RawDense = files::read_json(&file)?;
         let refuse = |what: String| Err(ModelError::content(&file, what));
-        if let Some(dimension) = dimension.filter(|dimension| *dimension != raw.in_features) {
-            return refuse(format!("in_features is {}, but vectors of {dimension} elements come in", raw.in_features));
+        if let Some(dimension) = input_dimension.filter(|dimension| *dimension != raw.in_features) {
+            return refuse(format!("in_features is {}, but its input has {dimension} elements", raw.in_features));
         }
         if raw.out_features == 0 {
             return refuse("out_features is 0".into());
         }
         if let Some((key, value)) = raw.rest.iter().find(|(_, value)| !value.is_null()) {
-            return refuse(format!("{key} {value} is not known"));
+            return refuse(format!("{key} {value} is unknown"));
         }
         if raw.use_residual {
             return refuse("use_residual is not supported".into());
         }
         for name in [raw.module_input_name, raw.module_output_name].into_iter().flatten() {
-            if name != VECTOR {
-                return refuse(format!("module input or output \"{name}\" is not supported (supported: {VECTOR})"));
+            if name != SENTENCE_EMBEDDING {
+                return refuse(format!(
+                    "module input or output \"{name}\" is not supported (supported: {SENTENCE_EMBEDDING})"
+                ));
             }
         }
-        // Paths move between torch's versions; the class has kept its name.
+        // The module paths differ between versions of PyTorch; the names of the classes do not.
         let class = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         let activation = match &raw.activation_function {
             None => DenseActivation::Tanh,
@@ -109,7 +120,7 @@ impl Dense {
                     None => {
                         let known = DenseActivation::ALL.map(|known| class(known.class())).join(", ");
                         return refuse(format!(
-                            "activation_function \"{name}\" is not supported (supported: torch's {known})"
+                            "activation_function \"{name}\" is not supported (supported: PyTorch's {known})"
                         ));
                     }
                 }
@@ -125,7 +136,7 @@ impl Dense {
         })
     }
 
-    /// Its tensors: `linear.weight` `[out, in]` and, with a bias, `linear.bias` `[out]`, behind [`Dense::name`].
+    /// The tensors `linear.weight` `[out, in]` and, with a bias, `linear.bias` `[out]`, prefixed with [`Dense::name`].
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut shapes = vec![("weight", vec![self.out_features, self.in_features])];
         if self.bias {
@@ -144,4 +155,62 @@ impl Dense {
             "activation_function": self.activation.class(),
         })
     }
+}
+
+/// The mapped tensors of all [`Dense`] modules, which have the right shapes.
+pub struct DenseWeights {
+    /// The name of each module, and its file.
+    files: Vec<(String, TensorFile)>,
+}
+
+impl DenseWeights {
+    /// Opens `files`, one for each module.
+    pub(crate) fn open(modules: &[Dense], files: impl Iterator<Item = PathBuf>) -> Result<Self, ModelError> {
+        let mut opened = Vec::new();
+        for (module, path) in modules.iter().zip(files) {
+            let file = open_tensors(&path)?;
+            let mut names = file.names();
+            for parameter in module.parameters() {
+                let stored = stored_name(&module.name, &parameter.name).unwrap_or_default();
+                parameter.check(&file, stored)?;
+                names.retain(|name| name != stored);
+            }
+            if let Some(name) = names.first() {
+                let what = format!("unexpected tensor \"{name}\" for a Dense module");
+                return Err(ModelError::content(Path::new(file.name()), what));
+            }
+            opened.push((module.name.clone(), file));
+        }
+        Ok(Self { files: opened })
+    }
+
+    /// A tensor of [`Dense::parameters`]; `None` if the name belongs to no module.
+    ///
+    /// # Errors
+    /// The module has no tensor of this name.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        let Some((file, stored)) = self.find(name) else { return Ok(None) };
+        Ok(Some(file.require(stored)?))
+    }
+
+    /// A tensor of [`Dense::parameters`] as f32, row-major.
+    ///
+    /// # Errors
+    /// There is no such tensor, or it is not made of floats.
+    pub fn floats(&self, parameter: &Parameter) -> Result<Cow<'_, [f32]>, ModelError> {
+        let missing = || ModelError::content(Path::new(&parameter.name), "belongs to no Dense module");
+        let (file, stored) = self.find(&parameter.name).ok_or_else(missing)?;
+        let not_floats = |kind| ModelError::content(Path::new(file.name()), format!("tensor \"{stored}\" is {kind}"));
+        file.require(stored)?.to_f32().map_err(not_floats)
+    }
+
+    /// The file that holds a tensor, and the tensor's name in it.
+    fn find<'a>(&self, name: &'a str) -> Option<(&TensorFile, &'a str)> {
+        self.files.iter().find_map(|(module, file)| Some((file, stored_name(module, name)?)))
+    }
+}
+
+/// The name of a tensor in its module's own file.
+fn stored_name<'a>(module: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(module)?.strip_prefix('.')
 }

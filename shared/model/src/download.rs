@@ -1,11 +1,11 @@
-//! Files on their way from the Hugging Face hub into its cache.
+//! Downloads from the Hugging Face hub into its cache.
 //!
-//! Nothing is waited for without end and nothing is read without one: a file has the size that the hub names.
+//! Every wait has a limit, and so has every file: the size that the hub announces.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use embtune_cli::Proxies;
@@ -16,173 +16,178 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Body, Error, Proxy};
 
-/// The longest wait for a connection, for an answer, and for the next piece of a file.
-const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(60);
-/// The longest list of files that is read.
-const MOST_OF_LIST: u64 = 16 << 20;
-/// Redirections that are followed.
-const REDIRECTS: u32 = 10;
+/// The longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait for a response, and for the next bytes of a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum size of a repository's list of files, in bytes.
+const MAX_LIST_BYTES: u64 = 16 << 20;
+/// Maximum number of redirects that are followed.
+const MAX_REDIRECTS: u32 = 10;
 
-/// A repository of the hub, and its place in the cache.
-pub(crate) struct Remote {
-    pub(crate) repository: ApiRepo,
+/// A repository on the hub, with its cache.
+pub(crate) struct Repository {
+    pub(crate) api: ApiRepo,
     pub(crate) cache: CacheRepo,
     pub(crate) proxies: Proxies,
 }
 
-/// What the hub says of a file.
-struct About {
+/// The hub's metadata of a file.
+struct Metadata {
     commit: String,
     etag: String,
     size: u64,
 }
 
-impl Remote {
-    /// The names of all its files.
+impl Repository {
+    /// The names of all files.
     ///
     /// # Errors
-    /// A hub that does not answer, or with something else.
-    pub(crate) fn files(&self) -> Result<Vec<String>, String> {
-        let url = self.repository.info_request().uri_ref().map(Uri::to_string).unwrap_or_default();
-        let mut response = self.asked(&url, None, REDIRECTS)?;
-        let list = response.body_mut().with_config().limit(MOST_OF_LIST).read_json::<RepoInfo>();
-        Ok(list.map_err(said)?.siblings.into_iter().map(|sibling| sibling.rfilename).collect())
+    /// The hub does not respond, or responds with something else.
+    pub(crate) fn file_names(&self) -> Result<Vec<String>, String> {
+        let url = self.api.info_request().uri_ref().map(Uri::to_string).unwrap_or_default();
+        let mut response = self.request(&url, None, MAX_REDIRECTS)?;
+        let list = response.body_mut().with_config().limit(MAX_LIST_BYTES).read_json::<RepoInfo>();
+        Ok(list.map_err(message)?.siblings.into_iter().map(|sibling| sibling.rfilename).collect())
     }
 
-    /// A file's place in the cache, where it is fetched to unless it is there.
+    /// The path of a file in the cache, into which it is downloaded if it is not there yet.
     ///
     /// # Errors
-    /// A file that cannot be fetched or kept.
+    /// The file cannot be downloaded or stored.
     pub(crate) fn fetch(&self, file: &str) -> Result<PathBuf, String> {
         if let Some(path) = self.cache.get(file) {
             return Ok(path);
         }
-        let url = self.repository.url(file);
-        let about = self.about(&url)?;
-        let mut place = self.cache.pointer_path(&about.commit);
-        place.push(file);
-        self.kept(&url, &about, &place, file).map_err(|error| match error.get_ref() {
-            Some(inner) if inner.is::<Error>() => said_of(&error, about.size),
+        let url = self.api.url(file);
+        let metadata = self.metadata(&url)?;
+        let mut path = self.cache.pointer_path(&metadata.commit);
+        path.push(file);
+        self.store(&url, &metadata, &path, file).map_err(|error| match error.get_ref() {
+            Some(inner) if inner.is::<Error>() => body_message(&error, metadata.size),
             _ => error.to_string(),
         })?;
-        Ok(place)
+        Ok(path)
     }
 
-    /// Puts the content into the blobs, and a link to it beside the other files of the commit.
-    fn kept(&self, url: &str, about: &About, place: &PathBuf, file: &str) -> io::Result<()> {
-        let blob = self.cache.blob_path(&about.etag);
-        let beside = |ending: &str| blob.with_file_name(format!("{}.{ending}", about.etag));
-        let folders = [blob.parent(), place.parent()];
+    /// Downloads the content into the cache's blobs, and links it as `path` in the snapshot of the commit.
+    fn store(&self, url: &str, metadata: &Metadata, path: &Path, file: &str) -> io::Result<()> {
+        let blob = self.cache.blob_path(&metadata.etag);
+        let beside = |extension: &str| blob.with_file_name(format!("{}.{extension}", metadata.etag));
+        let folders = [blob.parent(), path.parent()];
         folders.into_iter().flatten().try_for_each(fs::create_dir_all)?;
         let lock = File::create(beside("lock"))?;
         match lock.lock() {
-            // Some file systems know no locks: there, two who fetch at once are in each other's way.
+            // Some file systems have no locks; there, simultaneous downloads of a file disturb each other.
             Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
             _ => {}
         }
         if !blob.exists() {
             let part = beside("part");
-            self.download(url, about.size, &part)?;
+            self.download(url, metadata.size, &part)?;
             fs::rename(part, &blob)?;
         }
-        if !place.exists() {
+        if !path.exists() {
             let up = "../".repeat(2 + file.matches('/').count());
-            symlink(format!("{up}blobs/{}", about.etag), place)?;
+            symlink(format!("{up}blobs/{}", metadata.etag), path)?;
         }
-        self.cache.create_ref(&about.commit)
+        self.cache.create_ref(&metadata.commit)
     }
 
-    /// Appends to a file what it lacks of so many bytes.
-    fn download(&self, url: &str, size: u64, part: &PathBuf) -> io::Result<()> {
-        let mut kept = OpenOptions::new().write(true).create(true).truncate(false).open(part)?;
-        let mut start = kept.seek(SeekFrom::End(0))?;
+    /// Completes a partial file of `size` bytes.
+    fn download(&self, url: &str, size: u64, part: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(part)?;
+        let mut start = file.seek(SeekFrom::End(0))?;
         if start > size {
             start = 0;
         }
-        let response = self.asked(url, Some(format!("bytes={start}-")), REDIRECTS).map_err(io::Error::other)?;
+        let response = self.request(url, Some(format!("bytes={start}-")), MAX_REDIRECTS).map_err(io::Error::other)?;
         if response.status() == StatusCode::OK {
-            // All of it comes, whatever was asked for.
+            // The server ignores ranges and sends the whole file.
             start = 0;
         }
-        kept.set_len(start)?;
-        kept.seek(SeekFrom::Start(start))?;
+        file.set_len(start)?;
+        file.seek(SeekFrom::Start(start))?;
         let mut body = response.into_body().into_with_config().limit(size - start).reader();
-        let end = start + io::copy(&mut body, &mut kept)?;
+        let end = start + io::copy(&mut body, &mut file)?;
         if end < size {
-            return Err(io::Error::other(format!("it broke off after {end} of {size} bytes")));
+            return Err(io::Error::other(format!("the download ended after {end} of {size} bytes")));
         }
-        kept.sync_all()
+        file.sync_all()
     }
 
-    /// What the hub says of a file, and not the host to which it may send us for the content.
-    fn about(&self, url: &str) -> Result<About, String> {
+    /// The hub's metadata of a file. The hub may redirect to another host for the content; commit and etag are those of
+    /// the hub itself.
+    fn metadata(&self, url: &str) -> Result<Metadata, String> {
         let mut url = url.to_owned();
-        let mut about: Option<(String, String)> = None;
-        for _ in 0..=REDIRECTS {
-            let response = self.asked(&url, Some("bytes=0-0".into()), 0)?;
+        let mut commit_and_etag: Option<(String, String)> = None;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.request(&url, Some("bytes=0-0".into()), 0)?;
             let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
             let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
             let location = header("location").filter(|_| response.status().is_redirection());
-            if about.is_none()
+            if commit_and_etag.is_none()
                 && let Some(commit) = header("x-repo-commit")
                 && let Some(etag) = header("x-linked-etag").or_else(|| header("etag"))
             {
-                about = Some((named(commit)?, named(etag.trim_start_matches("W/").trim_matches('"'))?));
+                commit_and_etag =
+                    Some((checked_name(commit)?, checked_name(etag.trim_start_matches("W/").trim_matches('"'))?));
             }
             let total = header("content-range").and_then(|range| range.rsplit('/').next());
             let length = header("content-length").filter(|_| response.status() == StatusCode::OK);
             let size = number(header("x-linked-size")).or_else(|| {
-                // What a redirection says of its own body is nothing about the file.
+                // The length of a redirect's own body says nothing about the file.
                 number(total.or(length)).filter(|_| location.is_none())
             });
-            match (&about, size, location) {
+            match (&commit_and_etag, size, location) {
                 (Some((commit, etag)), Some(size), _) => {
-                    return Ok(About { commit: commit.clone(), etag: etag.clone(), size });
+                    return Ok(Metadata { commit: commit.clone(), etag: etag.clone(), size });
                 }
-                (_, _, Some(location)) => url = joined(&url, location).ok_or("it is sent to no address")?,
-                _ => return Err("the hub does not say its commit, etag and size".into()),
+                (_, _, Some(location)) => {
+                    url = redirect_target(&url, location).ok_or("the hub redirects to an invalid address")?
+                }
+                _ => return Err("the hub does not send its commit, etag and size".into()),
             }
         }
-        Err("it is sent from one address to the next without end".into())
+        Err("too many redirects".into())
     }
 
-    /// An answer of success, or a redirection where none are followed.
-    fn asked(&self, url: &str, range: Option<String>, redirects: u32) -> Result<Response<Body>, String> {
-        let uri: Uri = url.parse().map_err(|_| format!("no address: {url}"))?;
+    /// A successful response, or a redirect if `redirects` is 0.
+    fn request(&self, url: &str, range: Option<String>, redirects: u32) -> Result<Response<Body>, String> {
+        let uri: Uri = url.parse().map_err(|_| format!("not a valid URL: {url}"))?;
         let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
         let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let proxy = self.proxies.on_the_way(scheme, host, port);
-        let proxy = proxy.map(|proxy| Proxy::new(proxy.url())).transpose().map_err(said)?;
-        let mut request = self.repository.info_request();
+        let proxy = self.proxies.for_host(scheme, host, port);
+        let proxy = proxy.map(|proxy| Proxy::new(proxy.url())).transpose().map_err(message)?;
+        let mut request = self.api.info_request();
         let is_hub = request.uri_ref().and_then(Uri::authority) == uri.authority();
         if let Some(headers) = request.headers_mut().filter(|_| !is_hub) {
-            // The token is the hub's.
+            // The token must reach nobody but the hub.
             headers.remove("authorization");
         }
         request = request.uri(uri.clone());
         if let Some(range) = range {
-            // The size is that of the file, and not of what it may be packed into.
+            // Sizes must be those of the file itself, not of a compressed form.
             request = request.header("range", range).header("accept-encoding", "identity");
         }
         let request = request.config().proxy(proxy).max_redirects(redirects);
         let request = request.redirect_auth_headers(RedirectAuthHeaders::SameHost);
-        let request = request.timeout_resolve(Some(CONNECT)).timeout_connect(Some(CONNECT));
-        let request = request.timeout_recv_response(Some(SILENCE)).timeout_per_read(Some(SILENCE));
-        request.build().call().map_err(said)
+        let request = request.timeout_resolve(Some(CONNECT_TIMEOUT)).timeout_connect(Some(CONNECT_TIMEOUT));
+        let request = request.timeout_recv_response(Some(READ_TIMEOUT)).timeout_per_read(Some(READ_TIMEOUT));
+        request.build().call().map_err(message)
     }
 }
 
-/// A name that stays in its folder.
-fn named(text: &str) -> Result<String, String> {
+/// A commit or an etag, which becomes a file name and must not lead out of its folder.
+fn checked_name(text: &str) -> Result<String, String> {
     let is_name = !text.is_empty()
         && !text.starts_with('.')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if is_name { Ok(text.to_owned()) } else { Err(format!("the hub names a commit or an etag {text:?}")) }
+    if is_name { Ok(text.to_owned()) } else { Err(format!("the hub sends an invalid commit or etag, {text:?}")) }
 }
 
-/// Where a redirection leads.
-fn joined(from: &str, location: &str) -> Option<String> {
+/// The address that a redirect leads to.
+fn redirect_target(from: &str, location: &str) -> Option<String> {
     if location.contains("://") {
         return Some(location.to_owned());
     }
@@ -191,14 +196,14 @@ fn joined(from: &str, location: &str) -> Option<String> {
     location.starts_with('/').then(|| format!("{scheme}://{authority}{location}"))
 }
 
-fn said(error: Error) -> String {
+fn message(error: Error) -> String {
     error.to_string()
 }
 
-/// Words for what became of a body.
-fn said_of(error: &io::Error, size: u64) -> String {
+/// What went wrong with a body.
+fn body_message(error: &io::Error, size: u64) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::BodyExceedsLimit(_)) => format!("it is longer than the {size} bytes that the hub names"),
+        Some(Error::BodyExceedsLimit(_)) => format!("it is longer than the {size} bytes that the hub announces"),
         _ => error.to_string(),
     }
 }

@@ -1,3 +1,8 @@
+//! Why a model directory cannot be used or written.
+
+use std::io;
+use std::path::Path;
+
 use embtune_tensors::TensorsError;
 
 /// Why a model directory cannot be used or written.
@@ -8,10 +13,10 @@ pub enum ModelError {
     Io {
         /// The file's name.
         file: String,
-        /// What the system said.
-        error: std::io::Error,
+        /// The system's error.
+        error: io::Error,
     },
-    /// A file of the directory does not say what it must.
+    /// A file of the directory has invalid content.
     #[error("{file}: {what}")]
     Content {
         /// The file's name.
@@ -19,33 +24,33 @@ pub enum ModelError {
         /// What was expected and what was found.
         what: String,
     },
-    /// The model is sound, but is of a kind that embtune does not know.
+    /// The model is valid, but of a kind that embtune does not support.
     #[error("{directory}: {what}")]
     Unsupported {
         /// The model directory.
         directory: String,
-        /// The property by name, and what is supported.
+        /// The name of the property, and what is supported.
         what: String,
     },
     /// The weights cannot be read.
     #[error(transparent)]
     Weights(#[from] TensorsError),
-    /// A Hugging Face name that cannot be fetched.
+    /// A model cannot be fetched from the Hugging Face hub.
     #[error("{name}: {what}")]
     Hub {
-        /// The name as it was given.
+        /// The name of the model.
         name: String,
-        /// Why.
+        /// The reason.
         what: String,
     },
 }
 
 impl ModelError {
-    pub(crate) fn io(file: &std::path::Path, error: std::io::Error) -> Self {
+    pub(crate) fn io(file: &Path, error: io::Error) -> Self {
         Self::Io { file: file.display().to_string(), error }
     }
 
-    pub(crate) fn content(file: &std::path::Path, what: impl Into<String>) -> Self {
+    pub(crate) fn content(file: &Path, what: impl Into<String>) -> Self {
         Self::Content { file: file.display().to_string(), what: what.into() }
     }
 }

@@ -1,26 +1,20 @@
 //! The files beside an ONNX file that hold its tensors.
-//!
-//! Only the way from a model to its `external_data` is read; all else is skipped, so that a file of any size costs
-//! little memory. Numbers of fields: <https://github.com/onnx/onnx/blob/v1.19.0/onnx/onnx.proto3>.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Component, Path, PathBuf};
 
-use embtune_tensors::open_regular;
+use embtune_tensors::read_regular;
+use prost::Message as _;
 
 use crate::ModelError;
 
-/// Graphs inside nodes inside graphs: deeper ones are not real.
-const MOST_DEPTH: usize = 64;
-/// Longest key or value of an entry that is read.
-const MOST_ENTRY_BYTES: u64 = 4096;
+/// Maximum size of an ONNX file in bytes: protobuf's own limit.
+const MAX_BYTES: u64 = 2 << 30;
 
 /// The files that hold tensors of the ONNX file `path`, relative to its folder, sorted.
 ///
 /// # Errors
-/// As [`names`]; a file that is not there.
+/// Those of [`names`]; a file that is missing.
 pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let names = names(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -30,137 +24,132 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
     }
 }
 
-/// The names that the ONNX file `path` has for files of its tensors, relative to its folder, sorted.
+/// The files that the ONNX file `path` names for its tensors, relative to its folder, sorted.
 ///
 /// # Errors
-/// A file that cannot be read, is no ONNX file, or names a file that is not in its folder.
+/// The file cannot be read, is not an ONNX file, or names a file outside its folder.
 pub(crate) fn names(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let mut walk = Walk::open(path).map_err(|error| ModelError::io(path, error))?;
-    walk.message(Message::Model, walk.length, 0).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            ModelError::content(path, "is cut short or no ONNX file")
-        }
-        _ => ModelError::io(path, error),
-    })?;
-    if !walk.has_graph {
-        return Err(ModelError::content(path, "is no ONNX file: it has no graph"));
+    let bytes = read_regular(path, MAX_BYTES).map_err(|error| ModelError::io(path, error))?;
+    let model = proto::Model::decode(bytes.as_slice())
+        .map_err(|_| ModelError::content(path, "is cut short or not an ONNX file"))?;
+    if model.graph.is_none() {
+        return Err(ModelError::content(path, "is not an ONNX file: it has no graph"));
     }
+    let mut locations = BTreeSet::new();
+    model.graph.iter().for_each(|graph| graph.collect_locations(&mut locations));
+    model.functions.iter().flat_map(|function| &function.node).for_each(|node| node.collect_locations(&mut locations));
     let is_inside = |name: &Path| name.components().all(|part| matches!(part, Component::Normal(_)));
     let check = |name: String| match is_inside(Path::new(&name)) {
         true => Ok(PathBuf::from(name)),
         false => Err(ModelError::content(path, format!("its data \"{name}\" is not in its folder"))),
     };
-    walk.locations.into_iter().map(check).collect()
+    locations.into_iter().map(check).collect()
 }
 
-/// Messages on the way to an entry of `external_data`.
-#[derive(Clone, Copy, PartialEq)]
-enum Message {
-    Model,
-    Function,
-    Graph,
-    Node,
-    Attribute,
-    SparseTensor,
-    Tensor,
-    Entry,
-}
+/// The messages of `onnx.proto3` that lead to a tensor's `external_data`; all other fields are skipped.
+///
+/// Source: <https://github.com/onnx/onnx/blob/v1.19.0/onnx/onnx.proto3>.
+mod proto {
+    use std::collections::BTreeSet;
 
-impl Message {
-    /// The message in a field, if it is on the way.
-    fn field(self, number: u64) -> Option<Self> {
-        match (self, number) {
-            (Self::Model, 7) | (Self::Attribute, 6 | 11) => Some(Self::Graph),
-            (Self::Model, 25) => Some(Self::Function),
-            (Self::Function, 7) | (Self::Graph, 1) => Some(Self::Node),
-            (Self::Node, 5) => Some(Self::Attribute),
-            (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Some(Self::SparseTensor),
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Some(Self::Tensor),
-            (Self::Tensor, 13) => Some(Self::Entry),
-            _ => None,
-        }
-    }
-}
-
-/// A way through the file, and what was met on it.
-struct Walk {
-    reader: BufReader<File>,
-    length: u64,
-    position: u64,
-    has_graph: bool,
-    locations: BTreeSet<String>,
-}
-
-impl Walk {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = open_regular(path)?;
-        let length = file.metadata()?.len();
-        Ok(Self { reader: BufReader::new(file), length, position: 0, has_graph: false, locations: BTreeSet::new() })
+    #[derive(prost::Message)]
+    pub(super) struct Model {
+        #[prost(message, optional, tag = "7")]
+        pub(super) graph: Option<Graph>,
+        #[prost(message, repeated, tag = "25")]
+        pub(super) functions: Vec<Function>,
     }
 
-    /// Reads a message that ends at `end`.
-    fn message(&mut self, message: Message, end: u64, depth: usize) -> io::Result<()> {
-        if depth > MOST_DEPTH {
-            return Err(io::ErrorKind::InvalidData.into());
+    #[derive(prost::Message)]
+    pub(super) struct Function {
+        #[prost(message, repeated, tag = "7")]
+        pub(super) node: Vec<Node>,
+    }
+
+    #[derive(prost::Message)]
+    pub(super) struct Graph {
+        #[prost(message, repeated, tag = "1")]
+        node: Vec<Node>,
+        #[prost(message, repeated, tag = "5")]
+        initializer: Vec<Tensor>,
+        #[prost(message, repeated, tag = "15")]
+        sparse_initializer: Vec<SparseTensor>,
+    }
+
+    #[derive(prost::Message)]
+    pub(super) struct Node {
+        #[prost(message, repeated, tag = "5")]
+        attribute: Vec<Attribute>,
+    }
+
+    #[derive(prost::Message)]
+    struct Attribute {
+        #[prost(message, optional, tag = "5")]
+        t: Option<Tensor>,
+        #[prost(message, optional, tag = "6")]
+        g: Option<Graph>,
+        #[prost(message, repeated, tag = "10")]
+        tensors: Vec<Tensor>,
+        #[prost(message, repeated, tag = "11")]
+        graphs: Vec<Graph>,
+        #[prost(message, optional, tag = "22")]
+        sparse_tensor: Option<SparseTensor>,
+        #[prost(message, repeated, tag = "23")]
+        sparse_tensors: Vec<SparseTensor>,
+    }
+
+    #[derive(prost::Message)]
+    struct SparseTensor {
+        #[prost(message, optional, tag = "1")]
+        values: Option<Tensor>,
+        #[prost(message, optional, tag = "2")]
+        indices: Option<Tensor>,
+    }
+
+    #[derive(prost::Message)]
+    struct Tensor {
+        #[prost(message, repeated, tag = "13")]
+        external_data: Vec<Entry>,
+    }
+
+    #[derive(prost::Message)]
+    struct Entry {
+        #[prost(string, tag = "1")]
+        key: String,
+        #[prost(string, tag = "2")]
+        value: String,
+    }
+
+    impl Graph {
+        /// Adds the names of the files that hold tensors of the graph, or of the graphs inside its nodes.
+        pub(super) fn collect_locations(&self, locations: &mut BTreeSet<String>) {
+            self.initializer.iter().for_each(|tensor| tensor.collect_locations(locations));
+            self.sparse_initializer.iter().for_each(|tensor| tensor.collect_locations(locations));
+            self.node.iter().for_each(|node| node.collect_locations(locations));
         }
-        self.has_graph |= message == Message::Graph;
-        let mut entry = [String::new(), String::new()];
-        while self.position < end {
-            let tag = self.varint()?;
-            let field = tag >> 3;
-            match tag & 7 {
-                0 => drop(self.varint()?),
-                1 => self.skip(8, end)?,
-                2 => {
-                    let length = self.varint()?;
-                    match message.field(field) {
-                        Some(inner) => {
-                            let end = self.position.checked_add(length).filter(|inner| *inner <= end);
-                            self.message(inner, end.ok_or(io::ErrorKind::InvalidData)?, depth + 1)?;
-                        }
-                        None if message == Message::Entry && (1..=2).contains(&field) => {
-                            entry[field as usize - 1] = self.text(length)?;
-                        }
-                        None => self.skip(length, end)?,
-                    }
-                }
-                5 => self.skip(4, end)?,
-                _ => return Err(io::ErrorKind::InvalidData.into()),
+    }
+
+    impl Node {
+        pub(super) fn collect_locations(&self, locations: &mut BTreeSet<String>) {
+            for attribute in &self.attribute {
+                attribute.t.iter().chain(&attribute.tensors).for_each(|tensor| tensor.collect_locations(locations));
+                let sparse = attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors);
+                sparse.for_each(|tensor| tensor.collect_locations(locations));
+                attribute.g.iter().chain(&attribute.graphs).for_each(|graph| graph.collect_locations(locations));
             }
         }
-        let [key, value] = entry;
-        if key == "location" {
-            self.locations.insert(value);
-        }
-        if self.position == end { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
-    fn varint(&mut self) -> io::Result<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.reader.fill_buf()?.first().ok_or(io::ErrorKind::UnexpectedEof)?;
-            self.reader.consume(1);
-            self.position += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
+    impl SparseTensor {
+        fn collect_locations(&self, locations: &mut BTreeSet<String>) {
+            self.values.iter().chain(&self.indices).for_each(|tensor| tensor.collect_locations(locations));
         }
-        Err(io::ErrorKind::InvalidData.into())
     }
 
-    fn text(&mut self, length: u64) -> io::Result<String> {
-        if length > MOST_ENTRY_BYTES {
-            return Err(io::ErrorKind::InvalidData.into());
+    impl Tensor {
+        fn collect_locations(&self, locations: &mut BTreeSet<String>) {
+            let location = self.external_data.iter().filter(|entry| entry.key == "location");
+            locations.extend(location.map(|entry| entry.value.clone()));
         }
-        let mut bytes = vec![0; length as usize];
-        self.reader.read_exact(&mut bytes)?;
-        self.position += length;
-        String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
-    }
-
-    fn skip(&mut self, bytes: u64, end: u64) -> io::Result<()> {
-        self.position = self.position.checked_add(bytes).filter(|to| *to <= end).ok_or(io::ErrorKind::InvalidData)?;
-        self.reader.seek_relative(bytes as i64)
     }
 }

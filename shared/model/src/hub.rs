@@ -1,4 +1,4 @@
-//! `--model` takes a directory or a Hugging Face name.
+//! Models by their Hugging Face names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use hf_hub::Cache;
 use hf_hub::api::sync::ApiBuilder;
 use serde_json::Value;
 
-use crate::directory::WEIGHTS;
-use crate::download::Remote;
-use crate::encoder::Refusal;
-use crate::{AnyModelDir, EncoderConfig, ModelError, OnnxEncoder, external_data, json, modules, transformer};
+use crate::directory::{AnyModelDir, WEIGHTS};
+use crate::download::Repository;
+use crate::encoder::{ConfigError, EncoderConfig, OnnxEncoder};
+use crate::{ModelError, external_data, files, modules, transformer_config};
 
 const CONFIG: &str = "config.json";
 const MODULES: &str = "modules.json";
 const TOKENIZER: &str = "tokenizer.json";
 
-/// Files at the root that say more about a model, or belong to it.
+/// Other files at the root that are fetched if the repository has them.
 const OPTIONAL: [&str; 8] = [
     "adapter_config.json",
     "added_tokens.json",
@@ -30,10 +30,10 @@ const OPTIONAL: [&str; 8] = [
 ];
 
 /// The directory of a model: the path itself, or, for a name such as `BAAI/bge-small-en-v1.5`, its snapshot in the
-/// Hugging Face cache (`HF_HOME`), which is filled from the hub unless `offline`.
+/// Hugging Face cache (`HF_HOME`). Unless `offline` is set, missing files are fetched from the hub.
 ///
 /// # Errors
-/// Neither a directory nor a name, or a model that cannot be fetched.
+/// `model` is neither a directory nor a name, or cannot be fetched.
 pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     let path = Path::new(model);
     if path.is_dir() {
@@ -52,105 +52,112 @@ pub fn locate(model: &str, offline: bool) -> Result<PathBuf, ModelError> {
     let cache = Cache::from_env().model(model.to_owned());
     let cached = cache.get(CONFIG);
     let cached = cached.as_deref().and_then(Path::parent);
-    let lacking = cached.map(what_lacks);
-    match (cached, lacking.flatten()) {
+    let problem = cached.map(problem_of_snapshot);
+    match (cached, problem.flatten()) {
         (Some(snapshot), None) => return Ok(snapshot.to_owned()),
         (None, _) if offline => {
             return Err(fail("no such directory, and not in the Hugging Face cache (HF_HUB_OFFLINE is set)".into()));
         }
         (Some(_), Some(what)) if offline => {
-            let hint = "hint: without HF_HUB_OFFLINE and --offline the rest is fetched";
+            let hint = "hint: without HF_HUB_OFFLINE and --offline, the rest is fetched";
             return Err(fail(format!("its copy in the Hugging Face cache cannot be used: {what}\n{hint}")));
         }
         _ => {}
     }
     let api = ApiBuilder::from_env().with_progress(false).build().map_err(|error| fail(error.to_string()))?;
     let proxies = Proxies::of_environment().map_err(|error| fail(error.to_string()))?;
-    let remote = Remote { repository: api.model(model.to_owned()), cache, proxies };
-    let files = remote.files().map_err(|error| {
+    let repository = Repository { api: api.model(model.to_owned()), cache, proxies };
+    let names = repository.file_names().map_err(|error| {
         fail(format!("no such directory, and the Hugging Face hub did not answer: {error}\nhint: name a model directory, or check the network"))
     })?;
-    fetch(&remote, &files, &fail)
+    fetch(&repository, &names, &fail)
 }
 
-/// Fetches what a model is made of, and says where it then is.
-fn fetch(remote: &Remote, files: &[String], fail: &impl Fn(String) -> ModelError) -> Result<PathBuf, ModelError> {
-    let there = |file: &&str| files.iter().any(|there| there == file);
-    let get = |file: &str| remote.fetch(file).map_err(|error| fail(format!("{file}: {error}")));
-    if let Some(missing) = [CONFIG, TOKENIZER].iter().find(|file| !there(file)) {
+/// Fetches the files that a model consists of, and returns their folder.
+fn fetch(
+    repository: &Repository,
+    names: &[String],
+    fail: &impl Fn(String) -> ModelError,
+) -> Result<PathBuf, ModelError> {
+    let exists = |file: &&str| names.iter().any(|name| name == file);
+    let get = |file: &str| repository.fetch(file).map_err(|error| fail(format!("{file}: {error}")));
+    if let Some(missing) = [CONFIG, TOKENIZER].iter().find(|file| !exists(file)) {
         return Err(fail(format!("the repository has no {missing}")));
     }
     let config = get(CONFIG)?;
     let root = config.parent().unwrap_or(Path::new("")).to_owned();
-    let refusal = EncoderConfig::from_json(&json::read::<Value>(&config)?).err();
-    let onnx = OnnxEncoder::PLACES.into_iter().find(there);
-    let weights = WEIGHTS.into_iter().find(there).filter(|_| refusal.is_none());
-    for file in OPTIONAL.into_iter().chain(transformer::FILES).filter(there) {
+    let config_error = EncoderConfig::from_json(&files::read_json::<Value>(&config)?).err();
+    let onnx = OnnxEncoder::PATHS.into_iter().find(exists);
+    let weights = WEIGHTS.into_iter().find(exists).filter(|_| config_error.is_none());
+    for file in OPTIONAL.into_iter().chain(transformer_config::FILES).filter(exists) {
         get(file)?;
     }
-    for file in files.iter().filter(|file| is_of_a_module(file)) {
+    for file in names.iter().filter(|file| is_module_file(file)) {
         get(file)?;
     }
-    match (weights, onnx, refusal) {
+    match (weights, onnx, config_error) {
         (Some(file), _, _) => drop(get(file)?),
-        (None, Some(place), _) => {
-            let folder = Path::new(place).parent().unwrap_or(Path::new(""));
-            for data in external_data::names(&get(place)?)? {
+        (None, Some(path), _) => {
+            let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+            for data in external_data::names(&get(path)?)? {
                 get(&folder.join(data).display().to_string())?;
             }
         }
-        (None, None, Some(Refusal::Content(what) | Refusal::Unsupported(what))) => {
-            return Err(fail(format!("{what}, and the repository has no {}", OnnxEncoder::PLACES.join(" or "))));
+        (None, None, Some(ConfigError::Invalid(what) | ConfigError::Unsupported(what))) => {
+            return Err(fail(format!("{what}, and the repository has no {}", OnnxEncoder::PATHS.join(" or "))));
         }
         (None, None, None) => {
             let [safetensors, checkpoint] = WEIGHTS;
             return Err(fail(format!("the repository has neither {safetensors} nor {checkpoint}")));
         }
     }
-    if !there(&MODULES)
-        && let Some(mark) = absence_mark(&root)
+    if !exists(&MODULES)
+        && let Some(marker) = absence_marker(&root)
     {
-        // Where it cannot be left, the hub is asked again.
-        let _ = mark.parent().map(fs::create_dir_all);
-        let _ = fs::write(mark, "");
+        // If it cannot be written, the hub is asked again next time.
+        let _ = marker.parent().map(fs::create_dir_all);
+        let _ = fs::write(marker, "");
     }
-    // Last: a cache that has it has everything.
+    // Fetched last: a snapshot with a tokenizer is complete.
     get(TOKENIZER)?;
     Ok(root)
 }
 
-/// What keeps a snapshot in the cache from being a whole model. Other programs fetch what they need: one without
-/// `modules.json` may be a model whose pooling nobody has asked for, or one that has none.
-fn what_lacks(snapshot: &Path) -> Option<String> {
-    let knows_modules = snapshot.join(MODULES).exists() || absence_mark(snapshot).is_some_and(|mark| mark.exists());
+/// Why a snapshot in the cache cannot be used, if it cannot. It may have been fetched by a program that needs fewer
+/// files; without `modules.json`, it may belong to a model without modules, or to one whose modules have not been
+/// fetched.
+fn problem_of_snapshot(snapshot: &Path) -> Option<String> {
+    let knows_modules =
+        snapshot.join(MODULES).exists() || absence_marker(snapshot).is_some_and(|marker| marker.exists());
     match AnyModelDir::open_any(snapshot) {
         Err(error) => Some(error.to_string()),
-        Ok(_) if !knows_modules => Some(format!("it lacks {MODULES}, and nothing says that the model has none")),
+        Ok(_) if !knows_modules => Some(format!("{MODULES} is missing, and may not have been fetched")),
         Ok(_) => None,
     }
 }
 
-/// Where Hugging Face's programs note that the repository of a snapshot has no `modules.json`.
-fn absence_mark(snapshot: &Path) -> Option<PathBuf> {
+/// The file by which Hugging Face's programs remember that the repository of a snapshot has no `modules.json`.
+fn absence_marker(snapshot: &Path) -> Option<PathBuf> {
     let (commit, repository) = (snapshot.file_name()?, snapshot.parent()?.parent()?);
     Some(repository.join(".no_exist").join(commit).join(MODULES))
 }
 
-/// Whether a file is one of a module's.
-fn is_of_a_module(file: &str) -> bool {
-    file.split_once('/')
-        .is_some_and(|(folder, name)| modules::is_folder(folder) && (name == "config.json" || WEIGHTS.contains(&name)))
+/// Whether a file belongs to a module.
+fn is_module_file(file: &str) -> bool {
+    file.split_once('/').is_some_and(|(folder, name)| {
+        modules::is_module_folder(folder) && (name == "config.json" || WEIGHTS.contains(&name))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_of_a_module, locate};
+    use super::{is_module_file, locate};
 
     #[test]
     fn files_of_modules_are_fetched() {
-        assert!(is_of_a_module("1_Pooling/config.json") && is_of_a_module("2_Dense/model.safetensors"));
+        assert!(is_module_file("1_Pooling/config.json") && is_module_file("2_Dense/model.safetensors"));
         for other in ["config.json", "onnx/config.json", "1_Pooling/README.md", "x_1/config.json"] {
-            assert!(!is_of_a_module(other), "{other}");
+            assert!(!is_module_file(other), "{other}");
         }
     }
 

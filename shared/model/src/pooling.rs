@@ -1,19 +1,19 @@
-//! How token vectors become one: `1_Pooling/config.json`.
+//! How the vectors of a text's tokens become one vector: `1_Pooling/config.json`.
 
 use std::fmt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{ModelError, json};
+use crate::{ModelError, files};
 
-/// What older versions' names of modes begin with.
-const LEGACY: &str = "pooling_mode_";
+/// Prefix of the keys that older versions write, one for each mode.
+const LEGACY_PREFIX: &str = "pooling_mode_";
 
-/// What else the module's settings say.
+/// The other keys of the module.
 const KEYS: [&str; 4] = ["embedding_dimension", "include_prompt", "pooling_mode", "word_embedding_dimension"];
 
-/// How token vectors become one vector; padding never takes part.
+/// How the vectors of a text's tokens become one vector; padding is never included.
 ///
 /// Source of the formulas: `sentence_transformers/sentence_transformer/modules/pooling.py`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,11 @@ pub enum Pooling {
     Cls,
     /// The mean of all tokens' vectors.
     Mean,
-    /// The largest of each element.
+    /// The maximum of each element.
     Max,
     /// The sum, divided by the square root of the number of tokens.
     MeanSqrtLen,
-    /// The mean with the weights 1, 2, 3… from the first token to the last.
+    /// The mean, weighted with 1, 2, 3… from the first token to the last.
     WeightedMean,
     /// The last token's vector.
     LastToken,
@@ -35,7 +35,7 @@ pub enum Pooling {
 impl Pooling {
     const ALL: [Self; 6] = [Self::Cls, Self::Mean, Self::Max, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
 
-    /// The name that sentence-transformers 6 gives it.
+    /// The name in sentence-transformers 6.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cls => "cls",
@@ -47,7 +47,7 @@ impl Pooling {
         }
     }
 
-    /// The boolean that older versions have for it.
+    /// The boolean key that older versions write.
     fn legacy_key(self) -> &'static str {
         match self {
             Self::Cls => "pooling_mode_cls_token",
@@ -59,7 +59,7 @@ impl Pooling {
         }
     }
 
-    /// `config.json` of the module in its legacy form.
+    /// The module's `config.json`, in its legacy form.
     pub(crate) fn legacy_config(self, dimension: usize) -> Value {
         let mut config = Map::new();
         config.insert("word_embedding_dimension".into(), dimension.into());
@@ -68,33 +68,34 @@ impl Pooling {
         Value::Object(config)
     }
 
-    /// Reads the module in either form: one name, or a boolean for each mode. With it comes the number of elements of
-    /// what is pooled, where the module says it.
+    /// Reads a module in either form: one name, or a boolean for each mode. Returns the mode, and the number of
+    /// elements of the pooled vectors if the module names it.
     pub(crate) fn read(folder: &Path) -> Result<(Self, Option<usize>), ModelError> {
         let file = folder.join("config.json");
-        let config: Map<String, Value> = json::read(&file)?;
+        let config: Map<String, Value> = files::read_json(&file)?;
         if config.get("include_prompt").is_some_and(|value| *value != true) {
             return Err(ModelError::content(
                 &file,
-                "include_prompt false is not supported: prompts always take part in pooling",
+                "include_prompt false is not supported: prompts are always included in pooling",
             ));
         }
         let modes: Vec<&str> = match config.get("pooling_mode") {
             Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
             Some(mode) => mode.as_str().into_iter().collect(),
             None => {
-                let is_on = |(name, on): &(&String, &Value)| name.starts_with(LEGACY) && on.as_bool() == Some(true);
+                let is_on =
+                    |(name, on): &(&String, &Value)| name.starts_with(LEGACY_PREFIX) && on.as_bool() == Some(true);
                 let on: Vec<&str> = config.iter().filter(is_on).map(|(name, _)| name.as_str()).collect();
-                // With all of them off, and with none at all, sentence-transformers takes the mean.
+                // If no mode is on, sentence-transformers takes the mean.
                 if on.is_empty() { vec![Self::Mean.name()] } else { on }
             }
         };
         let is_unknown = |(name, value): &(&String, &Value)| {
             let is_off = value.is_null() || value.as_bool() == Some(false);
-            !name.starts_with(LEGACY) && !KEYS.contains(&name.as_str()) && !is_off
+            !name.starts_with(LEGACY_PREFIX) && !KEYS.contains(&name.as_str()) && !is_off
         };
         if let Some((key, value)) = config.iter().find(is_unknown) {
-            return Err(ModelError::content(&file, format!("{key} {value} is not known")));
+            return Err(ModelError::content(&file, format!("{key} {value} is unknown")));
         }
         let find = |name: &str| Self::ALL.into_iter().find(|mode| [mode.name(), mode.legacy_key()].contains(&name));
         if let [mode] = modes[..]

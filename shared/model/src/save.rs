@@ -9,11 +9,12 @@ use embtune_cli::AtomicDir;
 use embtune_tensors::{Dtype, Tensor, f32_le_bytes, write_tensors};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    Dense, ModelDir, ModelError, Weights, json as json_file, missing_tokenizer_files, modules, settings, transformer,
-};
+use crate::dense::Dense;
+use crate::directory::ModelDir;
+use crate::weights::Weights;
+use crate::{ModelError, files, missing_tokenizer_files, modules, sentence_config, transformer_config};
 
-/// Files that describe the tokenizer and the encoder; copied as they are, when they are there.
+/// Files of the tokenizer and the encoder that are copied unchanged, if they exist.
 const COPIED: [&str; 9] = [
     "config.json",
     "tokenizer.json",
@@ -26,17 +27,17 @@ const COPIED: [&str; 9] = [
     "added_tokens.json",
 ];
 
-/// New values of the model's tensors, f32, by their names in [`ModelDir::parameters`].
+/// New values of a model's tensors, by their names in [`ModelDir::parameters`].
 pub type NewWeights = BTreeMap<String, Vec<f32>>;
 
-/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts of
-/// [`ModelDir::with_prompts`].
+/// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts
+/// of [`ModelDir::with_prompts`].
 ///
-/// Tensors that `weights` does not name (a pooler) are copied. `finish` may add files to the directory before it
-/// appears: it is given the folder. The directory appears whole, replacing an older one in one step, or not at all.
+/// Tensors that `weights` does not name, such as a pooler, are copied. The directory appears complete, replacing an
+/// older one in a single step, or not at all. Before it appears, `finish` may add files to the folder that it is given.
 ///
 /// # Errors
-/// `target` exists and `overwrite` is false, or the disk refuses.
+/// `target` exists and `overwrite` is false, or a file cannot be written.
 pub fn save<E: From<ModelError>>(
     base: &ModelDir,
     weights: &NewWeights,
@@ -52,11 +53,12 @@ pub fn save<E: From<ModelError>>(
     Ok(())
 }
 
-/// Says before the work begins whether [`save`] can write a copy of `base` to `target`, and what the user should know of
-/// how: what would be found out after hours of training is found out before them. Nothing is changed.
+/// Checks before a training whether [`save`] will be able to write a copy of `base` to `target`, so that the user
+/// learns of an obstacle before hours of work, not after them. Returns a warning, if the directory cannot appear in a
+/// single step. Changes nothing.
 ///
 /// # Errors
-/// Something is there that must not be replaced, or nothing can be written there, or the disk has no room.
+/// `target` must not be replaced or cannot be written, or the disk has too little room.
 pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<Option<String>, ModelError> {
     check_replaceable(target, overwrite)?;
     let folder = AtomicDir::create(target).map_err(|error| ModelError::io(target, error))?;
@@ -74,7 +76,7 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
     if AtomicDir::is_vacant(target) {
         return Ok(());
     }
-    // Replacing a directory that is no model would be somebody's lost data.
+    // Replacing a directory that is not a model would destroy other data.
     if !target.join("modules.json").exists() {
         return Err(ModelError::content(target, "exists and is not a model directory; it is left alone"));
     }
@@ -84,37 +86,38 @@ fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
     let names = fs::read_dir(target).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let names = names.map_err(|error| ModelError::io(target, error))?;
     let mut names = names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    match names.find(|name| !is_of_a_model(name)) {
+    match names.find(|name| !is_model_file(name)) {
         None => Ok(()),
         Some(name) => {
             let what = format!(
-                "holds \"{name}\", which is no part of a model and would be lost\nhint: move it away, or take another directory"
+                "contains \"{name}\", which is not part of a model and would be lost\nhint: move it away, or choose another directory"
             );
             Err(ModelError::content(target, what))
         }
     }
 }
 
-/// Whether a name in a model directory is that of one of its parts, as sentence-transformers, transformers and the hub
-/// have them: nothing else is removed with a model that is replaced.
-fn is_of_a_model(name: &str) -> bool {
+/// Whether a name in a directory is that of a part of a model, as sentence-transformers, transformers and the hub write
+/// them. Replacing a model removes only such files.
+fn is_model_file(name: &str) -> bool {
     const NAMES: [&str; 9] =
         ["README.md", "LICENSE", "vocab.txt", "merges.txt", ".gitattributes", ".cache", "adapter", "onnx", "openvino"];
-    const ENDS: [&str; 9] =
+    const EXTENSIONS: [&str; 9] =
         [".json", ".safetensors", ".bin", ".onnx", ".onnx_data", ".model", ".jinja", ".msgpack", ".h5"];
-    // What a file system has for itself stays where it is.
     NAMES.contains(&name)
-        || ENDS.iter().any(|end| name.ends_with(end))
-        || modules::is_folder(name)
+        || EXTENSIONS.iter().any(|end| name.ends_with(end))
+        || modules::is_module_folder(name)
+        // Belongs to the file system, and is not removed.
         || name == "lost+found"
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
-    let of_encoder = COPIED.map(|name| (base.encoder_folder(), name));
-    let of_model = [settings::FILE].into_iter().chain(base.other_heads()).map(|name| (base.root().to_owned(), name));
-    for (from, name) in of_encoder.into_iter().chain(of_model) {
+    let encoder_files = COPIED.map(|name| (base.encoder_folder(), name));
+    let model_files =
+        [sentence_config::FILE].into_iter().chain(base.other_heads()).map(|name| (base.root().to_owned(), name));
+    for (from, name) in encoder_files.into_iter().chain(model_files) {
         let from = from.join(name);
-        match json_file::bytes(&from) {
+        match files::read_bytes(&from) {
             Ok(bytes) => write_file(&folder.join(name), &bytes)?,
             Err(ModelError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -124,8 +127,8 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         write_json(&folder.join(name), &content)?;
     }
     mark_float32(&folder.join("config.json"))?;
-    write_prompts(base, &folder.join(settings::FILE))?;
-    let [transformer_file, ..] = transformer::FILES;
+    write_prompts(base, &folder.join(sentence_config::FILE))?;
+    let [transformer_file, ..] = transformer_config::FILES;
     write_json(&folder.join(transformer_file), &base.transformer().legacy(base.max_seq_length()))?;
     let mut modules = vec![module(0, "", "Transformer")];
     let mut add = |class: &str| {
@@ -154,9 +157,10 @@ fn module(index: usize, path: &str, class: &str) -> Value {
     json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{class}")})
 }
 
-/// The weights are written as f32 whatever the base had; transformers loads in the type that the config names.
+/// Weights are written as f32, whatever type the base has, and transformers loads them in the type that the config
+/// names.
 fn mark_float32(config: &Path) -> Result<(), ModelError> {
-    let mut object: Map<String, Value> = json_file::read(config)?;
+    let mut object: Map<String, Value> = files::read_json(config)?;
     for name in ["torch_dtype", "dtype"] {
         if let Some(dtype) = object.get_mut(name) {
             *dtype = "float32".into();
@@ -165,9 +169,9 @@ fn mark_float32(config: &Path) -> Result<(), ModelError> {
     write_json(config, &Value::Object(object))
 }
 
-/// Writes the prompts where they are not those of the file, which keeps everything else that it says.
+/// Writes the prompts into the file if they differ from those in it; the file's other settings stay.
 fn write_prompts(base: &ModelDir, path: &Path) -> Result<(), ModelError> {
-    let mut config: Map<String, Value> = json_file::read_optional(path)?.unwrap_or_default();
+    let mut config: Map<String, Value> = files::read_optional_json(path)?.unwrap_or_default();
     let stored = config.get("prompts").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut prompts = stored.clone();
     prompts.extend(base.prompts().iter().map(|(name, text)| (name.clone(), text.as_str().into())));
@@ -189,22 +193,23 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
-/// Writes the encoder's file: what has new values, and what the base has beside it (a pooler). A name that shares the
-/// tensor of another (tied weights) is left out, as in every safetensors file: who reads it ties them again.
+/// Writes the encoder's file: the tensors with new values, and the base's other tensors, such as a pooler. If a tensor
+/// with new values has a second name (tied weights), that is left out, as is usual in safetensors files: readers tie
+/// them again.
 fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
     let file = old.file();
     let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
-    let places: BTreeSet<usize> = new.keys().filter_map(|name| file.offset(name)).collect();
+    let offsets: BTreeSet<usize> = new.keys().filter_map(|name| file.offset(name)).collect();
     let mut tensors = Vec::new();
     for name in &file.names() {
         let tensor = file.require(name)?;
         let values = new.get(name);
-        let is_tied = !tensor.is_empty() && file.offset(name).is_some_and(|place| places.contains(&place));
+        let is_tied = !tensor.is_empty() && file.offset(name).is_some_and(|offset| offsets.contains(&offset));
         if values.is_some() || !is_tied {
             tensors.push((name.clone(), tensor, values.copied()));
         }
     }
-    write_file_of_tensors(&tensors, path)
+    write_tensor_file(&tensors, path)
 }
 
 fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
@@ -212,11 +217,11 @@ fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> R
         let name = parameter.name.strip_prefix(&format!("{}.", dense.name)).unwrap_or(&parameter.name).to_owned();
         Ok((name, old.require(&parameter.name)?, new.get(&parameter.name)))
     });
-    write_file_of_tensors(&parameters.collect::<Result<Vec<_>, ModelError>>()?, path)
+    write_tensor_file(&parameters.collect::<Result<Vec<_>, ModelError>>()?, path)
 }
 
-/// Writes tensors by name: each as it was, or as f32 where it has new values.
-fn write_file_of_tensors(tensors: &[(String, Tensor<'_>, Option<&Vec<f32>>)], path: &Path) -> Result<(), ModelError> {
+/// Writes tensors by name: as f32 if they have new values, else unchanged.
+fn write_tensor_file(tensors: &[(String, Tensor<'_>, Option<&Vec<f32>>)], path: &Path) -> Result<(), ModelError> {
     let bytes: Vec<_> = tensors.iter().map(|(_, _, new)| new.map(|values| f32_le_bytes(values))).collect();
     let tensors: Vec<_> = tensors
         .iter()

@@ -1,4 +1,4 @@
-//! Putting a graph together, node by node.
+//! A graph under construction.
 
 use half::f16;
 use prost::Message as _;
@@ -14,15 +14,15 @@ const OPSET: i64 = 17;
 /// The format version that came with it.
 const IR_VERSION: i64 = 8;
 
-/// Nodes that only ONNX Runtime has; they are for graphs that embtune runs itself.
+/// The domain of operators that only ONNX Runtime has; for graphs that embtune runs itself.
 pub(crate) const MICROSOFT: &str = "com.microsoft";
 
-/// Name of a value that flows through the graph; an empty one is an input that a node goes without.
+/// Name of a value in the graph. An empty name stands for an optional input that is absent.
 pub(crate) type Value = String;
 
-/// Where a tensor's data lies outside the graph.
+/// Where a tensor's data is stored outside the graph.
 pub(crate) struct External<'a> {
-    /// File, relative to the graph's folder.
+    /// File name, relative to the graph's folder.
     pub(crate) location: &'a str,
     pub(crate) offset: usize,
     pub(crate) length: usize,
@@ -31,28 +31,28 @@ pub(crate) struct External<'a> {
 /// A graph under construction. Nodes are named after their first output.
 pub(crate) struct Graph {
     proto: GraphProto,
-    number: DataType,
+    hidden_type: DataType,
     counter: usize,
 }
 
 impl Graph {
-    /// A graph whose weights and hidden states are of the type `number`.
-    pub(crate) fn new(name: &str, number: DataType) -> Self {
-        Self { proto: GraphProto { name: name.into(), ..GraphProto::default() }, number, counter: 0 }
+    /// A graph whose weights and hidden states have this type.
+    pub(crate) fn new(name: &str, hidden_type: DataType) -> Self {
+        Self { proto: GraphProto { name: name.into(), ..GraphProto::default() }, hidden_type, counter: 0 }
     }
 
     /// The type of weights and hidden states.
-    pub(crate) fn number_type(&self) -> DataType {
-        self.number
+    pub(crate) fn hidden_type(&self) -> DataType {
+        self.hidden_type
     }
 
-    /// An input of the graph; a dimension that varies has a name, one that does not is a number.
+    /// Declares an input. A dimension of fixed size is a number, one that varies has a name.
     pub(crate) fn input(&mut self, name: &str, data_type: DataType, dimensions: &[&str]) -> Value {
         self.proto.input.push(value_info(name, data_type, dimensions));
         name.into()
     }
 
-    /// Names `value` as an output of the graph.
+    /// Declares `value` as an output.
     pub(crate) fn output(&mut self, name: &str, value: Value, data_type: DataType, dimensions: &[&str]) {
         self.proto.node.push(NodeProto {
             input: vec![value],
@@ -64,7 +64,7 @@ impl Graph {
         self.proto.output.push(value_info(name, data_type, dimensions));
     }
 
-    /// A tensor whose data lies in another file.
+    /// A tensor whose data is in another file.
     pub(crate) fn external(&mut self, name: &str, data_type: DataType, shape: &[usize], data: &External<'_>) -> Value {
         let entry = |key: &str, value: String| StringStringEntryProto { key: key.into(), value };
         self.proto.initializer.push(TensorProto {
@@ -82,43 +82,43 @@ impl Graph {
         name.into()
     }
 
-    /// Constant integers `[n]`.
+    /// A constant i64 tensor `[n]`.
     pub(crate) fn integers(&mut self, values: &[i64]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(DataType::Int64, vec![values.len() as i64], bytes)
     }
 
-    /// A constant integer without dimensions.
+    /// A scalar integer.
     pub(crate) fn integer(&mut self, value: i64) -> Value {
         self.constant(DataType::Int64, vec![], value.to_le_bytes().to_vec())
     }
 
-    /// A constant without dimensions, of the type of hidden states.
-    pub(crate) fn number(&mut self, value: f32) -> Value {
-        match self.number {
+    /// A scalar of the type of hidden states.
+    pub(crate) fn scalar(&mut self, value: f32) -> Value {
+        match self.hidden_type {
             DataType::Float16 => self.constant(DataType::Float16, vec![], f16::from_f32(value).to_le_bytes().to_vec()),
             _ => self.float(value),
         }
     }
 
-    /// A constant float without dimensions.
+    /// A scalar f32.
     pub(crate) fn float(&mut self, value: f32) -> Value {
         self.constant(DataType::Float, vec![], value.to_le_bytes().to_vec())
     }
 
-    /// Constant floats of a shape.
+    /// A constant f32 tensor.
     pub(crate) fn floats(&mut self, values: &[f32], shape: &[usize]) -> Value {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(DataType::Float, shape.iter().map(|size| *size as i64).collect(), bytes)
     }
 
-    /// Constant bytes of a shape, signed or not.
+    /// A constant tensor of bytes, signed or unsigned.
     pub(crate) fn bytes(&mut self, data_type: DataType, shape: &[usize], bytes: Vec<u8>) -> Value {
         self.constant(data_type, shape.iter().map(|size| *size as i64).collect(), bytes)
     }
 
     fn constant(&mut self, data_type: DataType, dims: Vec<i64>, bytes: Vec<u8>) -> Value {
-        let name = self.fresh("constant");
+        let name = self.new_name("constant");
         self.proto.initializer.push(TensorProto {
             dims,
             data_type: data_type.into(),
@@ -132,36 +132,36 @@ impl Graph {
 
     /// Appends a node with one output.
     pub(crate) fn node(&mut self, op_type: &str, inputs: &[&Value], attributes: &[AttributeProto]) -> Value {
-        self.node_of("", op_type, inputs, attributes)
+        self.node_in("", op_type, inputs, attributes)
     }
 
     /// Appends a node of another domain than ONNX's own, with one output.
-    pub(crate) fn node_of(
+    pub(crate) fn node_in(
         &mut self,
         domain: &str,
         op_type: &str,
         inputs: &[&Value],
         attributes: &[AttributeProto],
     ) -> Value {
-        let output = self.fresh(op_type);
+        let output = self.new_name(op_type);
         self.append(domain, op_type, inputs, vec![output.clone()], attributes);
         output
     }
 
     /// Appends a node with several outputs.
-    pub(crate) fn nodes(
+    pub(crate) fn node_with_outputs(
         &mut self,
         op_type: &str,
         inputs: &[&Value],
         attributes: &[AttributeProto],
         count: usize,
     ) -> Vec<Value> {
-        let outputs: Vec<Value> = (0..count).map(|_| self.fresh(op_type)).collect();
+        let outputs: Vec<Value> = (0..count).map(|_| self.new_name(op_type)).collect();
         self.append("", op_type, inputs, outputs.clone(), attributes);
         outputs
     }
 
-    /// 0, 1, 2 … below `end`, i64 `[1]`.
+    /// 0, 1, 2… below `end`, which is i64 `[1]`.
     pub(crate) fn range(&mut self, end: &Value) -> Value {
         let (zero, one) = (self.integer(0), self.integer(1));
         let end = self.node("Squeeze", &[end], &[]);
@@ -186,16 +186,16 @@ impl Graph {
         });
     }
 
-    fn fresh(&mut self, stem: &str) -> Value {
+    fn new_name(&mut self, stem: &str) -> Value {
         self.counter += 1;
         format!("{stem}_{}", self.counter)
     }
 
-    /// The model as protobuf bytes.
+    /// The model as protobuf.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        let is_microsofts = self.proto.node.iter().any(|node| node.domain == MICROSOFT);
+        let uses_microsoft = self.proto.node.iter().any(|node| node.domain == MICROSOFT);
         let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.into(), version };
-        let extra = is_microsofts.then(|| opset(MICROSOFT, 1));
+        let extra = uses_microsoft.then(|| opset(MICROSOFT, 1));
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "embtune".into(),
@@ -223,7 +223,7 @@ pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     attribute(name, AttributeType::Int, AttributeProto { i: value, ..AttributeProto::default() })
 }
 
-/// An attribute of several integers.
+/// An attribute of integers.
 pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     attribute(name, AttributeType::Ints, AttributeProto { ints: values.to_vec(), ..AttributeProto::default() })
 }
@@ -233,7 +233,7 @@ pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     attribute(name, AttributeType::Float, AttributeProto { f: value, ..AttributeProto::default() })
 }
 
-/// The type that Cast casts to.
+/// The target type of a Cast.
 pub(crate) fn to(data_type: DataType) -> AttributeProto {
     int("to", i32::from(data_type).into())
 }

@@ -1,37 +1,17 @@
-//! What follows the encoder: pooling, Dense modules, division by the length.
+//! What follows the encoder: pooling, Dense modules, normalisation.
 
-use embtune_model::{Dense, DenseActivation, DenseWeights, ModelDir, ModelError};
+use embtune_model::{Dense, DenseActivation, DenseWeights, ModelDir, ModelError, Pooling};
 use embtune_tensors::SMALLEST_NORM;
 
 use crate::activation::gelu;
-use crate::graph::{Graph, Value, int, ints};
-use crate::layout::{Layout, Tokens};
-use crate::pooling;
+use crate::graph::{Graph, Value, int, ints, to};
 use crate::proto::DataType;
+use crate::tokens::Tokens;
 
-/// The head of a model by itself, for hidden states that come from elsewhere.
-///
-/// Inputs: those of the [`Layout`] (the token ids' values do not matter) and `hidden`, f32 `[batch, sequence, width]`.
-/// Output, f32 `[batch, dimension]`: `sentence_embedding`.
-///
-/// # Errors
-/// Dense modules whose weights cannot be read.
-pub fn sentence_head<E>(
-    model: &ModelDir<E>,
-    layout: Layout,
-    width: usize,
-    normalize: bool,
-) -> Result<Vec<u8>, ModelError> {
-    let mut graph = Graph::new("sentence_head", DataType::Float);
-    let tokens = Tokens::declare(&mut graph, layout);
-    let hidden = graph.input("hidden", DataType::Float, &["batch", "sequence", &width.to_string()]);
-    let vector = append(&mut graph, model, &hidden, &tokens, normalize)?;
-    let size = model.dense().last().map_or(width, |dense| dense.out_features).to_string();
-    graph.output("sentence_embedding", vector, DataType::Float, &["batch", &size]);
-    Ok(graph.into_bytes())
-}
+/// Smallest sum of weights that a mean is divided by, as in sentence-transformers' pooling.
+const MIN_WEIGHT: f32 = 1e-9;
 
-/// Appends the head behind `hidden`, f32 `[batch, sequence, width]`; the result is f32 `[batch, dimension]`.
+/// Appends the head to `hidden`, f32 `[batch, sequence, width]`; the result is f32 `[batch, dimension]`.
 pub(crate) fn append<E>(
     graph: &mut Graph,
     model: &ModelDir<E>,
@@ -40,7 +20,7 @@ pub(crate) fn append<E>(
     normalize: bool,
 ) -> Result<Value, ModelError> {
     let weights = model.dense_weights()?;
-    let mut vector = pooling::append(graph, model.pooling(), hidden, tokens);
+    let mut vector = pool(graph, model.pooling(), hidden, tokens);
     for layer in model.dense() {
         vector = dense(graph, &weights, layer, &vector)?;
     }
@@ -51,8 +31,8 @@ pub(crate) fn append<E>(
 fn dense(graph: &mut Graph, weights: &DenseWeights, layer: &Dense, x: &Value) -> Result<Value, ModelError> {
     let mut inputs = vec![x.clone()];
     for parameter in layer.parameters() {
-        let numbers = weights.floats(&parameter)?;
-        inputs.push(graph.floats(&numbers, &parameter.shape));
+        let values = weights.floats(&parameter)?;
+        inputs.push(graph.floats(&values, &parameter.shape));
     }
     let inputs: Vec<&Value> = inputs.iter().collect();
     let product = graph.node("Gemm", &inputs, &[int("transB", 1)]);
@@ -64,9 +44,78 @@ fn dense(graph: &mut Graph, weights: &DenseWeights, layer: &Dense, x: &Value) ->
     })
 }
 
+/// `x / max(‖x‖, ε)`.
 fn unit_length(graph: &mut Graph, vector: &Value) -> Value {
     let norm = graph.node("ReduceL2", &[vector], &[ints("axes", &[-1]), int("keepdims", 1)]);
-    let smallest = graph.float(SMALLEST_NORM as f32);
-    let norm = graph.node("Max", &[&norm, &smallest], &[]);
+    let min = graph.float(SMALLEST_NORM as f32);
+    let norm = graph.node("Max", &[&norm, &min], &[]);
     graph.node("Div", &[vector, &norm], &[])
+}
+
+/// Pools `hidden`, f32 `[batch, sequence, hidden]`, over the tokens of each row, which come before its padding. The
+/// result is f32 `[batch, hidden]`.
+fn pool(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens) -> Value {
+    let mask = &match tokens.mask() {
+        Some(mask) => mask.clone(),
+        None => all_ones(graph, tokens.input_ids()),
+    };
+    match pooling {
+        Pooling::Cls => first_token(graph, hidden),
+        Pooling::LastToken => last_token(graph, hidden, mask),
+        Pooling::Max => max(graph, hidden, mask),
+        Pooling::Mean | Pooling::MeanSqrtLen => {
+            let weights = graph.node("Cast", &[mask], &[to(DataType::Float)]);
+            let (sum, count) = weighted_sum(graph, hidden, &weights);
+            let divisor = if pooling == Pooling::Mean { count } else { graph.node("Sqrt", &[&count], &[]) };
+            graph.node("Div", &[&sum, &divisor], &[])
+        }
+        Pooling::WeightedMean => {
+            let axis = graph.integer(1);
+            let ranks = graph.node("CumSum", &[mask, &axis], &[]);
+            let ranks = graph.node("Mul", &[&ranks, mask], &[]);
+            let weights = graph.node("Cast", &[&ranks], &[to(DataType::Float)]);
+            let (sum, weight) = weighted_sum(graph, hidden, &weights);
+            graph.node("Div", &[&sum, &weight], &[])
+        }
+    }
+}
+
+/// The mask of a batch without padding, i64 `[batch, sequence]`.
+fn all_ones(graph: &mut Graph, input_ids: &Value) -> Value {
+    let (shape, one) = (graph.node("Shape", &[input_ids], &[]), graph.integer(1));
+    graph.node("Expand", &[&one, &shape], &[])
+}
+
+fn first_token(graph: &mut Graph, hidden: &Value) -> Value {
+    let zero = graph.integer(0);
+    graph.node("Gather", &[hidden, &zero], &[int("axis", 1)])
+}
+
+fn last_token(graph: &mut Graph, hidden: &Value, mask: &Value) -> Value {
+    let (one, last_axis) = (graph.integer(1), graph.integers(&[-1]));
+    let count = graph.node("ReduceSum", &[mask, &last_axis], &[int("keepdims", 1)]);
+    let index = graph.node("Sub", &[&count, &one], &[]);
+    graph.node("GatherND", &[hidden, &index], &[int("batch_dims", 1)])
+}
+
+fn max(graph: &mut Graph, hidden: &Value, mask: &Value) -> Value {
+    let last_axis = graph.integers(&[-1]);
+    let mask = graph.node("Unsqueeze", &[mask, &last_axis], &[]);
+    let is_token = graph.node("Cast", &[&mask], &[to(DataType::Bool)]);
+    let lowest = graph.float(f32::NEG_INFINITY);
+    let tokens = graph.node("Where", &[&is_token, hidden, &lowest], &[]);
+    graph.node("ReduceMax", &[&tokens], &[ints("axes", &[1]), int("keepdims", 0)])
+}
+
+/// `Σ w · h`, f32 `[batch, hidden]`, and `max(Σ w, ε)`, f32 `[batch, 1]`. The sum over the tokens is a matrix product
+/// `[batch, 1, sequence] × [batch, sequence, hidden]`.
+fn weighted_sum(graph: &mut Graph, hidden: &Value, weights: &Value) -> (Value, Value) {
+    let (one, last_axis) = (graph.integers(&[1]), graph.integers(&[-1]));
+    let row = graph.node("Unsqueeze", &[weights, &one], &[]);
+    let sum = graph.node("MatMul", &[&row, hidden], &[]);
+    let sum = graph.node("Squeeze", &[&sum, &one], &[]);
+    let count = graph.node("ReduceSum", &[weights, &last_axis], &[int("keepdims", 1)]);
+    let min = graph.float(MIN_WEIGHT);
+    let count = graph.node("Max", &[&count, &min], &[]);
+    (sum, count)
 }

@@ -1,29 +1,25 @@
-//! ONNX graphs, written by embtune itself.
+//! ONNX graphs, which embtune builds itself rather than tracing a program.
 //!
-//! - [`portable`]: the encoder alone, as other programs expect a `model.onnx`;
+//! - [`portable_encoder`]: the encoder alone, as other programs expect a `model.onnx`;
 //! - [`sentence_encoder`]: encoder, pooling, Dense modules and normalisation, for embtune's own inference;
-//! - [`sentence_head`]: the same without the encoder, for behind somebody else's;
-//! - [`top_k`] and [`products`]: the search of the nearest vectors, and all scores.
+//! - [`sentence_head`]: the same without the encoder, for hidden states that another graph computes;
+//! - [`top_k`] and [`dot_products`]: exact search among vectors, and all scores.
 //!
-//! Weights are not copied into the graphs: they are external data that points into the model's own file,
-//! safetensors or a checkpoint of torch, so a graph is kilobytes and never meets protobuf's limit of 2 GB.
+//! Weights are not copied into the graphs. They are external data that refers to the model's own file, safetensors or a
+//! PyTorch checkpoint, so that a graph has only kilobytes and never reaches protobuf's limit of 2 GB.
 
 mod activation;
 mod encoder;
 mod graph;
 mod head;
-mod layout;
-mod model_file;
-mod pooling;
-mod precision;
+mod matrix;
+mod models;
+mod options;
 mod proto;
 mod search;
-mod sentence;
+mod tokens;
 mod weights;
 
-pub use head::sentence_head;
-pub use layout::Layout;
-pub use model_file::{PORTABLE_FILE, portable};
-pub use precision::Precision;
-pub use search::{products, top_k};
-pub use sentence::{Form, sentence_encoder};
+pub use models::{PORTABLE_FILE, portable_encoder, sentence_encoder, sentence_head};
+pub use options::{GraphOptions, Layout, Precision};
+pub use search::{dot_products, top_k};

@@ -1,6 +1,6 @@
-//! The messages of `onnx.proto3` that embtune writes, with their field numbers.
+//! The messages of `onnx.proto3` that embtune writes; fields that it never writes are left out.
 //!
-//! Source: <https://github.com/onnx/onnx/blob/v1.19.0/onnx/onnx.proto3>. Fields that are never written are left out.
+//! Source: <https://github.com/onnx/onnx/blob/v1.19.0/onnx/onnx.proto3>.
 
 use prost::Message;
 

@@ -1,15 +1,15 @@
-//! Weights as external data inside the model's own file.
+//! The model's weights, as external data of a graph or in memory.
 
 use std::path::{Path, PathBuf};
 
 use embtune_model::{ModelDir, ModelError, Weights};
 use embtune_tensors::Dtype;
 
-use crate::encoder::Matrix;
 use crate::graph::{External, Graph, Value, to};
+use crate::matrix::Matrix;
 use crate::proto::DataType;
 
-/// A model's weights, and the file that a graph names for them.
+/// A model's weights, and the file that a graph refers to for them.
 pub(crate) struct WeightSource {
     weights: Weights,
     location: String,
@@ -18,8 +18,8 @@ pub(crate) struct WeightSource {
 }
 
 impl WeightSource {
-    /// The file's real place: ONNX Runtime refuses external data behind a link that leads out of the folder, as the
-    /// Hugging Face cache has them.
+    /// Refers to the file with symbolic links resolved: ONNX Runtime refuses links that lead out of the folder, like
+    /// those of the Hugging Face cache.
     pub(crate) fn resolved(model: &ModelDir) -> Result<Self, ModelError> {
         let path = model.weights_file();
         let real = path.canonicalize().map_err(|error| ModelError::Io { file: path.display().to_string(), error })?;
@@ -28,13 +28,13 @@ impl WeightSource {
         Ok(Self { weights: model.weights()?, location, folder })
     }
 
-    /// The file beside which the graph will stand.
-    pub(crate) fn sibling(model: &ModelDir) -> Result<Self, ModelError> {
+    /// Refers to the file by its name, for a graph that will be stored in the same folder.
+    pub(crate) fn beside_graph(model: &ModelDir) -> Result<Self, ModelError> {
         let location = model.weights_file().file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { weights: model.weights()?, location, folder: model.encoder_folder() })
     }
 
-    /// A tensor of the model as a value of the graph, of the type of hidden states.
+    /// A tensor as a value of the graph, of the type of hidden states.
     pub(crate) fn tensor(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
         let tensor = self.weights.require(name)?;
         let data_type = match tensor.dtype {
@@ -48,23 +48,23 @@ impl WeightSource {
             length: tensor.bytes.len(),
         };
         let value = graph.external(name, data_type, tensor.shape, &external);
-        let number = graph.number_type();
-        // Folded into a constant when the graph is loaded.
-        Ok(if data_type == number { value } else { graph.node("Cast", &[&value], &[to(number)]) })
+        let hidden_type = graph.hidden_type();
+        // ONNX Runtime folds the Cast into a constant when it loads the graph.
+        Ok(if data_type == hidden_type { value } else { graph.node("Cast", &[&value], &[to(hidden_type)]) })
     }
 
-    /// A weight `[out, in]` as f32.
+    /// A weight `[out, in]`, as f32 in memory.
     pub(crate) fn matrix(&self, name: &str) -> Result<Matrix, ModelError> {
         let columns = self.weights.require(name)?.shape.last().copied().unwrap_or(0);
         Ok(Matrix { values: self.floats(name)?, columns })
     }
 
-    /// A tensor's numbers as f32.
+    /// The values of a tensor, as f32 in memory.
     pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        let numbers = self.weights.require(name)?.to_f32().map_err(|kind| ModelError::Content {
+        let values = self.weights.require(name)?.to_f32().map_err(|kind| ModelError::Content {
             file: self.location.clone(),
             what: format!("tensor \"{name}\" is {kind}, not a float"),
         })?;
-        Ok(numbers.into_owned())
+        Ok(values.into_owned())
     }
 }

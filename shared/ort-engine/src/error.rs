@@ -1,44 +1,46 @@
+//! Why ONNX Runtime cannot be used.
+
 use std::path::{Path, PathBuf};
 
 /// Why ONNX Runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The library is nowhere.
+    /// The library is in none of the places that were searched.
     #[error("ONNX Runtime is not installed: looked for {}\nhint: run `make deps`, or set ORT_DYLIB_PATH to libonnxruntime.so", list(.0))]
     Missing(Vec<PathBuf>),
     /// The library does not load.
     #[error("{file}: cannot be loaded as ONNX Runtime: {what}")]
     Load {
-        /// The library.
+        /// The library's file.
         file: String,
-        /// Why.
+        /// The reason.
         what: String,
     },
-    /// The device that was asked for cannot run.
+    /// The requested device cannot run.
     #[error(
-        "device {device} cannot run: {what}\nhint: `make deps CUDA=1` installs the CUDA libraries; --device cpu does without"
+        "device {device} cannot run: {what}\nhint: `make deps CUDA=1` installs the CUDA libraries; --device cpu needs none"
     )]
     Device {
         /// The device.
         device: String,
-        /// Why.
+        /// The reason.
         what: String,
     },
-    /// ONNX Runtime refused a file, or a run of it.
+    /// ONNX Runtime refused a file, or failed to run it.
     #[error("{file}: ONNX Runtime: {what}")]
     File {
         /// The file.
         file: String,
-        /// Why.
+        /// The reason.
         what: String,
     },
-    /// ONNX Runtime refused a graph or a run.
+    /// ONNX Runtime refused a graph, or failed to run it.
     #[error("ONNX Runtime: {0}")]
     Run(String),
 }
 
 impl EngineError {
-    /// The same, of a graph that came from a file.
+    /// Adds the file that the graph came from.
     pub fn of_file(self, file: &Path) -> Self {
         match self {
             Self::Run(what) => Self::File { file: file.display().to_string(), what },

@@ -1,4 +1,4 @@
-//! Which kernels a session really ran, from ONNX Runtime's own profile.
+//! Which kernels a session ran, according to ONNX Runtime's profile.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,18 +9,18 @@ use serde::Deserialize;
 
 use crate::EngineError;
 
-/// Kernels of one kind that ran.
+/// Kernels of one kind that have run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernels {
-    /// Such as `CPUExecutionProvider`.
+    /// Execution provider, such as `CPUExecutionProvider`.
     pub provider: String,
-    /// Such as `MultiHeadAttention`.
+    /// Operator, such as `MultiHeadAttention`.
     pub op: String,
-    /// How many nodes of the graph.
+    /// Number of the graph's nodes that ran as this kernel.
     pub nodes: usize,
 }
 
-/// An event of the profile (the form of Chrome's traces).
+/// An event of the profile, which is in the format of Chrome's traces.
 #[derive(Deserialize)]
 struct Event {
     #[serde(default)]
@@ -39,13 +39,13 @@ struct Args {
     op_name: String,
 }
 
-/// What a profile tells, the most frequent first.
+/// The kernels of a profile, the most frequent first.
 pub(crate) fn read(profile: &Path) -> Result<Vec<Kernels>, EngineError> {
-    let unreadable = |what: String| EngineError::Run(format!("its profile cannot be read: {what}"));
+    let unreadable = |what: String| EngineError::Run(format!("the profile cannot be read: {what}"));
     let file = File::open(profile).map_err(|error| unreadable(error.to_string()))?;
     let events: Vec<Event> =
         serde_json::from_reader(BufReader::new(file)).map_err(|error| unreadable(error.to_string()))?;
-    // A node runs once for each batch of the profile.
+    // A node is listed once for each batch that ran while profiling.
     let mut nodes: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for Event { cat, name, args } in events {
         if cat == "Node" && name.ends_with("_kernel_time") {

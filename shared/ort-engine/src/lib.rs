@@ -1,9 +1,8 @@
-//! ONNX Runtime: find the library, choose the device, run graphs.
+//! ONNX Runtime: finds the library, chooses the device, runs graphs.
 //!
-//! The library is loaded at run time: one build serves machines with and without a GPU. It is looked for where the
-//! caller says, then beside the program, then where `make deps` put it.
+//! The library is loaded at run time, so that one build serves machines with and without a GPU. It is searched for
+//! where the caller says; otherwise beside the program, then where `make deps` installs it.
 
-mod cuda;
 mod engine;
 mod error;
 mod kernels;
@@ -13,4 +12,4 @@ mod session;
 pub use engine::{Engine, Graph};
 pub use error::EngineError;
 pub use kernels::Kernels;
-pub use session::{Number, Output, Port, Session, Tensor};
+pub use session::{ElementType, Output, Session, Tensor, TensorInfo};

@@ -1,4 +1,4 @@
-//! A graph that runs.
+//! A graph that is ready to run.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{EngineError, Kernels, kernels};
 
-/// An input: elements, row-major, with their shape.
+/// An input: elements (row-major) and shape.
 #[derive(Debug, Clone, Copy)]
 pub enum Tensor<'a> {
     /// 64-bit integers.
@@ -19,7 +19,7 @@ pub enum Tensor<'a> {
     F32(&'a [f32], &'a [usize]),
 }
 
-/// An output: elements, row-major, with their shape.
+/// An output: elements (row-major) and shape.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// 64-bit integers.
@@ -28,50 +28,50 @@ pub enum Output {
     F32(Vec<f32>, Vec<usize>),
 }
 
-/// What an input takes, or an output gives.
+/// A graph's declaration of an input or an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Its name.
+pub struct TensorInfo {
+    /// Name in the graph.
     pub name: String,
-    /// Type of its elements.
-    pub number: Number,
-    /// Its dimensions; nothing for one that varies.
+    /// Type of the elements.
+    pub element_type: ElementType,
+    /// Sizes of the dimensions; `None` for one that varies.
     pub shape: Vec<Option<usize>>,
 }
 
 /// Type of a tensor's elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Number {
+pub enum ElementType {
     /// 64-bit integers.
     I64,
     /// 32-bit integers.
     I32,
     /// 32-bit floats.
     F32,
-    /// Another one, by its name.
+    /// Any other type, by its name.
     Other(String),
 }
 
-impl Port {
+impl TensorInfo {
     fn new(outlet: &Outlet) -> Self {
-        let (number, shape) = match outlet.dtype() {
-            ValueType::Tensor { ty: TensorElementType::Int64, shape, .. } => (Number::I64, &shape[..]),
-            ValueType::Tensor { ty: TensorElementType::Int32, shape, .. } => (Number::I32, &shape[..]),
-            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => (Number::F32, &shape[..]),
-            ValueType::Tensor { ty, shape, .. } => (Number::Other(ty.to_string()), &shape[..]),
-            other => (Number::Other(other.to_string()), &[][..]),
+        let (element_type, shape) = match outlet.dtype() {
+            ValueType::Tensor { ty: TensorElementType::Int64, shape, .. } => (ElementType::I64, &shape[..]),
+            ValueType::Tensor { ty: TensorElementType::Int32, shape, .. } => (ElementType::I32, &shape[..]),
+            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => (ElementType::F32, &shape[..]),
+            ValueType::Tensor { ty, shape, .. } => (ElementType::Other(ty.to_string()), &shape[..]),
+            other => (ElementType::Other(other.to_string()), &[][..]),
         };
         let shape = shape.iter().map(|size| usize::try_from(*size).ok()).collect();
-        Self { name: outlet.name().to_owned(), number, shape }
+        Self { name: outlet.name().to_owned(), element_type, shape }
     }
 }
 
-/// A graph, ready to run on its device. It is not shared between threads: a worker has its own.
+/// A graph that is ready to run on its device. Threads do not share sessions; each worker has its own.
 pub struct Session {
     inner: ort::session::Session,
-    /// Names of the outputs that are read.
+    /// Names of the outputs that [`Session::run`] returns.
     outputs: Vec<String>,
-    /// Where ONNX Runtime writes down what runs, while it is watched.
+    /// Folder of the profile, until it has been read.
     profile: Option<TempDir>,
 }
 
@@ -81,25 +81,26 @@ impl Session {
         Self { inner, outputs, profile }
     }
 
-    /// What the graph takes, in its order.
-    pub fn inputs(&self) -> Vec<Port> {
-        self.inner.inputs().iter().map(Port::new).collect()
+    /// The graph's inputs, in its order.
+    pub fn inputs(&self) -> Vec<TensorInfo> {
+        self.inner.inputs().iter().map(TensorInfo::new).collect()
     }
 
-    /// What the graph gives, in its order.
-    pub fn outputs(&self) -> Vec<Port> {
-        self.inner.outputs().iter().map(Port::new).collect()
+    /// The graph's outputs, in its order.
+    pub fn outputs(&self) -> Vec<TensorInfo> {
+        self.inner.outputs().iter().map(TensorInfo::new).collect()
     }
 
-    /// Reads nothing but this output from now on.
-    pub fn read_only(&mut self, output: &str) {
+    /// Lets [`Session::run`] return only this output from now on.
+    pub fn select_output(&mut self, output: &str) {
         self.outputs = vec![output.to_owned()];
     }
 
-    /// The kernels that have run, when the engine was told to watch; it is told once and then watched no more.
+    /// The kernels that have run so far, if the engine profiles sessions. The first call ends the profile; later calls
+    /// return `None`.
     ///
     /// # Errors
-    /// A profile that cannot be read.
+    /// The profile cannot be read.
     pub fn kernels(&mut self) -> Result<Option<Vec<Kernels>>, EngineError> {
         let Some(folder) = self.profile.take() else { return Ok(None) };
         let file = self.inner.end_profiling()?;
@@ -108,10 +109,10 @@ impl Session {
         read.map(Some)
     }
 
-    /// Runs the graph on named inputs; the outputs come in the graph's order.
+    /// Runs the graph on named inputs and returns its outputs, in the graph's order.
     ///
     /// # Errors
-    /// Inputs that the graph does not take, a device that fails.
+    /// The graph does not accept the inputs, or the device fails.
     pub fn run(&mut self, inputs: &[(&str, Tensor<'_>)]) -> Result<Vec<Output>, EngineError> {
         let results = self.inner.run(values(inputs)?)?;
         let read = |name: &String| -> Result<Output, EngineError> {
@@ -126,19 +127,23 @@ impl Session {
         self.outputs.iter().map(read).collect()
     }
 
-    /// Runs the graph on named inputs and shows the elements of its first output, f32, where they lie: large ones are
-    /// better not copied.
+    /// Runs the graph on named inputs and passes the elements of its first output, f32, to `visit`. Unlike
+    /// [`Session::run`] it does not copy them.
     ///
     /// # Errors
-    /// Inputs that the graph does not take, an output of another type, a device that fails.
-    pub fn look<T>(&mut self, inputs: &[(&str, Tensor<'_>)], look: impl FnOnce(&[f32]) -> T) -> Result<T, EngineError> {
+    /// The graph does not accept the inputs, the output has another type, or the device fails.
+    pub fn run_with<T>(
+        &mut self,
+        inputs: &[(&str, Tensor<'_>)],
+        visit: impl FnOnce(&[f32]) -> T,
+    ) -> Result<T, EngineError> {
         let results = self.inner.run(values(inputs)?)?;
         let (_, data) = results[self.outputs[0].as_str()].try_extract_tensor::<f32>()?;
-        Ok(look(data))
+        Ok(visit(data))
     }
 }
 
-/// Inputs as ONNX Runtime takes them.
+/// The inputs as ONNX Runtime takes them.
 fn values<'a>(inputs: &[(&str, Tensor<'a>)]) -> Result<Vec<(String, SessionInputValue<'a>)>, EngineError> {
     let value = |tensor| -> ort::Result<SessionInputValue<'a>> {
         Ok(match tensor {

@@ -1,11 +1,11 @@
-//! Documents and queries, in BEIR's form.
+//! Documents and queries in BEIR's format.
 
 use std::borrow::Cow;
 
 use crate::object::{missing, optional_id, optional_text, text};
 use crate::{Field, FieldError, Object, Record};
 
-/// Names under which an id is found; the first one is what we write.
+/// Names of the field with the id; the first one is written.
 const ID: [&str; 2] = ["_id", "id"];
 
 /// A document or a query: `{"_id": …, "title"?: …, "text": …}` with any further fields.
@@ -18,7 +18,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A document of these fields.
+    /// A document with these fields.
     pub fn new(id: impl Into<String>, title: Option<&str>, text: &str) -> Self {
         let id = id.into();
         let mut object = Object::new();
@@ -30,11 +30,11 @@ impl Document {
         Self { id, object }
     }
 
-    /// A document that need not have a text, but has a string in each of `fields`; without fields, one of BEIR's form.
-    /// Where another field than `_id` is named as the `id`, its value becomes that of `_id`.
+    /// A document that has a string in each of `fields`, and need not have a text; without fields, a document in BEIR's
+    /// format. The value of `id_field`, if given, becomes that of `_id`.
     ///
     /// # Errors
-    /// No id, or a field that is missing or no string, by name.
+    /// A missing id, or a field that is missing or not a string, by name.
     pub fn from_fields(mut object: Object, id_field: Option<&str>, fields: &[String]) -> Result<Self, FieldError> {
         if let Some(name) = id_field {
             let value = optional_id(&object, &[name])?.ok_or_else(|| missing(&[name]))?;
@@ -64,7 +64,7 @@ impl Document {
         self.field("text")
     }
 
-    /// A field, empty when it is no string.
+    /// A field, or an empty string if it is not a string.
     pub fn field(&self, name: &str) -> &str {
         self.object.get(name).and_then(Field::as_str).unwrap_or_default()
     }
@@ -77,21 +77,21 @@ impl Document {
         }
     }
 
-    /// What the document is a part of: the field `group`, else the document itself.
+    /// The id of the parent document: the field `group`, else the document's own id.
     pub fn group_or_id(&self) -> Cow<'_, str> {
         let group = self.object.get("group");
         let text = group.and_then(Field::as_str).filter(|group| !group.is_empty()).map(Cow::from);
         text.or_else(|| group?.number()).unwrap_or_else(|| self.id.as_str().into())
     }
 
-    /// The record under another id.
+    /// The record with a different id.
     #[must_use]
     pub fn with_id(self, id: String) -> Self {
         let name = ID.into_iter().find(|name| self.object.get(name).is_some_and(|id| !id.is_null()));
         Self { id: id.clone(), ..self }.with_field(name.unwrap_or(ID[0]), id)
     }
 
-    /// The record with a field that has another value, or one more.
+    /// The record with a field set.
     #[must_use]
     pub fn with_field(mut self, name: &str, value: impl Into<Field>) -> Self {
         self.object.insert(name, value);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn named_fields_are_needed_and_the_text_is_not() {
+    fn named_fields_are_required_instead_of_the_text() {
         let read = |value: Value, fields: &[&str]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
             Document::from_fields(object(value), None, &fields).map_err(|error| error.to_string())
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_replaced_where_it_stands() {
+    fn the_id_is_replaced_in_its_field() {
         let renamed = |value| serde_json::to_string(&read(value).unwrap().with_id("b".into()).into_object()).unwrap();
         assert_eq!(renamed(json!({"x": 1, "id": 7, "text": ""})), r#"{"x":1,"id":"b","text":""}"#);
         assert_eq!(renamed(json!({"_id": "a", "id": 7, "text": ""})), r#"{"_id":"b","id":7,"text":""}"#);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_a_group_is_its_own() {
+    fn a_document_without_a_group_is_its_own_parent() {
         let group = |value| read(value).unwrap().group_or_id().into_owned();
         assert_eq!(group(json!({"_id": "a", "text": "", "group": "g"})), "g");
         assert_eq!(group(json!({"_id": "a", "text": "", "group": 7})), "7");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_field() {
         assert_eq!(read(json!({"text": "x"})).unwrap_err(), "no field \"_id\"");
         assert_eq!(read(json!({"_id": "a"})).unwrap_err(), "no field \"text\"");
         assert_eq!(

@@ -1,9 +1,13 @@
+//! Errors of reading, and where in an input they occurred.
+
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// Why reading stopped, or why a line was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file cannot be read further.
+    /// The file cannot be read any further.
     #[error("{source_name}")]
     Io {
         /// The input's name.
@@ -12,7 +16,7 @@ pub enum ReadError {
         #[source]
         error: io::Error,
     },
-    /// One line is not what was expected; the lines behind it can still be read.
+    /// A line is not what was expected; the lines after it can still be read.
     #[error("{source_name}:{line}: {what}")]
     Record {
         /// The input's name.
@@ -22,7 +26,7 @@ pub enum ReadError {
         /// What was expected and what was found.
         what: String,
     },
-    /// The file can be read but is not what was asked for.
+    /// The file can be read, but has the wrong content.
     #[error("{source_name}: {what}")]
     Content {
         /// The input's name.
@@ -37,8 +41,30 @@ impl ReadError {
         Self::Content { source_name: source_name.to_owned(), what: what.into() }
     }
 
-    /// Whether only one record is lost, so that reading can go on.
+    /// Whether only one record is lost, so that reading can continue.
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::Record { .. })
+    }
+}
+
+/// A line of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The input's name.
+    pub name: Arc<str>,
+    /// Counted from 1.
+    pub line: u64,
+}
+
+impl Location {
+    /// An error about the record at this location.
+    pub fn error(&self, what: impl Into<String>) -> ReadError {
+        ReadError::Record { source_name: self.name.to_string(), line: self.line, what: what.into() }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.line)
     }
 }

@@ -9,15 +9,15 @@ use serde_json::value::RawValue;
 
 /// The value of a field.
 ///
-/// A string is decoded, because texts are what records are read for. Anything else stays the text that it was read as,
-/// so that it is written as it was: as a number, 2^64 would not be what it was, and neither would 1.10.
+/// A string is decoded, because texts are what records are read for. Any other value stays as it was read, so that it is
+/// written back unchanged: as numbers, 2^64 and 1.10 would be written differently.
 #[derive(Debug, Clone)]
 pub enum Field {
     /// A string.
     Text(String),
-    /// JSON that was read, and is no string.
+    /// JSON that was read and is not a string.
     Read(Box<RawValue>),
-    /// JSON that a filter has made, and is no string.
+    /// JSON that a filter has created and that is not a string.
     Made(Value),
 }
 
@@ -45,7 +45,7 @@ impl Field {
         (self.first_byte() == b'[').then(|| serde_json::from_str(&self.json()).unwrap_or_default())
     }
 
-    /// What kind of value it is, in words.
+    /// The kind of value, in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self.first_byte() {
             b'"' => "a string",
@@ -57,12 +57,12 @@ impl Field {
         }
     }
 
-    /// The text of a number as it was written, if it is one: 1.0 and 1.00 are two ids, and none loses a digit.
+    /// The text of a number as it was written, if it is one: 1.0 and 1.00 are different ids, and no digit is lost.
     pub fn number(&self) -> Option<Cow<'_, str>> {
         matches!(self.first_byte(), b'-' | b'0'..=b'9').then(|| self.json())
     }
 
-    /// The value as JSON; of a string, the string itself.
+    /// The value as JSON, or a string itself.
     fn json(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => text.into(),
@@ -71,7 +71,7 @@ impl Field {
         }
     }
 
-    /// The first byte of the value as JSON, which says what kind it is.
+    /// The first byte of the value as JSON, which tells its kind.
     fn first_byte(&self) -> u8 {
         match self {
             Self::Text(_) => b'"',
@@ -115,7 +115,7 @@ impl From<usize> for Field {
     }
 }
 
-/// Fields are the same when they are written alike.
+/// Fields are equal if they are written in the same way.
 impl PartialEq for Field {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str() && self.json() == other.json()
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for Field {
             return Ok(Self::Read(raw.to_owned()));
         }
         serde_json::from_str(raw.get()).map(Self::Text).map_err(|error| {
-            // The place inside the string says nothing; the reader around it adds its own.
+            // The position within the string is of no use; the reader adds that of the line.
             let error = error.to_string();
             D::Error::custom(error.split(" at line ").next().unwrap_or_default())
         })
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_written_as_it_was_read() {
+    fn records_are_written_as_they_were_read() {
         let lines = [
             r#"{"_id":340282366920938463463374607431768211455,"text":"a","n":12345678901234567890123,"m":-18446744073709551617}"#,
             r#"{"_id":"x","text":"","a":1.10,"b":1E400,"c":0.1000000000000000055511151231257827,"d":-0,"e":[1.0,{"f":18446744073709551616}]}"#,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_what_they_are() {
+    fn values_know_their_kinds() {
         for (json, kind) in [
             ("null", "null"),
             ("false", "a boolean"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_is_none_is_named() {
+    fn invalid_json_is_reported_with_its_line() {
         let read = |line: &str| Records::<Object, _>::new("x", line.as_bytes(), 1000).next().unwrap();
         let message = read(r#"{"a": "\ud83d"}"#).unwrap_err().to_string();
         assert!(message.starts_with("x:1: not JSON: "), "{message}");

@@ -1,4 +1,4 @@
-//! Which documents are held out.
+//! The split of documents into training and evaluation.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -8,14 +8,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// document are on one side, and every program that knows share and seed makes the same split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HoldoutSplit {
-    /// From 0 to less than 1.
+    /// Share of the documents that is held out, from 0 to less than 1.
     pub share: f64,
-    /// Another seed is another split.
+    /// Different seeds give different splits.
     pub seed: u64,
 }
 
 impl HoldoutSplit {
-    /// Whether the documents of this group are held out; a document without a group is its own.
+    /// Whether the documents of this group are held out; the group of a document without one is its id.
     pub fn holds_out(&self, group: &str) -> bool {
         let hash = xxh3_64_with_seed(group.as_bytes(), self.seed);
         // The upper 53 bits as a number from 0 to 1.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::{Field, FieldError, Lines, Location, Object, ReadError};
 
-/// What can be read from, and written to, one line of JSON.
+/// A type that can be read from a line of JSON.
 pub trait Record: Sized {
-    /// Takes the record out of an object.
+    /// Converts an object to the record.
     ///
     /// # Errors
     /// A missing field or one of the wrong type, by name.
@@ -21,34 +21,29 @@ impl Record for Object {
     }
 }
 
-/// The records of an input, in order; blank lines are passed over.
+/// The records of one input, in order; blank lines are skipped.
 pub struct Records<T, R> {
     lines: Lines<R>,
     record: PhantomData<T>,
 }
 
 impl<T: Record, R: BufRead> Records<T, R> {
-    /// Records of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
+    /// Records of `reader`, which messages call `name`, of at most `max_record_bytes` bytes each.
     pub fn new(name: impl Into<Arc<str>>, reader: R, max_record_bytes: usize) -> Self {
         Self { lines: Lines::new(name, reader, max_record_bytes), record: PhantomData }
     }
 
-    /// The same of at most 16 MiB, for inputs that no flag is for.
+    /// Records of at most 16 MiB, for inputs that have no flag for the limit.
     pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
         Self { lines: Lines::with_default_limit(name, reader), record: PhantomData }
     }
 
-    /// An error about the record that was read last.
+    /// An error about the last record.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
         self.lines.error(what)
     }
 
-    /// Bytes of the line of the record that was read last.
-    pub fn bytes(&self) -> usize {
-        self.lines.bytes()
-    }
-
-    /// Where the record stands that was read last.
+    /// Location of the last record.
     pub fn location(&self) -> Location {
         self.lines.location()
     }
@@ -70,7 +65,7 @@ impl<T: Record, R: BufRead> Iterator for Records<T, R> {
     }
 }
 
-/// The record of a line of JSON, or what is wrong with it; `None` of a blank line.
+/// Parses a line of JSON; `None` for a blank line. The error says what is wrong with it.
 pub fn parse_line<T: Record>(line: &str) -> Option<Result<T, String>> {
     (!line.trim().is_empty()).then(|| parse(line))
 }
@@ -85,13 +80,13 @@ fn parse<T: Record>(line: &str) -> Result<T, String> {
 }
 
 fn not_json(error: serde_json::Error) -> String {
-    // serde_json counts lines inside the record, which has one: the column is what helps.
+    // serde_json counts lines within the record, which is one line: only the column helps.
     let reason = error.to_string();
     let reason = reason.split(" at line ").next().unwrap_or_default();
     format!("not JSON: {reason} (column {})", error.column())
 }
 
-/// Writes a record and a line feed.
+/// Writes a record as a line of JSON.
 ///
 /// # Errors
 /// The writer's own.

@@ -1,13 +1,14 @@
-//! Relevance judgments, ready to measure with.
+//! Relevance judgments as evaluations use them.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::BufRead;
 
 use indexmap::IndexMap;
 
 use crate::{Qrels, ReadError};
 
-/// A query that is measured.
+/// A query that is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgedQuery {
     /// The query's id.
@@ -29,6 +30,23 @@ impl JudgedQuery {
     }
 }
 
+/// Measured queries that a system has not answered. What that means for its figures is for the caller to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingQueries {
+    /// How many there are, at least 1.
+    pub count: usize,
+    /// The id of the first one.
+    pub first: String,
+}
+
+impl fmt::Display for MissingQueries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, first } = self;
+        let are_missing = if *count == 1 { "judged query is missing" } else { "judged queries are missing" };
+        write!(f, "{count} {are_missing} (first: \"{first}\")")
+    }
+}
+
 /// The judgments and which of their queries are measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgments {
@@ -37,14 +55,13 @@ pub struct Judgments {
 }
 
 impl Judgments {
-    /// Reads judgments from `reader`, which messages call `name`. `say` is told what is worth telling of a file that
-    /// can be read.
+    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read.
     ///
     /// # Errors
     /// What [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.
-    pub fn read(name: &str, reader: impl BufRead, say: impl FnMut(String)) -> Result<Self, ReadError> {
+    pub fn read(name: &str, reader: impl BufRead, note: impl FnMut(String)) -> Result<Self, ReadError> {
         let refuse = |what: &str| ReadError::content(name, what);
-        let qrels = Qrels::read(name, reader, say)?;
+        let qrels = Qrels::read(name, reader, note)?;
         if qrels.is_empty() {
             return Err(refuse("no judgments"));
         }
@@ -60,18 +77,18 @@ impl Judgments {
         Self { qrels, queries }
     }
 
-    /// The same judgments, of which every query is measured: those without a relevant document, too, as trec_eval does.
+    /// The same judgments with every query evaluated, including those without a relevant document, as trec_eval does.
     #[must_use]
     pub fn measuring_all(self) -> Self {
         Self { queries: self.qrels.iter().map(JudgedQuery::new).collect(), ..self }
     }
 
-    /// The queries that are measured, in the order of the file: those that have a relevant document, unless all are.
+    /// The queries that are evaluated, in the order of the file: those with a relevant document, unless all are.
     pub fn queries(&self) -> &[JudgedQuery] {
         &self.queries
     }
 
-    /// Number of queries in the file, measured or not.
+    /// Number of queries in the file, evaluated or not.
     pub fn in_file(&self) -> usize {
         self.qrels.len()
     }
@@ -86,28 +103,25 @@ impl Judgments {
         self.qrels.iter().map(|(id, _)| id)
     }
 
-    /// Relevance of each document of a query's ranking; `None` where nobody judged it.
+    /// Relevance of each document in a query's ranking; `None` for documents without a judgment.
     pub fn relevances<'a>(&self, query: &str, ranking: impl IntoIterator<Item = &'a str>) -> Vec<Option<i64>> {
         let judged = self.qrels.get(query);
         ranking.into_iter().map(|document| judged?.get(document).copied()).collect()
     }
 
-    /// What to warn of when a system does not answer all measured queries, and how many those are.
-    ///
-    /// They still count, as 0: a system must not gain by silence.
-    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<(usize, String)> {
+    /// The measured queries that a system has not answered, if any.
+    pub fn missing(&self, is_answered: impl Fn(&str) -> bool) -> Option<MissingQueries> {
         let mut missing = self.queries.iter().filter(|query| !is_answered(&query.id));
-        let first = &missing.next()?.id;
-        let count = 1 + missing.count();
-        Some((count, format!("{count} judged queries are missing and count as 0 (first: \"{first}\")")))
+        let first = missing.next()?.id.clone();
+        Some(MissingQueries { count: 1 + missing.count(), first })
     }
 
-    /// What to warn of when the corpus, which messages call `corpus`, lacks relevant documents.
+    /// A warning about relevant documents that are missing from the corpus, which messages call `corpus`.
     ///
-    /// They still count in R: a system cannot find what it was not given, and says so with a lower recall.
+    /// They still count as relevant, so the recall is lower.
     ///
     /// # Errors
-    /// A corpus that lacks them all.
+    /// A corpus without any relevant document.
     pub fn dangling<'a>(
         &self,
         corpus: &str,
@@ -147,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_with_a_relevant_document_are_measured() {
+    fn queries_with_a_relevant_document_are_evaluated() {
         let judgments = read("q1 d1 1\nq2 d1 0\nq1 d2 3\nq3 d9 -1\n").unwrap();
         assert_eq!(judgments.queries(), [JudgedQuery { id: "q1".into(), ideal: vec![3, 1] }]);
         assert_eq!((judgments.in_file(), judgments.without_relevant()), (3, 2));
@@ -161,11 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_counted_with_an_example() {
+    fn missing_ids_are_counted_with_an_example() {
         let judgments = read("q1 d1 1\nq2 d2 1\nq2 gone 0\nq3 d3 1\n").unwrap();
         assert_eq!(judgments.missing(|_| true), None);
-        let (count, message) = judgments.missing(|id| id == "q1").unwrap();
-        assert_eq!((count, &*message), (2, "2 judged queries are missing and count as 0 (first: \"q2\")"));
+        let missing = |answered: &[&str]| judgments.missing(|id| answered.contains(&id)).unwrap().to_string();
+        assert_eq!(missing(&["q1"]), "2 judged queries are missing (first: \"q2\")");
+        assert_eq!(missing(&["q1", "q2"]), "1 judged query is missing (first: \"q3\")");
         let dangling =
             |corpus: &[&str]| judgments.dangling("corpus", corpus.iter().copied()).map_err(|error| error.to_string());
         assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "what is not relevant need not be there");

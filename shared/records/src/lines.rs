@@ -1,45 +1,45 @@
-//! Lines of UTF-8 with a cap on their length.
+//! Lines of UTF-8 with a limit on their length.
 
 use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 
 use crate::{Location, ReadError};
 
-/// Longest line that is accepted where no flag says otherwise: 16 MiB.
-const FIXED_CAP: usize = 16 << 20;
+/// Longest line that is accepted where no flag sets the limit: 16 MiB.
+const DEFAULT_LIMIT: usize = 16 << 20;
 
-/// A line that is longer has no end: it is a device, or another program's data.
+/// A longer line is taken to have no end: the input is a device, or not text.
 const ENDLESS: u64 = 1 << 30;
 
 /// A line as it is in the input.
 #[derive(Debug)]
 pub struct Line<'a> {
-    /// Without its end; of a line that is too long, its beginning.
+    /// The line without its end, or the beginning of a line that is too long.
     pub bytes: &'a [u8],
-    /// Whether the line fits under the cap.
+    /// Whether the line is within the limit.
     pub is_whole: bool,
 }
 
-/// Reads lines; memory stays under the cap whatever the input holds.
+/// Reads lines; memory stays within the limit, whatever the input is.
 pub struct Lines<R> {
     name: Arc<str>,
     reader: R,
     max_bytes: usize,
-    /// What can be done about a line that is too long.
+    /// A hint about lines that are too long.
     remedy: &'static str,
     end: u8,
     number: u64,
-    /// Bytes of the input up to the line that was read last.
+    /// Byte at which the last line begins in the input.
     offset: u64,
-    /// Bytes of the input that have been read.
+    /// Bytes of the input that have been consumed.
     consumed: u64,
     buffer: Vec<u8>,
-    /// Whether the rest of a line that is too long is still in front of the reader.
+    /// Whether the rest of a line that is too long has not been read yet.
     in_long_line: bool,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Lines of `reader`, which messages call `name`, of at most as many bytes as `--max-record-bytes` says.
+    /// Lines of `reader`, which messages call `name`, of at most `max_bytes` bytes (`--max-record-bytes`).
     pub fn new(name: impl Into<Arc<str>>, reader: R, max_bytes: usize) -> Self {
         let remedy = "\nhint: raise the limit with --max-record-bytes";
         Self {
@@ -56,33 +56,33 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The same of at most 16 MiB, for inputs that no flag is for.
+    /// Lines of at most 16 MiB, for inputs that have no flag for the limit.
     pub fn with_default_limit(name: impl Into<Arc<str>>, reader: R) -> Self {
-        Self { remedy: "", ..Self::new(name, reader, FIXED_CAP) }
+        Self { remedy: "", ..Self::new(name, reader, DEFAULT_LIMIT) }
     }
 
-    /// Lets "lines" end with a NUL byte, as `find -print0` writes them, and hold any other.
+    /// Reads "lines" that end with a NUL byte, as `find -print0` writes them, and may hold line feeds.
     #[must_use]
     pub fn nul_terminated(self) -> Self {
         Self { end: b'\0', ..self }
     }
 
-    /// Where the lines come from.
+    /// The underlying reader.
     pub(crate) fn reader(&self) -> &R {
         &self.reader
     }
 
-    /// Where the line stands that was read last.
+    /// Location of the last line.
     pub fn location(&self) -> Location {
         Location { name: Arc::clone(&self.name), line: self.number }
     }
 
-    /// Number of the line that was read last, from 1.
+    /// Number of the last line, from 1.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Byte at which the line begins in the input that was read last.
+    /// Byte at which the last line begins in the input.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -102,7 +102,7 @@ impl<R: BufRead> Lines<R> {
         }
         match std::str::from_utf8(&self.buffer) {
             Ok(line) => {
-                // A byte order mark is Windows' way of saying UTF-8; it belongs to no record.
+                // Windows marks UTF-8 with a byte order mark, which is not part of the record.
                 Some(Ok(if self.number == 1 { line.trim_start_matches('\u{feff}') } else { line }))
             }
             Err(error) => {
@@ -112,14 +112,14 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line without its end, whatever it holds, or `None` at the end of the input.
+    /// The next line without its end, UTF-8 or not, or `None` at the end of the input.
     ///
     /// # Errors
-    /// What the system says; a line without an end, after which nothing can be read.
+    /// A read error; a line without an end, after which nothing can be read.
     pub fn next_bytes(&mut self) -> Option<Result<Line<'_>, ReadError>> {
         self.buffer.clear();
         self.number += 1;
-        // Not before somebody asks for it: the line may have no end.
+        // The rest of a long line is skipped only when the next line is needed, because it may have no end.
         if std::mem::take(&mut self.in_long_line) {
             let mut rest = self.reader.by_ref().take(ENDLESS);
             let skipped = rest.skip_until(self.end);
@@ -134,7 +134,7 @@ impl<R: BufRead> Lines<R> {
             }
         }
         self.offset = self.consumed;
-        // One byte more than allowed tells a line that fits from one that does not; two more are its end.
+        // Two bytes beyond the limit: the end of a line that fits, or more of one that does not.
         let limit = (self.max_bytes as u64).saturating_add(2);
         match self.reader.by_ref().take(limit).read_until(self.end, &mut self.buffer) {
             Ok(0) => return None,
@@ -150,12 +150,12 @@ impl<R: BufRead> Lines<R> {
         Some(Ok(Line { bytes: &self.buffer, is_whole }))
     }
 
-    /// Bytes of the line that was read last.
+    /// Length of the last line, in bytes.
     pub fn bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    /// An error about the line that was read last.
+    /// An error about the last line.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
         self.location().error(what)
     }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_end_and_none() {
+    fn lines_end_with_lf_crlf_or_the_input() {
         let expected: Vec<Result<String, String>> = vec![Ok("a".into()), Ok(String::new()), Ok("b".into())];
         assert_eq!(read(b"a\n\nb", 10), expected);
         assert_eq!(read(b"a\r\n\r\nb\r\n", 10), expected);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_ends_what_holds_line_ends() {
+    fn nul_terminated_texts_may_hold_line_feeds() {
         let mut lines = Lines::new("in", &b"a\nb\r\0\0abcdef\0c"[..], 4).nul_terminated();
         assert_eq!(lines.next_line().unwrap().unwrap(), "a\nb\r");
         assert_eq!(lines.next_line().unwrap().unwrap(), "");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_costs_itself_only() {
+    fn only_the_long_line_is_lost() {
         let lines = read(b"abcd\nabcde\nabcdefghijklmnop\nab\r\n", 4);
         assert_eq!(lines[0], Ok("abcd".into()));
         assert!(lines[1].as_ref().unwrap_err().starts_with("in:2: longer than 4 bytes"));
@@ -221,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_may_be_as_large_as_numbers_are() {
+    fn the_limit_may_be_the_largest_number() {
         assert_eq!(read(b"ab\nc", usize::MAX), [Ok("ab".into()), Ok("c".into())]);
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_are_placed() {
+    fn invalid_utf8_is_located() {
         let lines = read(b"ok\nab\xffcd\nok\n", 10);
         assert_eq!(lines[1], Err("in:2: not UTF-8 at byte 3".into()));
         assert_eq!(lines[2], Ok("ok".into()));

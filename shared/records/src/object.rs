@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Field;
 
-/// A JSON object whose fields keep their order, and what they were read as.
+/// A JSON object whose fields keep their order and their text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Object(IndexMap<String, Field>);
 
@@ -29,17 +29,17 @@ impl Object {
         self.0.contains_key(name)
     }
 
-    /// Gives a field a value: where it stands, or at the end.
+    /// Sets a field: in its position if it exists, else at the end.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Field>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Takes a field out; the others keep their order.
+    /// Removes a field; the others keep their order.
     pub fn remove(&mut self, name: &str) -> Option<Field> {
         self.0.shift_remove(name)
     }
 
-    /// Takes out the fields that `keep` refuses by their names.
+    /// Removes the fields whose names `keep` rejects.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.0.retain(|name, _| keep(name));
     }
@@ -54,7 +54,7 @@ impl Object {
         self.0.len()
     }
 
-    /// Whether there is no field.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -120,7 +120,7 @@ pub(crate) fn wrong(name: &str, expected: &str, found: &Field) -> FieldError {
     FieldError(format!("field \"{name}\" must be {expected}, found {}", found.kind()))
 }
 
-/// The first of `names` that stands in the object, with its value; null counts as absent.
+/// The first of `names` that is a field of the object, with its value; null counts as absent.
 pub(crate) fn find<'a, 'n>(object: &'a Object, names: &[&'n str]) -> Option<(&'n str, &'a Field)> {
     names.iter().find_map(|name| object.get(name).filter(|value| !value.is_null()).map(|value| (*name, value)))
 }
@@ -133,7 +133,7 @@ pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Op
     }
 }
 
-/// A text that must be there.
+/// A text that must be present.
 pub(crate) fn text<'a>(object: &'a Object, names: &[&str]) -> Result<&'a str, FieldError> {
     optional_text(object, names)?.ok_or_else(|| missing(names))
 }
@@ -145,14 +145,14 @@ pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<Stri
     if id.is_empty() {
         return Err(FieldError(format!("field \"{name}\" is empty")));
     }
-    // The tabular formats separate their columns by white space.
+    // The tabular formats separate columns by white space.
     if id.chars().any(char::is_control) {
         return Err(FieldError(format!("field \"{name}\" holds a control character")));
     }
     Ok(Some(id))
 }
 
-/// The id that a value is, if it may be one.
+/// A value as an id, if it can be one.
 pub(crate) fn id(value: &Field) -> Option<String> {
     value.as_str().map(Cow::from).or_else(|| value.number()).map(Cow::into_owned)
 }

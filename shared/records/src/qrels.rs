@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use indexmap::IndexMap;
 
 use crate::ReadError;
-use crate::rows::{self, Row, Rows};
+use crate::rows::{self, Row, RowCollector};
 
 /// Which documents are relevant to which queries, and how much; queries in the order of their first line.
 ///
@@ -17,49 +17,49 @@ pub struct Qrels {
     queries: IndexMap<String, IndexMap<String, i64>>,
 }
 
-/// Whole numbers of this size are all different as floats.
+/// The largest size up to which f64 holds every whole number.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0; // 2^53
 
-impl Rows for Qrels {
-    const CALLED: &'static str = "judgment";
-    const NUMBER: &'static str = "relevance";
-    const NUMBER_NAMES: &'static [&'static str] =
+impl RowCollector for Qrels {
+    const KIND: &'static str = "judgment";
+    const VALUE: &'static str = "relevance";
+    const VALUE_NAMES: &'static [&'static str] =
         &["score", "relevance", "rel", "relevancescore", "label", "grade", "judgment", "judgement", "rating", "gain"];
-    const COLUMNS: &'static [(usize, [usize; 3])] = &[(3, [0, 1, 2]), (4, [0, 2, 3])];
-    const LISTED: Option<&'static str> = Some("1");
+    const LAYOUTS: &'static [(usize, [usize; 3])] = &[(3, [0, 1, 2]), (4, [0, 2, 3])];
+    const LIST_VALUE: Option<&'static str> = Some("1");
 
-    fn take(&mut self, Row { query, document, number }: Row<'_>) -> Result<(), String> {
-        if self.insert(query, document, relevance(number)?).is_some() {
-            return Err(format!("query {query} and document {document} are judged twice"));
+    fn take(&mut self, Row { query, document, value }: Row<'_>) -> Result<(), String> {
+        if self.insert(query, document, relevance(value)?).is_some() {
+            return Err(format!("duplicate judgment of document {document} for query {query}"));
         }
         Ok(())
     }
 
-    fn start(&mut self, query: &str) -> bool {
+    fn start_query(&mut self, query: &str) -> bool {
         self.queries.insert(query.to_owned(), IndexMap::new()).is_none()
     }
 
-    fn refuse(found: usize) -> String {
+    fn column_error(found: usize) -> String {
         format!(
             "expected 3 columns (BEIR) or 4 (TREC), found {found}\n\
-             hint: of other columns, a header says which are query-id, corpus-id and score"
+             hint: for other columns, add a header that names query-id, corpus-id and score"
         )
     }
 }
 
 impl Qrels {
-    /// Reads judgments from `reader`, which messages call `name`. `say` is told what is worth telling of a file that
-    /// can be read, such as comments.
+    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read,
+    /// such as the number of comments.
     ///
     /// # Errors
-    /// A line with another number of columns, a relevance that is not a whole number, a pair that is judged twice.
-    pub fn read(name: &str, reader: impl BufRead, mut say: impl FnMut(String)) -> Result<Self, ReadError> {
+    /// A line with a different number of columns, a relevance that is not a whole number, a duplicate judgment.
+    pub fn read(name: &str, reader: impl BufRead, mut note: impl FnMut(String)) -> Result<Self, ReadError> {
         let mut qrels = Self::default();
-        rows::read(name, reader, &mut qrels, &mut say)?;
+        rows::read(name, reader, &mut qrels, &mut note)?;
         Ok(qrels)
     }
 
-    /// Adds a judgment; the one that it replaces is given back.
+    /// Adds a judgment, and returns the one that it replaces.
     pub fn insert(&mut self, query: &str, document: &str, relevance: i64) -> Option<i64> {
         let documents = match self.queries.get_mut(query) {
             Some(documents) => documents,
@@ -83,7 +83,7 @@ impl Qrels {
         self.queries.len()
     }
 
-    /// Whether nothing is judged.
+    /// Whether there are no judgments.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty()
     }
@@ -103,14 +103,15 @@ impl Qrels {
     }
 }
 
-/// A relevance, which tables of floats have as 1.0.
+/// Parses a relevance; tables of floats write 1 as 1.0.
 fn relevance(text: &str) -> Result<i64, String> {
     let whole = || text.parse::<f64>().ok().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_WHOLE);
     match text.parse().ok().or_else(|| whole().map(|whole| whole as i64)) {
         Some(relevance) => Ok(relevance),
         None => {
             let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
-            let hint = if is_number { "\nhint: grades are whole numbers: multiply or round them first" } else { "" };
+            let hint =
+                if is_number { "\nhint: relevance grades are whole numbers: multiply or round them first" } else { "" };
             Err(format!("relevance must be a whole number, found \"{text}\"{hint}"))
         }
     }
@@ -121,13 +122,13 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Qrels, String> {
-        read_saying(text).map(|(qrels, _)| qrels)
+        read_with_notes(text).map(|(qrels, _)| qrels)
     }
 
-    fn read_saying(text: &str) -> Result<(Qrels, Vec<String>), String> {
-        let mut said = Vec::new();
-        let qrels = Qrels::read("qrels", text.as_bytes(), |note| said.push(note));
-        qrels.map(|qrels| (qrels, said)).map_err(|error| error.to_string())
+    fn read_with_notes(text: &str) -> Result<(Qrels, Vec<String>), String> {
+        let mut notes = Vec::new();
+        let qrels = Qrels::read("qrels", text.as_bytes(), |note| notes.push(note));
+        qrels.map(|qrels| (qrels, notes)).map_err(|error| error.to_string())
     }
 
     fn qrels(rows: &[(&str, &str, i64)]) -> Qrels {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_says_the_same() {
+    fn all_formats_give_the_same_judgments() {
         let expected = qrels(&[("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d1", -2)]);
         for text in [
             "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq2\td1\t-2\n",
@@ -170,21 +171,21 @@ mod tests {
         let mut written = Vec::new();
         expected.write(&mut written).unwrap();
         assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
-        // A line of data says what the columns are; what is none of them is a comment, and said.
+        // A line of data tells what the columns are; other lines with # are comments, which are counted in a note.
         let text = "#query-id\tcorpus-id\tscore\n#1\t#2\t1\n# judged in 2024\n#\n#by hand\n# 3\td\t0\n#\t# x\t2\n";
-        let (read, said) = read_saying(text).unwrap();
+        let (read, notes) = read_with_notes(text).unwrap();
         assert_eq!(read, expected);
-        assert_eq!(said, ["qrels: 3 lines that begin with # are comments (first: line 3)"]);
+        assert_eq!(notes, ["qrels: 3 lines that begin with # are comments (first: line 3)"]);
         let blanks = "# judged in 2024 by hand\n#1 0 #2 1\n#x y\nq 0 d 1\n";
-        let (read, said) = read_saying(blanks).unwrap();
+        let (read, notes) = read_with_notes(blanks).unwrap();
         assert_eq!(read, qrels(&[("#1", "#2", 1), ("q", "d", 1)]));
-        assert_eq!(said, ["qrels: 2 lines that begin with # are comments (first: line 1)"]);
-        assert_eq!(read_saying("#1 d 1\n#2 d 0").unwrap().0, qrels(&[("#1", "d", 1), ("#2", "d", 0)]));
-        assert_eq!(read_saying("# nothing\n#\n").unwrap().0, Qrels::default());
+        assert_eq!(notes, ["qrels: 2 lines that begin with # are comments (first: line 1)"]);
+        assert_eq!(read_with_notes("#1 d 1\n#2 d 0").unwrap().0, qrels(&[("#1", "d", 1), ("#2", "d", 0)]));
+        assert_eq!(read_with_notes("# nothing\n#\n").unwrap().0, Qrels::default());
     }
 
     #[test]
-    fn ids_are_what_they_are() {
+    fn ids_may_hold_spaces_and_punctuation() {
         let text = "a b\t d 1\t1\nquery\tdoc\t2\nqid\u{a0}x\t\"d\"\t0\n";
         assert_eq!(read(text).unwrap(), qrels(&[("a b", " d 1", 1), ("query", "doc", 2), ("qid\u{a0}x", "\"d\"", 0)]));
         assert_eq!(read("q\u{3000}1 0 d 1").unwrap(), qrels(&[("q\u{3000}1", "d", 1)]));
@@ -194,33 +195,33 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_guessed() {
+    fn bad_files_are_refused() {
         let refused = |text: &str| read(text).unwrap_err();
         for (text, expected) in [
-            ("q1\td1\t0.9\n", "qrels:1: relevance must be a whole number, found \"0.9\"\nhint: grades"),
+            ("q1\td1\t0.9\n", "qrels:1: relevance must be a whole number, found \"0.9\"\nhint: relevance grades"),
             ("q1\td1\tNaN\n", "qrels:1: relevance must be a whole number, found \"NaN\""),
             ("q1\td1\t1e300\n", "qrels:1: relevance must be a whole number, found \"1e300\""),
             ("q1\td1\t99999999999999999999\n", "qrels:1: relevance must be a whole number"),
-            ("q d 1\nq d 1\n", "qrels:2: query q and document d are judged twice"),
-            ("q d 1\nq d\n", "qrels:2: expected 3 columns, as in the lines above, found 2"),
-            ("q d 1\nq 0 d 1\n", "qrels:2: expected 3 columns, as in the lines above, found 4"),
-            ("q d\n", "qrels:1: expected 3 columns (BEIR) or 4 (TREC), found 2\nhint: of other columns, a header"),
+            ("q d 1\nq d 1\n", "qrels:2: duplicate judgment of document d for query q"),
+            ("q d 1\nq d\n", "qrels:2: expected 3 columns as in the lines before, found 2"),
+            ("q d 1\nq 0 d 1\n", "qrels:2: expected 3 columns as in the lines before, found 4"),
+            ("q d\n", "qrels:1: expected 3 columns (BEIR) or 4 (TREC), found 2\nhint: for other columns, add a header"),
             ("q1\td1\tyes\n", "qrels:1: relevance must be a whole number, found \"yes\""),
             ("q1\t\t1\n", "qrels:1: the id of the document is empty"),
-            ("q1,d1,1\n\"q1,d2,1\n", "qrels:2: expected 3 columns, as in the lines above, found 0"),
-            ("#q\td\t1\n#q\td\t1\n", "qrels:2: query #q and document d are judged twice"),
+            ("q1,d1,1\n\"q1,d2,1\n", "qrels:2: expected 3 columns as in the lines before, found 0"),
+            ("#q\td\t1\n#q\td\t1\n", "qrels:2: duplicate judgment of document d for query #q"),
             ("{\"query_id\":\"q\",\"score\":1}", "qrels:1: no field for the document, such as \"doc_id\""),
-            ("{\"qid\":\"q\",\"pid\":\"d\",\"rel\":null}", "qrels:1: no field for the number, such as \"score\""),
+            ("{\"qid\":\"q\",\"pid\":\"d\",\"rel\":null}", "qrels:1: no field for the value, such as \"score\""),
             ("{\"qid\":\"q\",\"pid\":[1],\"rel\":1}", "qrels:1: field \"pid\" must be a string or a number"),
-            ("{\"q\":{\"d\":1,\n\"d\":1}}", "qrels:2: query q and document d are judged twice"),
-            ("{\"q\":{\"d\":1},\n\"q\":{\"e\":1}}", "qrels:2: query \"q\" is there twice"),
+            ("{\"q\":{\"d\":1,\n\"d\":1}}", "qrels:2: duplicate judgment of document d for query q"),
+            ("{\"q\":{\"d\":1},\n\"q\":{\"e\":1}}", "qrels:2: duplicate query \"q\""),
             ("{\"q\":{\"d\":0.5}}", "qrels:1: relevance must be a whole number, found \"0.5\""),
             ("{\"q\":{\"d\":true}}", "qrels:1: expected {query: {document: relevance}}, found a boolean for \"d\""),
             ("{\"q\":{\"\":1}}", "qrels:1: the id of the document is empty"),
             ("{\"q\":\n{\"d\":NaN}}", "qrels:2: not JSON: "),
             ("{\"q\":{\"d\":1}", "qrels:1: not JSON: "),
             ("[{\"qid\":\"q\",\"pid\":\"d\",\"rel\":1}]", "qrels: a list of judgments\nhint: jq -c '.[]'"),
-            ("PAR1", "qrels: Parquet, which is not read\nhint: python3"),
+            ("PAR1", "qrels: Parquet, which is not supported\nhint: python3"),
         ] {
             let message = refused(text);
             assert!(message.starts_with(expected), "{text:?}: {message}");

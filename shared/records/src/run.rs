@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Write};
 
 use indexmap::IndexMap;
 
-use crate::rows::{self, Row, Rows};
+use crate::rows::{self, Row, RowCollector};
 use crate::{Location, ReadError};
 
 /// A retrieved document.
@@ -30,23 +30,23 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a run from `reader`, which messages call `name`. `say` is told what is worth telling of a file that can be
-    /// read, such as comments.
+    /// Reads a run from `reader`, which messages call `name`. `note` is given remarks about a file that can be read, such
+    /// as the number of comments.
     ///
     /// # Errors
-    /// A line with another number of columns, a score that is no finite number, a document that is listed twice, three
-    /// columns of which nobody can say whether the last one is a rank or a score.
-    pub fn read(name: &str, reader: impl BufRead, mut say: impl FnMut(String)) -> Result<Self, ReadError> {
-        let mut reading = Reading::default();
-        rows::read(name, reader, &mut reading, &mut say)?;
+    /// A line with a different number of columns, a score that is not finite, a duplicate document, three columns of which
+    /// the last may be a rank or a score.
+    pub fn read(name: &str, reader: impl BufRead, mut note: impl FnMut(String)) -> Result<Self, ReadError> {
+        let mut reading = RunReader::default();
+        rows::read(name, reader, &mut reading, &mut note)?;
         if reading.has_bare_numbers && reading.run.may_be_ranked() {
             return Err(Location { name: name.into(), line: 1 }.error(AMBIGUOUS));
         }
         Ok(reading.run)
     }
 
-    /// Whether the numbers may be ranks: those of each query count from the first line on, or are 1 to n in another
-    /// order than that of falling scores.
+    /// Whether the numbers may be ranks: those of each query rise from line to line, or are 1 to n in an order that is not
+    /// that of decreasing scores.
     fn may_be_ranked(&self) -> bool {
         let mut several = self.queries.values().filter(|documents| documents.len() > 1).peekable();
         several.peek().is_some()
@@ -63,31 +63,31 @@ impl Run {
     }
 }
 
-/// What to do about three columns that have whole numbers.
+/// The message about three columns with whole numbers.
 const AMBIGUOUS: &str = "three columns, and the last one may be the rank (MS MARCO) or the score\n\
-                         hint: of ranks, awk '{print $1, \"Q0\", $2, $3, -$3, \"run\"}' FILE makes a TREC run; \
-                         of scores, awk '{print $1, \"Q0\", $2, 0, $3, \"run\"}' FILE";
+                         hint: for ranks, awk '{print $1, \"Q0\", $2, $3, -$3, \"run\"}' FILE makes a TREC run; \
+                         for scores, awk '{print $1, \"Q0\", $2, 0, $3, \"run\"}' FILE";
 
-/// A run that is being read.
+/// A run while it is read.
 #[derive(Default)]
-struct Reading {
+struct RunReader {
     run: Run,
-    /// Whether nothing but their place says that the numbers are scores.
+    /// Whether the numbers are scores only by their position, without a header or the six columns of TREC.
     has_bare_numbers: bool,
-    /// Hashes of the queries and documents so far: 8 bytes each. Two that are equal are looked at again.
+    /// Hashes of the queries and documents so far, 8 bytes each. Documents with equal hashes are compared.
     seen: HashSet<u64>,
     hasher: RandomState,
 }
 
-impl Rows for Reading {
-    const CALLED: &'static str = "hit";
-    const NUMBER: &'static str = "score";
-    const NUMBER_NAMES: &'static [&'static str] = &["score", "sim", "similarity", "relevancescore", "value"];
-    const COLUMNS: &'static [(usize, [usize; 3])] = &[(6, [0, 2, 4]), (3, [0, 1, 2])];
-    const LISTED: Option<&'static str> = None;
+impl RowCollector for RunReader {
+    const KIND: &'static str = "hit";
+    const VALUE: &'static str = "score";
+    const VALUE_NAMES: &'static [&'static str] = &["score", "sim", "similarity", "relevancescore", "value"];
+    const LAYOUTS: &'static [(usize, [usize; 3])] = &[(6, [0, 2, 4]), (3, [0, 1, 2])];
+    const LIST_VALUE: Option<&'static str> = None;
 
-    fn take(&mut self, Row { query, document, number }: Row<'_>) -> Result<(), String> {
-        let score: f64 = number.parse().map_err(|_| format!("score must be a number, found \"{number}\""))?;
+    fn take(&mut self, Row { query, document, value }: Row<'_>) -> Result<(), String> {
+        let score: f64 = value.parse().map_err(|_| format!("score must be a number, found \"{value}\""))?;
         if !score.is_finite() {
             return Err(format!("score of document {document} is not finite"));
         }
@@ -97,25 +97,25 @@ impl Rows for Reading {
         };
         let is_new = self.seen.insert(self.hasher.hash_one((query, document)));
         if !is_new && documents.iter().any(|entry| entry.document == document) {
-            return Err(format!("document {document} is listed twice for query {query}"));
+            return Err(format!("duplicate document {document} for query {query}"));
         }
         documents.push(RunEntry { document: document.to_owned(), score });
         Ok(())
     }
 
-    fn start(&mut self, query: &str) -> bool {
+    fn start_query(&mut self, query: &str) -> bool {
         self.run.queries.insert(query.to_owned(), Vec::new()).is_none()
     }
 
-    fn without_header(&mut self, columns: usize) {
+    fn set_no_header(&mut self, columns: usize) {
         self.has_bare_numbers = columns == 3;
     }
 
-    fn refuse(found: usize) -> String {
+    fn column_error(found: usize) -> String {
         let hint = match found {
-            5 => "\nhint: without a tag at the end, awk '{print $0, \"run\"}' FILE makes a TREC run",
+            5 => "\nhint: without the tag at the end, awk '{print $0, \"run\"}' FILE makes a TREC run",
             4 => {
-                "\nhint: of query, document, rank and score, awk '{print $1, \"Q0\", $2, $3, $4, \"run\"}' FILE makes one"
+                "\nhint: for query, document, rank and score, awk '{print $1, \"Q0\", $2, $3, $4, \"run\"}' FILE makes one"
             }
             _ => "",
         };
@@ -132,6 +132,14 @@ pub fn write_run(query: &str, documents: &[RunEntry], tag: &str, out: &mut impl 
         writeln!(out, "{query} Q0 {} {} {} {tag}", entry.document, index + 1, entry.score)?;
     }
     Ok(())
+}
+
+/// The number with the shortest decimal representation of a score: 0.1, where `f64::from(0.1_f32)` is
+/// 0.10000000149011612.
+///
+/// Different scores stay different and in order, and converting the number to f32 gives the score back.
+pub fn shortest_decimal(score: f32) -> f64 {
+    score.to_string().parse().unwrap_or_else(|_| f64::from(score))
 }
 
 #[cfg(test)]
@@ -161,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_says_the_same() {
+    fn all_formats_give_the_same_run() {
         let expected = run(&[("q1", "a", 0.5), ("q1", "b", -2.0), ("q2", "a", 1e-3)]);
         for text in [
             "q1 Q0 a 1 0.5 t\nq1 Q0 b 2 -2 t\nq2 Q0 a 1 1e-3 t\n",
@@ -182,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn ranks_are_not_taken_for_scores() {
+    fn ranks_are_not_mistaken_for_scores() {
         for ranks in ["q a 1\nq b 2\nr c 1\n", "q\ta\t0\nq\tb\t1\n", "q a 2\nq b 3\nq c 1\n", "q a 1\nq b 7\n"] {
             let message = read(ranks).unwrap_err();
-            assert!(message.contains("may be the rank (MS MARCO) or the score\nhint: of ranks, awk"), "{message}");
+            assert!(message.contains("may be the rank (MS MARCO) or the score\nhint: for ranks, awk"), "{message}");
         }
-        // One document has one order; scores fall, or are no counts; a header says what they are.
+        // One document has one order; scores decrease, or are no counts; a header tells what they are.
         for scores in
             ["q a 1\nr b 1\n", "q a 3\nq b 2\nq c 1\n", "q a 1\nq b 2.5\n", "q a 2\nq b 2\n", "q a -2\nq b -1\n"]
         {
@@ -204,12 +212,12 @@ mod tests {
             ("q Q0 d 1 -inf t", "run:1: score of document d is not finite"),
             ("q Q0 d 1 1e999 t", "run:1: score of document d is not finite"),
             ("q Q0 d 1 x t", "run:1: score must be a number, found \"x\""),
-            ("q Q0 d 1 1 t\nq Q0 d 2 1 t", "run:2: document d is listed twice for query q"),
-            ("#q Q0 d 1 1 t\n#q Q0 d 2 1 t", "run:2: document d is listed twice"),
+            ("q Q0 d 1 1 t\nq Q0 d 2 1 t", "run:2: duplicate document d for query q"),
+            ("#q Q0 d 1 1 t\n#q Q0 d 2 1 t", "run:2: duplicate document d"),
             ("q d", "run:1: expected the 6 columns of a TREC run, or query, document and score, found 2"),
-            ("q Q0 d 1 0.5", "found 5\nhint: without a tag at the end, awk"),
-            ("q d 1 0.5", "found 4\nhint: of query, document, rank and score, awk"),
-            ("{\"q\":{\"d\":1,\"d\":1}}", "run:1: document d is listed twice"),
+            ("q Q0 d 1 0.5", "found 5\nhint: without the tag at the end, awk"),
+            ("q d 1 0.5", "found 4\nhint: for query, document, rank and score, awk"),
+            ("{\"q\":{\"d\":1,\"d\":1}}", "run:1: duplicate document d"),
             ("{\"q\":[\"d\"]}", "run:1: a list for \"q\", which has no scores"),
             ("{\"query_id\":\"q\",\"query\":\"?\",\"results\":[]}", "run:1: no field for the document"),
             ("\u{1f}\u{8b}", "run:1: expected the 6 columns"),
@@ -218,15 +226,28 @@ mod tests {
             assert!(message.contains(expected), "{text:?}: {message}");
         }
         let gzip = Run::read("run", &b"\x1f\x8b\x08\0"[..], |_| {}).unwrap_err().to_string();
-        assert_eq!(gzip, "run: compressed (gzip), which is not read\nhint: zcat FILE");
+        assert_eq!(gzip, "run: compressed (gzip), which is not supported\nhint: zcat FILE");
     }
 
     #[test]
     fn an_id_may_begin_like_a_comment() {
-        let mut said = Vec::new();
+        let mut notes = Vec::new();
         let text = "#1 Q0 #2 1 0.5 t\n# q Q0 d 1 2 t x\n#by hand\n";
-        let read = Run::read("run", text.as_bytes(), |note| said.push(note)).unwrap();
+        let read = Run::read("run", text.as_bytes(), |note| notes.push(note)).unwrap();
         assert_eq!(read, run(&[("#1", "#2", 0.5)]));
-        assert_eq!(said, ["run: 2 lines that begin with # are comments (first: line 2)"]);
+        assert_eq!(notes, ["run: 2 lines that begin with # are comments (first: line 2)"]);
+    }
+
+    #[test]
+    fn scores_keep_their_digits_and_their_order() {
+        assert_eq!(shortest_decimal(0.1), 0.1);
+        assert_eq!(shortest_decimal(-3.0e-20), -3.0e-20);
+        let mut last = f64::NEG_INFINITY;
+        let mut score = 0.7_f32;
+        for _ in 0..1000 {
+            assert!(shortest_decimal(score) > last && shortest_decimal(score) as f32 == score);
+            last = shortest_decimal(score);
+            score = score.next_up();
+        }
     }
 }

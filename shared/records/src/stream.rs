@@ -19,7 +19,7 @@ pub struct Located<T> {
     pub bytes: usize,
 }
 
-/// Makes a record of a line; the number is the record's, from 1. `None` passes over a line that holds no record.
+/// Parses a line, given the number of the record in the stream, from 1. `None` skips a line without a record.
 type Parse<T> = Box<dyn FnMut(&str, u64) -> Option<Result<T, String>> + Send>;
 
 /// The records of several inputs, in order. An input that cannot be read any further ends the stream.
@@ -28,13 +28,13 @@ pub struct RecordStream<T, R> {
     current: Option<Lines<R>>,
     parse: Parse<T>,
     is_selected: Box<dyn Fn(u64) -> bool + Send>,
-    /// Records so far, including those that cannot be used.
+    /// Number of records so far, including those that cannot be used.
     count: u64,
 }
 
 impl<T: Record, R: BufRead> RecordStream<T, R> {
-    /// The records of inputs of JSON Lines, each of at most as many bytes as `--max-record-bytes` says. An input comes
-    /// with the name that messages give it.
+    /// The records of inputs of JSON Lines, of at most `max_record_bytes` bytes each. An input comes with the name that
+    /// messages give it.
     pub fn new(inputs: impl IntoIterator<Item = (String, R)>, max_record_bytes: usize) -> Self {
         let lines = inputs.into_iter().map(|(name, reader)| Lines::new(name, reader, max_record_bytes));
         Self::of_lines(lines, |line, _| parse_line(line))
@@ -42,8 +42,8 @@ impl<T: Record, R: BufRead> RecordStream<T, R> {
 }
 
 impl<T, R: BufRead> RecordStream<T, R> {
-    /// The records that `parse` makes of lines. It is given the number that the record has in the stream, from 1, and
-    /// passes over a line by returning `None`.
+    /// The records that `parse` returns for lines. It is given the number that the record has in the stream, from 1, and
+    /// skips a line by returning `None`.
     pub fn of_lines(
         inputs: impl IntoIterator<Item = Lines<R>>,
         parse: impl FnMut(&str, u64) -> Option<Result<T, String>> + Send + 'static,
@@ -64,7 +64,7 @@ impl<T, R: BufRead> RecordStream<T, R> {
         Self { is_selected: Box::new(is_selected), ..self }
     }
 
-    /// The inputs that have not been begun.
+    /// The inputs that have not been started.
     pub fn readers(&self) -> impl Iterator<Item = &R> {
         self.inputs.as_slice().iter().map(Lines::reader)
     }
@@ -137,7 +137,7 @@ mod tests {
     const SECOND: &str = "{\"_id\":3,\"text\":\"c\"}\n";
 
     #[test]
-    fn inputs_follow_each_other_and_records_know_their_place() {
+    fn records_of_all_inputs_have_their_locations() {
         let mut stream = RecordStream::<Document, _>::new(inputs(&[FIRST, "", SECOND]), 100);
         let mut skipped = Vec::new();
         let mut found = Vec::new();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_count_bad_records_and_no_blank_lines() {
+    fn bad_records_have_positions_and_blank_lines_do_not() {
         let at = |position: u64| {
             let stream = RecordStream::<Document, _>::new(inputs(&[FIRST, SECOND]), 100);
             let selected: Vec<_> = stream.select(move |other| other == position).collect();

@@ -1,4 +1,4 @@
-//! Where a document stands among all others.
+//! The rank of a given document among all others.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,13 +10,13 @@ use embtune_cli::Device;
 use embtune_metrics::Ties;
 use embtune_tensors::Embeddings;
 
-use crate::product::Products;
-use crate::rows::Form;
+use crate::scorer::Scorer;
+use crate::transform::Transform;
 use crate::{SearchError, Similarity};
 
-/// Counts the documents that stand before a given one: for ranks that are too deep for a list of hits.
+/// Counts the documents that are ranked above a given one, for ranks too deep for a list of hits.
 pub struct Ranker {
-    products: Products,
+    scorer: Scorer,
     similarity: Similarity,
 }
 
@@ -31,7 +31,7 @@ impl Ranker {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        Ok(Self { products: Products::new(device, threads, ort_library)?, similarity })
+        Ok(Self { scorer: Scorer::new(device, threads, ort_library)?, similarity })
     }
 
     /// The rank, from 1, that one document has for each query, in the order of [`crate::Searcher::top_k`].
@@ -46,7 +46,7 @@ impl Ranker {
     /// Corpus vectors that are not finite, a device that fails.
     ///
     /// # Panics
-    /// When there are not as many queries as documents, or a row is past the last document.
+    /// If there are not as many queries as documents, or a row is past the last document.
     pub fn ranks(
         &mut self,
         queries: &[f32],
@@ -54,13 +54,13 @@ impl Ranker {
         documents: &[usize],
     ) -> Result<Vec<usize>, SearchError> {
         let dim = corpus.dim();
-        assert_eq!(queries.len(), documents.len() * dim, "not one document a query");
+        assert_eq!(queries.len(), documents.len() * dim, "expected one document per query");
         if dim == 0 || documents.is_empty() {
             return Ok(vec![1; documents.len()]);
         }
-        let form = Form::new(self.similarity, dim, dim);
-        let (queries, width) = (form.queries(queries), form.width());
-        // The documents' own scores by the same products, so that equal vectors have equal scores.
+        let transform = Transform::new(self.similarity, dim, dim);
+        let (queries, width) = (transform.queries(queries), transform.width());
+        // The scores of the documents themselves come from the same products, so that equal vectors have equal scores.
         let mut rows: Vec<(usize, usize)> = documents.iter().copied().zip(0..).collect();
         rows.sort_unstable();
         let inside = |block: &Range<usize>| {
@@ -70,31 +70,31 @@ impl Ranker {
         let vector = |query: usize| &queries[query * width..(query + 1) * width];
         let own = |block: &Range<usize>| inside(block).iter().flat_map(|(_, query)| vector(*query)).copied().collect();
         let scores = Mutex::new(vec![0.0; documents.len()]);
-        self.products.each(form, own, corpus, |number, block, found| {
+        self.scorer.score_blocks(transform, own, corpus, |number, block, found| {
             let (document, query) = inside(&block)[number];
             scores.lock().unwrap_or_else(PoisonError::into_inner)[query] = found[document - block.start];
         })?;
 
         let scores = scores.into_inner().unwrap_or_else(PoisonError::into_inner);
         let ranks: Vec<AtomicUsize> = documents.iter().map(|_| AtomicUsize::new(1)).collect();
-        self.products.each(
-            form,
+        self.scorer.score_blocks(
+            transform,
             |_| Cow::Borrowed(&*queries),
             corpus,
             |query, block, found| {
-                let before = before(found, &block, documents[query], scores[query], corpus);
-                ranks[query].fetch_add(before, Ordering::Relaxed);
+                let above = count_above(found, &block, documents[query], scores[query], corpus);
+                ranks[query].fetch_add(above, Ordering::Relaxed);
             },
         )?;
         Ok(ranks.into_iter().map(AtomicUsize::into_inner).collect())
     }
 }
 
-/// How many documents of a block stand before `document`.
-fn before(scores: &[f32], block: &Range<usize>, document: usize, score: f32, corpus: &Embeddings) -> usize {
+/// How many documents of a block are ranked above `document`.
+fn count_above(scores: &[f32], block: &Range<usize>, document: usize, score: f32, corpus: &Embeddings) -> usize {
     let others = scores.iter().zip(block.clone()).filter(|(_, row)| *row != document);
-    let is_before = |other: f32, row| {
+    let is_above = |other: f32, row| {
         Ties::GreaterId.order_by(other.into(), score.into(), || (corpus.id(row), corpus.id(document))).is_lt()
     };
-    others.filter(|(other, row)| is_before(**other, *row)).count()
+    others.filter(|(other, row)| is_above(**other, *row)).count()
 }

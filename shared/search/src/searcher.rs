@@ -1,4 +1,4 @@
-//! The loop over blocks.
+//! The nearest documents of every query.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,27 +10,27 @@ use embtune_tensors::{Embeddings, TensorsError};
 use rayon::prelude::*;
 
 use crate::Similarity;
-use crate::product::{Products, Sessions, with_inputs};
-use crate::rows::Form;
+use crate::scorer::{Scorer, SessionPool, with_inputs};
+use crate::transform::Transform;
 
-/// Why a search cannot be done.
+/// Why a search failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// ONNX Runtime refused.
+    /// ONNX Runtime failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A vector holds NaN or infinity.
+    /// A vector contains NaN or infinity.
     #[error(transparent)]
     Vectors(#[from] TensorsError),
-    /// A vector's length is beyond what an f32 holds.
-    #[error("{0}: the squares of a vector's elements are too large to be summed")]
+    /// The squared length of a vector is too large for an f32.
+    #[error("{0}: the sum of the squares of a vector's elements overflows")]
     TooLarge(String),
 }
 
 /// Finds nearest vectors on one device.
 pub struct Searcher {
-    products: Products,
-    lists: Sessions,
+    scorer: Scorer,
+    top_k: SessionPool,
     similarity: Similarity,
     ties: Ties,
     dim: usize,
@@ -47,29 +47,29 @@ impl Searcher {
         similarity: Similarity,
         ort_library: Option<&Path>,
     ) -> Result<Self, SearchError> {
-        let products = Products::new(device, threads, ort_library)?;
-        let lists = Sessions::new(embtune_onnx::top_k, products.blocks());
-        Ok(Self { products, lists, similarity, ties: Ties::default(), dim: usize::MAX })
+        let scorer = Scorer::new(device, threads, ort_library)?;
+        let top_k = SessionPool::new(embtune_onnx::top_k, scorer.block_sizes());
+        Ok(Self { scorer, top_k, similarity, ties: Ties::default(), dim: usize::MAX })
     }
 
-    /// The same with another order of equal scores; the default is trec_eval's.
+    /// Changes the order of equal scores, which is that of trec_eval by default.
     #[must_use]
     pub fn breaking_ties(self, ties: Ties) -> Self {
         Self { ties, ..self }
     }
 
-    /// The same with only the first `dim` elements of all vectors being compared (Matryoshka).
+    /// Compares only the first `dim` elements of all vectors (Matryoshka).
     #[must_use]
     pub fn truncating(self, dim: usize) -> Self {
         Self { dim, ..self }
     }
 
-    /// The device that runs the products.
+    /// The device that computes the scores.
     pub fn device(&self) -> Device {
-        self.products.engine().device()
+        self.scorer.engine().device()
     }
 
-    /// The `k` nearest corpus vectors of every query, falling by score, equal ones by their ids.
+    /// The `k` nearest corpus vectors of every query, in descending order of score; ties are broken by id.
     ///
     /// # Shapes
     /// - `queries`: `[queries, dim]`, finite (see [`gather`])
@@ -78,37 +78,37 @@ impl Searcher {
     /// Corpus vectors that are not finite, a device that fails.
     ///
     /// # Panics
-    /// When the queries are no whole number of vectors of the corpus' size.
+    /// If the length of `queries` is not a multiple of the corpus' vector size.
     pub fn top_k(&mut self, queries: &[f32], corpus: &Embeddings, k: usize) -> Result<Vec<Vec<Hit>>, SearchError> {
         let dim = corpus.dim();
         if dim == 0 || queries.is_empty() {
             return Ok(Vec::new());
         }
         let k = k.min(corpus.len());
-        assert!(queries.len().is_multiple_of(dim), "queries are no whole number of vectors");
-        let form = Form::new(self.similarity, dim, self.dim);
-        let prepared = form.queries(queries);
+        assert!(queries.len().is_multiple_of(dim), "the queries are not a whole number of vectors");
+        let transform = Transform::new(self.similarity, dim, self.dim);
+        let transformed = transform.queries(queries);
         let best = TopK::new(queries.len() / dim, k, |index| corpus.id(index)).breaking_ties(self.ties);
         if self.device() == Device::Cpu {
-            self.add_scores(&best, form, &prepared, corpus)?;
+            self.add_all_scores(&best, transform, &transformed, corpus)?;
         } else {
-            self.add_lists(&best, form, &prepared, corpus)?;
+            self.add_top_of_blocks(&best, transform, &transformed, corpus)?;
         }
         let hits = best.into_hits();
-        // A product is not yet a distance.
+        // The products are in the order of the distances, but they are not distances.
         if self.similarity == Similarity::Euclidean { self.rescore(queries, corpus, hits, k) } else { Ok(hits) }
     }
 
-    /// Chooses among all scores, by as many threads as make them.
-    fn add_scores<'c>(
+    /// Selects among all scores, on the threads that compute them.
+    fn add_all_scores<'c>(
         &mut self,
         best: &TopK<impl Fn(usize) -> &'c str + Sync>,
-        form: Form,
+        transform: Transform,
         queries: &[f32],
         corpus: &Embeddings,
     ) -> Result<(), SearchError> {
-        self.products.each(
-            form,
+        self.scorer.score_blocks(
+            transform,
             |_| Cow::Borrowed(queries),
             corpus,
             |query, rows, scores| {
@@ -117,34 +117,34 @@ impl Searcher {
         )
     }
 
-    /// Lets the device choose among the scores of each block: reading all of them back would cost more.
-    fn add_lists<'c>(
+    /// Lets the device select the best of each block, because reading back all scores would take longer.
+    fn add_top_of_blocks<'c>(
         &mut self,
         best: &TopK<impl Fn(usize) -> &'c str + Sync>,
-        form: Form,
+        transform: Transform,
         queries: &[f32],
         corpus: &Embeddings,
     ) -> Result<(), SearchError> {
-        let (width, most) = (form.width(), self.products.blocks().queries);
-        self.lists.sweep(self.products.engine(), width, corpus, |session, block| {
-            let rows = form.block(corpus, block.clone())?;
+        let (width, most) = (transform.width(), self.scorer.block_sizes().queries);
+        self.top_k.for_each_block(self.scorer.engine(), width, corpus, |session, block| {
+            let rows = transform.block(corpus, block.clone())?;
             for (number, queries) in queries.chunks(most * width).enumerate() {
                 let first = number * most;
                 let range = first..first + queries.len() / width;
-                best.add(range, block.clone(), |n| list(session, queries, &rows, width, n))?;
+                best.add(range, block.clone(), |n| top_of_block(session, queries, &rows, width, n))?;
             }
             Ok(())
         })
     }
 
-    /// Orders hits anew by these vectors, and keeps `k` of each query: for hits that were found with coarser vectors of
-    /// the same documents, in the same order.
+    /// Scores hits again with the vectors of `corpus` and keeps the best `k` of each query. The hits may have been found
+    /// with coarser vectors of the same documents in the same order.
     ///
     /// # Errors
     /// Corpus vectors that are not finite.
     ///
     /// # Panics
-    /// When a hit lies outside the corpus, or the queries are not those of the hits.
+    /// If a hit is outside the corpus.
     pub fn rescore(
         &self,
         queries: &[f32],
@@ -168,8 +168,8 @@ impl Searcher {
     }
 }
 
-/// The `k` best of a block: scores and row indices, `[queries, k]`, falling by score.
-fn list(
+/// The best `k` of a block: scores and row indices, `[queries, k]`, in descending order of score.
+fn top_of_block(
     session: &mut Session,
     queries: &[f32],
     rows: &[f32],
@@ -181,14 +181,14 @@ fn list(
     })?;
     match <[Output; 2]>::try_from(outputs) {
         Ok([Output::F32(scores, _), Output::I64(indices, _)]) => Ok((scores, indices)),
-        _ => Err(EngineError::Run("the search graph gave other outputs than it declares".into()).into()),
+        _ => Err(EngineError::Run("the search graph returned unexpected outputs".into()).into()),
     }
 }
 
-/// Some vectors of a file, one behind the other, as [`Searcher::top_k`] takes queries.
+/// Copies some vectors of a file into one slice, as [`Searcher::top_k`] takes queries.
 ///
 /// # Errors
-/// [`SearchError::Vectors`], which names the first vector that holds NaN or infinity.
+/// [`SearchError::Vectors`], which names the first vector that contains NaN or infinity.
 pub fn gather(file: &Embeddings, rows: impl Iterator<Item = usize>) -> Result<Vec<f32>, SearchError> {
     let mut vectors = Vec::with_capacity(rows.size_hint().0 * file.dim());
     for row in rows {
@@ -205,12 +205,12 @@ mod tests {
 
     use super::*;
 
-    /// What a device does is done here by the CPU.
+    /// The CPU runs what is otherwise for a GPU.
     #[test]
-    fn lists_of_blocks_give_what_all_scores_give() {
+    fn the_top_of_blocks_gives_what_all_scores_give() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EmbeddingsWriter::new(folder.path(), 8, VectorType::F32).unwrap();
-        // Few different vectors: ties are everywhere.
+        // Few distinct vectors, so that there are many ties.
         let rows: Vec<[f32; 8]> =
             (0..5000_u32).map(|row| std::array::from_fn(|n| (((row * 7) >> n) & 3) as f32)).collect();
         for (index, row) in rows.iter().enumerate() {
@@ -222,11 +222,11 @@ mod tests {
         let queries = rows[1..600].concat();
 
         let mut searcher = Searcher::new(Device::Cpu, 2, Similarity::Dot, None).unwrap();
-        let form = Form::new(Similarity::Dot, 8, 8);
+        let transform = Transform::new(Similarity::Dot, 8, 8);
         let top = || TopK::new(599, 20, |index| corpus.id(index));
         let (scores, lists) = (top(), top());
-        searcher.add_scores(&scores, form, &queries, &corpus).unwrap();
-        searcher.add_lists(&lists, form, &queries, &corpus).unwrap();
+        searcher.add_all_scores(&scores, transform, &queries, &corpus).unwrap();
+        searcher.add_top_of_blocks(&lists, transform, &queries, &corpus).unwrap();
         assert_eq!(scores.into_hits(), lists.into_hits());
     }
 }

@@ -1,4 +1,4 @@
-//! Search against a plain loop.
+//! Search compared with a plain loop.
 
 use std::fs::File;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn write(directory: &Path, name: &str, rows: &[Vec<f32>]) -> Embeddings {
     Embeddings::open(&path).unwrap()
 }
 
-/// A small generator is enough: the numbers only have to differ.
+/// A simple generator is enough, because the numbers only have to differ.
 fn random(rows: usize, dim: usize, mut state: u64) -> Vec<Vec<f32>> {
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -56,7 +56,7 @@ fn the_nearest_are_found_over_several_blocks() {
 }
 
 #[test]
-fn ties_are_broken_by_id_also_at_the_border() {
+fn ties_are_broken_by_id_even_at_the_last_hit() {
     let directory = tempfile::tempdir().unwrap();
     let corpus = vec![vec![1.0, 0.0]; 300];
     let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
@@ -64,11 +64,11 @@ fn ties_are_broken_by_id_also_at_the_border() {
     let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Dot, None).unwrap();
     let hits = search(&mut searcher, &q, &c, 3).remove(0);
     assert_eq!(hits.iter().map(|hit| hit.index).collect::<Vec<_>>(), [299, 298, 297]);
-    assert_eq!(search(&mut searcher, &q, &c, 1000)[0].len(), 300, "more than there are");
+    assert_eq!(search(&mut searcher, &q, &c, 1000)[0].len(), 300, "k exceeds the corpus");
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused() {
+fn incomparable_vectors_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut searcher = Searcher::new(Device::Cpu, 1, Similarity::Cosine, None).unwrap();
     let q = write(directory.path(), "q", &[vec![1.0, 0.0]]);
@@ -81,10 +81,10 @@ fn what_cannot_be_compared_is_refused() {
 }
 
 #[test]
-fn ranks_are_places_in_the_whole_list() {
+fn ranks_are_positions_in_the_whole_ranking() {
     let directory = tempfile::tempdir().unwrap();
     let mut corpus = random(20_000, 8, 4);
-    // Documents that cannot be told apart: ids decide.
+    // Equal documents, among which ids decide.
     let double = corpus[77].clone();
     corpus[19_990..].fill(double);
     let (q, c) = (write(directory.path(), "q", &random(600, 8, 3)), write(directory.path(), "c", &corpus));
@@ -96,7 +96,7 @@ fn ranks_are_places_in_the_whole_list() {
         for query in (0..q.len()).step_by(29) {
             let hits = searcher.top_k(&vectors[query * 8..(query + 1) * 8], &c, c.len()).unwrap().remove(0);
             let expected = 1 + hits.iter().position(|hit| hit.index == documents[query]).unwrap();
-            assert_eq!(ranks[query], expected, "query {query}, {similarity}");
+            assert_eq!(ranks[query], expected, "query {query}, {similarity:?}");
         }
     }
 }
@@ -135,12 +135,12 @@ fn several_files_are_searched_as_one() {
 }
 
 #[test]
-fn numbers_that_are_too_large_are_refused_by_name() {
+fn overflowing_vectors_are_refused_by_file() {
     let directory = tempfile::tempdir().unwrap();
     let large = write(directory.path(), "large", &[vec![1.0, 0.0], vec![1e25, 1e25]]);
     for similarity in [Similarity::Cosine, Similarity::Dot, Similarity::Euclidean] {
         let mut searcher = Searcher::new(Device::Cpu, 1, similarity, None).unwrap();
         let error = searcher.top_k(&[1.0, 0.0], &large, 1).unwrap_err().to_string();
-        assert!(error.ends_with("large: the squares of a vector's elements are too large to be summed"), "{error}");
+        assert!(error.ends_with("large: the sum of the squares of a vector's elements overflows"), "{error}");
     }
 }

@@ -1,24 +1,24 @@
-//! Safetensors files that show whether they are what was written: their last tensor is a checksum.
+//! Safetensors files with a checksum, which is their last tensor.
 //!
-//! A disk or a copy that changes a bit of the weights is not noticed by the format itself.
+//! The format itself does not detect a bit that a disk or a copy has changed.
 
 use std::io::{self, Write};
 
 use safetensors::Dtype;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::write::{Header, TensorSpec};
+use crate::safetensors_writer::{Header, TensorSpec};
 use crate::{TensorFile, TensorsError};
 
-/// The last tensor, u8 `[16]`: XXH3 with 128 bits, little-endian, of every byte of the file in front of it.
+/// The last tensor, u8 `[16]`: the 128-bit XXH3 hash, little-endian, of all bytes of the file before it.
 const CHECKSUM: &str = "checksum";
 const CHECKSUM_BYTES: usize = 16;
 
-/// Writes a sealed file as a stream: nothing is held but what the caller holds.
+/// Writes a file with a checksum as a stream, without holding tensors in memory.
 pub struct ChecksumWriter<W> {
     out: W,
     hash: Xxh3,
-    /// Bytes of the tensors that are still to come.
+    /// Bytes of header and tensors that have not been written yet.
     missing: usize,
 }
 
@@ -43,10 +43,10 @@ impl<W: Write> ChecksumWriter<W> {
         Ok(writer)
     }
 
-    /// Writes the checksum and gives the writer back.
+    /// Writes the checksum, and returns the writer.
     ///
     /// # Errors
-    /// The writer's own; tensors that did not get all their bytes.
+    /// The writer's own; tensors without all their bytes.
     pub fn finish(mut self) -> io::Result<W> {
         if self.missing > 0 {
             return Err(wrong_length(format!("{} bytes are missing", self.missing)));
@@ -73,25 +73,26 @@ impl<W: Write> Write for ChecksumWriter<W> {
 }
 
 fn wrong_length(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("tensors are not what the header says: {what}"))
+    io::Error::new(io::ErrorKind::InvalidInput, format!("the tensors do not have the size in the header: {what}"))
 }
 
 impl TensorFile {
-    /// Reads the whole file and refuses it when a bit has changed since [`ChecksumWriter`] wrote it.
+    /// Reads the whole file and compares its checksum.
     ///
     /// # Errors
-    /// A file that is not sealed, or whose checksum is another.
+    /// A file without a checksum, or that has changed since [`ChecksumWriter`] wrote it.
     pub fn verify_checksum(&self) -> Result<(), TensorsError> {
         let content = self.whole();
-        let seal = self.typed(CHECKSUM, Dtype::U8, 1)?;
-        if seal.bytes.len() != CHECKSUM_BYTES || self.offset(CHECKSUM) != content.len().checked_sub(CHECKSUM_BYTES) {
-            return Err(TensorsError::content(self.name(), "its checksum does not stand at the end"));
+        let checksum = self.typed(CHECKSUM, Dtype::U8, 1)?;
+        if checksum.bytes.len() != CHECKSUM_BYTES || self.offset(CHECKSUM) != content.len().checked_sub(CHECKSUM_BYTES)
+        {
+            return Err(TensorsError::content(self.name(), "its checksum is not at the end"));
         }
         let content = &content[..content.len() - CHECKSUM_BYTES];
-        if seal.bytes != xxh3_128(content).to_le_bytes() {
+        if checksum.bytes != xxh3_128(content).to_le_bytes() {
             return Err(TensorsError::content(
                 self.name(),
-                "is damaged: its checksum is another than when it was written",
+                "is damaged: its checksum is different from when it was written",
             ));
         }
         Ok(())
@@ -128,28 +129,28 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         write(&path);
         let whole = std::fs::read(&path).unwrap();
-        let is_sound = |bytes: &[u8]| {
+        let is_valid = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             TensorFile::open(&path).is_ok_and(|file| file.verify_checksum().is_ok())
         };
-        assert!(is_sound(&whole));
+        assert!(is_valid(&whole));
         for bit in 0..8 * whole.len() {
             let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(!is_sound(&bytes), "bit {bit}");
+            assert!(!is_valid(&bytes), "bit {bit}");
         }
         for length in 0..whole.len() {
-            assert!(!is_sound(&whole[..length]), "{length} bytes");
+            assert!(!is_valid(&whole[..length]), "{length} bytes");
         }
     }
 
     #[test]
-    fn tensors_must_have_the_length_that_the_header_says() {
+    fn tensors_must_have_the_size_in_the_header() {
         let message = |bytes: &[u8]| {
             let mut writer = ChecksumWriter::new(&TENSORS, ("embtune", "{}"), Vec::new()).unwrap();
             writer.write_all(bytes).and_then(|()| writer.finish()).unwrap_err().to_string()

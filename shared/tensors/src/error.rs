@@ -1,9 +1,11 @@
+//! Errors of files of tensors.
+
 use std::io;
 
-/// Why a safetensors file was refused or could not be written.
+/// Why a file of tensors was refused or could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorsError {
-    /// The system refused.
+    /// An error of the system.
     #[error("{file}: {error}")]
     Io {
         /// The file's name.
@@ -11,15 +13,15 @@ pub enum TensorsError {
         /// What the system said.
         error: io::Error,
     },
-    /// The file is not safetensors, or is damaged.
+    /// The file is not in the safetensors format, or is damaged.
     #[error("{file}: not a valid safetensors file: {what}")]
     Format {
         /// The file's name.
         file: String,
-        /// The rule that it breaks.
+        /// The rule of the format that it breaks.
         what: String,
     },
-    /// The file is sound but is not what was asked for.
+    /// The file is valid but has the wrong content.
     #[error("{file}: {what}")]
     Content {
         /// The file's name.
@@ -30,7 +32,7 @@ pub enum TensorsError {
     /// Two files of vectors do not belong together.
     #[error("{0}")]
     Space(String),
-    /// What is to be written breaks a rule of the format.
+    /// Data that cannot be written in the format.
     #[error("{0}")]
     Write(String),
 }

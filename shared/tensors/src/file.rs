@@ -1,6 +1,5 @@
 //! A mapped file of tensors.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
@@ -9,40 +8,23 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::mapped::Mapped;
-use crate::{TensorsError, npy, numbers, torch_checkpoint};
+use crate::tensor::TensorInfo;
+use crate::{Tensor, TensorsError, npy, torch_checkpoint};
 
-/// The length of safetensors' header stands in the first eight bytes.
+/// The first eight bytes of a safetensors file hold the length of its header.
 const LENGTH_BYTES: usize = 8;
 
-/// A file of tensors, safetensors, a checkpoint of torch or NumPy's, whose claims have been checked against its size.
+/// A mapped file of tensors (safetensors, a PyTorch checkpoint or a NumPy array) whose header has been checked against
+/// the file's size.
 pub struct TensorFile {
     name: String,
     map: Mapped,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, TensorInfo>,
     metadata: HashMap<String, String>,
 }
 
-/// What a file says of a tensor.
-pub(crate) struct Entry {
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
-    /// The bytes, inside the file.
-    pub(crate) range: Range<usize>,
-}
-
-/// A tensor inside a mapped file.
-#[derive(Debug, Clone, Copy)]
-pub struct Tensor<'a> {
-    /// Type of an element.
-    pub dtype: Dtype,
-    /// Sizes, outermost first.
-    pub shape: &'a [usize],
-    /// Elements, little-endian, row-major.
-    pub bytes: &'a [u8],
-}
-
 impl TensorFile {
-    /// Maps a safetensors file and checks its header: every tensor lies inside the file, and together they cover it.
+    /// Maps a safetensors file and checks its header: every tensor is inside the file, and together they cover it.
     ///
     /// # Errors
     /// When the file cannot be read or is not safetensors.
@@ -50,13 +32,13 @@ impl TensorFile {
         Self::open_as(path, path.display().to_string())
     }
 
-    /// The same of a file that messages call `name`.
+    /// Like [`open`](Self::open), for a file that messages call `name`.
     pub(crate) fn open_as(path: &Path, name: String) -> Result<Self, TensorsError> {
         let map = Mapped::open(path, &name)?;
         Self::of_map(map, name)
     }
 
-    /// The same of an open file without a path.
+    /// Like [`open`](Self::open), for an open file without a path.
     pub(crate) fn of_file(file: &File, name: String) -> Result<Self, TensorsError> {
         let map = Mapped::of_file(file, Path::new(""), &name)?;
         Self::of_map(map, name)
@@ -68,7 +50,7 @@ impl TensorFile {
         let data = LENGTH_BYTES + header_bytes;
         let entries = header.tensors().into_iter().map(|(name, info)| {
             let (start, end) = info.data_offsets;
-            (name, Entry { dtype: info.dtype, shape: info.shape.clone(), range: data + start..data + end })
+            (name, TensorInfo { dtype: info.dtype, shape: info.shape.clone(), range: data + start..data + end })
         });
         Ok(Self { name, entries: entries.collect(), metadata: header.metadata().clone().unwrap_or_default(), map })
     }
@@ -84,7 +66,7 @@ impl TensorFile {
         Ok(Self { name, map, entries, metadata: HashMap::new() })
     }
 
-    /// Maps vectors that NumPy has written, as the tensor `embeddings`.
+    /// Maps a NumPy array, as the tensor `embeddings`.
     pub(crate) fn open_npy(path: &Path) -> Result<Self, TensorsError> {
         let (name, map) = map(path)?;
         let entry = npy::read(&map).map_err(|what| TensorsError::content(&name, what))?;
@@ -110,11 +92,11 @@ impl TensorFile {
 
     /// A tensor by name.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
-        let Entry { dtype, shape, range } = self.entries.get(name)?;
+        let TensorInfo { dtype, shape, range } = self.entries.get(name)?;
         Some(Tensor { dtype: *dtype, shape, bytes: &self.map[range.clone()] })
     }
 
-    /// A tensor that must be there.
+    /// A tensor that must exist.
     ///
     /// # Errors
     /// When there is none of this name.
@@ -127,7 +109,9 @@ impl TensorFile {
         let tensor = self.require(name)?;
         if tensor.dtype != dtype || tensor.shape.len() != dimensions {
             let found = format!("{:?} {:?}", tensor.dtype, tensor.shape);
-            let what = format!("tensor \"{name}\" must be {dtype:?} with {dimensions} dimension(s), found {found}");
+            let plural = if dimensions == 1 { "" } else { "s" };
+            let what =
+                format!("tensor \"{name}\" must be {dtype:?} with {dimensions} dimension{plural}, found {found}");
             return Err(TensorsError::content(&self.name, what));
         }
         Ok(tensor)
@@ -138,12 +122,13 @@ impl TensorFile {
         &self.map
     }
 
-    /// Where a tensor's data begins in the file, in bytes.
+    /// The byte at which a tensor's data begins in the file.
     pub fn offset(&self, name: &str) -> Option<usize> {
         self.span(name).map(|span| span.start)
     }
 
-    /// Where a tensor's data lies in the file: looking a tensor up by its name takes longer than reading a number of it.
+    /// The position of a tensor's data in the file. Looking a tensor up by name takes longer than reading a number from it,
+    /// so readers keep spans.
     pub(crate) fn span(&self, name: &str) -> Option<Range<usize>> {
         self.entries.get(name).map(|entry| entry.range.clone())
     }
@@ -159,24 +144,4 @@ fn map(path: &Path) -> Result<(String, Mapped), TensorsError> {
     let name = path.display().to_string();
     let map = Mapped::open(path, &name)?;
     Ok((name, map))
-}
-
-impl<'a> Tensor<'a> {
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements as f32, borrowed where they are stored so.
-    ///
-    /// # Errors
-    /// The type's name, when it is not F32, F16, BF16 or F64.
-    pub fn to_f32(&self) -> Result<Cow<'a, [f32]>, String> {
-        numbers::to_f32(self.dtype, self.bytes)
-    }
 }

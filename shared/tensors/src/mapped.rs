@@ -1,8 +1,8 @@
-//! Mapped files, and what becomes of them while they are mapped.
+//! Mapped files, and their modification while they are mapped.
 //!
-//! A file is mapped, not read, so another program can change it under the reader's hands. What lies beyond its new end
-//! cannot be read any more: the system sends SIGBUS, which by default ends the process without a word. Every map is
-//! known here, to [`check_unchanged`], which looks at the files, and to the signal's handler, which names the file.
+//! A file is mapped and not copied, so another program can modify it while it is read. If it is truncated, reading beyond its
+//! new end raises SIGBUS, which by default ends the process without a message. All maps are registered here, for
+//! [`check_unchanged`], which checks the files, and for the handler of the signal, which names the file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -17,11 +17,10 @@ use memmap2::Mmap;
 
 use crate::{TensorsError, open_regular};
 
-/// Maps that the handler can name at once.
+/// Maps that the handler can name at the same time.
 const MOST_NAMED: usize = 4096;
 
-/// What the handler looks for: addresses, and the line to write, which the map itself keeps. The end is 0 when the slot
-/// is free.
+/// The addresses of a map, and the line that the handler writes, which the map owns. The end is 0 if the slot is free.
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -38,47 +37,47 @@ static SLOTS: [Slot; MOST_NAMED] = [const {
     }
 }; MOST_NAMED];
 
-/// The files that are mapped now, in the order in which they were. Whoever changes a slot holds it, too.
-static OPEN: Mutex<BTreeMap<u64, Seen>> = Mutex::new(BTreeMap::new());
+/// The files that are mapped now, in the order of mapping. Its lock also protects changes of the slots.
+static OPEN: Mutex<BTreeMap<u64, Snapshot>> = Mutex::new(BTreeMap::new());
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Makes the line of an error message.
-type Lines = Box<dyn Fn(&str) -> String + Send + Sync>;
+/// Formats an error message as a line.
+type FormatLine = Box<dyn Fn(&str) -> String + Send + Sync>;
 
-static LINES: OnceLock<Lines> = OnceLock::new();
+static FORMAT_LINE: OnceLock<FormatLine> = OnceLock::new();
 
-/// The line for a map that has no slot, or is another library's.
-static NAMELESS: OnceLock<String> = OnceLock::new();
+/// The line for a map without a slot, or of another library.
+static UNNAMED_LINE: OnceLock<String> = OnceLock::new();
 
-fn open_maps() -> MutexGuard<'static, BTreeMap<u64, Seen>> {
+fn open_maps() -> MutexGuard<'static, BTreeMap<u64, Snapshot>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file as it was when it was mapped.
-struct Seen {
+/// The state of a file when it was mapped.
+struct Snapshot {
     path: PathBuf,
-    place: (u64, u64),
+    /// Device and inode.
+    identity: (u64, u64),
     length: u64,
     modified: (i64, i64),
 }
 
-impl Seen {
+impl Snapshot {
     fn new(path: &Path, found: &Metadata) -> Self {
         Self {
             path: path.to_owned(),
-            place: (found.dev(), found.ino()),
+            identity: (found.dev(), found.ino()),
             length: found.len(),
             modified: (found.mtime(), found.mtime_nsec()),
         }
     }
 
-    /// How the file has changed. One that was removed, or replaced by another, has not: the map is still that of the old
-    /// one.
+    /// How the file has been modified. A file that was removed or replaced has not: the map still has the old file.
     fn change(&self) -> Option<String> {
         let now = Self::new(&self.path, &fs::metadata(&self.path).ok()?);
         let (before, after) = (self.length, now.length);
-        match self.place == now.place {
+        match self.identity == now.identity {
             true if before != after => {
                 Some(format!("was changed while it was being read: it had {before} bytes and has {after} now"))
             }
@@ -103,18 +102,18 @@ impl Mapped {
         Self::of_file(&file, path, name)
     }
 
-    /// Maps an open file. Whether it has changed since is looked up by its path, which is empty when it has none.
+    /// Maps an open file. Later modifications are detected through its path, which is empty if the file has none.
     pub(crate) fn of_file(file: &File, path: &Path, name: &str) -> Result<Self, TensorsError> {
         let found = file.metadata().map_err(|error| TensorsError::io(name, error))?;
-        // SAFETY: the map is read-only, and what is read from it is checked where it is used. A file that another process
-        // truncates ends this one; see `on_bus_error`.
+        // SAFETY: the map is read-only, and its content is checked where it is used. If another process truncates the
+        // file, this process ends; see `on_bus_error`.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(file) }.map_err(|error| TensorsError::io(name, error))?;
-        let line = LINES.get().map(|lines| lines(&lost(name))).unwrap_or_default();
-        Ok(Self::register(map, Seen::new(path, &found), line.into_boxed_str()))
+        let line = FORMAT_LINE.get().map(|format| format(&lost(name))).unwrap_or_default();
+        Ok(Self::register(map, Snapshot::new(path, &found), line.into_boxed_str()))
     }
 
-    fn register(map: Mmap, seen: Seen, line: Box<str>) -> Self {
+    fn register(map: Mmap, seen: Snapshot, line: Box<str>) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut open = open_maps();
         let is_named = !line.is_empty() && !map.is_empty();
@@ -150,11 +149,11 @@ impl Deref for Mapped {
     }
 }
 
-/// Refuses results that were made from files that have changed while they were mapped: they are of neither the old nor the
-/// new content.
+/// Refuses results from files that were modified while they were mapped: they belong neither to the old nor to the new
+/// content.
 ///
 /// # Errors
-/// The first file that is mapped now and has another size or time of modification than when it was.
+/// The first file that is mapped now and whose size or time of modification has changed.
 pub fn check_unchanged() -> Result<(), TensorsError> {
     let open = open_maps();
     let mut changes = open.values().filter_map(|seen| Some((seen, seen.change()?)));
@@ -168,16 +167,16 @@ fn lost(name: &str) -> String {
     format!("{name}: was cut short while it was being read, or its disk has failed")
 }
 
-/// Lets the program say which file it was when a mapped file cannot be read any more, and end with 2. `lines` makes the
-/// line of an error message; to be called before any file is mapped.
+/// Makes the program name the file when a mapped file can no longer be read, and end with exit code 2. `format_line` formats
+/// an error message. It must be called before any file is mapped.
 #[allow(unsafe_code)]
-pub fn report_truncated_files(lines: impl Fn(&str) -> String + Send + Sync + 'static) {
-    let nameless = lines(&lost("a file"));
-    if LINES.set(Box::new(lines)).is_err() || NAMELESS.set(nameless).is_err() {
+pub fn report_truncated_files(format_line: impl Fn(&str) -> String + Send + Sync + 'static) {
+    let unnamed_line = format_line(&lost("a file"));
+    if FORMAT_LINE.set(Box::new(format_line)).is_err() || UNNAMED_LINE.set(unnamed_line).is_err() {
         return;
     }
     // SAFETY: the structure is plain data, whose zeros are an empty mask and no flags. The handler has the signature that
-    // SA_SIGINFO asks for, and does only what a handler may do. Where it cannot be installed, nothing has changed.
+    // SA_SIGINFO requires, and does only what a handler may do. If it cannot be installed, nothing changes.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_bus_error as *const () as usize;
@@ -188,20 +187,20 @@ pub fn report_truncated_files(lines: impl Fn(&str) -> String + Send + Sync + 'st
 
 /// Writes the line of the map that was read, and ends the process.
 ///
-/// No other signal has a handler in embtune, because a handler's frame may be written into memory that a library's kernel
-/// uses in the way of a stack. Here that does no harm: the thread never goes on.
+/// No other signal has a handler in embtune, because a handler's frame may be written into memory of a library whose kernel
+/// has moved the stack pointer. Here that does no harm, because the thread never continues.
 #[allow(unsafe_code)]
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
-    /// `BUS_ADRERR` of sigaction(2): there is no such address, behind the end of a file.
+    /// `BUS_ADRERR` of sigaction(2): the address is beyond the end of the file.
     const NO_SUCH_ADDRESS: libc::c_int = 2;
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
-    // SAFETY: the system gives a valid `info` to a handler with SA_SIGINFO. The lines are strings that live as long as
-    // their maps, and the map of this address is alive, because it is being read. write, signal, pause and _exit may be
-    // called in a handler; nothing is allocated and no lock is taken.
+    // SAFETY: the system passes a valid `info` to a handler with SA_SIGINFO. A line lives as long as its map, and the map
+    // of this address is alive, because it is being read. write, signal, pause and _exit are async-signal-safe; nothing
+    // is allocated and no lock is taken.
     unsafe {
         let (code, address) = ((*info).si_code, (*info).si_addr() as usize);
         if code != NO_SUCH_ADDRESS {
-            // Memory that is broken, say. The thread does again what it did, and the signal ends the process.
+            // For example defective memory. The thread repeats the access, and the signal ends the process.
             libc::signal(signal, libc::SIG_DFL);
             return;
         }
@@ -212,7 +211,7 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _con
             let end = slot.end.load(Ordering::Acquire);
             (slot.start.load(Ordering::Relaxed)..end).contains(&address)
         });
-        let (line, bytes) = match (of_map, NAMELESS.get()) {
+        let (line, bytes) = match (of_map, UNNAMED_LINE.get()) {
             (Some(slot), _) => {
                 (slot.line.load(Ordering::Relaxed).cast_const(), slot.line_bytes.load(Ordering::Relaxed))
             }
@@ -228,11 +227,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_changes_is_named_and_one_that_is_replaced_is_not() {
+    fn modified_files_are_reported_and_replaced_files_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors");
         fs::write(&path, "before").unwrap();
-        let seen = || Seen::new(&path, &fs::metadata(&path).unwrap());
+        let seen = || Snapshot::new(&path, &fs::metadata(&path).unwrap());
         let before = seen();
         assert_eq!(before.change(), None);
         fs::write(folder.path().join("other"), "another").unwrap();
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_known_while_they_are_open() {
+    fn maps_are_registered_while_they_are_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vectors");
         fs::write(&path, "before").unwrap();

@@ -7,23 +7,23 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use crate::file::Entry;
+use crate::tensor::TensorInfo;
 use crate::{TensorsError, VectorType};
 
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read: ours has 118 bytes.
 const MOST_HEADER_BYTES: usize = 64 << 10;
 
-/// The array of a file, whose claims have been checked against its size.
+/// Finds the array in a file, and checks its header against the file's size.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(crate) fn read(file: &[u8]) -> Result<Entry, String> {
+pub(crate) fn read(file: &[u8]) -> Result<TensorInfo, String> {
     let rest = file.strip_prefix(MAGIC).ok_or("not an array of NumPy")?;
     let (length_bytes, rest) = match rest {
         [1, _, rest @ ..] => (2, rest),
         [2 | 3, _, rest @ ..] => (4, rest),
-        _ => return Err("an array of a version that this program does not know".into()),
+        _ => return Err("an array of a version that is not supported".into()),
     };
     let length = rest.get(..length_bytes).ok_or("ends in its header")?;
     let length = length.iter().rev().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
@@ -42,7 +42,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Entry, String> {
         other => return Err(format!("elements of type {other}; expected <f4, <f2 or |u1")),
     };
     if value(header, "fortran_order")? != "False" {
-        return Err("its columns stand one behind the other (fortran_order)\nhint: numpy.ascontiguousarray".into());
+        return Err("it is stored column by column (fortran_order)\nhint: numpy.ascontiguousarray".into());
     }
     let shape = value(header, "shape")?;
     let sizes = shape.trim_matches(['(', ')']).split(',').map(str::trim).filter(|size| !size.is_empty());
@@ -50,7 +50,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Entry, String> {
     let elements = shape.iter().try_fold(dtype.bitsize() / 8, |bytes, size| bytes.checked_mul(*size));
     let end = elements.and_then(|bytes| start.checked_add(bytes)).filter(|end| *end == file.len());
     let end = end.ok_or_else(|| format!("its size does not fit an array {shape:?} of {dtype:?}"))?;
-    Ok(Entry { dtype, shape, range: start..end })
+    Ok(TensorInfo { dtype, shape, range: start..end })
 }
 
 /// The text of a value of the header, which is a literal such as
@@ -65,7 +65,7 @@ fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
 
 /// Writes an array row by row.
 ///
-/// Rows wait in an unnamed temporary file, because the header, which comes first, holds their number.
+/// Rows are kept in an unnamed temporary file until the end, because the header, which comes first, holds their number.
 pub struct NpyWriter {
     rows: BufWriter<File>,
     count: usize,
@@ -75,7 +75,7 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// An array `[rows, columns]`, or `[rows]` without columns, whose rows wait in `directory`.
+    /// An array `[rows, columns]`, or `[rows]` without columns, whose rows are kept in `directory` until the end.
     ///
     /// # Errors
     /// A type that NumPy does not have, or a directory that cannot be written.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
-/// The smallest length that a vector is divided by: a vector of zeros stays one of zeros, and a shorter one stays short.
-///
-/// The default `eps` of [`torch.nn.functional.normalize`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html).
+/// The smallest norm that a vector is divided by, so that a zero vector stays a zero vector: the default `eps` of
+/// [`torch.nn.functional.normalize`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html).
 pub const SMALLEST_NORM: f64 = 1e-12;
 
 /// Reads floats as f32; borrows when they are f32 and aligned already.
@@ -21,29 +21,20 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8]) -> Result<Cow<'_, [f32]>, Strin
     })
 }
 
-/// The numbers as a file has them, without a copy where the machine's order allows.
-#[allow(unsafe_code)]
+/// The numbers as little-endian bytes, without a copy on a little-endian machine.
 pub fn f32_le_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "big") {
         return values.iter().flat_map(|value| value.to_le_bytes()).collect();
     }
-    // SAFETY: the same memory, and every bit pattern of a float is one of bytes, which have no alignment to keep.
-    let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) };
-    Cow::Borrowed(bytes)
+    Cow::Borrowed(values.as_bytes())
 }
 
-/// The bytes as f32 without a copy, when the machine's order and their alignment allow.
-#[allow(unsafe_code)]
+/// The bytes as f32 without a copy, when they are aligned and the machine is little-endian.
 fn cast_f32(bytes: &[u8]) -> Option<&[f32]> {
-    if cfg!(target_endian = "big") {
-        return None;
-    }
-    // SAFETY: every bit pattern is an f32, and `align_to` splits at the alignment; only a whole middle is taken.
-    let (head, middle, tail) = unsafe { bytes.align_to::<f32>() };
-    (head.is_empty() && tail.is_empty()).then_some(middle)
+    if cfg!(target_endian = "big") { None } else { <[f32]>::ref_from_bytes(bytes).ok() }
 }
 
-/// Numbers of N bytes each.
+/// Converts numbers of N bytes each.
 pub(crate) fn map<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
 }
@@ -74,7 +65,7 @@ pub(crate) fn first_not_finite_f16(bytes: &[u8]) -> Option<usize> {
     Some(index * BLOCK + block.iter().position(is_not_finite)?)
 }
 
-/// Checks that `offsets` rise from 0 to `end`, so that every later slice is inside its data.
+/// Checks that `offsets` rise from 0 to `end`, so that every slice between two of them is inside the data.
 pub(crate) fn check_offsets(name: &str, offsets: &[u8], end: usize) -> Result<(), String> {
     let mut last = 0;
     for (index, chunk) in offsets.as_chunks::<8>().0.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Opening files that are mapped, or read as a whole.
+//! Opening regular files, which can be mapped or read as a whole.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,24 +7,24 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file for reading if it is a regular one.
+/// Opens a regular file for reading.
 ///
-/// A device may have no end, and opening a FIFO waits for somebody who writes: neither can be mapped or read as a whole.
-/// Every file of a model directory and every file of tensors is opened here.
+/// A device may have no end, and opening a FIFO waits for a writer, so neither can be mapped or read as a whole. Every file
+/// of a model directory and every file of tensors is opened here.
 ///
 /// # Errors
-/// A file that is not there or cannot be read, and anything that is not a regular file, by what it is.
+/// A missing or unreadable file; anything other than a regular file, with its kind.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, because opening a device may do something.
+    // Checked before it is opened, because opening a device may have side effects.
     check_kind(fs::metadata(path)?.file_type())?;
-    // It may have become a FIFO since; without this flag, opening it would wait.
+    // If it has become a FIFO since, opening it would block without this flag.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     check_kind(file.metadata()?.file_type())?;
     Ok(file)
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `most_bytes` bytes.
 ///
 /// # Errors
 /// As [`open_regular`]; a file that is larger.
@@ -35,7 +35,7 @@ pub fn read_regular(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
     if length > most_bytes {
         return Err(too_large(length));
     }
-    // Files below /proc have no length, and others may grow while they are read.
+    // Files in /proc have length 0, and others may grow while they are read.
     let mut bytes = Vec::with_capacity(length as usize);
     let read = file.take(most_bytes + 1).read_to_end(&mut bytes)? as u64;
     if read > most_bytes { Err(too_large(read)) } else { Ok(bytes) }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_regular_file_is_called_what_it_is() {
+    fn other_files_are_refused_by_kind() {
         let folder = tempfile::tempdir().unwrap();
         let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
         mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -82,13 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_up_to_a_size() {
+    fn files_are_read_up_to_a_size() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "12345").unwrap();
         assert_eq!(read_regular(&path, 5).unwrap(), b"12345");
         assert_eq!(read_regular(&path, 4).unwrap_err().to_string(), "has 5 bytes, and at most 4 are read");
-        // A file with a hole takes no disk, and would take memory.
+        // A sparse file takes no disk space, but would take memory.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(read_regular(&path, 1 << 20).unwrap_err().to_string().starts_with("has 1099511627776 bytes"));
         assert!(read_regular(Path::new("/proc/self/status"), 1 << 20).unwrap().len() > 100);

@@ -1,4 +1,4 @@
-//! Types in which vectors are stored.
+//! The types of stored vectors.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use safetensors::Dtype;
 
 use crate::numbers::{f32_at, to_f32};
 
-/// How a vector becomes bytes.
+/// How a vector is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VectorType {
     /// 32-bit floats.
@@ -16,9 +16,9 @@ pub enum VectorType {
     F16,
     /// The upper half of a 32-bit float.
     Bf16,
-    /// Bytes and a scale for the vector: `x = q s`, `s = max |x| / 127`.
+    /// Signed bytes and a scale per vector: `x = q s`, `s = max |x| / 127`.
     Int8,
-    /// Bits, eight in a byte, the first one highest: whether an element is above 0. Read as 1 and -1.
+    /// Bits, packed into bytes with the first one highest: whether an element is above 0. They are read as 1 and -1.
     Ubinary,
 }
 
@@ -40,7 +40,7 @@ impl VectorType {
         }
     }
 
-    /// The type whose numbers a tensor of vectors holds.
+    /// The type of a tensor's elements.
     pub fn dtype(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,
@@ -51,31 +51,31 @@ impl VectorType {
         }
     }
 
-    /// What a tensor of this type holds, when vectors can be stored so.
+    /// The type of vectors that are stored in a tensor of this type, if there is one.
     pub(crate) fn of(dtype: Dtype) -> Option<Self> {
         Self::ALL.into_iter().find(|stored| stored.dtype() == dtype)
     }
 
-    /// Numbers that are stored of a vector with `dim` elements.
+    /// Number of stored values of a vector with `dim` dimensions.
     ///
     /// # Errors
-    /// What does not fit: bits that do not fill their bytes.
+    /// Bits that do not fill their bytes.
     pub fn columns(self, dim: usize) -> Result<usize, String> {
         match self {
             Self::Ubinary if !dim.is_multiple_of(8) => {
-                Err(format!("ubinary packs 8 elements into a byte, and {dim} is no multiple of 8"))
+                Err(format!("ubinary packs 8 dimensions into a byte, and {dim} is not a multiple of 8"))
             }
             Self::Ubinary => Ok(dim / 8),
             _ => Ok(dim),
         }
     }
 
-    /// Elements of a vector of which `columns` numbers are stored.
+    /// Dimensions of a vector with this number of stored values.
     pub(crate) fn dim(self, columns: usize) -> usize {
         if self == Self::Ubinary { columns.saturating_mul(8) } else { columns }
     }
 
-    /// Whether no element is so large that it would become infinite.
+    /// Whether all elements stay finite.
     pub fn holds(self, vector: &[f32]) -> bool {
         match self {
             Self::F16 => vector.iter().all(|x| f16::from_f32(*x).is_finite()),
@@ -85,9 +85,9 @@ impl VectorType {
         }
     }
 
-    /// Appends a vector's bytes; gives its scale, 1 where the type has none.
+    /// Appends a vector's bytes, and returns its scale, which is 1 for types without one.
     ///
-    /// A vector of zeros in [`VectorType::Int8`] has the scale 0.
+    /// A zero vector in [`VectorType::Int8`] has the scale 0.
     pub fn store(self, vector: &[f32], bytes: &mut Vec<u8>) -> f32 {
         match self {
             Self::F32 => bytes.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
@@ -95,7 +95,7 @@ impl VectorType {
             Self::Bf16 => bytes.extend(vector.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes())),
             Self::Int8 => {
                 let scale = vector.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / LARGEST_INT8;
-                // Of numbers so small that the scale is 0, too, nothing is left.
+                // Elements so small that the scale is 0 become 0.
                 let divisor = if scale > 0.0 { scale } else { f32::INFINITY };
                 let byte = |x: &f32| (x / divisor).round_ties_even().clamp(-LARGEST_INT8, LARGEST_INT8) as i8 as u8;
                 bytes.extend(vector.iter().map(byte));
@@ -110,14 +110,14 @@ impl VectorType {
         1.0
     }
 
-    /// A vector as it is read back.
+    /// A vector after storing and loading.
     pub fn rounded(self, vector: &[f32]) -> Vec<f32> {
         let mut bytes = Vec::new();
         let scale = self.store(vector, &mut bytes);
         self.load(&bytes, &scale.to_le_bytes(), vector.len()).into_owned()
     }
 
-    /// The elements of vectors that are stored one behind the other, with the scales of [`VectorType::Int8`] as f32.
+    /// The elements of consecutive vectors; `scales` are those of [`VectorType::Int8`], as f32.
     pub(crate) fn load<'a>(self, bytes: &'a [u8], scales: &[u8], dim: usize) -> Cow<'a, [f32]> {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => to_f32(self.dtype(), bytes).unwrap_or_default(),
@@ -154,9 +154,9 @@ mod tests {
     }
 
     proptest! {
-        /// Half a step is the most that rounding takes; the largest element keeps all.
+        /// Rounding changes an element by at most half a step, and the largest element not at all.
         #[test]
-        fn int8_is_near(vector in prop::collection::vec(-1e3_f32..1e3, 1..40)) {
+        fn int8_is_close(vector in prop::collection::vec(-1e3_f32..1e3, 1..40)) {
             let (bytes, scale, read) = through(VectorType::Int8, &vector);
             let largest = vector.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
             prop_assert!(largest == 0.0 || bytes.iter().any(|byte| (*byte as i8).unsigned_abs() == 127));
@@ -177,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn borders_of_int8() {
+    fn limits_of_int8() {
         assert_eq!(through(VectorType::Int8, &[0.0, -0.0]), (vec![0, 0], 0.0, vec![0.0, 0.0]));
         // The smallest float above 0, whose scale is 0, and a scale that is not exact.
         assert_eq!(through(VectorType::Int8, &[f32::from_bits(1)]).0, [0]);
         assert_eq!(through(VectorType::Int8, &[f32::from_bits(180), f32::from_bits(1)]).0[0], 127);
-        // Halves go to the even neighbour, as NumPy rounds.
+        // Halves are rounded to even, as in NumPy.
         assert_eq!(through(VectorType::Int8, &[127.0, 0.5, 1.5, -2.5]).0, [127, 0, 2, (-2_i8) as u8]);
     }
 
     #[test]
-    fn floats_have_bounds() {
+    fn floats_have_limits() {
         assert!(VectorType::F16.holds(&[65_504.0]) && !VectorType::F16.holds(&[0.0, -65_520.0]));
         assert!(VectorType::Bf16.holds(&[65_520.0]) && !VectorType::Bf16.holds(&[f32::MAX]));
         assert!(VectorType::Int8.holds(&[3.4e38]) && through(VectorType::Int8, &[3.4e38]).2[0].is_finite());
@@ -197,8 +197,27 @@ mod tests {
     #[test]
     fn bits_fill_bytes() {
         assert_eq!(VectorType::Ubinary.columns(24), Ok(3));
-        assert!(VectorType::Ubinary.columns(20).unwrap_err().ends_with("20 is no multiple of 8"));
+        assert!(VectorType::Ubinary.columns(20).unwrap_err().ends_with("20 is not a multiple of 8"));
         assert_eq!(VectorType::Int8.columns(20), Ok(20));
         assert_eq!(through(VectorType::Ubinary, &[0.0, -0.0, 1e-45, -1.0, 1.0, 1.0, 1.0, 1.0]).0, [0b0010_1111]);
+    }
+
+    /// The reference is sentence-transformers for bits, and NumPy for bytes.
+    #[test]
+    fn int8_and_bits_equal_the_reference() {
+        let expected = include_str!("../tests/quantize/expected.tsv");
+        for (number, line) in expected.lines().enumerate() {
+            let [vector, bits, bytes, scale] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let vector: Vec<f32> = vector.split(' ').map(|x| x.parse().unwrap()).collect();
+            let bits: Vec<u8> = bits.split(' ').map(|x| x.parse().unwrap()).collect();
+            let bytes: Vec<u8> = bytes.split(' ').map(|x| x.parse::<i8>().unwrap() as u8).collect();
+            let mut ours = Vec::new();
+            VectorType::Ubinary.store(&vector, &mut ours);
+            assert_eq!(ours, bits, "vector {number}");
+            ours.clear();
+            assert_eq!(VectorType::Int8.store(&vector, &mut ours), scale.parse::<f32>().unwrap(), "vector {number}");
+            assert_eq!(ours, bytes, "vector {number}");
+        }
+        assert_eq!(expected.lines().count(), 12);
     }
 }

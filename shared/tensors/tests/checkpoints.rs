@@ -1,4 +1,4 @@
-//! Files of `torch.save`: whole, of a form that is not supported, hostile.
+//! Files of `torch.save`: valid, unsupported, hostile.
 //!
 //! The files and the script that made them are in `tests/fixtures/parity`.
 
@@ -52,7 +52,7 @@ fn what_is_not_a_dict_of_plain_tensors_is_refused_by_name() {
         ("overlapping.bin", "tensors \"one\" and \"other\" overlap"),
         ("nested.bin", "its data.pkl holds \"model\", which is not a tensor"),
         ("compressed.bin", "\"whole/byteorder\" is compressed or encrypted, which is not supported"),
-        ("whole.json", "not a checkpoint of torch, or damaged"),
+        ("whole.json", "not a PyTorch checkpoint, or damaged"),
         ("nowhere.bin", "No such file"),
     ] {
         let path = fixture(name);
@@ -62,16 +62,19 @@ fn what_is_not_a_dict_of_plain_tensors_is_refused_by_name() {
 }
 
 #[test]
-fn the_form_before_torch_1_6_is_refused() {
+fn the_format_before_pytorch_1_6_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("old.bin");
-    // A pickled magic number, and then the protocol's: what torch.save wrote first.
+    // A pickled magic number, then the version of the protocol: the first bytes that torch.save wrote.
     fs::write(&path, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.").unwrap();
     let error = TensorFile::open_checkpoint(&path).err().unwrap().to_string();
-    assert!(error.contains("wrote before version 1.6, which is not supported\nhint: load the model"), "{error}");
+    assert!(
+        error.contains("has the format of PyTorch before version 1.6, which is not supported\nhint: load the model"),
+        "{error}"
+    );
 }
 
-/// Opens bytes as a file and reads all that it gives.
+/// Opens bytes as a file and reads all tensors; returns whether it could be opened.
 fn read_all(directory: &Path, bytes: &[u8]) -> bool {
     let path = directory.join("damaged.bin");
     fs::write(&path, bytes).unwrap();
@@ -101,7 +104,7 @@ fn damaged_files_do_not_crash() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Several places at once, in the program or in the archive's directory, which ends the file.
+    /// Several changes at once, in the pickle or in the archive's directory at the end of the file.
     #[test]
     fn no_changes_crash(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),

@@ -1,9 +1,9 @@
-//! Shards: what is written reads back, what is damaged is refused.
+//! Shards: written ones read back, damaged ones are refused.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use embtune_tensors::{Column, Hashes, Row, Shard, ShardMeta, ShardWriter, TensorFile, TensorsError};
+use embtune_tensors::{Column, Hashes, Shard, ShardMeta, ShardRow, ShardWriter, TensorFile, TensorsError};
 use half::f16;
 
 fn meta() -> ShardMeta {
@@ -22,8 +22,8 @@ fn finish(writer: ShardWriter, directory: &Path) -> PathBuf {
     path
 }
 
-fn row(tokens: &[u32], hash: u64) -> Row<'_> {
-    Row { tokens, hashes: Hashes { text: hash, document: hash + 1, group: 0 }, ..Row::default() }
+fn row(tokens: &[u32], hash: u64) -> ShardRow<'_> {
+    ShardRow { tokens, hashes: Hashes { text: hash, document: hash + 1, group: 0 }, ..ShardRow::default() }
 }
 
 fn write(directory: &Path, largest: u32) -> PathBuf {
@@ -33,10 +33,10 @@ fn write(directory: &Path, largest: u32) -> PathBuf {
     finish(writer, directory)
 }
 
-/// Two pairs with one negative; the negative's score is not known.
+/// Two pairs with one negative, whose score is unknown.
 fn write_all_parts(directory: &Path) -> PathBuf {
     let mut writer = ShardWriter::new(directory, Some(2)).unwrap();
-    let with = |tokens, score, guide| Row { score, guide, ..row(tokens, 1) };
+    let with = |tokens, score, guide| ShardRow { score, guide, ..row(tokens, 1) };
     writer.push(with(&[1], None, &[1.0, 0.0]), with(&[2, 3], Some(0.5), &[3.0, 4.0]), []).unwrap();
     let negative = with(&[6], None, &[0.0, 0.0]);
     writer.push(with(&[4], None, &[0.0, -1e30]), with(&[5], Some(-2.0), &[0.0, 1.0]), [negative]).unwrap();
@@ -72,7 +72,7 @@ fn scores_and_guide_vectors_read_back() {
 }
 
 #[test]
-fn scores_that_nobody_has_are_not_written() {
+fn scores_are_not_written_if_no_row_has_one() {
     let directory = tempfile::tempdir().unwrap();
     let names = |path: PathBuf| TensorFile::open(&path).unwrap().names();
     let is_optional = |name: &String| name.ends_with("scores") || name.ends_with("guide");
@@ -87,7 +87,7 @@ fn a_guide_vector_of_another_size_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ShardWriter::new(directory.path(), Some(2)).unwrap();
     let error = writer.push(row(&[1], 1), row(&[1], 1), []).unwrap_err().to_string();
-    assert_eq!(error, "guide's vector has 0 elements, expected 2");
+    assert_eq!(error, "guide's vector has 0 dimensions, expected 2");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn refusal(tensor: &str, at: usize, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn numbers_that_are_none_are_refused() {
+fn numbers_that_are_not_finite_are_refused() {
     let message = refusal("positive.scores", 4, &f32::NEG_INFINITY.to_le_bytes());
     assert!(message.ends_with("entry 1 of \"positive.scores\" is -inf"), "{message}");
     for number in [f16::NAN, f16::INFINITY, f16::NEG_INFINITY] {
@@ -130,16 +130,16 @@ fn refusal_of_header(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn parts_that_do_not_fit_are_refused() {
+fn tensors_that_do_not_match_are_refused() {
     let message = refusal_of_header("anchor.guide", "anchor.xuide");
-    assert!(message.contains("not there in every column"), "{message}");
+    assert!(message.contains("missing in a column"), "{message}");
     let message = refusal_of_header("\"F16\",\"shape\":[2,2]", "\"F16\",\"shape\":[4,1]");
     assert!(message.ends_with("2 rows but 4 of \"anchor.guide\""), "{message}");
     let message = refusal_of_header("\"F32\",\"shape\":[2]", "\"I32\",\"shape\":[2]");
     assert!(message.contains("tensor \"positive.scores\" must be F32"), "{message}");
 }
 
-/// Reads all that a shard holds.
+/// Reads everything in a shard.
 fn read(shard: &Shard) {
     let rows = |pair| {
         let negatives = shard.negatives(pair).map(|row| (Column::Negative, row));
@@ -155,7 +155,7 @@ fn read(shard: &Shard) {
 }
 
 #[test]
-fn cut_shards_are_refused() {
+fn truncated_shards_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = write_all_parts(directory.path());
     let whole = fs::read(&path).unwrap();
@@ -200,7 +200,7 @@ fn processes_read_and_check_their_parts_only() {
     let whole = Shard::open(&path).unwrap();
     assert!(touched(&path) as f64 > 0.99 * size as f64);
     drop(whole);
-    // What is damaged is found in its part, and by who reads all.
+    // Damage is found in its part, and when the whole shard is checked.
     let at = TensorFile::open(&path).unwrap().offset("positive.input_ids").unwrap() + 4 * 2000 * 1200;
     let mut bytes = fs::read(&path).unwrap();
     bytes[at..at + 4].copy_from_slice(&77_u32.to_le_bytes());
@@ -211,7 +211,7 @@ fn processes_read_and_check_their_parts_only() {
     let parts = [0, 1, 2, 3].map(|number| refused(Shard::open_part(&path, number, 4)));
     assert_eq!(parts, [false, false, true, false]);
     assert!(refused(Shard::open(&path)));
-    // Whoever has checked another part finds it when the row is read.
+    // A process that has checked another part finds it when the row is read.
     let shard = Shard::open_part(&path, 0, 4).unwrap();
     let message = shard.tokens(Column::Positive, 1200).unwrap_err().to_string();
     let expected = "token id 77 in row 1200 of \"positive\", but the vocabulary has 10";
@@ -235,7 +235,7 @@ fn a_damaged_guide_vector_is_found_when_it_is_read() {
     assert_eq!(shard.guide(Column::Positive, 1).unwrap(), [0.0, 1.0]);
 }
 
-/// Bytes of a mapped file that this process has touched, see proc_pid_smaps(5).
+/// Bytes of a mapped file that this process has read; see proc_pid_smaps(5).
 fn touched(path: &Path) -> u64 {
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();
     let mut lines = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
@@ -244,11 +244,11 @@ fn touched(path: &Path) -> u64 {
 }
 
 #[test]
-fn another_text_score_or_setting_is_another_content() {
+fn the_fingerprint_depends_on_texts_scores_and_settings() {
     let directory = tempfile::tempdir().unwrap();
     let write = |hash: u64, score: f32, length: usize| {
         let mut writer = ShardWriter::new(directory.path(), None).unwrap();
-        writer.push(row(&[1], hash), Row { score: Some(score), ..row(&[2; 3][..length], 7) }, []).unwrap();
+        writer.push(row(&[1], hash), ShardRow { score: Some(score), ..row(&[2; 3][..length], 7) }, []).unwrap();
         Shard::open(&finish(writer, directory.path())).unwrap().fingerprint()
     };
     let first = write(1, 0.5, 3);

@@ -1,5 +1,4 @@
-//! What texts have in common: their normal form, how much of it they share, near duplicates among many, the language,
-//! and whether there is anything to see.
+//! Comparing texts: normal form, similarity, near-duplicates, language.
 //!
 //! ```
 //! use embtune_text::{NearDuplicates, jaccard, text_hash};
@@ -13,18 +12,16 @@
 //! assert_eq!(seen.insert(3, "The landlord repairs the roof and the walls of the house."), None);
 //! ```
 //!
-//! Everything is a function of the texts alone: no seed, no clock, no order of a hash map reaches a result.
+//! All results depend on the texts only, and not on a seed, the clock or the order of a hash map.
 
-mod blank;
 mod language;
 mod min_hash;
 mod near_duplicates;
 mod normal;
 mod shingles;
 
-pub use blank::is_blank;
 pub use language::{Language, detect_language};
 pub use min_hash::MinHash;
 pub use near_duplicates::NearDuplicates;
-pub use normal::{normalised, text_hash};
+pub use normal::{is_blank, normalised, text_hash};
 pub use shingles::{Shingles, containment, jaccard};

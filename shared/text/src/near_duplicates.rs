@@ -1,17 +1,17 @@
-//! Texts that are nearly the same, among millions.
+//! Finding near-duplicates among millions of texts.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::min_hash::{BINS, MinHash};
 
-/// A text at the threshold is found with at least this probability.
+/// The probability with which a text at the threshold is found, at least.
 const FOUND: f64 = 0.99;
-/// Texts that are kept under one band: a form that a whole collection shares must not make each new text wait for a
-/// comparison with all the others.
+/// Texts that are kept for one value of a band: a template that a whole collection shares must not make each new text be
+/// compared with all others.
 const MOST_IN_BUCKET: usize = 64;
 
-/// The texts seen so far, in about 300 bytes each, found again by those that are nearly the same.
+/// The texts so far, in about 300 bytes each, which can be searched for near-duplicates.
 ///
 /// Locality-sensitive hashing with bands: the 128 bytes of a [`MinHash`] are cut into `b` bands of `r` bytes, and
 /// texts that share a band are compared. Two texts of similarity `s` share one with probability `1 - (1 - s^r)^b`
@@ -23,14 +23,14 @@ pub struct NearDuplicates {
     most: usize,
     rows: usize,
     texts: Vec<(u64, MinHash)>,
-    /// One table a band, of places in `texts`.
+    /// A table for each band, of indices in `texts`.
     bands: Vec<HashTable<u32>>,
 }
 
 impl NearDuplicates {
-    /// No texts yet; `threshold` is the Jaccard similarity, from 0.5 to 1, from which on two texts are near duplicates.
+    /// No texts yet; `threshold` is the Jaccard similarity, from 0.5 to 1, from which two texts are near-duplicates.
     ///
-    /// Not more than `most` texts are remembered; those that come later are compared with these only.
+    /// At most `most` texts are remembered; later ones are compared with these only.
     pub fn new(threshold: f64, most: usize) -> Self {
         let threshold = threshold.clamp(0.5, 1.0);
         let rows = (1..=BINS).take_while(|rows| probability(threshold, *rows) >= FOUND).last().unwrap_or(1);
@@ -38,14 +38,14 @@ impl NearDuplicates {
         Self { threshold, most: most.min(u32::MAX as usize), rows, texts: Vec::new(), bands }
     }
 
-    /// The earliest text that `text` is a near duplicate of; when there is none, `text` is remembered under `ordinal`.
+    /// The ordinal of the earliest near-duplicate of `text`; if there is none, `text` is remembered under `ordinal`.
     ///
-    /// A text without words has no duplicates and is not remembered.
+    /// A text without words has no near-duplicates and is not remembered.
     pub fn insert(&mut self, ordinal: u64, text: &str) -> Option<u64> {
         MinHash::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
     }
 
-    /// The same with a signature, which another thread may have made.
+    /// Likewise for a signature, which may have been computed on another thread.
     pub fn insert_signature(&mut self, ordinal: u64, signature: &MinHash) -> Option<u64> {
         let found = self.find(signature);
         if found.is_none() {
@@ -54,51 +54,51 @@ impl NearDuplicates {
         found
     }
 
-    /// Remembers a text under `ordinal`, whatever it is a near duplicate of, unless as many are remembered as may be.
+    /// Remembers a text under `ordinal`, near-duplicate or not, unless the most texts are already remembered.
     pub fn add(&mut self, ordinal: u64, signature: &MinHash) {
         if self.is_full() {
             return;
         }
-        let place = self.texts.len() as u32;
+        let index = self.texts.len() as u32;
         self.texts.push((ordinal, *signature));
         let texts = &self.texts;
         for (table, start) in self.bands.iter_mut().zip((0..).step_by(self.rows)) {
-            let band = |place: &u32| &texts[*place as usize].1.0[start..start + self.rows];
-            let hash = xxh3_64(band(&place));
-            if table.iter_hash(hash).filter(|other| band(other) == band(&place)).count() < MOST_IN_BUCKET {
-                table.insert_unique(hash, place, |other| xxh3_64(band(other)));
+            let band = |index: &u32| &texts[*index as usize].1.0[start..start + self.rows];
+            let hash = xxh3_64(band(&index));
+            if table.iter_hash(hash).filter(|other| band(other) == band(&index)).count() < MOST_IN_BUCKET {
+                table.insert_unique(hash, index, |other| xxh3_64(band(other)));
             }
         }
     }
 
-    /// The ordinal of the earliest text that the signature's is a near duplicate of.
+    /// The ordinal of the earliest near-duplicate.
     pub fn find(&self, signature: &MinHash) -> Option<u64> {
-        self.alike(signature).min().map(|place| self.texts[place as usize].0)
+        self.matches(signature).min().map(|index| self.texts[index as usize].0)
     }
 
-    /// The ordinals of all texts that the signature's is a near duplicate of, each at least once.
+    /// The ordinals of all near-duplicates, each at least once.
     pub fn find_all(&self, signature: &MinHash) -> impl Iterator<Item = u64> {
-        self.alike(signature).map(|place| self.texts[place as usize].0)
+        self.matches(signature).map(|index| self.texts[index as usize].0)
     }
 
-    /// Places in `texts`, some of them several times.
-    fn alike(&self, signature: &MinHash) -> impl Iterator<Item = u32> {
+    /// Indices in `texts` of the near-duplicates, possibly repeated.
+    fn matches(&self, signature: &MinHash) -> impl Iterator<Item = u32> {
         let starts = (0..).step_by(self.rows);
         let candidates = self.bands.iter().zip(starts).flat_map(move |(table, start)| {
             let band = &signature.0[start..start + self.rows];
-            let is_of_band = move |place: &&u32| &self.texts[**place as usize].1.0[start..start + self.rows] == band;
+            let is_of_band = move |index: &&u32| &self.texts[**index as usize].1.0[start..start + self.rows] == band;
             table.iter_hash(xxh3_64(band)).filter(is_of_band).take(MOST_IN_BUCKET)
         });
-        candidates.copied().filter(move |place| self.texts[*place as usize].1.jaccard(signature) >= self.threshold)
+        candidates.copied().filter(move |index| self.texts[*index as usize].1.jaccard(signature) >= self.threshold)
     }
 
-    /// Whether as many texts are remembered as may be.
+    /// Whether the most texts are remembered.
     pub fn is_full(&self) -> bool {
         self.texts.len() >= self.most
     }
 }
 
-/// That two texts of this similarity share a band of `rows` bytes.
+/// The probability that two texts of this similarity share a band of `rows` bytes.
 fn probability(similarity: f64, rows: usize) -> f64 {
     1.0 - (1.0 - similarity.powi(rows as i32)).powi((BINS / rows) as i32)
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_alike_are_all_found() {
+    fn all_near_duplicates_are_found() {
         let mut seen = NearDuplicates::new(0.8, 3);
         let text = "The tenant pays the rent on the first day of each month";
         let texts =
@@ -125,11 +125,11 @@ mod tests {
         let mut found: Vec<u64> = seen.find_all(&MinHash::of(text).unwrap()).collect();
         found.sort_unstable();
         found.dedup();
-        assert_eq!(found, [1, 2], "and not the fourth, for which there was no room");
+        assert_eq!(found, [1, 2], "the fourth is beyond the most");
     }
 
     #[test]
-    fn a_shared_form_stays_cheap() {
+    fn a_shared_template_stays_cheap() {
         let mut seen = NearDuplicates::new(0.8, 100_000);
         for n in 0..200_u8 {
             let bytes = std::array::from_fn(|byte| if byte < seen.rows { 0 } else { n });

@@ -1,36 +1,36 @@
-//! A text as the set of its short pieces.
+//! A text as the set of its shingles.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::normal::normalised;
 
-/// Characters of a piece: the length that Leskovec, Rajaraman and Ullman give for short texts (Mining of Massive
+/// Characters in a shingle: the length that Leskovec, Rajaraman and Ullman give for short texts (Mining of Massive
 /// Datasets, 3.2.2). Characters and not words, so that it holds for queries, for typing errors, and for scripts that
 /// put no spaces between words.
 const LENGTH: usize = 5;
 
-/// The distinct pieces of a text's normal form, each of five characters, by hash, in ascending order; a shorter text is
-/// one piece, and one without words none.
+/// The hashes of the distinct shingles of a text's normal form, of five characters each, in ascending order; a shorter text
+/// is one shingle, and a text without words has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shingles(Vec<u64>);
 
 impl Shingles {
-    /// The pieces of a text.
+    /// The shingles of a text.
     pub fn of(text: &str) -> Self {
         let mut hashes = Vec::new();
-        each_piece(&normalised(text), |piece| hashes.push(xxh3_64(piece)));
+        each_shingle(&normalised(text), |shingle| hashes.push(xxh3_64(shingle)));
         hashes.sort_unstable();
         hashes.dedup();
         Self(hashes)
     }
 
-    /// The share of pieces that both have among those that either has, from 0 to 1; 0 when there are none.
+    /// The Jaccard similarity, from 0 to 1; 0 if there are no shingles.
     pub fn jaccard(&self, other: &Self) -> f64 {
         let common = self.common(other);
         share(common, self.0.len() + other.0.len() - common)
     }
 
-    /// The share of these pieces that `other` has too, from 0 to 1; 0 when there are none.
+    /// The share of these shingles that `other` has as well, from 0 to 1; 0 if there are none.
     pub fn containment(&self, other: &Self) -> f64 {
         share(self.common(other), self.0.len())
     }
@@ -51,18 +51,18 @@ impl Shingles {
     }
 }
 
-/// Calls `piece` with every piece of a text in normal form, also with those that it has seen.
-pub(crate) fn each_piece(text: &str, mut piece: impl FnMut(&[u8])) {
+/// Calls a function with every shingle of a text in normal form, including repeated ones.
+pub(crate) fn each_shingle(text: &str, mut take: impl FnMut(&[u8])) {
     let bytes = text.as_bytes();
     if bytes.is_ascii() && bytes.len() >= LENGTH {
-        return bytes.windows(LENGTH).for_each(piece);
+        return bytes.windows(LENGTH).for_each(take);
     }
-    let mut borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-    borders.push(text.len());
-    match borders.len() - 1 {
+    let mut boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    boundaries.push(text.len());
+    match boundaries.len() - 1 {
         0 => {}
-        1..=LENGTH => piece(bytes),
-        _ => borders.windows(LENGTH + 1).for_each(|at| piece(&bytes[at[0]..at[LENGTH]])),
+        1..=LENGTH => take(bytes),
+        _ => boundaries.windows(LENGTH + 1).for_each(|at| take(&bytes[at[0]..at[LENGTH]])),
     }
 }
 
@@ -71,7 +71,7 @@ pub fn jaccard(a: &str, b: &str) -> f64 {
     Shingles::of(a).jaccard(&Shingles::of(b))
 }
 
-/// How much of `part` stands in `whole`: [`Shingles::containment`].
+/// How much of `part` is contained in `whole`: [`Shingles::containment`].
 pub fn containment(part: &str, whole: &str) -> f64 {
     Shingles::of(part).containment(&Shingles::of(whole))
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_five_characters() {
+    fn shingles_have_five_characters() {
         assert_eq!(Shingles::of("abcdefg").0.len(), 3);
         assert_eq!(Shingles::of("aaaaaaaaa").0.len(), 1);
         assert_eq!((Shingles::of("ab").0.len(), Shingles::of("?").0.len()), (1, 0));

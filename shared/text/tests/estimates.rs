@@ -1,9 +1,9 @@
-//! The estimate against the figure that it estimates, and near duplicates among many.
+//! Estimated similarities compared with exact ones, and finding near-duplicates among many texts.
 
 use embtune_text::{MinHash, NearDuplicates, Shingles, jaccard};
 use proptest::prelude::*;
 
-/// Sentence `n` of a text that repeats nothing.
+/// Sentence `n` of a text without repetitions.
 fn sentence(n: usize) -> String {
     format!("Clause {n} of contract {} speaks of subject {} and of sum {}. ", n * 31, n * 7919, n * 104_729)
 }
@@ -42,11 +42,11 @@ fn near_duplicates_are_found_and_others_are_not() {
         assert_eq!(seen.insert(9999, &near), Some(n as u64));
     }
     assert_eq!(seen.insert(1, ""), None);
-    assert_eq!(seen.insert(2, "?"), None, "what has no words is nobody's duplicate");
+    assert_eq!(seen.insert(2, "?"), None, "a text without words has no duplicates");
 }
 
 #[test]
-fn what_is_full_remembers_no_more() {
+fn no_more_than_the_most_texts_are_remembered() {
     let mut seen = NearDuplicates::new(0.8, 2);
     for n in 0..3 {
         assert_eq!(seen.insert(n, &sentence(n as usize)), None);

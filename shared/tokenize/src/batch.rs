@@ -1,21 +1,21 @@
-//! Batches of rows whose lengths differ.
+//! Batches of rows of different lengths.
 
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// The rows in order of falling length, equal lengths in their own order.
+/// The rows in order of decreasing length; rows of equal length keep their order.
 ///
-/// Neighbours then have similar lengths, so a batch of them has little padding, and the largest batch comes first:
-/// memory peaks at the start and not after hours.
+/// Neighbours then have similar lengths, so a batch of them has little padding. The largest batch comes first, so memory
+/// peaks at the start and not after hours.
 pub fn longest_first(lengths: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|row| Reverse(lengths[*row]));
     order
 }
 
-/// Cuts rows, given by falling lengths, into batches of at most `budget` tokens, padding included.
+/// Divides rows, given by decreasing lengths, into batches of at most `budget` tokens, padding included.
 ///
-/// A row that is longer than the budget is a batch of its own.
+/// A row that is longer than the budget becomes a batch alone.
 pub fn pack(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut longest = 0;
@@ -31,9 +31,9 @@ pub fn pack(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Rang
     batches
 }
 
-/// Cuts rows, given by falling lengths, into batches of one length and at most `budget` tokens.
+/// Divides rows, given by decreasing lengths, into batches of one length and at most `budget` tokens.
 ///
-/// A row that is longer than the budget is a batch of its own.
+/// A row that is longer than the budget becomes a batch alone.
 pub fn pack_equal(lengths: impl IntoIterator<Item = usize>, budget: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut current = None;

@@ -1,10 +1,10 @@
-//! A long text, tokenised in pieces.
+//! Long texts, tokenised in pieces.
 
 use std::mem;
 
-use crate::tokenizer::{Placed, Token, TokenizeError, Tokenizer};
+use crate::library::{Library, Token, TokenizeError, WordLimit, WordToken};
 
-/// Bytes of a text that are tokenised at once: the library needs about 200 bytes of memory for each of them.
+/// Bytes of a text that are tokenised at once; the library needs about 200 bytes of memory for each of them.
 const PIECE: usize = 64 << 10;
 /// Bytes around a piece that are tokenised with it, so that its words are those of the whole text.
 const CONTEXT: usize = 1 << 10;
@@ -13,41 +13,44 @@ pub(crate) const LONGEST_WORD: usize = 4 * PIECE;
 
 /// The tokens of a text, a piece at a time; memory does not grow with the text.
 ///
-/// A piece ends where a word ends, as the tokenizer itself divides the text: tokens never go across. Where that is, is
-/// seen in a window that reaches beyond it on both sides, and seen again in the next window. A word that is longer than
-/// all tokenizers allow is one unknown token for WordPiece, however long it is. For the other models a word of more than
-/// `longest` bytes is divided after that many, which may divide a token there.
+/// A piece ends where a word ends, as the tokenizer itself divides the text into words, because no token crosses the end
+/// of a word. To find that place, the text is tokenised in windows that extend beyond the piece on both sides, so that
+/// two consecutive windows both contain it. A word that is longer than WordPiece allows is one unknown token, however long
+/// it is. For the other models, a word of more than `longest` bytes is split after that many bytes, which may split a
+/// token.
 pub(crate) struct Pieces<'a> {
-    tokenizer: &'a Tokenizer,
+    library: &'a Library,
+    word_limit: Option<WordLimit>,
     text: &'a str,
     longest: usize,
-    /// Where tokens are missing from.
+    /// The byte up to which all tokens have been returned.
     at: usize,
     state: State,
-    /// Whether a word was divided.
-    pub(crate) divided: bool,
+    /// Whether a word was split.
+    pub(crate) has_split_word: bool,
 }
 
-/// What is known of the place where tokens are missing from.
+/// What is known about the text at [`Pieces::at`].
 enum State {
-    /// The text begins there, or is taken to.
+    /// The text begins there, or is treated as if it did.
     Begin,
     /// A word begins there.
     Word,
-    /// Up to there, nothing has become a token.
+    /// No token of the window ends after it, so anything may follow.
     Nothing,
-    /// It is inside of a word that is one unknown token, which has not been given out.
+    /// It is inside a word that is one unknown token, which has not been returned yet.
     Unknown(Token),
-    /// There is no more.
+    /// All tokens have been returned.
     End,
 }
 
 impl<'a> Pieces<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, text: &'a str, longest: usize) -> Self {
-        Self { tokenizer, text, longest: longest.max(LONGEST_WORD), at: 0, state: State::Begin, divided: false }
+    pub(crate) fn new(library: &'a Library, text: &'a str, longest: usize) -> Self {
+        let (word_limit, longest) = (library.word_limit(), longest.max(LONGEST_WORD));
+        Self { library, word_limit, text, longest, at: 0, state: State::Begin, has_split_word: false }
     }
 
-    /// The tokens of the next piece, with their places in the text; `None` after the last one.
+    /// The tokens of the next piece, with their positions in the text; `None` after the last one.
     ///
     /// # Errors
     /// A text that the tokenizer cannot take.
@@ -67,15 +70,15 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The tokens of a window, as far as they are certain; none when the window is too small.
+    /// The tokens of a window, as far as they are certain; `None` when the window is too small.
     fn take(&mut self, start: usize, end: usize, is_largest: bool) -> Result<Option<Vec<Token>>, TokenizeError> {
         let is_last = end == self.text.len();
-        let mut tokens = self.tokenizer.place(&self.text[start..end])?;
-        for Placed { token, .. } in &mut tokens {
+        let mut tokens = self.library.tokens(&self.text[start..end])?;
+        for WordToken { token, .. } in &mut tokens {
             token.start += start;
             token.end += start;
         }
-        // What reaches over the end of the window may become something else.
+        // Close to the end of the window, tokens may still change with the text that follows.
         let certain = self.text.floor_char_boundary(if is_last { end } else { end.saturating_sub(CONTEXT) });
         let begins = |index: usize| index == 0 || tokens[index].word != tokens[index - 1].word;
         let word_from = |at: usize| (0..tokens.len()).find(|index| tokens[*index].token.start >= at && begins(*index));
@@ -85,7 +88,7 @@ impl<'a> Pieces<'a> {
             State::Nothing => word_from(self.at).unwrap_or(tokens.len()),
             State::Word => match word_from(self.at) {
                 Some(first) if tokens[first].token.start == self.at => first,
-                // The words depend on more of the text than the window has.
+                // The division into words depends on more of the text than the window has.
                 _ => return self.rest_at_once().map(Some),
             },
             State::Unknown(unknown) => {
@@ -96,8 +99,8 @@ impl<'a> Pieces<'a> {
             }
             State::End => return Ok(None),
         };
-        let finish = |tokens: Vec<Placed>, range: std::ops::Range<usize>, known: Option<Token>| {
-            let own = tokens.into_iter().skip(range.start).take(range.len()).map(|placed| placed.token);
+        let finish = |tokens: Vec<WordToken>, range: std::ops::Range<usize>, known: Option<Token>| {
+            let own = tokens.into_iter().skip(range.start).take(range.len()).map(|token| token.token);
             known.into_iter().chain(own).collect::<Vec<_>>()
         };
         if is_last {
@@ -105,16 +108,16 @@ impl<'a> Pieces<'a> {
             let all = first..tokens.len();
             return Ok(Some(finish(tokens, all, known)));
         }
-        // Several tokens may be of one character: a place that two of them have in common is no mark.
-        let is_mark = |index: usize| begins(index) && tokens[index].token.start > tokens[index - 1].token.start;
+        // Several tokens may stand for one character: a position that two of them share does not separate them.
+        let is_border = |index: usize| begins(index) && tokens[index].token.start > tokens[index - 1].token.start;
         let last =
-            (first + 1..tokens.len()).rev().find(|index| is_mark(*index) && tokens[*index].token.start <= certain);
+            (first + 1..tokens.len()).rev().find(|index| is_border(*index) && tokens[*index].token.start <= certain);
         if let Some(last) = last {
             (self.at, self.state) = (tokens[last].token.start, State::Word);
             return Ok(Some(finish(tokens, first..last, known)));
         }
-        let Some(word) = tokens.get(first).map(|placed| placed.token) else {
-            // Nothing else, as far as can be seen.
+        let Some(word) = tokens.get(first).map(|token| token.token) else {
+            // The window has no other token.
             return Ok(Some(match known {
                 Some(unknown) if unknown.end > certain => {
                     (self.at, self.state) = (end, State::Unknown(unknown));
@@ -130,7 +133,7 @@ impl<'a> Pieces<'a> {
             (self.at, self.state) = (word.start, State::Word);
             return Ok(Some(known.into_iter().collect()));
         }
-        // One word that goes on to the end of what is certain, or to where nothing more has come yet.
+        // One word that continues to the end of what is certain, or that no token follows.
         let is_one_token = first + 1 == tokens.len();
         if is_one_token && word.end <= certain {
             (self.at, self.state) = (certain, State::Nothing);
@@ -143,23 +146,23 @@ impl<'a> Pieces<'a> {
         if !is_largest {
             return Ok(None);
         }
-        // Without a context: what comes is tokenised as if the text began there.
+        // The next piece has no context: it is tokenised as if the text began there.
         (self.at, self.state) = (end, State::Begin);
-        self.divided = true;
+        self.has_split_word = true;
         let all = first..tokens.len();
         Ok(Some(finish(tokens, all, None)))
     }
 
     /// Whether a word that begins with this one token stays one, however long it is.
     fn is_unknown(&self, token: &Token) -> bool {
-        self.tokenizer.word_limit().is_some_and(|limit| {
+        self.word_limit.is_some_and(|limit| {
             token.id == limit.unknown && self.text[token.start..token.end].chars().nth(limit.characters).is_some()
         })
     }
 
-    /// All tokens that are missing, from the whole text.
+    /// All remaining tokens, from tokenising the whole text.
     fn rest_at_once(&mut self) -> Result<Vec<Token>, TokenizeError> {
-        let tokens = self.tokenizer.place(self.text)?.into_iter().map(|placed| placed.token);
+        let tokens = self.library.tokens(self.text)?.into_iter().map(|token| token.token);
         let at = mem::replace(&mut self.at, self.text.len());
         self.state = State::End;
         Ok(tokens.skip_while(|token| token.start < at).collect())

@@ -1,82 +1,43 @@
 //! A model's tokenizer.
 
-use embtune_model::{ModelError, TokenizerSpec};
+use embtune_model::TokenizerSpec;
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use tokenizers::{Model as _, ModelWrapper};
 
-use crate::border::border;
-use crate::frame::Frame;
-use crate::guard::{guarded, probe};
+use crate::library::{Library, SpecialTokens, TokenizeError, shown};
 use crate::pieces::{LONGEST_WORD, Pieces};
-
-/// Why a tokenizer cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenizeError {
-    /// Its files cannot be read.
-    #[error(transparent)]
-    File(#[from] ModelError),
-    /// Nothing of a text would be left.
-    #[error(
-        "texts are cut at {max_length} tokens, which leaves no room beside the {special} special tokens around each"
-    )]
-    NoRoom {
-        /// Tokens at which texts are cut.
-        max_length: usize,
-        /// Special tokens around each text.
-        special: usize,
-    },
-    /// It does not do what is asked of it.
-    #[error("{file}: {what}")]
-    Tokenizer {
-        /// The tokenizer's file.
-        file: String,
-        /// Why.
-        what: String,
-    },
-}
 
 /// A text as token ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
     /// Token ids, special tokens included.
     pub ids: Vec<u32>,
-    /// Whether the text was longer.
+    /// Whether the text was longer and was cut.
     pub truncated: bool,
 }
 
 /// Turns texts into token ids, special tokens included, cut at a number of tokens; no padding.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
-    name: String,
+    library: Library,
+    special_tokens: SpecialTokens,
+    /// Whether a long text loses its beginning instead of its end.
     cuts_left: bool,
-    pool: ThreadPool,
-    frame: Frame,
+    /// Tokens of a text that fit beside the special tokens.
     room: usize,
     word_embeddings: usize,
-    word_limit: Option<WordLimit>,
+    pool: ThreadPool,
 }
 
-/// How long a word may be that WordPiece divides.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WordLimit {
-    /// A word with more characters is one unknown token.
-    pub(crate) characters: usize,
-    /// Its id.
-    pub(crate) unknown: u32,
-}
-
-/// More bytes of text than a token has: so many for each token that fits are looked at first.
+/// More bytes than tokens usually have: of a long text, this many are tokenised first for each token that fits.
 const BYTES_A_TOKEN: usize = 16;
-/// Bytes of a text that messages show.
-const SHOWN_BYTES: usize = 60;
-/// Tokens that are looked at after those that fit, to see whether what follows has an effect on them.
+/// Tokens after those that fit, which show whether the text that follows has an effect on them.
 const SETTLED_TOKENS: usize = 64;
-/// Longest token, in bytes, of a vocabulary in which that can be seen.
+/// Longest token, in bytes, of a vocabulary for which that is checked.
 const MOST_TOKEN_BYTES: usize = 256;
 
 impl Tokenizer {
-    /// Builds the tokenizer that a directory describes, for a model with so many word embeddings (absent: nobody knows).
+    /// Builds the tokenizer that a directory describes, for a model with this number of word embeddings (`None` where it
+    /// is not known).
     ///
     /// Truncation and padding that the file asks for are replaced, as sentence-transformers does: texts are cut at
     /// `max_length` tokens, on the side that the directory names.
@@ -90,40 +51,23 @@ impl Tokenizer {
         word_embeddings: Option<usize>,
         threads: usize,
     ) -> Result<Self, TokenizeError> {
-        let name = spec.file().display().to_string();
-        let fail = |what: String| TokenizeError::Tokenizer { file: name.clone(), what };
-        let content = spec.content()?;
-        let inner = guarded(|| {
-            let mut inner = tokenizers::Tokenizer::from_bytes(content)?;
-            inner.with_padding(None).with_truncation(None)?;
-            Ok(inner)
-        });
-        let inner = inner.map_err(fail)?;
-        let frame = guarded(|| Frame::of(&inner).map_err(Into::into)).map_err(fail)?;
-        probe(&inner).map_err(fail)?;
-        let special = frame.len();
+        let library = Library::load(spec.content()?, spec.file().display().to_string())?;
+        let special_tokens = library.special_tokens()?;
+        let special = special_tokens.len();
         if max_length <= special {
             return Err(TokenizeError::NoRoom { max_length, special });
         }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|error| fail(format!("cannot start {threads} threads: {error}")))?;
-        let word_limit = match inner.get_model() {
-            ModelWrapper::WordPiece(model) => model
-                .token_to_id(&model.unk_token)
-                .map(|unknown| WordLimit { characters: model.max_input_chars_per_word, unknown }),
-            _ => None,
-        };
+            .map_err(|error| library.error(format!("cannot start {threads} threads: {error}")))?;
         let tokenizer = Self {
-            inner,
-            name,
+            library,
+            special_tokens,
             cuts_left: spec.truncates_left(),
-            pool,
-            frame,
             room: max_length - special,
             word_embeddings: word_embeddings.unwrap_or(usize::MAX),
-            word_limit,
+            pool,
         };
         tokenizer.check_embedded(&tokenizer.framed(&[]), || "the tokenizer puts it around every text".into())?;
         Ok(tokenizer)
@@ -134,12 +78,13 @@ impl Tokenizer {
         self.room
     }
 
-    /// Whether anything of a text is left after a prompt, when texts are cut at their end: if not, all rows are the same.
+    /// Whether anything of a text is left after a prompt when texts are cut at their end. If not, all texts become the same
+    /// row.
     ///
     /// # Errors
     /// A prompt that the tokenizer cannot take.
     pub fn leaves_room_after(&self, prompt: &str) -> Result<bool, TokenizeError> {
-        let alone = self.encode_one("", prompt)?.ids.len() - self.frame.len();
+        let alone = self.encode_one("", prompt)?.ids.len() - self.special_tokens.len();
         Ok(prompt.is_empty() || self.cuts_left || alone < self.room)
     }
 
@@ -155,10 +100,10 @@ impl Tokenizer {
         let text = format!("{prompt}{text}");
         let enough = self.room.saturating_mul(BYTES_A_TOKEN);
         let most = enough.saturating_add(LONGEST_WORD);
-        // Of a text that will lose its end, what follows the cut need not be tokenised.
-        let beginning = border(&text[..text.floor_char_boundary(most)], enough).filter(|_| !self.cuts_left);
+        // A text that is cut at its end need not be tokenised beyond the cut.
+        let beginning = word_boundary(&text[..text.floor_char_boundary(most)], enough).filter(|_| !self.cuts_left);
         for end in beginning.into_iter().chain([text.len()]).filter(|end| *end <= most) {
-            let ids = self.bare(&text[..end])?;
+            let ids = self.library.ids(&text[..end])?;
             if ids.len() > self.room || end == text.len() {
                 return self.cut(&ids, ids.len(), &text);
             }
@@ -166,9 +111,9 @@ impl Tokenizer {
         self.encode_long(&text)
     }
 
-    /// A text whose beginning is too long, or says too little, to be tokenised at once.
+    /// Encodes a text that is too long to be tokenised at once, and whose beginning does not have enough tokens.
     fn encode_long(&self, text: &str) -> Result<Tokens, TokenizeError> {
-        let mut pieces = Pieces::new(self, text, self.room.saturating_mul(BYTES_A_TOKEN));
+        let mut pieces = Pieces::new(&self.library, text, self.room.saturating_mul(BYTES_A_TOKEN));
         let (mut ids, mut count, mut reach) = (Vec::new(), 0, None);
         while let Some(tokens) = pieces.next()? {
             reach = reach.or_else(|| {
@@ -184,40 +129,33 @@ impl Tokenizer {
                 ids.drain(..ids.len() - self.room);
             }
         }
-        if pieces.divided && !self.is_settled(text, &ids, reach)? {
-            let ids = self.bare(text)?;
+        if pieces.has_split_word && !self.is_settled(text, &ids, reach)? {
+            let ids = self.library.ids(text)?;
             return self.cut(&ids, ids.len(), text);
         }
         self.cut(&ids, count, text)
     }
 
-    /// Whether the first tokens of a text in which a word was divided are those of the whole text.
+    /// Whether the first tokens of a text in which a word was split are those of the whole text.
     ///
     /// Unigram takes the best of all ways to divide a word, which may depend on its end: of "haha...ha" it may take the
-    /// first "ha" or the last. But each way has a token's end within any stretch as long as the longest token. If all
-    /// beginnings of the text that end in such a stretch, at `reach`, have the same first tokens, so has the whole text.
+    /// first "ha" or the last. But every way has the end of a token within any stretch as long as the longest token. If all
+    /// prefixes of the text that end in such a stretch, from `reach` on, have the same first tokens, so has the whole text.
     fn is_settled(&self, text: &str, ids: &[u32], reach: Option<usize>) -> Result<bool, TokenizeError> {
-        let ModelWrapper::Unigram(model) = self.inner.get_model() else { return Ok(true) };
-        let longest = model.iter().map(|(token, _)| token.len()).max().unwrap_or(0);
+        let Some(longest) = self.library.longest_unigram() else { return Ok(true) };
         let Some(reach) = reach.filter(|_| !self.cuts_left && longest <= MOST_TOKEN_BYTES) else { return Ok(false) };
         let first = &ids[..self.room.min(ids.len())];
-        // Twice as long, because a text may become shorter before it is divided.
+        // Twice as long, because normalisation may shorten a text before it is divided.
         let stretch = reach..reach.saturating_add(2 * longest).min(text.len());
         for end in stretch.filter(|end| text.is_char_boundary(*end)) {
-            if !self.bare(&text[..end])?.starts_with(first) {
+            if !self.library.ids(&text[..end])?.starts_with(first) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Token ids of a text, without special tokens.
-    fn bare(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
-        let encoding = guarded(|| self.inner.encode_fast(text, false)).map_err(|what| self.fail_at(what, text))?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// The ids that fit of a text with `count` tokens, of which `ids` are at least those.
+    /// Cuts a text of `count` tokens to those that fit, which are among `ids`.
     fn cut(&self, ids: &[u32], count: usize, text: &str) -> Result<Tokens, TokenizeError> {
         let kept = self.room.min(ids.len());
         let kept = if self.cuts_left { &ids[ids.len() - kept..] } else { &ids[..kept] };
@@ -225,19 +163,19 @@ impl Tokenizer {
         Ok(Tokens { ids: self.framed(kept), truncated: count > self.room })
     }
 
-    /// Refuses ids that go past the word embeddings: a vocabulary may be larger than they are, as long as nobody writes
-    /// those tokens.
-    pub(crate) fn check_embedded(&self, ids: &[u32], place: impl FnOnce() -> String) -> Result<(), TokenizeError> {
+    /// Refuses ids that have no word embedding. A vocabulary may be larger than the embeddings as long as no text has those
+    /// tokens.
+    pub(crate) fn check_embedded(&self, ids: &[u32], location: impl FnOnce() -> String) -> Result<(), TokenizeError> {
         let Some(id) = ids.iter().find(|id| **id as usize >= self.word_embeddings) else { return Ok(()) };
-        let token = self.inner.id_to_token(*id).unwrap_or_default();
-        Err(self.fail(format!(
+        let token = self.library.token_text(*id);
+        Err(self.library.error(format!(
             "token \"{token}\" has the id {id}, but the model has {} word embeddings; {}",
             self.word_embeddings,
-            place()
+            location()
         )))
     }
 
-    /// Works on texts in parallel; the results are in the texts' order.
+    /// Applies a function to texts in parallel; the results are in the texts' order.
     pub(crate) fn map<T: Sync, R: Send>(
         &self,
         texts: &[T],
@@ -246,52 +184,40 @@ impl Tokenizer {
         self.pool.install(|| texts.par_iter().map(one).collect())
     }
 
-    /// Tokens between the special tokens.
+    /// Ids with the special tokens around them.
     pub(crate) fn framed(&self, ids: &[u32]) -> Vec<u32> {
-        [&self.frame.before, ids, &self.frame.after].concat()
+        [&self.special_tokens.before, ids, &self.special_tokens.after].concat()
     }
 
-    /// Tokens of a text, with their places in it; no special tokens.
-    pub(crate) fn place(&self, text: &str) -> Result<Vec<Placed>, TokenizeError> {
-        let encoding = guarded(|| self.inner.encode(text, false)).map_err(|what| self.fail_at(what, text))?;
-        let ids = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_word_ids());
-        let placed = ids.map(|((id, (start, end)), word)| Placed {
-            token: Token { id: *id, start: *start, end: *end },
-            word: *word,
-        });
-        Ok(placed.collect())
-    }
-
-    pub(crate) fn word_limit(&self) -> Option<WordLimit> {
-        self.word_limit
-    }
-
-    fn fail(&self, what: String) -> TokenizeError {
-        TokenizeError::Tokenizer { file: self.name.clone(), what }
-    }
-
-    fn fail_at(&self, what: String, text: &str) -> TokenizeError {
-        self.fail(format!("{what}; the text is {}", shown(text)))
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
     }
 }
 
-/// The beginning of a text.
-pub(crate) fn shown(text: &str) -> String {
-    let begin = &text[..text.floor_char_boundary(SHOWN_BYTES)];
-    let more = if begin.len() < text.len() { "..." } else { "" };
-    format!("\"{begin}{more}\"")
+/// The first position, `from` bytes into the text or later, at which the text can be divided without changing the tokens
+/// on either side.
+///
+/// That is before a space between two letters or digits: tokenizers divide words there before anything else, and the
+/// space belongs to the word after it, if to any.
+fn word_boundary(text: &str, from: usize) -> Option<usize> {
+    let from = text.ceil_char_boundary(from);
+    let blanks = text[from..].match_indices(' ').map(|(at, _)| from + at);
+    let word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+    blanks.filter(|at| *at > 0).find(|at| word(text[..*at].chars().next_back()) && word(text[at + 1..].chars().next()))
 }
 
-/// A token and the bytes of the text that it stands for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Token {
-    pub(crate) id: u32,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A token, and which word of the text it belongs to, as the tokenizer divides it.
-pub(crate) struct Placed {
-    pub(crate) token: Token,
-    pub(crate) word: Option<u32>,
+    #[test]
+    fn word_boundaries_are_spaces_between_words() {
+        let text = "aa, bb cc\u{301} dd  ee ff";
+        let boundaries: Vec<&str> =
+            (0..text.len()).filter_map(|from| Some(&text[word_boundary(text, from)?..])).collect();
+        assert_eq!(boundaries.first(), Some(&" cc\u{301} dd  ee ff"));
+        assert_eq!(boundaries.last(), Some(&" ff"));
+        assert_eq!(word_boundary(text, 100), None);
+        assert_eq!(word_boundary("\u{96e8}\u{96e8} a", 1), Some(6), "inside a character");
+    }
 }

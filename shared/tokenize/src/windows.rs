@@ -1,31 +1,32 @@
-//! Long texts as several rows of tokens.
+//! Long texts as several overlapping windows of tokens.
 
 use std::ops::Range;
 
+use crate::library::{Token, TokenizeError, shown};
 use crate::pieces::Pieces;
-use crate::tokenizer::{Token, TokenizeError, Tokenizer, shown};
+use crate::tokenizer::Tokenizer;
 
-/// A text in two parts: what is repeated before each window, and what is divided.
+/// A text in two parts: a head that is repeated before each window, and a body that is divided.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
-    /// Stands before each window, such as a prompt or a title.
+    /// Repeated before each window, such as a prompt or a title.
     pub head: &'a str,
     /// Divided into windows.
     pub body: &'a str,
 }
 
-/// A part of a text that the model takes at once.
+/// A part of a text that fits into the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// Token ids, special tokens and head included.
     pub ids: Vec<u32>,
-    /// How many of them are of the body.
+    /// Number of ids that belong to the body.
     pub own: usize,
-    /// The bytes of the body that these stand for.
+    /// The bytes of the body that they stand for.
     pub span: Range<usize>,
 }
 
-/// All windows of a text, one at least.
+/// All windows of a text; there is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Windows {
     /// In the order of the text.
@@ -37,16 +38,16 @@ pub struct Windows {
 }
 
 impl Tokenizer {
-    /// Tokens that two windows may have in common: less than half of what fits, so that there is room beside a head.
+    /// The largest overlap of two windows: less than half of what fits, so that there is room for a head.
     pub fn most_overlap(&self) -> usize {
         (self.room() - 1) / 2
     }
 
-    /// Divides texts, in parallel, into windows of the tokenizer's length, of which each begins with the last `overlap`
-    /// tokens of the one before; the results are in the texts' order.
+    /// Divides texts, in parallel, into windows of the tokenizer's length, each of which begins with the last `overlap`
+    /// tokens of the previous one; the results are in the texts' order.
     ///
     /// A text that fits is one window, with the ids that [`encode`](Self::encode) gives it. Windows end where tokens end.
-    /// A long text goes through the tokenizer in pieces: what it takes in memory are its ids.
+    /// A long text goes through the tokenizer in pieces, so that only its ids are held in memory.
     ///
     /// # Errors
     /// A text that the tokenizer cannot take (its own rules).
@@ -61,7 +62,7 @@ impl Tokenizer {
     fn divide(&self, text: Parts<'_>, overlap: usize) -> Result<Windows, TokenizeError> {
         let Parts { head, body } = text;
         let whole = format!("{head}{body}");
-        let mut pieces = Pieces::new(self, &whole, 0);
+        let mut pieces = Pieces::new(self.library(), &whole, 0);
         let mut first: Vec<Token> = Vec::new();
         let mut next = pieces.next()?;
         while let Some(tokens) = next.take() {
@@ -99,20 +100,20 @@ impl Tokenizer {
     }
 }
 
-/// Makes windows of tokens that come one after the other.
+/// Cuts a sequence of tokens into windows.
 struct Cutter<'a> {
     tokenizer: &'a Tokenizer,
     head: Vec<u32>,
     overlap: usize,
-    /// Tokens of the window that is being filled.
+    /// Tokens of the current window.
     pending: Vec<Token>,
-    /// Tokens that came.
+    /// Tokens so far.
     count: usize,
     windows: Vec<Window>,
 }
 
 impl Cutter<'_> {
-    /// Adds tokens, whose places are counted from `before` bytes in front of the body.
+    /// Adds tokens, whose positions are counted from `before` bytes before the body.
     fn extend(&mut self, tokens: Vec<Token>, before: usize) {
         let room = self.tokenizer.room() - self.head.len();
         self.count += tokens.len();

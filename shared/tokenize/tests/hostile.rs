@@ -1,4 +1,4 @@
-//! A `tokenizer.json` that was changed anywhere is refused by name, or taken: it does not panic, and does not hang.
+//! A `tokenizer.json` with any change is refused by name or accepted; it does not panic or hang.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn try_out(content: &Value) -> Result<(), TokenizeError> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tokenizer.json");
     fs::write(&file, content.to_string()).unwrap();
-    let tokenizer = Tokenizer::open(&TokenizerSpec::bare(&file), 16, Some(500), 1)?;
+    let tokenizer = Tokenizer::open(&TokenizerSpec::from_file(&file), 16, Some(500), 1)?;
     let long = "Lift of thin cells, 1957; \u{96e8}\u{96e8} ".repeat(20);
     let endless = format!("{}!x", "a".repeat(64));
     for text in ["", "the lift", &endless, "a1 [CLS] </s> e\u{301}\0\u{fffd}", &long] {
@@ -35,7 +35,7 @@ fn refusal(content: &Value) -> String {
     try_out(content).unwrap_err().to_string()
 }
 
-/// The places of all values that are no vocabulary, as JSON pointers; of long lists the first values.
+/// JSON pointers to all values outside of the vocabulary; of long lists, to the first values.
 fn places(value: &Value, place: &str, found: &mut Vec<String>) {
     found.push(place.to_owned());
     match value {
@@ -52,7 +52,7 @@ fn places(value: &Value, place: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_change_is_refused_by_name_or_taken() {
+fn every_change_is_refused_by_name_or_accepted() {
     let others = [
         json!(null),
         json!(0),
@@ -140,7 +140,7 @@ fn expressions_that_try_every_way_are_refused() {
 
 #[test]
 fn a_special_token_without_an_embedding_is_refused() {
-    let open = |words| Tokenizer::open(&TokenizerSpec::bare(&fixture("tiny-bert")), 16, Some(words), 1);
+    let open = |words| Tokenizer::open(&TokenizerSpec::from_file(&fixture("tiny-bert")), 16, Some(words), 1);
     let message = open(2).err().unwrap().to_string();
     assert!(
         message.ends_with(
@@ -153,7 +153,7 @@ fn a_special_token_without_an_embedding_is_refused() {
 #[test]
 fn a_length_without_room_is_not_the_files_fault() {
     for length in [0, 1, 2] {
-        let error = Tokenizer::open(&TokenizerSpec::bare(&fixture("tiny-bert")), length, None, 1).err().unwrap();
+        let error = Tokenizer::open(&TokenizerSpec::from_file(&fixture("tiny-bert")), length, None, 1).err().unwrap();
         let expected =
             format!("texts are cut at {length} tokens, which leaves no room beside the 2 special tokens around each");
         assert_eq!(error.to_string(), expected);

@@ -1,4 +1,4 @@
-//! Long texts: cut as the tokenizers crate cuts them, divided into windows without loss.
+//! Long texts are cut as by the tokenizers crate, and divided into windows without loss.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use embtune_tokenize::{Parts, Tokenizer, Windows};
 use proptest::prelude::*;
 use tokenizers::{TruncationParams, TruncationStrategy};
 
-/// A byte-level BPE, as RoBERTa and Qwen have it: blanks are a part of the word behind them.
+/// A byte-level BPE like those of RoBERTa and Qwen, in which a space is part of the following word.
 const BYTE_LEVEL: &str = r#"{
   "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, "decoder": null,
   "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
@@ -21,7 +21,7 @@ const BYTE_LEVEL: &str = r#"{
 }"#;
 
 fn byte_level() -> String {
-    // Each byte has a printable letter of its own (OpenAI's table): those that are printable are themselves.
+    // Each byte has a printable character (OpenAI's table), which is the byte itself if it is printable.
     let printable = |byte: &u32| (33..=126).contains(byte) || (161..=172).contains(byte) || (174..=255).contains(byte);
     let others = (0..256_u32).filter(|byte| !printable(byte)).zip(256..).map(|(_, letter)| letter);
     let letters = (0..256_u32).filter(printable).chain(others).filter_map(char::from_u32).map(String::from);
@@ -34,7 +34,7 @@ fn byte_level() -> String {
     BYTE_LEVEL.replace("VOCAB", &vocab).replace("MERGES", &format!("[{}]", merges.join(",")))
 }
 
-/// Every kind of tokenizer: WordPiece, Unigram after Metaspace, byte-level BPE.
+/// All kinds of tokenizers: WordPiece, Unigram after Metaspace, byte-level BPE.
 fn files() -> &'static [PathBuf] {
     static FILES: OnceLock<(Vec<PathBuf>, tempfile::TempDir)> = OnceLock::new();
     let make = || {
@@ -49,10 +49,10 @@ fn files() -> &'static [PathBuf] {
 }
 
 fn open(file: &Path, max_length: usize) -> Tokenizer {
-    Tokenizer::open(&TokenizerSpec::bare(file), max_length, None, 1).unwrap()
+    Tokenizer::open(&TokenizerSpec::from_file(file), max_length, None, 1).unwrap()
 }
 
-/// Ids as the tokenizers crate cuts them.
+/// Ids cut by the tokenizers crate.
 fn reference(file: &Path, text: &str, max_length: usize) -> (Vec<u32>, bool) {
     let mut tokenizer = tokenizers::Tokenizer::from_file(file).unwrap();
     tokenizer.with_padding(None);
@@ -63,13 +63,13 @@ fn reference(file: &Path, text: &str, max_length: usize) -> (Vec<u32>, bool) {
     (encoding.get_ids().to_vec(), !encoding.get_overflowing().is_empty())
 }
 
-/// Ids of a text without special tokens: all tokenizers here put one before and one behind.
+/// Ids of a text without special tokens: all tokenizers here put one before and one after it.
 fn bare(file: &Path, text: &str) -> Vec<u32> {
     let ids = reference(file, text, usize::MAX / 2).0;
     ids[1..ids.len() - 1].to_vec()
 }
 
-/// The words of real texts, and what is between words.
+/// Words and separators of real texts.
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         6 => prop::sample::select(&["the", "lift", "cells", "aerodynamic", "in", "h\u{e4}il", "1957", "\u{130}stanbul"][..]),
@@ -86,7 +86,7 @@ fn divide(tokenizer: &Tokenizer, head: &str, body: &str, overlap: usize) -> Wind
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// What is not tokenised behind the cut does not matter.
+    /// The part of a text that is not tokenised does not matter.
     #[test]
     fn texts_are_cut_as_the_reference_cuts_them(text in texts(), max_length in 3_usize..40) {
         for file in files() {
@@ -95,7 +95,7 @@ proptest! {
         }
     }
 
-    /// Windows, put together without what they have in common, are the text; each is full but the last.
+    /// The windows without their overlaps are the whole text; each is full except the last.
     #[test]
     fn windows_hold_the_text(text in texts(), max_length in 5_usize..40, overlap in 0_usize..20) {
         for file in files() {

@@ -15,7 +15,7 @@
 
 namespace embtune {
 
-// A token's line, its dropout key, and whether there is dropout.
+// The row of a token: its width, its dropout key, and whether there is dropout.
 struct Line {
   int64_t width;
   uint64_t key;
@@ -88,7 +88,8 @@ EMBTUNE_VECTORIZED static void backward_line(c10::BFloat16* grad_residual, c10::
   backward_line_of(grad_residual, grad_x, grad_gamma, grad_beta, grad, sum, gamma, mean, rstd, line);
 }
 
-// Tokens whose gradients of gamma and beta are summed by one thread: the same sums for any number of threads.
+// Tokens whose gradients of gamma and beta are summed by one thread, so that the sums do not depend on the number of
+// threads.
 constexpr int64_t kChunk = 128;
 
 struct AddNorm : torch::autograd::Function<AddNorm> {

@@ -1,5 +1,5 @@
-// Attention of every sequence over its own tokens on the CPU, tokens packed without padding. As in FlashAttention-2 (Dao
-// 2023) the probabilities are never kept: the backward pass computes them again from the sums of the softmax.
+// Attention of every sequence over its own tokens on the CPU, with tokens packed without padding. As in FlashAttention-2
+// (Dao 2023) the probabilities are not kept: the backward pass computes them again from the sums of the softmax.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -16,7 +16,7 @@
 
 namespace embtune {
 
-constexpr int64_t kQueries = 128;  // of which the scores are held at a time
+constexpr int64_t kQueries = 128;  // whose scores are in memory at the same time
 
 // e^x for x ≤ 0 within 2 units in the last place: 2^n · e^r with |r| ≤ ln 2 / 2.
 EMBTUNE_INLINE float exp_of(float x) {
@@ -30,7 +30,7 @@ EMBTUNE_INLINE float exp_of(float x) {
   y = y * r + 1.6666665459e-1f;
   y = y * r + 5.0000001201e-1f;
   y = y * r * r + r + 1.0f;
-  // 1.5 · 2^23 + n ends in the bits of n, also where n is NaN, whose conversion is undefined; y is NaN then.
+  // The low bits of 1.5 · 2^23 + n are those of n. Unlike a conversion this is defined for NaN too, for which y is NaN.
   const float shifted = n + 12582912.0f;
   uint32_t bits;
   std::memcpy(&bits, &shifted, 4);
@@ -40,7 +40,7 @@ EMBTUNE_INLINE float exp_of(float x) {
   return y * power;
 }
 
-// A maximum of vectors, not of elements, or NaN's place in the order would forbid vectors.
+// A maximum over lanes: the compiler could not vectorise one over elements, because NaN depends on the order.
 EMBTUNE_INLINE float largest_of(const float* x, int64_t count) {
   constexpr int64_t kLanes = 16;
   float lanes[kLanes];
@@ -55,7 +55,7 @@ EMBTUNE_INLINE float largest_of(const float* x, int64_t count) {
   return largest;
 }
 
-// Scores to probabilities with dropout, in place; gives the logarithm of the sum of the scores' exponentials.
+// Turns scores into probabilities with dropout, in place; returns the logarithm of the sum of the scores' exponentials.
 EMBTUNE_VECTORIZED static float softmax_line(float* scores, int64_t count, uint64_t key, Mask mask, bool drops) {
   float largest = largest_of(scores, count), total = 0;
   for (int64_t j = 0; j < count; j++) {
@@ -71,7 +71,7 @@ EMBTUNE_VECTORIZED static float softmax_line(float* scores, int64_t count, uint6
   return largest + std::log(total);
 }
 
-// Scores to dropped probabilities, and the gradient of those to the gradient of the scores, both in place.
+// Turns scores into probabilities with dropout, and their gradient into the gradient of the scores, both in place.
 EMBTUNE_VECTORIZED static void backward_line(float* __restrict scores, float* __restrict grad, int64_t count,
                                              float log_sum, float dot, uint64_t key, Mask mask, bool drops) {
   if (drops) {
@@ -109,7 +109,7 @@ EMBTUNE_VECTORIZED static void scale_line(c10::BFloat16* to, const float* from, 
   scale_line_of(to, from, count, scale);
 }
 
-// A sequence's part of a head, [length, size] in rows of whole vectors.
+// A head of a sequence, [length, size], with rows padded to whole vectors.
 struct Part {
   std::vector<float> data;
   int64_t length = 0, size = 0, stride = 0;
@@ -139,7 +139,7 @@ struct Part {
 
   float* row(int64_t i) { return data.data() + i * stride; }
   const float* row(int64_t i) const { return data.data() + i * stride; }
-  // The rows from `first` on as a left factor.
+  // The rows from `first` on, as a left factor.
   Factor from(int64_t first) const { return {row(first), stride, 1}; }
   Factor transposed() const { return {data.data(), 1, stride}; }
 };
@@ -156,11 +156,11 @@ struct Shape {
   float scale;
 };
 
-// A sequence in a head: where its elements begin in [tokens, 3 · hidden] and in [tokens, hidden].
+// A head of a sequence: where its elements start in [tokens, 3 · hidden] and in [tokens, hidden].
 struct Unit {
   int64_t head, start, length, qkv, context;
 
-  // Heads before sequences, so that threads get the same lengths.
+  // All sequences of a head before the next head, so that threads get similar lengths.
   Unit(const Shape& shape, int64_t index) : head(index / shape.sequences) {
     const int64_t sequence = index % shape.sequences;
     start = shape.starts[sequence], length = shape.starts[sequence + 1] - start;
@@ -238,7 +238,7 @@ static void attend_backward(const T* qkv, const T* out, const T* grad_out, const
         multiply(at.length, changes.transposed(), count, query, first, true, grad_key);
         multiply(count, changes.from(0), at.length, key, 0, false, grad_query, first);
       }
-      // Queries were scaled when they were read, and so is the gradient of the keys.
+      // Queries were scaled when they were read, which scales the gradient of the keys too.
       grad_query.write(grad_qkv + at.qkv, 3 * shape.hidden, shape.scale);
       grad_key.write(grad_qkv + at.qkv + shape.hidden, 3 * shape.hidden);
       grad_value.write(grad_qkv + at.qkv + 2 * shape.hidden, 3 * shape.hidden);
@@ -247,15 +247,15 @@ static void attend_backward(const T* qkv, const T* out, const T* grad_out, const
 }
 
 struct Attention : torch::autograd::Function<Attention> {
-  // The backward pass asks again: another tensor may share the memory of `starts`, and have changed it.
+  // Checked in the backward pass again, because another tensor may share the memory of `starts` and have changed it.
   static Shape shape_of(const at::Tensor& qkv, const at::Tensor& starts, int64_t heads) {
     const int64_t size = checked_head_size("attention", qkv, heads), tokens = qkv.size(0);
     const int64_t* first = starts.const_data_ptr<int64_t>();
     const int64_t* last = first + starts.numel() - 1;
-    TORCH_CHECK(*first == 0, "attention: sequences begin at token ", *first);
+    TORCH_CHECK(*first == 0, "attention: sequences start at token ", *first);
     TORCH_CHECK(*last == tokens, "attention: sequences end at token ", *last, " of ", tokens);
     const int64_t* back = std::is_sorted_until(first, last + 1);
-    TORCH_CHECK(back > last, "attention: a sequence begins at token ", *back, ", before the one in front of it");
+    TORCH_CHECK(back > last, "attention: a sequence starts at token ", *back, ", before the previous one");
     return {first, starts.numel() - 1, heads, size, size * heads, 1.0f / std::sqrt(static_cast<float>(size))};
   }
 

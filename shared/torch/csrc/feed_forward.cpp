@@ -1,5 +1,5 @@
-// The feed-forward block act(x W1ᵀ + b1) W2ᵀ + b2, which keeps what stands before the activation and computes the
-// activation again in the backward pass: it is the widest tensor of a layer, and cheap.
+// The feed-forward block act(x W1ᵀ + b1) W2ᵀ + b2. It keeps the activation's input and computes the activation again in
+// the backward pass, because it is the widest tensor of a layer and cheap to compute.
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/relu.h>

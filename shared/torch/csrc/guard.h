@@ -1,4 +1,4 @@
-// Calls from Rust: tensors are at::Tensor pointers as tch holds them, exceptions become a message.
+// The boundary to Rust: tensors are at::Tensor pointers, as in tch, and exceptions become messages.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
@@ -14,7 +14,7 @@ using Handle = at::Tensor*;
 // Message of the last failure on this thread.
 extern thread_local std::string last_error;
 
-// Runs `body`; 0 when it returned, -1 when it threw.
+// Runs `body`; returns 0, or -1 if it threw.
 template <class Body>
 int guard(Body&& body) noexcept {
   try {
@@ -30,7 +30,7 @@ int guard(Body&& body) noexcept {
   return -1;
 }
 
-// Hands a tensor to Rust, where dropping tch's Tensor deletes it.
+// Passes a tensor to Rust, where dropping tch's Tensor deletes it.
 inline Handle give(at::Tensor tensor) { return new at::Tensor(std::move(tensor)); }
 
 // A tensor that may be missing.

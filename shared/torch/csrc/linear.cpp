@@ -1,5 +1,5 @@
-// A linear layer. ATen multiplies floats with MKL, which leaves half of the vector width unused on processors that are
-// not Intel's; oneDNN does not, and libtorch carries it as well.
+// A linear layer. ATen multiplies floats with MKL, which uses only half of the vector width on processors of other
+// vendors than Intel; oneDNN, which libtorch contains too, uses all of it.
 #include "linear.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -41,7 +41,7 @@ using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&, const s
                                    std::string_view, c10::List<std::optional<at::Scalar>>,
                                    std::optional<std::string_view>);
 
-// oneDNN's, if this libtorch has it.
+// The operator of oneDNN, if this libtorch has it.
 static const c10::TypedOperatorHandle<LinearPointwise>* one_dnn() {
   static const auto found = [] {
     const auto schema = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
@@ -54,7 +54,7 @@ static bool takes(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0 && one_dnn() != nullptr;
 }
 
-// oneDNN has no notion of elements that share memory, such as those of an expanded tensor.
+// oneDNN does not support elements that share memory, such as those of an expanded tensor.
 static at::Tensor dense(const at::Tensor& x) { return is_dense(x) ? x : x.contiguous(); }
 
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
@@ -70,7 +70,7 @@ at::Tensor affine_grad_input(const at::Tensor& grad, const at::Tensor& weight) {
 
 at::Tensor affine_grad_weight(const at::Tensor& grad, const at::Tensor& x) {
   if (!takes(grad)) return at::matmul(grad.t(), x);
-  // oneDNN copies its left factor if that is transposed: the narrower one is.
+  // oneDNN copies a transposed left factor, so the narrower matrix is the left one.
   if (grad.size(1) > x.size(1)) return affine(x.t(), grad.t(), std::nullopt).t();
   return affine(grad.t(), x.t(), std::nullopt);
 }

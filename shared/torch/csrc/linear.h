@@ -17,8 +17,8 @@ at::Tensor affine_grad_input(const at::Tensor& grad, const at::Tensor& weight);
 // The gradient of W: gradᵀ x.
 at::Tensor affine_grad_weight(const at::Tensor& grad, const at::Tensor& x);
 
-// The gradients of A [rank, in] and B [out, rank] where W holds B A: Bᵀ (gradᵀ x) and (gradᵀ x) Aᵀ, without gradᵀ x,
-// which is as large as W. Undefined without them.
+// The gradients of A [rank, in] and B [out, rank] where W includes B A: Bᵀ (gradᵀ x) and (gradᵀ x) Aᵀ, without computing
+// gradᵀ x, which is as large as W. Undefined tensors without A and B.
 struct AdapterGrads {
   at::Tensor a, b;
 };
@@ -26,17 +26,17 @@ AdapterGrads adapter_grads(const at::Tensor& grad, const at::Tensor& x, const at
 
 }  // namespace embtune
 
-// A linear layer, as Rust hands it over.
+// A linear layer, as Rust passes it.
 struct EmbtuneLinear {
   embtune::Handle weight, bias;
-  // Of the change that the weight holds, or null.
+  // The factors of the change that the weight includes, or null.
   embtune::Handle a, b;
 };
 
 namespace embtune {
 
-// Refuses parts that do not fit together, because oneDNN need not. `x` is the input, [tokens, in], or, behind a layer that
-// gives `in`, that layer's. Gives `out`.
+// Refuses tensors that do not match, which oneDNN need not check. `x` is the input, [tokens, in], or, for the layer after
+// one with `in` outputs, that layer's input. Returns `out`.
 int64_t check_linear(const at::Tensor& x, const EmbtuneLinear& linear, std::optional<int64_t> in = std::nullopt);
 
 }  // namespace embtune

@@ -1,12 +1,12 @@
-// A BLAS is no faster on matrices of this size, and MKL leaves half of the vector width unused on processors that are
-// not Intel's.
+// A BLAS is not faster on matrices of this size, and MKL uses only half of the vector width on processors of other vendors
+// than Intel.
 #include "multiply.h"
 
 #include "vector.h"
 
 namespace embtune {
 
-// C vectors of R rows of the product, summed in registers.
+// A tile of the product, R rows by C vectors, summed in registers.
 template <class Vector, int R, int C>
 EMBTUNE_INLINE void tile(int64_t inner, Factor a, const float* b, int64_t b_stride, bool adds, float* c,
                          int64_t c_stride) {
@@ -36,7 +36,7 @@ EMBTUNE_INLINE void tile(int64_t inner, Factor a, const float* b, int64_t b_stri
   }
 }
 
-// The columns of C vectors.
+// The columns of C vectors, for all rows.
 template <class Vector, int R, int C>
 EMBTUNE_INLINE void stripe(int64_t rows, int64_t inner, Factor a, const float* b, int64_t b_stride, bool adds, float* c,
                            int64_t c_stride) {
@@ -47,7 +47,7 @@ EMBTUNE_INLINE void stripe(int64_t rows, int64_t inner, Factor a, const float* b
   if (row < rows) tile<Vector, 1, C>(inner, from(), b, b_stride, adds, c + row * c_stride, c_stride);
 }
 
-// R · 2 sums, 2 vectors of `b` and a factor stay in the registers.
+// R · 2 sums, 2 vectors of `b` and a factor fit in the registers.
 template <class Vector, int R>
 EMBTUNE_INLINE void multiply_of(int64_t rows, int64_t columns, int64_t inner, Factor a, const float* b,
                                 int64_t b_stride, bool adds, float* c, int64_t c_stride) {

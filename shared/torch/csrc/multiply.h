@@ -4,11 +4,11 @@
 
 namespace embtune {
 
-// Rows of matrices that are multiplied are whole vectors of this many floats.
+// Rows of the matrices are padded to whole vectors of this many floats.
 constexpr int64_t kLanes = 16;
 constexpr int64_t padded(int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
 
-// A left factor, as it lies or transposed: element (i, k) is data[i · row + k · column].
+// A left factor, possibly transposed: element (i, k) is data[i · row + k · column].
 struct Factor {
   const float* data;
   int64_t row, column;

@@ -22,8 +22,8 @@ namespace {
 // ncclResult_t, ncclRedOp_t.
 constexpr int kSuccess = 0;
 constexpr int kSum = 0;
-// How often a wait looks.
-constexpr std::chrono::microseconds kLook{100};
+// Time between two polls of a pending operation.
+constexpr std::chrono::microseconds kPollInterval{100};
 
 // ncclDataType_t.
 int data_type(const at::Tensor& tensor) {
@@ -34,11 +34,11 @@ int data_type(const at::Tensor& tensor) {
     case at::kFloat: return 7;
     case at::kDouble: return 8;
     case at::kBFloat16: return 9;
-    default: TORCH_CHECK(false, "NCCL: tensors of ", tensor.scalar_type(), " are not exchanged");
+    default: TORCH_CHECK(false, "NCCL: tensors of ", tensor.scalar_type(), " cannot be exchanged");
   }
 }
 
-// Why the dynamic linker could not do what it was last asked for.
+// Why the last call of the dynamic linker failed.
 std::string reason() {
   const char* error = dlerror();
   return error == nullptr ? "no such symbol" : error;
@@ -54,20 +54,20 @@ void find(void* library, const char* name, Function& function) {
 
 void Nccl::Functions::check(int result) const { TORCH_CHECK(result == kSuccess, "NCCL: ", error_string(result)); }
 
-// An operation on the stream. The group may take another NCCL before it is waited for.
-struct NcclOperation final : Pending {
-  NcclOperation(std::shared_ptr<const Nccl> nccl, std::optional<c10::Event> done)
+// An operation on the stream. It holds its NCCL, because the group may switch to another one before the wait.
+struct NcclWork final : Work {
+  NcclWork(std::shared_ptr<const Nccl> nccl, std::optional<c10::Event> done)
       : nccl(std::move(nccl)), done(std::move(done)) {}
 
   void wait() override {
     const auto began = std::chrono::steady_clock::now();
     while (done && !done->query()) {
-      // A process that is gone is an error here, or the end of the time: a kernel that waits for it waits forever.
+      // A kernel that waits for a lost process waits forever, so a lost process shows as an error here or as a timeout.
       int error = kSuccess;
       nccl->functions_.check(nccl->functions_.async_error(nccl->communicator_, &error));
       nccl->functions_.check(error);
       TORCH_CHECK(std::chrono::steady_clock::now() - began < nccl->timeout_, "NCCL: Operation timed out!");
-      std::this_thread::sleep_for(kLook);
+      std::this_thread::sleep_for(kPollInterval);
     }
   }
 
@@ -76,7 +76,7 @@ struct NcclOperation final : Pending {
 };
 
 Nccl::Nccl(const char* library) {
-  // It stays for the life of the process.
+  // The library stays loaded for the life of the process.
   void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   TORCH_CHECK(loaded != nullptr, reason());
   find(loaded, "ncclGetErrorString", functions_.error_string);
@@ -89,7 +89,7 @@ Nccl::Nccl(const char* library) {
   find(loaded, "ncclCommAbort", functions_.abort);
 }
 
-// Aborting waits for nobody, also not for those who are gone.
+// Aborting does not wait for other processes, which may be gone.
 Nccl::~Nccl() {
   if (communicator_ != nullptr) functions_.abort(communicator_);
 }
@@ -101,7 +101,7 @@ UniqueId Nccl::new_id() const {
 }
 
 void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std::chrono::milliseconds timeout) {
-  // NCCL itself waits forever.
+  // NCCL itself would wait forever, so a thread waits for it.
   auto promise = std::make_shared<std::promise<void*>>();
   std::future<void*> joined = promise->get_future();
   std::thread thread([=, functions = functions_] {
@@ -116,20 +116,20 @@ void Nccl::join(const UniqueId& id, int rank, int size, c10::Device device, std:
   });
   const bool in_time = joined.wait_for(timeout) == std::future_status::ready;
   in_time ? thread.join() : thread.detach();
-  TORCH_CHECK(in_time, "NCCL: the others have not come in time");
+  TORCH_CHECK(in_time, "NCCL: the other processes have not joined in time");
   communicator_ = joined.get();
   if (!device.is_cpu()) stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
   device_ = device;
   timeout_ = timeout;
 }
 
-// Starts an operation after the kernels that torch has started on this thread's stream.
+// Starts an operation that runs after the kernels which torch has queued on this thread's stream.
 template <class Launch>
-std::unique_ptr<Pending> Nccl::start(at::TensorList tensors, Launch launch) {
-  for (const at::Tensor& tensor : tensors) TORCH_CHECK(tensor.is_contiguous(), "NCCL: a tensor in pieces");
+std::unique_ptr<Work> Nccl::start(at::TensorList tensors, Launch launch) {
+  for (const at::Tensor& tensor : tensors) TORCH_CHECK(tensor.is_contiguous(), "NCCL: the tensor is not contiguous");
   if (!stream_) {
     functions_.check(launch(nullptr));
-    return std::make_unique<NcclOperation>(shared_from_this(), std::nullopt);
+    return std::make_unique<NcclWork>(shared_from_this(), std::nullopt);
   }
   const c10::DeviceGuard guard(device_);
   c10::Event before(device_.type()), done(device_.type());
@@ -137,29 +137,28 @@ std::unique_ptr<Pending> Nccl::start(at::TensorList tensors, Launch launch) {
   before.block(*stream_);
   functions_.check(launch(stream_->native_handle()));
   done.record(*stream_);
-  // Nobody has to wait for the operation: without this, the memory of a tensor that is dropped before its end would be
-  // given to the next one.
+  // A tensor may be dropped before the operation ends: without this, the allocator would then reuse its memory.
   for (const at::Tensor& tensor : tensors) {
     c10::impl::VirtualGuardImpl(device_.type()).recordDataPtrOnStream(tensor.storage().data_ptr(), *stream_);
   }
-  return std::make_unique<NcclOperation>(shared_from_this(), std::move(done));
+  return std::make_unique<NcclWork>(shared_from_this(), std::move(done));
 }
 
-std::unique_ptr<Pending> Nccl::sum(const at::Tensor& tensor) {
+std::unique_ptr<Work> Nccl::all_reduce(const at::Tensor& tensor) {
   return start({tensor}, [&](void* stream) {
     void* data = tensor.data_ptr();
     return functions_.all_reduce(data, data, tensor.numel(), data_type(tensor), kSum, communicator_, stream);
   });
 }
 
-std::unique_ptr<Pending> Nccl::gather(const at::Tensor& out, const at::Tensor& tensor) {
+std::unique_ptr<Work> Nccl::all_gather(const at::Tensor& out, const at::Tensor& tensor) {
   return start({out, tensor}, [&](void* stream) {
     const void* data = tensor.const_data_ptr();
     return functions_.all_gather(data, out.data_ptr(), tensor.numel(), data_type(tensor), communicator_, stream);
   });
 }
 
-std::unique_ptr<Pending> Nccl::broadcast(const at::Tensor& tensor) {
+std::unique_ptr<Work> Nccl::broadcast(const at::Tensor& tensor) {
   return start({tensor}, [&](void* stream) {
     void* data = tensor.data_ptr();
     return functions_.broadcast(data, data, tensor.numel(), data_type(tensor), /*root=*/0, communicator_, stream);
@@ -176,7 +175,7 @@ int embtune_nccl_load(const char* library, std::shared_ptr<embtune::Nccl>** out)
 
 void embtune_nccl_drop(std::shared_ptr<embtune::Nccl>* nccl) { delete nccl; }
 
-// A new id, uint8 [128].
+// A new communicator id, uint8 [128].
 int embtune_nccl_id(const std::shared_ptr<embtune::Nccl>* nccl, embtune::Handle* out) {
   return embtune::guard([&] {
     const embtune::UniqueId id = (*nccl)->new_id();

@@ -1,5 +1,5 @@
-// NCCL, from GPU to GPU: the library that CUDA's libtorch has loaded, through its plain C functions, so that neither its
-// headers nor CUDA's are needed to build.
+// NCCL, which exchanges tensors between GPUs. The library that libtorch has loaded is called through its plain C
+// functions, so that building needs neither its headers nor CUDA's.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/core/Stream.h>
@@ -8,11 +8,11 @@
 #include <memory>
 #include <optional>
 
-#include "group.h"
+#include "communicator.h"
 
 namespace embtune {
 
-// ncclUniqueId: which communicator is meant. One process makes it and tells the others.
+// ncclUniqueId, which names a communicator. One process creates it and sends it to the others.
 struct UniqueId {
   char bytes[128];
 };
@@ -25,18 +25,18 @@ class Nccl : public std::enable_shared_from_this<Nccl> {
   ~Nccl();
 
   UniqueId new_id() const;
-  // Meets the other processes, each of which has a device of its own.
+  // Joins the other processes, each of which has a separate device.
   void join(const UniqueId& id, int rank, int size, c10::Device device, std::chrono::milliseconds timeout);
 
-  bool takes(const at::Tensor& tensor) const { return tensor.device() == device_; }
-  std::unique_ptr<Pending> sum(const at::Tensor& tensor);
-  std::unique_ptr<Pending> gather(const at::Tensor& out, const at::Tensor& tensor);
-  std::unique_ptr<Pending> broadcast(const at::Tensor& tensor);
+  bool handles(const at::Tensor& tensor) const { return tensor.device() == device_; }
+  std::unique_ptr<Work> all_reduce(const at::Tensor& tensor);
+  std::unique_ptr<Work> all_gather(const at::Tensor& out, const at::Tensor& tensor);
+  std::unique_ptr<Work> broadcast(const at::Tensor& tensor);
 
  private:
-  friend struct NcclOperation;
+  friend struct NcclWork;
 
-  // The functions of nccl.h that are used, all there since 2.4.
+  // The functions of nccl.h that are used; all of them exist since 2.4.
   struct Functions {
     const char* (*error_string)(int);
     int (*new_id)(UniqueId*);
@@ -51,12 +51,12 @@ class Nccl : public std::enable_shared_from_this<Nccl> {
   };
 
   template <class Launch>
-  std::unique_ptr<Pending> start(at::TensorList tensors, Launch launch);
+  std::unique_ptr<Work> start(at::TensorList tensors, Launch launch);
 
   Functions functions_{};
   void* communicator_ = nullptr;
-  c10::Device device_{c10::kMeta};  // of no tensor, before the others are met
-  // Of its own, so that what it carries runs beside torch's kernels; the CPU, in tests, has none.
+  c10::Device device_{c10::kMeta};  // no tensor has it before join()
+  // A separate stream, so that transfers run in parallel with torch's kernels; on the CPU, in tests, there is none.
   std::optional<c10::Stream> stream_;
   std::chrono::milliseconds timeout_{};
 };

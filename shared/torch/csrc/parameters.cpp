@@ -13,8 +13,8 @@ namespace embtune {
 
 thread_local std::string last_error;
 
-// A norm over tens of millions of floats in one fp32 sum has a relative error of 1e-3. Rows of this
-// many elements are summed first, their norms then in double: 3e-9, the same for any thread count.
+// A single fp32 sum over tens of millions of floats has a relative error of 1e-3. Summing rows of this many elements
+// first, and then their norms in double, has 3e-9, and gives the same result for any number of threads.
 constexpr int64_t kRow = 4096;
 
 static at::Tensor flat_norm(const at::Tensor& flat) {
@@ -27,7 +27,7 @@ static at::Tensor flat_norm(const at::Tensor& flat) {
   return at::linalg_vector_norm(at::cat(norms).to(at::kDouble), 2).to(at::kFloat);
 }
 
-// f32, one element behind the other.
+// f32 and contiguous.
 static bool is_flat(const at::Tensor& x) {
   return x.defined() && x.layout() == at::kStrided && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
@@ -43,7 +43,7 @@ int embtune_leaf(embtune::Handle data, embtune::Handle grad, embtune::Handle* ou
   return embtune::guard([&] {
     TORCH_CHECK(data->defined() && grad->defined(), "leaf: no data or no gradient");
     TORCH_CHECK(data->sizes() == grad->sizes(), "leaf: gradient of ", grad->sizes(), " for data of ", data->sizes());
-    // Autograd asks this of a gradient that it sets itself, and takes the one below as it is.
+    // Autograd ensures this for a gradient that it creates itself, but accepts the one below without a check.
     TORCH_CHECK(data->scalar_type() == grad->scalar_type() && data->device() == grad->device(),
                 "leaf: gradient of ", grad->scalar_type(), " on ", grad->device(), " for data of ", data->scalar_type(),
                 " on ", data->device());
@@ -57,7 +57,7 @@ int embtune_leaf(embtune::Handle data, embtune::Handle grad, embtune::Handle* ou
   });
 }
 
-// The L2 norm of a flat gradient, and what the gradient has to be divided by so that the norm is at most `max_norm`.
+// The L2 norm of a flat gradient, and the divisor that reduces the norm to at most `max_norm`.
 int embtune_clip(embtune::Handle grad, double max_norm, embtune::Handle* norm, embtune::Handle* divisor) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
@@ -74,16 +74,15 @@ struct EmbtuneAdamW {
   double learning_rate, beta1, beta2, weight_decay, epsilon;
 };
 
-// One AdamW step over a segment of the flat buffers; the gradient is divided by `divisor` on the way.
+// One AdamW step over a range of the flat buffers; the gradient is divided by `divisor` first.
 //
-// The fused kernel writes to the lists it is given without raising the version of a single tensor in them (seen in torch
-// 2.11). Whoever keeps something that was computed from the parameters asks the version whether it still holds, so it is
-// raised here, as every other operation in place does.
+// The fused kernel writes to tensors without raising their versions (seen in torch 2.11). Code that caches what it computed
+// from the parameters checks the version, so it is raised here, as by every other operation in place.
 int embtune_adamw(embtune::Handle parameter, embtune::Handle grad, embtune::Handle moment1, embtune::Handle moment2,
                   embtune::Handle step, const EmbtuneAdamW* options, embtune::Handle divisor) {
   return embtune::guard([&] {
     at::NoGradGuard no_grad;
-    // The kernel asks nothing: it takes the number of elements of the first for that of all.
+    // The kernel checks nothing, and uses the first tensor's number of elements for all of them.
     for (const at::Tensor* part : {parameter, grad, moment1, moment2}) {
       TORCH_CHECK(embtune::is_flat(*part) && part->sizes() == parameter->sizes() && part->device() == parameter->device(),
                   "adamw: parameters, gradient and moments are not contiguous floats of one shape on one device");

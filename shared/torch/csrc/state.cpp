@@ -1,4 +1,4 @@
-// The random number generator's state, and what CUDA's allocator has given out.
+// The state of the random number generator, and the memory of CUDA's allocator.
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -36,7 +36,8 @@ int embtune_set_generator_state(int64_t index, embtune::Handle state) {
   });
 }
 
-// Free bytes of the device (of the driver, and of the allocator's own reserve), and the most that tensors took at once.
+// Free bytes of the device (in the driver, and reserved but unused by the allocator), and the most bytes that tensors have
+// held at once.
 int embtune_cuda_memory(int64_t index, int64_t* free, int64_t* peak) {
   return embtune::guard([&] {
     const c10::DeviceIndex device = embtune::device(index).index();

@@ -1,5 +1,5 @@
-// Attention of packed sequences on CUDA, by the kernels that libtorch carries: FlashAttention for 16-bit floats, the
-// memory-efficient kernel for 32-bit. Both draw dropout from the device's generator.
+// Attention of packed sequences on CUDA with libtorch's kernels: FlashAttention for 16-bit floats, the memory-efficient
+// kernel for 32-bit floats. Both draw dropout from the device's random number generator.
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -11,12 +11,12 @@
 
 namespace embtune {
 
-constexpr int64_t kAlignment = 8;  // elements of a head that the kernels read at a time
+constexpr int64_t kAlignment = 8;  // number of elements of a head that the kernels read together
 
 }  // namespace embtune
 
 // qkv is [tokens, 3 · hidden], starts an int32 [sequences + 1] on the device; the output is [tokens, hidden]. The kernels
-// trust `starts` and `longest`, which only the device could check: embtune_torch::Sequences has made both from lengths.
+// trust `starts` and `longest`, which only the device could check: embtune_torch::Sequences computes both from lengths.
 extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle starts, int64_t longest, int64_t heads,
                                         double p, embtune::Handle* out) {
   return embtune::guard([&] {
@@ -27,14 +27,14 @@ extern "C" int embtune_varlen_attention(embtune::Handle qkv, embtune::Handle sta
                     starts->dim() == 1 && starts->is_contiguous(),
                 "attention: expected starts of type Int on ", qkv->device());
     const double scale = 1.0 / std::sqrt(static_cast<double>(size));
-    // Zeros behind a head change no product; the scale is that of the true size.
+    // Appending zeros to a head does not change products; the scale is that of the unpadded size.
     const int64_t padding = (embtune::kAlignment - size % embtune::kAlignment) % embtune::kAlignment;
     at::Tensor split = qkv->view({tokens, 3, heads, size});
     if (padding > 0) split = at::constant_pad_nd(split, {0, padding});
     const auto parts = split.unbind(1);
     at::Tensor result;
     if (qkv->scalar_type() == at::kFloat) {
-      // log_sumexp is what the backward pass starts from.
+      // The backward pass needs log_sumexp.
       result = std::get<0>(at::_efficient_attention_forward(
                                parts[0].unsqueeze(0), parts[1].unsqueeze(0), parts[2].unsqueeze(0), std::nullopt, *starts,
                                *starts, longest, longest, p, /*custom_mask_type=*/0, /*compute_log_sumexp=*/true, scale))

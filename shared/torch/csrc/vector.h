@@ -1,11 +1,11 @@
-// What the CPU kernels share: vector clones, the counter hash of dropout, floats and bfloat16.
+// Shared by the CPU kernels: function clones per vector width, the hash of dropout, loads and stores of float and bfloat16.
 #pragma once
 #include <c10/util/BFloat16.h>
 
 #include <cstdint>
 #include <cstring>
 
-// One version of a loop for each vector width; the loader takes the widest that the machine has.
+// Compiles a function once for each vector width; the loader chooses the widest that the machine has.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define EMBTUNE_CLONES
 #define EMBTUNE_VECTORIZED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -24,8 +24,8 @@ EMBTUNE_INLINE uint64_t mix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-// Dropout of a line of elements that share a key: an element is kept when the hash of its number is at least p · 2³².
-// Nothing is drawn and nothing is kept for the backward pass, and the mask is the same in every batch the line is in.
+// Dropout of a row of elements that share a key: an element is kept if the hash of its index is at least p · 2³². Nothing
+// is drawn or kept for the backward pass, and the mask does not depend on the batch.
 struct Mask {
   uint32_t threshold;
   float scale;
@@ -34,12 +34,12 @@ struct Mask {
       : threshold(static_cast<uint32_t>(p * 4294967296.0)), scale(static_cast<float>(1.0 / (1.0 - p))) {}
 };
 
-// Key of the line that belongs to a token at one site of the network.
+// Key of a token's row at one site of the network.
 EMBTUNE_INLINE uint64_t line_key(int64_t token_key, uint64_t site) {
   return mix(static_cast<uint64_t>(token_key) ^ mix(site));
 }
 
-// 0 or 1 / (1 − p) for element `i` of the line (two rounds of lowbias32, keyed).
+// 0 or 1 / (1 − p) for element `i` of the row (two rounds of lowbias32, keyed).
 EMBTUNE_INLINE float factor(Mask mask, uint64_t key, uint32_t i) {
   uint32_t hash = i + static_cast<uint32_t>(key);
   hash ^= hash >> 16;

@@ -1,26 +1,27 @@
-//! The calls into the shim.
+//! The C functions of the shim, and how their results become Rust values.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_double, c_int};
+use std::ffi::{CStr, CString, c_char, c_double, c_int};
 use std::ptr;
+use std::time::Duration;
 
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-/// What libtorch said.
+/// An error of libtorch, or of the code that calls it.
 #[derive(Debug, thiserror::Error)]
 #[error("libtorch: {0}")]
 pub struct TorchError(pub(crate) String);
 
 impl TorchError {
-    /// An error that is not libtorch's own, from the code that drives it.
+    /// An error that is not libtorch's own, from the code that calls it.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
 
 impl From<TchError> for TorchError {
-    /// Only the first line is fit for people: the rest lists C++ frames or back ends.
+    /// Keeps the first line only: the others list C++ frames or back ends.
     fn from(error: TchError) -> Self {
         Self(error.to_string().lines().next().unwrap_or_default().to_owned())
     }
@@ -28,21 +29,21 @@ impl From<TchError> for TorchError {
 
 pub(crate) type Handle = *mut C_tensor;
 
-/// A store of the shim's, behind a pointer.
+/// The shim's store; only pointers to it exist here.
 #[repr(C)]
 pub(crate) struct RawStore([u8; 0]);
 
-/// A share in a group of the shim's, behind a pointer.
+/// The shim's shared pointer to a process group.
 #[repr(C)]
 pub(crate) struct RawCommunicator([u8; 0]);
 
-/// A share in the shim's NCCL, behind a pointer.
+/// The shim's shared pointer to NCCL.
 #[repr(C)]
 pub(crate) struct RawNccl([u8; 0]);
 
-/// A share in the shim's overlap of sums and backward pass, behind a pointer.
+/// The shim's shared pointer to a gradient reducer.
 #[repr(C)]
-pub(crate) struct RawOverlap([u8; 0]);
+pub(crate) struct RawReducer([u8; 0]);
 
 #[repr(C)]
 pub(crate) struct RawLinear {
@@ -125,7 +126,7 @@ unsafe extern "C" {
     pub(crate) fn embtune_store_set(store: *mut RawStore, key: *const c_char, value: *const u8, length: usize)
     -> c_int;
     pub(crate) fn embtune_store_get(store: *mut RawStore, key: *const c_char, out: *mut Handle) -> c_int;
-    pub(crate) fn embtune_group_join(
+    pub(crate) fn embtune_communicator_join(
         store: *mut RawStore,
         rank: c_int,
         size: c_int,
@@ -133,11 +134,15 @@ unsafe extern "C" {
         timeout_ms: i64,
         out: *mut *mut RawCommunicator,
     ) -> c_int;
-    pub(crate) fn embtune_group_leave(group: *mut RawCommunicator);
-    pub(crate) fn embtune_group_sum(group: *mut RawCommunicator, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_gather(group: *mut RawCommunicator, tensor: Handle, out: *mut Handle) -> c_int;
-    pub(crate) fn embtune_group_broadcast(group: *mut RawCommunicator, tensor: Handle) -> c_int;
-    pub(crate) fn embtune_group_use_nccl(group: *mut RawCommunicator, nccl: *mut RawNccl) -> c_int;
+    pub(crate) fn embtune_communicator_leave(group: *mut RawCommunicator);
+    pub(crate) fn embtune_communicator_all_reduce(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_communicator_all_gather(
+        group: *mut RawCommunicator,
+        tensor: Handle,
+        out: *mut Handle,
+    ) -> c_int;
+    pub(crate) fn embtune_communicator_broadcast(group: *mut RawCommunicator, tensor: Handle) -> c_int;
+    pub(crate) fn embtune_communicator_use_nccl(group: *mut RawCommunicator, nccl: *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_load(library: *const c_char, out: *mut *mut RawNccl) -> c_int;
     pub(crate) fn embtune_nccl_drop(nccl: *mut RawNccl);
     pub(crate) fn embtune_nccl_id(nccl: *const RawNccl, out: *mut Handle) -> c_int;
@@ -149,29 +154,29 @@ unsafe extern "C" {
         index: i64,
         timeout_ms: i64,
     ) -> c_int;
-    pub(crate) fn embtune_overlap_new(group: *mut RawCommunicator, out: *mut *mut RawOverlap) -> c_int;
-    pub(crate) fn embtune_overlap_drop(overlap: *mut RawOverlap);
-    pub(crate) fn embtune_overlap_add(
-        overlap: *mut RawOverlap,
+    pub(crate) fn embtune_reducer_new(group: *mut RawCommunicator, out: *mut *mut RawReducer) -> c_int;
+    pub(crate) fn embtune_reducer_drop(reducer: *mut RawReducer);
+    pub(crate) fn embtune_reducer_add(
+        reducer: *mut RawReducer,
         grads: Handle,
         leaves: *const Handle,
         count: usize,
     ) -> c_int;
-    pub(crate) fn embtune_overlap_arm(overlap: *mut RawOverlap) -> c_int;
-    pub(crate) fn embtune_overlap_started(overlap: *mut RawOverlap, out: *mut usize) -> c_int;
-    pub(crate) fn embtune_overlap_finish(overlap: *mut RawOverlap) -> c_int;
+    pub(crate) fn embtune_reducer_prepare(reducer: *mut RawReducer) -> c_int;
+    pub(crate) fn embtune_reducer_started(reducer: *mut RawReducer, out: *mut usize) -> c_int;
+    pub(crate) fn embtune_reducer_finish(reducer: *mut RawReducer) -> c_int;
     pub(crate) fn embtune_cuda_memory(index: i64, free: *mut i64, peak: *mut i64) -> c_int;
 }
 
 /// The pointer that the shim takes; valid while the tensor lives.
 ///
-/// What the tensor is (its type, shape, device, or whether it is one at all) is the shim's to check before it touches
-/// memory, because safe code may hand over any tensor.
+/// The shim checks type, shape and device, and whether the tensor is defined at all, before it touches memory, because
+/// safe code may pass any tensor.
 pub(crate) fn handle(tensor: &Tensor) -> Handle {
     tensor.as_ptr().cast_mut()
 }
 
-/// The shim's status as a result.
+/// Turns the shim's status into a result.
 pub(crate) fn check(status: c_int) -> Result<(), TorchError> {
     if status == 0 {
         return Ok(());
@@ -181,12 +186,28 @@ pub(crate) fn check(status: c_int) -> Result<(), TorchError> {
     Err(TorchError(message.to_string_lossy().lines().next().unwrap_or_default().to_owned()))
 }
 
-/// The tensor that a call makes.
+/// The tensor that a call creates.
 ///
-/// `call` is given where to put the handle, and must put a new one there when it returns 0.
+/// `call` gets a pointer to a handle, and must store a new one there when it returns 0.
 pub(crate) fn make(call: impl FnOnce(*mut Handle) -> c_int) -> Result<Tensor, TorchError> {
     let mut out = ptr::null_mut();
     check(call(&mut out))?;
     // SAFETY: the shim returned 0, so the handle is a new tensor that nobody else owns.
     Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// A C string, which must not contain a NUL.
+pub(crate) fn c_string(text: &str) -> Result<CString, TorchError> {
+    CString::new(text).map_err(|_| TorchError::new(format!("{text:?} contains a NUL")))
+}
+
+/// Milliseconds that C++ can add to the current time: at most a century, because it counts nanoseconds in 64 bits.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
+    const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
+    duration.as_millis().try_into().unwrap_or(CENTURY).min(CENTURY)
+}
+
+/// A rank or a number of processes as a C int.
+pub(crate) fn process_number(number: usize) -> Result<c_int, TorchError> {
+    c_int::try_from(number).map_err(|_| TorchError::new(format!("{number} processes are too many")))
 }

@@ -1,10 +1,11 @@
-//! What a transformer layer is made of, over packed tokens.
+//! The operations of a transformer layer, over packed tokens.
 //!
-//! On the CPU these are kernels of our own; on CUDA they are what libtorch carries.
+//! On the CPU they are this crate's own kernels, on CUDA those of libtorch.
 #![allow(unsafe_code)]
 
 use std::ptr;
 
+use embtune_tensors::SMALLEST_NORM;
 use tch::{Device, Kind, Tensor};
 
 use crate::TorchError;
@@ -15,27 +16,27 @@ use crate::ffi::{
 
 /// Dropout at one site of a network.
 ///
-/// On the CPU the mask of an element is computed from its token's key, the site and its place in the line: it is the
-/// same whatever batch the token is in, and the backward pass computes it again. On CUDA it is drawn from the device's
-/// generator.
+/// On the CPU the mask of an element is a hash of its token's key, the site and its position in the row: it does not
+/// depend on the batch that the token is in, and the backward pass computes it again. On CUDA it is drawn from the
+/// device's random number generator.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout<'a> {
     /// i64 `[tokens]`.
     pub keys: &'a Tensor,
-    /// Different for each dropout that acts on a token.
+    /// Distinguishes the dropouts that act on one token.
     pub site: i64,
-    /// Share of the elements that become 0, in [0, 1); the others are divided by `1 − p`.
+    /// Probability that an element becomes 0, in [0, 1); the others are divided by `1 − p`.
     pub p: f64,
 }
 
 impl Dropout<'_> {
-    /// Applies it.
+    /// Applies dropout.
     ///
     /// # Shapes
     /// - `x`, output: `[tokens, width]`, or `[rows, heads, length, width]` of rows of the same length; f32 or bf16
     ///
     /// # Errors
-    /// Tensors that do not fit together.
+    /// Shapes, types or devices that do not match.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         if self.p == 0.0 {
             return Ok(x.shallow_clone());
@@ -51,9 +52,9 @@ impl Dropout<'_> {
 /// Weight and bias of a layer norm, f32 `[width]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm<'a> {
-    /// Factor.
+    /// γ, the factor.
     pub weight: &'a Tensor,
-    /// Summand.
+    /// β, the summand.
     pub bias: &'a Tensor,
     /// Added to the variance.
     pub eps: f64,
@@ -66,10 +67,10 @@ impl Norm<'_> {
     /// - `x`, output: `[tokens, width]`, f32 or bf16
     ///
     /// # Errors
-    /// Tensors that do not fit together.
+    /// Shapes, types or devices that do not match.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         let shape = self.weight.size();
-        // The kernels take weights of the type of `x` only, and compute in f32 inside.
+        // The kernels require weights of the type of `x`, and compute in f32 internally.
         let (weight, bias) = (self.weight.f_to_kind(x.kind())?, self.bias.f_to_kind(x.kind())?);
         Ok(x.f_layer_norm(shape, Some(&weight), Some(&bias), self.eps, false)?)
     }
@@ -81,12 +82,12 @@ impl Norm<'_> {
 /// - `residual`, `x`, output: `[tokens, width]`, f32 or bf16
 ///
 /// # Errors
-/// Tensors that do not fit together.
+/// Shapes, types or devices that do not match.
 pub fn add_norm(residual: &Tensor, x: &Tensor, norm: Norm<'_>, dropout: Dropout<'_>) -> Result<Tensor, TorchError> {
     if x.device() != Device::Cpu {
         return norm.apply(&dropout.apply(x)?.f_add(residual)?);
     }
-    // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
+    // SAFETY: all handles are live tensors for the call, which checks that their shapes and types match.
     make(|out| unsafe {
         embtune_add_norm(
             handle(residual),
@@ -102,20 +103,20 @@ pub fn add_norm(residual: &Tensor, x: &Tensor, norm: Norm<'_>, dropout: Dropout<
     })
 }
 
-/// Where sequences begin among packed tokens.
+/// Where each sequence starts among packed tokens (`cu_seqlens`).
 ///
-/// Made from lengths only, and never changed: CUDA's kernels read memory where these numbers say, and to look at them
-/// there before each call would take longer than the call.
+/// Built from lengths only and never changed: CUDA's kernels read memory at these offsets, and checking them on the
+/// device before each call would take longer than the call.
 #[derive(Debug)]
 pub struct Sequences {
-    /// `[sequences + 1]`, from 0 to the number of tokens, none below the one before: i64 on the CPU, i32 on CUDA.
+    /// `[sequences + 1]`, from 0 to the number of tokens, never falling: i64 on the CPU, i32 on CUDA.
     starts: Tensor,
     tokens: i64,
     longest: i64,
 }
 
 impl Sequences {
-    /// Sequences of so many tokens each, one after the other.
+    /// Sequences of these lengths, concatenated.
     ///
     /// # Errors
     /// More tokens than the device's kernels can count.
@@ -135,13 +136,13 @@ impl Sequences {
         Ok(Self { starts, tokens, longest: lengths.iter().max().map_or(0, |length| *length as i64) })
     }
 
-    /// Number of each sequence's first token, i64 `[sequences]`.
+    /// Index of each sequence's first token, i64 `[sequences]`.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub fn first_tokens(&self) -> Result<Tensor, TorchError> {
         let first = self.starts.f_narrow(0, 0, self.starts.size()[0] - 1)?;
-        // Not a view, through which the numbers could be changed.
+        // A copy: through a view the offsets could be changed.
         Ok(first.f_to_dtype(Kind::Int64, false, true)?)
     }
 }
@@ -153,15 +154,15 @@ impl Sequences {
 /// - output: `[tokens, heads · size]`
 ///
 /// # Errors
-/// Tensors that do not fit together.
+/// Shapes, types or devices that do not match.
 pub fn attention(qkv: &Tensor, sequences: &Sequences, heads: i64, dropout: Dropout<'_>) -> Result<Tensor, TorchError> {
     let Dropout { keys, site, p } = dropout;
     let rows = qkv.size().first().copied().unwrap_or(0);
     if rows != sequences.tokens {
         return Err(TorchError::new(format!("attention: sequences of {} tokens for {rows}", sequences.tokens)));
     }
-    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The starts are those of
-    // sequences of as many tokens as `qkv` has rows, which is what keeps CUDA's kernels within its memory.
+    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The sequences have as many
+    // tokens as `qkv` has rows, which keeps CUDA's kernels within its memory.
     make(|out| unsafe {
         if qkv.device() == Device::Cpu {
             embtune_attention(handle(qkv), handle(&sequences.starts), heads, handle(keys), site, p, out)
@@ -171,7 +172,7 @@ pub fn attention(qkv: &Tensor, sequences: &Sequences, heads: i64, dropout: Dropo
     })
 }
 
-/// The function between the two matrices of a feed-forward block; the numbers are the shim's.
+/// The function between the two matrices of a feed-forward block, numbered as in the shim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// With the exact error function.
@@ -189,12 +190,12 @@ pub struct Linear<'a> {
     pub weight: &'a Tensor,
     /// b.
     pub bias: &'a Tensor,
-    /// What is trained in place of W, if something is.
+    /// The low-rank factors that are trained in place of W (LoRA).
     pub adapter: Option<Adapter<'a>>,
 }
 
-/// A change of a weight by B A, which the weight holds already: the gradient goes to A and B instead of W, without the
-/// product of W's size in between.
+/// A change B A that is already included in the weight: the gradient goes to A and B instead of W, without an
+/// intermediate product of W's size.
 #[derive(Debug, Clone, Copy)]
 pub struct Adapter<'a> {
     /// `[rank, in]`.
@@ -204,16 +205,16 @@ pub struct Adapter<'a> {
 }
 
 impl Linear<'_> {
-    /// Applies it.
+    /// Applies the layer.
     ///
     /// # Shapes
     /// - `x`: `[tokens, in]`, of the weights' type
     /// - output: `[tokens, out]`
     ///
     /// # Errors
-    /// Tensors that do not fit together.
+    /// Shapes, types or devices that do not match.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
+        // SAFETY: all handles are live tensors for the call, which checks that their shapes and types match.
         make(|out| unsafe { embtune_linear(handle(x), &self.raw(), out) })
     }
 
@@ -224,19 +225,31 @@ impl Linear<'_> {
     }
 }
 
-/// `W₂ act(W₁ x + b₁) + b₂`, whose backward pass computes the activation again.
+/// `W₂ act(W₁ x + b₁) + b₂`; the backward pass computes the activation again instead of keeping it.
 ///
 /// # Shapes
 /// - `x`, output: `[tokens, width]`, of the weights' type
 ///
 /// # Errors
-/// Tensors that do not fit together.
+/// Shapes, types or devices that do not match.
 pub fn feed_forward(
     x: &Tensor,
     first: Linear<'_>,
     activation: Activation,
     second: Linear<'_>,
 ) -> Result<Tensor, TorchError> {
-    // SAFETY: all handles are live tensors for the call, which checks that shapes and types fit together.
+    // SAFETY: all handles are live tensors for the call, which checks that their shapes and types match.
     make(|out| unsafe { embtune_feed_forward(handle(x), &first.raw(), &second.raw(), activation as i64, out) })
+}
+
+/// Rows scaled to length 1 (`torch.nn.functional.normalize`); rows of zeros stay zeros.
+///
+/// # Shapes
+/// - `x`, output: `[rows, width]`
+///
+/// # Errors
+/// libtorch's own.
+pub fn normalize(x: &Tensor) -> Result<Tensor, TorchError> {
+    let norms = x.f_norm_scalaropt_dim(2, [1].as_slice(), false)?;
+    Ok(x.f_div(&norms.f_clamp_min(SMALLEST_NORM)?.f_unsqueeze(1)?)?)
 }

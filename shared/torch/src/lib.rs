@@ -1,29 +1,30 @@
-//! libtorch for training: [`tch`] re-exported, and what it lacks through a small C++ shim.
+//! libtorch for training: re-exports [`tch`], and adds what it lacks through a small C++ shim.
 //!
-//! - [`leaf`] makes parameters that are views of one flat buffer and accumulate their gradients in another, so that
-//!   clipping and AdamW are a handful of kernels ([`clip`], [`AdamW`]);
-//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
-//! - [`Communicator`] makes several processes one, over Gloo or NCCL, and [`Overlap`] adds their gradients up during the backward
-//!   pass;
-//! - [`open_device`] loads CUDA when it is asked for: one build serves machines with and without a GPU.
+//! - [`leaf`] creates parameters that are views of one flat buffer and accumulate their gradients in another, so that
+//!   clipping and AdamW take a handful of kernels ([`clip`], [`AdamW`]);
+//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding; [`normalize`] on
+//!   vectors;
+//! - [`Communicator`] connects several processes, over Gloo or NCCL, and [`Reducer`] sums their gradients during the
+//!   backward pass;
+//! - [`open_device`] loads CUDA on demand, so that one build serves machines with and without a GPU.
 
+mod communicator;
 mod device;
 mod ffi;
-mod group;
 mod layers;
 mod nccl;
-mod optimizer;
-mod overlap;
 mod parameters;
+mod reducer;
 mod state;
+mod store;
 
+pub use communicator::{Communicator, all_gather_bytes, all_reduce_bytes};
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
-pub use group::{Communicator, Store, StoreAddress, ring_gather, ring_sum};
-pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward};
+pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, normalize};
 pub use nccl::NCCL;
-pub use optimizer::{AdamW, Segment};
-pub use overlap::{Bucket, Overlap};
-pub use parameters::{clip, leaf};
+pub use parameters::{AdamW, ParamGroup, clip, leaf};
+pub use reducer::{Bucket, Reducer};
 pub use state::{CudaMemory, cuda_memory, generator_state, seed, set_generator_state};
+pub use store::{Store, StoreAddress};
 pub use tch;

@@ -1,4 +1,4 @@
-//! NCCL, before a group has taken it.
+//! The NCCL library, before a process group uses it.
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
@@ -8,52 +8,52 @@ use tch::{Device, Tensor};
 
 use crate::TorchError;
 use crate::ffi::{
-    RawNccl, check, embtune_nccl_drop, embtune_nccl_id, embtune_nccl_join, embtune_nccl_load, handle, make,
+    RawNccl, c_string, check, embtune_nccl_drop, embtune_nccl_id, embtune_nccl_join, embtune_nccl_load, handle, make,
+    milliseconds, process_number,
 };
-use crate::group::{c_string, milliseconds, number};
 
-/// NCCL's name in NVIDIA's packages, under which CUDA's libtorch has loaded it.
+/// The file name of NCCL in NVIDIA's packages, under which libtorch's CUDA part has loaded it.
 pub const NCCL: &str = "libnccl.so.2";
 
 pub(crate) struct Nccl(NonNull<RawNccl>);
 
 impl Nccl {
-    /// Loads the library, or finds it loaded.
+    /// Loads the library unless it is loaded already.
     ///
     /// # Errors
-    /// One that is missing, or lacks a function.
+    /// The library is missing or lacks a function.
     pub(crate) fn load(library: &str) -> Result<Self, TorchError> {
         let library = c_string(library)?;
         let mut raw = ptr::null_mut();
-        // SAFETY: the string lives for the call. What the library's functions do is beyond any check: their names and
-        // types are those of nccl.h, and the caller names a library that keeps to it.
+        // SAFETY: the string lives for the call. Nothing can check what the library's functions do: their names and types
+        // are those of nccl.h, and the caller names a library that implements it.
         check(unsafe { embtune_nccl_load(library.as_ptr(), &mut raw) })?;
         NonNull::new(raw).map(Self).ok_or_else(|| TorchError::new("no NCCL"))
     }
 
-    /// A new id for one process to tell the others: u8 `[128]`.
+    /// A new communicator id, which one process sends to the others: u8 `[128]`.
     ///
     /// # Errors
-    /// What NCCL says.
-    pub(crate) fn id(&self) -> Result<Tensor, TorchError> {
+    /// NCCL's own.
+    pub(crate) fn new_id(&self) -> Result<Tensor, TorchError> {
         // SAFETY: the pointer is live for the call.
         make(|out| unsafe { embtune_nccl_id(self.0.as_ptr(), out) })
     }
 
-    /// Meets the other processes.
+    /// Joins the communicator, and blocks until all other processes have joined it too.
     ///
     /// # Errors
-    /// What NCCL says, such as that two processes have one GPU; a process that does not come in time.
+    /// NCCL's own, such as for two processes on one GPU; a process that has not joined within `timeout`.
     pub(crate) fn join(
         &self,
         id: &Tensor,
         rank: usize,
-        size: usize,
+        world_size: usize,
         device: Device,
         timeout: Duration,
     ) -> Result<(), TorchError> {
         let index = if let Device::Cuda(index) = device { index as i64 } else { -1 };
-        let (rank, size) = (number(rank)?, number(size)?);
+        let (rank, size) = (process_number(rank)?, process_number(world_size)?);
         // SAFETY: pointer and tensor are live for the call.
         check(unsafe { embtune_nccl_join(self.0.as_ptr(), handle(id), rank, size, index, milliseconds(timeout)) })
     }

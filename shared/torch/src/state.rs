@@ -8,7 +8,7 @@ use crate::ffi::{check, embtune_cuda_memory, embtune_generator_state, embtune_se
 
 /// Seeds the generators of all devices.
 pub fn seed(seed: u64) {
-    // The bits, not the value: every u64 is a seed.
+    // The bits, not the value: every u64 is a valid seed.
     tch::manual_seed(seed as i64);
 }
 
@@ -19,16 +19,16 @@ fn index(device: Device) -> i64 {
     }
 }
 
-/// State of a device's generator, u8 `[bytes]` on the CPU.
+/// State of a device's random number generator, u8 `[bytes]` on the CPU.
 ///
 /// # Errors
-/// What libtorch says.
+/// libtorch's own.
 pub fn generator_state(device: Device) -> Result<Tensor, TorchError> {
     // SAFETY: the shim fills in the handle.
     make(|out| unsafe { embtune_generator_state(index(device), out) })
 }
 
-/// Brings a device's generator back to where it was.
+/// Restores the state of a device's random number generator.
 ///
 /// # Errors
 /// A state of another kind of device.
@@ -40,16 +40,16 @@ pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), TorchEr
 /// Memory of a CUDA device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CudaMemory {
-    /// Bytes that tensors can still take.
+    /// Bytes that tensors can still allocate.
     pub free: u64,
-    /// Most bytes that tensors took at once.
+    /// The most bytes that tensors have held at once.
     pub peak: u64,
 }
 
-/// Memory of a CUDA device; nothing for the CPU.
+/// Memory of a CUDA device; `None` for the CPU.
 ///
 /// # Errors
-/// What libtorch says.
+/// libtorch's own.
 pub fn cuda_memory(device: Device) -> Result<Option<CudaMemory>, TorchError> {
     let Device::Cuda(index) = device else { return Ok(None) };
     let (mut free, mut peak) = (0, 0);

@@ -1,4 +1,4 @@
-//! The kernels against the same formulas in plain libtorch operations, values and gradients.
+//! Values and gradients of the kernels, compared with the same formulas in plain libtorch operations.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, seed};
@@ -25,7 +25,7 @@ fn gradients(output: &Tensor, leaves: &[&Tensor]) -> Vec<Tensor> {
     Tensor::run_backward(&[(output.to_kind(Kind::Float) * weights).sum(Kind::Float)], leaves, false, false)
 }
 
-/// Plain attention, a sequence at a time, with the mask that the same keys give on their own.
+/// Plain attention, one sequence at a time, with the dropout mask of the same keys.
 fn plain_attention(qkv: &Tensor, lengths: &[i64], heads: i64, dropout: Dropout<'_>) -> Tensor {
     let size = qkv.size()[1] / 3 / heads;
     let mut start = 0;
@@ -45,14 +45,14 @@ fn plain_attention(qkv: &Tensor, lengths: &[i64], heads: i64, dropout: Dropout<'
 }
 
 #[test]
-fn attention_is_that_of_plain_operations() {
+fn attention_agrees_with_plain_operations() {
     seed(1);
     // One token, odd lengths, and more queries than a block holds.
     let lengths = [1, 5, 37, 130, 300];
     let tokens = lengths.iter().sum();
     let keys = keys(tokens);
     let sequences = Sequences::new(&lengths.map(|length| length as usize), Device::Cpu).unwrap();
-    // Heads narrower than a vector, and of several and a part.
+    // Heads narrower than a vector register, and of two registers and a half.
     for (p, size) in [(0.0, 8), (0.25, 8), (0.25, 40)] {
         let dropout = Dropout { keys: &keys, site: 5, p };
         let qkv = leaf(&[tokens, 3 * 4 * size]);
@@ -72,7 +72,7 @@ fn attention_is_that_of_plain_operations() {
 }
 
 #[test]
-fn add_norm_is_that_of_plain_operations() {
+fn add_norm_agrees_with_plain_operations() {
     seed(2);
     let (tokens, width) = (301, 48);
     let keys = keys(tokens);
@@ -102,9 +102,9 @@ fn add_norm_is_that_of_plain_operations() {
 }
 
 #[test]
-fn linear_layers_are_those_of_plain_operations() {
+fn linear_layers_agree_with_plain_operations() {
     seed(4);
-    // One that widens, one that narrows, one token.
+    // A wider output, a narrower output, a single token.
     for (tokens, input, output) in [(19, 8, 40), (19, 40, 8), (1, 8, 8)] {
         let (x, weight, bias) = (leaf(&[tokens, input]), leaf(&[output, input]), leaf(&[output]));
         let leaves = [&x, &weight, &bias];
@@ -122,7 +122,7 @@ fn linear<'a>(weight: &'a Tensor, bias: &'a Tensor) -> Linear<'a> {
 }
 
 #[test]
-fn adapters_have_the_gradient_and_what_they_change_has_none() {
+fn adapters_get_the_gradient_instead_of_the_weight() {
     seed(5);
     let x = leaf(&[19, 8]);
     let [(w1, b1), (w2, b2)] = [[32, 8], [8, 32]].map(|[out, input]| (leaf(&[out, input]).detach(), leaf(&[out])));
@@ -142,13 +142,13 @@ fn adapters_have_the_gradient_and_what_they_change_has_none() {
     let block = |first, second| feed_forward(&x, first, Activation::Gelu, second).unwrap();
     assert_same(first.apply(&x).unwrap(), plain(), &[&x, &b1, &a1, &c1]);
     assert_same(block(first, second), plain_block(), &[&x, &b1, &b2, &a1, &c1, &a2, &c2]);
-    // One of the two alone.
+    // An adapter in one of the two layers only.
     assert_same(block(first, linear(&changed2, &b2)), plain_block(), &[&x, &b1, &b2, &a1, &c1]);
     assert_same(block(linear(&changed1, &b1), second), plain_block(), &[&x, &b1, &b2, &a2, &c2]);
 }
 
 #[test]
-fn feed_forward_is_that_of_plain_operations() {
+fn feed_forward_agrees_with_plain_operations() {
     seed(3);
     let (x, w1, b1, w2, b2) = (leaf(&[19, 8]), leaf(&[32, 8]), leaf(&[32]), leaf(&[8, 32]), leaf(&[8]));
     let leaves = [&x, &w1, &b1, &w2, &b2];
@@ -179,7 +179,7 @@ fn dropout_keeps_its_share_and_follows_its_key() {
     assert!((kept - 0.9).abs() < 0.002, "{kept}");
     let mean = dropped.mean(Kind::Double).double_value(&[]);
     assert!((mean - 1.0).abs() < 0.002, "{mean}");
-    // A token's mask is its own wherever it stands, another site's is another.
+    // A token's mask does not depend on its position in the batch, but on the site.
     let alone = drop(&keys.narrow(0, 700, 5), 3, &ones.narrow(0, 0, 5));
     assert_eq!(alone, dropped.narrow(0, 700, 5));
     let other = drop(&keys, 4, &ones);
@@ -187,9 +187,9 @@ fn dropout_keeps_its_share_and_follows_its_key() {
     assert!((same - 0.82).abs() < 0.01, "independent masks agree on 0.9² + 0.1²: {same}");
 }
 
-/// The scores of a training that diverges: the loss must show it.
+/// NaN and infinity must reach the loss, which then shows that the training has diverged.
 #[test]
-fn attention_over_what_is_no_number_is_no_number() {
+fn attention_passes_nan_on() {
     let keys = keys(20);
     let sequences = Sequences::new(&[20], Device::Cpu).unwrap();
     for value in [f64::NAN, f64::INFINITY, 1e30] {

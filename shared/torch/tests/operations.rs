@@ -1,7 +1,7 @@
-//! The shim's operations against plain formulas in tch.
+//! The shim's operations, compared with plain formulas in tch.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{AdamW, Segment, clip, leaf};
+use embtune_torch::{AdamW, ParamGroup, clip, leaf};
 
 fn randn(size: &[i64]) -> Tensor {
     Tensor::randn(size, (Kind::Float, Device::Cpu))
@@ -38,15 +38,15 @@ fn the_norm_is_exact_over_millions_of_elements() {
 fn adamw_follows_its_formula() {
     let (rate, decay, n) = (1e-2, 0.1, 40);
     let parameters = randn(&[n]);
-    let segments = vec![
-        Segment { range: 0..25, rate: 1.0, weight_decay: decay },
-        Segment { range: 25..n, rate: 0.5, weight_decay: 0.0 },
+    let groups = vec![
+        ParamGroup { range: 0..25, lr_scale: 1.0, weight_decay: decay },
+        ParamGroup { range: 25..n, lr_scale: 0.5, weight_decay: 0.0 },
     ];
-    let mut optimizer = AdamW::new(&parameters, segments).unwrap();
+    let mut optimizer = AdamW::new(&parameters, groups).unwrap();
     let mut expected = parameters.to_kind(Kind::Double);
     let (mut m, mut v) = (expected.zeros_like(), expected.zeros_like());
-    let first_segment = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double);
-    let (decays, rates) = (&first_segment * (rate * decay), (&first_segment + 1.0) * (rate / 2.0));
+    let first_group = Tensor::arange(n, (Kind::Int64, Device::Cpu)).lt(25).to_kind(Kind::Double);
+    let (decays, rates) = (&first_group * (rate * decay), (&first_group + 1.0) * (rate / 2.0));
     for t in 1..=5 {
         let grad = randn(&[n]) * 3.0;
         let (_, divisor) = clip(&grad, 1.0).unwrap();
@@ -60,13 +60,13 @@ fn adamw_follows_its_formula() {
     assert!(distance(&parameters.to_kind(Kind::Double), &expected) < 1e-6);
 }
 
-/// Whoever keeps what was computed from the parameters asks for their version, also by a view of them.
+/// Code that caches what it computed from the parameters checks their version, possibly through a view of them.
 #[test]
 fn adamw_raises_the_version_of_what_it_writes() {
     let (parameters, grad) = (randn(&[20]), randn(&[20]));
     let view = leaf(&parameters.narrow(0, 5, 6).view([2, 3]), &grad.narrow(0, 5, 6).view([2, 3])).unwrap();
-    let segments = vec![Segment { range: 0..20, rate: 1.0, weight_decay: 0.0 }];
-    let mut optimizer = AdamW::new(&parameters, segments).unwrap();
+    let groups = vec![ParamGroup { range: 0..20, lr_scale: 1.0, weight_decay: 0.0 }];
+    let mut optimizer = AdamW::new(&parameters, groups).unwrap();
     let versions = |optimizer: &AdamW| {
         let tensors = [&parameters, &view, &grad, &optimizer.moment1, &optimizer.moment2];
         tensors.map(|tensor| tensor.f_internal_version().unwrap())

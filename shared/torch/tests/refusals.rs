@@ -1,11 +1,11 @@
-//! Safe functions take any tensor: what the kernels cannot read or write within bounds must be an error, not memory of
-//! somebody else. `make check-asan` runs these under the address sanitizer.
+//! Safe functions accept any tensor: one that the kernels cannot read or write within bounds must be an error, never an
+//! access to foreign memory. `make check-asan` runs these tests under the address sanitizer.
 
 use std::fmt::Debug;
 
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{
-    Activation, AdamW, Adapter, Dropout, Linear, Norm, Segment, Sequences, TorchError, add_norm, attention, clip,
+    Activation, AdamW, Adapter, Dropout, Linear, Norm, ParamGroup, Sequences, TorchError, add_norm, attention, clip,
     cuda_memory, feed_forward, generator_state, leaf, set_generator_state,
 };
 
@@ -19,11 +19,11 @@ fn zeros(shape: &[i64]) -> Tensor {
 
 #[track_caller]
 fn assert_refused<T: Debug>(result: Result<T, TorchError>, expected: &str) {
-    let message = result.expect_err("it is taken").to_string();
+    let message = result.expect_err("it is accepted").to_string();
     assert!(message.contains(expected) && !message.contains('\n'), "{message}");
 }
 
-/// Tokens of 12 elements, which are queries, keys and values of two heads.
+/// Attention over tokens of 12 elements: queries, keys and values of two heads.
 fn attend(qkv: &Tensor, heads: i64, keys: &Tensor, p: f64) -> Result<Tensor, TorchError> {
     let sequences = Sequences::new(&[1, 3], Device::Cpu)?;
     attention(qkv, &sequences, heads, Dropout { keys, site: 1, p })
@@ -63,7 +63,7 @@ fn attention_takes_sequences_of_its_tokens() {
 }
 
 #[test]
-fn where_sequences_begin_cannot_be_changed_from_outside() {
+fn sequence_offsets_cannot_be_changed_from_outside() {
     let sequences = Sequences::new(&[2, 5, 1], Device::Cpu).unwrap();
     let mut first = sequences.first_tokens().unwrap();
     assert_eq!(Vec::<i64>::try_from(&first).unwrap(), [0, 2, 7]);
@@ -72,7 +72,7 @@ fn where_sequences_begin_cannot_be_changed_from_outside() {
 }
 
 #[test]
-fn kernels_take_floats_in_memory_of_the_cpu() {
+fn kernels_take_floats_in_cpu_memory() {
     let keys = Tensor::arange(4, NUMBERS);
     let dropout = Dropout { keys: &keys, site: 1, p: 0.5 };
     let (weight, bias) = (zeros(&[12]), zeros(&[12]));
@@ -134,7 +134,7 @@ fn there_is_a_key_for_each_token() {
     assert_refused(dropout.apply(&zeros(&[2, 2, 12])), "expected 2 or 4 dimensions");
 }
 
-/// Elements that lie apart, or are one and the same, must be read where they are.
+/// Elements that are strided or expanded must be read where they are.
 #[test]
 fn keys_and_weights_are_read_where_they_are() {
     let scattered = |x: &Tensor| Tensor::stack(&[x, &(x + 1)], 1).select(1, 0);
@@ -199,7 +199,7 @@ fn linear_layers_take_what_fits_together() {
         let (a, b) = (zeros(&a), zeros(&b));
         assert_refused(&x, Linear { adapter: Some(Adapter { a: &a, b: &b }), ..plain });
     }
-    // The second of a block.
+    // The second layer of a block.
     assert!(feed_forward(&x, plain, Activation::Relu, back).is_ok());
     assert!(feed_forward(&x, plain, Activation::Relu, plain).is_err());
 }
@@ -213,7 +213,7 @@ fn linear_layers_read_elements_where_they_are() {
         let leaves = [x, weight, bias].map(|x| x.detach().set_requires_grad(true));
         let [x, weight, bias] = &leaves;
         let found = Linear { weight, bias, adapter: None }.apply(x).unwrap();
-        // The gradient of a sum is one number, expanded.
+        // The gradient of a sum is one expanded number.
         let grads = Tensor::run_backward(&[found.sum(Kind::Float)], &[x, weight, bias], false, false);
         (found.detach(), grads)
     };
@@ -235,7 +235,7 @@ fn a_leaf_takes_a_gradient_of_its_kind() {
 }
 
 #[test]
-fn clipping_takes_floats_in_one_piece() {
+fn clipping_takes_contiguous_floats() {
     let grad = Tensor::ones([6, 4], CPU);
     for wrong in [grad.to_kind(Kind::Double), grad.tr(), grad.narrow(1, 0, 2), grad.to_kind(Kind::Int64)] {
         assert_refused(clip(&wrong, 1.0), "clip: expected a contiguous gradient of floats");
@@ -246,26 +246,26 @@ fn clipping_takes_floats_in_one_piece() {
 }
 
 #[test]
-fn segments_are_within_the_buffer_and_apart() {
-    let segment = |(start, end)| Segment { range: start..end, rate: 1.0, weight_decay: 0.0 };
+fn parameter_groups_are_disjoint_ranges_of_the_buffer() {
+    let group = |(start, end)| ParamGroup { range: start..end, lr_scale: 1.0, weight_decay: 0.0 };
     let wrong: [&[(i64, i64)]; 6] =
         [&[(0, 11)], &[(-1, 5)], &[(5, 3)], &[(0, 6), (5, 10)], &[(5, 10), (0, 6)], &[(0, 10), (0, 10)]];
     for ranges in wrong {
-        let segments: Vec<_> = ranges.iter().copied().map(segment).collect();
-        assert_refused(AdamW::new(&zeros(&[10]), segments).map(|_| ()), "adamw: segment");
+        let groups: Vec<_> = ranges.iter().copied().map(group).collect();
+        assert_refused(AdamW::new(&zeros(&[10]), groups).map(|_| ()), "adamw: parameter group");
     }
     assert!(
-        AdamW::new(&zeros(&[10]), vec![segment((5, 9)), segment((0, 5))]).is_ok(),
-        "what is left out stays as it is"
+        AdamW::new(&zeros(&[10]), vec![group((5, 9)), group((0, 5))]).is_ok(),
+        "elements in no group keep their values"
     );
 }
 
 #[test]
-fn adamw_takes_floats_behind_each_other() {
+fn adamw_takes_contiguous_floats() {
     let good = zeros(&[10]);
     let one = Tensor::ones([] as [i64; 0], CPU);
     let every_other = || zeros(&[20]).slice(0, 0, 20, 2);
-    let optimizer = || AdamW::new(&good, vec![Segment { range: 0..10, rate: 1.0, weight_decay: 0.1 }]).unwrap();
+    let optimizer = || AdamW::new(&good, vec![ParamGroup { range: 0..10, lr_scale: 1.0, weight_decay: 0.1 }]).unwrap();
     let wrong =
         [good.to_kind(Kind::Double), good.to_kind(Kind::BFloat16), every_other(), zeros(&[1]).expand([10], false)];
     for wrong in &wrong {
@@ -288,7 +288,7 @@ fn adamw_takes_floats_behind_each_other() {
 }
 
 #[test]
-fn devices_that_are_not_there_are_refused() {
+fn missing_devices_are_refused() {
     for index in [128, 256, 300, usize::MAX >> 1] {
         assert_refused(generator_state(Device::Cuda(index)), "no device has the number");
         assert_refused(cuda_memory(Device::Cuda(index)), "no device has the number");

@@ -1,4 +1,4 @@
-//! The random number generator, in a process of its own: other tests draw from it too.
+//! The random number generator. This test has its own process, because other tests draw random numbers too.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{generator_state, seed, set_generator_state};
@@ -6,7 +6,7 @@ use embtune_torch::{generator_state, seed, set_generator_state};
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 #[test]
-fn a_generator_goes_back_to_its_state() {
+fn a_generator_returns_to_its_state() {
     seed(4);
     let state = generator_state(Device::Cpu).unwrap();
     let first = Tensor::randn([100], CPU);

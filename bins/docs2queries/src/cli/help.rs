@@ -1,150 +1,153 @@
-//! The sections behind the flags, which are the man page's too.
+//! The sections after the flags in `--help` and the man page.
 
 pub(super) const SECTIONS: &str = "\
 Generators:
   openai      asks a language model behind any OpenAI-compatible server for queries that the
-              document answers, in the mix of kinds that --styles names.
-  extractive  asks nobody: the title, key sentences, and the document's rarest terms. A sentence
-              is left out of its document in 9 pairs of 10 (inverse cloze), so that a model
-              cannot match the words alone. Titles and sentences that two documents share are no
-              queries. The same input, seed and flags give the same bytes. What comes out is the
-              document's own words, not a searcher's: good for trying things out and as a
-              baseline, no substitute for a language model. Only -n and --seed apply to it.
+              document answers, in the mix of kinds that --styles sets.
+  extractive  needs no model: a document's title, key sentences and rarest terms are its queries.
+              In 9 of 10 pairs, the sentence is removed from the document (inverse cloze task), so
+              that a model cannot learn to match words only. Titles and sentences that two
+              documents share are not used. The same input, seed and flags give the same bytes.
+              The queries are the document's words and not a searcher's: good for a first try and
+              as a baseline, but no substitute for a language model. Of the flags about queries,
+              only -n and --seed apply.
 
 Output:
-  One pair a line, in the order of the documents: anchor (the query), positive (title and text,
-  as they are embedded), anchor_id (the document's id with -q1, -q2 ...), positive_id (the
-  document's id), group (the document's field of that name, else its id). The pairs of a document
-  that was cut hold the passage as positive, the document's id as positive_id, and chunk (the
-  passage's number, from 0), start and end (in characters of the document's text).
+  One pair a line, in the order of the documents: anchor (the query), positive (title and text, as
+  they are embedded), anchor_id (the document's id with -q1, -q2 ...), positive_id (the document's
+  id), group (the document's field of that name, else its id). If a document was split, positive is
+  the passage, and there are also chunk (the passage's number, from 0), start and end (in characters
+  of the document's text).
 
 Dropped queries:
-  empty, example (one of a pair in --examples, but for case and marks: small models repeat them),
-  duplicate (the same as one that was kept, but for case and marks; or nearly the same: a
-  Jaccard similarity of five-character pieces of at least 0.8 within a document and 0.9 across
-  documents; never when numbers differ), copied (at least 7 words, 90 % of which stand in the
-  passage as they are), reference (\"in this document\", \"according to the text\" and the like, in
-  English, German, French, Spanish, Italian, Portuguese, Dutch and Polish; phrases that may mean
-  something else, such as \"this agreement\" or \"does the text\", only where the passage does not
-  itself speak of agreements or texts), language (not --language, or not the document's, where
-  both can be told: not by words that the passage has too, nor, between Chinese, Japanese and
-  Korean, by Han characters alone). --drop names those that count. Duplicates are looked for
-  among the first million of queries. Besides, and whatever --drop says, a reply may lose
-  queries: \"broken off\" at its end, or \"beyond the number asked for\".
+  empty      it has no letter and no digit
+  example    it is one of the queries in --examples, which small models repeat
+  duplicate  it equals an earlier query except for case and punctuation, or nearly equals one: the
+             Jaccard similarity of their five-character shingles is at least 0.8 within a document,
+             or 0.9 across documents. Queries with different numbers are never duplicates. Only the
+             first million queries are remembered.
+  copied     it has at least 7 words, and 90 % of it are copied from the passage
+  reference  it says \"in this document\", \"according to the text\" and the like, in English, German,
+             French, Spanish, Italian, Portuguese, Dutch or Polish. Phrases with another possible
+             meaning, such as \"this agreement\" or \"does the text\", count only if the passage is not
+             itself about agreements or texts.
+  language   it is not in --language, or else not in the document's language, if both can be told.
+             Words that the passage contains do not count, and Han characters alone do not tell
+             Chinese, Japanese and Korean apart.
+
+  --drop selects among these. In addition, a reply may lose queries that are \"cut off\" at its end,
+  or \"beyond the number asked for\".
 
 Prompt:
-  --show-prompt prints the template that is built in; a changed copy of it goes to --prompt. The
-  template's blocks system and user are the two messages; without blocks, all of it is the
-  user's. It may use title, text, id, n (the number of queries), styles (a list of count and
-  what), language (none without --language) and examples (a list of text and queries).
+  --show-prompt prints the built-in template, and --prompt takes a changed copy of it. The blocks
+  system and user of a template are the two messages; a template without blocks is the user's
+  message. It may use title, text, id, n (the number of queries), styles (a list of count and what),
+  language (none without --language) and examples (a list of text and queries).
 
 Replies:
-  What the model thought (<think> and its kin, harmony's channels, a section called Thinking
-  Process) is taken off. What is left is read as JSON, valid or nearly so, complete or cut off,
-  with anything around it: first what is called queries, at any depth, then questions or the
-  like, then objects with a query or question each (JSON Lines too), then a list; of several
-  values of a kind the last complete one, because those before it are drafts. A schema or a
-  placeholder (\"...\") is no answer. Without JSON, XML elements (<query>), a table, a list with
-  numbers or bullets, or lines are read, without the words around them.
+  First the model's thoughts are removed (<think> and similar tags, harmony's channels, a section
+  called Thinking Process). The rest is read as JSON, which may be slightly wrong, cut off, and
+  surrounded by other text: first whatever is called queries, at any depth, then questions and
+  similar names, then objects with a query or question each (also JSON Lines), then a list. Of
+  several such values, the last complete one counts, because the others are drafts. A schema or a
+  placeholder (\"...\") is no answer. Without JSON, the queries may be XML elements (<query>), a table,
+  a list with numbers or bullets, or lines.
 
 Journal:
-  With --journal FILE each reply of the server is on disk before it is used. A second run with
-  the same file takes the replies from there and asks only for what is missing, so an interrupted
-  or failed run is continued by repeating its command. A reply is found again by the passage's
-  title and text, the prompt, the model and its parameters; documents with the same text share one.
-  A reply in which there is no query (an empty or refused one, one that moderation stopped or that
-  broke off) is paid for and counts as spent, but it is no answer: the next run asks once more, and
-  says for how many. Who gives nothing twice is not asked again; the message names the key whose
-  lines must be deleted for another try. So it is in journals of earlier versions.
-  A line that was cut off by a crash is repaired. To ask again for one document, delete its line
-  with reply. The form of the file is in embtune-formats(5).
+  With --journal FILE, each reply is on disk before it is used. Another run with the same file uses
+  the replies in it and asks only for the missing ones, so an interrupted or failed run is continued
+  by repeating its command. A reply is identified by the passage's title and text, the prompt, the
+  model and its parameters; documents with the same text share one.
+  A reply without a query (empty, refused, stopped by moderation, or cut off) is paid for and counts
+  as spent, but the next run asks for it once more, and reports for how many. After two such replies
+  the document is not asked about again; the message names the key whose lines must be deleted for
+  another try. Journals of earlier versions are read in the same way.
+  A line that a crash has cut off is repaired. To ask again about one document, delete its line with
+  reply. embtune-formats(5) describes the format of the file.
 
 Cost:
-  Before a request goes out, the most that it can cost is set aside: as many tokens as the
-  request has bytes, and a reply of --max-completion-tokens (or the model's longest). When the
-  answer is there, the tokens that the server counts take that place, reasoning included, also
-  where it stands in the total alone; if it counts none, what was set aside does. A request that
-  was turned away costs nothing; one that timed out or broke off counts in full. What is spent
-  and set aside never exceeds --max-usd and --max-tokens. With a journal that holds over all runs
-  with it, so a repeated command has the same cap: what is set aside stands there, on disk,
-  before the request goes out, and what a run had in flight when it was killed (--concurrency and
-  a quarter at most) counts in full from then on. What was paid without a known price counts at
-  today's. When a cap is reached, nothing more is asked, what is there is written, and the exit
-  code is 1. A server that writes more than --max-completion-tokens, or counts otherwise than it
-  charges, can exceed a cap.
+  Before a request is sent, the most that it can cost is reserved: as many tokens as the request has
+  bytes, and a reply of --max-completion-tokens (or the model's longest). When the answer has
+  arrived, the server's token counts replace the reservation; they include reasoning, even if only
+  the total contains it. Without such counts, the reservation counts as spent. A refused request
+  costs nothing; one that timed out or broke off counts in full. The sum of what is spent and
+  reserved never exceeds --max-usd and --max-tokens. With a journal, this is true for all runs with
+  it together, so that a repeated command has the same cap: reservations are on disk before the
+  request is sent, and what a killed run had in flight (at most --concurrency and a quarter) counts
+  in full from then on. What was paid without a known price counts at today's. When a cap is reached,
+  no further request is sent, the pairs so far are written, and the exit code is 1. A server that
+  writes more than --max-completion-tokens, or charges for more than it counts, can exceed a cap.
 
-  Prices are known of OpenAI's models at OpenAI (November 2026), with the tenth that its regions
-  add (eu.api.openai.com and others) for models since GPT-5.4, and with the quarter that models
-  since GPT-5.6 add for what they write to their cache, as if that were all of the prompt;
-  without discounts for what was cached, and without what prompts of more than 272,000 tokens
-  cost more. Batches cost half. Elsewhere, at Azure too, and where they have changed, --price-in
-  and --price-out say them: 0 for a server of one's own, and for batches what batches cost. A cap
-  in dollars without a price is refused. --dry-run says \"about\" (four letters a token, 20 tokens
-  a query) and \"at most\" (what would be set aside). The progress line shows tokens and dollars so
-  far.
+  The prices of OpenAI's models at OpenAI are known (November 2026). They include the tenth that its
+  regions (eu.api.openai.com and others) add for models since GPT-5.4, and the quarter that models
+  since GPT-5.6 add for writing to their cache, as if that were the whole prompt. They do not include
+  discounts for cached input, nor the surcharge for prompts of more than 272,000 tokens. Batches cost
+  half. Elsewhere, including Azure, and if prices have changed, set --price-in and --price-out: 0 for
+  a server of your own, and the price of batches for batches. A cap in dollars requires a price.
+  --dry-run reports \"about\" (four letters a token, 20 tokens a query) and \"at most\" (what would be
+  reserved). The progress bar shows the tokens and dollars so far.
 
-Pace:
-  --rpm and --tpm are spread evenly over the minute. What the server says in x-ratelimit headers,
-  or in Anthropic's, holds too; a reset may be a duration, a time since 1970 or a date. One that
-  is over, or would let less than one request a minute through, is not believed: the limit is one
-  of a minute then, until the server refuses a request. After a 429, 503 or 529 no request goes
-  out until the pause is over that the server asks for, and half as many are in flight then; each
-  round that goes well adds one. Every wait of more than 5 s is said.
+Rate limits:
+  --rpm and --tpm are spread evenly over the minute. Limits that the server reports in x-ratelimit
+  headers, or in Anthropic's, are kept too; a reset may be a duration, a Unix time or a date. A reset
+  in the past, or one that would allow less than one request a minute, is not believed: the limit is
+  then taken as one per minute, until the server refuses a request. After a 429, 503 or 529, no
+  request is sent until the pause that the server asks for is over, and half as many are in flight
+  from then on; each round that succeeds adds one. Every wait of more than 5 s is reported.
 
 Errors of the server:
-  408, 409, 425, 429, 5xx, time-outs and lost connections are retried, with growing random pauses
-  (60 s at most), or after the pause that the server asks for: in Retry-After, retry-after-ms, its
-  words (\"try again in 20s\"), Google's retryDelay, or the reset of a limit that is used up. A
-  pause of more than an hour is a day's quota: the filter ends and says when it is over.
-  x-should-retry is heeded. Other errors stop the filter at once. An error that comes under status
-  200, at the top or inside of a choice, is the error that it is; a code may be a number, a text
-  (\"401\") or a word (rate_limit_exceeded). What is there of a reply that an error broke off is not
-  used. Half a character (a lone surrogate, a byte that is no UTF-8) is read as U+FFFD and counted.
+  408, 409, 425, 429, 5xx, timeouts and lost connections are retried after random pauses that grow
+  up to 60 s, or after the pause that the server asks for: in Retry-After, retry-after-ms, its message
+  (\"try again in 20s\"), Google's retryDelay, or the reset of a limit that is used up. A pause of more
+  than an hour is a daily quota: the run ends and says when the quota is available again.
+  x-should-retry is followed. Other errors end the run at once. An error with status 200, at the top
+  level or in a choice, is treated like any other; its code may be a number, a string (\"401\") or a
+  name (rate_limit_exceeded). The partial reply before such an error is not used. Half a character (a
+  lone surrogate, a byte that is not UTF-8) is read as U+FFFD and counted.
 
-  A document that is too long for the model, that moderation turns away, that the model refuses or
-  gives no usable answer for, or that the server does not answer about in all attempts, is a bad
-  record (--on-error), and so is an answer without end, which is cut off after 8 MiB. With skip, the
-  others go on, and the end of the run says how many passages have no queries for which reason.
-  Servers tell these errors in words; those of OpenAI, Azure, vLLM, SGLang, TGI, llama.cpp, Ollama,
-  LM Studio, Anthropic, Mistral, Gemini, OpenRouter, DashScope and others like them are known. Any
-  other 400 or 422 is the document's when the server has taken a document before, and else the end.
+  A document is a bad record (--on-error) if it is too long for the model, if moderation or the model
+  refuses it, if the reply has no query, if the server does not answer in any of the attempts, or if
+  its answer is longer than 8 MiB. With skip, the run continues, and the summary counts passages
+  without queries by the reason. Servers describe these errors in words; those of OpenAI, Azure, vLLM,
+  SGLang, TGI, llama.cpp, Ollama, LM Studio, Anthropic, Mistral, Gemini, OpenRouter, DashScope and
+  similar ones are known. Any other 400 or 422 concerns the document if the server has accepted
+  another one before, and otherwise ends the run.
 
-  Where a server refuses max_tokens, max_completion_tokens, temperature or response_format, it is
-  asked again in other words, at once: with the limit's other name, without the temperature, or
-  for the form of the reply in the prompt only. That is said, and no document is lost.
+  If a server refuses max_tokens, max_completion_tokens, temperature or response_format, the request
+  is sent again at once: with the other name of the limit, without the temperature, or with the form
+  of the reply in the prompt only. A warning says so, and no document is lost.
 
 Batches:
-  --batch uploads the requests that the journal has no reply to, in files of at most 50,000,
-  waits, and writes the pairs. How far it got stands in the journal: the same command collects
-  what an interrupted one has sent. What a batch had done when it expired, failed or was cancelled
-  is kept, and asked for no more; the exit code is then 1, and the same command sends the rest. A
-  line of the results that cannot be read costs itself only. Results that are empty or not whole
-  are fetched again, twice. Requests of which nothing is told then, and those of a batch or a
-  result file that is no longer at the server (404), are sent again, and count as spent with the
-  most that they can have cost. A request that the server refused for what its document
-  says or how long it is makes the document a bad record, and is sent once more in all. While
-  batches are under way, the same journal serves no requests one by one. --emit-batch writes the
-  requests to a file for any other program that takes them, such as vllm run-batch, and
-  --ingest-batch reads its results, with the same flags as before; a file that is read twice is
-  paid for once.
+  --batch uploads the requests that the journal has no reply to, in files of at most 50,000, waits,
+  and writes the pairs. The journal keeps track of the batches: the same command collects those that
+  an interrupted one has sent. If a batch has expired, failed or was cancelled, its results are kept;
+  the exit code is then 1, and the same command sends the rest. An unreadable line of the results
+  affects only itself. Empty or incomplete results are downloaded again, twice. Requests without a
+  result after that, and those of a batch or a result file that is gone from the server (404), are
+  sent again, and count as spent with the most that they can have cost. A request that the server
+  refused because of the content or length of its document makes the document a bad record, and is
+  sent once more in all. While batches are in progress, the same journal cannot be used to send
+  requests one by one. --emit-batch writes the requests to a file for other programs, such as vllm
+  run-batch, and --ingest-batch reads their results, with the same flags as before; a file that is
+  read twice is paid for once.
 
 Memory:
-  openai      4 times --concurrency passages; 40 bytes for each reply in the journal; 350 bytes
-              for each query, up to a million; 8 MiB for an answer; result files of batches lie
-              in the folder for temporary files
-  extractive  the whole input, because the rarity of a term is known at the end only
+  openai      4 times --concurrency passages; 40 bytes for each reply in the journal; 350 bytes for
+              each of the first million queries; 8 MiB for an answer. Result files of batches are
+              in the directory for temporary files.
+  extractive  the whole input, because the rarity of a term depends on all documents
 
 Environment:
-  OPENAI_API_KEY     the key; never logged, and not needed by a server that asks for none. Azure
-                     gets it as api-key, in all of its clouds (azure.com, azure.us, azure.cn);
-                     GitHub Models and all others get it as Authorization: Bearer, as Azure gets
-                     tokens of Entra ID
-  OPENAI_BASE_URL    where --base-url is not given
+  OPENAI_API_KEY     the API key, which is never logged; not needed for a server without keys. Azure,
+                     in all its clouds (azure.com, azure.us, azure.cn), gets it as api-key; GitHub
+                     Models and all other servers get it as Authorization: Bearer, and so does Azure
+                     if it is a token of Entra ID
+  OPENAI_BASE_URL    used without --base-url
   OPENAI_ORG_ID, OPENAI_PROJECT_ID
                      who pays, for accounts that belong to several
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
-                     the way to the server: a proxy of the kind http, https, socks4, socks4a,
-                     socks5 or socks5h, and what is reached without; other values are errors
+                     a proxy of the kind http, https, socks4, socks4a, socks5 or socks5h, and the
+                     hosts that are reached without it; other values are errors
 
 Examples:
   docs2queries --llm gpt-4o-mini --dry-run corpus.jsonl

@@ -1,31 +1,30 @@
-//! Flags of the generator `openai`.
+//! Flags of the generator `openai`: the model, its server, and what may be spent.
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use embtune_cli::parse_not_negative;
 
-/// Flags about the language model and its server.
+use crate::prompt::ReplyFormat;
+
+/// The language model and its server.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Language model")]
 pub(crate) struct LlmArgs {
-    /// Language model, as its server calls it; needed by the generator openai
+    /// Name of the language model; required by the generator openai
     #[arg(long, value_name = "NAME")]
     pub(crate) llm: Option<String>,
 
-    /// Address of the server, to the part before /chat/completions
+    /// Address of the server; without it, OpenAI's
     ///
-    /// Without it, OpenAI's own: `https://api.openai.com/v1`. Azure's may end in `?api-version=VERSION`, and gets the key
-    /// in the header api-key (a token of Entra ID as all others get theirs).
+    /// It is the part before /chat/completions; OpenAI's is `https://api.openai.com/v1`. An Azure address may end in
+    /// `?api-version=VERSION`; Azure gets the key in the header api-key, and a token of Entra ID like all other
+    /// servers.
     #[arg(long, value_name = "URL", env = "OPENAI_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
-    /// Keep every reply in this file, and take from it what is there
+    /// Keep every reply in this file, and use those that are in it
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
-
-    /// Say how many requests and tokens a run would take and what it would cost, and send nothing
-    #[arg(long, conflicts_with_all = ["batch", "emit_batch", "ingest_batch", "show_prompt"])]
-    pub(crate) dry_run: bool,
 
     /// Most requests in flight at once
     #[arg(long, value_name = "NUM", default_value_t = 8)]
@@ -33,83 +32,80 @@ pub(crate) struct LlmArgs {
     pub(crate) concurrency: u32,
 
     /// Most requests a minute, evenly spread
-    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     pub(crate) rpm: Option<u64>,
 
     /// Most tokens a minute, of prompts and completions together, evenly spread
-    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     pub(crate) tpm: Option<u64>,
 
-    /// Sampling temperature, from 0 to 2; without it, the server's own
-    #[arg(long, value_name = "NUM", value_parser = parse_temperature)]
+    /// Sampling temperature, from 0 to 2; without it, the server's default
+    #[arg(long, value_name = "NUM", value_parser = parse_temperature, hide_short_help = true)]
     pub(crate) temperature: Option<f64>,
 
-    /// Most tokens of a reply, reasoning included; without it, the server's own
-    ///
-    /// See --token-limit-name for how the server is told.
-    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Most tokens of a reply, including reasoning; without it, the server's default
+    #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub(crate) max_completion_tokens: Option<u32>,
 
-    /// What the server calls the limit of a reply's tokens
-    #[arg(long, value_name = "NAME", value_enum, default_value_t = TokenLimitName::Auto)]
-    pub(crate) token_limit_name: TokenLimitName,
-
-    /// How the form of the reply is asked for; it is read leniently whatever comes
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = ReplyFormat::Schema)]
+    /// How the form of the reply is asked for; any form is understood
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = ReplyFormat::Schema, hide_short_help = true)]
     pub(crate) reply_format: ReplyFormat,
 
     /// Longest wait for one reply, in seconds
-    #[arg(long, value_name = "NUM", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "NUM", default_value_t = 120, hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout_secs: u64,
 
     /// Attempts after the first, for one document
-    #[arg(long, value_name = "NUM", default_value_t = 8)]
+    #[arg(long, value_name = "NUM", default_value_t = 8, hide_short_help = true)]
     pub(crate) max_retries: u32,
 }
 
-/// How the form of a reply is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReplyFormat {
-    /// With a JSON schema, which the server enforces
-    Schema,
-    /// As some JSON object
-    Json,
-    /// In the prompt only
-    Text,
-}
-
-/// What the limit of a reply's tokens is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TokenLimitName {
-    /// max_completion_tokens for OpenAI, its models and Azure, max_tokens for all others; the other name where the
-    /// server refuses the one
-    Auto,
-    /// As OpenAI called it once, and most servers do
-    #[value(name = "max_tokens")]
-    MaxTokens,
-    /// As OpenAI calls it now
-    #[value(name = "max_completion_tokens")]
-    MaxCompletionTokens,
-}
-
-/// Flags about requests by the file.
+/// What a run may cost.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Batches")]
+#[command(next_help_heading = "Cost and batches")]
+pub(crate) struct CostArgs {
+    /// Report the requests, tokens and cost of a run, and send nothing
+    #[arg(long, conflicts_with_all = ["batch", "emit_batch", "ingest_batch", "show_prompt"])]
+    pub(crate) dry_run: bool,
+
+    /// Most dollars to spend, including replies in the journal
+    #[arg(long, value_name = "USD", value_parser = parse_not_negative)]
+    pub(crate) max_usd: Option<f64>,
+
+    /// Most tokens to spend, of prompts and completions together, including replies in the journal
+    #[arg(long, value_name = "NUM", hide_short_help = true)]
+    pub(crate) max_tokens: Option<u64>,
+
+    /// Dollars for a million tokens of prompts
+    #[arg(long, value_name = "USD", value_parser = parse_not_negative, hide_short_help = true)]
+    pub(crate) price_in: Option<f64>,
+
+    /// Dollars for a million tokens of completions
+    #[arg(long, value_name = "USD", value_parser = parse_not_negative, hide_short_help = true)]
+    pub(crate) price_out: Option<f64>,
+}
+
+/// Requests by the file.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Cost and batches")]
 pub(crate) struct BatchArgs {
     /// Write the requests, in the form of OpenAI's Batch API, instead of pairs
-    #[arg(long, conflicts_with_all = ["ingest_batch", "batch", "show_prompt"])]
+    #[arg(long, conflicts_with_all = ["ingest_batch", "batch", "show_prompt"], hide_short_help = true)]
     pub(crate) emit_batch: bool,
 
-    /// Take the replies from this result or error file of a batch, and ask nobody; may be repeated
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "show_prompt"])]
+    /// Use the replies in this result or error file of a batch, and send nothing; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "show_prompt"], hide_short_help = true)]
     pub(crate) ingest_batch: Vec<PathBuf>,
 
-    /// Send the requests as batches and wait for the results: half the price, within a day; needs --journal
+    /// Send batches, at half the price, and wait for the results; needs --journal
+    ///
+    /// The results come within a day.
     #[arg(long, conflicts_with = "show_prompt")]
     pub(crate) batch: bool,
 
     /// Seconds between two looks at a batch
-    #[arg(long, value_name = "NUM", default_value_t = 30.0, value_parser = parse_poll_secs)]
+    #[arg(long, value_name = "NUM", default_value_t = 30.0, value_parser = parse_poll_secs, hide_short_help = true)]
     pub(crate) poll_secs: f64,
 }
 
@@ -127,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn temperatures_are_bounded() {
+    fn numbers_are_bounded() {
         assert_eq!(parse_temperature("0.7"), Ok(0.7));
         for bad in ["-0.1", "2.1", "NaN", "inf", "warm"] {
             assert!(parse_temperature(bad).is_err(), "{bad}");

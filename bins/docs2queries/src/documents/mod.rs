@@ -1,15 +1,83 @@
 //! Documents, and the passages that queries are written for.
 
-mod ahead;
-mod census;
-mod cut;
-mod passage;
-mod source;
+mod corpus;
+mod passages;
 
-pub(crate) use ahead::Ahead;
-pub(crate) use census::{Census, Corpus};
-pub(crate) use passage::{Part, Passage, passages};
-pub(crate) use source::{Source, documents};
+use std::borrow::Cow;
+
+use embtune_cli::Input;
+use embtune_records::{Document, Field, Located, Location, ReadError, RecordStream};
+use embtune_text::is_blank;
+
+pub(crate) use corpus::{Census, Corpus, ReadAhead, Settings};
+pub(crate) use passages::{Part, Passage, passages};
 
 /// Documents on their way from the input.
-pub(crate) type Documents = Box<dyn Iterator<Item = Result<Source, embtune_records::ReadError>> + Send>;
+pub(crate) type Documents = Box<dyn Iterator<Item = Result<SourceDocument, ReadError>> + Send>;
+
+/// A document, and its location in the input.
+#[derive(Debug)]
+pub(crate) struct SourceDocument {
+    location: Location,
+    pub(crate) id: String,
+    /// The title, if there is one that is not blank.
+    pub(crate) title: Option<String>,
+    /// The text without the title.
+    pub(crate) text: String,
+    /// The id of the parent document; without one, the document's own.
+    pub(crate) group: String,
+}
+
+impl SourceDocument {
+    fn new(document: Document, location: Location) -> Result<Self, ReadError> {
+        let id = document.id().to_owned();
+        let title = document.title().map(str::to_owned);
+        let text = document.text().to_owned();
+        let group = match document.into_object().remove("group") {
+            None => id.clone(),
+            Some(group) if group.is_null() || group.as_str() == Some("") => id.clone(),
+            Some(Field::Text(group)) if !group.contains(char::is_control) => group,
+            Some(other) => other.number().map(Cow::into_owned).ok_or_else(|| {
+                location.error("field \"group\" must be a number or a string without control characters")
+            })?,
+        };
+        Ok(Self { location, id, title, text, group })
+    }
+
+    /// Whether there is nothing to write queries about.
+    pub(crate) fn is_blank(&self) -> bool {
+        is_blank(&self.text)
+    }
+
+    /// The text that is embedded: the title, a space, and `text`, which is the document's text or a part of it.
+    pub(crate) fn with_title(&self, text: &str) -> String {
+        match &self.title {
+            Some(title) => format!("{title} {text}"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// An error about this document.
+    pub(crate) fn error(&self, what: &str) -> ReadError {
+        self.location.error(format!("document {}: {what}", self.id))
+    }
+}
+
+/// The documents of all inputs, in order.
+pub(crate) fn documents(
+    inputs: Vec<Input>,
+    max_record_bytes: usize,
+) -> impl Iterator<Item = Result<SourceDocument, ReadError>> + Send {
+    let documents = RecordStream::<Document, _>::new(inputs.into_iter().map(Input::into_named), max_record_bytes);
+    documents
+        .map(|document| document.and_then(|Located { record, location, .. }| SourceDocument::new(record, location)))
+}
+
+#[cfg(test)]
+impl SourceDocument {
+    /// A document for tests.
+    pub(crate) fn example(id: &str, title: Option<&str>, text: &str) -> Self {
+        let location = Location { name: "example".into(), line: 1 };
+        Self { location, id: id.into(), title: title.map(Into::into), text: text.into(), group: id.into() }
+    }
+}

@@ -1,4 +1,4 @@
-//! Queries that are taken from the document itself: its title, its sentences and its rarest terms.
+//! The generator `extractive`: a document's title, its sentences and its rarest terms are its queries.
 
 mod sentences;
 mod terms;
@@ -7,32 +7,33 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::documents::Source;
-use crate::output::{Query, fold, one_line};
+use crate::documents::SourceDocument;
+use crate::pairs::Query;
+use crate::text::{fold, one_line};
 
 use sentences::{count_words, paragraphs, sentences};
 use terms::Terms;
 
-/// One sentence in so many stays in its document: ORQA's rate for the inverse cloze task
-/// (<https://arxiv.org/abs/1906.00300>, section 4), which teaches matching of words besides that of meaning.
+/// One sentence in this many stays in its document. It is ORQA's rate for the inverse cloze task
+/// (<https://arxiv.org/abs/1906.00300>, section 4), which teaches a model to match words as well as meaning.
 const KEPT_ONE_IN: u64 = 10;
-/// A document must not shrink to less than this.
+/// A document must keep at least this many words.
 const MIN_WORDS_LEFT: usize = 10;
-/// What each place in the document takes from a sentence's weight: the first sentences say what a text is about.
+/// The factor by which each sentence weighs less than the one before, because the first ones say what a text is about.
 const WEIGHT_OF_NEXT: f64 = 0.85;
-/// Terms of a keyword query.
+/// The number of terms in a keyword query.
 const KEYWORDS: std::ops::RangeInclusive<usize> = 3..=6;
 
-/// What must be known of all documents before one of them can be asked for its queries.
+/// The statistics of all documents, which their queries depend on.
 #[derive(Debug)]
-pub(crate) struct Corpus {
+pub(crate) struct CorpusStatistics {
     terms: Terms,
-    /// In how many documents a title or a sentence stands, by hash.
+    /// The number of documents with a title or a sentence, by its hash.
     candidates: HashMap<u64, u32>,
 }
 
-impl Corpus {
-    pub(crate) fn new(documents: &[Source]) -> Self {
+impl CorpusStatistics {
+    pub(crate) fn new(documents: &[SourceDocument]) -> Self {
         let mut corpus = Self { terms: Terms::default(), candidates: HashMap::new() };
         for document in documents {
             corpus.terms.add(prose(document));
@@ -47,21 +48,21 @@ impl Corpus {
         corpus
     }
 
-    /// At most `most` queries of a document: its title, key sentences in their order, keywords.
-    pub(crate) fn queries(&self, document: &Source, most: usize, seed: u64) -> Vec<Query> {
+    /// At most `max_queries` queries for a document: its title, key sentences in their order, keywords.
+    pub(crate) fn queries(&self, document: &SourceDocument, max_queries: usize, seed: u64) -> Vec<Query> {
         let title = self.title_query(document);
         let keywords = self.keyword_query(document);
-        let room = most.saturating_sub(usize::from(title.is_some()));
+        let room = max_queries.saturating_sub(usize::from(title.is_some()));
         let room = if room > 1 && keywords.is_some() { room - 1 } else { room };
-        title.into_iter().chain(self.sentence_queries(document, room, seed)).chain(keywords).take(most).collect()
+        title.into_iter().chain(self.sentence_queries(document, room, seed)).chain(keywords).take(max_queries).collect()
     }
 
-    fn title_query(&self, document: &Source) -> Option<Query> {
+    fn title_query(&self, document: &SourceDocument) -> Option<Query> {
         let title = document.title.as_deref().filter(|title| self.is_of_one_document(title))?;
         Some(Query { query: one_line(title), positive: document.text.clone() })
     }
 
-    fn sentence_queries(&self, document: &Source, most: usize, seed: u64) -> Vec<Query> {
+    fn sentence_queries(&self, document: &SourceDocument, max_queries: usize, seed: u64) -> Vec<Query> {
         let text = document.text.as_str();
         let mut weighed: Vec<_> = sentences(text)
             .into_iter()
@@ -71,15 +72,15 @@ impl Corpus {
             })
             .filter(|(_, range)| self.is_of_one_document(&text[range.clone()]))
             .collect();
-        // The sort is stable: equals stay in the document's order.
+        // The sort is stable, so that equals stay in the document's order.
         weighed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        weighed.truncate(most);
+        weighed.truncate(max_queries);
         weighed.sort_by_key(|(_, range)| range.start);
         weighed
             .into_iter()
             .map(|(_, range)| {
                 let sentence = &text[range.clone()];
-                // Drawn from the sentence itself, so that no other document has a say in it.
+                // The draw depends on the sentence only, not on other documents.
                 let draw = xxh3_64_with_seed(format!("{}\0{sentence}", document.id).as_bytes(), seed);
                 let left = without(text, &range);
                 let keeps = draw.is_multiple_of(KEPT_ONE_IN) || count_words(&left) < MIN_WORDS_LEFT;
@@ -89,29 +90,30 @@ impl Corpus {
             .collect()
     }
 
-    fn keyword_query(&self, document: &Source) -> Option<Query> {
+    fn keyword_query(&self, document: &SourceDocument) -> Option<Query> {
         let mut keywords = self.terms.rarest(prose(document), *KEYWORDS.end());
         if keywords.len() < *KEYWORDS.start() {
-            // Nothing but code or a table: take the words from there.
+            // The document is all code or tables.
             keywords = self.terms.rarest(std::iter::once(document.text.as_str()), *KEYWORDS.end());
         }
         (keywords.len() >= *KEYWORDS.start())
             .then(|| Query { query: keywords.join(" "), positive: document.with_title(&document.text) })
     }
 
-    /// What several documents say tells none of them from the others: as a query it would contradict itself.
+    /// Whether no other document has the same title or sentence. If one has, the query would have several answers, of
+    /// which only one counts.
     fn is_of_one_document(&self, candidate: &str) -> bool {
         self.candidates.get(&key(candidate)).is_none_or(|&count| count < 2)
     }
 }
 
-/// The title and the paragraphs, without code.
-fn prose(document: &Source) -> impl Iterator<Item = &str> {
+/// The title and the paragraphs of a document, without code.
+fn prose(document: &SourceDocument) -> impl Iterator<Item = &str> {
     let paragraphs = paragraphs(&document.text).into_iter().map(|range| &document.text[range]);
     document.title.as_deref().into_iter().chain(paragraphs)
 }
 
-/// The text without a part of it, and with the larger of the two gaps around that part.
+/// The text without a part of it; the larger of the gaps around that part is left.
 fn without(text: &str, part: &std::ops::Range<usize>) -> String {
     let (before, after) = (&text[..part.start], &text[part.end..]);
     let (left, right) = (before.trim_end(), after.trim_start());
@@ -136,13 +138,13 @@ mod tests {
     const WILL: &str = "The will leaves the house to the eldest daughter of the testator. Notices go to the office in \
         Houston. Two witnesses signed it in the presence of a notary.";
 
-    fn corpus() -> (Corpus, Vec<Source>) {
+    fn corpus() -> (CorpusStatistics, Vec<SourceDocument>) {
         let documents = vec![
-            Source::example("lease", Some("Oil lease"), LEASE),
-            Source::example("will", None, WILL),
-            Source::example("code", None, "```\nlet answer = compute(question);\n```"),
+            SourceDocument::example("lease", Some("Oil lease"), LEASE),
+            SourceDocument::example("will", None, WILL),
+            SourceDocument::example("code", None, "```\nlet answer = compute(question);\n```"),
         ];
-        (Corpus::new(&documents), documents)
+        (CorpusStatistics::new(&documents), documents)
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_sentences_are_no_queries() {
+    fn sentences_of_several_documents_are_no_queries() {
         let (corpus, documents) = corpus();
         for document in &documents {
             assert!(corpus.queries(document, 9, 42).iter().all(|query| !query.query.starts_with("Notices")));
@@ -172,10 +174,10 @@ mod tests {
     #[test]
     fn nine_sentences_in_ten_are_left_out() {
         let filler = "These ten words stand here so that enough is left over.";
-        let documents: Vec<Source> = (0..2000)
-            .map(|n| Source::example(&n.to_string(), None, &format!("Sentence number {n} is here. {filler}")))
+        let documents: Vec<SourceDocument> = (0..2000)
+            .map(|n| SourceDocument::example(&n.to_string(), None, &format!("Sentence number {n} is here. {filler}")))
             .collect();
-        let corpus = Corpus::new(&documents);
+        let corpus = CorpusStatistics::new(&documents);
         let pairs: Vec<Query> = documents.iter().flat_map(|document| corpus.queries(document, 1, 42)).collect();
         assert_eq!(pairs.len(), 2000);
         let kept = pairs.iter().filter(|pair| pair.positive.contains(&pair.query)).count();
@@ -187,14 +189,14 @@ mod tests {
     #[test]
     fn a_short_document_stays_whole() {
         let text = "Only this sentence is here. And these five words too.";
-        let documents = [Source::example("a", None, text)];
-        let queries = Corpus::new(&documents).queries(&documents[0], 5, 42);
+        let documents = [SourceDocument::example("a", None, text)];
+        let queries = CorpusStatistics::new(&documents).queries(&documents[0], 5, 42);
         assert!(queries.len() >= 2);
         assert!(queries.iter().all(|query| query.positive == text));
     }
 
     #[test]
-    fn a_gap_closes() {
+    fn the_larger_gap_is_left() {
         assert_eq!(without("One.  Two. Three.", &(6..10)), "One.  Three.");
         assert_eq!(without("One.\n\nTwo. Three.", &(6..10)), "One.\n\nThree.");
         assert_eq!(without("One. Two.", &(0..4)), "Two.");

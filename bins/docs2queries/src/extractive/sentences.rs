@@ -1,15 +1,15 @@
-//! Where the sentences of a text are; code, headings and tables are not sentences.
+//! The sentences of a text; code, headings and tables are not sentences.
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Shorter ones say too little to be found by.
+/// A shorter sentence says too little to be a query.
 const MIN_WORDS: usize = 4;
-/// Longer ones are lists or clauses that nobody types.
+/// A longer sentence is a list or a clause that nobody would type.
 const MAX_WORDS: usize = 60;
 
-/// A full stop behind one of these ends no sentence.
+/// Abbreviations whose full stop does not end a sentence.
 const ABBREVIATIONS: [&str; 36] = [
     "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "eg", "i.e", "ie", "cf", "al", "fig",
     "figs", "eq", "no", "nos", "art", "arts", "sec", "para", "ch", "vol", "pp", "ed", "eds", "inc", "corp", "co",
@@ -28,7 +28,7 @@ pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Number of words, as Unicode sees them.
+/// The number of words, as Unicode defines them.
 pub(super) fn count_words(text: &str) -> usize {
     text.unicode_words().count()
 }
@@ -74,7 +74,7 @@ fn is_prose(line: &str) -> bool {
     !(heading || rule || table || link_definition)
 }
 
-/// Bytes of the bullet or number that a list item begins with, or 0.
+/// The length in bytes of the bullet or number that a list item begins with, or 0.
 fn list_marker(line: &str) -> usize {
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let mark = match line[digits..].chars().next() {
@@ -89,7 +89,7 @@ fn list_marker(line: &str) -> usize {
 
 /// The sentences of one paragraph.
 fn split(paragraph: &str) -> Vec<Range<usize>> {
-    // Some collections are in lower case throughout: there, letters say nothing about where a sentence begins.
+    // In collections that are all in lower case, letters do not tell where a sentence begins.
     let is_cased = paragraph.chars().any(char::is_uppercase);
     let masked = mask(paragraph, is_cased);
     let mut sentences: Vec<Range<usize>> = Vec::new();
@@ -97,15 +97,16 @@ fn split(paragraph: &str) -> Vec<Range<usize>> {
         let end = start + piece.trim_end().len();
         let is_continued = is_cased && piece.starts_with(char::is_lowercase);
         match sentences.last_mut() {
-            Some(last) if is_continued || goes_on(&paragraph[last.clone()]) => last.end = end,
+            Some(last) if is_continued || is_incomplete(&paragraph[last.clone()]) => last.end = end,
             _ => sentences.push(start..end),
         }
     }
     sentences
 }
 
-/// The paragraph, byte for byte, with the marks of sentence ends and without those that Unicode's rules would take for
-/// one: line breaks, punctuation in `code spans`, and stops inside of words (`a.b`, `?x=1`).
+/// The paragraph, byte for byte, in which everything is masked that Unicode's rules would take for the end of a
+/// sentence and that is none: line breaks, punctuation in `code spans`, and punctuation inside of words (`a.b`,
+/// `?x=1`).
 fn mask(paragraph: &str, is_cased: bool) -> String {
     let mut masked = String::with_capacity(paragraph.len());
     let mut in_code = false;
@@ -117,7 +118,7 @@ fn mask(paragraph: &str, is_cased: bool) -> String {
         masked.push(match c {
             '\n' | '\r' => ' ',
             '.' | '?' | '!' if in_code || is_inside_word(rest) => '_',
-            // Unicode's rules let a sentence go on after a full stop and a small letter, but not after this.
+            // By Unicode's rules, a full stop before a lower-case letter ends no sentence, but this does.
             '.' if !is_cased => '!',
             _ => c,
         });
@@ -129,8 +130,8 @@ fn is_inside_word(rest: &str) -> bool {
     rest.chars().next().is_some_and(|next| !next.is_whitespace() && !".?!)]}\"'”’»*_`".contains(next))
 }
 
-/// Whether a piece ends in an abbreviation, an initial or a paragraph number, so that the sentence goes on.
-fn goes_on(piece: &str) -> bool {
+/// Whether a piece ends with an abbreviation, an initial or a paragraph number, so that the sentence continues.
+fn is_incomplete(piece: &str) -> bool {
     let word = piece.rsplit(char::is_whitespace).next().unwrap_or_default();
     let Some(stem) = word.trim_start_matches(['(', '[', '"', '“', '‘', '\'']).strip_suffix('.') else {
         return false;

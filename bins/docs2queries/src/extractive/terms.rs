@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use unicode_segmentation::UnicodeSegmentation as _;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes of the shortest term: "of" is none, a single Chinese character is one.
+/// The length of the shortest term: "of" is too short, a single Chinese character is not.
 const MIN_TERM_BYTES: usize = 3;
-/// A term of more than one document in so many is no rare one,
+/// A term is common if more than one document in this many has it,
 const COMMON_ONE_IN: u32 = 10;
-/// once there are enough documents to tell.
+/// and if there are enough documents to tell.
 const ENOUGH_DOCUMENTS: u32 = 20;
 
-/// In how many documents each term occurs.
+/// The number of documents that have each term.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
     documents: u32,
-    // By hash: the words themselves are never needed, and take several times the memory.
+    // By the term's hash, because the terms themselves would take several times the memory.
     counts: HashMap<u64, u32>,
 }
 
@@ -32,7 +32,7 @@ impl Terms {
         }
     }
 
-    /// Inverse document frequency: 0 for a term of every document, more for a rarer one.
+    /// The inverse document frequency: 0 for a term of every document, more for a rarer one.
     fn idf(&self, term: &str) -> f64 {
         ((1.0 + f64::from(self.documents)) / (1.0 + f64::from(self.count(term)))).ln()
     }
@@ -45,18 +45,18 @@ impl Terms {
         self.documents >= ENOUGH_DOCUMENTS && self.count(term) > self.documents / COMMON_ONE_IN
     }
 
-    /// Mean inverse document frequency of a text's terms; 0 for a text without terms.
+    /// The mean inverse document frequency of a text's terms; 0 for a text without terms.
     pub(super) fn mean_idf(&self, text: &str) -> f64 {
         let (sum, count) = terms(text).fold((0.0, 0.0), |(sum, count), term| (sum + self.idf(term), count + 1.0));
         if count == 0.0 { 0.0 } else { sum / count }
     }
 
-    /// The `most` terms, or fewer, that tell these texts from the rest of the corpus, each as it first occurs, in the order in
-    /// which they do.
+    /// At most `max_terms` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the
+    /// order of the texts.
     ///
-    /// A term weighs by its rarity and, slowly growing, by how often the texts use it, so that a single slip of the
-    /// pen does not outweigh the subject.
-    pub(super) fn rarest<'a>(&self, texts: impl Iterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    /// The weight of a term grows with its rarity and, logarithmically, with the number of times that the texts use it,
+    /// so that a single typing error does not outweigh the subject.
+    pub(super) fn rarest<'a>(&self, texts: impl Iterator<Item = &'a str>, max_terms: usize) -> Vec<&'a str> {
         let mut found: Vec<(&str, u32)> = Vec::new();
         let mut places: HashMap<u64, usize> = HashMap::new();
         for term in texts.flat_map(terms).filter(|term| !self.is_common(term)) {
@@ -71,17 +71,17 @@ impl Terms {
             .enumerate()
             .map(|(place, (term, times))| (self.idf(term) * (1.0 + f64::from(*times).ln()), place))
             .collect();
-        // A small corpus knows little of rarity: between equals, the longer word says more.
+        // In a small corpus many terms are equally rare; of these, the longer one says more.
         weighed.sort_by(|(a, at), (b, bt)| {
             b.total_cmp(a).then_with(|| found[*bt].0.len().cmp(&found[*at].0.len())).then_with(|| at.cmp(bt))
         });
-        let mut chosen: Vec<usize> = weighed.into_iter().take(most).map(|(_, place)| place).collect();
+        let mut chosen: Vec<usize> = weighed.into_iter().take(max_terms).map(|(_, place)| place).collect();
         chosen.sort_unstable();
         chosen.into_iter().map(|place| found[place].0).collect()
     }
 }
 
-/// The words of a text that could be searched for: no numbers, no particles.
+/// The words of a text that could be searched for, without numbers and particles.
 fn terms(text: &str) -> impl Iterator<Item = &str> {
     text.unicode_words().filter(|word| word.len() >= MIN_TERM_BYTES && word.chars().any(char::is_alphabetic))
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rarest_terms_stand_in_their_order() {
+    fn the_rarest_terms_keep_their_order() {
         let text = "the Gas lease: gas, royalty, the well of 12";
         assert_eq!(corpus().rarest(std::iter::once(text), 3), ["Gas", "royalty", "well"]);
     }

@@ -1,53 +1,56 @@
-//! Queries that were kept before.
+//! Queries that repeat one that was kept.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use embtune_text::{MinHash, NearDuplicates, Shingles, normalised, text_hash};
 
-/// Two queries of one document that share so many of their pieces say the same.
-const OF_ONE_DOCUMENT: f64 = 0.8;
-/// Queries of different documents may well differ in a name only.
-const OF_ALL: f64 = 0.9;
-/// Queries that are remembered: 300 bytes each.
-const MOST: usize = 1_000_000;
+/// The Jaccard similarity from which on two queries of one document are duplicates,
+const MIN_SIMILARITY_WITHIN: f64 = 0.8;
+/// and two queries of different documents, which may well differ in a name only.
+const MIN_SIMILARITY_ACROSS: f64 = 0.9;
+/// The most queries that are remembered, at 300 bytes each.
+const MAX_QUERIES: usize = 1_000_000;
 
 /// The queries that were kept.
 #[derive(Debug)]
 pub(super) struct Duplicates {
     exact: HashSet<u128>,
     near: NearDuplicates,
-    /// Of each query in `near`: what its words with digits are.
+    /// For each query in `near`, the hash of its words with digits.
     codes: Vec<u64>,
+    /// The id of the current document,
     document: String,
-    of_document: Vec<(Shingles, u64)>,
+    /// and its queries.
+    document_queries: Vec<(Shingles, u64)>,
 }
 
 impl Duplicates {
     pub(super) fn new() -> Self {
         Self {
             exact: HashSet::new(),
-            near: NearDuplicates::new(OF_ALL, MOST),
+            near: NearDuplicates::new(MIN_SIMILARITY_ACROSS, MAX_QUERIES),
             codes: Vec::new(),
             document: String::new(),
-            of_document: Vec::new(),
+            document_queries: Vec::new(),
         }
     }
 
     /// Whether a query of a document is a duplicate; if it is not, it is remembered.
     ///
-    /// Queries whose words with digits differ are none, however alike they are: claim 12 is not claim 13.
-    pub(super) fn has(&mut self, query: &str, document: &str) -> bool {
+    /// Queries whose words with digits differ are not duplicates, however similar they are: claim 12 is not claim 13.
+    pub(super) fn check(&mut self, query: &str, document: &str) -> bool {
         if self.document != document {
             document.clone_into(&mut self.document);
-            self.of_document.clear();
+            self.document_queries.clear();
         }
         let hash = text_hash(query);
         let codes = codes(query);
         let shingles = Shingles::of(query);
-        let is_near =
-            |(other, its_codes): &(Shingles, u64)| *its_codes == codes && shingles.jaccard(other) >= OF_ONE_DOCUMENT;
-        if self.exact.contains(&hash) || self.of_document.iter().any(is_near) {
+        let is_near = |(other, its_codes): &(Shingles, u64)| {
+            *its_codes == codes && shingles.jaccard(other) >= MIN_SIMILARITY_WITHIN
+        };
+        if self.exact.contains(&hash) || self.document_queries.iter().any(is_near) {
             return true;
         }
         if let Some(signature) = MinHash::of_shingles(&shingles) {
@@ -59,10 +62,10 @@ impl Duplicates {
                 None => self.codes.push(codes),
             }
         }
-        if self.exact.len() < MOST {
+        if self.exact.len() < MAX_QUERIES {
             self.exact.insert(hash);
         }
-        self.of_document.push((shingles, codes));
+        self.document_queries.push((shingles, codes));
         false
     }
 }
@@ -81,40 +84,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_and_nearly_the_same() {
+    fn exact_and_near_duplicates() {
         let mut seen = Duplicates::new();
-        assert!(!seen.has("What is the notice period of the lease?", "a"));
-        assert!(seen.has("what is  the notice period of the lease", "b"), "exact, of another document");
-        assert!(seen.has("What is the notice period of the leases?", "a"), "near, of the same document");
-        assert!(!seen.has("What is the notice period of the loan?", "a"));
-        assert!(!seen.has("Who pays for the repair of the roof?", "a"));
+        assert!(!seen.check("What is the notice period of the lease?", "a"));
+        assert!(seen.check("what is  the notice period of the lease", "b"), "exact, of another document");
+        assert!(seen.check("What is the notice period of the leases?", "a"), "near, of the same document");
+        assert!(!seen.check("What is the notice period of the loan?", "a"));
+        assert!(!seen.check("Who pays for the repair of the roof?", "a"));
     }
 
     #[test]
-    fn documents_may_differ_in_a_name() {
+    fn queries_of_two_documents_may_differ_in_a_name() {
         let mut seen = Duplicates::new();
         let query = |name: &str| format!("How long is the notice period in the supply agreement of {name}?");
-        assert!(!seen.has(&query("Acme"), "a"));
-        assert!(!seen.has(&query("Borealis"), "b"));
+        assert!(!seen.check(&query("Acme"), "a"));
+        assert!(!seen.check(&query("Borealis"), "b"));
         let long = |end: &str| format!("{} {}", query("Acme and its affiliates in all of their countries"), end);
-        assert!(!seen.has(&long("today"), "c"));
-        assert!(seen.has(&long("todays"), "d"), "near, of another document");
+        assert!(!seen.check(&long("today"), "c"));
+        assert!(seen.check(&long("todays"), "d"), "near, of another document");
     }
 
     #[test]
-    fn numbers_tell_queries_apart() {
+    fn queries_with_different_numbers_are_different() {
         let mut seen = Duplicates::new();
         let query = |number: u32| {
             format!("What does the apparatus of claim {number} do with the signal that it receives from the antenna?")
         };
-        assert!((0..20).all(|number| !seen.has(&query(number), "a")));
-        assert!((20..40).all(|number| !seen.has(&query(number), &number.to_string())));
-        assert!(seen.has(&query(7), "z"));
+        assert!((0..20).all(|number| !seen.check(&query(number), "a")));
+        assert!((20..40).all(|number| !seen.check(&query(number), &number.to_string())));
+        assert!(seen.check(&query(7), "z"));
     }
 
     #[test]
-    fn a_full_memory_still_compares() {
-        let mut seen = Duplicates { near: NearDuplicates::new(OF_ALL, 1), ..Duplicates::new() };
+    fn a_full_memory_still_finds_duplicates() {
+        let mut seen = Duplicates { near: NearDuplicates::new(MIN_SIMILARITY_ACROSS, 1), ..Duplicates::new() };
         let text = |first: &str| {
             let others =
                 ["lease", "royalty", "notice", "arbitration", "warranty", "insurance", "termination", "assignment"];
@@ -123,8 +126,8 @@ mod tests {
                 others.map(|word| format!("{word} by the {word}er")).join(", ")
             )
         };
-        assert!(!seen.has(&text("duration"), "a"));
-        assert!(!seen.has("another query about another thing altogether", "b"));
-        assert!(seen.has(&text("durations"), "c"));
+        assert!(!seen.check(&text("duration"), "a"));
+        assert!(!seen.check("another query about another thing altogether", "b"));
+        assert!(seen.check(&text("durations"), "c"));
     }
 }

@@ -1,22 +1,22 @@
-//! JSON of servers, read as leniently as they write it.
+//! JSON from servers, read as leniently as they write it.
 //!
-//! What a server sends has been paid for, so one bad character must not cost the whole of it. A lone surrogate
-//! (`\ud83d`, half an emoji that a model did not finish) and bytes that are not UTF-8 become U+FFFD, as in every decoder
-//! of text; a raw control character in a string is itself, and so is a backslash that escapes nothing; `NaN` and
-//! `Infinity`, which Python writes, are null; a byte order mark is nothing.
+//! What a server sends is paid for, so one bad character must not cost all of it. A lone surrogate (`\ud83d`, half an
+//! emoji that a model did not finish) and bytes that are not UTF-8 become U+FFFD, as in every text decoder. A raw
+//! control character in a string stands for itself, and so does a backslash that escapes nothing. `NaN` and `Infinity`,
+//! which Python writes, are null, and a byte order mark is skipped.
 
 use serde_json::Value;
 
-/// A value, and whether the text had to be repaired for it.
+/// A value, and whether its text had to be repaired.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Read {
     pub(crate) value: Value,
     pub(crate) is_repaired: bool,
 }
 
-/// Reads one value; none where no repair that this module knows makes JSON of it.
+/// Reads one value; none if the text cannot be repaired.
 pub(crate) fn read(text: &[u8]) -> Option<Read> {
-    // Nearly every text is sound, and then the strict reader is all that it costs.
+    // Nearly every text is valid, and then costs no more than strict parsing.
     if let Ok(value) = serde_json::from_slice(text) {
         return Some(Read { value, is_repaired: false });
     }
@@ -74,13 +74,13 @@ fn escape(rest: &str, sound: &mut String) -> usize {
     }
 }
 
-/// The UTF-16 unit of an escape sequence.
+/// The UTF-16 code unit of an escape sequence.
 fn unit(text: &str) -> Option<u16> {
     code_unit(text.strip_prefix("\\u")?)
 }
 
-/// The UTF-16 unit whose four hexadecimal digits begin a text.
-pub(super) fn code_unit(text: &str) -> Option<u16> {
+/// The UTF-16 code unit whose four hexadecimal digits begin a text.
+pub(crate) fn code_unit(text: &str) -> Option<u16> {
     let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u16::from_str_radix(digits, 16).ok()
 }
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// The value of a text that is no strict JSON.
+    /// The value of a text that is no valid JSON.
     fn mended(text: impl AsRef<[u8]>) -> Value {
         let read = read(text.as_ref()).unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(text.as_ref())));
         assert!(read.is_repaired, "{:?}", read.value);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sound_stays_as_it_is() {
+    fn valid_json_stays_as_it_is() {
         for text in [r#"{"a": ["\ud83d\ude00", "\\ud83d", "NaN", "\"", "é"]}"#, "null", " [1.5e3] \n"] {
             let read = read(text.as_bytes()).unwrap();
             assert_eq!((read.value, read.is_repaired), (serde_json::from_str(text).unwrap(), false));
@@ -112,18 +112,18 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_one_that_is_replaced() {
+    fn half_a_character_is_replaced() {
         assert_eq!(mended(r#"["a \ud83d b"]"#), json!(["a \u{fffd} b"]));
         assert_eq!(mended(r#"["\ud83d"]"#), json!(["\u{fffd}"]));
         assert_eq!(mended(r#"["\uDE00\ud83d\ud83d\ude00"]"#), json!(["\u{fffd}\u{fffd}😀"]));
         assert_eq!(mended(r#"["\ud83d\n\\\ud83dA"]"#), json!(["\u{fffd}\n\\\u{fffd}A"]));
-        // A JSON text inside a string has a backslash of its own before each of its escapes.
+        // JSON inside a string has one more backslash before each of its escapes.
         assert_eq!(mended(r#"{"c": "{\"q\": [\"\\ud83d \ud83d\"]}"}"#)["c"], "{\"q\": [\"\\ud83d \u{fffd}\"]}");
         assert_eq!(mended(b"[\"a\xff\xfeb\", \"\xed\xa0\xbd\"]"), json!(["a\u{fffd}\u{fffd}b", "\u{fffd}".repeat(3)]));
     }
 
     #[test]
-    fn other_slips_cost_nothing_either() {
+    fn other_mistakes_are_repaired() {
         assert_eq!(mended("\u{feff}{\"a\": 1}"), json!({"a": 1}));
         assert_eq!(mended("[\"two\nlines\ta\u{0}\"]"), json!(["two\nlines\ta\0"]));
         assert_eq!(mended(r#"["it\'s \x \u12 C:\dir"]"#), json!([r"it\'s \x \u12 C:\dir"]));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_none() {
+    fn other_texts_are_not_json() {
         for text in
             ["", "{", "[\"a", "<html>", "{\"a\": \"\\ud83d", "\"\\", "\"\\u", "nul", "[1] [2]", "\\", "\u{feff}"]
         {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_too_odd() {
+    fn no_text_makes_it_panic() {
         // Every cut of a text with characters of several bytes and an escape of each kind.
         let text = r#"{"é": "\ud83d\ude00 \ud83d 😀 \u00e9 \x \" \\", "n": -Infinity}"#;
         for end in 0..=text.len() {

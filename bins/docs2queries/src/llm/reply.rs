@@ -1,16 +1,14 @@
-//! A server's reply, read as leniently as servers write.
+//! A chat completion, read as leniently as servers write it.
 
 use serde_json::Value;
 
 use super::budget::Tokens;
-use super::client::{Failure, Verdict};
-use super::parse::{self, Found};
-use super::trouble::Trouble;
+use super::failure::FailureKind;
 
-/// Characters of a server's or model's own words that a message shows.
-pub(crate) const SHOWN_CHARS: usize = 200;
+/// Characters of a server's or model's text that a message shows.
+const EXCERPT_CHARS: usize = 200;
 
-/// Finish reasons of replies that moderation cut off or kept back: OpenAI's and Azure's, Zhipu's, Google's, Anthropic's,
+/// Finish reasons of replies that moderation stopped or withheld: OpenAI's and Azure's, Zhipu's, Google's, Anthropic's,
 /// Bedrock's. What there is of such a reply is no answer.
 const MODERATED: [&str; 9] = [
     "content_filter",
@@ -24,35 +22,26 @@ const MODERATED: [&str; 9] = [
     "guardrail_intervened",
 ];
 
-/// What an answer under a status of success is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// There is a query in it.
-    Answer,
-    /// There is none, for a reason that lies in the document or the model: to ask again helps once, if at all.
-    Nothing,
-    /// It tells of an error that may pass.
-    Error,
-}
-
 /// Why a reply is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Useless {
-    pub(crate) trouble: Trouble,
-    what: String,
+pub(crate) struct Unusable {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
 }
 
-/// What a chat completion says. A field that is missing or has another type is absent, never an error: it is paid for.
+/// What a chat completion says. A field that is missing or has another type counts as absent and is never an error,
+/// because the reply is paid for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     content: String,
     refusal: Option<String>,
     finish_reason: Option<String>,
-    /// Tokens, when the server says how many.
+    /// Token counts, if the server gives them.
     pub(crate) usage: Option<Tokens>,
 }
 
 impl Reply {
+    /// Reads the body of a response.
     pub(crate) fn read(body: &Value) -> Self {
         let choice = &body["choices"][0];
         let message = &choice["message"];
@@ -66,70 +55,70 @@ impl Reply {
         }
     }
 
-    /// The tokens that it took. Where the server does not say, the most that the request could take (no `output` is no
-    /// limit), and a reply without one as many as it has bytes.
+    /// The tokens that the reply and its request took. Without counts from the server, these are the most that the
+    /// request could take; a reply without a limit (`output` is 0) counts as many tokens as it has bytes.
     pub(crate) fn tokens(&self, most: Tokens) -> Tokens {
         let output = if most.output > 0 { most.output } else { self.content.len() as u64 };
         self.usage.unwrap_or(Tokens { output, ..most })
     }
 
-    /// The queries, `most` at most.
+    /// What the model wrote.
     ///
     /// # Errors
-    /// Why there is none.
-    pub(crate) fn queries(&self, most: usize) -> Result<Found, Useless> {
-        let useless = |trouble, what| Err(Useless { trouble, what });
-        let reason = self.finish_reason.as_deref().unwrap_or("unknown");
-        let said = shown(self.refusal.as_deref().unwrap_or(&self.content));
-        if MODERATED.contains(&reason.to_lowercase().as_str()) {
-            let said = if said.is_empty() { said } else { format!(": {said}") };
-            return useless(
-                Trouble::Moderated,
-                format!("moderation stopped the reply (finish reason: {reason}){said}"),
-            );
+    /// A reply that moderation stopped: what there is of it must not be used.
+    pub(crate) fn text(&self) -> Result<&str, Unusable> {
+        let reason = self.finish_reason();
+        if !MODERATED.contains(&reason.to_lowercase().as_str()) {
+            return Ok(&self.content);
         }
-        let is_cut = matches!(reason, "length" | "max_tokens" | "MAX_TOKENS");
-        let found = parse::queries(&self.content, most, is_cut);
-        if !found.queries.is_empty() {
-            return Ok(found);
-        }
-        if self.refusal.is_some() {
-            return useless(Trouble::Refused, format!("the model refused: {said}"));
-        }
-        let is_empty = self.content.trim().is_empty();
-        let what = if is_empty { "the model's answer is empty" } else { "no query in the model's answer" };
-        let said = if is_empty { said } else { format!(": {said}") };
-        let trouble = match (is_cut, is_empty) {
-            (true, _) => Trouble::CutOff,
-            (false, true) => Trouble::Empty,
-            (false, false) => Trouble::NoQuery,
-        };
-        useless(trouble, format!("{what} (finish reason: {reason}){said}"))
+        let message = format!("moderation stopped the reply (finish reason: {reason}){}", self.excerpt());
+        Err(Unusable { kind: FailureKind::Moderated, message })
     }
 
-    /// Whether its text holds characters in place of those that the server did not send whole.
+    /// Whether the reply reached its length limit, so that its end is missing.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self.finish_reason(), "length" | "max_tokens" | "MAX_TOKENS")
+    }
+
+    /// Whether the text contains characters in place of those that the server did not send whole.
     pub(crate) fn is_mended(&self) -> bool {
         self.content.contains(char::REPLACEMENT_CHARACTER)
     }
-}
 
-impl Worth {
-    /// Of a whole answer to a request for so many queries.
-    pub(crate) fn of(body: &Value, queries: usize) -> Self {
-        match Failure::in_reply(body) {
-            Some(failure) if failure.verdict == Verdict::Document => Self::Nothing,
-            Some(_) => Self::Error,
-            None if Reply::read(body).queries(queries).is_ok() => Self::Answer,
-            None => Self::Nothing,
+    /// Why there is no answer in the text; `missing` is what was looked for, such as "query".
+    pub(crate) fn without(&self, missing: &str) -> Unusable {
+        if let Some(refusal) = &self.refusal {
+            return Unusable {
+                kind: FailureKind::Refused,
+                message: format!("the model refused: {}", excerpt(refusal)),
+            };
         }
+        let is_empty = self.content.trim().is_empty();
+        let kind = match (self.is_cut_off(), is_empty) {
+            (true, _) => FailureKind::CutOff,
+            (false, true) => FailureKind::Empty,
+            (false, false) => FailureKind::NoAnswer,
+        };
+        let message = match is_empty {
+            true => format!("the model's answer is empty (finish reason: {})", self.finish_reason()),
+            false => {
+                let reason = self.finish_reason();
+                format!("no {missing} in the model's answer (finish reason: {reason}){}", self.excerpt())
+            }
+        };
+        Unusable { kind, message }
     }
-}
 
-impl Useless {
-    /// The message, with more words before its hint.
-    pub(crate) fn with(&self, more: &str) -> String {
-        let hint = self.trouble.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-        format!("{}{more}{hint}", self.what)
+    fn finish_reason(&self) -> &str {
+        self.finish_reason.as_deref().unwrap_or("unknown")
+    }
+
+    /// The beginning of what the model said, for the end of a message.
+    fn excerpt(&self) -> String {
+        match excerpt(self.refusal.as_deref().unwrap_or(&self.content)) {
+            text if text.is_empty() => text,
+            text => format!(": {text}"),
+        }
     }
 }
 
@@ -142,13 +131,18 @@ fn content(value: &Value) -> String {
     }
 }
 
-/// The beginning of somebody else's words, on one line.
-pub(crate) fn shown(text: &str) -> String {
-    let text = crate::output::one_line(text);
-    match text.char_indices().nth(SHOWN_CHARS) {
+/// The beginning of a text, on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let text = one_line(text);
+    match text.char_indices().nth(EXCERPT_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// A text with single spaces between its words.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -166,11 +160,11 @@ mod tests {
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
         }));
         assert_eq!(reply.tokens(Tokens::default()), Tokens { input: 10, output: 5 });
-        assert_eq!(reply.queries(2).unwrap().queries, ["a", "b"]);
+        assert_eq!((reply.text(), reply.is_cut_off()), (Ok("{\"queries\": [\"a\", \"b\", \"c\"]}"), false));
     }
 
     #[test]
-    fn without_usage_the_most_counts() {
+    fn without_usage_the_upper_bound_counts() {
         let reply = Reply::read(&json!({"choices": [{"message": {"content": "[\"five\"]"}}]}));
         let most = Tokens { input: 10, output: 50 };
         assert_eq!(reply.tokens(most), most);
@@ -180,52 +174,32 @@ mod tests {
     #[test]
     fn a_list_of_parts() {
         let content = json!([{"type": "text", "text": "[\"a\","}, {"type": "text", "text": "\"b\"]"}]);
-        assert_eq!(
-            Reply::read(&json!({"choices": [{"message": {"content": content}}]})).queries(5).unwrap().queries,
-            ["a", "b"]
-        );
+        assert_eq!(Reply::read(&json!({"choices": [{"message": {"content": content}}]})).text(), Ok("[\"a\",\"b\"]"));
     }
 
     #[test]
-    fn why_there_is_no_query() {
-        let useless = |body: Value| {
-            assert_eq!(
-                Worth::of(&body, 5),
-                if body["choices"].is_array() { Worth::Nothing } else { Worth::of(&body, 5) }
-            );
-            let useless = Reply::read(&body).queries(5).unwrap_err();
-            (useless.trouble, useless.with(""))
+    fn why_there_is_no_answer() {
+        let unusable = |body: Value| {
+            let reply = Reply::read(&body);
+            let Unusable { kind, message } = reply.text().err().unwrap_or_else(|| reply.without("query"));
+            (kind, message)
         };
         let of = |message: Value, reason: &str| json!({"choices": [{"message": message, "finish_reason": reason}]});
-        let expect = |body: Value, trouble: Trouble, what: &str| assert_eq!(useless(body), (trouble, what.to_owned()));
-        expect(of(json!({"refusal": "I can't."}), "stop"), Trouble::Refused, "the model refused: I can't.");
-        let cut =
-            "no query in the model's answer (finish reason: length): <think>hm\nhint: raise --max-completion-tokens";
-        expect(of(json!({"content": "<think>hm"}), "length"), Trouble::CutOff, cut);
+        let expect = |body: Value, kind: FailureKind, what: &str| assert_eq!(unusable(body), (kind, what.to_owned()));
+        expect(of(json!({"refusal": "I can't."}), "stop"), FailureKind::Refused, "the model refused: I can't.");
+        let cut = "no query in the model's answer (finish reason: length): <think>hm";
+        expect(of(json!({"content": "<think>hm"}), "length"), FailureKind::CutOff, cut);
+        let none = "no query in the model's answer (finish reason: stop): No.";
+        expect(of(json!({"content": "No."}), "stop"), FailureKind::NoAnswer, none);
         let empty = "the model's answer is empty (finish reason: unknown)";
-        expect(of(json!({"content": null}), ""), Trouble::Empty, empty);
+        expect(of(json!({"content": null}), ""), FailureKind::Empty, empty);
         let filtered = json!({"content": "{\"queries\": [\"a\", \"b"});
         let what = "moderation stopped the reply (finish reason: content_filter): {\"queries\": [\"a\", \"b";
-        expect(of(filtered, "content_filter"), Trouble::Moderated, what);
+        expect(of(filtered, "content_filter"), FailureKind::Moderated, what);
         let what = "moderation stopped the reply (finish reason: SAFETY)";
-        expect(of(json!({"content": null}), "SAFETY"), Trouble::Moderated, what);
+        expect(of(json!({"content": null}), "SAFETY"), FailureKind::Moderated, what);
         for odd in [json!({}), json!([]), json!(null), json!({"choices": {}}), json!({"choices": [], "usage": 3})] {
-            assert_eq!(useless(odd), (Trouble::Empty, empty.to_owned()));
+            assert_eq!(unusable(odd), (FailureKind::Empty, empty.to_owned()));
         }
-    }
-
-    #[test]
-    fn what_is_there_of_a_long_reply_is_an_answer() {
-        let body =
-            json!({"choices": [{"finish_reason": "length", "message": {"content": "{\"queries\": [\"a\", \"b"}}]});
-        assert_eq!(
-            (Worth::of(&body, 5), Reply::read(&body).queries(5).unwrap().queries),
-            (Worth::Answer, vec!["a".into()])
-        );
-        let mut broken = body.clone();
-        broken["choices"][0]["error"] = json!({"code": 502});
-        assert_eq!(Worth::of(&broken, 5), Worth::Error);
-        broken["choices"][0]["error"] = json!({"code": 400, "message": "prompt is too long"});
-        assert_eq!(Worth::of(&broken, 5), Worth::Nothing);
     }
 }

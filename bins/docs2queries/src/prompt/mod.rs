@@ -1,124 +1,170 @@
-//! What the language model is asked.
+//! The requests that the language model gets.
 
-mod examples;
 mod styles;
 mod template;
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use embtune_cli::Session;
+use clap::ValueEnum;
+use embtune_cli::{Input, Session};
+use embtune_records::{Pair, Records};
 use embtune_text::Language;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::{PromptArgs, ReplyFormat};
 use crate::documents::Passage;
 
 pub(crate) use styles::{DEFAULT as DEFAULT_STYLES, Styles};
-pub(crate) use template::BUILTIN;
 
-use examples::Example;
-use template::{Share, Template, Variables};
+use template::{BUILTIN, StyleCount, Template, Variables};
 
-/// Most bytes of a template: it goes out with every request.
-const MOST_TEMPLATE_BYTES: u64 = 1 << 20;
+/// The longest template, in bytes; it is part of every request.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+/// Examples that a prompt has room for; Promptagator (<https://arxiv.org/abs/2209.11755>) takes at most 8.
+const MAX_EXAMPLES: usize = 20;
 
-/// The parameters of every request.
-#[derive(Debug)]
-pub(crate) struct Prompt {
-    template: Template,
-    examples: Vec<Example>,
-    styles: Styles,
-    seed: u64,
-    language: Option<Language>,
-    parameters: Parameters,
-}
-
-/// The parameters that the server takes besides the words.
+/// What is asked for, and how.
 #[derive(Debug, Clone)]
-pub(crate) struct Parameters {
-    /// The language model's name.
-    pub(crate) llm: String,
-    /// How many queries are asked for.
-    pub(crate) queries: usize,
-    /// Sampling temperature, when it is not left to the server.
+pub(crate) struct Settings {
+    /// The template; none is the built-in one.
+    pub(crate) template: Option<PathBuf>,
+    /// Pairs of documents and good queries.
+    pub(crate) examples: Option<PathBuf>,
+    pub(crate) styles: Styles,
+    /// The language of the queries; none is that of the document.
+    pub(crate) language: Option<Language>,
+    /// Decides how the styles are distributed over the passages.
+    pub(crate) seed: u64,
+    /// The model's name at its server.
+    pub(crate) model: String,
+    /// The sampling temperature; none leaves it to the server.
     pub(crate) temperature: Option<f64>,
-    /// Limit of a reply's tokens, when it is not left to the server.
+    /// The limit on a reply's tokens; none leaves it to the server.
     pub(crate) max_completion_tokens: Option<u32>,
-    /// How the form of the reply is asked for.
     pub(crate) reply_format: ReplyFormat,
 }
 
-/// The template that is used, as it is written.
+/// How the form of a reply is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplyFormat {
+    /// With a JSON schema, which the server enforces
+    Schema,
+    /// As any JSON object
+    Json,
+    /// In the prompt only
+    Text,
+}
+
+/// Makes the request for a passage.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    settings: Settings,
+    template: Template,
+    examples: Vec<Example>,
+    /// How many queries are asked for.
+    queries: usize,
+}
+
+/// A document with good queries for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Example {
+    text: String,
+    queries: Vec<String>,
+}
+
+/// The text of a template file; without one, that of the built-in template.
 ///
 /// # Errors
-/// A file that cannot be read or is not UTF-8.
-pub(crate) fn source(args: &PromptArgs) -> anyhow::Result<String> {
-    match &args.prompt {
+/// A file that cannot be read, is too long, or is not UTF-8.
+pub(crate) fn template_text(path: Option<&Path>) -> anyhow::Result<String> {
+    match path {
         None => Ok(BUILTIN.to_owned()),
-        Some(path) => read(path).with_context(|| path.display().to_string()),
+        Some(path) => read_template(path).with_context(|| path.display().to_string()),
     }
 }
 
 /// Reads a template, which may come through a pipe.
-fn read(path: &Path) -> io::Result<String> {
+fn read_template(path: &Path) -> io::Result<String> {
     let mut template = String::new();
-    let read = File::open(path)?.take(MOST_TEMPLATE_BYTES + 1).read_to_string(&mut template)?;
-    if read as u64 > MOST_TEMPLATE_BYTES {
-        return Err(io::Error::other(format!("has more than {MOST_TEMPLATE_BYTES} bytes")));
+    let read = File::open(path)?.take(MAX_TEMPLATE_BYTES + 1).read_to_string(&mut template)?;
+    if read as u64 > MAX_TEMPLATE_BYTES {
+        return Err(io::Error::other(format!("has more than {MAX_TEMPLATE_BYTES} bytes")));
     }
     Ok(template)
 }
 
+/// Reads pairs; those of the same document are one example.
+fn read_examples(input: Input) -> anyhow::Result<Vec<Example>> {
+    let name = input.name.clone();
+    let mut examples: Vec<Example> = Vec::new();
+    for pairs in Records::<Vec<Pair>, _>::with_default_limit(name.clone(), input) {
+        for Pair { anchor, positive, .. } in pairs? {
+            match examples.iter_mut().find(|example| example.text == positive) {
+                Some(example) => example.queries.push(anchor),
+                None => examples.push(Example { text: positive, queries: vec![anchor] }),
+            }
+        }
+    }
+    anyhow::ensure!(!examples.is_empty(), "{name}: no example");
+    let count = examples.len();
+    anyhow::ensure!(
+        count <= MAX_EXAMPLES,
+        "{name}: {count} documents\nhint: each is sent with every request; {MAX_EXAMPLES} are the most"
+    );
+    Ok(examples)
+}
+
 impl Prompt {
-    /// Reads the template and the examples.
+    /// A prompt that asks for `queries` queries about each passage.
     ///
     /// # Errors
-    /// Files that cannot be read or hold something else.
-    pub(crate) fn new(args: &PromptArgs, seed: u64, parameters: Parameters, session: &Session) -> anyhow::Result<Self> {
-        let name = args.prompt.as_ref().map_or_else(|| "prompt".into(), |path| path.display().to_string());
-        let template = Template::new(&name, source(args)?)?;
-        let examples = match &args.examples {
+    /// A template or examples that cannot be read or are something else.
+    pub(crate) fn new(settings: &Settings, queries: usize, session: &Session) -> anyhow::Result<Self> {
+        let path = settings.template.as_deref();
+        let name = path.map_or_else(|| "prompt".into(), |path| path.display().to_string());
+        let template = Template::new(&name, template_text(path)?)?;
+        let examples = match &settings.examples {
             None => Vec::new(),
-            Some(path) => examples::read(session.input(path)?)?,
+            Some(path) => read_examples(session.input(path)?)?,
         };
-        Ok(Self { template, examples, styles: args.styles.clone(), seed, language: args.language, parameters })
+        Ok(Self { settings: settings.clone(), template, examples, queries })
     }
 
     /// How many queries are asked for.
     pub(crate) fn queries(&self) -> usize {
-        self.parameters.queries
+        self.queries
     }
 
-    /// The queries of the examples, which models with little imagination give back.
+    /// The queries of the examples, which small models repeat.
     pub(crate) fn example_queries(&self) -> impl Iterator<Item = &str> {
         self.examples.iter().flat_map(|example| &example.queries).map(String::as_str)
     }
 
     /// The body of the request for a passage.
     ///
-    /// The number of queries stands in the prompt and not in the schema: strict mode knows no `minItems` on many
-    /// servers.
+    /// The number of queries is in the prompt and not in the schema, because many servers do not support `minItems` in
+    /// strict mode.
     ///
     /// # Errors
-    /// A template that cannot be filled in.
+    /// A template that cannot be rendered.
     pub(crate) fn request(&self, passage: &Passage) -> anyhow::Result<Value> {
-        let Parameters { llm, queries, temperature, max_completion_tokens, reply_format } = &self.parameters;
-        let shares = self.styles.shares(*queries, self.seed, &passage.full_text());
+        let Settings { model, temperature, max_completion_tokens, reply_format, .. } = &self.settings;
+        let counts = self.settings.styles.distribute(self.queries, self.settings.seed, &passage.full_text());
         let (system, user) = self.template.render(&Variables {
             id: &passage.document.id,
             title: passage.document.title.as_deref(),
             text: passage.text.trim(),
-            n: *queries,
-            styles: shares.into_iter().map(|(what, count)| Share { what, count }).collect(),
-            language: self.language.map(Language::name),
+            n: self.queries,
+            styles: counts.into_iter().map(|(what, count)| StyleCount { what, count }).collect(),
+            language: self.settings.language.map(Language::name),
             examples: &self.examples,
         })?;
         let system = system.map(|content| json!({"role": "system", "content": content}));
         let messages: Vec<Value> = system.into_iter().chain([json!({"role": "user", "content": user})]).collect();
-        let mut request = json!({"model": llm, "messages": messages});
+        let mut request = json!({"model": model, "messages": messages});
         match reply_format {
             ReplyFormat::Schema => request["response_format"] = schema(),
             ReplyFormat::Json => request["response_format"] = json!({"type": "json_object"}),
@@ -134,6 +180,7 @@ impl Prompt {
     }
 }
 
+/// A schema for an object with a list of strings.
 fn schema() -> Value {
     json!({"type": "json_schema", "json_schema": {
         "name": "queries",
@@ -150,31 +197,33 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documents::{Source, passages};
+    use crate::documents::{SourceDocument, passages};
 
     fn prompt(source: &str, language: Option<&str>) -> Prompt {
         Prompt {
-            template: Template::new("own.j2", source.into()).unwrap(),
-            examples: vec![Example { text: "An <example>".into(), queries: vec!["what?".into()] }],
-            styles: Styles::parse("keyword").unwrap(),
-            seed: 42,
-            language: language.and_then(Language::named),
-            parameters: Parameters {
-                llm: "m".into(),
-                queries: 3,
+            settings: Settings {
+                template: None,
+                examples: None,
+                styles: Styles::parse("keyword").unwrap(),
+                language: language.and_then(Language::named),
+                seed: 42,
+                model: "m".into(),
                 temperature: Some(0.5),
                 max_completion_tokens: Some(9),
                 reply_format: ReplyFormat::Json,
             },
+            template: Template::new("own.j2", source.into()).unwrap(),
+            examples: vec![Example { text: "An <example>".into(), queries: vec!["what?".into()] }],
+            queries: 3,
         }
     }
 
     fn passage(title: Option<&str>) -> Passage {
-        passages(Source::example("d", title, " text & more\n"), 100).remove(0)
+        passages(SourceDocument::example("d", title, " text & more\n"), 100).remove(0)
     }
 
     #[test]
-    fn a_request_says_what_is_asked() {
+    fn a_request_contains_everything() {
         let request = prompt(BUILTIN, Some("de")).request(&passage(Some("T"))).unwrap();
         assert_eq!(
             request["messages"][1]["content"],
@@ -189,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_of_ones_own_may_have_no_blocks() {
+    fn a_template_needs_no_blocks() {
         let request = prompt("{{ id }}: {{ text }} x{{ n }}{% if title %}!{% endif %}", None);
         let request = request.request(&passage(None)).unwrap();
         assert_eq!(request["messages"], json!([{"role": "user", "content": "d: text & more x3"}]));
@@ -198,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_prompt_is_placed() {
+    fn errors_in_a_template_have_a_line() {
         let error = prompt("{{ text }}\n{{ txt }}", None).request(&passage(None)).unwrap_err().to_string();
         assert!(error.starts_with("own.j2:2: undefined value") && error.contains("hint: a prompt may use"), "{error}");
         let error = Template::new("own.j2", "{% if %}".into()).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A kind of query: its name on the command line, and what the model is told of it.
+/// A kind of query: its name on the command line, and its description for the model.
 type Style = (&'static str, &'static str);
 
 const STYLES: [Style; 6] = [
@@ -14,7 +14,7 @@ const STYLES: [Style; 6] = [
     ("typo", "typed in haste: keywords or a question with one or two typing errors"),
 ];
 
-/// The mix that is asked for unless the user names another.
+/// The default mix.
 pub(crate) const DEFAULT: &str = "question=4,keyword=2,claim=1,exact=1,lay=1,typo=1";
 
 /// How often each style is asked for, as weights.
@@ -22,7 +22,7 @@ pub(crate) const DEFAULT: &str = "question=4,keyword=2,claim=1,exact=1,lay=1,typ
 pub(crate) struct Styles([f64; STYLES.len()]);
 
 impl Styles {
-    /// Reads `question=4,keyword=2`; a style that is not named has weight 0, and one without a number weight 1.
+    /// Parses `question=4,keyword=2`; a style that is not named has weight 0, and one without a number weight 1.
     ///
     /// # Errors
     /// An unknown style, a weight that is no number, or no weight above 0.
@@ -30,37 +30,37 @@ impl Styles {
         let mut weights = [0.0; STYLES.len()];
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let (name, weight) = item.split_once('=').unwrap_or((item, "1"));
-            let Some(place) = STYLES.iter().position(|(style, _)| *style == name) else {
+            let Some(index) = STYLES.iter().position(|(style, _)| *style == name) else {
                 let known = STYLES.map(|(name, _)| name).join(", ");
                 return Err(format!("unknown style {name:?}: expected {known}"));
             };
-            weights[place] = embtune_cli::parse_not_negative(weight)?;
+            weights[index] = embtune_cli::parse_not_negative(weight)?;
         }
         if weights.iter().sum::<f64>() > 0.0 { Ok(Self(weights)) } else { Err("no style has a weight above 0".into()) }
     }
 
-    /// How many of `count` queries are of which style, for a passage of this text; styles without a query are left out.
+    /// Distributes `count` queries about a passage with this text over the styles; those without a query are left out.
     ///
-    /// Systematic sampling (Madow and Madow 1944): each style gets its share rounded down or up, and over many
-    /// passages the mix is that of the weights. What is rounded follows from `seed` and `text`, so that the same text is
-    /// always asked the same.
-    pub(crate) fn shares(&self, count: usize, seed: u64, text: &str) -> Vec<(&'static str, usize)> {
+    /// By systematic sampling (Madow and Madow 1944), each style gets its share rounded down or up, and over many
+    /// passages the mix is that of the weights. The rounding depends on `seed` and `text`, so that the request for the
+    /// same text is always the same.
+    pub(crate) fn distribute(&self, count: usize, seed: u64, text: &str) -> Vec<(&'static str, usize)> {
         let start = xxh3_64_with_seed(text.as_bytes(), seed) as f64 / 2f64.powi(64);
         let total: f64 = self.0.iter().sum();
-        // Draws stand at start, start + 1, …; a style takes those in its stretch of the way from 0 to count.
+        // Draws are at start, start + 1, …; a style gets those in its part of the interval from 0 to count.
         let draws_before = |share: f64| (share * count as f64 - start).ceil().clamp(0.0, count as f64) as usize;
         let mut end = 0.0;
         let mut before = 0;
-        let mut shares = Vec::new();
+        let mut counts = Vec::new();
         for (weight, (_, what)) in self.0.iter().zip(STYLES) {
             end += weight / total;
             let until = if end > 1.0 - 1e-9 { count } else { draws_before(end) };
             if until > before {
-                shares.push((what, until - before));
+                counts.push((what, until - before));
             }
             before = until;
         }
-        shares
+        counts
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mix_is_read() {
+    fn a_mix_is_parsed() {
         assert_eq!(Styles::parse("question=4, keyword").unwrap().0, [4.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert!(Styles::parse(DEFAULT).is_ok());
         assert!(Styles::parse("riddle=1").unwrap_err().contains("question, keyword, claim"));
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn shares_follow_the_weights() {
+    fn counts_follow_the_weights() {
         let styles = Styles::parse(DEFAULT).unwrap();
         let counts = |shares: Vec<(&str, usize)>| shares.iter().map(|(_, count)| *count).collect::<Vec<_>>();
-        assert_eq!(counts(styles.shares(10, 42, "d1")), [4, 2, 1, 1, 1, 1]);
+        assert_eq!(counts(styles.distribute(10, 42, "d1")), [4, 2, 1, 1, 1, 1]);
         let mut sums = [0; STYLES.len()];
         for n in 0..10_000 {
-            let shares = styles.shares(3, 42, &format!("d{n}"));
+            let shares = styles.distribute(3, 42, &format!("d{n}"));
             assert_eq!(shares.iter().map(|(_, count)| count).sum::<usize>(), 3);
             for (what, count) in shares {
                 sums[STYLES.iter().position(|(_, other)| *other == what).unwrap()] += count;
@@ -94,7 +94,7 @@ mod tests {
         for (sum, weight) in sums.iter().zip(styles.0) {
             assert!((*sum as f64 - 3000.0 * weight).abs() < 200.0, "{sums:?}");
         }
-        assert_eq!(counts(Styles::parse("typo").unwrap().shares(5, 1, "d")), [5]);
-        assert_eq!(styles.shares(3, 42, "d1"), styles.shares(3, 42, "d1"));
+        assert_eq!(counts(Styles::parse("typo").unwrap().distribute(5, 1, "d")), [5]);
+        assert_eq!(styles.distribute(3, 42, "d1"), styles.distribute(3, 42, "d1"));
     }
 }

@@ -1,89 +1,75 @@
-//! Requests by the file.
+//! Batches: round trips, interruptions, files of requests and results.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::batch_server::{Fate, result, start};
+use crate::batch_server::{BatchApi, Fate, OPTIONS, one_by_one, result, round_trip, start};
 use crate::server::{Server, ok};
-use crate::support::{Ran, client, corpus, feed, filter, lines, replies, run, scratch, until};
-
-const OPTIONS: [&str; 7] = ["-n", "2", "--poll-secs", "0.1", "--batch", "--max-completion-tokens", "50"];
-
-/// The command of these tests.
-pub(crate) fn round_trip(server: &Server, journal: &Path, args: &[&str], documents: usize) -> Ran {
-    let args = [&OPTIONS[..], &["--journal", journal.to_str().unwrap()], args].concat();
-    run(&mut client(server, &args), corpus(documents))
-}
-
-/// What the same documents give one by one.
-pub(crate) fn one_by_one(documents: usize) -> String {
-    run(&mut client(&Server::start(ok), &["-n", "2"]), corpus(documents)).stdout
-}
+use crate::support::{client, corpus, feed, filter, lines, replies, run, scratch, until};
 
 #[test]
 fn a_round_trip_gives_the_same_pairs_at_half_the_price() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    let ran = round_trip(&server, &path, &[], 5);
-    // One request failed: its document has no pairs yet.
+    let api = BatchApi::start();
+    let ran = api.round_trip(&[], 5);
+    // One request failed, so its document has no pairs yet.
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("batch replies: 4, tokens in: 400, tokens out: 80\n"), "{ran:?}");
-    assert!(ran.stderr.contains("batch requests that failed: 1, the first: This request could not"), "{ran:?}");
-    assert!(ran.stderr.contains("1 passages have no reply here\nhint: "), "{ran:?}");
+    assert!(ran.stderr.contains("failed batch requests: 1, the first: This request could not"), "{ran:?}");
+    assert!(ran.stderr.contains("passages left out because they have no reply yet: 1\nhint: "), "{ran:?}");
     assert_eq!(ran.ids(), ["d1-q1", "d1-q2", "d2-q1", "d2-q2", "d4-q1", "d4-q2", "d5-q1", "d5-q2"]);
-    let ran = round_trip(&server, &path, &[], 5);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, &ran.stdout), (Some(0), &one_by_one(5)), "{ran:?}");
-    let state = state.lock().unwrap();
+    let state = api.state();
     let sent: Vec<_> = state.requests().iter().map(|line| line["custom_id"].clone()).collect();
     assert_eq!((state.batches.len(), sent.len()), (2, 6), "the second batch holds what the first one lacks");
     assert_eq!(sent[2], sent[5]);
-    let ran = round_trip(&server, &path, &[], 5);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, state.batches.len()), (Some(0), 2), "{ran:?}");
 }
 
 #[test]
 fn an_expired_batch_keeps_what_it_has() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().fate = Some(Fate::Expires);
-    let ran = round_trip(&server, &path, &[], 5);
+    let api = BatchApi::start();
+    api.state().fate = Some(Fate::Expires);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
     assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
-    let ran = round_trip(&server, &path, &[], 5);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
-    assert_eq!(state.lock().unwrap().requests().len(), 5 + 3);
-    let ran = round_trip(&server, &path, &[], 5);
+    assert_eq!(api.state().requests().len(), 5 + 3);
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(5)));
 }
 
 #[test]
 fn a_batch_outlives_the_run_that_sent_it() {
     for kill in [true, false] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().fate = Some(Fate::Lasts);
-        let args = [&OPTIONS[..], &["--journal", path.to_str().unwrap()][..]].concat();
-        let mut child = client(&server, &args).spawn().unwrap();
+        let api = BatchApi::start();
+        api.state().fate = Some(Fate::Lasts);
+        let args = [&OPTIONS[..], &["--journal", api.journal.to_str().unwrap()][..]].concat();
+        let mut child = client(&api.server, &args).spawn().unwrap();
         feed(&mut child, corpus(2).into_bytes());
-        until(|| lines(&path) == 2 && state.lock().unwrap().batches.first().is_some_and(|(_, looks)| *looks > 1));
+        until(|| lines(&api.journal) == 2 && api.state().batches.first().is_some_and(|(_, looks)| *looks > 1));
         kill_process(Pid::from_child(&child), if kill { Signal::KILL } else { Signal::INT }).unwrap();
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.signal(), Some(if kill { 9 } else { 2 }), "{stderr}");
-        assert!(kill || stderr.contains("the batches go on at the server: the same command collects them"), "{stderr}");
-        state.lock().unwrap().fate = Some(Fate::Completes);
-        let ran = round_trip(&server, &path, &[], 2);
+        assert!(
+            kill || stderr.contains("the batches continue at the server; the same command collects their results"),
+            "{stderr}"
+        );
+        api.state().fate = Some(Fate::Completes);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-        assert_eq!(state.lock().unwrap().batches.len(), 1);
+        assert_eq!(api.state().batches.len(), 1);
     }
 }
 
 #[test]
-fn what_a_batch_may_bring_is_not_asked_one_by_one() {
+fn requests_of_open_batches_are_not_sent_one_by_one() {
     let (_directory, path) = scratch("journal");
     let journal = path.to_str().unwrap();
     fs::write(&path, "{\"batch\":\"file-1\",\"state\":\"uploaded\"}\n").unwrap();
@@ -97,7 +83,7 @@ fn what_a_batch_may_bring_is_not_asked_one_by_one() {
 }
 
 #[test]
-fn batch_replies_without_usage_count_as_the_most_they_can_have_taken() {
+fn batch_replies_without_usage_count_as_their_upper_bound() {
     let (directory, path) = scratch("journal");
     let args = ["--llm", "m", "-n", "2", "--max-completion-tokens", "50", "--max-tokens", "100000"];
     let emitted = run(&mut filter(&[&args[..], &["--emit-batch"]].concat()), corpus(3));
@@ -112,7 +98,7 @@ fn batch_replies_without_usage_count_as_the_most_they_can_have_taken() {
     let said = format!("tokens in: {}, tokens out: {}, replies without usage: 1\n", 200 + most, 40 + 50);
     assert!(ran.code == Some(0) && ran.stderr.contains(&said), "{ran:?}");
     let spent: u64 = replies(&path).iter().flat_map(|line| [0, 1].map(|n| line["tokens"][n].as_u64().unwrap())).sum();
-    assert_eq!(spent, 240 + most as u64 + 50, "a later cap knows of it");
+    assert_eq!(spent, 240 + most as u64 + 50, "a later cap includes it");
 }
 
 #[test]
@@ -124,12 +110,12 @@ fn a_lost_answer_makes_no_second_batch() {
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     assert_eq!(state.lock().unwrap().batches.len(), 1);
 
-    // And none after a run that ended before it had the answer.
+    // The same after a run that ended before the answer arrived.
     let (_directory, path) = scratch("journal");
     state.lock().unwrap().loses_answer = true;
     let ran = round_trip(&server, &path, &["--max-retries", "0"], 2);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    // Others have made batches since: it is not on the first page of the list any more.
+    // Meanwhile, other runs have created batches, so that this one is not on the first page of the list.
     for other in 3..6 {
         let (_directory, path) = scratch("journal");
         assert_eq!(round_trip(&server, &path, &[], other).code, Some(1));
@@ -140,39 +126,40 @@ fn a_lost_answer_makes_no_second_batch() {
 }
 
 #[test]
-fn a_refused_batch_is_told_and_done_with() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().fate = Some(Fate::Fails);
-    let ran = round_trip(&server, &path, &[], 2);
+fn a_refused_batch_is_reported_and_closed() {
+    let api = BatchApi::start();
+    api.state().fate = Some(Fate::Fails);
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     assert!(ran.stderr.contains("the server refused batch batch-0: Enqueued token limit reached"), "{ran:?}");
-    state.lock().unwrap().fate = Some(Fate::Completes);
-    let ran = round_trip(&server, &path, &[], 2);
+    api.state().fate = Some(Fate::Completes);
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
 }
 
 #[test]
 fn caps_hold_for_batches() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    let ran = round_trip(&server, &path, &["--max-tokens", "10000"], 20);
+    let api = BatchApi::start();
+    let ran = api.round_trip(&["--max-tokens", "10000"], 20);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    let sent = state.lock().unwrap().requests();
+    let sent = api.state().requests();
     let most: usize = sent.iter().map(|line| line["body"].to_string().len() + 50).sum();
     assert!((7000..=10_000).contains(&most), "{most}");
-    assert!(ran.stderr.contains(&format!("requests that a cap leaves no room for: {}\n", 20 - sent.len())), "{ran:?}");
-    let ran = run(&mut client(&server, &["--batch"]), corpus(1));
+    assert!(
+        ran.stderr.contains(&format!("requests left out because a cap has no room for them: {}\n", 20 - sent.len())),
+        "{ran:?}"
+    );
+    let ran = run(&mut client(&api.server, &["--batch"]), corpus(1));
     assert!(ran.code == Some(2) && ran.stderr.contains("--batch needs --journal"), "{ran:?}");
     let usage = run(&mut filter(&["--llm", "m", "--batch", "--emit-batch"]), "");
     assert_eq!(usage.code, Some(2));
 }
 
 #[test]
-fn requests_and_results_are_files_like_any_others() {
+fn requests_and_results_can_be_files() {
     let (directory, requests) = scratch("requests.jsonl");
     let name = requests.to_str().unwrap();
-    // Twice the same text is one request. Nobody is asked, so there is no server.
+    // Two documents with the same text are one request. Nothing is sent, so there is no server.
     let input = corpus(4) + "{\"_id\": \"again\", \"text\": \"text 2\"}\n";
     let emitted = run(
         &mut filter(&["--llm", "test-model", "-n", "2", "--max-completion-tokens", "99", "--emit-batch", "-o", name]),
@@ -187,7 +174,7 @@ fn requests_and_results_are_files_like_any_others() {
         assert_eq!((&line["method"], &line["url"]), (&"POST".into(), &"/v1/chat/completions".into()));
         assert_eq!((line["custom_id"].as_str().unwrap().len(), &line["body"]["model"]), (32, &"test-model".into()));
     }
-    // A program such as `vllm run-batch` answers them, here in two files and backwards.
+    // A program such as `vllm run-batch` answers them, here in two files and in reverse order.
     let (done, failed) = (directory.path().join("done.jsonl"), directory.path().join("failed.jsonl"));
     let answered: String = lines[1..].iter().rev().map(|line| format!("{}\n", result(line, true))).collect();
     fs::write(&done, answered).unwrap();
@@ -200,12 +187,13 @@ fn requests_and_results_are_files_like_any_others() {
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
     assert_eq!(ran.ids()[6..], ["again-q1", "again-q2"]);
     assert!(
-        ran.stderr.contains("batch replies: 3,") && ran.stderr.contains("1 passages have no reply here"),
+        ran.stderr.contains("batch replies: 3,")
+            && ran.stderr.contains("passages left out because they have no reply yet: 1"),
         "{ran:?}"
     );
-    assert!(ran.stderr.contains("lines that answer no request of this program: 1"), "{ran:?}");
+    assert!(ran.stderr.contains("result lines for requests that are not of this run: 1"), "{ran:?}");
 
-    // With a journal, the rest can be asked for one by one, of a server that has another name for a limit.
+    // With a journal, the rest can be asked for one by one, from a server that has another name for the limit.
     let journal = directory.path().join("journal");
     let journal = ["--journal", journal.to_str().unwrap()];
     run(&mut filter(&[&args[..], &journal].concat()), input.clone());

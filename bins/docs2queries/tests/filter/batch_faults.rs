@@ -1,15 +1,14 @@
-//! Batches that bring less than they should.
+//! Batches whose results are incomplete, garbled or gone.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::batch::{one_by_one, round_trip};
-use crate::batch_server::{Fate, result, start};
+use crate::batch_server::{BatchApi, Fate, one_by_one, result, round_trip, start};
 use crate::server::{Answer, Server, completion, ok};
 use crate::support::{client, corpus, filter, lines, replies, run, scratch};
 
-/// Requests are counted by the longer of the limit's two names.
+/// The reservation counts the longer of the limit's two names.
 const NAMES: usize = "max_completion_tokens".len() - "max_tokens".len();
 
 /// The result lines with the first one changed.
@@ -19,34 +18,32 @@ fn with_first(results: &str, change: impl FnOnce(&str) -> String) -> Answer {
 }
 
 #[test]
-fn one_unreadable_line_costs_itself() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble = Some(|results, _| with_first(results, |line| line[..line.len() / 2].to_owned()));
-    // Results come backwards, and the error file has the third one.
-    let ran = round_trip(&server, &path, &[], 5);
+fn an_unreadable_line_affects_only_itself() {
+    let api = BatchApi::start();
+    api.state().garble = Some(|results, _| with_first(results, |line| line[..line.len() / 2].to_owned()));
+    // The results are in reverse order, and the third one is in the error file.
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 6), "{ran:?}");
-    let said = "lines of results that cannot be read: 1, the first: batch batch-0:1: not JSON\n";
+    let said = "unreadable result lines: 1, the first: batch batch-0:1: not JSON\n";
     assert!(ran.stderr.contains(said), "{ran:?}");
-    let most = state.lock().unwrap().requests()[4]["body"].to_string().len() + NAMES;
+    let most = api.state().requests()[4]["body"].to_string().len() + NAMES;
     let spent = format!("batch replies: 3, tokens in: {}, tokens out: {}\n", 300 + most, 60 + 50);
     assert!(ran.stderr.contains(&spent), "it may have been paid for: {ran:?}");
-    state.lock().unwrap().garble = None;
-    let ran = round_trip(&server, &path, &[], 5);
-    assert_eq!((ran.code, ran.ids().len(), state.lock().unwrap().requests().len()), (Some(1), 8, 5 + 2), "{ran:?}");
-    // Nothing is under way any more, so the rest can be had one by one.
-    let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
+    api.state().garble = None;
+    let ran = api.round_trip(&[], 5);
+    assert_eq!((ran.code, ran.ids().len(), api.state().requests().len()), (Some(1), 8, 5 + 2), "{ran:?}");
+    // No batch is in progress any more, so the rest can be asked for one by one.
+    let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", api.journal.to_str().unwrap()];
     let one = Server::start(ok);
     let ran = run(&mut client(&one, &args), corpus(5));
     assert_eq!((ran.code, ran.stdout, one.requests().len()), (Some(0), one_by_one(5), 1), "{}", ran.stderr);
 }
 
 #[test]
-fn half_a_character_in_a_result_costs_itself() {
+fn half_a_character_in_a_result_is_replaced() {
     for bad in [&br"\ud83d"[..], b"\xff"] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble = Some(if bad[0] == 0xff {
+        let api = BatchApi::start();
+        api.state().garble = Some(if bad[0] == 0xff {
             |results, _| {
                 let at = results.find("about text").unwrap();
                 Answer::Bytes([&results.as_bytes()[..at], b"\xff ", &results.as_bytes()[at..]].concat())
@@ -54,38 +51,37 @@ fn half_a_character_in_a_result_costs_itself() {
         } else {
             |results, _| Answer::Http(200, "", results.replacen("about text", r"\ud83d about text", 1))
         });
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.ids().len()), (Some(0), 4), "{ran:?}");
         assert_eq!(ran.pairs()[3]["anchor"], "\u{fffd} about text 2");
-        let said = "lines of results with broken characters, read as U+FFFD: 1, the first: batch batch-0:1\n";
+        let said = "result lines with invalid characters, read as U+FFFD: 1, the first: batch batch-0:1\n";
         assert!(ran.stderr.contains(said), "{ran:?}");
     }
 }
 
 #[test]
-fn what_is_gone_frees_its_requests() {
+fn requests_of_lost_batches_are_sent_again() {
     for (gone, said) in [
-        (&["/v1/batches/"][..], "batch batch-0 is gone, its requests are asked again, and it counts as "),
-        (&["/v1/files/output"], "batch batch-0 has a result file that is gone, output-0: the server answered 404"),
+        (&["/v1/batches/"][..], "batch batch-0 is gone; its requests will be sent again, and it counts as "),
+        (&["/v1/files/output"], "batch batch-0 has lost its result file output-0: the server answered 404"),
     ] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().gone = gone.to_vec();
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().gone = gone.to_vec();
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
         assert!(ran.stderr.contains(said), "{ran:?}");
-        assert!(ran.stderr.contains("2 passages have no reply here"), "{ran:?}");
+        assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
         let most = |line: &Value| line["body"].to_string().len() + NAMES + 50;
-        let most: usize = state.lock().unwrap().requests().iter().map(most).sum();
+        let most: usize = api.state().requests().iter().map(most).sum();
         assert!(ran.stderr.contains(&format!("counts as {most} tokens")), "{ran:?}");
-        state.lock().unwrap().gone.clear();
-        // A cap knows of what may have been paid.
+        api.state().gone.clear();
+        // A later cap includes what may have been charged.
         let capped = ["--max-tokens", &(most + 10).to_string()];
-        let ran = round_trip(&server, &path, &capped, 2);
-        assert!(ran.stderr.contains("requests that a cap leaves no room for: 2\n"), "{ran:?}");
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&capped, 2);
+        assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-        assert_eq!(state.lock().unwrap().batches.len(), 2);
+        assert_eq!(api.state().batches.len(), 2);
     }
 }
 
@@ -105,7 +101,7 @@ fn a_batch_of_an_earlier_run_that_is_gone_is_sent_again_at_once() {
 }
 
 #[test]
-fn an_address_that_is_wrong_gives_no_batch_up() {
+fn a_wrong_address_gives_no_batch_up() {
     let (_directory, path) = scratch("journal");
     for body in [
         "<html>404 page not found</html>",
@@ -128,21 +124,20 @@ fn an_address_that_is_wrong_gives_no_batch_up() {
 }
 
 #[test]
-fn a_batch_without_a_result_file_is_told() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().has_no_files = true;
-    let ran = round_trip(&server, &path, &[], 2);
+fn a_batch_without_a_result_file_is_reported() {
+    let api = BatchApi::start();
+    api.state().has_no_files = true;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(ran.stderr.contains("batch batch-0 completed, without a result file"), "{ran:?}");
-    state.lock().unwrap().has_no_files = false;
-    let ran = round_trip(&server, &path, &[], 2);
+    assert!(ran.stderr.contains("batch batch-0 completed without a result file"), "{ran:?}");
+    api.state().has_no_files = false;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
 }
 
 #[test]
-fn result_files_come_in_many_dresses() {
-    let dresses: [fn(&str, usize) -> Answer; 4] = [
+fn result_files_have_many_formats() {
+    let formats: [fn(&str, usize) -> Answer; 4] = [
         |results, _| Answer::Http(200, "", format!("\u{feff}{}", results.replace('\n', "\r\n"))),
         |results, _| Answer::Http(200, "", results.trim_end().to_owned()),
         |results, _| Answer::Http(200, "", results.replace("\"status_code\":200", "\"status_code\":\"200\",\"p\":NaN")),
@@ -155,68 +150,60 @@ fn result_files_come_in_many_dresses() {
             Answer::Http(200, "", lines.collect())
         },
     ];
-    for dress in dresses {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble(dress);
-        let ran = round_trip(&server, &path, &[], 2);
+    for format in formats {
+        let api = BatchApi::start();
+        api.state().garble(format);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     }
 }
 
 #[test]
-fn a_file_of_errors_that_is_gone_costs_nothing() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().gone = vec!["/v1/files/errors"];
-    let ran = round_trip(&server, &path, &[], 5);
+fn a_lost_error_file_costs_nothing() {
+    let api = BatchApi::start();
+    api.state().gone = vec!["/v1/files/errors"];
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
-    assert!(
-        ran.stderr.contains("has a result file that is gone, errors-0") && !ran.stderr.contains("counts as"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("has lost its result file errors-0") && !ran.stderr.contains("counts as"), "{ran:?}");
 }
 
 #[test]
-fn a_status_is_read_in_any_letters() {
+fn a_status_may_have_any_case_and_name() {
     for word in ["COMPLETED", "Completed", "succeeded", "JOB_STATE_SUCCEEDED"] {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().completed = Some(word);
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().completed = Some(word);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{word}: {}", ran.stderr);
     }
 }
 
 #[test]
-fn a_download_that_breaks_off_is_done_again() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
+fn a_download_that_breaks_off_is_repeated() {
+    let api = BatchApi::start();
     for garble in [
-        // The connection ends too early, or the file does.
+        // Either the connection or the file ends too early.
         (|results, n| match n {
             0 => Answer::Cut(results[..results.len() - 50].into()),
             _ => Answer::Http(200, "", results.into()),
         }) as fn(&str, usize) -> Answer,
         |results, n| Answer::Http(200, "", if n == 0 { &results[..results.len() - 50] } else { results }.into()),
     ] {
-        let _ = fs::remove_file(&path);
-        state.lock().unwrap().garble(garble);
-        let ran = round_trip(&server, &path, &[], 2);
+        let _ = fs::remove_file(&api.journal);
+        api.state().garble(garble);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
     }
-    // One that stays so keeps what it has.
-    let _ = fs::remove_file(&path);
-    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
-    let ran = round_trip(&server, &path, &[], 2);
+    // An incomplete file that stays so keeps its complete lines.
+    let _ = fs::remove_file(&api.journal);
+    api.state().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
 }
 
 #[test]
-fn errors_of_single_requests_are_read_by_their_codes() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    // The first is too long, the second came at a bad time, the third is refused by the model.
+fn errors_of_single_requests_are_treated_by_their_codes() {
+    let api = BatchApi::start();
+    // The first request is too long, the second met a rate limit, and the model refused the third.
     let garble: fn(&str, usize) -> Answer = |results, _| {
         let mut lines: Vec<Value> = results.lines().rev().map(|line| serde_json::from_str(line).unwrap()).collect();
         let error = |code: &str| json!({"error": {"message": "no", "code": code}});
@@ -225,21 +212,21 @@ fn errors_of_single_requests_are_read_by_their_codes() {
         lines[2]["response"]["body"] = serde_json::from_str(&completion("I would rather not.")).unwrap();
         Answer::Http(200, "", lines.iter().map(|line| format!("{line}\n")).collect())
     };
-    state.lock().unwrap().garble = Some(garble);
+    api.state().garble = Some(garble);
     let skip = ["--on-error", "skip"];
-    // Document 3 is in the server's error file besides.
-    let ran = round_trip(&server, &path, &skip, 6);
+    // In addition, document 3 is in the server's error file.
+    let ran = api.round_trip(&skip, 6);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
-    assert!(ran.stderr.contains("batch requests that failed: 3, the first: the server answered 400"), "{ran:?}");
+    assert!(ran.stderr.contains("failed batch requests: 3, the first: the server answered 400"), "{ran:?}");
     let said = "passages without queries: 1 too long for the model, 1 no query in the reply\n";
     assert!(ran.stderr.contains(said), "{ran:?}");
-    assert!(ran.stderr.contains("2 passages have no reply here"), "{ran:?}");
-    // What may pass is sent again; what is in a document's way is, once.
-    let sent = || state.lock().unwrap().requests().len();
+    assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
+    // Transient errors are sent again each time, the others once.
+    let sent = || api.state().requests().len();
     for (run, more) in [(2, 4), (3, 1)] {
         let before = sent();
-        state.lock().unwrap().garble = if run == 2 { Some(long_for_text_1) } else { None };
-        let ran = round_trip(&server, &path, &skip, 6);
+        api.state().garble = if run == 2 { Some(long_for_text_1) } else { None };
+        let ran = api.round_trip(&skip, 6);
         assert_eq!(
             (ran.code, ran.ids().len(), sent() - before),
             (Some(1), 10 - 2 * usize::from(run == 2), more),
@@ -248,7 +235,7 @@ fn errors_of_single_requests_are_read_by_their_codes() {
     }
 }
 
-/// The request about `text 1` is too long; the file of errors has `text 3`.
+/// The request about `text 1` is too long; `text 3` is in the error file.
 fn long_for_text_1(results: &str, _: usize) -> Answer {
     let lines = results.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap();
@@ -263,30 +250,28 @@ fn long_for_text_1(results: &str, _: usize) -> Answer {
 
 #[test]
 fn repeated_and_foreign_lines_are_counted() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble = Some(|results, _| {
+    let api = BatchApi::start();
+    api.state().garble = Some(|results, _| {
         let foreign = "{\"custom_id\": \"request-7\", \"response\": {\"status_code\": 200, \"body\": {}}}\n\n";
         Answer::Http(200, "", format!("{results}{foreign}{}", results.replace("about", "of")))
     });
-    let ran = round_trip(&server, &path, &[], 2);
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "the first one counts: {}", ran.stderr);
-    let said = "lines that repeat a reply, of which the first one counts: 2, the first: batch batch-0:5\n";
+    let said = "result lines that repeat a reply, of which the first counts: 2, the first: batch batch-0:5\n";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
-    assert!(ran.stderr.contains("lines that answer no request of this program: 1\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("result lines for requests that are not of this run: 1\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("tokens in: 200, tokens out: 40"), "and is paid for once: {}", ran.stderr);
 }
 
 #[test]
-fn an_expired_batch_with_a_bad_line_ends_all_the_same() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().fate = Some(Fate::Expires);
-    state.lock().unwrap().garble = Some(|results, _| with_first(results, |_| "}{".into()));
-    let ran = round_trip(&server, &path, &[], 5);
+fn an_expired_batch_with_a_bad_line_is_closed() {
+    let api = BatchApi::start();
+    api.state().fate = Some(Fate::Expires);
+    api.state().garble = Some(|results, _| with_first(results, |_| "}{".into()));
+    let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
     assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
-    assert_eq!(lines(&path), 4, "uploaded, created, one reply, collected");
+    assert_eq!(lines(&api.journal), 4, "uploaded, created, one reply, collected");
 }
 
 #[test]
@@ -314,77 +299,77 @@ fn a_file_that_is_read_twice_is_paid_for_once() {
     let second = run(&mut filter(&[&args[..], &files].concat()), corpus(4));
     for ran in [&first, &second] {
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
-        assert!(ran.stderr.contains("lines of results that cannot be read: 1, the first: "), "{ran:?}");
+        assert!(ran.stderr.contains("unreadable result lines: 1, the first: "), "{ran:?}");
     }
     let all = format!("2, tokens in: {}, tokens out: {}", 300 + most, 60 + 50);
     assert_eq!((paid(&first.stderr), paid(&second.stderr)), (all, "2, tokens in: 0, tokens out: 0".into()));
     assert_eq!(replies(&path).len(), 3);
-    // The journal asks for what it lacks, and for the useless one once more.
+    // The missing replies are asked for, and the useless one once more.
     let server = Server::start(ok);
     let journal = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
     let ran = run(&mut client(&server, &journal), corpus(4));
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 8, 3), "{ran:?}");
 }
 
-/// The most that all requests which were sent so far can take.
+/// The most tokens that these requests can take.
 fn most_of(requests: &[Value]) -> usize {
     requests.iter().map(|line| line["body"].to_string().len() + NAMES + 50).sum()
 }
 
 #[test]
-fn requests_of_a_completed_batch_without_a_line_count_at_their_most() {
+fn requests_without_a_result_count_as_their_upper_bound() {
     let nothing: [fn(&str, usize) -> Answer; 3] = [
         |_, _| Answer::Http(200, "", String::new()),
         |_, _| Answer::Http(200, "", "<html>gateway</html>".into()),
         |_, _| Answer::Http(200, "", "{\"custom_id\"".into()),
     ];
     for garble in nothing.map(Some).into_iter().chain([None]) {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        (state.lock().unwrap().garble, state.lock().unwrap().has_no_files) = (garble, garble.is_none());
+        let api = BatchApi::start();
+        (api.state().garble, api.state().has_no_files) = (garble, garble.is_none());
         let mut spent = 0;
         for runs in 1..=3 {
-            let ran = round_trip(&server, &path, &[], 2);
-            let most = most_of(&state.lock().unwrap().requests()[2 * (runs - 1)..]);
+            let ran = api.round_trip(&[], 2);
+            let most = most_of(&api.state().requests()[2 * (runs - 1)..]);
             spent += most;
             assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
-            let said =
-                format!("batch batch-{} has no result for 2 requests: its requests are asked again, and it", runs - 1);
+            let said = format!(
+                "batch batch-{} has no result for 2 requests; its requests will be sent again, and it",
+                runs - 1
+            );
             assert!(ran.stderr.contains(&format!("{said} counts as {most} tokens\n")), "{ran:?}");
         }
-        // A cap knows of all of them.
+        // A cap includes all of them.
         let capped = ["--max-tokens", &(spent + 10).to_string()];
-        let ran = round_trip(&server, &path, &capped, 2);
-        assert!(ran.stderr.contains("requests that a cap leaves no room for: 2\n"), "{ran:?}");
-        assert_eq!(state.lock().unwrap().batches.len(), 3);
+        let ran = api.round_trip(&capped, 2);
+        assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
+        assert_eq!(api.state().batches.len(), 3);
     }
 }
 
 #[test]
-fn a_line_that_never_comes_whole_counts_in_each_batch() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
+fn a_line_that_is_always_cut_off_counts_in_each_batch() {
+    let api = BatchApi::start();
+    api.state().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
     let mut spent = 120;
     for _ in 0..3 {
-        let ran = round_trip(&server, &path, &[], 2);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
-        // The last line is that of the first request, which is asked again alone.
-        let most = most_of(&state.lock().unwrap().requests()[..1]);
+        // The last line is that of the first request, which is sent again by itself.
+        let most = most_of(&api.state().requests()[..1]);
         spent += most;
         assert!(
             ran.stderr.contains(&format!(
-                "has no result for 1 requests: its requests are asked again, and it counts as {most} tokens\n"
+                "has no result for 1 request; its requests will be sent again, and it counts as {most} tokens\n"
             )),
             "{ran:?}"
         );
     }
-    let ran = round_trip(&server, &path, &["--max-tokens", &(spent + 10).to_string()], 2);
-    assert!(ran.stderr.contains("requests that a cap leaves no room for: 1\n"), "{ran:?}");
+    let ran = api.round_trip(&["--max-tokens", &(spent + 10).to_string()], 2);
+    assert!(ran.stderr.contains("requests left out because a cap has no room for them: 1\n"), "{ran:?}");
 }
 
 #[test]
-fn a_download_without_its_lines_is_done_again() {
+fn an_incomplete_download_is_repeated() {
     let first: [fn(&str, usize) -> Answer; 4] = [
         |results, n| Answer::Http(200, "", if n == 0 { "" } else { results }.into()),
         |results, n| Answer::Http(200, "", if n == 0 { "<html>gateway</html>" } else { results }.into()),
@@ -395,10 +380,9 @@ fn a_download_without_its_lines_is_done_again() {
         },
     ];
     for garble in first {
-        let (_directory, path) = scratch("journal");
-        let (server, state) = start();
-        state.lock().unwrap().garble(garble);
-        let ran = round_trip(&server, &path, &[], 2);
+        let api = BatchApi::start();
+        api.state().garble(garble);
+        let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
         assert!(ran.stderr.contains("batch replies: 2, tokens in: 200, tokens out: 40\n"), "{}", ran.stderr);
     }
@@ -406,15 +390,14 @@ fn a_download_without_its_lines_is_done_again() {
 
 #[test]
 fn an_error_in_place_of_a_file_leaves_the_batch_open() {
-    let (_directory, path) = scratch("journal");
-    let (server, state) = start();
-    state.lock().unwrap().garble(|_, _| Answer::Http(200, "", "{\"error\":{\"code\":429}}".into()));
-    let ran = round_trip(&server, &path, &["--max-retries", "1"], 2);
+    let api = BatchApi::start();
+    api.state().garble(|_, _| Answer::Http(200, "", "{\"error\":{\"code\":429}}".into()));
+    let ran = api.round_trip(&["--max-retries", "1"], 2);
     assert!(ran.code == Some(2) && ran.stderr.contains("the server answered 429"), "{ran:?}");
-    state.lock().unwrap().garble = None;
-    let ran = round_trip(&server, &path, &[], 2);
+    api.state().garble = None;
+    let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-    assert_eq!(state.lock().unwrap().batches.len(), 1, "nothing is paid twice");
+    assert_eq!(api.state().batches.len(), 1, "nothing is paid twice");
 }
 
 #[test]

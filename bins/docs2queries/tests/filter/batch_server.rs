@@ -1,53 +1,95 @@
-//! A server that takes requests by the file.
+//! A server with a Batch API.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::server::{Answer, Request, Server, document_of, good_of};
+use crate::server::{Answer, Request, Server, document_of, good_of, ok};
+use crate::support::{Ran, client, corpus, run, scratch};
 
-/// What becomes of a batch.
+/// The options of a round trip.
+pub(crate) const OPTIONS: [&str; 7] = ["-n", "2", "--poll-secs", "0.1", "--batch", "--max-completion-tokens", "50"];
+
+/// Runs a round trip.
+pub(crate) fn round_trip(server: &Server, journal: &Path, args: &[&str], documents: usize) -> Ran {
+    let args = [&OPTIONS[..], &["--journal", journal.to_str().unwrap()], args].concat();
+    run(&mut client(server, &args), corpus(documents))
+}
+
+/// The pairs of the same documents when requests are sent one by one.
+pub(crate) fn one_by_one(documents: usize) -> String {
+    run(&mut client(&Server::start(ok), &["-n", "2"]), corpus(documents)).stdout
+}
+
+/// A server with a Batch API, and a journal for it.
+pub(crate) struct BatchApi {
+    pub(crate) server: Server,
+    pub(crate) journal: PathBuf,
+    state: Arc<Mutex<State>>,
+    _directory: TempDir,
+}
+
+impl BatchApi {
+    pub(crate) fn start() -> Self {
+        let (directory, journal) = scratch("journal");
+        let (server, state) = start();
+        Self { server, journal, state, _directory: directory }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Runs a round trip.
+    pub(crate) fn round_trip(&self, args: &[&str], documents: usize) -> Ran {
+        round_trip(&self.server, &self.journal, args, documents)
+    }
+}
+
+/// How a batch ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// All requests are answered; those about `text 3` fail when there are others.
+    /// All requests are answered, except those about `text 3` if there are others.
     Completes,
-    /// The first two requests are answered when time is up.
+    /// Only the first two requests are answered in time.
     Expires,
     /// The file is refused.
     Fails,
-    /// It goes on for ever.
+    /// It never ends.
     Lasts,
 }
 
-/// Files and batches, seen from outside.
+/// The files and batches of the server.
 #[derive(Default)]
 pub(crate) struct State {
     files: BTreeMap<String, String>,
-    /// The requests' file and how often it was looked at.
+    /// For each batch, its file of requests and how often it was looked at.
     pub(crate) batches: Vec<(String, usize)>,
     pub(crate) fate: Option<Fate>,
-    /// Whether the answer to the next creation of a batch is lost on its way.
+    /// Whether the connection is reset in place of the answer to the next creation of a batch.
     pub(crate) loses_answer: bool,
-    /// The server's word for a batch that is done.
+    /// The status of a batch that is done.
     pub(crate) completed: Option<&'static str>,
-    /// Whether batches that are done have no files.
+    /// Whether batches that are done have no result files.
     pub(crate) has_no_files: bool,
-    /// What is no longer there: paths that begin so are answered with 404.
+    /// Prefixes of paths that are answered with 404.
     pub(crate) gone: Vec<&'static str>,
-    /// How a result file is garbled on its way, and how often it was fetched before that.
+    /// How result files are garbled, given the number of earlier downloads.
     pub(crate) garble: Option<fn(&str, usize) -> Answer>,
     fetched: usize,
 }
 
 impl State {
-    /// The lines of the requests that were sent in batches, in order.
+    /// The lines of all requests that were sent in batches, in order.
     pub(crate) fn requests(&self) -> Vec<Value> {
         let lines = self.batches.iter().flat_map(|(file, _)| self.files[file].lines());
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Garbles result files from now on.
+    /// Garbles all result files from now on.
     pub(crate) fn garble(&mut self, garble: fn(&str, usize) -> Answer) {
         (self.garble, self.fetched) = (Some(garble), 0);
     }
@@ -82,7 +124,7 @@ impl State {
                 ok(&self.batch(self.batches.len() - 1))
             }
             ("GET", ["batches"]) => {
-                // The latest first, two on a page.
+                // The latest batch first, two on a page.
                 let after = request.line().split("after=batch-").nth(1).and_then(|rest| rest.split('&').next());
                 let end = after.map_or(self.batches.len(), |after| after.parse().unwrap());
                 let page: Vec<Value> = (0..end).rev().take(2).map(|n| self.batch(n)).collect();
@@ -143,7 +185,7 @@ impl State {
         batch
     }
 
-    /// Results come in two files, and not in the order of the requests.
+    /// The results are in two files, and in reverse order.
     fn results(&self, id: &str) -> String {
         let (kind, n) = id.split_once('-').unwrap();
         let lines = self.files[&self.batches[n.parse::<usize>().unwrap()].0].lines();
@@ -160,7 +202,7 @@ impl State {
     }
 }
 
-/// The line of a result, as OpenAI writes it.
+/// The line of a result, in OpenAI's format.
 pub(crate) fn result(request: &Value, is_done: bool) -> Value {
     if !is_done {
         return json!({

@@ -1,4 +1,4 @@
-//! Answers without an end, and answers that never come to one.
+//! Answers without an end, and answers that do not come.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -10,11 +10,11 @@ use crate::batch_server::{result, start};
 use crate::server::{Answer, Server, good, ok};
 use crate::support::{Ran, client, corpus, feed, run, scratch};
 
-/// What no run of this size comes near to, and what an endless answer exceeds at once.
+/// More than any run of this size needs, and less than an endless answer has.
 const MOST_KILOBYTES: u64 = 300 << 10;
 
-/// Runs a command to its end, and says how much memory it held at most, in KiB.
-fn run_and_weigh(command: &mut Command, stdin: String) -> (Ran, u64) {
+/// Runs a command to its end; returns the most memory that it used, in KiB.
+fn run_and_measure(command: &mut Command, stdin: String) -> (Ran, u64) {
     let mut child = command.spawn().unwrap();
     feed(&mut child, stdin.into_bytes());
     let mut most = 0;
@@ -28,7 +28,7 @@ fn run_and_weigh(command: &mut Command, stdin: String) -> (Ran, u64) {
     (Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }, most)
 }
 
-/// The most that a process has held so far; nothing of one that has ended.
+/// The most memory that a process has used so far; 0 if it has ended.
 fn resident(child: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -39,7 +39,7 @@ fn endless(beginning: &str, piece: &str) -> Answer {
     Answer::Endless(beginning.into(), piece.repeat((64 << 10) / piece.len() + 1).into_bytes(), Duration::ZERO)
 }
 
-/// A server that answers the second of three documents with this.
+/// A server that gives this answer to the second of three documents.
 fn server_with(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Server {
     Server::start(move |request| if request.document() == "text 2" { answer() } else { ok(request) })
 }
@@ -52,7 +52,7 @@ fn an_answer_without_end_is_cut_off() {
         (format!("{plain}["), "{},"),
         (plain.to_owned(), " "),
         (format!("{plain}{{\"choices\": ["), "\0"),
-        // In chunks, which need no length.
+        // With chunks, which need no length.
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(), "8\r\n[[[[[[[[\r\n"),
     ] {
         let server = server_with({
@@ -60,7 +60,7 @@ fn an_answer_without_end_is_cut_off() {
             move || endless(&beginning, piece)
         });
         let args = ["--on-error", "skip", "--concurrency", "1", "--timeout-secs", "600"];
-        let (ran, most) = run_and_weigh(&mut client(&server, &args), corpus(3));
+        let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(3));
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
         assert!(ran.stderr.contains("document d2: the server's answer is longer than 8388608 bytes"), "{ran:?}");
         assert_eq!(server.asked("text 2"), 1, "the same answer would be as long again");
@@ -69,7 +69,7 @@ fn an_answer_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_length_that_is_too_long_is_not_waited_for() {
+fn an_answer_with_an_excessive_length_is_not_read() {
     let server = server_with(|| {
         Answer::Endless("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into(), vec![], Duration::from_secs(9))
     });
@@ -80,7 +80,7 @@ fn a_length_that_is_too_long_is_not_waited_for() {
 #[test]
 fn an_error_without_end_is_an_error() {
     let server = server_with(|| endless("HTTP/1.1 403 No\r\nconnection: close\r\n\r\n", "no, "));
-    let (ran, most) = run_and_weigh(&mut client(&server, &["--timeout-secs", "600"]), corpus(3));
+    let (ran, most) = run_and_measure(&mut client(&server, &["--timeout-secs", "600"]), corpus(3));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("the server answered 403 Forbidden: no, no, "), "{ran:?}");
     assert!(most < MOST_KILOBYTES, "{most} KiB");
@@ -91,14 +91,14 @@ fn headers_without_end_are_an_error() {
     for piece in ["x-more: and more\r\n", "endless"] {
         let server = server_with(move || endless("HTTP/1.1 200 OK\r\nx: ", piece));
         let args = ["--on-error", "skip", "--max-retries", "0", "--timeout-secs", "600"];
-        let (ran, most) = run_and_weigh(&mut client(&server, &args), corpus(3));
+        let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(3));
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
         assert!(most < MOST_KILOBYTES, "{most} KiB");
     }
 }
 
 #[test]
-fn an_answer_that_trickles_ends_by_the_clock() {
+fn a_trickling_answer_times_out() {
     let server = Server::start(|request| match request.attempt {
         1 => Answer::Endless(
             "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n".into(),
@@ -109,7 +109,7 @@ fn an_answer_that_trickles_ends_by_the_clock() {
     });
     let ran = run(&mut client(&server, &["--timeout-secs", "1", "-v"]), corpus(1));
     assert_eq!((ran.code, server.asked("text 1")), (Some(0), 2), "{ran:?}");
-    assert!(ran.stderr.contains("the server did not answer in time"), "{ran:?}");
+    assert!(ran.stderr.contains("timed out after 1 s waiting for the server"), "{ran:?}");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_result_file_goes_to_disk_and_not_through_memory() {
     let (_directory, journal) = scratch("journal");
     let (batches, state) = start();
     let address = batches.address();
-    // Results of 40 MB, of which each line is small, in front of the true ones.
+    // 40 MB of short lines before the real results.
     let other = format!("{}\n", json!({"custom_id": "another", "response": {"body": {"text": "x".repeat(4000)}}}));
     let server = Server::start(move |request| {
         let answer = forwarded(address, request.line(), &request.head, &request.text);
@@ -127,9 +127,9 @@ fn a_result_file_goes_to_disk_and_not_through_memory() {
         }
     });
     let args = ["--batch", "--journal", journal.to_str().unwrap(), "--poll-secs", "0.1", "-n", "2"];
-    let (ran, most) = run_and_weigh(&mut client(&server, &args), corpus(5));
+    let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(5));
     assert_eq!(state.lock().unwrap().batches.len(), 1, "{ran:?}");
-    assert!(ran.ids().len() == 8 && ran.stderr.contains("answer no request of this program: 10000"), "{ran:?}");
+    assert!(ran.ids().len() == 8 && ran.stderr.contains("requests that are not of this run: 10000"), "{ran:?}");
     assert!(most < 40 << 10, "{most} KiB");
 }
 
@@ -146,13 +146,13 @@ fn a_result_file_without_end_is_cut_off() {
         line => Answer::Http(200, "", forwarded(address, line, &request.head, &request.text)),
     });
     let args = ["--batch", "--journal", journal.to_str().unwrap(), "--poll-secs", "0.1", "-n", "2"];
-    let (ran, most) = run_and_weigh(&mut client(&server, &args), corpus(5));
+    let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(5));
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("the server's answer is longer than 68419584 bytes"), "{ran:?}");
     assert!(most < MOST_KILOBYTES, "{most} KiB");
 }
 
-/// What the server at an address answers to the same request.
+/// The answer of the server at an address to the same request.
 fn forwarded(address: std::net::SocketAddr, line: &str, head: &str, body: &str) -> String {
     use std::io::{Read as _, Write as _};
     let kind = head.lines().find(|line| line.to_lowercase().starts_with("content-type")).unwrap_or("x-none: x");
@@ -162,7 +162,7 @@ fn forwarded(address: std::net::SocketAddr, line: &str, head: &str, body: &str) 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    // Whatever it is, it is JSON or lines of it.
+    // All answers are JSON or JSON Lines.
     assert!(body.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{body}");
     body.to_owned()
 }

@@ -1,4 +1,4 @@
-//! The generator that needs no server.
+//! The extractive generator.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{filter, run, scratch};
 
-/// Documents whose sentences are all different.
+/// Documents without a sentence in common.
 fn corpus(count: usize) -> Vec<String> {
     (0..count)
         .map(|n| {
@@ -47,7 +47,7 @@ fn the_order_of_the_documents_changes_their_order_only() {
 }
 
 #[test]
-fn pairs_hold_what_they_must() {
+fn pairs_have_all_fields() {
     let input = corpus(3).concat();
     let (_directory, path) = scratch("corpus.jsonl");
     std::fs::write(&path, &input).unwrap();

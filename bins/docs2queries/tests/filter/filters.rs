@@ -1,4 +1,4 @@
-//! Queries that are no good.
+//! Queries that are dropped.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::{client, corpus, run, scratch};
 const TEXT: &str = "The tenant shall pay the rent on the first day of each month without any deduction. The landlord \
     repairs the roof and the outer walls of the house within two weeks of a notice.";
 
-/// Two documents, and what the model writes of each.
+/// Runs two documents, and the same queries for both.
 fn ran(args: &[&str]) -> crate::support::Ran {
     let server = Server::start(|_| {
         let queries = json!({"queries": [
@@ -45,7 +45,7 @@ fn bad_queries_are_dropped_and_counted() {
 }
 
 #[test]
-fn what_is_dropped_can_be_chosen() {
+fn reasons_can_be_chosen() {
     assert_eq!(ran(&["--drop=none"]).ids().len(), 14);
     let ran = ran(&["--drop=copied,empty"]);
     assert_eq!(ran.ids().len(), 10);
@@ -53,7 +53,7 @@ fn what_is_dropped_can_be_chosen() {
 }
 
 #[test]
-fn the_language_that_was_asked_for_counts() {
+fn the_requested_language_counts() {
     let ran = ran(&["--language", "de", "--drop=language"]);
     let anchors: Vec<_> = ran.pairs().iter().map(|pair| pair["anchor"].as_str().unwrap().to_owned()).collect();
     assert!(anchors.iter().any(|anchor| anchor.starts_with("Wann")), "{anchors:?}");
@@ -75,7 +75,7 @@ fn queries_of_the_examples_are_dropped() {
 }
 
 #[test]
-fn what_a_reply_lost_is_counted() {
+fn queries_that_a_reply_lost_are_counted() {
     let server = Server::start(|_| {
         let reply = json!({"choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant",
             "content": "{\"queries\": [\"rent due\", \"roof repair\", \"when does the ten"}}]});
@@ -83,47 +83,6 @@ fn what_a_reply_lost_is_counted() {
     });
     let ran = run(&mut client(&server, &["-v", "-n", "1"]), corpus(1));
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 1), "{ran:?}");
-    assert!(ran.stderr.contains("queries dropped: 1 broken off, 1 beyond the number asked for\n"), "{ran:?}");
-    assert!(ran.stderr.contains("document d1: dropped, broken off: 1\n"), "{ran:?}");
-}
-
-#[test]
-fn languages_are_told_from_what_tells_them() {
-    let queries = json!({"queries": [
-        "賃料 支払期限 末日", "雨漏修繕義務", "いつまでに賃料を払いますか", "GPU cloud", "임차인은 언제 임대료를 지급해야 합니까",
-    ]});
-    let server = Server::start(move |_| Answer::Http(200, "", completion(&queries.to_string())));
-    let text = "借主は毎月末日までに翌月分の賃料を支払わなければならない。貸主は雨漏りを修繕する義務を負う。";
-    let ran = run(&mut client(&server, &["-n", "9"]), format!("{}\n", json!({"_id": "a", "text": text})));
-    assert_eq!(ran.ids().len(), 4, "{ran:?}");
-    assert!(ran.stderr.contains("queries dropped: 1 in another language\n"), "{ran:?}");
-}
-
-#[test]
-fn documents_about_documents_have_queries_about_documents() {
-    let queries = json!({"queries": [
-        "Which law governs this agreement?", "Does the agreement need the text in two languages?",
-        "What is the law according to the text?", "In this document, which law governs?",
-    ]});
-    let server = Server::start(move |_| Answer::Http(200, "", completion(&queries.to_string())));
-    let text =
-        "This Agreement is made in English and German. The German text of the Agreement prevails before a court.";
-    let ran = run(&mut client(&server, &["-n", "9"]), format!("{}\n", json!({"_id": "a", "text": text})));
-    assert_eq!(ran.ids().len(), 2, "{ran:?}");
-    assert!(ran.stderr.contains("queries dropped: 2 about \"this document\"\n"), "{ran:?}");
-}
-
-#[test]
-fn drafts_and_thoughts_are_no_pairs() {
-    let server = Server::start(|_| {
-        let thoughts = "<|channel|>analysis<|message|>[\"draft\"]<|end|><|start|>assistant<|channel|>final<|message|>";
-        Answer::Http(
-            200,
-            "",
-            completion(&format!("{thoughts}{{\"query\": \"rent due\"}}\n{{\"query\": \"roof repair\"}}")),
-        )
-    });
-    let ran = run(&mut client(&server, &["-n", "5"]), corpus(1));
-    let anchors: Vec<_> = ran.pairs().iter().map(|pair| pair["anchor"].clone()).collect();
-    assert_eq!(anchors, ["rent due", "roof repair"], "{ran:?}");
+    assert!(ran.stderr.contains("queries dropped: 1 cut off, 1 beyond the number asked for\n"), "{ran:?}");
+    assert!(ran.stderr.contains("document d1: dropped, cut off: 1\n"), "{ran:?}");
 }

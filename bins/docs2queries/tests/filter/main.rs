@@ -1,26 +1,20 @@
-//! The real binary, from outside.
+//! Tests of the binary.
 
 mod batch;
 mod batch_faults;
 mod batch_server;
-mod divided;
+mod connection;
+mod dialect;
 mod endless;
 mod extractive;
+mod failures;
 mod filters;
 mod journal;
-mod kills;
 mod manners;
 mod money;
 mod openai;
-mod pace;
-mod passages;
 mod prompt;
-mod proxy;
-mod secrets;
+mod rate_limits;
 mod server;
 mod support;
-mod terminal;
-mod troubles;
-mod useless;
-mod waits;
-mod words;
+mod useless_replies;

@@ -1,15 +1,19 @@
-//! What the filter does about bad input, closed pipes, full disks and signals.
+//! Bad input, closed pipes, full disks, signals and terminals.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::server::{Answer, Server, ok};
 use crate::support::{client, corpus, feed, filter, full_disk, run, scratch, sentences, until};
@@ -20,7 +24,7 @@ fn both(server: &Server) -> [Command; 2] {
 }
 
 #[test]
-fn nothing_in_nothing_out() {
+fn empty_input_gives_empty_output() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let ran = run(&mut command, "");
@@ -46,7 +50,7 @@ fn a_bad_line_is_named() {
             assert!(ran.stderr.contains(&format!("docs2queries: {expected}")), "{ran:?}");
             let ran = run(skipping.args(["--on-error", "skip"]), input.clone());
             assert_eq!(ran.code, Some(1), "{ran:?}");
-            assert!(ran.stderr.contains("1 records skipped") && ran.ids().len() >= 2, "{ran:?}");
+            assert!(ran.stderr.contains("1 record skipped") && ran.ids().len() >= 2, "{ran:?}");
         }
     }
 }
@@ -80,7 +84,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn a_closed_pipe_is_no_error() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let mut child = command.spawn().unwrap();
@@ -91,7 +95,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
-    assert!(server.requests().len() < 100, "nobody waits for the rest: nothing more is asked");
+    assert!(server.requests().len() < 100, "no further request is sent");
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn a_signal_lets_what_is_in_flight_finish() {
     feed(&mut child, corpus(9).into_bytes());
     until(|| server.requests().len() == 2);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    // Long enough for the filter to notice.
+    // Long enough for the filter to notice the signal.
     sleep(Duration::from_millis(500));
     released.store(true, Ordering::SeqCst);
     let output = child.wait_with_output().unwrap();
@@ -146,7 +150,7 @@ fn a_signal_ends_the_wait_for_input() {
 }
 
 #[test]
-fn a_named_output_is_whole_or_not_there() {
+fn a_named_output_is_complete_or_absent() {
     let (directory, path) = scratch("pairs.jsonl");
     let name = path.to_str().unwrap();
     let server = Server::start(|request| match request.document() {
@@ -173,5 +177,53 @@ fn usage_errors_are_explained() {
     assert!(ran.code == Some(2) && ran.stderr.contains("no-such-file: "), "{ran:?}");
 }
 
-/// There is no flag for the key: it would stand in the process list.
+/// There is no flag for the key, which would be visible in the process list.
 const KEY_FLAG: &str = "sk-flag";
+
+/// Everything that a command writes to a terminal of 160 columns.
+fn on_a_terminal(mut command: std::process::Command) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    tcsetwinsize(&terminal, Winsize { ws_row: 40, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let inner = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let child = command.env("TERM", "xterm").stderr(inner).spawn();
+    // The command holds the other end of the terminal too.
+    drop(command);
+    let mut seen = Vec::new();
+    let mut terminal = File::from(terminal);
+    let mut bytes = [0; 4096];
+    // When the other end is closed, reading is an error and not the end of the file.
+    while let Ok(read @ 1..) = terminal.read(&mut bytes) {
+        seen.extend_from_slice(&bytes[..read]);
+    }
+    assert!(child.unwrap().wait().unwrap().success());
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn progress_shows_documents_cost_and_time_left() {
+    let (directory, journal) = scratch("journal");
+    let (documents, pairs) = (directory.path().join("corpus.jsonl"), directory.path().join("pairs.jsonl"));
+    let server = Server::start(|request| {
+        thread::sleep(std::time::Duration::from_millis(60));
+        ok(request)
+    });
+    let [journal, documents, pairs] = [&journal, &documents, &pairs].map(|path| path.to_str().unwrap());
+    let args = ["--journal", journal, "--price-in", "1", "--price-out", "2", "-n", "2", "--drop", "none"];
+    run(&mut client(&server, &args), corpus(20));
+    std::fs::write(documents, corpus(100)).unwrap();
+    let mut command = client(&server, &[&args[..], &["--concurrency", "2", documents, "-o", pairs]].concat());
+    command.stdin(std::process::Stdio::null());
+    let seen = on_a_terminal(command);
+    let lines: Vec<&str> = seen.split(['\r', '\n']).collect();
+    let line = lines.iter().find(|line| line.contains("in the end")).unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(line.contains("/100 documents, ") && line.contains("/s, ") && line.contains(" s left "), "{line}");
+    // Eighty documents are asked about, at $0.00014 each, and the first of them are done.
+    let end: f64 = line.split("about $").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
+    assert!((0.008..0.1).contains(&end), "{line}");
+    // In the terminal's own colour, whatever its background.
+    assert!(!seen.contains("\u{1b}[38;"), "{seen:?}");
+    assert!(seen.ends_with("cost: $0.0112\r\n"), "{seen:?}");
+}

@@ -1,4 +1,4 @@
-//! What a run may cost, and what it says that it costs.
+//! What a run may cost, and what it reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Server, good, good_of, ok};
 use crate::support::{Ran, client, corpus, filter, replies, run, scratch};
 
-/// A reply costs 100 + 20 tokens; here, $0.00014.
+/// A reply takes 100 + 20 tokens, which is $0.00014 at these prices.
 const PRICES: [&str; 4] = ["--price-in", "1", "--price-out", "2"];
 
-/// What the server says that it was paid for, at the end.
+/// The tokens that the server has charged for.
 fn tokens_served(server: &Server) -> u64 {
     120 * server.requests().len() as u64
 }
@@ -31,24 +31,25 @@ fn a_cap_on_tokens_holds_however_many_are_in_flight() {
     let ran = capped(&server, &["--max-tokens", "40000"], 400);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(tokens_served(&server) <= 40_000, "{}", tokens_served(&server));
-    // What was set aside and not needed is spent on others: all but one request's most.
+    // What was reserved and not needed is spent on other requests, except the most of one request.
     assert!(tokens_served(&server) > 36_000, "{}", tokens_served(&server));
     let asked = server.requests().len();
     assert_eq!(ran.pairs().len(), 2 * asked, "what is paid for is written");
     assert!(
-        ran.stderr.contains(&format!("{} passages reached a cap\nhint: raise --max-usd", 400 - asked)),
+        ran.stderr
+            .contains(&format!("passages left out because a cap is reached: {}\nhint: raise --max-usd", 400 - asked)),
         "{}",
         ran.stderr
     );
 }
 
 #[test]
-fn what_is_not_asked_waits_for_no_turn() {
+fn requests_beyond_the_cap_do_not_wait_for_the_rate_limit() {
     let server = Server::start(ok);
     // At one request in ten seconds, five thousand would take half a day.
     let ran = capped(&server, &["--max-tokens", "1", "--rpm", "6"], 5000);
     assert_eq!((ran.code, server.requests().len()), (Some(1), 0), "{ran:?}");
-    assert!(ran.stderr.contains("5000 passages reached a cap"), "{ran:?}");
+    assert!(ran.stderr.contains("passages left out because a cap is reached: 5000"), "{ran:?}");
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn a_cap_in_dollars_holds_over_all_runs_of_a_journal() {
     let first = with_cap("0.01");
     assert_eq!(first.code, Some(1), "{first:?}");
     let asked = server.requests().len();
-    // 71 would cost $0.00994; a request's most is a few thousandths.
+    // 71 requests would cost $0.00994, and the most of a request is a few thousandths.
     assert!((40..=71).contains(&asked), "{asked}");
     let again = with_cap("0.01");
     assert_eq!((again.code, &again.stdout), (Some(1), &first.stdout), "{again:?}");
@@ -75,7 +76,7 @@ fn a_cap_in_dollars_holds_over_all_runs_of_a_journal() {
 }
 
 #[test]
-fn a_cap_needs_to_know_what_it_counts() {
+fn a_cap_requires_a_price_and_a_limit() {
     let server = Server::start(ok);
     let ran = capped(&server, &["--max-usd", "1"], 1);
     assert!(
@@ -91,7 +92,7 @@ fn a_cap_needs_to_know_what_it_counts() {
 }
 
 #[test]
-fn replies_without_usage_count_as_what_was_set_aside() {
+fn replies_without_usage_count_as_reserved() {
     let server = Server::start(|request| {
         let mut reply: Value = serde_json::from_str(&good(request)).unwrap();
         reply.as_object_mut().unwrap().remove("usage");
@@ -104,7 +105,7 @@ fn replies_without_usage_count_as_what_was_set_aside() {
 }
 
 #[test]
-fn what_broke_off_may_have_been_paid_for_and_a_refusal_was_not() {
+fn broken_connections_count_and_refusals_do_not() {
     let run_with = |first: fn() -> Answer| {
         let count = Arc::new(AtomicU64::new(0));
         let server =
@@ -118,13 +119,13 @@ fn what_broke_off_may_have_been_paid_for_and_a_refusal_was_not() {
     let (counted, _): (u64, _) = run_with(|| Answer::Http(500, "retry-after: 0\r\n", String::new()));
     assert_eq!(counted, 200);
     let (counted, bytes): (u64, _) = run_with(|| Answer::Reset);
-    // A byte is a token at most; the limit has the longer of its two names then.
+    // A byte is a token at most; the reservation counts the longer of the limit's two names.
     let names = "max_completion_tokens".len() - "max_tokens".len();
     assert_eq!(counted, 200 + bytes[..3].iter().map(|bytes| bytes + names as u64).sum::<u64>());
 }
 
 #[test]
-fn a_dry_run_asks_nobody() {
+fn a_dry_run_sends_nothing() {
     let (_directory, path) = scratch("journal");
     let journal = ["--journal", path.to_str().unwrap()];
     let server = Server::start(ok);
@@ -144,21 +145,21 @@ fn a_dry_run_asks_nobody() {
     assert_eq!(value(&ran, "spent before"), "360 tokens, $0.0004");
     assert!(value(&ran, "tokens out").ends_with("no limit without --max-completion-tokens"));
     assert_eq!(server.requests().len(), 3);
-    // OpenAI's own prices are known, and no key is needed to look.
+    // OpenAI's prices are known, and no key is needed to look.
     let ran = run(&mut filter(&["--llm", "gpt-4o-mini", "--dry-run"]), corpus(1000));
     assert!(value(&ran, "cost").starts_with("about $0."), "{ran:?}");
     assert!(value(&run(&mut client(&server, &["--dry-run"]), corpus(1)), "cost").starts_with("unknown"));
 }
 
 #[test]
-fn the_cost_is_told() {
+fn the_cost_is_reported() {
     let server = Server::start(ok);
     let ran = run(&mut client(&server, &PRICES), corpus(12));
     assert!(ran.stderr.contains("tokens in: 1200, tokens out: 240, cost: $0.0017\n"), "{ran:?}");
 }
 
 #[test]
-fn reasoning_beside_the_completion_is_paid_for() {
+fn reasoning_beside_the_completion_counts() {
     let usage = json!({
         "prompt_tokens": 20, "completion_tokens": 424, "total_tokens": 1016,
         "completion_tokens_details": {"reasoning_tokens": 572},
@@ -167,7 +168,7 @@ fn reasoning_beside_the_completion_is_paid_for() {
     let server = Server::start(move |_| Answer::Http(200, "", reply.clone()));
     let ran = run(&mut client(&server, &["--price-in", "1", "--price-out", "10"]), corpus(1));
     assert!(ran.stderr.contains("tokens in: 20, tokens out: 996, cost: $0.0100\n"), "{ran:?}");
-    // A cap counts it too: three of 1016 fit, and the most of a request beside them.
+    // A cap includes it: three replies of 1016 tokens fit, beside the most of one request.
     let args = ["--max-tokens", "6000", "--max-completion-tokens", "1000", "--concurrency", "1"];
     let ran = run(&mut client(&server, &args), corpus(9));
     let asked = server.requests().len() as u64 - 1;
@@ -192,7 +193,7 @@ fn usage_has_many_names_and_may_count_nothing() {
     }
 }
 
-/// A reply that says that it took this.
+/// A reply with these token counts.
 fn with_usage(usage: Value) -> String {
     let mut reply: Value = serde_json::from_str(&good_of("text 1")).unwrap();
     reply["usage"] = usage;
@@ -200,7 +201,7 @@ fn with_usage(usage: Value) -> String {
 }
 
 #[test]
-fn a_regions_prices_are_known_and_another_servers_are_not() {
+fn regional_prices_are_known_and_other_servers_prices_are_not() {
     let cost = |url: &str, llm: &str| {
         let ran = run(&mut filter(&["--llm", llm, "--base-url", url, "--dry-run", "-n", "3"]), corpus(1000));
         let line = ran.stdout.lines().find(|line| line.starts_with("cost")).unwrap_or_else(|| panic!("{ran:?}"));

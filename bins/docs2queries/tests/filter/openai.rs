@@ -1,4 +1,4 @@
-//! The generator that asks a server, and what servers do.
+//! The generator `openai`, and everything that servers answer.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::server::{Answer, Server, completion, good, ok};
 use crate::support::{KEY, client, corpus, filter, run};
 
-/// Runs one document against a server whose first answer is `first`, and expects that it is asked again.
+/// Runs one document against a server whose first answer is `first`, and checks that the request is sent again.
 fn is_retried(first: impl Fn() -> Answer + Send + Sync + 'static, args: &[&str]) {
     let server = Server::start(move |request| if request.attempt == 1 { first() } else { ok(request) });
     let ran = run(&mut client(&server, args), corpus(1));
@@ -18,7 +18,7 @@ fn is_retried(first: impl Fn() -> Answer + Send + Sync + 'static, args: &[&str])
     assert_eq!(server.asked("text 1"), 2);
 }
 
-/// Runs three documents of which the second gets `answer`; it is an error in both policies, and asked about once.
+/// Runs three documents, of which the second gets `answer`, and checks that it is a bad record and is asked about once.
 fn is_a_bad_record(answer: impl Fn() -> Answer + Send + Sync + 'static, expected: &str) {
     let server = Server::start(move |request| if request.document() == "text 2" { answer() } else { ok(request) });
     let ran = run(&mut client(&server, &["--concurrency", "1"]), corpus(3));
@@ -29,11 +29,11 @@ fn is_a_bad_record(answer: impl Fn() -> Answer + Send + Sync + 'static, expected
 
     let ran = run(&mut client(&server, &["--on-error", "skip"]), corpus(3));
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("1 records skipped"), "{ran:?}");
+    assert!(ran.stderr.contains("1 record skipped"), "{ran:?}");
     assert_eq!(ran.ids(), ["d1-q1", "d1-q2", "d3-q1", "d3-q2"]);
 }
 
-/// Runs three documents against a server that answers `answer` to all; the first request is the last.
+/// Runs three documents against a server that gives this answer to all, and checks that one request is sent.
 fn ends_the_run(status: u16, body: &'static str, expected: &[&str]) {
     let server = Server::start(move |_| Answer::Http(status, "", body.into()));
     let ran = run(&mut client(&server, &["--concurrency", "1", "--on-error", "skip", "-vv"]), corpus(3));
@@ -67,7 +67,7 @@ fn pairs_come_in_the_order_of_the_input() {
 }
 
 #[test]
-fn request_and_pair_hold_what_they_must() {
+fn request_and_pair_have_all_fields() {
     let server = Server::start(ok);
     let document = json!({"id": 7, "title": "T", "text": "x", "group": "parent", "secret": "field"});
     let ran = run(
@@ -89,7 +89,7 @@ fn request_and_pair_hold_what_they_must() {
 }
 
 #[test]
-fn what_may_pass_is_asked_again() {
+fn transient_errors_are_retried() {
     for status in [408, 409, 429, 500, 503] {
         is_retried(move || Answer::Http(status, "", r#"{"error": {"message": "later", "code": 1}}"#.into()), &[]);
     }
@@ -102,12 +102,12 @@ fn what_may_pass_is_asked_again() {
 }
 
 #[test]
-fn a_silent_server_is_asked_again() {
+fn timeouts_are_retried() {
     is_retried(|| Answer::Hang, &["--timeout-secs", "1"]);
 }
 
 #[test]
-fn the_pause_that_the_server_asks_for_is_made() {
+fn the_requested_pause_is_kept() {
     let start = Instant::now();
     is_retried(|| Answer::Http(429, "retry-after: 1.5\r\n", String::new()), &[]);
     assert!(start.elapsed() >= Duration::from_millis(1500));
@@ -118,14 +118,14 @@ fn retries_end() {
     let server = Server::start(|_| Answer::Http(429, "retry-after: 0\r\n", "busy".into()));
     let ran = run(&mut client(&server, &["--max-retries", "2", "-v"]), corpus(1));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    let expected = "<stdin>:1: document d1: the server answered 429 Too Many Requests: busy (attempt 3, the last)";
+    let expected = "<stdin>:1: document d1: the server answered 429 Too Many Requests: busy (gave up after 3 attempts)";
     assert!(ran.stderr.contains(expected), "{ran:?}");
     assert!(ran.stderr.contains("document d1: retry 2 of 2 in 0."), "{ran:?}");
     assert_eq!(server.requests().len(), 3);
 }
 
 #[test]
-fn what_cannot_pass_ends_the_run() {
+fn permanent_errors_end_the_run() {
     let body = r#"{"error": {"message": "Incorrect API key provided: sk-test-0123456789.", "code": 401}}"#;
     ends_the_run(401, body, &["401 Unauthorized: Incorrect API key provided: [key].", "hint: set OPENAI_API_KEY"]);
     ends_the_run(
@@ -154,7 +154,7 @@ fn answers_without_a_query_are_bad_records() {
 }
 
 #[test]
-fn broken_forms_are_read() {
+fn malformed_replies_are_read() {
     for content in [
         "```json\n{\"queries\": [\"one\", \"two\"]}\n```",
         "<think>Hm, \"three\"?</think>[\"one\", \"two\"]",
@@ -169,7 +169,7 @@ fn broken_forms_are_read() {
 }
 
 #[test]
-fn odd_replies_are_replies() {
+fn unusual_fields_are_accepted() {
     let query = json!([{"type": "text", "text": "{\"queries\": [\"one\", \"two\"]}"}]);
     for (field, value) in [
         ("finish_reason", json!("eos")),
@@ -198,19 +198,19 @@ fn the_pause_may_be_a_date_or_milliseconds() {
     let start = Instant::now();
     is_retried(|| Answer::Http(429, "retry-after-ms: 700\r\nretry-after: 3000\r\n", String::new()), &[]);
     assert!((0.7..60.0).contains(&start.elapsed().as_secs_f64()));
-    // A date that is over: at once, but for a little chance.
+    // A date in the past: at once, except for the jitter.
     is_retried(|| Answer::Http(503, "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n", String::new()), &[]);
 }
 
 #[test]
-fn azure_is_asked_in_its_own_way() {
+fn azure_gets_its_own_query_and_header() {
     let server = Server::start(ok);
     let url = format!("{}?api-version=2024-10-21", server.base_url());
     let ran = run(filter(&["--llm", "m", "--base-url", &url]).env("OPENAI_API_KEY", KEY), corpus(1));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(server.requests()[0].line(), "POST /v1/chat/completions?api-version=2024-10-21");
 
-    // By its name, with the server as the proxy on the way.
+    // Recognised by its host name, with the server as its proxy.
     let url = "http://name.openai.azure.com/openai/deployments/mini";
     let args = ["--llm", "m", "--base-url", &format!("{url}?api-version=2024-10-21"), "--max-completion-tokens", "50"];
     let proxy = server.base_url().replace("/v1", "");
@@ -233,7 +233,7 @@ fn usage_may_be_missing() {
         Answer::Http(200, "", reply.to_string())
     });
     let ran = run(&mut client(&server, &[]), corpus(2));
-    // What was set aside for it counts, and the reply, which has no limit here, as many tokens as bytes.
+    // The reservation counts for it, and its reply, which has no limit here, as many tokens as it has bytes.
     let most = server.requests().iter().find(|request| request.document() == "text 1").unwrap().text.len();
     let reply = r#"{"queries":["what is text 1?","about text 1"]}"#.len();
     let tokens = format!("tokens in: {}, tokens out: {}, replies without usage: 1\n", 100 + most, 20 + reply);
@@ -241,7 +241,7 @@ fn usage_may_be_missing() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_named_at_once() {
+fn an_unreachable_server_ends_the_run_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ran = run(&mut filter(&["--llm", "m", "--base-url", &format!("http://{address}/v1")]), corpus(3));
     assert_eq!(ran.code, Some(2));
@@ -263,7 +263,10 @@ fn the_address_may_come_from_the_environment() {
     let ran = run(filter(&["--llm", "m"]).env("OPENAI_BASE_URL", server.base_url() + "/"), corpus(1));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let ran = run(filter(&["--llm", "m"]).env("OPENAI_BASE_URL", ""), corpus(1));
-    assert!(ran.code == Some(2) && ran.stderr.contains("no key"), "OpenAI itself is not asked without a key: {ran:?}");
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("no API key"),
+        "OpenAI itself is not asked without a key: {ran:?}"
+    );
 }
 
 #[test]
@@ -279,5 +282,5 @@ fn the_key_is_never_shown() {
     }
     let broken = run(client(&server, &["-vv"]).env("OPENAI_API_KEY", format!("{KEY}\nx")), corpus(1));
     assert_eq!(broken.code, Some(2));
-    assert!(broken.stderr.contains("OPENAI_API_KEY holds") && !broken.stderr.contains(KEY), "{broken:?}");
+    assert!(broken.stderr.contains("OPENAI_API_KEY contains") && !broken.stderr.contains(KEY), "{broken:?}");
 }

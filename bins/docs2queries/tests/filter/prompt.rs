@@ -1,4 +1,4 @@
-//! What the model is asked.
+//! What the model is asked: the prompt, the passages, the number of queries.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::server::{Answer, Server, completion, ok};
 use crate::support::{client, corpus, filter, run, scratch};
 
 #[test]
-fn the_prompt_can_be_seen_and_replaced() {
+fn the_prompt_can_be_printed_and_replaced() {
     let (_directory, path) = scratch("own.j2");
     let own = path.to_str().unwrap();
     let shown = run(&mut filter(&["--show-prompt"]), "");
@@ -25,15 +25,18 @@ fn the_prompt_can_be_seen_and_replaced() {
 }
 
 #[test]
-fn a_prompt_that_is_wrong_is_placed() {
+fn errors_in_a_prompt_have_a_line() {
     let (_directory, path) = scratch("own.j2");
     let own = path.to_str().unwrap();
     let server = Server::start(ok);
     for (text, expected) in [
         ("{{ text }}\n{{ titel }}", "own.j2:2: undefined value"),
         ("{% for %}", "own.j2:1: syntax error"),
-        ("", "own.j2: the document's text is not in it"),
-        ("{% block user %}Ask about {{ title }}{# text #}{% endblock %}", "own.j2: the document's text is not in it"),
+        ("", "own.j2: does not contain the document's text"),
+        (
+            "{% block user %}Ask about {{ title }}{# text #}{% endblock %}",
+            "own.j2: does not contain the document's text",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let ran = run(&mut client(&server, &["--prompt", own]), corpus(2));
@@ -99,4 +102,52 @@ fn the_number_of_queries_follows_from_the_corpus() {
     assert_eq!([0, 3, 4].map(asked), ["10", "10", "4"]);
     let ran = run(&mut client(&server, &["--dry-run"]), corpus(50_000));
     assert!(ran.stdout.contains("queries         5 a passage\n"), "{ran:?}");
+}
+
+#[test]
+fn a_long_document_is_asked_about_in_passages() {
+    let paragraph = |n: usize| format!("Paragraph {n}. {}", "Wörter über etwas. ".repeat(4)).trim().to_owned();
+    let text = (0..6).map(paragraph).collect::<Vec<_>>().join("\n\n");
+    let documents = [
+        json!({"_id": "long", "title": "T", "text": text}),
+        json!({"_id": "part", "group": "book", "text": text}),
+        json!({"_id": "short", "text": "short"}),
+    ];
+    let input: String = documents.iter().map(|document| format!("{document}\n")).collect();
+    let server = Server::start(ok);
+    let ran = run(&mut client(&server, &["--passage-chars", "200", "-n", "2", "--drop=none"]), input);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(server.requests().len(), 7);
+    assert!(ran.stderr.contains("documents: 3, pairs: 14, requests: 7"), "{ran:?}");
+    let pairs = ran.pairs();
+    let whole: Vec<char> = text.chars().collect();
+    for (number, pair) in pairs[..6].iter().enumerate() {
+        assert_eq!(pair["anchor_id"], format!("long-q{}", number + 1));
+        assert_eq!(
+            (&pair["positive_id"], &pair["group"], &pair["chunk"]),
+            (&json!("long"), &json!("long"), &json!(number / 2))
+        );
+        let place = |name: &str| pair[name].as_u64().unwrap() as usize;
+        let passage: String = whole[place("start")..place("end")].iter().collect();
+        assert_eq!(pair["positive"], format!("T {passage}"));
+        assert!(passage.starts_with("Paragraph") && passage.ends_with("etwas."), "{passage}");
+    }
+    assert_eq!((&pairs[6]["group"], &pairs[6]["anchor_id"]), (&json!("book"), &json!("part-q1")));
+    assert!(pairs[12].get("chunk").is_none() && pairs[12]["positive"] == "short");
+}
+
+#[test]
+fn parts_of_a_corpus_give_the_same_pairs() {
+    let server = Server::start(ok);
+    // The number of queries is given, because it would depend on the size of the corpus.
+    let pairs = |input: &str| {
+        let ran = run(&mut client(&server, &["-n", "2"]), input);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let whole = corpus(12);
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let parts: String = lines.chunks(5).map(|part| pairs(&part.concat())).collect();
+    assert_eq!(parts, pairs(&whole));
+    assert_eq!(parts.lines().count(), 24);
 }

@@ -1,4 +1,4 @@
-//! A server that fails in the ways servers fail.
+//! A server that fails in all ways in which servers fail.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,56 +8,56 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// Request line and headers.
+    /// The request line and the headers.
     pub(crate) head: String,
-    /// Null when it is no JSON.
+    /// Null if it is no JSON.
     pub(crate) body: Value,
     pub(crate) text: String,
     document: String,
-    /// How many requests for the same document came, this one included.
+    /// The number of requests about the same document so far, including this one.
     pub(crate) attempt: usize,
     pub(crate) time: Instant,
 }
 
 impl Request {
-    /// The document that is asked about, as the prompt holds it.
+    /// The document that the request is about, as it is in the prompt.
     pub(crate) fn document(&self) -> &str {
         &self.document
     }
 
-    /// What is asked of the server: `POST /v1/files`.
+    /// Method and path: `POST /v1/files`.
     pub(crate) fn line(&self) -> &str {
         self.head.split(" HTTP/").next().expect("a request line")
     }
 }
 
-/// The document that a request's body is about; empty when it is no chat.
+/// The document that a request body is about; empty if it is no chat completion.
 pub(crate) fn document_of(body: &Value) -> &str {
     let prompt =
         body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str()).unwrap_or_default();
     prompt.split("<document>\n").nth(1).and_then(|rest| rest.split("\n</document>").next()).unwrap_or_default()
 }
 
-/// What the server does with a request.
+/// How the server answers.
 pub(crate) enum Answer {
-    /// Status, further headers, body.
+    /// Status, additional headers, body.
     Http(u16, &'static str, String),
-    /// A body that is no UTF-8, under status 200.
+    /// A body that is not UTF-8, with status 200.
     Bytes(Vec<u8>),
-    /// The beginning of a body, and the end of the connection.
+    /// The beginning of a body; then the connection is closed.
     Cut(String),
     /// The connection is reset.
     Reset,
-    /// Nothing ever comes.
+    /// There is no answer.
     Hang,
-    /// A beginning, and then the same piece again and again, each after a pause, for as long as the client listens.
+    /// A beginning, and then the same piece again and again, each after a pause, until the client hangs up.
     Endless(String, Vec<u8>, Duration),
 }
 
-/// A server on a port of its own, for as long as the test runs.
+/// A server on a port of its own, which runs until the test ends.
 pub(crate) struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -99,13 +99,13 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many requests came for a document.
+    /// The number of requests about a document.
     pub(crate) fn asked(&self, document: &str) -> usize {
         self.requests().iter().filter(|request| request.document() == document).count()
     }
 }
 
-/// Reads a request; none when the client goes away before its end.
+/// Reads a request; none if the client hangs up before its end.
 fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -133,7 +133,7 @@ fn receive(stream: &TcpStream, requests: &Mutex<Vec<Request>>) -> Option<Request
     Some(request)
 }
 
-/// A body that comes in chunks, as an upload does.
+/// A chunked body, such as that of an upload.
 fn chunked(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -173,11 +173,11 @@ fn send(mut stream: TcpStream, answer: Answer) {
             return;
         }
     };
-    // The client may be gone: that is what some tests are about.
+    // The client may have hung up, which is what some tests are about.
     let _ = stream.write_all(&bytes);
 }
 
-/// A reply with this content, as OpenAI forms it.
+/// A reply with this content, in OpenAI's format.
 pub(crate) fn completion(content: &str) -> String {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "test-model",
@@ -187,17 +187,17 @@ pub(crate) fn completion(content: &str) -> String {
     .to_string()
 }
 
-/// The reply that all is well with: two queries about the document.
+/// A proper reply: two queries about the document.
 pub(crate) fn good(request: &Request) -> String {
     good_of(request.document())
 }
 
-/// The same of a document.
+/// The same for a document.
 pub(crate) fn good_of(document: &str) -> String {
     completion(&json!({"queries": [format!("what is {document}?"), format!("about {document}")]}).to_string())
 }
 
-/// All is well.
+/// Answers with a proper reply.
 pub(crate) fn ok(request: &Request) -> Answer {
     Answer::Http(200, "", good(request))
 }

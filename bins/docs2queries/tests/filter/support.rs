@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
-/// The key that the tests' runs have.
+/// The API key of all runs.
 pub(crate) const KEY: &str = "sk-test-0123456789";
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -28,7 +28,7 @@ impl Ran {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    /// The queries' ids.
+    /// The ids of the queries.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.pairs().iter().map(|pair| pair["anchor_id"].as_str().unwrap().to_owned()).collect()
     }
@@ -72,32 +72,32 @@ pub(crate) fn corpus(count: usize) -> String {
     (1..=count).map(|n| format!("{}\n", json!({"_id": format!("d{n}"), "text": format!("text {n}")}))).collect()
 }
 
-/// Documents with a sentence each, which both generators find queries in.
+/// Documents with a sentence each, for which both generators find queries.
 pub(crate) fn sentences(count: usize) -> String {
     let text = |n| format!("The sentence number {n} speaks of nothing but itself.");
     (1..=count).map(|n| format!("{}\n", json!({"_id": format!("d{n}"), "text": text(n)}))).collect()
 }
 
-/// A directory of this test, and a path in it.
+/// A temporary directory, and a path in it.
 pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join(name);
     (directory, path)
 }
 
-/// Waits until something is so.
+/// Waits until a condition is true.
 pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Complete lines of a file that may not be there yet.
+/// The number of complete lines of a file, which may not exist yet.
 pub(crate) fn lines(path: &Path) -> usize {
     std::fs::read(path).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// The lines of a journal that hold replies, complete ones only; it may not be there yet.
+/// The lines of a journal with a reply, as far as they are complete; the file may not exist yet.
 pub(crate) fn replies(journal: &Path) -> Vec<Value> {
     let text = String::from_utf8(std::fs::read(journal).unwrap_or_default()).expect("UTF-8");
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));

@@ -1,14 +1,15 @@
-//! What of a record is embedded.
+//! The part of a record that is embedded.
 
 use std::borrow::Cow;
 
 use embtune_records::Document;
 use xxhash_rust::xxh3::Xxh3;
 
-/// The field that is embedded unless others are named.
+/// The field that is embedded by default, after the title.
 const TEXT: &str = "text";
 
-/// Names of the fields that are embedded; none means the title, when there is one, and the text (BEIR's rule).
+/// The names of the fields that are embedded. An empty list stands for the title, if there is one, and the text (BEIR's
+/// rule).
 #[derive(Debug, Clone)]
 pub(crate) struct Fields(Vec<String>);
 
@@ -17,12 +18,12 @@ impl Fields {
         Self(names)
     }
 
-    /// The field that is divided when the whole is too long.
+    /// The field that is divided into chunks if the text is too long.
     pub(crate) fn divided(&self) -> &str {
         self.0.last().map_or(TEXT, String::as_str)
     }
 
-    /// A record's text.
+    /// The text of a record.
     pub(crate) fn text<'a>(&self, record: &'a Document) -> Text<'a> {
         let before: Vec<&str> = match self.0.split_last() {
             None => record.title().into_iter().collect(),
@@ -37,23 +38,23 @@ impl Fields {
     }
 }
 
-/// A text in two parts, which stand one behind the other.
+/// A text in two parts: what is repeated before each chunk, and what is divided into chunks.
 pub(crate) struct Text<'a> {
-    /// Stands before each chunk when the text is divided; ends in a blank, or is empty.
+    /// Comes before each chunk; ends with a space, unless it is empty.
     pub(crate) before: String,
-    /// The text of the field [`Fields::divided`].
+    /// The value of the field [`Fields::divided`].
     pub(crate) divided: &'a str,
 }
 
 impl Text<'_> {
-    /// Adds the text to a hash; where it may be divided counts too.
+    /// Adds both parts to a hash.
     pub(crate) fn hash(&self, hash: &mut Xxh3) {
         hash.update(&(self.before.len() as u64).to_le_bytes());
         hash.update(self.before.as_bytes());
         hash.update(self.divided.as_bytes());
     }
 
-    /// The text that is embedded.
+    /// Both parts together.
     pub(crate) fn whole(&self) -> Cow<'_, str> {
         if self.before.is_empty() { self.divided.into() } else { format!("{}{}", self.before, self.divided).into() }
     }
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn named_fields_are_joined_by_a_blank() {
+    fn named_fields_are_joined_by_a_space() {
         let json = r#"{"id":1,"a":"x ","b":"","c":"z"}"#;
         assert_eq!(whole(json, &["a", "b", "c"]), "x  z");
         assert_eq!(whole(json, &["c", "a"]), "z x ");

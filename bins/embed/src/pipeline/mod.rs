@@ -1,105 +1,107 @@
-//! A run as stages that work side by side: read, tokenise, infer, write.
+//! A run as stages that work in parallel: read, tokenise, infer, write.
 //!
-//! A window of records goes from stage to stage, in the order of the input and from hand to hand: a stage that is done
-//! with one waits until the next stage takes it, so that there are four windows at most, whatever the input. An error
-//! goes the same way, behind the windows that were on it before.
+//! Windows of records pass through the stages in the order of the input. A stage that has finished a window waits until
+//! the next stage takes it, so that there are at most four windows at a time, however long the input is. An error
+//! passes through the stages in the same way, after the windows before it.
 
-mod gather;
-mod stage;
+mod stages;
 mod times;
-mod window;
+mod window_queue;
 
 use std::panic;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use embtune_cli::{Interrupt, Session, Skipper};
+use embtune_cli::{Interrupt, Session};
 use embtune_encode::Encoder;
 
+use crate::input::RecordSource;
 use crate::input::fields::Fields;
-use crate::input::records::Records;
-use crate::kept::known::Known;
-use crate::long::Long;
-use gather::Gather;
-use times::Clock;
+use crate::long_texts::LongTextPolicy;
+use crate::store::StoreReader;
+use times::WorkTimer;
+use window_queue::WindowQueue;
 
-pub(crate) use times::Times;
-pub(crate) use window::Embedded;
+pub(crate) use stages::EmbeddedWindow;
+pub(crate) use times::StageTimes;
 
-/// How records become rows of tokens, and vectors of rows answers.
-pub(crate) struct Texts {
+/// How the text of a record becomes tokens, and the vectors of these an embedding.
+pub(crate) struct TextSettings {
     pub(crate) fields: Fields,
-    pub(crate) long: Long,
+    pub(crate) long_texts: LongTextPolicy,
     /// Whether vectors have length 1.
     pub(crate) normalized: bool,
 }
 
-/// Runs all records through a model; `write` gets them with their vectors, in order.
+/// Embeds all records, and passes them to `write` in order.
 ///
-/// When somebody reads the output as it comes (`is_live`), a slow input is not waited for.
+/// If the output is live, that is, written as it is computed, it does not wait for a slow input to fill a window.
 ///
 /// # Errors
-/// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that was being computed
-/// is written.
+/// The first error of any stage; [`embtune_cli::Interrupted`] after a signal, once the window that is being computed
+/// has been written.
 pub(crate) fn run(
-    (records, skipper): (Records, &Skipper<'_>),
+    source: RecordSource<'_>,
     encoder: &mut Encoder,
-    texts: &Texts,
-    mut known: Known<'_>,
-    mut write: impl FnMut(Embedded) -> anyhow::Result<()>,
+    settings: &TextSettings,
+    mut store: StoreReader<'_>,
+    mut write: impl FnMut(EmbeddedWindow) -> anyhow::Result<()>,
     is_live: bool,
     session: &Session,
-) -> anyhow::Result<Times> {
-    let (front, runner, interrupt) = (&Arc::clone(encoder.front()), encoder.runner(), session.interrupt());
-    let gather = &Arc::new(Gather::new(runner.window_bytes()));
+) -> anyhow::Result<StageTimes> {
+    let tokenizer = &Arc::clone(encoder.text_tokenizer());
+    let (runner, interrupt) = (encoder.runner(), session.interrupt());
+    let queue = &Arc::new(WindowQueue::new(runner.window_bytes()));
     if is_live {
-        let gather = Arc::clone(gather);
-        let hook = move || gather.wait_for_input();
-        records.readers().for_each(|input| input.on_wait(hook.clone()));
+        let queue = Arc::clone(queue);
+        source.on_wait(move || queue.reader_waits());
     }
     thread::scope(|scope| {
-        let ending = Ending { gather, interrupt };
-        let (to_infer, tokenised) = sync_channel(0);
+        let shutdown = Shutdown { queue, interrupt };
+        let (to_infer, tokenized) = sync_channel(0);
         let (to_write, embedded) = sync_channel(0);
-        let read = scope.spawn(move || stage::read(records, skipper, gather));
-        let tokenise = scope.spawn(move || {
+        let read = scope.spawn(move || stages::read(source, queue));
+        let tokenize = scope.spawn(move || {
             let work = |records| {
-                interrupt.check().map_err(Into::into).and_then(|()| stage::tokenise(front, texts, &mut known, records))
+                interrupt.check()?;
+                stages::tokenize(tokenizer, settings, &mut store, records)
             };
-            stage::pump(|| gather.take(), work, to_infer)
+            stages::run_stage(|| queue.take(), work, to_infer)
         });
         let infer = scope.spawn(move || {
-            let work =
-                |window| interrupt.check().map_err(Into::into).and_then(|()| stage::infer(runner, texts, window));
-            stage::pump(|| tokenised.recv().ok(), work, to_write)
+            let work = |window| {
+                interrupt.check()?;
+                stages::infer(runner, settings, window)
+            };
+            stages::run_stage(|| tokenized.recv().ok(), work, to_write)
         });
-        let mut clock = Clock::start();
+        let mut timer = WorkTimer::start();
         let written = loop {
-            let Some(window) = clock.wait(|| embedded.recv().ok()) else { break Ok(()) };
+            let Some(window) = timer.wait(|| embedded.recv().ok()) else { break Ok(()) };
             let result = window.and_then(&mut write).and_then(|()| Ok(interrupt.check()?));
             if result.is_err() {
                 break result;
             }
-            gather.written();
+            queue.window_written();
         };
-        let write = clock.worked();
-        drop((ending, embedded));
-        let [read, tokenise, infer] =
-            [read, tokenise, infer].map(|stage| stage.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-        written.map(|()| Times { read, tokenise, infer, write })
+        let write = timer.worked();
+        drop((shutdown, embedded));
+        let [read, tokenize, infer] =
+            [read, tokenize, infer].map(|stage| stage.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        written.map(|()| StageTimes { read, tokenize, infer, write })
     })
 }
 
-/// Lets all stages end, also in the midst of a panic: what is still under way has nowhere to go.
-struct Ending<'a> {
-    gather: &'a Gather,
+/// Lets all stages end, also after a panic: their results are not needed any more.
+struct Shutdown<'a> {
+    queue: &'a WindowQueue,
     interrupt: &'a Interrupt,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Shutdown<'_> {
     fn drop(&mut self) {
-        self.gather.abandon();
+        self.queue.abandon();
         self.interrupt.cancel_reads();
     }
 }

@@ -1,49 +1,49 @@
-//! How long each stage worked, and which one is the limit.
+//! How long each stage worked, and which one limits the speed.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Tells work from waiting, on one thread.
-pub(crate) struct Clock {
+/// Measures the time of a thread, without the time that it waits for other stages.
+pub(crate) struct WorkTimer {
     start: Instant,
     waited: Duration,
 }
 
-impl Clock {
+impl WorkTimer {
     pub(crate) fn start() -> Self {
         Self { start: Instant::now(), waited: Duration::ZERO }
     }
 
-    /// Waits for another stage.
-    pub(crate) fn wait<T>(&mut self, other: impl FnOnce() -> T) -> T {
-        let since = Instant::now();
-        let result = other();
-        self.waited += since.elapsed();
+    /// Runs code that waits for another stage.
+    pub(crate) fn wait<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = wait();
+        self.waited += start.elapsed();
         result
     }
 
-    /// All time but that of waiting.
+    /// The time since the start without the waiting.
     pub(crate) fn worked(self) -> Duration {
         self.start.elapsed() - self.waited
     }
 }
 
-/// How long each stage worked; it waited for the others the rest of the time.
-pub(crate) struct Times {
-    /// Reading and parsing, and waiting for what writes to a pipe.
+/// How long each stage worked; the rest of the time, it waited for the others.
+pub(crate) struct StageTimes {
+    /// Reading and parsing, and waiting for the program at the other end of a pipe.
     pub(crate) read: Duration,
-    pub(crate) tokenise: Duration,
+    pub(crate) tokenize: Duration,
     pub(crate) infer: Duration,
     pub(crate) write: Duration,
 }
 
-impl fmt::Display for Times {
+impl fmt::Display for StageTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stages = [("read", self.read), ("tokenise", self.tokenise), ("infer", self.infer), ("write", self.write)];
+        let stages = [("read", self.read), ("tokenise", self.tokenize), ("infer", self.infer), ("write", self.write)];
         for (name, worked) in stages {
             write!(f, "{name} {:.1} s, ", worked.as_secs_f64())?;
         }
         let (limit, _) = stages.into_iter().max_by_key(|(_, worked)| *worked).unwrap_or_default();
-        write!(f, "side by side; the limit is {limit}")
+        write!(f, "in parallel; the slowest stage is {limit}")
     }
 }

@@ -1,26 +1,26 @@
-//! What embed says about a model's directory.
+//! Model directories, and what a run leaves behind.
 
 use std::fs;
 
 use embtune_tests::{Folder, Run};
 use serde_json::{Value, json};
 
-use crate::model::{vector, vectors, with_model};
+use crate::support::{vector, vectors, with_model};
 
-/// embed without a role, with more flags.
+/// Runs embed without a role.
 fn embed(folder: &Folder, flags: &str) -> Run {
     folder.run(&format!("embed --device cpu --model BASE {flags} corpus.jsonl"))
 }
 
 #[test]
-fn a_default_prompt_is_taken_without_a_role_and_told() {
+fn the_default_prompt_is_used_without_a_role_and_reported() {
     let folder = with_model("tiny-bert");
     let config = r#"{"prompts": {"a": "Represent this: ", "query": null}, "default_prompt_name": "a"}"#;
     folder.write("BASE/config_sentence_transformers.json", config);
     let ran = embed(&folder, "-o default.safetensors").ran().with_code(0);
     let _ = ran.saying("no --role is given: the model's default prompt, \"a\", is put before each text");
     embed(&folder, "--verify default.safetensors --min-cosine 0.999999").arg("--prompt").arg("Represent this: ").done();
-    // A role has its own prompt, and none where the model has none.
+    // The default prompt does not apply to a role without a prompt.
     embed(&folder, "--role query -o query.safetensors").done();
     embed(&folder, "--prompt= --verify query.safetensors --min-cosine 0.999999").done();
     folder.write("BASE/config_sentence_transformers.json", r#"{"default_prompt_name": "b"}"#);
@@ -31,17 +31,17 @@ fn a_default_prompt_is_taken_without_a_role_and_told() {
 }
 
 #[test]
-fn a_guess_is_a_warning() {
+fn a_guessed_pooling_is_a_warning() {
     let folder = with_model("tiny-xlmr");
     fs::remove_dir_all(folder.path("BASE/1_Pooling")).unwrap();
     fs::remove_file(folder.path("BASE/modules.json")).unwrap();
     let ran = embed(&folder, "--role document").ran().with_code(0);
     let _ =
-        ran.saying("warning: BASE: no modules.json: texts are pooled by mean, a guess, because nothing says otherwise");
+        ran.saying("warning: BASE: no modules.json: the pooling is guessed to be mean, because no file says otherwise");
 }
 
 #[test]
-fn a_token_without_a_word_embedding_is_named_with_its_text() {
+fn a_token_without_a_word_embedding_is_reported_with_its_text() {
     let folder = with_model("tiny-modernbert");
     let mut tokenizer: Value = serde_json::from_str(&folder.read("BASE/tokenizer.json")).unwrap();
     let flags = json!({"single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
@@ -49,7 +49,7 @@ fn a_token_without_a_word_embedding_is_named_with_its_text() {
     token.as_object_mut().unwrap().extend(flags.as_object().unwrap().clone());
     tokenizer["added_tokens"].as_array_mut().unwrap().push(token);
     folder.write("BASE/tokenizer.json", tokenizer.to_string());
-    assert_eq!(vectors(&folder, "corpus.jsonl").len(), 40, "nobody writes it");
+    assert_eq!(vectors(&folder, "corpus.jsonl").len(), 40, "no text contains the token");
     for flags in ["", "--on-long chunk"] {
         let line = format!("embed --device cpu --model BASE --role document --text {flags}");
         let message = folder.run(&line).stdin("a harbour\nthe <new> tide\n").refusal();
@@ -59,7 +59,7 @@ fn a_token_without_a_word_embedding_is_named_with_its_text() {
 }
 
 #[test]
-fn a_text_without_tokens_is_a_vector_of_zeros() {
+fn a_text_without_tokens_has_a_vector_of_zeros() {
     let folder = with_model("tiny-qwen3");
     let mut tokenizer: Value = serde_json::from_str(&folder.read("BASE/tokenizer.json")).unwrap();
     tokenizer["post_processor"] = Value::Null;
@@ -70,4 +70,20 @@ fn a_text_without_tokens_is_a_vector_of_zeros() {
         let zeros = |index: usize| vector(&records[index]).iter().all(|x| *x == 0.0);
         assert!(zeros(0) && !zeros(1));
     }
+}
+
+/// ONNX Runtime's telemetry would write files into the home directory and into /tmp.
+#[test]
+fn a_run_leaves_nothing_but_its_output() {
+    let folder = with_model("tiny-bert");
+    for name in ["home", "cache", "tmp"] {
+        std::fs::create_dir(folder.path(name)).unwrap();
+    }
+    let script = "\
+        export HOME=$PWD/home XDG_CACHE_HOME=$PWD/cache TMPDIR=$PWD/tmp
+        embed --device cpu --model BASE --role document corpus.jsonl -o v & wait $!
+        find home cache tmp -mindepth 1
+        ls /tmp/mat-debug-$!.log 2>/dev/null || true";
+    assert_eq!(folder.shell(script).stdout(), "");
+    assert!(folder.path("v").is_file());
 }

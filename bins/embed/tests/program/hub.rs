@@ -14,7 +14,7 @@ use serde_json::json;
 
 const COMMIT: &str = "c0ffee";
 
-/// Every file of a fixture, by its path there.
+/// The files of a fixture, by their paths.
 fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
     fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -32,7 +32,7 @@ fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// A cache as Hugging Face's programs lay it out: links from the snapshot to numbered blobs.
+/// A cache in the layout of Hugging Face's programs: a snapshot of links to numbered blobs.
 fn cache(files: &BTreeMap<String, Vec<u8>>) -> Folder {
     let folder = Folder::new();
     let repository = folder.path("hf/hub/models--me--tiny");
@@ -50,28 +50,28 @@ fn cache(files: &BTreeMap<String, Vec<u8>>) -> Folder {
     folder
 }
 
-/// `embed` of a line, by the model's name, with this hub.
+/// Embeds a line of text by the model's name on this hub.
 fn embed(folder: &Folder, hub: &str, flags: &str) -> Run {
     let endpoint = format!("HF_HOME=hf HF_ENDPOINT={hub}");
     folder.run(&format!("env {endpoint} embed --device cpu --model me/tiny --text {flags}")).stdin("harbour\n")
 }
 
-/// A hub that nobody answers at.
-const NOBODY: &str = "http://127.0.0.1:1";
+/// The address of a hub that does not respond.
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
-/// What a hub does to the weights.
+/// What goes wrong when the weights are downloaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// They never end.
+    /// The body never ends.
     Endless,
-    /// The first answer breaks off in the middle, each time that all of them are asked for.
-    BrokenOff,
-    /// They would lie in another folder.
-    Elsewhere,
+    /// The connection closes in the middle, whenever the whole file is requested.
+    Interrupted,
+    /// The etag leads to another folder.
+    PathTraversal,
 }
 
-/// A hub with one repository; it notes what was fetched.
+/// A hub with one repository, which records the files that are fetched.
 struct Hub {
     address: String,
     fetched: Arc<Mutex<Vec<String>>>,
@@ -86,10 +86,10 @@ impl Hub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let fetched = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&fetched);
+        let recorded = Arc::clone(&fetched);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &files, &noted, fault);
+                answer(stream.unwrap(), &files, &recorded, fault);
             }
         });
         Self { address, fetched }
@@ -120,7 +120,7 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mu
         let fault = if name == "model.safetensors" { fault } else { Fault::None };
         let start: usize = range.as_deref().and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or_default();
         let part = if is_head { &content[..1] } else { &content[start..] };
-        let etag = if fault == Fault::Elsewhere { "../../../evil".into() } else { name.replace('/', "-") };
+        let etag = if fault == Fault::PathTraversal { "../../../evil".into() } else { name.replace('/', "-") };
         let size = content.len();
         let headers = format!(
             "x-repo-commit: {COMMIT}\r\netag: \"{etag}\"\r\ncontent-range: bytes {start}-{}/{size}\r\n",
@@ -133,7 +133,7 @@ fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, fetched: &Mu
             }
             return;
         }
-        if fault == Fault::BrokenOff && !is_head && start == 0 {
+        if fault == Fault::Interrupted && !is_head && start == 0 {
             let head = format!("HTTP/1.1 206 Partial Content\r\n{headers}connection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&part[..part.len() / 2])).unwrap();
             return;
@@ -153,18 +153,18 @@ fn a_model_in_the_cache_needs_no_network() {
         let folder = cache(&files_of(name));
         folder.copy_fixture(name, "BASE");
         let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
-        assert_eq!(embed(&folder, NOBODY, "").stdout(), by_path, "{name}");
-        assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), by_path, "{name}");
+        assert_eq!(embed(&folder, UNREACHABLE, "").stdout(), by_path, "{name}");
+        assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), by_path, "{name}");
     }
 }
 
 #[test]
-fn what_the_cache_lacks_is_named_or_fetched() {
+fn missing_files_are_named_offline_and_fetched_online() {
     for (fixture, lacking, expected) in [
         ("parity/tiny-xlmr", "model.safetensors", "model.safetensors: No such file"),
         ("parity/tiny-xlmr", "tokenizer.json", "tokenizer.json: No such file"),
-        // transformers fetches no modules: pooled by mean, the vectors would be others.
-        ("parity/tiny-xlmr", "modules.json", "it lacks modules.json, and nothing says that the model has none"),
+        // transformers does not fetch the modules; the vectors would be wrong if they were pooled by mean.
+        ("parity/tiny-xlmr", "modules.json", "modules.json is missing, and may not have been fetched"),
         ("parity/tiny-xlmr", "1_Pooling/config.json", "1_Pooling/config.json: No such file"),
         ("parity/tiny-dense", "3_Dense/pytorch_model.bin", "3_Dense/model.safetensors: No such file"),
         ("foreign/tiny-electra", "onnx/model.onnx", "model_type \"electra\" is not supported"),
@@ -174,13 +174,13 @@ fn what_the_cache_lacks_is_named_or_fetched() {
         let mut files = whole.clone();
         files.remove(lacking).unwrap();
         let folder = cache(&files);
-        let message = embed(&folder, NOBODY, "--offline").ran().with_code(2).stderr();
+        let message = embed(&folder, UNREACHABLE, "--offline").ran().with_code(2).stderr();
         assert!(
             message.contains("me/tiny: its copy in the Hugging Face cache cannot be used: "),
             "{lacking}: {message}"
         );
         assert!(message.contains(expected) && message.contains("hint: without HF_HUB_OFFLINE"), "{lacking}: {message}");
-        let message = embed(&folder, NOBODY, "").ran().with_code(2).stderr();
+        let message = embed(&folder, UNREACHABLE, "").ran().with_code(2).stderr();
         assert!(message.contains("me/tiny: no such directory, and the Hugging Face hub did not answer"), "{message}");
 
         let hub = Hub::start(whole);
@@ -188,12 +188,12 @@ fn what_the_cache_lacks_is_named_or_fetched() {
         let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
         assert_eq!(embed(&folder, &hub.address, "").stdout(), by_path, "{lacking}");
         assert_eq!(hub.fetched(), [lacking]);
-        assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), by_path, "{lacking}");
+        assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), by_path, "{lacking}");
     }
 }
 
 #[test]
-fn a_model_is_fetched_with_all_that_it_needs_and_nothing_else() {
+fn only_files_that_are_needed_are_fetched() {
     for (fixture, more) in [
         (
             "parity/tiny-dense",
@@ -214,7 +214,7 @@ fn a_model_is_fetched_with_all_that_it_needs_and_nothing_else() {
     }
 }
 
-/// It is asked for once.
+/// The missing file is requested only once.
 #[test]
 fn a_model_that_has_no_modules_is_pooled_by_mean() {
     let mut files = files_of("parity/tiny-bert");
@@ -223,12 +223,12 @@ fn a_model_that_has_no_modules_is_pooled_by_mean() {
     let folder = Folder::new();
     fs::create_dir(folder.path("hf")).unwrap();
     let fetched = embed(&folder, &hub.address, "").stdout();
-    assert_eq!(embed(&folder, NOBODY, "--offline").stdout(), fetched);
+    assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), fetched);
     assert!(folder.path("hf/hub/models--me--tiny/.no_exist/c0ffee/modules.json").is_file());
 }
 
 #[test]
-fn what_no_repository_can_give_is_named() {
+fn files_that_the_repository_lacks_are_named() {
     for (fixture, lacking, expected) in [
         (
             "parity/tiny-xlmr",
@@ -248,16 +248,16 @@ fn what_no_repository_can_give_is_named() {
         assert!(message.contains(expected), "{lacking}: {message}");
     }
     let folder = Folder::new();
-    let message = embed(&folder, NOBODY, "--offline").ran().with_code(2).stderr();
+    let message = embed(&folder, UNREACHABLE, "--offline").ran().with_code(2).stderr();
     assert!(message.contains("me/tiny: no such directory, and not in the Hugging Face cache"), "{message}");
 }
 
 #[test]
-fn no_file_is_longer_than_the_hub_says_or_lies_where_it_says() {
+fn the_size_and_the_etag_of_a_file_are_checked() {
     for (fault, expected) in [
         (Fault::Endless, "me/tiny: model.safetensors: it is longer than the "),
-        (Fault::Elsewhere, "me/tiny: model.safetensors: the hub names a commit or an etag"),
-        (Fault::BrokenOff, "me/tiny: model.safetensors: it broke off after "),
+        (Fault::PathTraversal, "me/tiny: model.safetensors: the hub sends an invalid commit or etag"),
+        (Fault::Interrupted, "me/tiny: model.safetensors: the download ended after "),
     ] {
         let files = files_of("parity/tiny-xlmr");
         let size = files["model.safetensors"].len() as u64;
@@ -269,8 +269,8 @@ fn no_file_is_longer_than_the_hub_says_or_lies_where_it_says() {
         let blobs = folder.path("hf/hub/models--me--tiny/blobs");
         let lengths = fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
         assert!(lengths.max().unwrap() <= size && !folder.path("evil").exists());
-        if fault == Fault::BrokenOff {
-            // The next run goes on in the middle.
+        if fault == Fault::Interrupted {
+            // The next run continues the download.
             folder.copy_fixture("parity/tiny-xlmr", "BASE");
             let by_path = folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout();
             assert_eq!(embed(&folder, &hub.address, "").stdout(), by_path);
@@ -279,7 +279,7 @@ fn no_file_is_longer_than_the_hub_says_or_lies_where_it_says() {
 }
 
 #[test]
-fn the_way_to_the_hub_is_the_users() {
+fn proxy_settings_are_honoured() {
     let files = files_of("parity/tiny-xlmr");
     let hub = Hub::start(files);
     let fetched = |variables: &str| {
@@ -290,9 +290,9 @@ fn the_way_to_the_hub_is_the_users() {
         folder.run(&line).stdin("harbour\n").ran()
     };
     for (variables, expected) in [
-        ("HTTP_PROXY=http://user:hunter22@", "me/tiny: HTTP_PROXY: no name of a host"),
-        ("ALL_PROXY=ftp://proxy:1", "me/tiny: ALL_PROXY: no kind of proxy: ftp"),
-        ("NO_PROXY=10.0.0.0/99", "me/tiny: NO_PROXY: entry 1: no host, domain or network"),
+        ("HTTP_PROXY=http://user:hunter22@", "me/tiny: HTTP_PROXY: not a host name"),
+        ("ALL_PROXY=ftp://proxy:1", "me/tiny: ALL_PROXY: unknown kind of proxy: ftp"),
+        ("NO_PROXY=10.0.0.0/99", "me/tiny: NO_PROXY: entry 1: not a host, domain or network"),
         // A proxy that is not there is not passed over.
         ("ALL_PROXY=socks5h://127.0.0.1:1", "the Hugging Face hub did not answer"),
     ] {

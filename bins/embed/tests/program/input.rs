@@ -1,8 +1,8 @@
-//! What is read: fields, lines, NUL bytes.
+//! The input: fields, ids, lines, NUL bytes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::model::{embed, vectors, with_model};
+use crate::support::{embed, of_file, vectors, with_model};
 
 #[test]
 fn named_fields_are_joined_in_their_order() {
@@ -18,7 +18,7 @@ fn named_fields_are_joined_in_their_order() {
         folder.write("whole", json!({"_id": "a", "text": text}).to_string());
         assert_eq!(vectors(&folder, &format!("{flags} named")), vectors(&folder, "whole"), "{flags}");
     }
-    // Title and text are fields like any other, and the record passes through.
+    // Title and text are fields like any other, and the other fields of a record are kept.
     let corpus = folder.read("corpus.jsonl");
     let titled: Vec<&str> = corpus.lines().filter(|line| line.contains("\"title\"")).collect();
     folder.write("titled", titled.join("\n"));
@@ -28,7 +28,7 @@ fn named_fields_are_joined_in_their_order() {
 }
 
 #[test]
-fn another_field_may_hold_the_id() {
+fn the_id_may_be_in_another_field() {
     let folder = with_model("tiny-bert");
     folder.write("pairs", r#"{"anchor":"lift cells","positive":"p","anchor_id":"d1-q1","_id":"old"}"#);
     folder.write("queries", r#"{"_id":"d1-q1","text":"lift cells"}"#);
@@ -40,7 +40,7 @@ fn another_field_may_hold_the_id() {
 }
 
 #[test]
-fn records_without_a_named_field_cost_themselves() {
+fn records_without_a_named_field_are_skipped() {
     let folder = with_model("tiny-bert");
     let lines = [
         r#"{"id":1,"body":"lift"}"#,
@@ -80,7 +80,7 @@ fn texts_may_end_with_nul() {
 }
 
 #[test]
-fn a_model_with_prompts_wants_a_role() {
+fn leaving_out_the_role_is_a_warning_if_the_model_has_prompts() {
     const WARNING: &str = "the model has prompts for queries and documents, but no --role is given";
     let folder = with_model("tiny-bert");
     let line = "embed --device cpu --model BASE corpus.jsonl";
@@ -91,4 +91,58 @@ fn a_model_with_prompts_wants_a_role() {
     }
     let without = with_model("tiny-dense");
     assert!(!without.run(line).done().stderr().contains(WARNING));
+}
+
+const PAIRS: &str = r#"{"anchor":"lift cells","positive":"one","anchor_id":"q1"}
+{"anchor":"the night watch","positive":"one","anchor_id":"q2"}
+{"anchor":"lift cells","positive":"two","anchor_id":"q1"}
+{"anchor":"gullskin","positive":"two","anchor_id":7}
+{"anchor":"lift cells","positive":"three","anchor_id":"q1"}
+"#;
+const QUERIES: &str = "--field anchor --id anchor_id";
+
+#[test]
+fn a_query_with_several_positives_is_written_once() {
+    let folder = with_model("tiny-bert");
+    folder.write("pairs", PAIRS);
+    let ran = embed(&folder, &format!("{QUERIES} pairs -o v")).done();
+    let _ = ran.saying("2 of 5 records had the id and the text of an earlier one");
+    let (found, _) = of_file(&folder, "v");
+    assert_eq!(found.ids().collect::<Vec<_>>(), ["q1", "q2", "7"]);
+    // JSON Lines have every record, with the same vectors.
+    let all = vectors(&folder, &format!("{QUERIES} pairs"));
+    assert_eq!(all.len(), 5);
+    let rows: Vec<_> = (0..3).map(|row| found.rows_f32(row..row + 1).into_owned()).collect();
+    assert_eq!(rows, [all[0].clone(), all[1].clone(), all[3].clone()]);
+}
+
+#[test]
+fn repeated_records_can_be_resumed_and_cached() {
+    let folder = with_model("tiny-bert");
+    folder.write("pairs", PAIRS);
+    embed(&folder, &format!("{QUERIES} pairs -o plain")).done();
+    for flags in ["--resume", "--cache kept", "--cache kept --resume"] {
+        embed(&folder, &format!("{QUERIES} {flags} pairs -o v")).done();
+        assert!(folder.bytes("v") == folder.bytes("plain"), "{flags}");
+    }
+    // A shard knows only its own records.
+    embed(&folder, &format!("{QUERIES} --shard 1/2 pairs -o v")).done();
+    assert_eq!(of_file(&folder, "v").0.ids().collect::<Vec<_>>(), ["q1"]);
+}
+
+#[test]
+fn numbers_of_any_size_are_ids() {
+    let folder = with_model("tiny-bert");
+    let [one, two] = ["340282366920938463463374607431768211455", "340282366920938463463374607431768211454"];
+    let lines = format!(
+        "{{\"_id\":{one},\"text\":\"a\",\"n\":12345678901234567890123,\"x\":[1.10,-18446744073709551617]}}\n\
+         {{\"_id\":{two},\"text\":\"b\"}}\n"
+    );
+    embed(&folder, "-o v").stdin(lines.clone()).done();
+    assert_eq!(of_file(&folder, "v").0.ids().collect::<Vec<_>>(), [one, two]);
+    let out = embed(&folder, "").stdin(lines.clone()).stdout();
+    for (written, read) in out.lines().zip(lines.lines()) {
+        assert!(written.starts_with(&format!("{},\"embedding\":[", read.trim_end_matches('}'))), "{written}");
+        serde_json::from_str::<Value>(written).unwrap();
+    }
 }

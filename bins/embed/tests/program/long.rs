@@ -1,11 +1,11 @@
-//! Texts that are longer than the model takes at once.
+//! Texts with more tokens than the model takes at once.
 
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::model::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
+use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
 
-/// Words that are a token each, so that windows end between words.
+/// Words that are single tokens, so that chunks end between words.
 fn words(folder: &Folder, count: usize) -> Vec<String> {
     let tokenizer: Value = serde_json::from_slice(&folder.bytes("BASE/tokenizer.json")).unwrap();
     let vocabulary = tokenizer["model"]["vocab"].as_object().unwrap();
@@ -15,22 +15,22 @@ fn words(folder: &Folder, count: usize) -> Vec<String> {
     (0..count).map(|n| words[n * 7 % words.len()].clone()).collect()
 }
 
-/// A document as a line.
+/// A document as a line of JSON.
 fn document(id: &str, text: &str) -> String {
     json!({"_id": id, "text": text}).to_string()
 }
 
-/// 18 tokens with two special ones: 16 words are a chunk.
+/// 18 tokens, two of them special: a chunk has 16 words.
 const CHUNKS: &str = "--prompt= --max-seq-length 18 --on-long chunk";
 
 #[test]
-fn what_is_cut_is_counted() {
+fn texts_that_are_cut_are_counted() {
     let folder = with_model("tiny-bert");
     let words = words(&folder, 40);
     let input = [document("short", "lift"), document("long", &words.join(" "))].join("\n");
     let flags = "--prompt= --max-seq-length 18";
     let ran = embed(&folder, flags).stdin(input.clone()).done();
-    let ran = ran.saying("1 of 2 texts were longer than 18 tokens and were cut");
+    let ran = ran.saying("1 of 2 texts was longer than 18 tokens and was cut");
     let long: Value = serde_json::from_str(ran.stdout().lines().nth(1).unwrap()).unwrap();
     folder.write("first", document("long", &words[..16].join(" ")));
     assert_near(&[vector(&long)], &vectors(&folder, &format!("{flags} first")), ROUNDING);
@@ -52,27 +52,27 @@ fn a_text_that_does_not_fit_can_be_an_error() {
         "{message}"
     );
     let skipped = embed(&folder, &format!("{flags} --on-error skip")).stdin(input.clone()).ran().with_code(1);
-    let skipped = skipped.saying("skipped: the text of \"long\" has 42 tokens").saying("1 records skipped");
+    let skipped = skipped.saying("skipped: the text of \"long\" has 42 tokens").saying("1 record skipped");
     let ids: Vec<Value> =
         skipped.stdout().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["_id"].clone()).collect();
     assert_eq!(ids, ["fits", "again"]);
-    // A file is not made.
+    // No file is created.
     let before = folder.listing();
     assert_eq!(embed(&folder, &format!("{flags} -o v")).stdin(input).ran().with_code(2).listing, before);
-    // What fits has the vector that it has otherwise.
+    // A text that fits has the same vector as without the flag.
     folder.write("fits", fits);
     assert_near(&vectors(&folder, &format!("{flags} fits")), &vectors(&folder, "--prompt= fits"), ROUNDING);
 }
 
 #[test]
-fn chunks_are_records_with_their_place() {
+fn chunks_are_records_with_positions() {
     let folder = with_model("tiny-bert");
     let words = words(&folder, 40);
     let text = format!("h\u{e4} {}", words[1..].join(" "));
     let record = json!({"lang": "de", "_id": "a", "text": text, "n": 1});
     let input = [record.to_string(), document("short", "lift")].join("\n");
     let ran = embed(&folder, &format!("{CHUNKS} --chunks separate --chunk-overlap 4")).stdin(input).done();
-    let ran = ran.saying("1 of 2 texts were longer than 18 tokens and were divided into 3 chunks");
+    let ran = ran.saying("1 of 2 texts was longer than 18 tokens and was divided into 3 chunks");
     let records: Vec<Value> = ran.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         records.iter().map(|record| record["_id"].as_str().unwrap()).collect::<Vec<_>>(),
@@ -86,13 +86,13 @@ fn chunks_are_records_with_their_place() {
         assert_eq!((&chunk["group"], &chunk["lang"], &chunk["n"]), (&json!("a"), &json!("de"), &json!(1)));
     }
     assert!(records[3].get("chunk").is_none() && records[3].get("group").is_none());
-    // 16 words are a chunk, and the next one begins with the last 4 of them.
+    // A chunk has 16 words, and the next one begins with the last 4 of them.
     assert_eq!(records[0]["start"], 0);
     assert_eq!(records[2]["end"], characters.len());
     let words_of = |n: usize| records[n]["text"].as_str().unwrap().split(' ').collect::<Vec<_>>();
     for number in 0..2 {
-        let (before, behind) = (words_of(number), words_of(number + 1));
-        assert_eq!(before[before.len() - 4..], behind[..4]);
+        let (before, after) = (words_of(number), words_of(number + 1));
+        assert_eq!(before[before.len() - 4..], after[..4]);
     }
 }
 
@@ -116,7 +116,7 @@ fn a_chunk_is_a_document_with_the_same_vector() {
 }
 
 #[test]
-fn the_last_named_field_is_divided_in_its_place() {
+fn the_last_named_field_is_divided() {
     let folder = with_model("tiny-bert");
     let words = words(&folder, 60);
     let record = json!({"id": 1, "body": words[2..].join(" "), "head": words[..2].join(" "), "text": 7});
@@ -132,7 +132,7 @@ fn the_last_named_field_is_divided_in_its_place() {
 }
 
 #[test]
-fn the_mean_is_weighted_with_tokens() {
+fn the_mean_is_weighted_by_tokens() {
     for model in ["tiny-mpnet", "tiny-bert"] {
         let folder = with_model(model);
         let words = words(&folder, 37);
@@ -153,7 +153,7 @@ fn the_mean_is_weighted_with_tokens() {
 }
 
 #[test]
-fn neighbours_do_not_change_chunks() {
+fn batches_do_not_change_chunks() {
     let folder = with_model("tiny-bert");
     let flags = "--max-seq-length 30 --on-long chunk --chunks separate corpus.jsonl";
     let expected = vectors(&folder, flags);
@@ -170,14 +170,14 @@ fn a_title_that_leaves_no_room_is_cut_and_counted() {
     let record = json!({"id": 1, "title": words[..30].join(" "), "text": words[30..].join(" ")});
     folder.write("long", record.to_string());
     let ran = embed(&folder, &format!("{CHUNKS} --chunk-overlap 0 --chunks separate long")).done();
-    let ran = ran.saying("what stands before each chunk took more than half of it in 1 texts and was cut");
+    let ran = ran.saying("in 1 text, what comes before each chunk took more than half of it and was cut");
     assert_eq!(ran.stdout().lines().count(), 4, "8 words of 30 beside 8 of the title");
     let _ = embed(&folder, &format!("{CHUNKS} -o v long")).done();
     assert_eq!(of_file(&folder, "v").0.meta().unwrap().truncated, 1);
 }
 
 #[test]
-fn chunks_go_into_files_by_their_ids() {
+fn chunks_have_ids_in_files() {
     let folder = with_model("tiny-bert");
     let words = words(&folder, 40).join(" ");
     folder.write("long", document("a", &words));
@@ -185,11 +185,11 @@ fn chunks_go_into_files_by_their_ids() {
     assert_eq!(of_file(&folder, "v").0.ids().collect::<Vec<_>>(), ["a#0", "a#1", "a#2"]);
     folder.write("double", [document("a#1", "lift"), document("a", &words)].join("\n"));
     let message = embed(&folder, &format!("{CHUNKS} --chunks separate double -o w")).refusal();
-    assert!(message.contains("id \"a#1\" is that of another text"), "{message}");
+    assert!(message.contains("duplicate id \"a#1\": another text has it"), "{message}");
 }
 
 #[test]
-fn what_an_earlier_run_kept_comes_back_in_chunks() {
+fn chunks_come_from_the_cache() {
     let folder = with_model("tiny-bert");
     let words = words(&folder, 40).join(" ");
     folder.write("long", [document("a", &words), document("b", "lift")].join("\n"));
@@ -212,18 +212,18 @@ fn flags_of_chunks_have_limits() {
     let folder = with_model("tiny-bert");
     let message = embed(&folder, &format!("{CHUNKS} --chunk-overlap 8 corpus.jsonl")).refusal();
     assert!(
-        message.contains("--chunk-overlap 8 is too much: 16 tokens fit into a chunk, 7 of them may overlap"),
+        message.contains("--chunk-overlap 8 is too much: 16 tokens fit into a chunk, and at most 7 may overlap"),
         "{message}"
     );
     let _ = embed(&folder, &format!("{CHUNKS} --chunk-overlap 7 corpus.jsonl")).done();
     for flag in ["--chunks mean", "--chunk-overlap 2"] {
         let message = embed(&folder, &format!("{flag} corpus.jsonl")).refusal();
-        assert!(message.contains("is for --on-long chunk"), "{message}");
+        assert!(message.contains("requires --on-long chunk"), "{message}");
     }
 }
 
 #[test]
-fn a_huge_text_is_many_chunks() {
+fn a_huge_text_has_many_chunks() {
     let folder = with_model("tiny-bert");
     let line = json!({"id": "big", "text": "lift cells of gullskin ".repeat(20_000)}).to_string();
     let records = embed(&folder, "--on-long chunk --chunks separate --dtype ubinary").stdin(line.clone()).records();

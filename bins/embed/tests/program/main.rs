@@ -1,14 +1,12 @@
-//! The real program, from its flags to its outputs. What every filter owes is tested in tests/tests/contract, what long
-//! runs owe in tests/tests/embedding, and vectors on their way to other filters in tests/tests/pipeline.
+//! Tests of the program itself. tests/tests/contract tests what all filters have in common, tests/tests/embedding long
+//! runs, and tests/tests/pipeline how other filters use its vectors.
 
 mod directory;
-mod environment;
-mod foreign;
 mod hub;
-mod ids;
 mod input;
 mod long;
-mod model;
+mod onnx_model;
 mod refusals;
+mod support;
 mod types;
 mod verify;

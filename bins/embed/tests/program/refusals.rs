@@ -1,9 +1,9 @@
-//! What is refused, and outputs that break.
+//! Flags and inputs that are refused, and outputs that fail.
 
-use crate::model::{embed, with_model};
+use crate::support::{embed, with_model};
 
 #[test]
-fn flags_that_do_not_go_together() {
+fn flags_that_contradict_each_other() {
     let folder = with_model("tiny-bert");
     for (flags, expected) in [
         ("--field text --text", "cannot be used with"),
@@ -18,7 +18,7 @@ fn flags_that_do_not_go_together() {
 }
 
 #[test]
-fn outputs_that_break() {
+fn outputs_that_fail() {
     let folder = with_model("tiny-bert");
     for flags in
         ["--dtype int8 --format safetensors", "--dtype ubinary --format npy", "--on-long chunk --chunks separate"]
@@ -31,18 +31,18 @@ fn outputs_that_break() {
 }
 
 #[test]
-fn ids_of_two_texts_are_refused_in_files() {
+fn duplicate_ids_are_refused_in_files() {
     let folder = with_model("tiny-bert");
     let double = "{\"id\":1,\"text\":\"a\"}\n\n{\"id\":\"1\",\"text\":\"b\"}\n";
     for dtype in ["f32", "int8", "ubinary"] {
         let message = embed(&folder, &format!("--dtype {dtype} -o v")).stdin(double).refusal();
-        assert!(message.contains("<stdin>:3: id \"1\" is that of another text at <stdin>:1"), "{message}");
+        assert!(message.contains("<stdin>:3: duplicate id \"1\": another text has it at <stdin>:1"), "{message}");
     }
-    // Of several inputs, each is named.
+    // If there are several inputs, both are named.
     folder.write("one", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"text\":\"a\"}\n");
     folder.write("two", "{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"title\":\"t\",\"text\":\"a\"}\n");
     let message = embed(&folder, "-o v one two").refusal();
-    assert!(message.contains("two:2: id \"2\" is that of another text at one:2"), "{message}");
+    assert!(message.contains("two:2: duplicate id \"2\": another text has it at one:2"), "{message}");
     assert_eq!(embed(&folder, "").stdin(double).records().len(), 2);
 }
 

@@ -1,10 +1,10 @@
-//! Numbers: types, fewer elements, lengths.
+//! Number formats, truncated vectors, normalisation.
 
 use embtune_tests::Folder;
 
-use crate::model::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
+use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
 
-/// The shape that the header of an npy file says, its type, and its data.
+/// The header of an npy file, and its data.
 fn npy(folder: &Folder, name: &str) -> (String, Vec<u8>) {
     let bytes = folder.bytes(name);
     let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -13,10 +13,10 @@ fn npy(folder: &Folder, name: &str) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn every_type_is_the_same_in_every_form() {
+fn every_type_is_the_same_in_every_format() {
     let folder = with_model("tiny-xlmr");
     let exact = vectors(&folder, "corpus.jsonl");
-    // Half a unit in the last place of a number below 1, and half a step of int8.
+    // Tolerances: half a unit in the last place of a number below 1, and half a step of int8.
     for (dtype, tolerance) in [("f32", 0.0), ("f16", 2.5e-4), ("bf16", 2e-3), ("int8", 0.5 / 127.0)] {
         embed(&folder, &format!("--dtype {dtype} corpus.jsonl -o v")).done();
         let (file, rows) = of_file(&folder, "v");
@@ -37,7 +37,7 @@ fn every_type_is_the_same_in_every_form() {
 }
 
 #[test]
-fn bits_are_signs_in_every_form() {
+fn bits_are_signs_in_every_format() {
     let folder = with_model("tiny-bert");
     let exact = vectors(&folder, "corpus.jsonl");
     embed(&folder, "--dtype ubinary corpus.jsonl -o v").done();
@@ -65,7 +65,7 @@ fn bits_are_signs_in_every_form() {
 }
 
 #[test]
-fn integers_stand_in_json_as_integers() {
+fn integers_are_integers_in_json() {
     let folder = with_model("tiny-bert");
     for dtype in ["int8", "ubinary"] {
         let out = embed(&folder, &format!("--text --dtype {dtype}")).stdin("lift\n").stdout();
@@ -85,13 +85,13 @@ fn json_numbers_read_back_as_the_same_floats() {
         let parsed: Vec<f32> = numbers.split(',').map(|x| x.parse().unwrap()).collect();
         assert_eq!(parsed, row);
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
-        // The same digits, whatever the exponent looks like.
+        // The digits are compared, because exponents may be written in different ways.
         assert!(numbers.split(',').zip(&shortest).all(|(x, y)| digits(x) <= digits(y)), "{numbers}");
     }
 }
 
 #[test]
-fn fewer_elements_get_their_length_again() {
+fn truncated_vectors_are_normalized_again() {
     for (model, is_normalized) in [("tiny-xlmr", true), ("tiny-bert", false)] {
         let folder = with_model(model);
         let whole = vectors(&folder, "corpus.jsonl");
@@ -113,11 +113,14 @@ fn fewer_elements_get_their_length_again() {
     assert!(message.contains("--truncate-dim 33 is more than the 32 elements of the model's vectors"), "{message}");
     assert!(embed(&folder, "--truncate-dim 0 corpus.jsonl").refusal().contains("--truncate-dim"));
     let message = embed(&folder, "--truncate-dim 20 --dtype ubinary corpus.jsonl").refusal();
-    assert!(message.contains("--dtype ubinary packs 8 elements into a byte, and 20 is no multiple of 8"), "{message}");
+    assert!(
+        message.contains("--dtype ubinary packs 8 dimensions into a byte, and 20 is not a multiple of 8"),
+        "{message}"
+    );
 }
 
 #[test]
-fn lengths_may_stay_as_they_are() {
+fn vectors_may_stay_unnormalized() {
     let folder = with_model("tiny-xlmr");
     let (unit, raw) = (vectors(&folder, "corpus.jsonl"), vectors(&folder, "--no-normalize corpus.jsonl"));
     assert!(raw.iter().all(|row| (norm(row) - 1.0).abs() > 1e-3));
@@ -130,7 +133,7 @@ fn lengths_may_stay_as_they_are() {
 }
 
 #[test]
-fn nothing_has_every_shape() {
+fn an_empty_input_has_a_shape() {
     let folder = with_model("tiny-bert");
     for (dtype, columns) in [("f32", 32), ("int8", 32), ("ubinary", 4)] {
         embed(&folder, &format!("--dtype {dtype} -o v.npy")).done();

@@ -1,8 +1,8 @@
-//! Vectors against a reference.
+//! Comparing vectors with a reference.
 
 use embtune_tests::{Folder, Ran};
 
-use crate::model::{embed, vectors, with_model};
+use crate::support::{embed, vectors, with_model};
 
 /// A folder with the vectors of the corpus.
 fn with_reference() -> Folder {
@@ -11,7 +11,7 @@ fn with_reference() -> Folder {
     folder
 }
 
-/// Cosines and ids of the table.
+/// The cosines and ids of the table.
 fn table(ran: &Ran) -> Vec<(f64, String)> {
     let out = ran.stdout();
     let mut lines = out.lines();
@@ -31,7 +31,7 @@ fn the_same_model_passes() {
 }
 
 #[test]
-fn what_is_worst_stands_first() {
+fn the_lowest_cosine_comes_first() {
     let folder = with_reference();
     let corpus = folder.read("corpus.jsonl");
     let changed = corpus.replacen("Lift cells", "Night", 1).replacen("Ballast sand", "Ballast sands", 1);
@@ -50,7 +50,7 @@ fn what_is_worst_stands_first() {
 }
 
 #[test]
-fn ids_that_one_side_lacks_are_named() {
+fn ids_that_one_side_lacks_are_listed() {
     let folder = with_reference();
     let corpus = folder.read("corpus.jsonl");
     let lines: Vec<&str> = corpus.lines().collect();
@@ -73,7 +73,7 @@ fn smaller_types_are_measured_as_they_are_stored() {
     assert!((0.999_9..0.999_999).contains(&lowest("--dtype bf16")));
     assert!((0.999..0.999_99).contains(&lowest("--dtype int8")));
     assert!((0.5..0.95).contains(&lowest("--dtype ubinary")));
-    // Also where the reference is small: a bit is 1 or -1 there.
+    // The reference may be of a smaller type, too: a bit is 1 or -1.
     embed(&folder, "--dtype ubinary corpus.jsonl -o bits").done();
     let _ = embed(&folder, "--verify bits --dtype ubinary corpus.jsonl").done();
     let vector = &vectors(&folder, "corpus.jsonl")[0];
@@ -91,7 +91,7 @@ fn references_that_cannot_be_compared_are_refused() {
         let message = embed(&folder, &format!("{flags} corpus.jsonl")).refusal();
         assert!(message.contains(expected), "{message}");
     };
-    says("--verify ref --truncate-dim 8", "ref: has vectors of 32 elements, the model and the flags give 8");
+    says("--verify ref --truncate-dim 8", "ref: has vectors of 32 elements, but the model and the flags give 8");
     says("--verify corpus.jsonl", "corpus.jsonl:1: no field \"embedding\"");
     says("--verify none", "none: No such file");
     says("--verify ref --format npy", "cannot be used with");

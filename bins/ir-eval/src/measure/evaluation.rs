@@ -1,39 +1,39 @@
-//! What one system reached, query by query.
+//! How one system did, query by query.
 
 use embtune_metrics::{Metric, mean};
 use embtune_records::{Judgments, Run, RunEntry};
 
 use super::Rules;
 
-/// What one system reached.
+/// How one system did, query by query.
 pub(crate) struct Evaluation {
     /// For each metric, the value of each measured query.
     pub(crate) values: Vec<Vec<f64>>,
-    /// What each measured query found; nothing where the system did not answer.
-    pub(crate) hits: Vec<Option<Hits>>,
+    /// The hits of each measured query; `None` if the system did not answer it.
+    pub(crate) hits: Vec<Option<QueryHits>>,
 }
 
-/// What a query found.
+/// The hits of one query.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Hits {
-    /// Ranks of the relevant documents, from 1, rising.
-    pub(crate) ranks: Vec<usize>,
-    /// The relevant document that stands highest.
-    pub(crate) relevant: Option<Placed>,
-    /// The document that stands highest of those that are not relevant.
-    pub(crate) other: Option<Placed>,
+pub(crate) struct QueryHits {
+    /// The ranks of the relevant documents, from 1, in ascending order.
+    pub(crate) relevant_ranks: Vec<usize>,
+    /// The highest-ranked relevant document.
+    pub(crate) best_relevant: Option<RankedDocument>,
+    /// The highest-ranked document that is not relevant.
+    pub(crate) best_irrelevant: Option<RankedDocument>,
 }
 
 /// A document with its rank, from 1, and its score.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Placed {
-    pub(crate) document: String,
+pub(crate) struct RankedDocument {
+    pub(crate) id: String,
     pub(crate) rank: usize,
     pub(crate) score: f64,
 }
 
 impl Evaluation {
-    /// Measures every query of the judgments; one that the run does not answer has the value 0.
+    /// Measures every query of the judgments. The value of a query that the run does not answer is 0.
     pub(crate) fn new(judgments: &Judgments, run: &Run, metrics: &[Metric], rules: Rules) -> Self {
         let mut values = vec![Vec::with_capacity(judgments.queries().len()); metrics.len()];
         let mut hits = Vec::with_capacity(judgments.queries().len());
@@ -48,22 +48,22 @@ impl Evaluation {
             for (metric, values) in metrics.iter().zip(&mut values) {
                 values.push(metric.value(&ranked, &ideal));
             }
-            hits.push(ranking.map(|documents| Hits::new(documents, &ranked)));
+            hits.push(ranking.map(|documents| QueryHits::new(documents, &ranked)));
         }
         Self { values, hits }
     }
 
-    /// The figure of the metric at this index: the mean over the queries.
+    /// The mean over the queries of the metric with this index.
     pub(crate) fn mean(&self, metric: usize) -> f64 {
         mean(&self.values[metric])
     }
 
-    /// Measured queries that the system did not answer.
+    /// How many measured queries the system did not answer.
     pub(crate) fn missing(&self) -> usize {
         self.hits.iter().filter(|hits| hits.is_none()).count()
     }
 
-    /// Keeps the queries of which `kept` says so.
+    /// Keeps the queries for which `kept` is true.
     pub(crate) fn retain(&mut self, kept: &[bool]) {
         let mut keep = kept.iter();
         self.hits.retain(|_| *keep.next().unwrap_or(&true));
@@ -74,24 +74,29 @@ impl Evaluation {
     }
 }
 
-impl Hits {
+impl QueryHits {
     fn new(documents: &[RunEntry], ranked: &[Option<i64>]) -> Self {
         let is_relevant = |index: usize| ranked[index].is_some_and(|relevance| relevance > 0);
-        let placed = |index: usize| Placed {
-            document: documents[index].document.clone(),
+        let document = |index: usize| RankedDocument {
+            id: documents[index].document.clone(),
             rank: index + 1,
             score: documents[index].score,
         };
         let indices = 0..documents.len();
         Self {
-            ranks: indices.clone().filter(|index| is_relevant(*index)).map(|index| index + 1).collect(),
-            relevant: indices.clone().find(|index| is_relevant(*index)).map(placed),
-            other: indices.clone().find(|index| !is_relevant(*index)).map(placed),
+            relevant_ranks: indices.clone().filter(|index| is_relevant(*index)).map(|index| index + 1).collect(),
+            best_relevant: indices.clone().find(|index| is_relevant(*index)).map(document),
+            best_irrelevant: indices.clone().find(|index| !is_relevant(*index)).map(document),
         }
     }
 
     /// Whether a relevant document is among the first k.
     pub(crate) fn found(&self, k: usize) -> bool {
-        self.ranks.first().is_some_and(|rank| *rank <= k)
+        self.relevant_ranks.first().is_some_and(|rank| *rank <= k)
+    }
+
+    /// Whether a document that is not relevant is ranked above every relevant one.
+    pub(crate) fn starts_irrelevant(&self) -> bool {
+        self.best_irrelevant.is_some() && !self.found(1)
     }
 }

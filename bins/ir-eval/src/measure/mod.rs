@@ -1,11 +1,11 @@
-//! From rankings to numbers.
+//! From rankings to metrics.
 
+mod compat;
 mod evaluation;
-mod names;
 mod rules;
 mod selection;
 
-pub(crate) use evaluation::{Evaluation, Hits, Placed};
-pub(crate) use names::{Names, trec as trec_name};
-pub(crate) use rules::Rules;
-pub(crate) use selection::Selection;
+pub(crate) use compat::{Compat, MetricNames, compatible_metric, trec_name};
+pub(crate) use evaluation::{Evaluation, QueryHits, RankedDocument};
+pub(crate) use rules::{MissingPolicy, NoRelevantPolicy, RuleSettings, Rules, TieRule};
+pub(crate) use selection::{Selection, SelectionSettings};

@@ -1,16 +1,16 @@
-//! Which metrics are reported, and which one decides.
+//! Which metrics are reported, and which of them is the primary one.
 
 use std::num::NonZeroUsize;
 
 use embtune_metrics::{Kind, Metric};
 
-use crate::cli::{Compat, GateArgs, MetricArgs};
+use super::{Compat, compatible_metric};
 
-/// Kinds that are reported unless the user names others.
-const KINDS: [Kind; 6] = [Kind::Ndcg, Kind::Recall, Kind::Mrr, Kind::Precision, Kind::Map, Kind::Accuracy];
-const CUTOFFS: [usize; 3] = [1, 5, 10];
+/// The metrics that are reported unless the user names others.
+const DEFAULT_KINDS: [Kind; 6] = [Kind::Ndcg, Kind::Recall, Kind::Mrr, Kind::Precision, Kind::Map, Kind::Accuracy];
+const DEFAULT_CUTOFFS: [usize; 3] = [1, 5, 10];
 
-/// Defaults of sentence-transformers' evaluator.
+/// The defaults of sentence-transformers' evaluator.
 const ST: [(Kind, &[usize]); 6] = [
     (Kind::Accuracy, &[1, 3, 5, 10]),
     (Kind::Precision, &[1, 3, 5, 10]),
@@ -19,55 +19,63 @@ const ST: [(Kind, &[usize]); 6] = [
     (Kind::Mrr, &[10]),
     (Kind::CappedMap, &[100]),
 ];
-/// Defaults of BEIR's evaluator.
-const BEIR: [Kind; 4] = [Kind::Ndcg, Kind::Map, Kind::Recall, Kind::Precision];
+/// The defaults of BEIR's evaluator.
+const BEIR_KINDS: [Kind; 4] = [Kind::Ndcg, Kind::Map, Kind::Recall, Kind::Precision];
 const BEIR_CUTOFFS: [usize; 6] = [1, 3, 5, 10, 100, 1000];
 
-/// The metric that decides unless the user says otherwise.
-const PRIMARY: Metric = Metric { kind: Kind::Ndcg, k: NonZeroUsize::new(10) };
+/// The primary metric unless the user names another.
+const DEFAULT_PRIMARY: Metric = Metric { kind: Kind::Ndcg, k: NonZeroUsize::new(10) };
+
+/// Which metrics the user asked for.
+pub(crate) struct SelectionSettings {
+    pub(crate) compat: Option<Compat>,
+    /// Cutoffs of the default metrics; the default ones if empty.
+    pub(crate) cutoffs: Vec<NonZeroUsize>,
+    /// Metrics in place of the default ones, if any.
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) primary: Option<Metric>,
+    /// Metrics that have a bound.
+    pub(crate) gated: Vec<Metric>,
+}
 
 /// The metrics of a report, each once.
 pub(crate) struct Selection {
     pub(crate) metrics: Vec<Metric>,
-    /// Index of the one that decides.
+    /// The index of the primary one.
     pub(crate) primary: usize,
 }
 
 impl Selection {
-    pub(crate) fn new(args: &MetricArgs, gates: &GateArgs) -> Self {
-        // What sentence-transformers calls MAP.
-        let compatible = |metric: Metric| match (args.compat, metric.kind) {
-            (Some(Compat::St), Kind::Map) => Metric { kind: Kind::CappedMap, ..metric },
-            _ => metric,
-        };
-        let asked: Vec<Metric> = match (&args.metrics[..], &args.cutoffs[..], args.compat) {
+    pub(crate) fn new(settings: &SelectionSettings) -> Self {
+        let SelectionSettings { compat, cutoffs, metrics, primary, gated } = settings;
+        let compatible = |metric: Metric| compatible_metric(*compat, metric);
+        let requested: Vec<Metric> = match (&metrics[..], &cutoffs[..], compat) {
             ([], [], Some(Compat::St)) => ST.iter().flat_map(|(kind, cutoffs)| at(*kind, cutoffs)).collect(),
-            ([], [], Some(Compat::Beir)) => BEIR.into_iter().flat_map(|kind| at(kind, &BEIR_CUTOFFS)).collect(),
-            ([], [], _) => KINDS.into_iter().flat_map(|kind| at(kind, &CUTOFFS)).collect(),
+            ([], [], Some(Compat::Beir)) => BEIR_KINDS.into_iter().flat_map(|kind| at(kind, &BEIR_CUTOFFS)).collect(),
+            ([], [], _) => DEFAULT_KINDS.into_iter().flat_map(|kind| at(kind, &DEFAULT_CUTOFFS)).collect(),
             ([], cutoffs, _) => {
                 let of_kind = |kind| cutoffs.iter().map(move |k| compatible(Metric { kind, k: Some(*k) }));
-                KINDS.into_iter().flat_map(of_kind).collect()
+                DEFAULT_KINDS.into_iter().flat_map(of_kind).collect()
             }
             (metrics, ..) => metrics.iter().copied().map(compatible).collect(),
         };
-        let primary = args.primary.map(compatible);
-        let gated = gates.fail_under.iter().map(|threshold| compatible(threshold.metric));
-        // A primary metric that was not among them leads; one that only a gate needs comes last.
-        let leading = primary.filter(|primary| !asked.contains(primary));
+        let primary = primary.map(compatible);
+        // A primary metric that was not requested leads; one that only a gate needs comes last.
+        let leading = primary.filter(|primary| !requested.contains(primary));
         let mut metrics: Vec<Metric> = Vec::new();
-        for metric in leading.into_iter().chain(asked).chain(gated) {
+        for metric in leading.into_iter().chain(requested).chain(gated.iter().copied().map(compatible)) {
             if !metrics.contains(&metric) {
                 metrics.push(metric);
             }
         }
-        let decides = primary.unwrap_or(PRIMARY);
-        let primary = metrics.iter().position(|metric| *metric == decides).unwrap_or(0);
+        let primary = primary.unwrap_or(DEFAULT_PRIMARY);
+        let primary = metrics.iter().position(|metric| *metric == primary).unwrap_or(0);
         Self { metrics, primary }
     }
 
-    /// Hits that the metrics need of each query, and `least`.
-    pub(crate) fn depth(&self, least: NonZeroUsize) -> usize {
-        self.metrics.iter().filter_map(|metric| metric.k).fold(least, NonZeroUsize::max).get()
+    /// How many hits per query the metrics need, at least `min`.
+    pub(crate) fn depth(&self, min: NonZeroUsize) -> usize {
+        self.metrics.iter().filter_map(|metric| metric.k).fold(min, NonZeroUsize::max).get()
     }
 }
 

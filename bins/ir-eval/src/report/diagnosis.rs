@@ -3,42 +3,42 @@
 use std::io::{self, Write};
 
 use super::table::write_aligned;
-use super::{Measured, Report};
-use crate::diagnose::{CONTEXT_RECALL, Diagnosis, Findings, Moves};
-use crate::input::Texts;
-use crate::measure::{Hits, Placed};
+use crate::diagnosis::{CONTEXT_RECALL, Diagnosis, MARGIN_QUANTILES, QueryChanges, SystemDiagnosis};
+use crate::measure::RankedDocument;
+use crate::results::Results;
+use crate::texts::Texts;
 
-/// Queries that are named.
-const NAMED: usize = 5;
-/// Characters of a text that are shown.
-const SHOWN: usize = 60;
+/// How many queries are listed.
+const MAX_LISTED: usize = 5;
+/// How many characters of a text are shown.
+const MAX_CHARACTERS: usize = 60;
 
-/// Writes what the diagnosis says of each system, of the differences, and of the words of the queries.
-pub(super) fn write(report: &Report, diagnosis: &Diagnosis, texts: &Texts, out: &mut impl Write) -> io::Result<()> {
-    for (system, findings) in report.systems.iter().zip(&diagnosis.findings) {
+/// Writes the diagnosis of each system, the differences between systems, and the words of the queries.
+pub(super) fn write(results: &Results, diagnosis: &Diagnosis, texts: &Texts, out: &mut impl Write) -> io::Result<()> {
+    for (system, findings) in results.systems.iter().zip(&diagnosis.systems) {
         writeln!(out, "\n{}, first {} documents of {} queries", system.name, diagnosis.k, findings.queries)?;
-        write_findings(findings, out)?;
-        write_examples(report, system, findings, texts, out)?;
+        write_counts(findings, out)?;
+        write_false_positives(results, findings, texts, out)?;
     }
-    for (system, moves) in report.compared().iter().zip(&diagnosis.moves) {
-        let Moves { gained, lost } = moves;
-        let first = &report.systems[0].name;
+    for (system, changes) in results.compared().iter().zip(&diagnosis.changes) {
+        let QueryChanges { gained, lost } = changes;
+        let first = &results.systems[0].name;
         writeln!(out, "\n{} against {first}, a relevant document among the first {}", system.name, diagnosis.k)?;
-        writeln!(out, "  gained  {}", named(report, gained))?;
-        writeln!(out, "  lost    {}", named(report, lost))?;
+        writeln!(out, "  gained  {}", list(results, gained))?;
+        writeln!(out, "  lost    {}", list(results, lost))?;
     }
-    write_terms(report, diagnosis, out)
+    write_terms(results, diagnosis, out)
 }
 
-fn write_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
-    let Findings { queries, context_recall, all_irrelevant, intruded, .. } = findings;
-    let side = if *context_recall < CONTEXT_RECALL { "under" } else { "not under" };
+fn write_counts(findings: &SystemDiagnosis, out: &mut impl Write) -> io::Result<()> {
+    let SystemDiagnosis { queries, context_recall, none_relevant, starting_irrelevant, .. } = findings;
+    let side = if findings.has_enough_context() { "not under" } else { "under" };
     let share = |count: usize| 100.0 * count as f64 / (*queries).max(1) as f64;
     writeln!(out, "  context recall    {context_recall:.4}, {side} {CONTEXT_RECALL}")?;
-    writeln!(out, "  nothing relevant  {all_irrelevant} queries ({:.1} %)", share(*all_irrelevant))?;
-    writeln!(out, "  another on top    {intruded} queries ({:.1} %)", share(*intruded))?;
+    writeln!(out, "  nothing relevant  {none_relevant} queries ({:.1} %)", share(*none_relevant))?;
+    writeln!(out, "  another on top    {starting_irrelevant} queries ({:.1} %)", share(*starting_irrelevant))?;
     if let Some(margins) = &findings.margins {
-        let quantiles = [0.05, 0.25, 0.5, 0.75, 0.95].map(|share| format!("{:+.4}", margins.quantile(share)));
+        let quantiles = MARGIN_QUANTILES.map(|share| format!("{:+.4}", margins.quantile(share)));
         writeln!(
             out,
             "  score margin      {} (5, 25, 50, 75, 95 %); above 0 in {} of {}",
@@ -50,56 +50,53 @@ fn write_findings(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn write_examples(
-    report: &Report,
-    system: &Measured,
-    findings: &Findings,
+fn write_false_positives(
+    results: &Results,
+    findings: &SystemDiagnosis,
     texts: &Texts,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    if !findings.examples.is_empty() {
+    if !findings.false_positives.is_empty() {
         writeln!(out, "  false positives above the relevant document, by the difference of their scores:")?;
     }
-    for intrusion in &findings.examples {
-        let hits = system.evaluation.hits[intrusion.query].as_ref();
-        if let Some(Hits { relevant: Some(relevant), other: Some(other), .. }) = hits {
-            let id = &report.queries[intrusion.query].id;
-            let text = texts.get(id).map(|text| format!(" \"{}\"", shortened(text))).unwrap_or_default();
-            writeln!(out, "    {id}{text}: {} above {}", placed(other), placed(relevant))?;
-        }
+    let describe = |RankedDocument { id, rank, score }: &RankedDocument| format!("{id} (rank {rank}, {score:.4})");
+    for example in &findings.false_positives {
+        let id = &results.queries[example.query].id;
+        let text = texts.get(id).map(|text| format!(" \"{}\"", shorten(text))).unwrap_or_default();
+        writeln!(out, "    {id}{text}: {} above {}", describe(&example.irrelevant), describe(&example.relevant))?;
     }
     Ok(())
 }
 
-fn placed(Placed { document, rank, score }: &Placed) -> String {
-    format!("{document} (rank {rank}, {score:.4})")
-}
-
-fn named(report: &Report, queries: &[usize]) -> String {
-    let ids: Vec<&str> = queries.iter().take(NAMED).map(|query| &*report.queries[*query].id).collect();
-    let more = if queries.len() > NAMED { ", ..." } else { "" };
+fn list(results: &Results, queries: &[usize]) -> String {
+    let ids: Vec<&str> = queries.iter().take(MAX_LISTED).map(|query| &*results.queries[*query].id).collect();
+    let more = if queries.len() > MAX_LISTED { ", ..." } else { "" };
     if ids.is_empty() { "0".into() } else { format!("{}: {}{more}", queries.len(), ids.join(", ")) }
 }
 
-/// Words in a table like that of the metrics.
-fn write_terms(report: &Report, diagnosis: &Diagnosis, out: &mut impl Write) -> io::Result<()> {
+/// Writes the words in a table like that of the metrics.
+fn write_terms(results: &Results, diagnosis: &Diagnosis, out: &mut impl Write) -> io::Result<()> {
     if diagnosis.terms.is_empty() {
         return Ok(());
     }
-    let (first, metric) = (&report.systems[0].name, report.name(report.primary));
+    let (first, metric) = (&results.systems[0].name, results.metric_name(results.primary));
     writeln!(out, "\nwords of queries that cost {first} most {metric}")?;
-    let mut lines = vec![vec!["word".to_owned(), "queries".into()]];
-    lines[0].extend(report.systems.iter().map(|system| system.name.clone()));
+    let mut rows = vec![vec!["word".to_owned(), "queries".into()]];
+    rows[0].extend(results.systems.iter().map(|system| system.name.clone()));
     for term in &diagnosis.terms {
-        let mut line = vec![term.word.clone(), term.queries.to_string()];
-        line.extend(term.values.iter().map(|value| format!("{value:.4}")));
-        lines.push(line);
+        let mut row = vec![term.word.clone(), term.queries.to_string()];
+        row.extend(term.values.iter().map(|value| format!("{value:.4}")));
+        rows.push(row);
     }
-    write_aligned(&lines, out)
+    write_aligned(&rows, out)
 }
 
 /// The beginning of a text, on one line.
-fn shortened(text: &str) -> String {
+fn shorten(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    if words.chars().count() <= SHOWN { words } else { words.chars().take(SHOWN).chain("...".chars()).collect() }
+    if words.chars().count() <= MAX_CHARACTERS {
+        words
+    } else {
+        words.chars().take(MAX_CHARACTERS).chain("...".chars()).collect()
+    }
 }

@@ -1,126 +1,135 @@
-//! All that is reported, and the forms it takes.
+//! The forms that a report takes, and the files it is written to.
 
-mod csv;
+mod delimited;
 mod diagnosis;
 mod html;
 mod json;
-mod latex;
-mod markdown;
-mod outputs;
-mod per_query;
-mod run_file;
 mod table;
 mod trec;
-mod tsv;
-mod verdict;
 
-use anyhow::bail;
-use embtune_cli::Session;
-use embtune_metrics::Metric;
-use embtune_records::{JudgedQuery, Judgments};
+use std::path::PathBuf;
 
-use crate::cli::Missing;
-use crate::compare::{Comparison, compare};
-use crate::input::System;
-use crate::measure::{Evaluation, Names, Rules, Selection};
+use clap::ValueEnum;
+use embtune_cli::{Output, OutputFormat, Session};
 
-pub(crate) use outputs::Outputs;
-pub(crate) use run_file::write as write_run;
+use crate::diagnosis::Diagnosis;
+use crate::results::Results;
+use crate::texts::Texts;
 
-/// What one system reached, and how it differs from the first.
-pub(crate) struct Measured {
-    pub(crate) name: String,
-    /// In words, where its rankings come from.
-    pub(crate) origin: String,
-    pub(crate) evaluation: Evaluation,
-    /// Measured queries that the system did not answer.
-    pub(crate) missing: usize,
-    /// One for each metric; none for the first system.
-    pub(crate) comparisons: Vec<Comparison>,
+pub(crate) use html::{PageSettings, TrainingLog};
+pub(crate) use trec::write_run;
+
+/// Form of the report
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns and a verdict, for people
+    Table,
+    /// One object, for programs
+    Json,
+    /// One line for each system and metric
+    Tsv,
+    /// One line for each system
+    Csv,
+    /// As trec_eval prints it, a block for each system
+    Trec,
+    /// A table for a README or a comment, and a verdict
+    Markdown,
+    /// One page that needs no network
+    Html,
 }
 
-impl Measured {
-    pub(crate) fn new(system: &System, origin: String, evaluation: Evaluation) -> Self {
-        let missing = evaluation.missing();
-        Self { name: system.name.clone(), origin, evaluation, missing, comparisons: Vec::new() }
+impl OutputFormat for Format {
+    fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Table => &["txt", "text", "log"],
+            Self::Json => &["json"],
+            Self::Tsv => &["tsv", "tab"],
+            Self::Csv => &["csv"],
+            Self::Trec => &["trec", "eval", "txt", "text", "log"],
+            Self::Markdown => &["md", "markdown"],
+            Self::Html => &["html", "htm"],
+        }
     }
 }
 
-/// All that is reported.
-pub(crate) struct Report {
-    pub(crate) metrics: Vec<Metric>,
-    /// Index of the metric that decides.
-    pub(crate) primary: usize,
-    pub(crate) names: Names,
-    /// The queries that are measured.
-    pub(crate) queries: Vec<JudgedQuery>,
-    /// Queries in the judgments.
-    pub(crate) in_file: usize,
-    /// Those without a relevant document.
-    pub(crate) without_relevant: usize,
-    pub(crate) systems: Vec<Measured>,
+/// Where reports go.
+pub(crate) struct OutputSettings {
+    /// The file of the report; stdout if absent.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) format: Format,
+    /// Whether the report includes the diagnosis. A page always does.
+    pub(crate) diagnose: bool,
+    pub(crate) per_query: Option<PathBuf>,
+    /// A page besides the report.
+    pub(crate) html: Option<PathBuf>,
 }
 
-impl Report {
-    /// Compares the systems with the first.
+impl OutputSettings {
+    /// Whether a page is written.
+    pub(crate) fn has_page(&self) -> bool {
+        self.html.is_some() || self.format == Format::Html
+    }
+}
+
+/// The open files of the reports. They are opened early, so that a path that cannot be written costs no work.
+pub(crate) struct Outputs {
+    format: Format,
+    diagnose: bool,
+    report: Output,
+    per_query: Option<Output>,
+    html: Option<Output>,
+}
+
+impl Outputs {
+    pub(crate) fn open(settings: &OutputSettings, session: &Session) -> anyhow::Result<Self> {
+        let open = |path: &Option<PathBuf>| path.as_deref().map(|path| session.output(Some(path))).transpose();
+        Ok(Self {
+            format: settings.format,
+            diagnose: settings.diagnose,
+            report: session.output(settings.path.as_deref())?,
+            per_query: open(&settings.per_query)?,
+            html: open(&settings.html)?,
+        })
+    }
+
+    /// Writes everything. `texts` are those of the queries.
     ///
     /// # Errors
-    /// When every query is left out.
-    pub(crate) fn new(
-        Selection { metrics, primary }: Selection,
-        names: Names,
-        judgments: &Judgments,
-        mut systems: Vec<Measured>,
-        rules: Rules,
-        seed: u64,
-    ) -> anyhow::Result<Self> {
-        let mut queries = judgments.queries().to_vec();
-        if rules.missing == Missing::Skip {
-            let answered = |query: usize| systems.iter().all(|system| system.evaluation.hits[query].is_some());
-            let kept: Vec<bool> = (0..queries.len()).map(answered).collect();
-            systems.iter_mut().for_each(|system| system.evaluation.retain(&kept));
-            let mut keep = kept.iter();
-            queries.retain(|_| *keep.next().unwrap_or(&true));
-            if queries.is_empty() {
-                bail!("no judged query is answered by all systems, so --missing skip leaves none");
-            }
+    /// A full disk, or documents that cannot be read.
+    pub(crate) fn write(
+        self,
+        results: &Results,
+        diagnosis: Option<&Diagnosis>,
+        texts: &Texts,
+        page: &PageSettings,
+        session: &Session,
+    ) -> anyhow::Result<()> {
+        if let Some(mut out) = self.per_query {
+            delimited::write_per_query(results, &mut out)?;
+            out.finish()?;
         }
-        if let Some((first, others)) = systems.split_first_mut() {
-            for system in others {
-                system.comparisons = compare(&system.evaluation, &first.evaluation, seed);
-            }
+        let write_page = |out: &mut Output| match diagnosis {
+            Some(diagnosis) => html::write(page, results, diagnosis, texts, out, session),
+            None => Ok(()),
+        };
+        if let Some(mut out) = self.html {
+            write_page(&mut out)?;
+            out.finish()?;
         }
-        let (in_file, without_relevant) = (judgments.in_file(), judgments.without_relevant());
-        Ok(Self { metrics, primary, names, queries, in_file, without_relevant, systems })
+        let mut out = self.report;
+        let diagnosis = diagnosis.filter(|_| self.diagnose);
+        match self.format {
+            Format::Html => write_page(&mut out)?,
+            Format::Markdown => table::write_markdown(results, &mut out)?,
+            Format::Table => {
+                table::write(results, &mut out)?;
+                diagnosis.map(|diagnosis| diagnosis::write(results, diagnosis, texts, &mut out)).transpose()?;
+            }
+            Format::Json => json::write(results, diagnosis, &mut out)?,
+            Format::Tsv => delimited::write_tsv(results, &mut out)?,
+            Format::Csv => delimited::write_csv(results, &mut out)?,
+            Format::Trec => trec::write(results, &mut out)?,
+        }
+        Ok(out.finish()?)
     }
-
-    /// The systems but the first, which they are compared with.
-    pub(crate) fn compared(&self) -> &[Measured] {
-        self.systems.get(1..).unwrap_or_default()
-    }
-
-    /// What the metric at this index is called.
-    pub(crate) fn name(&self, metric: usize) -> String {
-        self.names.of(self.metrics[metric])
-    }
-
-    /// The figure of a system, as it is reported.
-    pub(crate) fn value(&self, system: &Measured, metric: usize) -> f64 {
-        self.names.value(system.evaluation.mean(metric))
-    }
-
-    /// Where a metric stands.
-    pub(crate) fn index_of(&self, metric: Metric) -> Option<usize> {
-        self.metrics.iter().position(|reported| *reported == metric)
-    }
-}
-
-/// Says that judged queries are missing, as `message` counts them, and what that means.
-pub(crate) fn say_missing(system: &str, message: &str, missing: Missing, session: &Session) -> anyhow::Result<()> {
-    match missing {
-        Missing::Zero => session.warn(format!("{system}: {message}")),
-        Missing::Skip => session.warn(format!("{system}: {}", message.replace("count as 0", "are left out"))),
-        Missing::Error => bail!("{system}: {}", message.replace(" and count as 0", "")),
-    }
-    Ok(())
 }

@@ -1,74 +1,106 @@
-//! The report for people.
+//! The report for people: an aligned table or one in Markdown, and the verdict in a sentence.
 
 use std::io::{self, Write};
 
-use super::verdict::{p_value, sentence};
-use super::{Measured, Report};
-use crate::compare::{Comparison, SIGNIFICANCE};
+use crate::comparison::{CONFIDENCE, Comparison, SIGNIFICANCE, Verdict};
+use crate::results::{Results, SystemResults};
 
-/// Writes metrics in lines and systems in columns, then what the comparison says.
-pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    let mut lines = vec![header(report)];
-    lines.extend((0..report.metrics.len()).map(|metric| line(report, metric)));
-    write_aligned(&lines, out)?;
-    for (number, note) in notes(report).into_iter().enumerate() {
+/// Writes metrics in rows and systems in columns, then the conclusions of the comparison.
+pub(super) fn write(results: &Results, out: &mut impl Write) -> io::Result<()> {
+    let mut rows = vec![header(results)];
+    rows.extend((0..results.metrics.len()).map(|metric| row(results, metric)));
+    write_aligned(&rows, out)?;
+    for (number, note) in notes(results).into_iter().enumerate() {
         writeln!(out, "{}{note}", if number == 0 { "\n" } else { "" })?;
     }
-    report.compared().iter().try_for_each(|system| writeln!(out, "\n{}", sentence(report, system)))
+    results.compared().iter().try_for_each(|system| writeln!(out, "\n{}", verdict(results, system)))
 }
 
-/// What the marks beside p-values say.
-pub(super) fn notes(report: &Report) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !report.compared().is_empty() {
-        notes.push(format!("*  p < {SIGNIFICANCE}: Fisher's randomisation test, two-sided, of this metric alone"));
+/// Writes the same in GitHub's Markdown.
+pub(super) fn write_markdown(results: &Results, out: &mut impl Write) -> io::Result<()> {
+    let header = header(results);
+    write_markdown_row(&header, out)?;
+    writeln!(out, "|---|{}", "---:|".repeat(header.len() - 1))?;
+    (0..results.metrics.len()).try_for_each(|metric| write_markdown_row(&row(results, metric), out))?;
+    for note in notes(results) {
+        writeln!(out, "\n{}", escape_markdown(&note))?;
     }
-    let withstands = |system: &Measured| system.comparisons.iter().any(Comparison::withstands_holm);
-    if report.metrics.len() > 1 && report.compared().iter().any(withstands) {
-        notes.push(format!("** p < {SIGNIFICANCE} when corrected for {} metrics (Holm)", report.metrics.len()));
-    }
-    notes
+    let verdict = |system: &SystemResults| escape_markdown(&verdict(results, system));
+    results.compared().iter().try_for_each(|system| writeln!(out, "\n{}", verdict(system)))
 }
 
-pub(super) fn header(report: &Report) -> Vec<String> {
-    let mut cells = vec!["metric".to_owned(), report.systems[0].name.clone()];
-    for system in report.compared() {
+fn header(results: &Results) -> Vec<String> {
+    let mut cells = vec!["metric".to_owned(), results.systems[0].name.clone()];
+    for system in results.compared() {
         cells.extend([system.name.clone(), "diff".into(), "p   ".into()]);
     }
     cells
 }
 
-pub(super) fn line(report: &Report, metric: usize) -> Vec<String> {
-    let mut cells = vec![report.name(metric), number(report.systems[0].evaluation.mean(metric))];
-    for system in report.compared() {
+fn row(results: &Results, metric: usize) -> Vec<String> {
+    let value = |system: &SystemResults| format!("{:.4}", system.evaluation.mean(metric));
+    let mut cells = vec![results.metric_name(metric), value(&results.systems[0])];
+    for system in results.compared() {
         let comparison = &system.comparisons[metric];
-        cells.extend([
-            number(system.evaluation.mean(metric)),
-            format!("{:+.4}", comparison.difference),
-            marked_p(comparison),
-        ]);
+        let p = format!("{} {:<2}", p_value(comparison.randomisation.p), comparison.significance_mark());
+        cells.extend([value(system), format!("{:+.4}", comparison.difference), p]);
     }
     cells
 }
 
-fn number(value: f64) -> String {
-    format!("{value:.4}")
+/// What the asterisks mean.
+fn notes(results: &Results) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !results.compared().is_empty() {
+        notes.push(format!("*  p < {SIGNIFICANCE}: Fisher's randomisation test, two-sided, of this metric alone"));
+    }
+    let has_two_asterisks =
+        |system: &SystemResults| system.comparisons.iter().any(Comparison::is_significant_when_corrected);
+    if results.metrics.len() > 1 && results.compared().iter().any(has_two_asterisks) {
+        notes.push(format!("** p < {SIGNIFICANCE} when corrected for {} metrics (Holm)", results.metrics.len()));
+    }
+    notes
 }
 
-fn marked_p(comparison: &Comparison) -> String {
-    let mark = match (comparison.is_significant(), comparison.withstands_holm()) {
-        (true, true) => "**",
-        (true, false) => "*",
-        (false, _) => "",
+/// Says whether a system differs from the first one by the primary metric, and by which numbers.
+pub(super) fn verdict(results: &Results, system: &SystemResults) -> String {
+    let metric = results.metric_name(results.primary);
+    let (comparison, first) = (&system.comparisons[results.primary], &results.systems[0].name);
+    let relation = match comparison.verdict() {
+        Verdict::Better => "is significantly better than",
+        Verdict::Worse => "is significantly worse than",
+        Verdict::NotSignificant => "does not differ significantly from",
     };
-    format!("{} {mark:<2}", p_value(comparison.randomisation.p, ""))
+    let (interval, tally) = (comparison.interval, comparison.tally);
+    let p = match p_value(comparison.randomisation.p) {
+        p if p.starts_with('<') => p,
+        p => format!("= {p}"),
+    };
+    format!(
+        "{} {relation} {first} on {metric}: {:+.4}, {:.0} % CI {:+.4} to {:+.4}, p {p}, n = {} queries \
+         ({} wins, {} ties, {} losses).",
+        system.name,
+        comparison.difference,
+        100.0 * CONFIDENCE,
+        interval.low,
+        interval.high,
+        results.queries.len(),
+        tally.wins,
+        tally.ties,
+        tally.losses,
+    )
 }
 
-/// Writes the first column to the left, the others to the right, each as wide as its widest cell.
-pub(super) fn write_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
-    let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
-    for cells in lines {
+/// A p-value with four decimals.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.000_05 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
+/// Writes columns as wide as their widest cells, the first aligned to the left and the others to the right.
+pub(super) fn write_aligned(rows: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+    let width = |column: usize| rows.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    for cells in rows {
         let mut text = format!("{:<width$}", cells[0], width = widths[0]);
         for (cell, width) in cells.iter().zip(&widths).skip(1) {
             text.push_str(&format!("  {cell:>width$}"));
@@ -76,4 +108,13 @@ pub(super) fn write_aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::
         writeln!(out, "{}", text.trim_end())?;
     }
     Ok(())
+}
+
+fn write_markdown_row(cells: &[String], out: &mut impl Write) -> io::Result<()> {
+    cells.iter().try_for_each(|cell| write!(out, "| {} ", escape_markdown(cell.trim())))?;
+    writeln!(out, "|")
+}
+
+fn escape_markdown(text: &str) -> String {
+    text.replace('*', "\\*").replace('_', "\\_").replace('<', "&lt;")
 }

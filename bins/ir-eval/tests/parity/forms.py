@@ -23,9 +23,9 @@ import pytrec_eval
 NAMES = {"recip_rank": "recip_rank", "map": "AP", "ndcg": "nDCG", "ndcg_cut_1": "ndcg_cut_1", "ndcg_cut_3": "ndcg_cut.3",
          "ndcg_cut_10": "NDCG@10", "P_5": "P@5", "P_10": "P_10", "recall_3": "recall_3", "recall_10": "R@10",
          "success_1": "success_1", "success_5": "hit@5", "map_cut_10": "map_at_10", "Rprec": "Rprec", "bpref": "Bpref",
-         "infAP": "infAP", "set_P": "set_P", "set_recall": "SetR", "set_F": "SetF"}
+         "set_P": "set_P", "set_recall": "SetR", "set_F": "SetF"}
 MEASURES = {"recip_rank", "map", "ndcg", "ndcg_cut.1,3,10", "P.5,10", "recall.3,10", "success.1,5", "map_cut.10", "Rprec",
-            "bpref", "infAP", "set_P", "set_recall", "set_F"}
+            "bpref", "set_P", "set_recall", "set_F"}
 ODD = ["#", "#q", "# a", "q 1", "é", "q,1", '"x"', "'", "{a}", "[1]", "null", "1", "01", "1.0", "-", "Q0", "query", "qid"]
 SCORES = [lambda rng: rng.randint(0, 3) / 2, lambda rng: rng.random(), lambda rng: 0.7 + rng.randint(0, 9) * 1e-9,
           lambda rng: rng.choice([1e39, -1e39, 1e-50, 0.0, -0.0, 1e38]), lambda rng: float(2**24 + rng.randint(0, 9))]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the figures that --compat trec must equal where scores differ by less than 32 bits can hold: those of trec_eval 9,
-which keeps scores as C's float, through pytrec_eval.
+"""Makes the values that --compat trec must equal for scores that differ by less than 32 bits can hold: those of trec_eval 9,
+which stores scores as C's float, through pytrec_eval.
 
     python3 -m venv venv
     venv/bin/pip install pytrec_eval-terrier==0.5.11 && venv/bin/python single.py
@@ -17,9 +17,8 @@ import pytrec_eval
 
 HERE = pathlib.Path(__file__).parent
 NAMES = {"recip_rank": "mrr", "map": "map", "ndcg_cut_5": "ndcg@5", "ndcg_cut_10": "ndcg@10", "P_5": "precision@5",
-         "recall_10": "recall@10", "success_1": "accuracy@1", "map_cut_10": "map@10", "Rprec": "rprec", "bpref": "bpref",
-         "infAP": "infap"}
-MEASURES = {"recip_rank", "map", "ndcg_cut.5,10", "P.5", "recall.10", "success.1", "map_cut.10", "Rprec", "bpref", "infAP"}
+         "recall_10": "recall@10", "success_1": "accuracy@1", "map_cut_10": "map@10", "Rprec": "rprec", "bpref": "bpref"}
+MEASURES = {"recip_rank", "map", "ndcg_cut.5,10", "P.5", "recall.10", "success.1", "map_cut.10", "Rprec", "bpref"}
 
 
 def scores(rng):

@@ -57,5 +57,5 @@ fn programs_get_the_same() {
     assert_eq!(diagnosis["moves"][0]["lost"], serde_json::json!(["q9"]));
     assert_eq!(diagnosis["terms"][0]["word"], "escrow");
     let refusal = folder.run(&format!("ir-eval -q {FLAGS} --format tsv base=base")).refusal();
-    assert!(refusal.contains("--diagnose is for --format table, json and html"), "{refusal}");
+    assert!(refusal.contains("--diagnose works with --format table, json and html"), "{refusal}");
 }

@@ -47,7 +47,7 @@ fn every_form_has_the_same_figures() {
     let figures = |qrels: &str, run: &str| {
         let line = format!("ir-eval --qrels {qrels} --metrics mrr@10,recall@10,ndcg@10,bpref --format json s={run}");
         let ran = folder.run(&line).done().saying("3 queries in the judgments, 3 evaluated");
-        ran.saying("s: 1 judged queries are missing and count as 0 (first: \"q3\")").json()
+        ran.saying("s: 1 judged query is missing (first: \"q3\"); missing queries count as 0").json()
     };
     let expected = figures("beir.tsv", "trec.run");
     assert_eq!(expected["systems"][0]["metrics"]["mrr@10"], 1.0 / 3.0, "d2, which ties with d 1, and x stand first");
@@ -76,12 +76,8 @@ fn what_is_not_read_says_what_makes_it_readable() {
             "bad: a list of hits\nhint: jq",
         ),
         ("{\"q\":{\"d\":NaN}}", "bad:1: not JSON", "bad:1: not JSON"),
-        (
-            "{\"q\":{\"d\":0.5,\"d\":0.5}}",
-            "bad:1: relevance must be a whole number",
-            "bad:1: document d is listed twice",
-        ),
-        ("q,d,1\nq,d,1\n", "bad:2: query q and document d are judged twice", "bad:2: document d is listed twice"),
+        ("{\"q\":{\"d\":0.5,\"d\":0.5}}", "bad:1: relevance must be a whole number", "bad:1: duplicate document d"),
+        ("q,d,1\nq,d,1\n", "bad:2: duplicate judgment of document d for query q", "bad:2: duplicate document d"),
         (
             "qid,pid,label\nq,d,nan\n",
             "bad:2: relevance must be a whole number, found \"nan\"",
@@ -89,7 +85,7 @@ fn what_is_not_read_says_what_makes_it_readable() {
         ),
         ("{}", "bad: no judgments", "bad: empty; expected a run"),
         ("", "bad: no judgments", "bad: empty; expected a run"),
-        ("PAR1\u{15}", "bad: Parquet, which is not read\nhint: python3", "bad: Parquet, which is not read"),
+        ("PAR1\u{15}", "bad: Parquet, which is not supported\nhint: python3", "bad: Parquet, which is not supported"),
         ("{\"q\":{\"d\":1}", "bad:1: not JSON: EOF", "bad:1: not JSON: EOF"),
         (
             "{\"query_id\":\"q\",\"query\":\"?\",\"results\":[{\"corpus_id\":\"d\",\"score\":1}]}\n",
@@ -110,7 +106,7 @@ fn what_is_not_read_says_what_makes_it_readable() {
         folder
             .run("ir-eval -q --qrels qrels s=bad")
             .refusal()
-            .contains("bad: compressed (gzip), which is not read\nhint: zcat FILE")
+            .contains("bad: compressed (gzip), which is not supported\nhint: zcat FILE")
     );
 }
 

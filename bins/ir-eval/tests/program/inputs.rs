@@ -32,7 +32,7 @@ fn arrays_of_numpy_have_their_ids_beside_them() {
     assert!(folder.run(&format!("{EVALUATE} s=q.npy,c.npy")).stdout().contains("s\tmrr@1\t1\t"));
     for (ids, expected) in [
         ("d2\n", "c.ids: 1 ids, but there are 2 vectors"),
-        ("d2\nd2\n", "c.npy: id of vector 1 is not the first \"d2\""),
+        ("d2\nd2\n", "c.npy: duplicate id \"d2\" (vector 1)"),
         ("d2\n\n", "c.npy: id of vector 1 is empty"),
     ] {
         folder.write("c.ids", ids);
@@ -75,7 +75,7 @@ fn models_embed_the_texts_themselves() {
         assert!(a == b && (x - y).abs() < 1e-5, "{a} {x}, {b} {y}");
     }
     let refusal = folder.run("ir-eval -q --device cpu --qrels qrels m=BASE").refusal();
-    assert!(refusal.contains("BASE: a model needs texts\nhint: name them with --queries and --corpus"), "{refusal}");
+    assert!(refusal.contains("BASE: a model needs texts\nhint: add --queries FILE and --corpus FILE"), "{refusal}");
 }
 
 /// A name is what embed makes of it: the model's snapshot in the cache. Files that are missing are none.

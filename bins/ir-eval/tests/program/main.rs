@@ -3,13 +3,12 @@
 mod compat;
 mod diagnosis;
 mod formats;
-mod forms;
 mod gates;
 mod inputs;
 mod names;
-mod outputs;
 mod page;
 mod refusals;
+mod reports;
 mod rules;
 mod runs;
 mod vectors;

@@ -26,7 +26,7 @@ fn judgments() {
         ("query-id\tcorpus-id\tscore\n", "bad: no judgments"),
         ("q1\td1\t0\n", "bad: no query has a relevant document"),
         ("q1\td1\t0.9\n", "bad:1: relevance must be a whole number"),
-        ("q1\td1\t1\nq1\td1\t1\n", "bad:2: query q1 and document d1 are judged twice"),
+        ("q1\td1\t1\nq1\td1\t1\n", "bad:2: duplicate judgment of document d1 for query q1"),
         ("q1\td1\t1\nq1\td1\n", "bad:2: expected 3 columns"),
     ] {
         folder.write("bad", qrels);
@@ -39,11 +39,11 @@ fn judgments() {
 fn runs() {
     let folder = folder();
     for (run, expected) in [
-        (RUN.repeat(2), "bad:2: document d1 is listed twice for query q1"),
+        (RUN.repeat(2), "bad:2: duplicate document d1 for query q1"),
         ("q1 Q0 d1 1 NaN t\n".into(), "bad:1: score of document d1 is not finite"),
         ("q1 d1\n".into(), "bad:1: expected the 6 columns"),
         (String::new(), "bad: empty; expected a run"),
-        (RUN.replace("q1", "1"), "bad: holds no query of the judgments"),
+        (RUN.replace("q1", "1"), "bad: contains no query of the judgments"),
     ] {
         folder.write("bad", &run);
         assert_says(&folder.run("ir-eval -q --qrels qrels s=bad").refusal(), expected);
@@ -58,8 +58,8 @@ fn texts_of_a_model() {
     let record = "{\"_id\":\"d1\",\"text\":\"sand\"}\n";
     let long = record.replace("sand", &"a".repeat(17 << 20));
     for (corpus, expected) in [
-        (Vec::new(), "corpus: holds no documents that are needed"),
-        (record.repeat(2).into_bytes(), "corpus:2: id \"d1\" stands twice"),
+        (Vec::new(), "corpus: contains none of the documents that are needed"),
+        (record.repeat(2).into_bytes(), "corpus:2: duplicate id \"d1\""),
         (record.replace("\"sand\"", "5").into_bytes(), "corpus:1: field \"text\" must be a string"),
         (record.as_bytes()[..20].to_vec(), "corpus:1: not JSON"),
         (
@@ -92,10 +92,7 @@ fn vectors() {
         "inf: the vector of \"q1\" holds NaN or infinity",
     );
     folder.write_vectors("twice", "document", &[("d1", &[1.0, 0.0]), ("d1", &[0.0, 1.0])]);
-    assert_says(
-        &folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(),
-        "twice: id of vector 1 is not the first \"d1\"",
-    );
+    assert_says(&folder.run("ir-eval -q --qrels qrels s=q,twice").refusal(), "twice: duplicate id \"d1\" (vector 1)");
     let whole = std::fs::read(folder.path("c")).unwrap();
     for length in [0, 7, 100, whole.len() - 1] {
         std::fs::write(folder.path("cut"), &whole[..length]).unwrap();
@@ -112,14 +109,17 @@ fn files_that_do_not_belong_together() {
     folder.write_vectors("queries", "", &[("q1", &[1.0, 0.0])]);
     folder.write_vectors("corpus", "", &[("d1", &[1.0, 0.0])]);
     let swapped = folder.run("ir-eval -q --qrels qrels s=corpus,queries").refusal();
-    assert_says(&swapped, "corpus: holds no query of the judgments\nhint: a system is NAME=QUERIES,CORPUS");
+    assert_says(&swapped, "corpus: contains no query of the judgments\nhint: a system is NAME=QUERIES,CORPUS");
     folder.write_vectors_of("tuned", "tuned", "query", &[("q1", &[1.0, 0.0])]);
     assert_says(
         &folder.run("ir-eval -q --qrels qrels s=tuned,c").refusal(),
         "tuned and c were made by different models",
     );
     folder.write_vectors("other", "query", &[("1", &[1.0, 0.0])]);
-    assert_says(&folder.run("ir-eval -q --qrels qrels s=other,c").refusal(), "other: holds no query of the judgments");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels s=other,c").refusal(),
+        "other: contains no query of the judgments",
+    );
     folder.write_vectors("elsewhere", "document", &[("x1", &[1.0, 0.0])]);
     let none = folder.run("ir-eval -q --qrels qrels s=q,elsewhere").refusal();
     assert_says(
@@ -134,12 +134,12 @@ fn flags() {
     let usage = |line: &str| folder.run(line).refusal();
     assert!(usage("ir-eval --qrels qrels").contains("SYSTEM"));
     assert!(usage("ir-eval --qrels qrels run").contains("expected NAME=QUERIES,CORPUS, NAME=MODEL or NAME=RUN"));
-    assert!(usage("ir-eval --qrels qrels --metrics ndgc@10 s=run").contains("no metric is called \"ndgc\""));
+    assert!(usage("ir-eval --qrels qrels --metrics ndgc@10 s=run").contains("unknown metric \"ndgc\""));
     assert!(usage("ir-eval --qrels qrels -k 1 --metrics ndcg@10 s=run").contains("cannot be used with"));
-    assert_says(&folder.run("ir-eval --qrels qrels s=run s=run").refusal(), "two systems are called \"s\"");
+    assert_says(&folder.run("ir-eval --qrels qrels s=run s=run").refusal(), "two systems have the name \"s\"");
     assert_says(
         &folder.run("ir-eval --qrels qrels --run out a=run b=run").refusal(),
-        "--run out: would be written once for each",
+        "--run out: every system would write to the same file",
     );
 }
 
@@ -147,6 +147,9 @@ fn flags() {
 fn ids_that_a_run_cannot_hold() {
     let folder = folder();
     folder.write_vectors("blank", "document", &[("d1", &[1.0, 0.0]), ("d 2", &[0.0, 1.0])]);
-    assert_says(&folder.run("ir-eval -q --qrels qrels --run out s=q,blank").refusal(), "id \"d 2\" has a blank");
+    assert_says(
+        &folder.run("ir-eval -q --qrels qrels --run out s=q,blank").refusal(),
+        "id \"d 2\" contains white space",
+    );
     assert!(!folder.path("out").exists());
 }

@@ -52,7 +52,7 @@ fn missing_queries_count_as_the_flag_says() {
     let skip = report("skip");
     assert_eq!((value(&skip, 0), value(&skip, 1), &skip["evaluated_queries"]), (1.0, 1.0, &1.into()));
     let refusal = folder.run("ir-eval -q --qrels qrels --missing error a=one").refusal();
-    assert_eq!(refusal.trim_end(), "ir-eval: a: 1 judged queries are missing (first: \"q3\")");
+    assert_eq!(refusal.trim_end(), "ir-eval: a: 1 judged query is missing (first: \"q3\")");
     folder.write("none", "q2 Q0 a 1 1.0 t\n");
     folder.write("other", "q3 Q0 a 1 1.0 t\n");
     let refusal = folder.run("ir-eval -q --qrels qrels --missing skip a=none b=other").refusal();

@@ -1,7 +1,9 @@
-//! The limits on ranks and scores. The query at 0° has the scores cos 0°, cos 10°, …:
+//! The limits on ranks and scores, and the round-trip filter. The query at 0° has the scores cos 0°, cos 10°, …:
 //! 1, .985, .940, .866, .766, .643, .5, .342, .174, 0.
 
-use crate::plane::{MINE, pair, plane};
+use serde_json::json;
+
+use crate::{MINE, pair, plane};
 
 /// The last digits of the ids of the negatives that q0 with the positive `positive` gets.
 fn mined(positive: &str, flags: &str) -> String {
@@ -43,7 +45,7 @@ fn with_several_positives_the_lowest_score_counts() {
     let folder = plane();
     folder.write("pairs.jsonl", &(pair("q0", "d0") + &pair("q0", "d4")));
     let records = folder.run(&format!("{MINE} -n 2 --absolute-margin 0 pairs.jsonl")).records();
-    assert_eq!(records[0]["negative_ids"], serde_json::json!(["d5", "d6"]));
+    assert_eq!(records[0]["negative_ids"], json!(["d5", "d6"]));
     assert_eq!(records[0]["negative_ids"], records[1]["negative_ids"]);
     assert_ne!(records[0]["scores"][0], records[1]["scores"][0], "each pair has its own positive's score");
 }
@@ -61,13 +63,49 @@ fn random_negatives_depend_on_the_seed_only() {
 }
 
 #[test]
-fn the_notice_counts_what_was_dropped() {
+fn the_summary_counts_what_was_dropped() {
     let folder = plane();
     let output = folder
         .run("mine-negatives --queries q --corpus c --texts corpus.jsonl --max-score 0.9 --min-score 0.7 pairs.jsonl")
         .done();
-    let expected = "1 pairs, 2 negatives, 1 pairs with fewer than 3; documents passed over: \
-                    1 positives, 2 by --max-score, 5 by --min-score\n";
+    let expected = "1 pair, 2 negatives, 1 pair with fewer than 3; documents skipped: \
+                    1 positive, 2 by --max-score, 5 by --min-score\n";
     assert!(output.stderr().ends_with(expected), "{}", output.stderr());
-    assert!(output.stderr().contains("1 queries searched among 10 documents in 0."), "{}", output.stderr());
+    assert!(output.stderr().contains("1 query searched among 10 documents in 0."), "{}", output.stderr());
+}
+
+const MINE_ONE: &str = "mine-negatives --queries q --corpus c --texts corpus.jsonl -n 1";
+
+#[test]
+fn a_pair_whose_document_is_not_found_is_dropped() {
+    let folder = plane();
+    // By 14° d1, d2 and d0 are found first.
+    let pairs = pair("q14", "d0") + &pair("q90", "d9") + &pair("q14", "d5").replace("anchor of", "another anchor of");
+    folder.write("pairs.jsonl", pairs);
+    let ran = |flags: &str| folder.run(&format!("{MINE_ONE} {flags} pairs.jsonl")).done();
+    let ranks = |flags: &str| {
+        let lines = ran(flags).stdout();
+        let records = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        records.map(|record| record["positive_rank"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ranks("--exact-ranks"), [json!(3), json!(1), json!(6)]);
+    assert_eq!(ranks("--keep-rank 6"), [json!(3), json!(1), json!(6)]);
+    assert_eq!(ranks("--keep-rank 5"), [json!(3), json!(1)]);
+    assert_eq!(ranks("--keep-rank 2"), [json!(1)]);
+    let few = ran("--keep-rank 2 -v").stderr();
+    assert!(few.contains("pair of query \"q14\" dropped: the rank of its positive is 3\n"), "{few}");
+    assert!(few.contains("--keep-rank has kept 1 of 3 pairs"), "{few}");
+    assert!(few.contains("1 pair, 1 negative, 2 pairs dropped by --keep-rank"), "{few}");
+    assert!(!ran("--keep-rank 6").stderr().contains("has kept"), "nothing was dropped");
+    let exact = ran("--keep-rank 1 --exact-ranks -v").stderr();
+    assert!(exact.contains("the rank of its positive is 6\n"), "{exact}");
+}
+
+#[test]
+fn dropped_pairs_do_not_change_the_others() {
+    let folder = plane();
+    folder.write("pairs.jsonl", pair("q14", "d0") + &pair("q90", "d9"));
+    let all = folder.run(&format!("{MINE_ONE} pairs.jsonl")).stdout();
+    let kept = folder.run(&format!("{MINE_ONE} --keep-rank 1 pairs.jsonl")).stdout();
+    assert_eq!(all.lines().skip(1).collect::<Vec<_>>(), kept.lines().collect::<Vec<_>>());
 }

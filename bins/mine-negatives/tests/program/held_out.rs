@@ -3,7 +3,7 @@
 use embtune_records::HoldoutSplit;
 use serde_json::{Value, json};
 
-use crate::plane::{MINE, pair, plane};
+use crate::{MINE, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
@@ -41,8 +41,10 @@ fn the_group_decides() {
     };
     folder.write("corpus.jsonl", (0..10).map(document).collect::<String>());
     folder.write("pairs.jsonl", pair("q0", "d0").replace("}\n", &format!(",\"group\":\"{kept}-own\"}}\n")));
-    // A pair that is held out itself would get no negatives.
-    assert!(!HoldoutSplit { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")), "another name for the group");
+    assert!(
+        !HoldoutSplit { share: 0.5, seed: 42 }.holds_out(&format!("{kept}-own")),
+        "a held-out pair gets no negatives"
+    );
     let record = folder.run(&format!("{MINE} -n 9 --holdout 0.5 pairs.jsonl")).records().remove(0);
     assert_eq!(ids(&record), ["d2", "d4", "d6", "d8"]);
     assert_eq!(record["negative_groups"], json!([kept, kept, kept, kept]));
@@ -60,7 +62,7 @@ fn a_pair_of_a_held_out_document_comes_out_as_it_was() {
     assert_eq!((ids(record), &record["dropped"]), (vec![], &json!([])));
     let rank = 10 - own[1..].parse::<u64>().unwrap();
     assert_eq!((&record["positive_rank"], record.get("negatives")), (&json!(rank), None));
-    assert!(ran.stderr().contains("1 pairs, 0 negatives, 1 pairs held out"), "{ran}");
+    assert!(ran.stderr().contains("1 pair, 0 negatives, 1 pair held out, without negatives"), "{ran}");
 }
 
 #[test]

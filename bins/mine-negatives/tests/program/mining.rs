@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use embtune_tests::Folder;
 
-use crate::plane::{MINE, at, pair, plane};
+use crate::{MINE, at, pair, plane};
 
 fn ids(record: &Value) -> Vec<&str> {
     record["negative_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect()
@@ -218,7 +218,7 @@ fn a_pair_with_the_label_0_is_refused_and_its_document_may_be_a_negative() {
     let no_answer = pair("q14", "d1").replace("}\n", ",\"label\":0}\n");
     folder.write("pairs.jsonl", pair("q14", "d0") + &no_answer);
     let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
-    assert!(message.contains("pairs.jsonl:2: its label is 0, so that its positive does not answer"), "{message}");
+    assert!(message.contains("pairs.jsonl:2: the label is 0, so the positive does not answer"), "{message}");
     let ran = folder.run(&format!("{MINE} -n 1 --on-error skip pairs.jsonl")).ran().with_code(1);
     let record: Value = serde_json::from_str(ran.stdout().trim()).unwrap();
     assert_eq!(ids(&record), ["d1"], "the nearest document");

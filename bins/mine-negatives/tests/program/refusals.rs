@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-use crate::plane::{MINE, at, pair, plane};
+use crate::{MINE, at, pair, plane};
 
 #[track_caller]
 fn assert_says(message: &str, expected: &str) {
@@ -54,10 +54,7 @@ fn texts_that_are_not_the_corpus() {
     let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
     assert_says(&message, "corpus.jsonl: lacks 1 of the 10 documents of c (first: \"d0\")");
     folder.write("corpus.jsonl", format!("{texts}{first}\n"));
-    assert_says(
-        &folder.run(&format!("{MINE} pairs.jsonl")).refusal(),
-        "corpus.jsonl:11: document \"d0\" is there twice",
-    );
+    assert_says(&folder.run(&format!("{MINE} pairs.jsonl")).refusal(), "corpus.jsonl:11: duplicate document \"d0\"");
     folder.write("corpus.jsonl", format!("{texts}{{\"_id\":\"more\",\"text\":\"not embedded\"}}\n"));
     assert_eq!(folder.run(&format!("{MINE} pairs.jsonl")).records().len(), 1);
 }
@@ -85,7 +82,10 @@ fn vectors() {
 }
 
 #[test]
-fn ranges_that_cannot_hold_the_negatives() {
+fn flags_that_cannot_be_met() {
     let message = plane().run(&format!("{MINE} -n 5 --range-max 4 pairs.jsonl")).refusal();
     assert_says(&message, "the range from 0 to 4 cannot hold 5 negatives\nhint: ");
+    for flags in ["-n 0", "--max-score NaN", "--similarity euclidean"] {
+        plane().run(&format!("{MINE} {flags} pairs.jsonl")).refusal();
+    }
 }

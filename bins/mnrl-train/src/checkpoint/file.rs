@@ -1,4 +1,4 @@
-//! One checkpoint: a sealed safetensors file.
+//! A checkpoint file: safetensors with a checksum at its end.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,30 +10,30 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::{Map, Value};
 
-use super::progress::{Progress, first_difference};
+use super::trainer_state::{TrainerState, first_difference};
 
-/// Metadata key of [`Progress`].
+/// Metadata key of [`TrainerState`].
 const KEY: &str = "embtune";
 
-/// Bytes that are copied at a time: what a checkpoint costs in memory, whatever the size of the model.
+/// Bytes that are copied at a time, which bounds the memory that a checkpoint needs for a model of any size.
 const CHUNK: usize = 1 << 20;
 
-/// A tensor to save: its name and its values, f32, i64 or u8, of any shape and on any device. Saved flat.
-pub(crate) type SavedTensor<'a> = (&'a str, &'a Tensor);
+/// A tensor to save: its name and its values, f32, i64 or u8, of any shape and on any device. It is saved flat.
+pub(crate) type NamedTensor<'a> = (&'a str, &'a Tensor);
 
 /// A checkpoint that has been read and checked.
 pub(crate) struct Checkpoint {
     file: TensorFile,
-    progress: Progress,
+    state: TrainerState,
 }
 
-/// Bytes of these tensors in a file; the header behind them is small.
-pub(crate) fn bytes(tensors: &[SavedTensor<'_>]) -> u64 {
+/// Bytes of these tensors in a file; the header is small.
+pub(crate) fn bytes(tensors: &[NamedTensor<'_>]) -> u64 {
     tensors.iter().map(|(_, tensor)| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64).sum()
 }
 
-/// Writes a sealed file that appears whole and on disk, or not at all.
-pub(super) fn write(path: &Path, metadata: &str, tensors: &[SavedTensor<'_>]) -> anyhow::Result<()> {
+/// Writes a file with a checksum, which is complete and on disk when it appears.
+pub(super) fn write(path: &Path, metadata: &str, tensors: &[NamedTensor<'_>]) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let mut specs = Vec::with_capacity(tensors.len());
         for (name, tensor) in tensors {
@@ -54,11 +54,11 @@ fn dtype(tensor: &Tensor) -> Result<Dtype, TorchError> {
         Kind::Float => Ok(Dtype::F32),
         Kind::Int64 => Ok(Dtype::I64),
         Kind::Uint8 => Ok(Dtype::U8),
-        other => Err(TorchError::new(format!("a checkpoint holds no {other:?}"))),
+        other => Err(TorchError::new(format!("a checkpoint cannot hold {other:?}"))),
     }
 }
 
-/// Memory is little-endian wherever libtorch runs, and so is the file.
+/// Memory is little-endian on all platforms of libtorch, and so is the file.
 fn copy_out(tensor: &Tensor, buffer: &mut [u8], out: &mut impl Write) -> anyhow::Result<()> {
     let (flat, size) = (tensor.f_reshape([-1]).map_err(TorchError::from)?, tensor.kind().elt_size_in_bytes());
     for chunk in flat.f_split((buffer.len() / size) as i64, 0).map_err(TorchError::from)? {
@@ -69,46 +69,46 @@ fn copy_out(tensor: &Tensor, buffer: &mut [u8], out: &mut impl Write) -> anyhow:
     Ok(())
 }
 
-/// A file's seal is broken, so it is not what was written; another checkpoint may be.
+/// The file's checksum does not match, so it is not what was written. An earlier checkpoint may be intact.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct Damaged(#[from] TensorsError);
 
 impl Checkpoint {
-    /// Reads the whole file and checks it.
+    /// Opens a file and verifies its checksum.
     ///
     /// # Errors
-    /// [`Damaged`] when a bit has changed since it was written; else what makes it no checkpoint.
+    /// [`Damaged`] if a bit has changed since it was written; otherwise, why it is not a checkpoint.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = TensorFile::open(path).map_err(Damaged)?;
         file.verify_checksum().map_err(Damaged)?;
-        Ok(Self { progress: read_progress(&file)?, file })
+        Ok(Self { state: read_state(&file)?, file })
     }
 
     /// How far the training had come.
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
+    pub(crate) fn state(&self) -> &TrainerState {
+        &self.state
     }
 
-    /// Refuses to go on with other settings: the result would be that of neither.
+    /// Refuses to continue with different settings: the result would belong to neither.
     ///
     /// # Errors
     /// The first setting that differs, with both values.
     pub(crate) fn check_settings(&self, now: &Map<String, Value>) -> anyhow::Result<()> {
-        if let Some((name, then, now)) = first_difference(&self.progress.settings, now) {
+        if let Some((name, then, now)) = first_difference(&self.state.settings, now) {
             anyhow::bail!(
                 "{}: {name} was {then} when the training began, and is {now} now\n\
-                 hint: give the same flags and data, or train from the start without --resume",
+                 hint: use the same flags and data, or train from the start without --resume",
                 self.file.name()
             );
         }
         Ok(())
     }
 
-    /// Copies a tensor's values into `target`, which has the same type and number of elements.
+    /// Copies a tensor's values into `target`, which must have the same type and number of elements.
     ///
     /// # Errors
-    /// A tensor that is missing or of another size: the checkpoint is another model's.
+    /// The tensor is missing or has another size: the checkpoint belongs to another model.
     pub(crate) fn restore(&self, name: &str, target: &Tensor) -> anyhow::Result<()> {
         restore(&self.file, name, target)
     }
@@ -116,7 +116,7 @@ impl Checkpoint {
     /// A tensor whose size only the file knows, on the CPU.
     ///
     /// # Errors
-    /// A tensor that is missing or of a type that no checkpoint has.
+    /// The tensor is missing or has a type that checkpoints do not use.
     pub(crate) fn tensor(&self, name: &str) -> anyhow::Result<Tensor> {
         let stored = self.file.require(name)?;
         let kind = kind(&stored).with_context(|| format!("{}: tensor \"{name}\"", self.file.name()))?;
@@ -126,10 +126,10 @@ impl Checkpoint {
     }
 }
 
-/// The progress of a file whose seal the caller need not trust.
-pub(super) fn read_progress(file: &TensorFile) -> anyhow::Result<Progress> {
+/// The state in a file, whose checksum need not have been verified.
+pub(super) fn read_state(file: &TensorFile) -> anyhow::Result<TrainerState> {
     let metadata = file.metadata(KEY).with_context(|| format!("{}: not a checkpoint (no metadata)", file.name()))?;
-    Progress::from_json(metadata).map_err(|what| anyhow::anyhow!("{}: {what}", file.name()))
+    TrainerState::from_json(metadata).map_err(|what| anyhow::anyhow!("{}: {what}", file.name()))
 }
 
 /// See [`Checkpoint::restore`].
@@ -138,7 +138,7 @@ pub(super) fn restore(file: &TensorFile, name: &str, target: &Tensor) -> anyhow:
     let expected = (dtype(target)?, target.numel());
     anyhow::ensure!(
         (stored.dtype, stored.len()) == expected,
-        "{}: tensor \"{name}\" has {} elements of {:?}, expected {} of {:?}: it is another model's checkpoint",
+        "{}: tensor \"{name}\" has {} elements of {:?}, expected {} of {:?}: the checkpoint belongs to another model",
         file.name(),
         stored.len(),
         stored.dtype,
@@ -165,6 +165,6 @@ fn kind(stored: &StoredTensor<'_>) -> anyhow::Result<Kind> {
         Dtype::F32 => Ok(Kind::Float),
         Dtype::I64 => Ok(Kind::Int64),
         Dtype::U8 => Ok(Kind::Uint8),
-        other => anyhow::bail!("a checkpoint holds no {other:?}"),
+        other => anyhow::bail!("a checkpoint cannot hold {other:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The folder of the checkpoints of one training.
+//! The folder with the checkpoints of one training.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,23 +10,31 @@ use embtune_cli::{Lock, free_bytes, sync_folder};
 use embtune_tensors::TensorFile;
 use embtune_torch::tch::Tensor;
 
-use super::file::{self, Checkpoint, Damaged, SavedTensor};
-use super::progress::Progress;
+use super::file::{self, Checkpoint, Damaged, NamedTensor};
+use super::trainer_state::TrainerState;
 
-/// Name of the tensor in a file of the best weights.
+/// Name of the tensor in a file with the best weights.
 const BEST_TENSOR: &str = "values";
 
-/// The checkpoints of a training, and the weights that were the best on its dev set.
+/// Where checkpoints are saved, and how many are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) folder: PathBuf,
+    /// Number of checkpoints that are kept.
+    pub(crate) keep: NonZero<usize>,
+}
+
+/// The checkpoints of a training, and the weights that were best on its dev set.
 ///
-/// Files are `step-00000120.safetensors` and `best-00000080.safetensors`, each whole or not there. The folder is made
-/// with the first of them; from then on no other process can train into it.
+/// The files are `step-00000120.safetensors` and `best-00000080.safetensors`; each is complete when it appears. The
+/// folder is created with the first file, and from then on no other process can train into it.
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     keep: usize,
-    /// Held for as long as the training runs; the system lets go of it however the process ends.
+    /// Held as long as the training runs; the system releases it however the process ends.
     lock: Option<File>,
-    /// What is to be said where nothing can be held.
-    unlocked: Option<String>,
+    /// A warning for a file system without locks.
+    lock_warning: Option<String>,
 }
 
 /// A kind of file in the folder.
@@ -48,7 +56,7 @@ impl Kind {
         format!("{}-{step:08}.safetensors", self.prefix())
     }
 
-    /// The step of a file of this kind; nothing for any other file, which is not ours to touch.
+    /// The step of a file of this kind; `None` for any other file, which must be left alone.
     fn step(self, file_name: &str) -> Option<u64> {
         let digits = file_name.strip_prefix(self.prefix())?.strip_prefix('-')?.strip_suffix(".safetensors")?;
         let step = digits.parse().ok()?;
@@ -57,49 +65,50 @@ impl Kind {
 }
 
 impl Checkpoints {
-    /// Takes a folder, which need not be there, and removes what a process that was killed has left half-written.
+    /// Opens the folder, which need not exist, and removes partial files of a process that was killed.
     ///
     /// # Errors
-    /// Another training that is running and saves to the same folder; a folder that cannot be read.
-    pub(crate) fn open(folder: &Path, keep: NonZero<usize>) -> anyhow::Result<Self> {
-        let mut checkpoints = Self { folder: folder.to_owned(), keep: keep.get(), lock: None, unlocked: None };
-        if folder.exists() {
+    /// Another running training saves to the same folder, or the folder cannot be read.
+    pub(crate) fn open(settings: Settings) -> anyhow::Result<Self> {
+        let Settings { folder, keep } = settings;
+        let mut checkpoints = Self { folder, keep: keep.get(), lock: None, lock_warning: None };
+        if checkpoints.folder.exists() {
             checkpoints.lock()?;
         }
         Ok(checkpoints)
     }
 
-    /// A warning that is due, once.
+    /// A pending warning, which is returned once.
     pub(crate) fn warning(&mut self) -> Option<String> {
-        self.unlocked.take()
+        self.lock_warning.take()
     }
 
-    /// Where they are.
+    /// The folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Refuses a folder that holds checkpoints: a training that begins anew would remove them.
+    /// Refuses a folder that contains checkpoints, which a training from the start would remove.
     ///
     /// # Errors
-    /// The last step of the training that was not finished.
+    /// The last step of the unfinished training.
     pub(crate) fn check_unused(&self) -> anyhow::Result<()> {
         if let Some(last) = self.steps(Kind::Step)?.last() {
             anyhow::bail!(
-                "{}: holds checkpoints of a training that was not finished, the last after step {last}\n\
-                 hint: --resume goes on from there; to train anew, remove the folder",
+                "{}: contains checkpoints of an unfinished training, the last one after step {last}\n\
+                 hint: --resume continues from there; to train from the start, remove the folder",
                 self.folder.display()
             );
         }
         Ok(())
     }
 
-    /// Refuses when the disk has no room for the files that may be there at once: `keep` checkpoints, each with best
-    /// weights of its own, and one more of both while it is written. Sizes are bytes of a file; nothing where there are
-    /// no such files.
+    /// Refuses to start if the disk has no room for the files that may exist at the same time: `keep` checkpoints, each
+    /// with its own best weights, and one more of both while they are being written. Sizes are those of one file in
+    /// bytes, `None` if the training writes no such files.
     ///
     /// # Errors
-    /// Both sizes.
+    /// The bytes needed and the bytes free.
     pub(crate) fn check_room(&self, checkpoint: Option<u64>, best: Option<u64>) -> anyhow::Result<()> {
         let named = || self.folder.display().to_string();
         let kept = if checkpoint.is_some() { self.keep as u64 } else { 0 };
@@ -117,7 +126,7 @@ impl Checkpoints {
         let free = free_bytes(&self.folder).with_context(named)?.saturating_add(present);
         anyhow::ensure!(
             free >= needed,
-            "{}: checkpoints and the best weights need {} MB, and the disk has {} MB free\nhint: --checkpoint-dir names a folder on another disk, a lower --keep needs less",
+            "{}: checkpoints and the best weights need {} MB, but the disk has {} MB free\nhint: --checkpoint-dir names a folder on another disk; a lower --keep needs less",
             named(),
             needed.div_ceil(1 << 20),
             free >> 20
@@ -128,21 +137,21 @@ impl Checkpoints {
     /// Saves a checkpoint, which is on disk when this returns, then removes those that need not be kept.
     ///
     /// # Errors
-    /// A full disk: the older checkpoints are as they were.
-    pub(crate) fn save(&mut self, progress: &Progress, tensors: &[SavedTensor<'_>]) -> anyhow::Result<()> {
-        self.write(Kind::Step, progress.step, &progress.to_json()?, tensors)?;
-        // Later steps belong to a damaged checkpoint, behind which this training has begun again.
+    /// A full disk: the older checkpoints are unchanged.
+    pub(crate) fn save(&mut self, state: &TrainerState, tensors: &[NamedTensor<'_>]) -> anyhow::Result<()> {
+        self.write(Kind::Step, state.step, &state.to_json()?, tensors)?;
+        // Later steps belong to a damaged checkpoint, before which this training has resumed.
         let (older, later): (Vec<u64>, Vec<u64>) =
-            self.steps(Kind::Step)?.into_iter().partition(|step| *step <= progress.step);
+            self.steps(Kind::Step)?.into_iter().partition(|step| *step <= state.step);
         for step in older.iter().rev().skip(self.keep).chain(&later) {
             self.remove(Kind::Step, *step)?;
         }
-        self.remove_unneeded_bests(progress.best_step())
+        self.remove_unneeded_bests(best_step(state))
     }
 
-    /// Saves the weights that are the best so far on the dev set, f32 of any shape.
+    /// Saves the weights that are best on the dev set so far, f32 of any shape.
     ///
-    /// Older ones stay while a checkpoint may yet need them.
+    /// Older ones stay as long as a checkpoint may need them.
     ///
     /// # Errors
     /// A full disk.
@@ -154,37 +163,37 @@ impl Checkpoints {
     /// Copies the best weights, which were saved at `step`, into `target`.
     ///
     /// # Errors
-    /// A file that is missing, damaged, or of another size.
+    /// The file is missing, damaged, or has another size.
     pub(crate) fn restore_best(&self, step: u64, target: &Tensor) -> anyhow::Result<()> {
         let file = TensorFile::open(&self.path(Kind::Best, step))?;
         file.verify_checksum()?;
         file::restore(&file, BEST_TENSOR, target)
     }
 
-    /// The newest checkpoint that is not damaged; those that are, are told to `warn`. Nothing when there is none at all.
+    /// The newest checkpoint that is not damaged, with a warning for each newer one; `None` if there are no checkpoints.
     ///
     /// # Errors
-    /// Nothing but damaged checkpoints; one that is whole but not of this program's version.
+    /// All checkpoints are damaged, or the newest intact one has another version.
     pub(crate) fn latest(&self, mut warn: impl FnMut(String)) -> anyhow::Result<Option<Checkpoint>> {
         let steps = self.steps(Kind::Step)?;
         for step in steps.iter().rev() {
             match Checkpoint::open(&self.path(Kind::Step, *step)) {
-                Err(error) if error.is::<Damaged>() => warn(format!("{error}; the checkpoint before it is taken")),
+                Err(error) if error.is::<Damaged>() => warn(format!("{error}; using the checkpoint before it")),
                 result => return result.map(Some),
             }
         }
         anyhow::ensure!(
             steps.is_empty(),
-            "{}: all checkpoints are damaged\nhint: train anew without --resume, or with another --checkpoint-dir",
+            "{}: all checkpoints are damaged\nhint: train from the start without --resume, or with another --checkpoint-dir",
             self.folder.display()
         );
         Ok(None)
     }
 
-    /// Removes all checkpoints, after the model has been saved, and the folder when nothing else is in it.
+    /// Removes all checkpoints after the model has been saved, and the folder if nothing else is in it.
     ///
     /// # Errors
-    /// A file that cannot be removed.
+    /// A file cannot be removed.
     pub(crate) fn remove_all(self) -> anyhow::Result<()> {
         for kind in [Kind::Step, Kind::Best] {
             for step in self.steps(kind)? {
@@ -192,7 +201,7 @@ impl Checkpoints {
             }
         }
         match fs::remove_dir(&self.folder) {
-            // Where nothing can be written, the system says that even of what is not there.
+            // On a read-only file system, removing a folder that does not exist fails with another error.
             Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty && self.folder.exists() => {
                 Err(error).with_context(|| self.folder.display().to_string())
             }
@@ -200,30 +209,30 @@ impl Checkpoints {
         }
     }
 
-    fn write(&mut self, kind: Kind, step: u64, metadata: &str, tensors: &[SavedTensor<'_>]) -> anyhow::Result<()> {
+    fn write(&mut self, kind: Kind, step: u64, metadata: &str, tensors: &[NamedTensor<'_>]) -> anyhow::Result<()> {
         if self.lock.is_none() {
             fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
             self.lock()?;
         }
         file::write(&self.path(kind, step), metadata, tensors)?;
-        // The name too, before an older file goes.
+        // The name must be on disk too before an older file is removed.
         sync_folder(&self.folder).with_context(|| self.folder.display().to_string())
     }
 
-    /// Makes the folder this process's own.
+    /// Locks the folder for this process, and removes partial files.
     fn lock(&mut self) -> anyhow::Result<()> {
         let name = self.folder.display().to_string();
         let folder = File::open(&self.folder).with_context(|| name.clone())?;
-        let in_use = "another training saves its checkpoints here\nhint: --checkpoint-dir names another folder";
-        self.unlocked = Lock::hold(&folder, &name, in_use, "training saves its checkpoints there")?;
-        if self.unlocked.is_some() {
-            // What another one has half-written cannot be told from a leftover.
+        let in_use = "another training saves its checkpoints here\nhint: choose another folder with --checkpoint-dir";
+        self.lock_warning = Lock::hold(&folder, &name, in_use, "training saves its checkpoints there")?;
+        if self.lock_warning.is_some() {
+            // Without a lock, a partial file may belong to another running training.
             self.lock = Some(folder);
             return Ok(());
         }
         for name in self.file_names()? {
-            let half_written = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-            let target = half_written.and_then(|name| name.rsplit_once('.')).map(|(target, _random)| target);
+            let partial = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+            let target = partial.and_then(|name| name.rsplit_once('.')).map(|(target, _random)| target);
             if target.is_some_and(|target| Kind::Step.step(target).or(Kind::Best.step(target)).is_some()) {
                 remove_file(&self.folder.join(name))?;
             }
@@ -232,7 +241,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes the best weights that neither a checkpoint nor the training itself would ask for.
+    /// Removes the best weights that neither a checkpoint nor the training itself needs.
     fn remove_unneeded_bests(&self, current: Option<u64>) -> anyhow::Result<()> {
         let bests = self.steps(Kind::Best)?;
         if bests.len() < 2 {
@@ -240,9 +249,9 @@ impl Checkpoints {
         }
         let mut needed: Vec<u64> = current.into_iter().collect();
         for step in self.steps(Kind::Step)? {
-            let progress =
-                TensorFile::open(&self.path(Kind::Step, step)).ok().and_then(|file| file::read_progress(&file).ok());
-            needed.extend(progress.and_then(|progress| progress.best_step()));
+            let file = TensorFile::open(&self.path(Kind::Step, step)).ok();
+            let state = file.and_then(|file| file::read_state(&file).ok());
+            needed.extend(state.as_ref().and_then(best_step));
         }
         for step in bests.into_iter().filter(|step| !needed.contains(step)) {
             self.remove(Kind::Best, step)?;
@@ -250,7 +259,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The steps of all files of a kind, rising.
+    /// The steps of all files of a kind, in ascending order.
     fn steps(&self, kind: Kind) -> anyhow::Result<Vec<u64>> {
         let mut steps: Vec<u64> = self.file_names()?.iter().filter_map(|name| kind.step(name)).collect();
         steps.sort_unstable();
@@ -274,6 +283,11 @@ impl Checkpoints {
     fn remove(&self, kind: Kind, step: u64) -> anyhow::Result<()> {
         remove_file(&self.path(kind, step))
     }
+}
+
+/// The step whose weights were best on the dev set.
+fn best_step(state: &TrainerState) -> Option<u64> {
+    state.evaluations.best().map(|best| best.step)
 }
 
 fn remove_file(path: &Path) -> anyhow::Result<()> {

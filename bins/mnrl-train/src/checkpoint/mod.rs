@@ -1,13 +1,13 @@
-//! Checkpoints: everything that a training needs to go on as if it had never stopped.
+//! Checkpoints: everything that a training needs to continue as if it had never stopped.
 
-mod args;
+mod early_stopping;
 mod file;
 mod folder;
-mod progress;
 #[cfg(test)]
 mod tests;
+mod trainer_state;
 
-pub(crate) use args::CheckpointArgs;
-pub(crate) use file::{Checkpoint, SavedTensor, bytes};
-pub(crate) use folder::Checkpoints;
-pub(crate) use progress::{Progress, first_difference};
+pub(crate) use early_stopping::Evaluation;
+pub(crate) use file::{Checkpoint, NamedTensor, bytes};
+pub(crate) use folder::{Checkpoints, Settings};
+pub(crate) use trainer_state::{TrainerState, first_difference};

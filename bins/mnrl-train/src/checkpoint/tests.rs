@@ -1,4 +1,4 @@
-//! What a folder of checkpoints promises.
+//! What a folder with checkpoints guarantees.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -10,14 +10,17 @@ use embtune_torch::tch::{Device, Kind, Tensor};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::progress::tests::progress;
-use super::{Checkpoint, Checkpoints, Progress, bytes};
-use crate::training::dev::Evaluation;
+use super::trainer_state::tests::state;
+use super::{Checkpoint, Checkpoints, Evaluation, Settings, TrainerState, bytes};
 
 const F32: (Kind, Device) = (Kind::Float, Device::Cpu);
 
+fn settings(place: &TempDir, keep: usize) -> Settings {
+    Settings { folder: place.path().join("c"), keep: NonZero::new(keep).unwrap() }
+}
+
 fn open(place: &TempDir, keep: usize) -> Checkpoints {
-    Checkpoints::open(&place.path().join("c"), NonZero::new(keep).unwrap()).unwrap()
+    Checkpoints::open(settings(place, keep)).unwrap()
 }
 
 fn files(place: &TempDir) -> Vec<String> {
@@ -27,10 +30,10 @@ fn files(place: &TempDir) -> Vec<String> {
     names
 }
 
-/// Saves weights that are all `step`, so that it shows where they come from.
-fn save(checkpoints: &mut Checkpoints, progress: &Progress) {
-    let values = Tensor::full([10], progress.step as f64, F32);
-    checkpoints.save(progress, &[("values", &values)]).unwrap();
+/// Saves weights that all have the value `step`, so that they show where they come from.
+fn save(checkpoints: &mut Checkpoints, state: &TrainerState) {
+    let values = Tensor::full([10], state.step as f64, F32);
+    checkpoints.save(state, &[("values", &values)]).unwrap();
 }
 
 fn latest(checkpoints: &Checkpoints) -> (Option<Checkpoint>, Vec<String>) {
@@ -45,13 +48,13 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[test]
-fn everything_reads_back_bit_by_bit() {
+fn everything_reads_back_bit_for_bit() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 2);
     assert!(checkpoints.check_unused().is_ok() && latest(&checkpoints).0.is_none());
-    assert!(!place.path().join("c").exists(), "a folder that is not needed is not made");
+    assert!(!place.path().join("c").exists(), "a folder that is not needed is not created");
 
-    // Longer than what is copied at a time, and not a multiple of it.
+    // Longer than one chunk, and not a multiple of it.
     let values = Tensor::randn([3, 1_500_001], F32);
     let generator = Tensor::from_slice(&[7_u8, 0, 255]);
     let steps = Tensor::from_slice(&[i64::MIN, 3]);
@@ -59,12 +62,12 @@ fn everything_reads_back_bit_by_bit() {
         (Tensor::zeros([0], F32), Tensor::from_slice(&[-0.0_f32, f32::NAN, f32::MIN_POSITIVE / 8.0]));
     let tensors =
         [("values", &values), ("generator", &generator), ("steps", &steps), ("empty", &empty), ("special", &special)];
-    checkpoints.save(&progress(120), &tensors).unwrap();
+    checkpoints.save(&state(120), &tensors).unwrap();
     let size = fs::metadata(place.path().join("c/step-00000120.safetensors")).unwrap().len();
     assert!((bytes(&tensors)..bytes(&tensors) + 4096).contains(&size), "{size} bytes");
 
     let checkpoint = latest(&checkpoints).0.unwrap();
-    assert_eq!(*checkpoint.progress(), progress(120));
+    assert_eq!(*checkpoint.state(), state(120));
     for (name, tensor) in tensors {
         let bits = |tensor: &Tensor| Vec::<u8>::try_from(tensor.view_dtype(Kind::Uint8).flatten(0, -1)).unwrap();
         assert!(bits(&checkpoint.tensor(name).unwrap()) == bits(tensor), "{name}");
@@ -81,15 +84,15 @@ fn the_newest_are_kept_and_other_files_left_alone() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 2);
     for step in [1, 20, 100_000_000, 300_000_000] {
-        save(&mut checkpoints, &progress(step));
-        assert_eq!(latest(&checkpoints).0.unwrap().progress().step, step);
+        save(&mut checkpoints, &state(step));
+        assert_eq!(latest(&checkpoints).0.unwrap().state().step, step);
     }
     let message = checkpoints.check_unused().unwrap_err().to_string();
-    assert!(message.contains("not finished, the last after step 300000000\nhint: --resume"), "{message}");
+    assert!(message.contains("unfinished training, the last one after step 300000000\nhint: --resume"), "{message}");
     for foreign in ["step-1.safetensors", "step-00000001.safetensors.bak", "best-x.safetensors", "notes"] {
         fs::write(place.path().join("c").join(foreign), "").unwrap();
     }
-    save(&mut checkpoints, &progress(300_000_001));
+    save(&mut checkpoints, &state(300_000_001));
     let ours = ["step-300000000.safetensors", "step-300000001.safetensors"];
     let foreign = ["best-x.safetensors", "notes", "step-00000001.safetensors.bak", "step-1.safetensors"];
     let mut expected = [&foreign[..], &ours].concat();
@@ -105,35 +108,33 @@ fn after_the_training_nothing_is_left() {
     open(&place, 1).remove_all().unwrap();
     let mut checkpoints = open(&place, 1);
     checkpoints.save_best(1, &Tensor::zeros([2], F32)).unwrap();
-    save(&mut checkpoints, &progress(1));
+    save(&mut checkpoints, &state(1));
     checkpoints.remove_all().unwrap();
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
 #[test]
-fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+fn a_damaged_checkpoint_is_replaced_by_the_one_before() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 3);
     for step in [10, 20, 30] {
-        save(&mut checkpoints, &progress(step));
+        save(&mut checkpoints, &state(step));
     }
     let path = |step: u64| place.path().join(format!("c/step-{step:08}.safetensors"));
     let whole = fs::read(path(30)).unwrap();
     for at in [0, 20, whole.len() / 2, whole.len() - 1] {
         flip(&path(30), at);
         let (found, warnings) = latest(&checkpoints);
-        assert_eq!(found.unwrap().progress().step, 20);
+        assert_eq!(found.unwrap().state().step, 20);
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-        assert!(
-            warning.contains("step-00000030.safetensors: ") && warning.ends_with("the checkpoint before it is taken")
-        );
+        assert!(warning.contains("step-00000030.safetensors: ") && warning.ends_with("using the checkpoint before it"));
         fs::write(path(30), &whole).unwrap();
     }
-    // The training goes on from step 20; its next checkpoint must not fall victim to the damaged one.
+    // The training continues from step 20: its next checkpoint must be kept, not the damaged one with a later step.
     flip(&path(30), 100);
     drop(checkpoints);
     let mut checkpoints = open(&place, 1);
-    save(&mut checkpoints, &progress(25));
+    save(&mut checkpoints, &state(25));
     assert_eq!(files(&place), ["step-00000025.safetensors"]);
     flip(&path(25), 100);
     let message = checkpoints.latest(|_| ()).err().unwrap().to_string();
@@ -144,28 +145,28 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
 fn a_failed_save_leaves_the_older_ones() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 1);
-    save(&mut checkpoints, &progress(10));
-    // Half-precision weights have a master in f32, which is what is saved.
+    save(&mut checkpoints, &state(10));
+    // A type that cannot be saved: checkpoints hold the f32 master weights.
     let half = Tensor::zeros([3], (Kind::BFloat16, Device::Cpu));
-    let error = checkpoints.save(&progress(20), &[("values", &half)]).unwrap_err();
-    assert!(format!("{error:#}").contains("step-00000020.safetensors: libtorch: a checkpoint holds no BFloat16"));
+    let error = checkpoints.save(&state(20), &[("values", &half)]).unwrap_err();
+    assert!(format!("{error:#}").contains("step-00000020.safetensors: libtorch: a checkpoint cannot hold BFloat16"));
     assert_eq!(files(&place), ["step-00000010.safetensors"]);
-    assert_eq!(latest(&checkpoints).0.unwrap().progress().step, 10);
+    assert_eq!(latest(&checkpoints).0.unwrap().state().step, 10);
 }
 
 #[test]
-fn a_killed_process_leaves_nothing_that_stays() {
+fn partial_files_of_a_killed_process_are_removed() {
     let place = tempfile::tempdir().unwrap();
-    save(&mut open(&place, 1), &progress(10));
-    let half_written = ".step-00000020.safetensors.Ab12.tmp";
+    save(&mut open(&place, 1), &state(10));
+    let partial = ".step-00000020.safetensors.Ab12.tmp";
     let best = ".best-00000020.safetensors.Ab12.tmp";
     let foreign = [".notes.Ab12.tmp", ".step-20.safetensors.Ab12.tmp"];
-    for name in [half_written, best].iter().chain(&foreign) {
+    for name in [partial, best].iter().chain(&foreign) {
         fs::write(place.path().join("c").join(name), "half").unwrap();
     }
     let first = open(&place, 1);
     assert_eq!(files(&place), [foreign[0], foreign[1], "step-00000010.safetensors"]);
-    let second = Checkpoints::open(&place.path().join("c"), NonZero::new(1).unwrap()).err().unwrap().to_string();
+    let second = Checkpoints::open(settings(&place, 1)).err().unwrap().to_string();
     assert!(second.contains("c: another training saves its checkpoints here\nhint: "), "{second}");
     drop(first);
     open(&place, 1);
@@ -175,7 +176,7 @@ fn a_killed_process_leaves_nothing_that_stays() {
 fn a_checkpoint_of_something_else_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 1);
-    save(&mut checkpoints, &progress(10));
+    save(&mut checkpoints, &state(10));
     let checkpoint = latest(&checkpoints).0.unwrap();
     for (name, elements, kind, expected) in [
         ("values", 11, Kind::Float, "tensor \"values\" has 10 elements of F32, expected 11 of F32"),
@@ -186,7 +187,7 @@ fn a_checkpoint_of_something_else_is_refused() {
         let message = checkpoint.restore(name, &target).unwrap_err().to_string();
         assert!(message.contains(expected) && message.contains("step-00000010.safetensors: "), "{message}");
     }
-    let mut other = progress(10).settings;
+    let mut other = state(10).settings;
     checkpoint.check_settings(&other).unwrap();
     other["--learning-rate"] = json!(1e-3);
     let message = checkpoint.check_settings(&other).unwrap_err().to_string();
@@ -195,11 +196,11 @@ fn a_checkpoint_of_something_else_is_refused() {
         "{message}"
     );
 
-    // Sealed, and still not what this program writes.
+    // Intact files that are not checkpoints of this program.
     for (key, metadata, expected) in [
-        ("embtune", "{\"version\":9}", "a checkpoint of version 9, this program knows 2"),
-        ("embtune", "{\"version\":2,\"step\":", "not a checkpoint: metadata: EOF"),
-        ("embtune", "{\"version\":2,\"step\":3}", "not a checkpoint: metadata: missing field"),
+        ("embtune", "{\"version\":9}", "a checkpoint of version 9, but this program reads version 3"),
+        ("embtune", "{\"version\":3,\"step\":", "not a checkpoint: metadata: EOF"),
+        ("embtune", "{\"version\":3,\"step\":3}", "not a checkpoint: metadata: missing field"),
         ("other", "{}", "not a checkpoint (no metadata)"),
     ] {
         let file = File::create(place.path().join("c/step-00000011.safetensors")).unwrap();
@@ -215,8 +216,8 @@ fn a_checkpoint_of_something_else_is_refused() {
 fn the_best_weights_stay_while_a_checkpoint_may_need_them() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 1);
-    let mut training = progress(10);
-    training.evaluations.clear();
+    let mut training = state(10);
+    training.evaluations.0.clear();
     let mut evaluate = |checkpoints: &mut Checkpoints, step: u64, score: f64| {
         checkpoints.save_best(step, &Tensor::full([4], step as f64, F32)).unwrap();
         training.evaluations.push(Evaluation { step, score });
@@ -226,7 +227,7 @@ fn the_best_weights_stay_while_a_checkpoint_may_need_them() {
     let at_10 = evaluate(&mut checkpoints, 10, 0.1);
     save(&mut checkpoints, &at_10);
     let at_20 = evaluate(&mut checkpoints, 20, 0.2);
-    // Killed here, the training would go on from step 10, whose best weights are those of step 10.
+    // If it is killed here, the training continues from step 10, whose best weights are those of step 10.
     assert_eq!(files(&place), ["best-00000010.safetensors", "best-00000020.safetensors", "step-00000010.safetensors"]);
     let values = Tensor::zeros([4], F32);
     checkpoints.restore_best(10, &values).unwrap();
@@ -240,15 +241,15 @@ fn the_best_weights_stay_while_a_checkpoint_may_need_them() {
 }
 
 #[test]
-fn a_disk_without_room_is_found_out_before_the_training() {
+fn a_full_disk_is_reported_before_the_training() {
     let place = tempfile::tempdir().unwrap();
     let mut checkpoints = open(&place, 2);
     checkpoints.check_room(Some(1 << 10), Some(1 << 8)).unwrap();
-    save(&mut checkpoints, &progress(10));
+    save(&mut checkpoints, &state(10));
     checkpoints.check_room(Some(1 << 10), None).unwrap();
     checkpoints.check_room(None, None).unwrap();
     let refusal = |checkpoint, best| checkpoints.check_room(checkpoint, best).unwrap_err().to_string();
-    let needs = |megabytes: u64| format!("c: checkpoints and the best weights need {megabytes} MB, and the disk has ");
+    let needs = |megabytes: u64| format!("c: checkpoints and the best weights need {megabytes} MB, but the disk has ");
     let size = 1_u64 << 50;
     for (checkpoint, best, files) in [(Some(size), None, 3), (None, Some(size), 2), (Some(size), Some(size), 7)] {
         let message = refusal(checkpoint, best);

@@ -4,20 +4,18 @@ use embtune_tensors::{Column, Hashes, Shard, TensorsError};
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
 
-use crate::cli::LossArgs;
-use crate::data::false_negatives::FalseNegatives;
-use crate::data::shards::Shards;
-use crate::loss::{Guide, Targets};
+use super::shards::Shards;
+use crate::loss::{FalseNegatives, Guide, Objective, Scores, Targets};
 
-/// Pairs as rows: all anchors, then all positives, then all negatives. Anchor `i` asks for document `i`.
+/// Pairs as rows: all anchors, then all positives, then all negatives. Document `i` is the positive of anchor `i`.
 pub(crate) struct Batch<'a> {
-    /// Tokens of every row.
+    /// Number of tokens of every row.
     pub(crate) lengths: Vec<usize>,
     /// Number of pairs.
     pub(crate) pairs: usize,
     /// Where each row comes from.
     places: Vec<Place<'a>>,
-    /// Pair that each document belongs to.
+    /// The pair that each document belongs to.
     owners: Vec<usize>,
 }
 
@@ -54,7 +52,7 @@ impl<'a> Batch<'a> {
     /// Token ids of a row.
     ///
     /// # Errors
-    /// A row that is damaged.
+    /// A damaged row.
     pub(crate) fn row(&self, row: usize) -> Result<Vec<u32>, TensorsError> {
         let place = self.places[row];
         place.shard.tokens(place.column, place.row)
@@ -70,11 +68,11 @@ impl<'a> Batch<'a> {
         self.lengths.iter().map(|length| *length as u64).sum()
     }
 
-    /// What a loss knows of the rows.
+    /// What the loss knows of the rows.
     ///
     /// # Errors
-    /// Vectors of the guide that are damaged; what libtorch says.
-    pub(crate) fn targets(&self, loss: &LossArgs, device: Device) -> anyhow::Result<Targets> {
+    /// Damaged vectors of the guide, or libtorch's own.
+    pub(crate) fn targets(&self, objective: &Objective, device: Device) -> anyhow::Result<Targets> {
         let (anchors, documents) = self.places.split_at(self.pairs);
         let hashes = |places: &[Place<'_>]| places.iter().map(Place::hashes).collect::<Vec<_>>();
         let score = |place: &Place<'_>| place.shard.score(place.column, place.row);
@@ -84,19 +82,24 @@ impl<'a> Batch<'a> {
             let on_device = || Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device);
             anyhow::Ok(on_device().map_err(TorchError::from)?)
         };
-        // All of them, or the loss takes none.
-        let scores: Option<Vec<f32>> = if loss.reads_scores() { documents.iter().map(score).collect() } else { None };
+        let needs = objective.loss.as_loss().needs();
+        let is_label = |score: &f32| [0.0, 1.0].contains(score);
+        // All documents have a score, or none is used.
+        let scores: Option<Vec<f32>> = match needs.scores {
+            Scores::Unused => None,
+            Scores::Required => documents.iter().map(score).collect(),
+            Scores::Labels => documents.iter().map(|place| score(place).filter(is_label)).collect(),
+        };
         Ok(Targets {
             pairs: self.pairs,
             owners: self.owners.clone(),
-            false_negatives: if loss.no_mask {
+            false_negatives: if objective.no_mask {
                 FalseNegatives::none()
             } else {
                 FalseNegatives::find(&hashes(anchors), &hashes(documents))
             },
-            scores: scores
-                .filter(|scores| !loss.reads_labels() || scores.iter().all(|score| [0.0, 1.0].contains(score))),
-            guide: if loss.reads_guide() { Some(Guide::new(&guide(anchors)?, &guide(documents)?)?) } else { None },
+            scores,
+            guide: if needs.guide { Some(Guide::new(&guide(anchors)?, &guide(documents)?)?) } else { None },
         })
     }
 }
@@ -105,21 +108,21 @@ impl<'a> Batch<'a> {
 mod tests {
     use std::path::Path;
 
-    use clap::Parser;
-    use embtune_tensors::{Row, ShardMeta, ShardWriter};
+    use embtune_tensors::{ShardMeta, ShardRow, ShardWriter};
 
     use super::*;
-    use crate::data::shards::Source;
+    use crate::data::shards::ShardFile;
+    use crate::loss::LossArgs;
 
-    /// A shard of pairs whose tokens, hashes, scores and vectors all come from one number: 10 · the pair's, plus 0 for
-    /// the anchor, 1 for the positive and 2, 3 and so on for the negatives.
-    fn shard(directory: &Path, pairs: &[(u16, u16)], guide: Option<&str>, scored: bool) -> Source {
+    /// A shard of pairs whose tokens, hashes, scores and vectors are derived from one number: ten times the pair's, plus 0
+    /// for the anchor, 1 for the positive and 2, 3 and so on for the negatives.
+    fn shard(directory: &Path, pairs: &[(u16, u16)], guide: Option<&str>, scored: bool) -> ShardFile {
         let mut writer = ShardWriter::new(directory, guide.map(|_| 2)).unwrap();
         for (pair, negatives) in pairs {
             let numbers: Vec<u32> = (0..2 + negatives).map(|text| u32::from(10 * pair + text)).collect();
             let vectors: Vec<[f32; 2]> =
                 numbers.iter().map(|number| [0.0, if number % 2 == 0 { 1.0 } else { -1.0 }]).collect();
-            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| Row {
+            let mut rows = numbers.iter().zip(&vectors).map(|(number, vector)| ShardRow {
                 tokens: std::slice::from_ref(number),
                 hashes: Hashes { text: u64::from(*number), ..Hashes::default() },
                 score: scored.then_some(*number as f32),
@@ -137,16 +140,11 @@ mod tests {
         };
         let mut file = tempfile::NamedTempFile::new_in(directory).unwrap();
         writer.finish(meta, file.as_file_mut()).unwrap();
-        Source { shard: Shard::open(file.path()).unwrap(), name: "s".into() }
+        ShardFile { shard: Shard::open(file.path()).unwrap(), name: "s".into() }
     }
 
-    fn args(flags: &[&str]) -> LossArgs {
-        #[derive(Parser)]
-        struct Flags {
-            #[command(flatten)]
-            loss: LossArgs,
-        }
-        Flags::parse_from([&["x"], flags].concat()).loss
+    fn objective(flags: &str) -> Objective {
+        LossArgs::parse(flags).unwrap().objective(8).unwrap()
     }
 
     /// Pairs with their number of negatives, the guide, whether there are scores.
@@ -169,26 +167,26 @@ mod tests {
         assert_eq!((batch.pairs, batch.owners.as_slice()), (3, &[0, 1, 2, 0, 1, 1][..]));
         let texts: Vec<_> = batch.places.iter().map(|place| place.hashes().text).collect();
         assert_eq!(texts, [20, 10, 0, 21, 11, 1, 22, 12, 13]);
-        let scores = batch.targets(&args(&["--loss", "cosent"]), Device::Cpu).unwrap().scores;
+        let scores = batch.targets(&objective("--loss cosent"), Device::Cpu).unwrap().scores;
         assert_eq!(scores.unwrap(), [21.0, 11.0, 1.0, 22.0, 12.0, 13.0]);
-        let guide = batch.targets(&args(&["--loss", "gist"]), Device::Cpu).unwrap().guide.unwrap();
+        let guide = batch.targets(&objective("--loss gist"), Device::Cpu).unwrap().guide.unwrap();
         let signs = |vectors: &Tensor| Vec::<f32>::try_from(vectors.select(1, 1).contiguous()).unwrap();
         assert_eq!(signs(&guide.anchors), [1.0, 1.0, 1.0]);
         assert_eq!(signs(&guide.documents), [-1.0, -1.0, -1.0, 1.0, 1.0, -1.0]);
     }
 
     #[test]
-    fn what_shards_lack_is_known() {
+    fn missing_columns_are_recognised() {
         let whole = shards(&[(&[(0, 0), (1, 2)], Some("g"), true), (&[(2, 0)], Some("g"), true)]);
-        let supply = whole.supply().unwrap();
-        assert!(supply.negatives && supply.scores && supply.guide);
+        let columns = whole.columns().unwrap();
+        assert!(columns.negatives && columns.scores && columns.guide);
         let plain = shards(&[(&[(0, 0)], Some("g"), true), (&[(1, 0)], None, false)]);
-        let supply = plain.supply().unwrap();
-        assert!(!supply.negatives && !supply.scores && !supply.guide);
+        let columns = plain.columns().unwrap();
+        assert!(!columns.negatives && !columns.scores && !columns.guide);
         let batch = Batch::gather(&plain, &[0, 1]);
-        assert_eq!(batch.targets(&args(&["--loss", "contrastive"]), Device::Cpu).unwrap().scores, None);
+        assert_eq!(batch.targets(&objective("--loss contrastive"), Device::Cpu).unwrap().scores, None);
         let other = shards(&[(&[(0, 0)], Some("g"), false), (&[(1, 0)], Some("h"), false)]);
-        let message = other.supply().unwrap_err().to_string();
+        let message = other.columns().unwrap_err().to_string();
         assert_eq!(message, "s and s have the vectors of different guide models");
     }
 }

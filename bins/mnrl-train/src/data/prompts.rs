@@ -1,11 +1,11 @@
-//! The prompts that the training pairs were made with: the trained model's from then on.
+//! The prompts that the training pairs were made with, which become the trained model's prompts.
 
 use anyhow::bail;
 use embtune_model::{ModelDir, Role};
 
-use crate::data::shards::Source;
+use super::shard_file::ShardFile;
 
-/// What stands before each text of a role; empty where nothing does.
+/// The prefix of each text of a role; empty if there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompts {
     pub(crate) query: String,
@@ -13,24 +13,24 @@ pub(crate) struct Prompts {
 }
 
 impl Prompts {
-    /// Those of all shards.
+    /// The prompts of all shards.
     ///
     /// # Errors
-    /// Shards with different prompts, of which a model could have one only.
-    pub(crate) fn of(sources: &[Source]) -> anyhow::Result<Self> {
-        let prompts = |source: &Source| Self {
-            query: source.shard.meta().query_prompt.clone(),
-            document: source.shard.meta().document_prompt.clone(),
+    /// Shards with different prompts: a model can have only one per role.
+    pub(crate) fn of(files: &[ShardFile]) -> anyhow::Result<Self> {
+        let prompts = |file: &ShardFile| Self {
+            query: file.shard.meta().query_prompt.clone(),
+            document: file.shard.meta().document_prompt.clone(),
         };
-        let Some(first) = sources.first() else { bail!("no shards") };
+        let Some(first) = files.first() else { bail!("no shards") };
         let all = prompts(first);
-        if let Some(other) = sources.iter().find(|source| prompts(source) != all) {
+        if let Some(other) = files.iter().find(|file| prompts(file) != all) {
             let (differing, one, another) = match prompts(other) {
                 others if others.query != all.query => ("queries", all.query, others.query),
                 others => ("documents", all.document, others.document),
             };
             bail!(
-                "{} has the prompt {one:?} before its {differing}, and {} has {another:?}: a model has one for each role\n\
+                "{} has the prompt {one:?} before its {differing}, but {} has {another:?}: a model has one prompt for each role\n\
                  hint: run pairs2shards again, with the same --query-prompt and --document-prompt for all pairs",
                 first.name,
                 other.name
@@ -39,7 +39,7 @@ impl Prompts {
         Ok(all)
     }
 
-    /// What changes for those who use the model, if anything does.
+    /// A notice for users of the model if its prompts change.
     pub(crate) fn changes(&self, base: &ModelDir) -> Option<String> {
         let sides = [(Role::Query, &self.query, "queries"), (Role::Document, &self.document, "documents")];
         let changes: Vec<_> = sides

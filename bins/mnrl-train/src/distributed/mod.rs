@@ -1,18 +1,19 @@
-//! Several processes as one: each computes the vectors of some rows of every batch, all of them take the same step.
+//! Several processes that train one model: each computes the vectors of some rows of every batch, and all of them take
+//! the same step.
 //!
-//! A batch is the same whatever the number of processes. Each process carries its rows through the network and gets the
-//! vectors of all others, so that each has the whole batch's loss and its gradient by every vector; it carries those of
-//! its own rows back. The sum of all processes' gradients is the gradient of one that has the whole batch, so that
-//! nothing has to be scaled: neither the loss nor the learning rate. The upper layers' gradients are added up while the
-//! lower layers' are computed.
+//! A batch does not depend on the number of processes. Each process sends its rows through the network and receives the
+//! vectors of all others, so that each computes the whole batch's loss and its gradient with respect to every vector; the
+//! backward pass covers the process's own rows. The sum of the processes' gradients is the gradient that a single process
+//! would compute, so that neither the loss nor the learning rate is scaled. The gradients of upper layers are summed
+//! while those of lower layers are still being computed.
 
 mod buckets;
-mod links;
-mod pulse;
-mod split;
-mod team;
-mod world;
+mod heartbeat;
+mod peers;
+mod process_group;
+mod rendezvous;
+mod row_assignment;
 
-pub(crate) use split::Split;
-pub(crate) use team::Team;
-pub(crate) use world::{Crew, World};
+pub(crate) use process_group::ProcessGroup;
+pub(crate) use rendezvous::{RankInfo, Rendezvous};
+pub(crate) use row_assignment::RowAssignment;

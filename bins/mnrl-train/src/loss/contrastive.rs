@@ -5,21 +5,36 @@ use std::ops::Range;
 
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{dots, select};
-use super::{Loss, Targets};
+use super::{Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
-/// Draws the matching together and the others apart, up to a margin:
-/// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over all anchors with each document of theirs.
+/// Pulls matching pairs together and pushes the others apart, up to a margin:
+/// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over each anchor with each document of its pair.
 ///
 /// The label `y` is the document's score, 0 or 1; without scores it is 1 for positives and 0 for negatives. Hadsell et al.
 /// 2006; sentence-transformers `losses/contrastive.py`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Contrastive {
-    pub(crate) margin: f64,
+    #[serde(rename = "--margin")]
+    margin: f64,
+}
+
+impl Contrastive {
+    pub(super) const FLAGS: &[&str] = &["--margin", "--no-mask"];
+
+    pub(super) fn new(shared: &SharedArgs) -> Self {
+        Self { margin: shared.margin.unwrap_or(0.5) }
+    }
 }
 
 impl Loss for Contrastive {
+    fn needs(&self) -> Needs {
+        Needs { scores: Scores::Labels, ..Needs::default() }
+    }
+
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -49,9 +64,13 @@ impl Loss for Contrastive {
         if targets.scores.is_some() { 0 } else { targets.false_own_negatives() }
     }
 
-    /// A positive is drawn to its anchor whatever else there is.
+    /// A positive is pulled to its anchor even if the batch has nothing else.
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         Ok(!labelled(targets, 0..targets.pairs).is_empty())
+    }
+
+    fn nothing_compared(&self) -> &'static str {
+        NO_OWN_NEGATIVES
     }
 }
 

@@ -3,40 +3,64 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
-use clap::ValueEnum;
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::direction::write_others;
-use super::{Direction, Loss, Targets};
+use super::direction::write_directions;
+use super::shared_args::{SharedArgs, parse_positive};
+use super::{Direction, Loss, Needs, Targets};
 
-/// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the
-/// anchor's positive is to the anchor: `mean_i( log Zᵢ − cos(aᵢ, dᵢ) / T )`.
+/// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the positive
+/// is to its anchor: `mean_i( log Zᵢ − cos(aᵢ, dᵢ) / T )`.
 ///
-/// `Z` sums `exp(cos / T)` over the candidates of all directions; of d2d, positives only. The guide's vectors are
-/// given. Solatorio 2024; sentence-transformers `losses/gist_embed.py`, and `losses/cached_gist_embed.py` for more
+/// `Z` sums `exp(cos / T)` over the candidates of all directions, in d2d over positives only. The guide's vectors are in
+/// the shard. Solatorio 2024; sentence-transformers `losses/gist_embed.py`, and `losses/cached_gist_embed.py` for more
 /// than one negative.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gist {
     /// `T`
-    pub(crate) temperature: f64,
-    pub(crate) strategy: MarginStrategy,
-    pub(crate) margin: f64,
-    /// Directions beside [`Direction::QueryToDocument`]; [`Direction::DocumentToQuery`] is none of them.
-    pub(crate) others: Vec<Direction>,
+    #[serde(rename = "--temperature")]
+    temperature: f64,
+    #[serde(rename = "--margin-strategy")]
+    strategy: MarginStrategy,
+    #[serde(rename = "--margin")]
+    margin: f64,
+    /// [`Direction::QueryToDocument`] first; [`Direction::DocumentToQuery`] is not allowed.
+    #[serde(rename = "--directions")]
+    directions: Vec<Direction>,
 }
 
-/// Which guide cosine is the highest that a negative may have, given that of anchor and positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// The flags that only this loss has.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GistArgs {
+    /// Divisor of gist's cosines [default: 0.01]
+    #[arg(long, value_name = "DIVISOR", value_parser = parse_positive, hide_short_help = true)]
+    pub(super) temperature: Option<f64>,
+
+    /// Highest guide cosine of gist's negatives, relative to that of anchor and positive [default: absolute]
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    pub(super) margin_strategy: Option<MarginStrategy>,
+}
+
+/// The highest guide cosine that a negative may have, given that of anchor and positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum MarginStrategy {
-    /// That cosine less the margin
+    /// That cosine minus the margin
     Absolute,
-    /// That cosine less the margin's share of it
+    /// That cosine minus the margin as a share of it
     Relative,
 }
 
 impl Loss for Gist {
+    fn needs(&self) -> Needs {
+        Needs { guide: true, ..Needs::default() }
+    }
+
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -66,7 +90,7 @@ impl Loss for Gist {
     }
 
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
-        // In parts, because the first nearly always has a candidate.
+        // Some rows at a time, because nearly always the first ones have a candidate.
         for start in (0..targets.pairs).step_by(COMPARED_ROWS) {
             let rows = start..targets.pairs.min(start + COMPARED_ROWS);
             for (direction, excluded) in self.excluded(targets, rows)? {
@@ -100,13 +124,29 @@ fn products(
 }
 
 impl Gist {
-    /// What is no candidate of some pairs' rows in each direction, q2d first: bool `[rows, candidates]`. It is what the
-    /// guide finds too close, and what [`Targets::excluded`] says.
+    pub(super) const FLAGS: &[&str] = &["--directions", "--margin", "--temperature", "--margin-strategy", "--no-mask"];
+
+    /// # Errors
+    /// Directions that the loss does not have.
+    pub(super) fn new(shared: &SharedArgs, own: &GistArgs) -> anyhow::Result<Self> {
+        let default = [Direction::QueryToDocument, Direction::QueryToQuery, Direction::DocumentToDocument];
+        let directions = shared.directions(&default)?;
+        ensure!(!directions.contains(&Direction::DocumentToQuery), "--loss gist has no direction d2q");
+        Ok(Self {
+            temperature: own.temperature.unwrap_or(0.01),
+            strategy: own.margin_strategy.unwrap_or(MarginStrategy::Absolute),
+            margin: shared.margin.unwrap_or(0.0),
+            directions,
+        })
+    }
+
+    /// The candidates that are excluded for some pairs' rows in each direction, q2d first: bool `[rows, candidates]`.
+    /// These are the ones that the guide finds too close, and those of [`Targets::excluded`].
     fn excluded(&self, targets: &Targets, rows: Range<usize>) -> Result<Vec<(Direction, Tensor)>, TorchError> {
         let guide = targets
             .guide
             .as_ref()
-            .ok_or_else(|| TorchError::new("the loss reads guide vectors, the batch has none"))?;
+            .ok_or_else(|| TorchError::new("the loss needs guide vectors, but the batch has none"))?;
         let own = |x: &Tensor| x.f_diagonal(rows.start as i64, 0, 1);
         let guided =
             |direction| products(direction, &guide.anchors, &guide.documents, targets.pairs, rows.clone(), 1.0);
@@ -125,7 +165,7 @@ impl Gist {
             Ok::<_, TorchError>((direction, excluded))
         };
         let mut all = vec![excluded(Direction::QueryToDocument, q2d)?];
-        for &direction in &self.others {
+        for &direction in self.directions.iter().skip(1) {
             all.push(excluded(direction, guided(direction)?)?);
         }
         Ok(all)
@@ -145,6 +185,6 @@ impl Display for Gist {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { temperature, margin, .. } = self;
         write!(f, "GISTEmbedLoss, temperature {temperature}, {} margin {margin}", value_name(self.strategy))?;
-        write_others(f, &self.others)
+        write_directions(f, &self.directions)
     }
 }

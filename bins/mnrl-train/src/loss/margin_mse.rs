@@ -5,21 +5,35 @@ use std::ops::Range;
 
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::vectors::{dots, select};
-use super::{Loss, Targets};
+use super::shared_args::SharedArgs;
+use super::vectors::{Similarity, dots, select};
+use super::{Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
-/// Asks for a teacher's margins between a positive and each negative of its pair:
+/// Trains the margins that a teacher sees between a positive and each negative of its pair:
 /// `mean( ((a·p − a·n) − (score(p) − score(n)))² )`.
 ///
 /// Hofstätter et al. 2020, section 3.2; sentence-transformers `losses/margin_mse.py`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MarginMse {
-    /// Whether cosines stand for the dot products.
-    pub(crate) cosine: bool,
+    #[serde(rename = "--similarity")]
+    similarity: Similarity,
+}
+
+impl MarginMse {
+    pub(super) const FLAGS: &[&str] = &["--similarity"];
+
+    pub(super) fn new(shared: &SharedArgs) -> Self {
+        Self { similarity: shared.similarity.unwrap_or(Similarity::Dot) }
+    }
 }
 
 impl Loss for MarginMse {
+    fn needs(&self) -> Needs {
+        Needs { negatives: true, scores: Scores::Required, guide: false }
+    }
+
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -41,10 +55,14 @@ impl Loss for MarginMse {
     }
 
     fn on_unit_vectors(&self) -> bool {
-        self.cosine
+        self.similarity == Similarity::Cosine
     }
 
-    /// None: the teacher's score says how far a document matches.
+    fn searches_by_cosine(&self) -> bool {
+        self.similarity == Similarity::Cosine
+    }
+
+    /// None: the teacher's score expresses how well a document matches.
     fn masked(&self, _: &Targets) -> u64 {
         0
     }
@@ -52,10 +70,14 @@ impl Loss for MarginMse {
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         Ok(targets.own_negatives(0..targets.pairs).next().is_some())
     }
+
+    fn nothing_compared(&self) -> &'static str {
+        NO_OWN_NEGATIVES
+    }
 }
 
 impl Display for MarginMse {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "MarginMSELoss, {}", if self.cosine { "cosine" } else { "dot product" })
+        write!(f, "MarginMSELoss, {}", self.similarity)
     }
 }

@@ -3,61 +3,75 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
-use clap::ValueEnum;
-use embtune_cli::value_name;
 use embtune_torch::TorchError;
-use embtune_torch::tch::{Device, Tensor};
+use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::direction::write_others;
-use super::targets::to_mask;
-use super::{Direction, Loss, Targets};
+use super::direction::write_directions;
+use super::shared_args::SharedArgs;
+use super::vectors::Similarity;
+use super::{Direction, Loss, Needs, Targets};
 
-/// Asks each anchor for its own positive: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
+/// Trains each anchor to rank its own positive first: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
 ///
 /// `Z` sums `exp(s · sim)` over all candidates. Henderson et al. 2017, section 4.4; sentence-transformers
 /// `losses/multiple_negatives_ranking.py`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mnrl {
     /// `s`, the inverse of the temperature.
+    #[serde(rename = "--scale")]
     pub(crate) scale: f64,
-    /// Whether `sim` is the cosine; else it is the dot product.
-    pub(crate) cosine: bool,
-    /// Directions beside [`Direction::QueryToDocument`].
-    pub(crate) others: Vec<Direction>,
+    /// `sim`
+    #[serde(rename = "--similarity")]
+    pub(crate) similarity: Similarity,
+    /// [`Direction::QueryToDocument`] first.
+    #[serde(rename = "--directions")]
+    pub(crate) directions: Vec<Direction>,
+    #[serde(rename = "partition")]
     pub(crate) partition: Partition,
-    pub(crate) hardness: Option<Hardness>,
 }
 
 /// How the directions share `Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Partition {
-    /// One sum over the candidates of all directions
+    /// One sum over the candidates of all directions.
     Joint,
-    /// A sum for each direction; the mean of their logarithms counts
+    /// A sum for each direction; the loss uses the mean of their logarithms.
     PerDirection,
 }
 
-/// Makes hard negatives weigh more: `strength · sim`, as a constant, is added to logits of anchors with documents.
-///
-/// Lan et al. 2025, equation 5.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hardness {
-    pub(crate) mode: HardnessMode,
-    pub(crate) strength: f64,
-}
+impl Mnrl {
+    pub(super) const FLAGS: &[&str] = &["--scale", "--similarity", "--directions", "--no-mask"];
+    pub(super) const SYMMETRIC_FLAGS: &[&str] = &["--scale", "--similarity", "--no-mask"];
 
-/// Which negatives get the weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HardnessMode {
-    /// Documents of other pairs
-    InBatch,
-    /// The anchor's own negatives
-    Hard,
-    /// Both
-    All,
+    /// # Errors
+    /// A list of directions without q2d.
+    pub(super) fn new(shared: &SharedArgs) -> anyhow::Result<Self> {
+        Ok(Self {
+            scale: shared.scale(),
+            similarity: shared.similarity.unwrap_or(Similarity::Cosine),
+            directions: shared.directions(&[Direction::QueryToDocument])?,
+            partition: Partition::Joint,
+        })
+    }
+
+    /// The loss in both directions, each with its own softmax.
+    pub(super) fn symmetric(shared: &SharedArgs) -> Self {
+        Self {
+            scale: shared.scale(),
+            similarity: shared.similarity.unwrap_or(Similarity::Cosine),
+            directions: vec![Direction::QueryToDocument, Direction::DocumentToQuery],
+            partition: Partition::PerDirection,
+        }
+    }
 }
 
 impl Loss for Mnrl {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -74,13 +88,10 @@ impl Loss for Mnrl {
             Ok(logits.f_logsumexp([1], false)?)
         };
 
-        let mut q2d = logits(Direction::QueryToDocument)?;
+        let q2d = logits(Direction::QueryToDocument)?;
         let positives = q2d.f_diagonal(rows.start as i64, 0, 1)?;
-        if let Some(hardness) = &self.hardness {
-            q2d = self.harden(&q2d, hardness, targets, rows.clone())?;
-        }
         let mut log_sums = vec![log_sum(Direction::QueryToDocument, q2d)?];
-        for &direction in &self.others {
+        for &direction in self.directions.iter().skip(1) {
             log_sums.push(log_sum(direction, logits(direction)?)?);
         }
         let log_sums = Tensor::f_stack(&log_sums, 1)?;
@@ -92,7 +103,11 @@ impl Loss for Mnrl {
     }
 
     fn on_unit_vectors(&self) -> bool {
-        self.cosine
+        self.similarity == Similarity::Cosine
+    }
+
+    fn searches_by_cosine(&self) -> bool {
+        self.similarity == Similarity::Cosine
     }
 
     fn masked(&self, targets: &Targets) -> u64 {
@@ -102,51 +117,20 @@ impl Loss for Mnrl {
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         let of_documents = |direction| matches!(direction, Direction::QueryToDocument | Direction::DocumentToDocument);
         let columns = |direction| if of_documents(direction) { targets.owners.len() } else { targets.pairs };
-        let mut directions = self.others.iter().copied().chain([Direction::QueryToDocument]);
-        Ok(directions.any(|direction| targets.has_negative(direction, columns(direction))))
+        Ok(self.directions.iter().any(|direction| targets.has_negative(*direction, columns(*direction))))
     }
 }
 
 impl Display for Mnrl {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let similarity = if self.cosine { "cosine" } else { "dot product" };
-        write!(f, "MultipleNegativesRankingLoss, {similarity}, scale {}", self.scale)?;
-        write_others(f, &self.others)?;
-        if !self.others.is_empty() {
-            write!(f, ", {}", value_name(self.partition))?;
-        }
-        if let Some(Hardness { mode, strength }) = self.hardness {
-            write!(f, ", hardness {} {strength}", value_name(mode))?;
+        write!(f, "MultipleNegativesRankingLoss, {}, scale {}", self.similarity, self.scale)?;
+        write_directions(f, &self.directions)?;
+        if self.directions.len() > 1 {
+            f.write_str(match self.partition {
+                Partition::Joint => ", joint",
+                Partition::PerDirection => ", per-direction",
+            })?;
         }
         Ok(())
-    }
-}
-
-impl Mnrl {
-    /// Adds the weight to the logits of the chosen negatives, `[rows, documents]`.
-    fn harden(
-        &self,
-        logits: &Tensor,
-        hardness: &Hardness,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
-        let left_out = hardness.mode.left_out(targets, rows, logits.device())?;
-        // The weight is not scaled.
-        let weight = logits.f_detach()?.f_mul_scalar(hardness.strength / self.scale)?;
-        Ok(logits.f_add(&weight.f_masked_fill(&left_out, 0.0)?)?)
-    }
-}
-
-impl HardnessMode {
-    /// The documents that get no weight, bool `[rows, documents]`.
-    fn left_out(self, targets: &Targets, rows: Range<usize>, device: Device) -> Result<Tensor, TorchError> {
-        let columns = targets.owners.len();
-        let mut marks = vec![self == Self::Hard; rows.len() * columns];
-        for (pair, document) in targets.own(rows.clone()) {
-            let is_positive = document < targets.pairs;
-            marks[(pair - rows.start) * columns + document] = self == Self::InBatch || is_positive;
-        }
-        to_mask(&marks, columns, device)
     }
 }

@@ -1,14 +1,22 @@
-//! Losses, each to the formula and the defaults of sentence-transformers 6.0.1.
+//! Losses, each with the formula and the defaults of sentence-transformers 6.0.1.
+//!
+//! A new loss is a file beside these that implements [`Loss`], with flags of its own if it has any, and a variant of
+//! [`AnyLoss`] and [`LossKind`](args::LossKind).
 
+mod any;
+mod args;
 mod contrastive;
 mod cosent;
 mod direction;
+mod false_negatives;
 mod gist;
 mod margin_mse;
 mod mnrl;
+mod needs;
 mod objective;
 #[cfg(test)]
 mod parity;
+mod shared_args;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -21,29 +29,33 @@ use std::ops::Range;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 
-pub(crate) use contrastive::Contrastive;
-pub(crate) use cosent::CoSent;
+pub(crate) use any::AnyLoss;
+pub(crate) use args::LossArgs;
 pub(crate) use direction::Direction;
-pub(crate) use gist::{Gist, MarginStrategy};
-pub(crate) use margin_mse::MarginMse;
-pub(crate) use mnrl::{Hardness, HardnessMode, Mnrl, Partition};
+pub(crate) use false_negatives::FalseNegatives;
+#[cfg(test)]
+pub(crate) use mnrl::{Mnrl, Partition};
+pub(crate) use needs::{Needs, Scores, ShardColumns};
 pub(crate) use objective::{Objective, bytes};
 pub(crate) use targets::{Guide, Targets};
-pub(crate) use triplet::{Distance, Triplet};
-pub(crate) use vectors::unit;
+#[cfg(test)]
+pub(crate) use vectors::Similarity;
 
-/// A loss of a batch's vectors, displayed as the model card has it.
+/// A loss of a batch's vectors. Its `Display` form is the one in the model card.
 pub(crate) trait Loss: Display {
+    /// What the loss reads of the shards besides token ids.
+    fn needs(&self) -> Needs;
+
     /// The share of some pairs in the batch's loss: the shares of all pairs add up to it.
     ///
     /// # Shapes
     /// - `anchors`: `[pairs, size]`, f32
-    /// - `documents`: `[documents, size]`, f32; document `i` is the positive of anchor `i`, the rest are negatives
+    /// - `documents`: `[documents, size]`, f32; document `i` is the positive of anchor `i`, the others are negatives
     /// - `rows`: a range of pairs
     /// - output: `[]`
     ///
     /// # Errors
-    /// What libtorch says; targets that lack what the loss reads.
+    /// libtorch's own, or targets that lack what the loss needs.
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -52,20 +64,35 @@ pub(crate) trait Loss: Display {
         rows: Range<usize>,
     ) -> Result<Tensor, TorchError>;
 
-    /// Whether [`chunk`](Self::chunk) is to see vectors of length 1, as a loss on cosines.
+    /// Whether [`chunk`](Self::chunk) expects vectors of length 1, as a loss on cosines does.
     fn on_unit_vectors(&self) -> bool;
 
-    /// Number of negatives of the batch that do not count because they are false ones.
+    /// Whether a search compares vectors of the trained model by cosine, otherwise by dot product.
+    fn searches_by_cosine(&self) -> bool {
+        true
+    }
+
+    /// Number of negatives of the batch that are excluded as false negatives.
     fn masked(&self, targets: &Targets) -> u64;
 
-    /// Whether there is anything in the batch to compare: in one where there is not, the loss is 0 whatever the vectors.
+    /// Whether the batch has anything to compare. If it has not, the loss is 0 whatever the vectors are.
     ///
     /// # Errors
-    /// What libtorch says; targets that lack what the loss reads.
+    /// libtorch's own, or targets that lack what the loss needs.
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError>;
 
-    /// Whether the loss is a sum over pairs; one that is not is asked for all pairs at once.
+    /// Explains to the user why no batch had anything to compare, with a hint.
+    fn nothing_compared(&self) -> &'static str {
+        "no step had a negative, so nothing was learnt\n\
+         hint: the negatives of a pair are the other pairs of its batch, except those that share a text, an id or a group with it; raise --batch-size, train on pairs of more documents, or add negatives with mine-negatives"
+    }
+
+    /// Whether the loss is a sum over pairs. If not, it is computed over all pairs at once.
     fn in_chunks(&self) -> bool {
         true
     }
 }
+
+/// What [`Loss::nothing_compared`] says for losses that compare a pair with its own negatives only.
+const NO_OWN_NEGATIVES: &str = "no step had a negative, so nothing was learnt\n\
+     hint: the negatives of a pair come with it, except those that share a text, an id or a group with its positive; mine-negatives adds some";

@@ -1,46 +1,58 @@
-//! From vectors to the gradient of a loss.
+//! The training objective: from vectors to the gradient of a loss.
 
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
-use embtune_torch::TorchError;
 use embtune_torch::tch::{Kind, Tensor};
+use embtune_torch::{TorchError, normalize};
+use serde::{Deserialize, Serialize};
 
-use super::vectors::unit;
-use super::{Loss, Targets};
+use super::{AnyLoss, Targets};
 
-/// Entries of an anchor by document matrix that are computed at once: 16 MB each for a handful of matrices.
+/// Entries of an anchor by document matrix that are computed at once: 16 MB for each of a handful of matrices.
 const CHUNK_ENTRIES: usize = 4 << 20;
 
-/// A loss, on vectors as they are or cut to several sizes.
+/// A loss on whole vectors, or the sum of the loss over vectors that are truncated to several sizes and normalised again
+/// (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Objective {
-    loss: Box<dyn Loss>,
-    /// Sizes of Matryoshka representation learning; none is the whole vector only.
-    sizes: Vec<i64>,
+    #[serde(flatten)]
+    pub(crate) loss: AnyLoss,
+    /// Sizes of Matryoshka representation learning; empty for whole vectors only.
+    #[serde(rename = "--matryoshka")]
+    pub(crate) sizes: Vec<i64>,
+    /// Whether false negatives are kept.
+    #[serde(rename = "--no-mask")]
+    pub(crate) no_mask: bool,
 }
 
-/// Bytes that the loss of this many pairs and documents takes: a handful of matrices of a chunk.
+/// Bytes that the loss of this many pairs and documents needs: a handful of matrices of one chunk.
 pub(crate) fn bytes(pairs: usize, documents: usize) -> u64 {
     6 * 4 * (pairs * documents).min(CHUNK_ENTRIES) as u64
 }
 
 impl Objective {
-    /// A loss that is the sum over vectors cut to each of `sizes` and normalised again, or over whole vectors when
-    /// there are none (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).
-    pub(crate) fn new(loss: Box<dyn Loss>, sizes: Vec<i64>) -> Self {
-        Self { loss, sizes }
+    /// A warning for a training that leaves whole vectors of this size out.
+    pub(crate) fn warning(&self, size: usize) -> Option<String> {
+        let largest = *self.sizes.first()?;
+        (largest < size as i64).then(|| {
+            format!(
+                "--matryoshka trains vectors truncated to {largest}, not whole ones\nhint: put {size} first to train them too"
+            )
+        })
     }
 
-    /// The loss of a batch; its gradient goes through the graph of `anchors` and `documents`, which both require it,
-    /// in one backward pass. Anchors are taken in chunks, so that no matrix of all anchors by all documents is held.
+    /// The loss of a batch. The gradient goes through the graph of `anchors` and `documents`, which must both require
+    /// it, in one backward pass. Anchors are processed in chunks, so that no matrix of all anchors by all documents is
+    /// held in memory.
     ///
     /// # Shapes
     /// - `anchors`: `[pairs, size]`, f32
-    /// - `documents`: `[documents, size]`, f32; document `i` is the positive of anchor `i`, the rest are negatives
+    /// - `documents`: `[documents, size]`, f32; document `i` is the positive of anchor `i`, the others are negatives
     /// - output: `[]`, without a graph
     ///
     /// # Errors
-    /// What libtorch says; targets that lack what the loss reads.
+    /// libtorch's own, or targets that lack what the loss needs.
     pub(crate) fn backward(
         &self,
         anchors: &Tensor,
@@ -50,7 +62,7 @@ impl Objective {
         self.backward_by((CHUNK_ENTRIES / targets.owners.len().max(1)).max(1), anchors, documents, targets)
     }
 
-    /// [`backward`](Self::backward) with a number of anchors a chunk.
+    /// [`backward`](Self::backward) with this number of anchors per chunk.
     pub(super) fn backward_by(
         &self,
         chunk: usize,
@@ -58,7 +70,8 @@ impl Objective {
         documents: &Tensor,
         targets: &Targets,
     ) -> Result<Tensor, TorchError> {
-        let chunk = if self.loss.in_chunks() { chunk } else { targets.pairs };
+        let loss = self.loss.as_loss();
+        let chunk = if loss.in_chunks() { chunk } else { targets.pairs };
         let mut total = Tensor::f_zeros([], (Kind::Float, anchors.device()))?;
         let mut surrogate = total.shallow_clone();
         let whole = [anchors.size()[1]];
@@ -68,7 +81,7 @@ impl Objective {
             let leaves = [leaf(&shaped[0])?, leaf(&shaped[1])?];
             for start in (0..targets.pairs).step_by(chunk) {
                 let rows: Range<usize> = start..targets.pairs.min(start + chunk);
-                let share = self.loss.chunk(&leaves[0], &leaves[1], targets, rows)?;
+                let share = loss.chunk(&leaves[0], &leaves[1], targets, rows)?;
                 share.f_backward()?;
                 total = total.f_add(&share.f_detach()?)?;
             }
@@ -80,33 +93,34 @@ impl Objective {
         Ok(total)
     }
 
-    /// Number of negatives of the batch that do not count because they are false ones.
-    pub(crate) fn masked(&self, targets: &Targets) -> u64 {
-        self.loss.masked(targets)
-    }
-
-    /// Whether there is anything in the batch to compare.
-    ///
-    /// # Errors
-    /// What libtorch says; targets that lack what the loss reads.
-    pub(crate) fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
-        self.loss.compares(targets)
-    }
-
-    /// The vectors as the loss is to see them at a size, `[rows, size]`.
+    /// The vectors as the loss expects them at a size, `[rows, size]`.
     fn shape(&self, x: &Tensor, size: i64) -> Result<Tensor, TorchError> {
         let cut = x.f_narrow(1, 0, size)?;
-        if self.loss.on_unit_vectors() || !self.sizes.is_empty() { unit(&cut) } else { Ok(cut) }
+        let normalizes = self.loss.as_loss().on_unit_vectors() || !self.sizes.is_empty();
+        if normalizes { normalize(&cut) } else { Ok(cut) }
     }
 }
 
 impl Display for Objective {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.loss)?;
+        write!(f, "{}", self.loss.as_loss())?;
         if !self.sizes.is_empty() {
             let sizes = self.sizes.iter().map(i64::to_string).collect::<Vec<_>>();
             write!(f, ", Matryoshka at {}", sizes.join(", "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LossArgs;
+
+    #[test]
+    fn truncated_vectors_alone_are_worth_a_warning() {
+        let warning = |flags| LossArgs::parse(flags).unwrap().objective(384).unwrap().warning(384);
+        assert!(warning("--matryoshka 256,128").unwrap().contains("put 384 first"));
+        assert_eq!(warning("--matryoshka 384,128"), None);
+        assert_eq!(warning(""), None);
     }
 }

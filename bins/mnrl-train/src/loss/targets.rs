@@ -1,25 +1,23 @@
-//! What a loss knows of a batch beside the vectors.
+//! What a loss knows of a batch besides the vectors.
 
 use std::ops::Range;
 
-use embtune_torch::TorchError;
 use embtune_torch::tch::{Device, Tensor};
+use embtune_torch::{TorchError, normalize};
 
-use super::Direction;
-use super::vectors::unit;
-use crate::data::false_negatives::FalseNegatives;
+use super::{Direction, FalseNegatives};
 
-/// What a loss knows of a batch beside the vectors.
+/// What a loss knows of a batch besides the vectors.
 pub(crate) struct Targets {
     /// Number of pairs.
     pub(crate) pairs: usize,
-    /// `[documents]`: pair that each document belongs to; the first `pairs` documents are the positives, in order.
+    /// `[documents]`: the pair that each document belongs to; the first `pairs` documents are the positives, in order.
     pub(crate) owners: Vec<usize>,
-    /// What counts as no negative.
+    /// Rows that must not be each other's negatives.
     pub(crate) false_negatives: FalseNegatives,
     /// `[documents]`: score or label of the document for its pair's anchor.
     pub(crate) scores: Option<Vec<f32>>,
-    /// Vectors of the guide model.
+    /// The guide model's vectors.
     pub(crate) guide: Option<Guide>,
 }
 
@@ -32,12 +30,12 @@ pub(crate) struct Guide {
 }
 
 impl Guide {
-    /// From vectors of any length, f32, on the loss's device.
+    /// Normalises vectors, f32, on the loss's device.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub(crate) fn new(anchors: &Tensor, documents: &Tensor) -> Result<Self, TorchError> {
-        Ok(Self { anchors: unit(anchors)?, documents: unit(documents)? })
+        Ok(Self { anchors: normalize(anchors)?, documents: normalize(documents)? })
     }
 }
 
@@ -53,7 +51,7 @@ impl Targets {
         self.own(rows).filter(|(_, document)| *document >= self.pairs)
     }
 
-    /// The negatives of some pairs that are no false negatives, each with its pair.
+    /// The negatives of some pairs without the false ones, each with its pair.
     pub(crate) fn true_negatives(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
         self.own_negatives(rows).filter(|(pair, document)| !self.false_negatives.contains(*pair, *document))
     }
@@ -67,16 +65,16 @@ impl Targets {
     /// The scores.
     ///
     /// # Errors
-    /// When there are none.
+    /// The batch has none.
     pub(crate) fn scores(&self) -> Result<&[f32], TorchError> {
-        self.scores.as_deref().ok_or_else(|| TorchError::new("the loss reads scores, the batch has none"))
+        self.scores.as_deref().ok_or_else(|| TorchError::new("the loss needs scores, but the batch has none"))
     }
 
-    /// What is no candidate of some pairs' rows, bool `[rows, columns]`, or nothing when all are: false negatives,
-    /// an anchor beside itself (q2q), a positive beside the documents of its own pair (d2d).
+    /// The candidates that are excluded for some pairs' rows, bool `[rows, columns]`, or `None` if there are none: false
+    /// negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub(crate) fn excluded(
         &self,
         direction: Direction,
@@ -85,10 +83,14 @@ impl Targets {
         device: Device,
     ) -> Result<Option<Tensor>, TorchError> {
         let (marks, any) = self.marks(direction, rows, columns);
-        if any { to_mask(&marks, columns, device).map(Some) } else { Ok(None) }
+        if any {
+            Ok(Some(Tensor::f_from_slice(&marks)?.f_view([-1, columns as i64])?.f_to_device(device)?))
+        } else {
+            Ok(None)
+        }
     }
 
-    /// Whether any row has a candidate beside its own positive.
+    /// Whether any row has a candidate besides its own positive.
     pub(crate) fn has_negative(&self, direction: Direction, columns: usize) -> bool {
         (0..self.pairs).any(|row| {
             let (mut marks, _) = self.marks(direction, row..row + 1, columns);
@@ -97,7 +99,7 @@ impl Targets {
         })
     }
 
-    /// What [`excluded`](Self::excluded) has, and whether that is anything.
+    /// The entries of [`excluded`](Self::excluded), and whether any is set.
     fn marks(&self, direction: Direction, rows: Range<usize>, columns: usize) -> (Vec<bool>, bool) {
         let mut marks = vec![false; rows.len() * columns];
         if !direction.has_positive() {
@@ -107,9 +109,4 @@ impl Targets {
         let any = self.false_negatives.mark(direction, rows, columns, &mut marks);
         (marks, any || !direction.has_positive())
     }
-}
-
-/// Bool `[rows, columns]`.
-pub(crate) fn to_mask(marks: &[bool], columns: usize, device: Device) -> Result<Tensor, TorchError> {
-    Ok(Tensor::f_from_slice(marks)?.f_view([-1, columns as i64])?.f_to_device(device)?)
 }

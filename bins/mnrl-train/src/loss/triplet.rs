@@ -3,36 +3,61 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{dots, norms, select, sums};
-use super::{Loss, Targets};
+use super::{Loss, NO_OWN_NEGATIVES, Needs, Targets};
 
-/// Asks each positive to be closer to its anchor than each negative of the pair, by a margin:
+/// Trains each positive to be closer to its anchor than each negative of the pair, by a margin:
 /// `mean( max(δ(a, p) − δ(a, n) + margin, 0) )` over all triplets of a pair and one of its negatives.
 ///
 /// sentence-transformers `losses/triplet.py`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Triplet {
-    pub(crate) distance: Distance,
-    pub(crate) margin: f64,
+    #[serde(rename = "--distance")]
+    distance: Distance,
+    #[serde(rename = "--margin")]
+    margin: f64,
+}
+
+/// The flag that only this loss has.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TripletArgs {
+    /// Distance of triplet [default: euclidean]
+    #[arg(long, value_name = "DISTANCE", hide_short_help = true)]
+    pub(super) distance: Option<Distance>,
+}
+
+impl Triplet {
+    pub(super) const FLAGS: &[&str] = &["--margin", "--distance", "--no-mask"];
+
+    pub(super) fn new(shared: &SharedArgs, own: &TripletArgs) -> Self {
+        Self { distance: own.distance.unwrap_or(Distance::Euclidean), margin: shared.margin.unwrap_or(5.0) }
+    }
 }
 
 /// Distance of two vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Distance {
     /// Length of the difference
     Euclidean,
-    /// 1 less the cosine
+    /// 1 minus the cosine
     Cosine,
-    /// Sum of the elements of the difference, without their signs
+    /// Sum of the absolute values of the difference
     Manhattan,
 }
 
 impl Loss for Triplet {
+    fn needs(&self) -> Needs {
+        Needs { negatives: true, ..Needs::default() }
+    }
+
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -62,6 +87,10 @@ impl Loss for Triplet {
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         Ok(targets.true_negatives(0..targets.pairs).next().is_some())
     }
+
+    fn nothing_compared(&self) -> &'static str {
+        NO_OWN_NEGATIVES
+    }
 }
 
 impl Display for Triplet {
@@ -71,7 +100,7 @@ impl Display for Triplet {
 }
 
 impl Distance {
-    /// Of each row from its counterpart, `[rows]`; for the cosine the rows have length 1.
+    /// The distance of each row from its counterpart, `[rows]`; for the cosine, rows must have length 1.
     fn between(self, a: &Tensor, b: &Tensor) -> Result<Tensor, TorchError> {
         match self {
             Self::Euclidean => norms(&a.f_sub(b)?),

@@ -1,15 +1,32 @@
 //! Operations on rows of vectors that losses share.
 
-use embtune_tensors::SMALLEST_NORM;
+use std::fmt::{self, Display, Formatter};
+
+use clap::ValueEnum;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde::{Deserialize, Serialize};
 
-/// Rows at length 1, `[rows, size]`.
-pub(crate) fn unit(x: &Tensor) -> Result<Tensor, TorchError> {
-    Ok(x.f_div(&norms(x)?.f_clamp_min(SMALLEST_NORM)?.f_unsqueeze(1)?)?)
+/// Similarity of two vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Similarity {
+    /// Cosine of their angle
+    Cosine,
+    /// Dot product
+    Dot,
 }
 
-/// Length of each row, `[rows]`; its gradient at 0 is 0.
+impl Display for Similarity {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cosine => "cosine",
+            Self::Dot => "dot product",
+        })
+    }
+}
+
+/// Length of each row, `[rows]`; the gradient at 0 is 0.
 pub(crate) fn norms(x: &Tensor) -> Result<Tensor, TorchError> {
     Ok(x.f_norm_scalaropt_dim(2, [1].as_slice(), false)?)
 }

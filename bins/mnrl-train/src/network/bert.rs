@@ -1,4 +1,4 @@
-//! BERT, RoBERTa, XLM-RoBERTa and DistilBERT: the same network but for positions, token types and names.
+//! BERT, RoBERTa, XLM-RoBERTa and DistilBERT, which differ only in positions, token types and names.
 //!
 //! Source: `transformers/models/{bert,roberta,xlm_roberta,distilbert}/modeling_*.py`.
 

@@ -1,4 +1,4 @@
-//! Token ids to the first hidden states.
+//! The embeddings: from token ids to the first hidden states.
 
 use embtune_model::BertConfig;
 use embtune_torch::TorchError;
@@ -13,7 +13,7 @@ pub(crate) struct Embeddings {
     positions: Tensor,
     token_types: Option<Tensor>,
     norm: LayerNorm,
-    /// Rows that are padding's and have no gradient.
+    /// Rows of padding, which get no gradient.
     word_padding: i64,
     position_padding: i64,
 }

@@ -1,4 +1,4 @@
-//! Linear layers and layer norms over the parameters.
+//! Linear layers and layer norms over the flat parameters.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use embtune_torch::{Linear, Norm, TorchError};
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
 
-/// Makes the layers of a network from the parameters.
+/// Builds the layers of a network from the parameters.
 #[derive(Clone, Copy)]
 pub(crate) struct Builder<'a> {
     pub(crate) parameters: &'a Parameters,
@@ -17,12 +17,12 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A table, `[rows, width]`.
+    /// An embedding table, `[rows, width]`.
     pub(crate) fn table(&self, stem: &str, rows: usize, width: usize) -> Result<Tensor, TorchError> {
         self.parameters.leaf(&[format!("{stem}.weight")], &[rows as i64, width as i64])
     }
 
-    /// A linear layer, `[out, in]` and, if there is one, `[out]`; several that stand behind each other are one.
+    /// A linear layer, `[out, in]` and, if there is a bias, `[out]`. Several consecutive layers are fused into one.
     pub(crate) fn linear(&self, stems: &[&str], output: usize, input: usize) -> Result<Affine, TorchError> {
         let names = |part: &str| stems.iter().map(|stem| format!("{stem}.{part}")).collect::<Vec<_>>();
         let (rows, columns) = ((output * stems.len()) as i64, input as i64);
@@ -43,23 +43,23 @@ impl Builder<'_> {
     }
 }
 
-/// Weight `[out, in]` and bias `[out]`, f32, with what LoRA adds to the weight.
+/// Weight `[out, in]` and bias `[out]`, f32, with LoRA's change of the weight.
 pub(crate) struct Affine {
     weight: Tensor,
     bias: Tensor,
     adapter: Option<Adapter>,
-    /// What was made of it last: all micro-batches of a step take the same.
+    /// The last cast, which all micro-batches of a step share.
     last: RefCell<Option<Rc<Cast>>>,
 }
 
-/// A low-rank change B A of a weight, f32: A is `[rank, in]`, B `[out, rank]`. Of several layers that are one, each that
-/// is changed has rows of A and columns of B of its own.
+/// A low-rank change B A of a weight, f32: A is `[rank, in]`, B `[out, rank]`. In a fused layer, each part that is
+/// changed has its own rows of A and columns of B.
 struct Adapter {
-    /// A of each layer that is changed.
+    /// A of each part that is changed.
     a: Vec<Tensor>,
-    /// B of each layer, if it is changed.
+    /// B of each part, if it is changed.
     b: Vec<Option<Tensor>>,
-    /// Rows of each layer.
+    /// Rows of each part.
     rows: i64,
     rank: i64,
     scale: f64,
@@ -104,33 +104,33 @@ impl Adapter {
     }
 }
 
-/// An [`Affine`] in the type that a pass computes in, as of a version of its values.
+/// An [`Affine`] in the type that a pass computes in, at some version of its values.
 pub(crate) struct Cast {
     version: i64,
     kind: Kind,
     weight: Tensor,
     bias: Tensor,
-    /// A and B, of the same type.
+    /// A and B, in the same type.
     factors: Option<(Tensor, Tensor)>,
 }
 
 impl Affine {
-    /// Weight and bias in this type; gradients go back to the f32 leaves. Made once for all micro-batches between two
-    /// changes of the values: what leads back from it saves no tensors, and can be gone through any number of times.
+    /// Weight and bias in this type; gradients flow back to the f32 leaves. The cast is computed once for all micro-batches
+    /// between two updates of the values: its backward pass saves no tensors, so it can run any number of times.
     pub(crate) fn cast(&self, kind: Kind) -> Result<Rc<Cast>, TorchError> {
-        // All that is trained is in one buffer, which counts its changes; what is not trained never changes.
+        // All trained values share one buffer, which counts its changes; frozen values never change.
         let changing = self.adapter.as_ref().map_or(&self.weight, |adapter| &adapter.a[0]);
         let version = changing.f_internal_version()?;
         if let Some(last) = self.last.borrow().as_ref().filter(|last| (last.version, last.kind) == (version, kind)) {
             return Ok(Rc::clone(last));
         }
-        // With a graph also where it is made for a pass that needs none: the next one takes it as well.
-        let cast = Rc::new(with_grad(|| self.make(version, kind))?);
+        // With a graph even if this pass needs none, because the next pass shares the cast.
+        let cast = Rc::new(with_grad(|| self.compute_cast(version, kind))?);
         *self.last.borrow_mut() = Some(Rc::clone(&cast));
         Ok(cast)
     }
 
-    fn make(&self, version: i64, kind: Kind) -> Result<Cast, TorchError> {
+    fn compute_cast(&self, version: i64, kind: Kind) -> Result<Cast, TorchError> {
         let bias = self.bias.f_to_kind(kind)?;
         let Some(adapter) = &self.adapter else {
             return Ok(Cast { version, kind, weight: self.weight.f_to_kind(kind)?, bias, factors: None });

@@ -1,4 +1,4 @@
-//! The model as a network: an encoder over packed tokens, and what makes one vector of a row.
+//! The model as a network: an encoder over packed tokens, and a head that turns each row into one vector.
 
 mod bert;
 mod embeddings;
@@ -6,21 +6,42 @@ mod head;
 mod linear;
 mod mpnet;
 mod packed;
-mod pooling;
 mod post_norm;
 mod relative_attention;
 
+use clap::ValueEnum;
 use embtune_model::{Architecture, BertConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Dropout, TorchError};
+use serde::{Deserialize, Serialize};
 
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
 use head::Head;
 use linear::Builder;
-pub(crate) use packed::{Packed, Row};
+pub(crate) use packed::{Packed, Row, batch_key, row_key};
 
-/// A family of encoders. The next one is a file beside these that implements this, and a line in [`Network::new`].
+/// Type of the hidden states and matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Precision {
+    /// 32-bit floats throughout, TF32 off
+    Fp32,
+    /// bfloat16, with fp32 master weights
+    Bf16,
+}
+
+impl Precision {
+    /// libtorch's name for it.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Fp32 => Kind::Float,
+            Self::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// A family of encoders. A new one is a file beside these that implements this trait, and a line in [`Network::new`].
 pub(crate) trait Encoder {
     /// Hidden states of all tokens.
     ///
@@ -29,19 +50,19 @@ pub(crate) trait Encoder {
     fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError>;
 }
 
-/// How a forward pass computes.
+/// The options of a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pass {
-    /// Type of the hidden states and of the matrices; norms, softmax and the rest add up in f32.
+    /// Type of the hidden states and of the matrices; norms, softmax and sums are computed in f32.
     pub(crate) kind: Kind,
-    /// On hidden states.
+    /// Dropout on hidden states.
     pub(crate) hidden_dropout: f64,
-    /// On attention probabilities.
+    /// Dropout on attention probabilities.
     pub(crate) attention_dropout: f64,
 }
 
 impl Pass {
-    /// The same without dropout.
+    /// The same pass without dropout.
     pub(crate) fn without_dropout(self) -> Self {
         Self { hidden_dropout: 0.0, attention_dropout: 0.0, ..self }
     }
@@ -55,7 +76,7 @@ impl Pass {
     }
 }
 
-/// A model whose weights are leaves over [`Parameters`].
+/// A model whose weights are leaves of [`Parameters`].
 pub(crate) struct Network {
     encoder: Box<dyn Encoder>,
     head: Head,
@@ -78,7 +99,7 @@ impl Network {
         Ok(Self { encoder, head: Head::new(model, builder)? })
     }
 
-    /// One vector a row.
+    /// One vector per row.
     ///
     /// # Shapes
     /// - output: `[rows, dimension]`, f32
@@ -86,7 +107,7 @@ impl Network {
         self.head.forward(&self.encoder.forward(packed, pass)?, packed)
     }
 
-    /// Vectors of rows of token ids, f32 `[rows, dimension]`, without gradients.
+    /// Vectors of rows of token ids without gradients: f32 `[rows, dimension]`.
     pub(crate) fn encode(
         &self,
         rows: &[Vec<u32>],
@@ -100,7 +121,7 @@ impl Network {
     }
 }
 
-/// A sparse gradient spares the CPU a zeroed copy of the whole table; on CUDA the dense kernel is deterministic.
+/// A sparse gradient saves the CPU a zeroed copy of the whole table; on CUDA only the dense kernel is deterministic.
 fn sparse_gradient(table: &Tensor) -> bool {
     table.device() == Device::Cpu
 }

@@ -1,4 +1,4 @@
-//! MPNet: BERT whose attention scores have a bias by relative position, the same in every layer.
+//! MPNet: BERT with a bias on attention scores that depends on the relative position and is the same in every layer.
 //!
 //! Source: `transformers/models/mpnet/modeling_mpnet.py`.
 

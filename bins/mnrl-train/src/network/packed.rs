@@ -1,29 +1,30 @@
-//! Rows of tokens side by side, without padding.
+//! Packed rows of tokens, without padding, and the keys from which the CPU computes their dropout masks.
+//!
+//! A mask depends on the seed, the batch, the row of the batch, the position in the row, and the site in the network. It
+//! does not depend on the micro-batch in which the row is computed, or on how often it is computed.
 
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{Sequences, TorchError};
 
-use crate::training::keys::token_key;
-
-/// A row of token ids, and the key of its dropout.
+/// A row of token ids, with the key of its dropout masks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) key: u64,
 }
 
-/// The tokens of all rows behind each other, `[tokens]`.
+/// All rows' tokens, concatenated: `[tokens]`.
 pub(crate) struct Packed {
     /// i64 `[tokens]`.
     pub(crate) input_ids: Tensor,
-    /// i64 `[tokens]`: rows of the position embeddings.
+    /// i64 `[tokens]`: indices into the position embeddings.
     pub(crate) positions: Tensor,
-    /// i64 `[tokens]`, of the dropout on the CPU.
+    /// i64 `[tokens]`: keys of the dropout masks; empty on CUDA.
     pub(crate) keys: Tensor,
-    /// Tokens of each row.
+    /// Number of tokens of each row.
     pub(crate) lengths: Vec<i64>,
-    /// Where each row begins.
+    /// Where each row starts.
     sequences: Sequences,
 }
 
@@ -35,7 +36,7 @@ impl Packed {
             input_ids.extend(row.tokens.iter().map(|id| i64::from(*id)));
             push_positions(&mut positions, row.tokens, config);
             if device == Device::Cpu {
-                keys.extend((0..row.tokens.len()).map(|place| token_key(row.key, place)));
+                keys.extend((0..row.tokens.len()).map(|position| token_key(row.key, position)));
             }
         }
         let tensor = |values: &[i64]| Ok::<_, TorchError>(Tensor::f_from_slice(values)?.f_to_device(device)?);
@@ -48,19 +49,19 @@ impl Packed {
         })
     }
 
-    /// Where the rows are, for attention.
+    /// Where each row starts, for attention.
     pub(crate) fn sequences(&self) -> &Sequences {
         &self.sequences
     }
 
-    /// Number of each row's first token, i64 `[rows]`.
+    /// Index of each row's first token, i64 `[rows]`.
     pub(crate) fn first_tokens(&self) -> Result<Tensor, TorchError> {
         self.sequences.first_tokens()
     }
 }
 
-/// BERT counts from 0. RoBERTa's families count tokens that are not padding from the row behind padding's own, which
-/// padding, if a text spells it out, takes.
+/// BERT counts positions from 0. RoBERTa's families count the tokens that are not padding, starting after the padding
+/// index, which is also the position of padding tokens, if a text contains any.
 fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &BertConfig) {
     let Some(row) = config.position_padding() else {
         positions.extend(0..tokens.len() as i64);
@@ -72,4 +73,27 @@ fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &BertConfig)
         next += i64::from(is_token);
         positions.push(if is_token { next } else { row as i64 });
     }
+}
+
+/// splitmix64 (Steele, Lea, Flood 2014).
+fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Key of a batch, by its number in the training.
+pub(crate) fn batch_key(seed: u64, batch: u64) -> u64 {
+    mix(mix(seed) ^ batch)
+}
+
+/// Key of a row of a batch.
+pub(crate) fn row_key(batch: u64, row: usize) -> u64 {
+    mix(batch ^ row as u64)
+}
+
+/// Key of a token of a row, in the type of its tensor.
+fn token_key(row: u64, position: usize) -> i64 {
+    mix(row ^ position as u64) as i64
 }

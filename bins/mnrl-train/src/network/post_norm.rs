@@ -1,4 +1,4 @@
-//! The layer of BERT and its relatives.
+//! The encoder layer of BERT and its relatives.
 
 use embtune_model::{Activation, BertConfig};
 use embtune_torch::tch::Tensor;
@@ -14,7 +14,7 @@ use super::{Packed, Pass};
 pub(crate) struct PostNormLayer {
     heads: i64,
     activation: embtune_torch::Activation,
-    /// Its dropouts are this site and the two behind it.
+    /// The first of the layer's three consecutive dropout sites.
     site: i64,
     qkv: Affine,
     attention_output: Affine,

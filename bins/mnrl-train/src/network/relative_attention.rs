@@ -1,6 +1,6 @@
-//! Attention whose scores have a bias by relative position.
+//! Attention with a bias on the scores that depends on the relative position.
 //!
-//! No fused kernel takes one, so this is plain matrix products, over rows of equal length at a time.
+//! No fused kernel supports such a bias, so this uses plain matrix products over rows of equal length.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use embtune_model::relative_position_bucket;
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{Dropout, TorchError};
 
-/// Tokens in one attention product: several short rows of equal length are cheaper together, while the scores of
-/// more tokens no longer fit into the cache (measured on 2 Zen 4 cores).
+/// Tokens in one attention product: short rows of equal length are cheaper together, but the scores of more tokens do not
+/// fit into the cache (measured on 2 Zen 4 cores).
 const RUN_TOKENS: i64 = 512;
 
-/// Rows of equal length that stand behind each other.
+/// Consecutive rows of equal length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
     rows: i64,
     length: i64,
 }
 
-/// The bias for each length of the rows of a batch.
+/// The biases for all row lengths of a batch.
 pub(crate) struct RelativeBias {
     runs: Vec<Run>,
     /// By length: `[heads, length, length]`.
@@ -67,7 +67,7 @@ pub(crate) fn relative_attention(
     let size = qkv.size()[1] / 3 / heads;
     let scale = 1.0 / (size as f64).sqrt();
     let tokens: Vec<_> = bias.runs.iter().map(|run| run.rows * run.length).collect();
-    // One split, whose gradient is one concatenation: a slice each would have a gradient of the whole size each.
+    // One split, whose gradient is one concatenation; the gradient of each slice would have the size of the whole tensor.
     let chunks = qkv.f_split_with_sizes(&tokens[..], 0)?;
     let mut start = 0;
     let mut contexts = Vec::with_capacity(chunks.len());
@@ -78,7 +78,7 @@ pub(crate) fn relative_attention(
         let scores = parts[0].f_mul_scalar(scale)?.f_matmul(&parts[1].f_transpose(-2, -1)?)?;
         let scores = scores.f_add(&bias.biases[&run.length])?;
         let probabilities = scores.f_softmax(-1, Kind::Float)?.f_to_kind(qkv.kind())?;
-        // CUDA draws its masks, and has no keys.
+        // On CUDA masks are drawn, and there are no keys.
         let keys = if dropout.keys.numel() == 0 {
             dropout.keys.shallow_clone()
         } else {

@@ -1,16 +1,15 @@
-//! The engine's promises about its own arithmetic, on a real network with dropout: neither micro-batches nor memory
-//! change what is computed.
+//! Exactness of the engine on a real network with dropout: neither micro-batches nor the memory limit change the result.
 
 use std::path::Path;
 
 use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 
-use crate::network::{Network, Pass, Row};
-use crate::training::grad_cache::{Budget, GradCache};
-use crate::training::keys::{batch_key, row_key};
-use crate::weights::groups::{Options, specs};
+use crate::network::{Network, Pass, Row, batch_key, row_key};
+use crate::training::grad_cache::GradCache;
+use crate::training::memory::Budget;
 use crate::weights::lora::Lora;
+use crate::weights::param_groups::{Settings, specs};
 use crate::weights::parameters::Parameters;
 
 const DROPOUT: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.1, attention_dropout: 0.1 };
@@ -30,29 +29,29 @@ impl Fixture {
     fn with(name: &str, lora: Option<&Lora>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name);
         let model = ModelDir::open(&root).unwrap();
-        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora, seed: 0 };
-        let specs = specs(&model, options).unwrap();
+        let settings = Settings { lora: lora.cloned(), ..Settings::default() };
+        let specs = specs(&model, &settings).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, model.trained().unwrap(), &parameters, lora).unwrap();
+        let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, lora).unwrap();
         let most = model.config().max_length().min(40);
-        // Lengths from 1 to the longest, in no order.
+        // Lengths from 1 to the longest, unsorted.
         let rows: Vec<Vec<u32>> = (0..24)
             .map(|row| (0..1 + (row * 17) % most).map(|place| (3 + (row * 31 + place * 7) % 60) as u32).collect())
             .collect();
         Self { model, parameters, network, rows }
     }
 
-    /// Vectors, and the gradient of a loss that depends on all of them together.
+    /// The vectors, and the gradient of a loss that depends on all of them.
     fn gradient(&self, pass: Pass, batch_tokens: usize, live_tokens: usize) -> (Tensor, Tensor) {
         let key = batch_key(1, 2);
         let rows: Vec<_> = (0..).zip(&self.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
         let cache = GradCache {
             network: &self.network,
-            config: self.model.trained().unwrap(),
+            config: self.model.trainable_config().unwrap(),
             device: Device::Cpu,
             pass,
             budget: Budget { batch_tokens, live_tokens },
-            overlap: None,
+            reducer: None,
         };
         let _ = self.parameters.grads.shallow_clone().zero_();
         let forward = cache.forward(&rows).unwrap();
@@ -70,7 +69,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 #[test]
-fn what_is_computed_twice_is_the_same_to_the_bit() {
+fn a_second_pass_repeats_the_first_bit_for_bit() {
     for name in ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert"] {
         for kind in [Kind::Float, Kind::BFloat16] {
             let fixture = Fixture::open(name);
@@ -109,35 +108,35 @@ fn bfloat16_follows_fp32() {
     assert!(distance(&rounded, &grads) < 0.05, "{}", distance(&rounded, &grads));
 }
 
-/// Adds so much to every value that is trained, with a sign that changes.
-fn shake(fixture: &Fixture, step: f64) {
+/// Adds noise of this size to every trained value.
+fn perturb(fixture: &Fixture, step: f64) {
     let values = &fixture.parameters.values;
     let noise = (Tensor::arange(values.numel() as i64, (Kind::Float, Device::Cpu)) * 3.0).sin() * step;
     let _ = no_grad(|| values.shallow_clone().g_add_(&noise));
 }
 
 #[test]
-fn what_is_made_of_the_weights_is_made_anew_when_they_change() {
+fn casts_are_renewed_when_the_weights_change() {
     let lora: Lora = "r=3,targets=query,value,intermediate.dense,output.dense".parse().unwrap();
     for kind in [Kind::Float, Kind::BFloat16] {
         for lora in [None, Some(&lora)] {
             let pass = Pass { kind, ..DROPOUT };
             let (used, new) = (Fixture::with("tiny-bert", lora), Fixture::with("tiny-bert", lora));
             let (before, _) = used.gradient(pass, 64, 100);
-            shake(&used, 0.05);
-            shake(&new, 0.05);
+            perturb(&used, 0.05);
+            perturb(&new, 0.05);
             let (vectors, grads) = used.gradient(pass, 64, 100);
-            assert!(distance(&vectors, &before) > 1e-3, "the change is felt");
+            assert!(distance(&vectors, &before) > 1e-3, "the change has an effect");
             assert_eq!((vectors, grads), new.gradient(pass, 64, 100), "{kind:?}, {lora:?}");
         }
     }
 }
 
 #[test]
-fn adapters_have_the_gradient_of_the_weights_they_change() {
+fn adapters_get_the_gradient_of_the_weights_they_change() {
     let lora: Lora = "r=3,targets=query,value,intermediate.dense,output.dense".parse().unwrap();
     let adapted = Fixture::with("tiny-bert", Some(&lora));
-    shake(&adapted, 0.05);
+    perturb(&adapted, 0.05);
     let whole = Fixture::open("tiny-bert");
     let (merged, _) = lora.merge(adapted.parameters.to_weights().unwrap(), &whole.model.parameters());
     for (name, values) in &merged {

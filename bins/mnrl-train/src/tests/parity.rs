@@ -1,6 +1,6 @@
-//! Vectors, loss and gradients against those of sentence-transformers.
+//! Vectors, loss and gradients, compared with those of sentence-transformers.
 //!
-//! The figures and the script that made them are in `tests/fixtures/parity`.
+//! The reference values and the script that created them are in `tests/fixtures/parity`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,9 @@ use embtune_tokenize::Tokenizer;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::Value;
 
-use crate::data::false_negatives::FalseNegatives;
-use crate::loss::{Mnrl, Objective, Partition, Targets};
+use crate::loss::{AnyLoss, Direction, FalseNegatives, Mnrl, Objective, Partition, Similarity, Targets};
 use crate::network::{Network, Packed, Pass, Row};
-use crate::weights::groups::{Options, specs};
+use crate::weights::param_groups::{Settings, specs};
 use crate::weights::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
@@ -35,10 +34,9 @@ impl Fixture {
             if name == "minilm" { root.join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
         let model = ModelDir::open(&directory).unwrap();
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
-        let options = Options { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 };
-        let specs = specs(&model, options).unwrap();
+        let specs = specs(&model, &Settings::default()).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, model.trained().unwrap(), &parameters, None).unwrap();
+        let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
     }
 
@@ -46,7 +44,9 @@ impl Fixture {
         let tokenizer = Tokenizer::open(self.model.tokenizer(), max_length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        self.network.forward(&Packed::new(&rows, self.model.trained().unwrap(), Device::Cpu).unwrap(), PASS).unwrap()
+        self.network
+            .forward(&Packed::new(&rows, self.model.trainable_config().unwrap(), Device::Cpu).unwrap(), PASS)
+            .unwrap()
     }
 }
 
@@ -59,7 +59,7 @@ fn floats(value: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn vectors_are_those_of_the_reference() {
+fn vectors_agree_with_the_reference() {
     for name in FIXTURES {
         let fixture = Fixture::open(name);
         for (key, length) in [("embeddings", fixture.model.max_seq_length()), ("embeddings_512", 512)] {
@@ -74,15 +74,15 @@ fn vectors_are_those_of_the_reference() {
     }
 }
 
-/// Relative 1e-4, as fp32 sums of another order allow; a key's bias has a gradient of 0 but for rounding.
+/// To a relative 1e-4, which fp32 sums in another order need; the gradient of a key's bias is 0 except for rounding.
 #[test]
-fn loss_and_gradients_are_those_of_the_reference() {
+fn loss_and_gradients_agree_with_the_reference() {
     for name in FIXTURES {
         let fixture = Fixture::open(name);
         let figures = &fixture.figures["mnrl"];
         let (anchors, positives) = (strings(&figures["anchors"]), strings(&figures["positives"]));
         let negatives: Vec<_> = figures["negatives"].as_array().unwrap().iter().map(strings).collect();
-        // The reference lays the documents out column by column.
+        // The reference orders the documents column by column.
         let columns = (0..negatives[0].len()).flat_map(|column| negatives.iter().map(move |row| row[column].clone()));
         let documents: Vec<_> = positives.iter().cloned().chain(columns).collect();
         let texts: Vec<_> = anchors.iter().chain(&documents).cloned().collect();
@@ -94,8 +94,9 @@ fn loss_and_gradients_are_those_of_the_reference() {
             assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
         };
 
-        let mnrl = Mnrl { scale, cosine: true, others: Vec::new(), partition: Partition::Joint, hardness: None };
-        let objective = Objective::new(Box::new(mnrl), Vec::new());
+        let directions = vec![Direction::QueryToDocument];
+        let mnrl = Mnrl { scale, similarity: Similarity::Cosine, directions, partition: Partition::Joint };
+        let objective = Objective { loss: AnyLoss::Mnrl(mnrl), sizes: Vec::new(), no_mask: false };
         let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
         let mut targets = Targets {
             pairs: pairs as usize,
@@ -108,7 +109,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
         let expected = figures["loss"].as_f64().unwrap();
         close(loss.double_value(&[]), expected, expected, "loss");
 
-        let config = fixture.model.trained().unwrap();
+        let config = fixture.model.trainable_config().unwrap();
         let is_key_bias = |parameter: &str| {
             let stem = parameter.strip_suffix(".bias");
             (0..config.num_hidden_layers).any(|layer| stem == Some(&config.architecture.layer_names(layer).key))
@@ -117,7 +118,7 @@ fn loss_and_gradients_are_those_of_the_reference() {
         let mut compared = 0;
         for (parameter, expected) in gradients {
             let norm = expected["norm"].as_f64().unwrap();
-            let grad = fixture.parameters.grad(parameter).expect("every parameter of the reference is ours");
+            let grad = fixture.parameters.grad(parameter).expect("a parameter of the reference");
             if is_key_bias(parameter) {
                 assert!(grad.norm().double_value(&[]) < 1e-5, "{name} {parameter}");
                 continue;

@@ -1,34 +1,26 @@
 //! Any batch size in fixed memory: gradients through cached vectors (Gao et al. 2021, GradCache).
 //!
-//! The loss needs all vectors of a batch at once, the network does not. Rows are computed in micro-batches; the loss
-//! gives each vector its gradient, and each micro-batch carries its own back. Graphs are kept for as many micro-batches
-//! as the memory allows, the others are computed a second time. Which are kept changes nothing: a micro-batch's second
-//! pass is its first one, bit for bit, dropout included, and gradients are always added up in the same order.
+//! The loss needs all vectors of a batch at once, but the network does not. Rows are computed in micro-batches, the loss
+//! gives each vector its gradient, and each micro-batch is then propagated back by itself. Graphs are kept for as many
+//! micro-batches as fit in memory, the others are computed a second time. Which ones are kept does not change the result:
+//! a second pass repeats the first one bit for bit, dropout included, and gradients are always summed in the same order.
 
 use std::ops::Range;
 
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{Overlap, TorchError, generator_state, set_generator_state};
+use embtune_torch::{Reducer, TorchError, generator_state, set_generator_state};
 
+use super::memory::Budget;
 use crate::network::{Network, Packed, Pass, Row};
-
-/// How batches are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Budget {
-    /// Tokens of a micro-batch; a row that is longer is one of its own.
-    pub(crate) batch_tokens: usize,
-    /// Tokens whose graphs are in memory at the same time.
-    pub(crate) live_tokens: usize,
-}
 
 /// The rows of a batch in micro-batches.
 struct MicroBatches {
-    /// Longest row first, so that memory peaks at the beginning, not after hours.
+    /// Rows of the batch, longest first, so that memory peaks at the start and not after hours.
     order: Vec<usize>,
-    /// Of `order`.
+    /// The micro-batches, as ranges of `order`.
     ranges: Vec<Range<usize>>,
-    /// The micro-batches from this one on keep their graphs.
+    /// From this micro-batch on, graphs are kept.
     first_live: usize,
 }
 
@@ -38,14 +30,14 @@ impl MicroBatches {
         order.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut tokens = Vec::<usize>::new();
-        for (place, row) in order.iter().enumerate() {
+        for (position, row) in order.iter().enumerate() {
             match (ranges.last_mut(), tokens.last_mut()) {
                 (Some(range), Some(sum)) if *sum + lengths[*row] <= budget.batch_tokens => {
                     range.end += 1;
                     *sum += lengths[*row];
                 }
                 _ => {
-                    ranges.push(place..place + 1);
+                    ranges.push(position..position + 1);
                     tokens.push(lengths[*row]);
                 }
             }
@@ -54,7 +46,7 @@ impl MicroBatches {
         let first_live = if total <= budget.live_tokens {
             0
         } else {
-            // One that is computed again needs room as well; the first is the largest.
+            // The micro-batch that is being computed again needs memory as well; the first one is the largest.
             let room = budget.live_tokens.saturating_sub(tokens.first().copied().unwrap_or(0));
             let mut live = 0;
             let count = tokens.iter().rev().take_while(|tokens| {
@@ -67,45 +59,45 @@ impl MicroBatches {
     }
 }
 
-/// A batch on its way through the network.
+/// Computes vectors and gradients of a batch, micro-batch by micro-batch.
 pub(crate) struct GradCache<'a> {
     pub(crate) network: &'a Network,
     pub(crate) config: &'a BertConfig,
     pub(crate) device: Device,
     pub(crate) pass: Pass,
     pub(crate) budget: Budget,
-    /// Of the last batch before a step: what adds up the gradients over all processes.
-    pub(crate) overlap: Option<&'a Overlap<'a>>,
+    /// For the last batch before a step: sums the gradients over all processes.
+    pub(crate) reducer: Option<&'a Reducer<'a>>,
 }
 
-/// A batch between its two passes.
+/// A batch between its forward and its backward pass.
 pub(crate) struct Forward {
     micro: MicroBatches,
-    /// Vectors of each micro-batch, of some with their graphs.
+    /// The vectors of each micro-batch, some of them with their graphs.
     outputs: Vec<Tensor>,
-    /// Of the random numbers, before each micro-batch that is computed again.
+    /// The state of the random number generator before each micro-batch that is computed again.
     states: Vec<Option<Tensor>>,
 }
 
 impl Forward {
-    /// The vectors of all rows, in their order and without a graph: `[rows, dimension]`, f32. There must be a row.
+    /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one row.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub(crate) fn vectors(&self) -> Result<Tensor, TorchError> {
         let detached: Vec<_> = self.outputs.iter().map(Tensor::detach).collect();
-        let mut places = vec![0_i64; self.micro.order.len()];
-        self.micro.order.iter().enumerate().for_each(|(place, row)| places[*row] = place as i64);
+        let mut positions = vec![0_i64; self.micro.order.len()];
+        self.micro.order.iter().enumerate().for_each(|(position, row)| positions[*row] = position as i64);
         let all = Tensor::f_cat(&detached, 0)?;
-        Ok(all.f_index_select(0, &Tensor::f_from_slice(&places)?.f_to_device(all.device())?)?)
+        Ok(all.f_index_select(0, &Tensor::f_from_slice(&positions)?.f_to_device(all.device())?)?)
     }
 }
 
 impl GradCache<'_> {
-    /// Carries rows through the network.
+    /// The forward pass of some rows.
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub(crate) fn forward(&self, rows: &[Row<'_>]) -> Result<Forward, TorchError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let micro = MicroBatches::new(&lengths, self.budget);
@@ -123,30 +115,30 @@ impl GradCache<'_> {
         Ok(Forward { micro, outputs, states })
     }
 
-    /// Adds what a loss's gradient by the rows' vectors makes of the gradients of the network's parameters.
+    /// The backward pass: accumulates the gradients of the network's parameters, given those of the rows' vectors.
     ///
     /// # Shapes
-    /// - `grads`: `[rows, dimension]`, f32, of the same rows as in the forward pass
+    /// - `grads`: `[rows, dimension]`, f32, for the rows of the forward pass
     ///
     /// # Errors
-    /// What libtorch says.
+    /// libtorch's own.
     pub(crate) fn backward(&self, rows: &[Row<'_>], forward: Forward, grads: &Tensor) -> Result<(), TorchError> {
         let Forward { micro, mut outputs, mut states } = forward;
         let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();
         let grads = grads.f_index_select(0, &Tensor::f_from_slice(&order)?.f_to_device(self.device)?)?;
         let end = self.generator_state()?;
-        // Backwards, so that the graphs that are kept go before others are made.
+        // In reverse, so that the kept graphs are freed before others are created.
         for (index, range) in micro.ranges.iter().enumerate().rev() {
             let mut output = outputs.pop().ok_or_else(|| TorchError::new("a micro-batch without vectors"))?;
             if index < micro.first_live {
                 self.set_generator_state(states.pop().flatten())?;
                 output = self.network.forward(&self.pack(rows, &micro.order[range.clone()])?, self.pass)?;
             }
-            if let (0, Some(overlap)) = (index, self.overlap) {
-                overlap.arm()?;
+            if let (0, Some(reducer)) = (index, self.reducer) {
+                reducer.prepare_for_backward()?;
             }
             let grad = grads.f_narrow(0, range.start as i64, range.len() as i64)?;
-            // The derivative of this product by the network's parameters is theirs by the loss.
+            // The gradient of this product with respect to the parameters is that of the loss.
             output.f_mul(&grad)?.f_sum(Kind::Float)?.f_backward()?;
         }
         self.set_generator_state(end)
@@ -157,7 +149,7 @@ impl GradCache<'_> {
         Packed::new(&rows, self.config, self.device)
     }
 
-    /// CUDA draws its dropout; on the CPU the rows' keys are all there is.
+    /// The state to return to: only CUDA draws dropout masks, on the CPU they are computed from the rows' keys.
     fn generator_state(&self) -> Result<Option<Tensor>, TorchError> {
         let draws = self.device != Device::Cpu && self.pass != self.pass.without_dropout();
         draws.then(|| generator_state(self.device)).transpose()
@@ -185,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn graphs_are_kept_where_they_fit() {
+    fn graphs_are_kept_as_far_as_they_fit() {
         let lengths = [4; 10];
         assert_eq!(cut(&lengths, 8, 40).1, 0, "all");
-        assert_eq!(cut(&lengths, 8, 39).1, 2, "31 tokens beside one that is computed again");
+        assert_eq!(cut(&lengths, 8, 39).1, 2, "31 tokens besides the micro-batch that is computed again");
         assert_eq!(cut(&lengths, 8, 0).1, 5, "none");
     }
 }

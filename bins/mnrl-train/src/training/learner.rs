@@ -1,19 +1,39 @@
-//! The model that learns: gradients of batches, updates, and vectors of texts.
+//! The model in training: gradients of batches, updates, and vectors of texts.
 
 use embtune_model::{Architecture, BertConfig, ModelDir, NewWeights};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{AdamW, Overlap, TorchError, clip, seed};
+use embtune_torch::{AdamW, Reducer, TorchError, clip, seed};
 
-use crate::cli::Cli;
+use super::grad_cache::GradCache;
+use super::memory::Budget;
+use crate::checkpoint::NamedTensor;
 use crate::data::batch::Batch;
-use crate::distributed::{Split, Team};
+use crate::distributed::{ProcessGroup, RowAssignment};
 use crate::loss::{Objective, Targets};
-use crate::network::{Network, Pass, Row};
-use crate::training::grad_cache::{Budget, GradCache};
-use crate::training::keys::{batch_key, row_key};
-use crate::weights::groups::{self, specs};
+use crate::network::{Network, Pass, Precision, Row, batch_key, row_key};
+use crate::weights::param_groups::{self, specs};
 use crate::weights::parameters::Parameters;
 
+/// How a model is trained.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) parameters: param_groups::Settings,
+    pub(crate) precision: Precision,
+    /// Dropout on hidden states and attention; the model's own by default.
+    pub(crate) dropout: Option<f64>,
+    /// Seed of the dropout.
+    pub(crate) seed: u64,
+    /// The largest norm of the gradient; 0 for no limit.
+    pub(crate) max_grad_norm: f64,
+    /// Decay of the moving average of the weights.
+    pub(crate) ema: Option<f64>,
+    /// Tokens of a micro-batch.
+    pub(crate) batch_tokens: Option<usize>,
+    /// Bytes for what the backward pass needs of a batch.
+    pub(crate) memory: Option<u64>,
+}
+
+/// A model with its optimizer and its objective.
 pub(crate) struct Learner<'a> {
     pub(crate) model: &'a ModelDir,
     pub(crate) config: &'a BertConfig,
@@ -21,75 +41,72 @@ pub(crate) struct Learner<'a> {
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
     /// Exponential moving average of the trained values, f32 `[n]`.
-    pub(crate) average: Option<Tensor>,
-    cli: &'a Cli,
-    team: &'a Team,
-    network: Network,
-    /// With other processes.
-    overlap: Option<Overlap<'a>>,
-    objective: Objective,
-    pass: Pass,
+    average: Option<Tensor>,
     pub(crate) budget: Budget,
+    pub(crate) settings: Settings,
+    pub(crate) objective: Objective,
+    group: &'a ProcessGroup,
+    network: Network,
+    /// If there are several processes.
+    reducer: Option<Reducer<'a>>,
+    pass: Pass,
 }
 
-/// What a batch gave.
+/// The loss of a batch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BatchLoss {
     pub(crate) loss: f64,
-    /// Whether there was anything to compare; where there was not, the loss is 0 whatever the weights.
+    /// Whether there was anything to compare; if not, the loss is 0 whatever the weights are.
     pub(crate) compares: bool,
-    /// Pairs of anchor and document that did not count as negatives.
+    /// Pairs of anchor and document that were excluded as false negatives.
     pub(crate) masked: u64,
-    /// Pairs whose vectors hold NaN or infinity, or all when only the loss does: numbers inside the batch.
-    pub(crate) broken: Vec<usize>,
+    /// Pairs whose vectors contain NaN or infinity, as indices in the batch; all of them if only the loss is not finite.
+    pub(crate) not_finite: Vec<usize>,
 }
 
 impl<'a> Learner<'a> {
+    /// # Errors
+    /// A model that cannot be loaded, or settings that do not fit it.
     pub(crate) fn new(
         model: &'a ModelDir,
-        config: &'a BertConfig,
-        cli: &'a Cli,
+        settings: Settings,
+        objective: Objective,
         device: Device,
-        team: &'a Team,
+        group: &'a ProcessGroup,
     ) -> anyhow::Result<Self> {
-        let optimizer = &cli.optimizer;
-        let options = groups::Options {
-            weight_decay: optimizer.weight_decay,
-            layer_decay: optimizer.layer_decay,
-            freeze: optimizer.freeze,
-            lora: optimizer.lora.as_ref(),
-            seed: cli.training.seed,
-        };
-        let parameters = Parameters::load(specs(model, options)?, &model.weights()?, device)?;
-        // Looked at in any case: the trained model has the same file.
+        let config = model.trainable_config()?;
+        let parameters = Parameters::load(specs(model, &settings.parameters)?, &model.weights()?, device)?;
+        // Checked even if it is not used, because the trained model gets the same config.json.
         let of_model = dropout_of(model, config)?;
-        let [hidden_dropout, attention_dropout] = cli.training.dropout.map_or(of_model, |share| [share; 2]);
-        let pass = Pass { kind: cli.engine.precision.kind(), hidden_dropout, attention_dropout };
-        let network = Network::new(model, config, &parameters, optimizer.lora.as_ref())?;
+        let [hidden_dropout, attention_dropout] = settings.dropout.map_or(of_model, |share| [share; 2]);
+        let kind = settings.precision.kind();
+        let network = Network::new(model, config, &parameters, settings.parameters.lora.as_ref())?;
+        let reducer = group.reducer(&parameters.grads, &parameters.leaves())?;
         let learner = Self {
             network,
-            overlap: team.overlap(&parameters)?,
-            objective: cli.loss.objective(model.dimension())?,
-            optimizer: AdamW::new(&parameters.values, parameters.segments.clone())?,
-            average: optimizer.ema.map(|_| parameters.values.copy()),
-            budget: cli.engine.budget(config, device)?,
+            reducer,
+            optimizer: AdamW::new(&parameters.values, parameters.groups.clone())?,
+            average: settings.ema.map(|_| parameters.values.copy()),
+            budget: Budget::new(settings.batch_tokens, settings.memory, config, kind, device)?,
+            pass: Pass { kind, hidden_dropout, attention_dropout },
             model,
             config,
-            cli,
-            team,
+            settings,
+            objective,
+            group,
             device,
             parameters,
-            pass,
         };
         learner.seed_dropout(0);
         Ok(learner)
     }
 
-    /// Adds the gradient of a batch, times `share`: the part that comes through the rows of this process. Batches are
-    /// numbered through, for their dropout. Behind the last batch of a step follows [`share_gradient`](Self::share_gradient).
+    /// Accumulates the gradient of a batch, times `share`, as far as it flows through the rows of this process. `number`
+    /// counts the batches of the training, for their dropout. After the last batch of a step comes
+    /// [`sync_gradient`](Self::sync_gradient).
     ///
     /// # Errors
-    /// What libtorch says; a row that is damaged; another process that is gone or hangs.
+    /// libtorch's own, a damaged row, or another process that is gone or hangs.
     pub(crate) fn accumulate(
         &mut self,
         batch: &Batch<'_>,
@@ -97,9 +114,9 @@ impl<'a> Learner<'a> {
         share: f64,
         is_last: bool,
     ) -> anyhow::Result<BatchLoss> {
-        let split = Split::new(&batch.lengths, self.team.size());
-        let own = split.rows(self.team.rank());
-        let key = batch_key(self.cli.training.seed, number);
+        let assignment = RowAssignment::new(&batch.lengths, self.group.world_size());
+        let own = assignment.rows(self.group.rank());
+        let key = batch_key(self.settings.seed, number);
         let tokens = own.iter().map(|row| batch.row(*row)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<_> =
             own.iter().zip(&tokens).map(|(row, tokens)| Row { tokens, key: row_key(key, *row) }).collect();
@@ -109,39 +126,31 @@ impl<'a> Learner<'a> {
             device: self.device,
             pass: self.pass,
             budget: self.budget,
-            overlap: self.overlap.as_ref().filter(|_| is_last),
+            reducer: self.reducer.as_ref().filter(|_| is_last),
         };
         let forward = cache.forward(&rows)?;
         let vectors = if rows.is_empty() { self.no_vectors()? } else { forward.vectors()? };
-        let vectors = self.team.gather(vectors, &split)?;
-        let (found, grads) = self.loss(batch, &vectors)?;
+        let vectors = self.group.all_gather(vectors, &assignment)?;
+        let targets = batch.targets(&self.objective, self.device)?;
+        let (loss, grads) = self.loss(&targets, batch, &vectors)?;
         cache.backward(&rows, forward, &select_own(&grads, own, share)?)?;
-        Ok(found)
+        Ok(loss)
     }
 
-    /// A batch's loss, and its gradient by the vectors.
+    /// A batch's loss, and its gradient with respect to the vectors.
     ///
     /// # Shapes
     /// - `vectors`, output: `[rows, dimension]`, f32
-    fn loss(&self, batch: &Batch<'_>, vectors: &Tensor) -> anyhow::Result<(BatchLoss, Tensor)> {
-        let targets = batch.targets(&self.cli.loss, self.device)?;
-        Ok(self.loss_of(&targets, batch, vectors)?)
-    }
-
-    fn loss_of(
-        &self,
-        targets: &Targets,
-        batch: &Batch<'_>,
-        vectors: &Tensor,
-    ) -> Result<(BatchLoss, Tensor), TorchError> {
+    fn loss(&self, targets: &Targets, batch: &Batch<'_>, vectors: &Tensor) -> Result<(BatchLoss, Tensor), TorchError> {
         let leaf = vectors.f_set_requires_grad(true)?;
         let pairs = batch.pairs as i64;
         let anchors = leaf.f_narrow(0, 0, pairs)?;
         let documents = leaf.f_narrow(0, pairs, leaf.size()[0] - pairs)?;
         let loss = self.objective.backward(&anchors, &documents, targets)?.f_double_value(&[])?;
-        let broken = if loss.is_finite() { Vec::new() } else { broken_pairs(&leaf, batch)? };
-        let (masked, compares) = (self.objective.masked(targets), self.objective.compares(targets)?);
-        Ok((BatchLoss { loss, compares, masked, broken }, leaf.f_grad()?))
+        let not_finite = if loss.is_finite() { Vec::new() } else { pairs_not_finite(&leaf, batch)? };
+        let form = self.objective.loss.as_loss();
+        let (masked, compares) = (form.masked(targets), form.compares(targets)?);
+        Ok((BatchLoss { loss, compares, masked, not_finite }, leaf.f_grad()?))
     }
 
     /// The vectors of no rows.
@@ -149,42 +158,54 @@ impl<'a> Learner<'a> {
         Ok(Tensor::f_zeros([0, self.model.dimension() as i64], (Kind::Float, self.device))?)
     }
 
-    /// Adds up what all processes have of the gradient.
+    /// Waits until the gradients of all processes are summed.
     ///
     /// # Errors
     /// Another process that is gone or hangs.
-    pub(crate) fn share_gradient(&self) -> anyhow::Result<()> {
-        self.overlap.as_ref().map_or(Ok(()), |overlap| self.team.finish(overlap))
+    pub(crate) fn sync_gradient(&self) -> anyhow::Result<()> {
+        self.reducer.as_ref().map_or(Ok(()), |reducer| self.group.finish(reducer))
     }
 
-    /// Seeds what CUDA draws its dropout from, as of a step: each process has rows of its own, and noise of its own.
+    /// Seeds CUDA's dropout as of a step, differently in each process, because each computes other rows.
     pub(crate) fn seed_dropout(&self, step: u64) {
-        seed(self.cli.training.seed.wrapping_add(step << 32 | self.team.rank() as u64));
+        seed(self.settings.seed.wrapping_add(step << 32 | self.group.rank() as u64));
     }
 
-    /// The norm of the gradient so far, and what it is to be divided by.
+    /// The norm of the accumulated gradient, and the divisor that clips it.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn clip(&self) -> Result<(f64, Tensor), TorchError> {
-        let longest = Some(self.cli.optimizer.max_grad_norm).filter(|norm| *norm > 0.0);
-        let (norm, divisor) = clip(&self.parameters.grads, longest.unwrap_or(f64::INFINITY))?;
+        let max_norm = Some(self.settings.max_grad_norm).filter(|norm| *norm > 0.0);
+        let (norm, divisor) = clip(&self.parameters.grads, max_norm.unwrap_or(f64::INFINITY))?;
         Ok((norm.f_double_value(&[])?, divisor))
     }
 
-    /// One step of the optimizer; the gradient is 0 afterwards.
+    /// Takes one step of the optimizer and resets the gradient to 0.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn update(&mut self, learning_rate: f64, divisor: &Tensor) -> Result<(), TorchError> {
         self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, divisor)?;
         let _ = self.parameters.grads.f_zero_()?;
-        if let (Some(average), Some(decay)) = (&mut self.average, self.cli.optimizer.ema) {
+        if let (Some(average), Some(decay)) = (&mut self.average, self.settings.ema) {
             let _ = average.f_lerp_(&self.parameters.values, 1.0 - decay)?;
         }
         Ok(())
     }
 
     /// Vectors of rows of token ids, without dropout: f32 `[rows, dimension]`, on the learner's device.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn encode(&self, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         self.encode_as(self.kind(), rows)
     }
 
-    /// The same, computed in another type than that of the training.
+    /// The same vectors, computed in this type.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn encode_as(&self, kind: Kind, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         let pass = Pass { kind, ..self.pass.without_dropout() };
         self.network.encode(rows, self.config, pass, self.device)
@@ -195,23 +216,43 @@ impl<'a> Learner<'a> {
         self.pass.kind
     }
 
-    /// What is trained as the base model has it, on the learner's device.
+    /// The tensors that a checkpoint stores, by name.
+    pub(crate) fn tensors(&self) -> Vec<NamedTensor<'_>> {
+        let mut tensors = vec![
+            ("values", &self.parameters.values),
+            ("moment1", &self.optimizer.moment1),
+            ("moment2", &self.optimizer.moment2),
+        ];
+        tensors.extend(self.average.as_ref().map(|average| ("average", average)));
+        tensors
+    }
+
+    /// The base model's values of what is trained, on the learner's device.
+    ///
+    /// # Errors
+    /// A base model that cannot be read.
     pub(crate) fn base_values(&self) -> anyhow::Result<Tensor> {
         let base = self.parameters.base(&self.model.weights()?)?;
         Ok(base.f_to_device(self.device).map_err(TorchError::from)?)
     }
 
-    /// Whether what is in training is what the base model has.
+    /// Whether the model in training is still the base model.
+    ///
+    /// # Errors
+    /// A base model that cannot be read.
     pub(crate) fn is_base(&self) -> anyhow::Result<bool> {
         self.parameters.is_base(&self.model.weights()?)
     }
 
-    /// The values that would be saved now, in the place where they are: the average if there is one.
+    /// The values that would be saved now, not copied: the moving average if there is one.
     pub(crate) fn result(&self) -> Tensor {
         self.average.as_ref().unwrap_or(&self.parameters.values).shallow_clone()
     }
 
-    /// Does something with other values in place of those in training, which come back afterwards.
+    /// Runs `act` with other values in place of those in training, and restores them afterwards.
+    ///
+    /// # Errors
+    /// Those of `act`, or libtorch's own.
     pub(crate) fn with_values<T>(
         &mut self,
         values: &Tensor,
@@ -227,13 +268,16 @@ impl<'a> Learner<'a> {
         outcome
     }
 
-    /// Puts values in the place of those in training.
+    /// Replaces the values in training.
     fn set_values(&mut self, values: &Tensor) -> Result<(), TorchError> {
-        // Under no_grad, or the copy would be part of the leaves' graph.
+        // Without no_grad, the copy would become part of the leaves' graph.
         no_grad(|| self.parameters.values.f_copy_(values)).map(|_| ()).map_err(TorchError::from)
     }
 
-    /// All weights by name as they are now; LoRA's changes stand beside what they change.
+    /// All current weights by name; with LoRA, its matrices are separate from the weights they change.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn weights(&self) -> Result<NewWeights, TorchError> {
         self.parameters.to_weights()
     }
@@ -242,7 +286,7 @@ impl<'a> Learner<'a> {
 /// The model's own dropout, on hidden states and on attention.
 ///
 /// # Errors
-/// What is no share of a whole.
+/// A value outside [0, 1).
 fn dropout_of(model: &ModelDir, config: &BertConfig) -> anyhow::Result<[f64; 2]> {
     let keys = match config.architecture {
         Architecture::DistilBert => ["dropout", "attention_dropout"],
@@ -252,22 +296,22 @@ fn dropout_of(model: &ModelDir, config: &BertConfig) -> anyhow::Result<[f64; 2]>
     for (key, share) in keys.into_iter().zip(shares) {
         anyhow::ensure!(
             (0.0..1.0).contains(&share),
-            "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: correct it in the file, which the trained model has too",
+            "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: correct it in the file, which the trained model gets too",
             model.root().join("config.json").display()
         );
     }
     Ok(shares)
 }
 
-/// Some rows of a gradient, times `share`.
+/// The process's own rows of a gradient, times `share`.
 fn select_own(grads: &Tensor, own: &[usize], share: f64) -> Result<Tensor, TorchError> {
     let own: Vec<_> = own.iter().map(|row| *row as i64).collect();
     let own = Tensor::f_from_slice(&own)?.f_to_device(grads.device())?;
     Ok(grads.f_index_select(0, &own)?.f_mul_scalar(share)?)
 }
 
-/// Pairs with a row whose vector is not finite; all pairs when there is none.
-fn broken_pairs(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
+/// Pairs with a row whose vector is not finite; all pairs if there is none.
+fn pairs_not_finite(vectors: &Tensor, batch: &Batch<'_>) -> Result<Vec<usize>, TorchError> {
     let sums =
         Vec::<f32>::try_from(&vectors.f_detach()?.f_sum_dim_intlist(&[1_i64][..], false, None)?.f_contiguous()?)?;
     let mut pairs: Vec<_> =

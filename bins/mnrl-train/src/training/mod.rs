@@ -1,12 +1,12 @@
-//! The way of a batch through the network and into the weights, and the course of all of them.
+//! The training itself: gradients of batches, updates of the weights, and the loop over both.
 
-pub(crate) mod course;
-pub(crate) mod dev;
+pub(crate) mod config;
+pub(crate) mod final_weights;
 pub(crate) mod grad_cache;
-pub(crate) mod keys;
 pub(crate) mod learner;
 pub(crate) mod memory;
+mod resume;
 pub(crate) mod schedule;
-pub(crate) mod settings;
-pub(crate) mod tally;
 pub(crate) mod trainer;
+
+pub(crate) use resume::{resume, save};

@@ -2,21 +2,32 @@
 
 use std::f64::consts::PI;
 
-/// What the learning rate does after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Decay {
-    /// Falls to 0 in a line.
+    /// Falls linearly to 0
     Linear,
-    /// Falls to 0 in half a cosine.
+    /// Falls to 0 along half a cosine
     Cosine,
-    /// Stays.
+    /// Does not change
     Constant,
 }
 
-/// Rises from 0 in a line, then decays.
+/// How long the learning rate rises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Warmup {
+    Steps(u64),
+    /// A share of all steps.
+    Ratio(f64),
+}
+
+/// Rises linearly from 0, then decays.
 ///
-/// transformers `optimization.py`, `get_linear_schedule_with_warmup` and its like: step `t`, from 0, has the factor
-/// `t / warmup` before `warmup`; the first update of a warm-up has a rate of 0.
+/// As in `get_linear_schedule_with_warmup` and its siblings in transformers' `optimization.py`: step `t`, from 0, has the
+/// factor `t / warmup` before `warmup`, so that the first update of a warm-up has a rate of 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     pub(crate) peak: f64,
@@ -26,6 +37,15 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a training of `total` steps.
+    pub(crate) fn new(peak: f64, decay: Decay, warmup: Warmup, total: u64) -> Self {
+        let warmup = match warmup {
+            Warmup::Steps(steps) => steps,
+            Warmup::Ratio(share) => (share * total as f64).ceil() as u64,
+        };
+        Self { peak, decay, warmup, total }
+    }
+
     /// The learning rate of step `t`, counted from 0.
     pub(crate) fn rate(&self, t: u64) -> f64 {
         if t < self.warmup {
@@ -53,9 +73,9 @@ mod tests {
         }
     }
 
-    /// Figures of transformers 5.23, `get_*_schedule_with_warmup(optimizer, 4, 10)` at 1.0.
+    /// The values of transformers 5.23, `get_*_schedule_with_warmup(optimizer, 4, 10)` at 1.0.
     #[test]
-    fn the_rates_are_those_of_transformers() {
+    fn the_rates_agree_with_transformers() {
         let third = |n: f64| n / 6.0;
         assert_rates(
             Decay::Linear,
@@ -69,5 +89,6 @@ mod tests {
         assert_rates(Decay::Constant, [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         let empty = Schedule { peak: 1.0, decay: Decay::Linear, warmup: 0, total: 0 };
         assert_eq!(empty.rate(0), 0.0);
+        assert_eq!(Schedule::new(1.0, Decay::Linear, Warmup::Ratio(0.25), 10).warmup, 3);
     }
 }

@@ -1,4 +1,4 @@
-//! LoRA: `W + α / r · B A` instead of a new W (Hu et al. 2021), as PEFT has it.
+//! LoRA: trains `W + α / r · B A` instead of W (Hu et al. 2021), as PEFT does.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,25 +11,27 @@ use embtune_model::{NewWeights, Parameter};
 use embtune_tensors::{Dtype, write_tensors};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::weights::parameters::Spec;
+use super::parameters::{Initial, ParamSpec};
 
-/// `--lora r=16,alpha=32,targets=query,value`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `--lora r=16,alpha=32,targets=query,value`. A checkpoint stores it as the flag has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Lora {
-    /// r: rows of A, columns of B.
+    /// r: number of rows of A and of columns of B.
     pub(crate) rank: usize,
     /// α.
     pub(crate) alpha: usize,
-    /// Names of linear layers, or their ends.
+    /// Names of linear layers, or the last components of their names.
     pub(crate) targets: Vec<String>,
 }
 
-/// Largest r and alpha: more than any layer has rows.
+/// The largest r and alpha, more than any layer has rows.
 const LARGEST: usize = 1 << 20;
 
-/// Ends of the names of A and B.
+/// The suffixes of the names of A and B.
 const A: &str = ".lora_A.weight";
 const B: &str = ".lora_B.weight";
 
@@ -67,41 +69,52 @@ impl FromStr for Lora {
     }
 }
 
+impl TryFrom<String> for Lora {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Lora> for String {
+    fn from(lora: Lora) -> Self {
+        lora.to_string()
+    }
+}
+
 impl Lora {
     /// α / r.
     pub(crate) fn scale(&self) -> f64 {
         self.alpha as f64 / self.rank as f64
     }
 
-    /// Whether a linear layer is a target: by its name, or its name's end.
+    /// Whether a linear layer is a target, by its whole name or by the last components of its name.
     pub(crate) fn adapts(&self, stem: &str) -> bool {
         self.targets
             .iter()
             .any(|target| stem.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
     }
 
-    /// Names of A and B of a layer.
+    /// The names of A and B of a layer.
     pub(crate) fn names(stem: &str) -> [String; 2] {
         [format!("{stem}{A}"), format!("{stem}{B}")]
     }
 
-    /// Of a parameter of LoRA, whether it begins as 0, and the change with it: B does, A does not.
-    pub(crate) fn begins_as_zero(name: &str) -> Option<bool> {
-        (name.ends_with(A) || name.ends_with(B)).then(|| name.ends_with(B))
-    }
-
-    /// A and B of every target, in no group yet: A uniform in ±1/√in, as `kaiming_uniform_` with `a = √5` has it, B of 0.
-    pub(crate) fn specs(&self, parameters: &[Parameter], seed: u64) -> anyhow::Result<Vec<Spec>> {
+    /// A and B of every target, without options yet: A is uniform in ±1/√in, like `kaiming_uniform_` with `a = √5`, B is 0.
+    ///
+    /// # Errors
+    /// A target that names no linear layer.
+    pub(super) fn specs(&self, parameters: &[Parameter], seed: u64) -> anyhow::Result<Vec<ParamSpec>> {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let mut specs = Vec::new();
         for (stem, [output, input]) in self.layers(parameters) {
             let bound = 1.0 / (input as f32).sqrt();
             let a = (0..self.rank * input).map(|_| generator.random_range(-bound..bound)).collect();
-            let initial = [a, vec![0.0; output * self.rank]];
+            let initial = [Initial::Values(a), Initial::Zeros];
             let shapes = [[self.rank, input], [output, self.rank]];
             for ((name, shape), initial) in Self::names(stem).into_iter().zip(shapes).zip(initial) {
-                let (shape, initial) = (shape.to_vec(), Some(initial));
-                specs.push(Spec { name, shape, training: None, initial });
+                specs.push(ParamSpec { name, shape: shape.to_vec(), training: None, initial });
             }
         }
         for target in &self.targets {
@@ -119,7 +132,7 @@ impl Lora {
         linear_layers(parameters).filter(|(stem, _)| self.adapts(stem)).collect()
     }
 
-    /// Adds the changes to the weights they belong to; gives these, and the changes that were taken out.
+    /// Adds the changes B A to the weights; returns the merged weights, and A and B, which are no longer among them.
     pub(crate) fn merge(&self, mut weights: NewWeights, parameters: &[Parameter]) -> (NewWeights, NewWeights) {
         let mut changes = NewWeights::new();
         for (stem, [output, input]) in self.layers(parameters) {
@@ -138,7 +151,10 @@ impl Lora {
         (weights, changes)
     }
 
-    /// Writes A and B as a PEFT adapter directory into `folder`.
+    /// Writes A and B as a PEFT adapter into `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
     pub(crate) fn save_adapter(&self, changes: &NewWeights, base: &str, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir(folder).with_context(|| folder.display().to_string())?;
         let tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = changes
@@ -168,7 +184,7 @@ impl Lora {
     }
 }
 
-/// Names and shapes of the encoder's linear layers: the matrices that have a bias.
+/// Names and shapes of the encoder's linear layers, which are the matrices that have a bias.
 fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = (&str, [usize; 2])> {
     parameters.iter().filter_map(move |parameter| {
         let stem = parameter.name.strip_suffix(".weight")?;
@@ -178,7 +194,7 @@ fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = (&str, [usize
     })
 }
 
-/// What the linear layers of a layer are called.
+/// The names of the linear layers within an encoder layer, for a message.
 fn layer_kinds(parameters: &[Parameter]) -> String {
     let mut kinds: Vec<_> =
         linear_layers(parameters).filter_map(|(stem, _)| stem.split_once(".0.").map(|(_, kind)| kind)).collect();
@@ -191,12 +207,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_read() {
+    fn specifications_are_parsed() {
         let lora: Lora = "r=4,targets=query,attention.output.dense".parse().unwrap();
         assert_eq!((lora.rank, lora.alpha, lora.scale()), (4, 8, 2.0));
         assert!(lora.adapts("encoder.layer.0.attention.self.query"));
         assert!(lora.adapts("encoder.layer.1.attention.output.dense"));
-        assert!(!lora.adapts("encoder.layer.1.output.dense"), "another layer's end");
+        assert!(!lora.adapts("encoder.layer.1.output.dense"), "the suffix of another layer");
         for bad in ["", "r=0", "alpha=3", "r=4,query", "r=4,what=1", "r=4,r=4", "r=4,alpha=1,alpha=2", "r=9999999999"] {
             assert!(bad.parse::<Lora>().is_err(), "{bad}");
         }

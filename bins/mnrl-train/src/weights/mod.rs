@@ -1,6 +1,5 @@
-//! The model's weights: which are trained, in which form, and what becomes of them.
+//! The model's weights: which of them are trained, how, and in which form.
 
-pub(crate) mod groups;
 pub(crate) mod lora;
-pub(crate) mod merge;
+pub(crate) mod param_groups;
 pub(crate) mod parameters;

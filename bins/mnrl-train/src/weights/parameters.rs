@@ -1,6 +1,6 @@
-//! The model's weights in flat buffers: one that is trained, with its gradients in another, and one that is not.
+//! The model's weights in flat buffers: one for what is trained, one for its gradients, and one for what is frozen.
 //!
-//! Zeroing, clipping and the optimizer are then a handful of kernels instead of hundreds.
+//! Zeroing, clipping and the optimizer then take a handful of kernels instead of hundreds.
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
@@ -8,39 +8,47 @@ use std::ops::Range;
 
 use embtune_model::{NewWeights, Weights};
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Segment, TorchError, leaf};
+use embtune_torch::{ParamGroup, TorchError, leaf};
 
-use crate::weights::lora::Lora;
-
-/// A parameter as it comes into the buffers.
-pub(crate) struct Spec {
+/// A parameter before it is placed in the buffers.
+pub(crate) struct ParamSpec {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    /// How it is trained; not at all if this is missing.
-    pub(crate) training: Option<Group>,
-    /// Its first values; those of the base model if this is missing.
-    pub(crate) initial: Option<Vec<f32>>,
+    /// How it is trained; `None` if it is frozen.
+    pub(crate) training: Option<ParamOptions>,
+    pub(crate) initial: Initial,
 }
 
-/// Parameters that share their optimizer's options.
+/// The optimizer's options for a parameter; parameters with equal options form a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Group {
+pub(crate) struct ParamOptions {
     /// Factor on the learning rate.
-    pub(crate) rate: f64,
+    pub(crate) lr_scale: f64,
     /// λ of AdamW.
     pub(crate) weight_decay: f64,
 }
 
-/// Flat buffers, and what stands where.
+/// The initial values of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Initial {
+    /// Those of the base model.
+    BaseModel,
+    /// Zeros. As long as they are zeros, the parameter does not change the model.
+    Zeros,
+    /// These. They alone do not change the model, as LoRA's A does not without its B.
+    Values(Vec<f32>),
+}
+
+/// Flat buffers, and where each parameter is in them.
 pub(crate) struct Parameters {
-    /// f32 `[n]`.
+    /// Trained values, f32 `[n]`.
     pub(crate) values: Tensor,
-    /// f32 `[n]`.
+    /// Their gradients, f32 `[n]`.
     pub(crate) grads: Tensor,
-    /// f32 `[m]`: what is not trained.
+    /// Frozen values, f32 `[m]`.
     frozen: Tensor,
-    /// Groups of `values`, which lie behind each other.
-    pub(crate) segments: Vec<Segment>,
+    /// Consecutive ranges of `values` with equal options.
+    pub(crate) groups: Vec<ParamGroup>,
     entries: Vec<Entry>,
     by_name: HashMap<String, usize>,
     leaves: RefCell<Vec<(Range<i64>, Tensor)>>,
@@ -51,33 +59,39 @@ struct Entry {
     length: i64,
     offset: i64,
     is_trained: bool,
+    /// Without its values: [`Parameters::is_base`] compares others only.
+    initial: Initial,
 }
 
 impl Parameters {
-    /// Lays out and loads all parameters, f32; those of a group stand together, in the order in which they are given.
-    pub(crate) fn load(specs: Vec<Spec>, weights: &Weights, device: Device) -> anyhow::Result<Self> {
-        let mut groups: Vec<Group> = Vec::new();
-        for group in specs.iter().filter_map(|spec| spec.training) {
-            if !groups.contains(&group) {
-                groups.push(group);
+    /// Arranges and loads all parameters, f32. Those of a group are consecutive, in the order of `specs`.
+    ///
+    /// # Errors
+    /// Nothing to train, or base weights that are missing or not finite.
+    pub(crate) fn load(specs: Vec<ParamSpec>, weights: &Weights, device: Device) -> anyhow::Result<Self> {
+        let mut groups: Vec<ParamOptions> = Vec::new();
+        for options in specs.iter().filter_map(|spec| spec.training) {
+            if !groups.contains(&options) {
+                groups.push(options);
             }
         }
         let mut all = Self {
             values: Tensor::new(),
             grads: Tensor::new(),
             frozen: Tensor::new(),
-            segments: Vec::new(),
+            groups: Vec::new(),
             entries: Vec::new(),
             by_name: HashMap::new(),
             leaves: RefCell::default(),
         };
         let mut trained = 0;
-        for group in groups {
+        for options in groups {
             let start = trained;
-            for spec in specs.iter().filter(|spec| spec.training == Some(group)) {
+            for spec in specs.iter().filter(|spec| spec.training == Some(options)) {
                 all.push(spec, &mut trained, true);
             }
-            all.segments.push(Segment { range: start..trained, rate: group.rate, weight_decay: group.weight_decay });
+            let ParamOptions { lr_scale, weight_decay } = options;
+            all.groups.push(ParamGroup { range: start..trained, lr_scale, weight_decay });
         }
         let mut frozen = 0;
         for spec in specs.iter().filter(|spec| spec.training.is_none()) {
@@ -89,18 +103,23 @@ impl Parameters {
         for spec in specs {
             let place = all.place(&spec.name).ok_or_else(|| TorchError::new("parameter without a place"))?;
             let values = match spec.initial {
-                Some(values) => Tensor::f_from_slice(&values).map_err(TorchError::from)?,
-                None => base_values(weights, &spec.name)?,
+                Initial::BaseModel => base_values(weights, &spec.name)?,
+                Initial::Zeros => continue,
+                Initial::Values(values) => Tensor::f_from_slice(&values).map_err(TorchError::from)?,
             };
             all.view(place).and_then(|mut to| Ok(to.f_copy_(&values)?))?;
         }
         Ok(all)
     }
 
-    fn push(&mut self, spec: &Spec, end: &mut i64, is_trained: bool) {
+    fn push(&mut self, spec: &ParamSpec, end: &mut i64, is_trained: bool) {
         let length = spec.shape.iter().product::<usize>() as i64;
         self.by_name.insert(spec.name.clone(), self.entries.len());
-        self.entries.push(Entry { name: spec.name.clone(), length, offset: *end, is_trained });
+        let initial = match &spec.initial {
+            Initial::Values(_) => Initial::Values(Vec::new()),
+            other => other.clone(),
+        };
+        self.entries.push(Entry { name: spec.name.clone(), length, offset: *end, is_trained, initial });
         *end += length;
     }
 
@@ -113,7 +132,7 @@ impl Parameters {
         Ok(buffer.f_narrow(0, entry.offset, entry.length)?)
     }
 
-    /// Number of elements that are trained, and of those that are not.
+    /// Number of elements that are trained, and of those that are frozen.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.values.numel() as u64, self.frozen.numel() as u64)
     }
@@ -122,10 +141,12 @@ impl Parameters {
         self.by_name.contains_key(name)
     }
 
-    /// A leaf over one parameter, or over several that stand behind each other, as if it were one of `shape`; without
-    /// a gradient if they are not trained.
+    /// A leaf of this shape over one parameter, or over several consecutive ones; without a gradient if they are frozen.
+    ///
+    /// # Errors
+    /// A parameter that does not exist or does not follow the one before.
     pub(crate) fn leaf(&self, names: &[String], shape: &[i64]) -> Result<Tensor, TorchError> {
-        let missing = |name: &str| TorchError::new(format!("no parameter \"{name}\" where it is expected"));
+        let missing = |name: &str| TorchError::new(format!("parameter \"{name}\" is not where it is expected"));
         let first = names.first().and_then(|name| self.place(name)).ok_or_else(|| missing(&names.concat()))?;
         let mut length = 0;
         for name in names {
@@ -144,7 +165,7 @@ impl Parameters {
         Ok(leaf)
     }
 
-    /// All leaves that are trained, with their places in `values`, in the order in which a network has asked for them.
+    /// All trained leaves with their ranges in `values`, in the order in which the network has created them.
     pub(crate) fn leaves(&self) -> Ref<'_, [(Range<i64>, Tensor)]> {
         Ref::map(self.leaves.borrow(), Vec::as_slice)
     }
@@ -155,7 +176,10 @@ impl Parameters {
         self.place(name).filter(|entry| entry.is_trained).map(|entry| self.grads.narrow(0, entry.offset, entry.length))
     }
 
-    /// What is trained as the base model has it: f32 `[n]`, on the CPU.
+    /// The base model's values of what is trained: f32 `[n]`, on the CPU.
+    ///
+    /// # Errors
+    /// A parameter that the base model does not have.
     pub(crate) fn base(&self, weights: &Weights) -> anyhow::Result<Tensor> {
         let base = Tensor::f_zeros(self.values.size(), (Kind::Float, Device::Cpu)).map_err(TorchError::from)?;
         for entry in self.entries.iter().filter(|entry| entry.is_trained) {
@@ -164,14 +188,17 @@ impl Parameters {
         Ok(base)
     }
 
-    /// Whether the values in training are the base model's, or of LoRA's changes that there are none.
+    /// Whether the model in training is still the base model.
+    ///
+    /// # Errors
+    /// Base weights that are missing or not finite.
     pub(crate) fn is_base(&self, weights: &Weights) -> anyhow::Result<bool> {
         for entry in self.entries.iter().filter(|entry| entry.is_trained) {
             let values = self.view(entry)?.f_to_device(Device::Cpu).map_err(TorchError::from)?;
-            let is_same = match Lora::begins_as_zero(&entry.name) {
-                Some(true) => values == values.zeros_like(),
-                Some(false) => true,
-                None => values == base_values(weights, &entry.name)?,
+            let is_same = match entry.initial {
+                Initial::BaseModel => values == base_values(weights, &entry.name)?,
+                Initial::Zeros => values == values.zeros_like(),
+                Initial::Values(_) => true,
             };
             if !is_same {
                 return Ok(false);
@@ -181,6 +208,9 @@ impl Parameters {
     }
 
     /// All values by name.
+    ///
+    /// # Errors
+    /// libtorch's own.
     pub(crate) fn to_weights(&self) -> Result<NewWeights, TorchError> {
         self.entries
             .iter()

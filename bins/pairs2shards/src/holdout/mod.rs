@@ -15,25 +15,26 @@ use indexmap::map::Entry;
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 
-use crate::cleaner::Features;
+use crate::features::Features;
 use texts::{Nearness, Texts};
 use trained::{Kind, Trained};
 
 /// Texts of training pairs that are compared together.
-const WINDOW_TEXTS: usize = 16_384;
+const BATCH_TEXTS: usize = 16_384;
 
-/// Takes the pairs of some documents out and writes them as an evaluation set in BEIR's layout.
+/// Separates the pairs of some documents and writes them as an evaluation set in BEIR's layout.
 ///
-/// What training pairs have too is left out of it, which is known at the end only: the texts of the held-out pairs are
-/// in memory by then, and those of the training pairs come by once more.
+/// Queries and texts that training pairs have as well are left out of the evaluation set. Which ones these are is known
+/// only at the end: the held-out texts are then in memory, and the fingerprints of the training texts are read again from
+/// disk.
 pub(crate) struct Holdout {
     split: HoldoutSplit,
     directory: PathBuf,
     queries_file: Output,
-    /// The held-out queries: id, text and hash, in their order.
+    /// The held-out queries by id, with text and hash, in the order of the input.
     queries: IndexMap<String, (String, u64)>,
-    /// The ids of those that had none, by hash.
-    unnamed: HashMap<u64, String>,
+    /// Ids given to queries without one, by hash.
+    new_ids: HashMap<u64, String>,
     pairs: Vec<HeldPair>,
     query_texts: Texts,
     document_texts: Texts,
@@ -42,24 +43,24 @@ pub(crate) struct Holdout {
 
 /// A held-out pair.
 struct HeldPair {
-    /// Place in `queries`.
+    /// Index in `queries`.
     query: usize,
     document: String,
-    /// 1, or 0 where the pair says that the document does not answer the query.
+    /// 1, or 0 if the pair's label says that the document does not answer the query.
     relevance: i64,
-    /// Of the document's text, or of the part that this pair has.
+    /// Hash of the positive.
     text: u64,
 }
 
-/// What became of the held-out part.
+/// Counts of the held-out part.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeldOut {
     pub(crate) pairs: u64,
     /// Queries that were written.
     pub(crate) queries: u64,
-    /// Queries that are left out, because training pairs have them too, or nearly.
+    /// Queries that are left out because training pairs have the same, or nearly the same.
     pub(crate) known_queries: [u64; 2],
-    /// Pairs that are left out, because training pairs have the document's text, or nearly.
+    /// Pairs that are left out because training pairs have the same text, or nearly the same.
     pub(crate) known_documents: [u64; 2],
 }
 
@@ -70,7 +71,7 @@ impl HeldOut {
 }
 
 impl Holdout {
-    /// A split into `directory`; texts are near from `similarity` on.
+    /// A split into `directory`; texts are near-duplicates from `similarity` on.
     ///
     /// # Errors
     /// A directory that cannot be written to.
@@ -90,7 +91,7 @@ impl Holdout {
             directory,
             queries_file,
             queries: IndexMap::new(),
-            unnamed: HashMap::new(),
+            new_ids: HashMap::new(),
             pairs: Vec::new(),
             query_texts,
             document_texts,
@@ -98,8 +99,8 @@ impl Holdout {
         })
     }
 
-    /// Takes a pair if its document is held out; gives it back, without the negatives that are held out and with their
-    /// number, if not.
+    /// Takes a pair if its document is held out. Otherwise returns it without the negatives that are held out, and their
+    /// number.
     ///
     /// All chunks of a parent document are on one side: see [`HoldoutSplit`].
     ///
@@ -116,14 +117,14 @@ impl Holdout {
         let relevance = i64::from(!is_no_answer);
         let hash = features.anchor.hash;
         let new_id = || format!("heldout-{}", self.pairs.len() + 1);
-        let id = pair.anchor_id.unwrap_or_else(|| self.unnamed.entry(hash).or_insert_with(new_id).clone());
+        let id = pair.anchor_id.unwrap_or_else(|| self.new_ids.entry(hash).or_insert_with(new_id).clone());
         let entry = self.queries.entry(id);
         let query = entry.index();
         if let Entry::Occupied(entry) = &entry
             && entry.get().1 != hash
         {
             let (id, (text, _)) = (entry.key(), entry.get());
-            return Err(format!("anchor_id \"{id}\" is that of another query in an earlier pair: \"{text}\""));
+            return Err(format!("anchor_id \"{id}\" belongs to a different query in an earlier pair: \"{text}\""));
         }
         entry.or_insert((pair.anchor, hash));
         self.query_texts.add(&features.anchor);
@@ -132,46 +133,46 @@ impl Holdout {
         Ok(None)
     }
 
-    /// Remembers the texts of a training pair; takes held-out negatives out, and says how many.
+    /// Records the texts of a training pair, removes its held-out negatives, and returns their number.
     fn learn(&mut self, pair: &mut Pair, features: &Features) -> u64 {
         self.trained.push(Kind::Query, &features.anchor);
         self.trained.push(Kind::Document, &features.positive);
         let is_held_out = |index| pair.negative_group_or_id(index).is_some_and(|group| self.split.holds_out(group));
         let leaks: Vec<bool> = (0..pair.negatives.len()).map(is_held_out).collect();
-        for (print, _) in features.negatives.iter().zip(&leaks).filter(|(_, leaks)| !**leaks) {
-            self.trained.push(Kind::Document, print);
+        for (fingerprint, _) in features.negatives.iter().zip(&leaks).filter(|(_, leaks)| !**leaks) {
+            self.trained.push(Kind::Document, fingerprint);
         }
         pair.retain_negatives(|_, index| !leaks[index]);
         leaks.into_iter().filter(|leaks| *leaks).count() as u64
     }
 
-    /// Puts on disk what waits for the end.
+    /// Writes the recorded texts to disk.
     ///
     /// # Errors
     /// A full disk.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
-        self.trained.flush().with_context(|| cannot_keep(&self.directory))
+        self.trained.flush().with_context(|| cannot_store(&self.directory))
     }
 
-    /// Writes queries.jsonl, qrels.tsv and corpus-ids.txt, and says of each pair why it is left out.
+    /// Writes queries.jsonl, qrels.tsv and corpus-ids.txt, and reports what is left out and why.
     ///
     /// # Errors
     /// A full disk.
     pub(crate) fn finish(mut self, pool: &rayon::ThreadPool, session: &Session) -> anyhow::Result<HeldOut> {
         let (queries, documents) = (&mut self.query_texts, &mut self.document_texts);
-        let compared = self.trained.windows(WINDOW_TEXTS, |window| {
-            let like: Vec<_> = pool.install(|| {
-                let like = |(kind, print): &_| match kind {
-                    Kind::Query => queries.like(print),
-                    Kind::Document => documents.like(print),
+        let compared = self.trained.batches(BATCH_TEXTS, |batch| {
+            let matches: Vec<_> = pool.install(|| {
+                let matches = |(kind, fingerprint): &_| match kind {
+                    Kind::Query => queries.matches(fingerprint),
+                    Kind::Document => documents.matches(fingerprint),
                 };
-                window.par_iter().map(like).collect()
+                batch.par_iter().map(matches).collect()
             });
-            for ((kind, _), like) in window.iter().zip(like) {
-                if *kind == Kind::Query { queries.mark(&like) } else { documents.mark(&like) }
+            for ((kind, _), matches) in batch.iter().zip(matches) {
+                if *kind == Kind::Query { queries.mark(&matches) } else { documents.mark(&matches) }
             }
         });
-        compared.with_context(|| cannot_keep(&self.directory))?;
+        compared.with_context(|| cannot_store(&self.directory))?;
 
         let mut held_out = HeldOut { pairs: self.pairs.len() as u64, ..HeldOut::default() };
         let mut documents = IndexSet::new();
@@ -187,15 +188,15 @@ impl Holdout {
             judged.entry(*query).or_default().push((document, *relevance));
         }
         let mut qrels = Qrels::default();
-        for (place, (id, (text, hash))) in self.queries.iter().enumerate() {
-            // An evaluation with a query that was trained on says nothing, and another document answers it too.
+        for (index, (id, (text, hash))) in self.queries.iter().enumerate() {
+            // Evaluating a query that was trained on shows nothing, and another document answers it as well.
             let nearness = self.query_texts.nearness(*hash);
             if let Some(reason) = nearness.reason() {
                 HeldOut::count(&mut held_out.known_queries, nearness);
                 session.info(format!("held out: query {id} left out: {reason}: {text}"));
                 continue;
             }
-            let Some(answers) = judged.get(&place) else { continue };
+            let Some(answers) = judged.get(&index) else { continue };
             held_out.queries += 1;
             for (document, relevance) in answers {
                 qrels.insert(id, document, *relevance);
@@ -213,6 +214,6 @@ impl Holdout {
     }
 }
 
-fn cannot_keep(directory: &std::path::Path) -> String {
-    format!("{}: cannot keep what training pairs hold", directory.display())
+fn cannot_store(directory: &std::path::Path) -> String {
+    format!("{}: cannot store the fingerprints of training texts", directory.display())
 }

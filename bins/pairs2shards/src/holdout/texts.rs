@@ -1,25 +1,25 @@
-//! Held-out texts, and which of them training pairs have too.
+//! Held-out texts, and which of them training pairs have as well.
 
 use embtune_text::NearDuplicates;
 use indexmap::IndexMap;
 
-use crate::print::Print;
+use crate::features::Fingerprint;
 
-/// How near a held-out text is to the nearest of the training pairs.
+/// How similar a held-out text is to the most similar training text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Nearness {
-    Unlike,
+    Different,
     Near,
     Same,
 }
 
 impl Nearness {
-    /// Why a text of this kind is left out, if it is.
+    /// Why a text is left out, if it is.
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Unlike => None,
+            Self::Different => None,
             Self::Near => Some("a training pair has nearly the same"),
-            Self::Same => Some("a training pair has it too"),
+            Self::Same => Some("a training pair has the same"),
         }
     }
 }
@@ -33,35 +33,35 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// None yet; `similarity` is that from which on texts are near.
+    /// No texts yet; from `similarity` on, texts are near-duplicates.
     pub(super) fn new(similarity: f64) -> Self {
         Self { nearness: IndexMap::new(), near: NearDuplicates::new(similarity, usize::MAX) }
     }
 
-    pub(super) fn add(&mut self, print: &Print) {
-        if let (place, None) = self.nearness.insert_full(print.hash, Nearness::Unlike)
-            && let Some(signature) = &print.signature
+    pub(super) fn add(&mut self, fingerprint: &Fingerprint) {
+        if let (index, None) = self.nearness.insert_full(fingerprint.hash, Nearness::Different)
+            && let Some(signature) = &fingerprint.signature
         {
-            self.near.add(place as u64, signature);
+            self.near.add(index as u64, signature);
         }
     }
 
-    /// The places of the texts that a training pair's is the same as, or near to.
-    pub(super) fn like(&self, print: &Print) -> Vec<(usize, Nearness)> {
-        let same = self.nearness.get_index_of(&print.hash).map(|place| (place, Nearness::Same));
-        let near = print.signature.iter().flat_map(|signature| self.near.find_all(signature));
-        same.into_iter().chain(near.map(|place| (place as usize, Nearness::Near))).collect()
+    /// The indices of the held-out texts that a training text equals or is a near-duplicate of.
+    pub(super) fn matches(&self, fingerprint: &Fingerprint) -> Vec<(usize, Nearness)> {
+        let same = self.nearness.get_index_of(&fingerprint.hash).map(|index| (index, Nearness::Same));
+        let near = fingerprint.signature.iter().flat_map(|signature| self.near.find_all(signature));
+        same.into_iter().chain(near.map(|index| (index as usize, Nearness::Near))).collect()
     }
 
-    /// Notes what `like` found.
+    /// Records what [`matches`](Self::matches) has found.
     pub(super) fn mark(&mut self, found: &[(usize, Nearness)]) {
-        for (place, nearness) in found {
-            self.nearness[*place] = self.nearness[*place].max(*nearness);
+        for (index, nearness) in found {
+            self.nearness[*index] = self.nearness[*index].max(*nearness);
         }
     }
 
-    /// How near the text of this hash is to any that was marked.
+    /// How similar the text of this hash is to the training texts so far.
     pub(super) fn nearness(&self, hash: u64) -> Nearness {
-        self.nearness.get(&hash).copied().unwrap_or(Nearness::Unlike)
+        self.nearness.get(&hash).copied().unwrap_or(Nearness::Different)
     }
 }

@@ -1,105 +1,105 @@
-//! Rows of one pair, which become one pair.
+//! Merging the rows of one pair.
 
 use std::collections::{HashMap, HashSet};
 
 use embtune_records::{Location, Pair, ReadError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::contradictions::Contradictions;
-use crate::input::negatives::Fault;
+use super::negatives::Fault;
+use crate::warnings::Contradictions;
 
-/// Lines of a window for each of its pairs: many rows of few pairs must not fill the memory.
+/// Rows of a batch for each of its pairs: many rows of few pairs must not fill the memory.
 const ROWS_A_PAIR: usize = 8;
 
-/// A row of the input, in its place.
+/// A row of the input.
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A pair, with the negatives of the rows that were merged into it.
     Pair(Box<Pair>, Location),
-    /// A row whose negatives went to the pair that stands at the second place.
+    /// A row whose negatives were added to the pair at the second location.
     Merged(Location, Location),
-    /// A row that has nothing that an earlier one of the window has not.
-    Double(Location),
-    /// What cannot be read.
+    /// A row that adds nothing to the earlier rows of the batch.
+    Duplicate(Location),
+    /// A record that cannot be read.
     Bad(ReadError),
 }
 
-/// Rows that are worked on together.
+/// Rows that are processed together.
 ///
 /// A data set of triplets has a row for each negative of a pair. Rows that have texts, ids, group, prompt and the
-/// positive's score in common become one pair, whose negatives are those of all rows, in the order in which they come.
+/// positive's score in common become one pair with the negatives of all rows, in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub(crate) struct PairBatch {
     pub(crate) rows: Vec<Row>,
     /// Negatives that were dropped, by fault.
     pub(crate) faults: [u64; Fault::ALL.len()],
-    /// Where the pairs are among the rows, by what their rows have in common.
-    places: HashMap<u64, usize>,
-    /// The negatives of each pair, by its place.
+    /// Index among the rows of each pair, by its [`key`].
+    first_rows: HashMap<u64, usize>,
+    /// The negatives of each pair, by the index of its row.
     negatives: HashSet<Negative>,
     /// Negatives with two scores.
     pub(crate) contradictions: Contradictions,
     pairs: usize,
 }
 
-impl Window {
-    /// Whether a row belongs to the next window: this one has `most` pairs, and the row is of none of them.
+impl PairBatch {
+    /// Whether a row belongs to the next batch: this one has `most` pairs, and the row belongs to none of them.
     ///
-    /// The rows of a pair that follow each other are never divided, unless they are many times as many as the pairs of
-    /// a window.
+    /// Consecutive rows of a pair are in one batch, unless there are many times more of them than pairs in a batch.
     pub(crate) fn ends_before(&self, pair: &Pair, most: usize) -> bool {
-        (self.pairs >= most && !self.places.contains_key(&key(pair))) || self.is_full(most)
+        (self.pairs >= most && !self.first_rows.contains_key(&key(pair))) || self.is_full(most)
     }
 
-    /// Whether a window of `most` pairs has as many rows as it may have.
+    /// Whether a batch of `most` pairs has the most rows that it may have.
     pub(crate) fn is_full(&self, most: usize) -> bool {
         self.rows.len() >= most * ROWS_A_PAIR
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, mut pair: Pair, place: Location) {
+    pub(crate) fn push(&mut self, mut pair: Pair, location: Location) {
         let here = self.rows.len();
-        let first = *self.places.entry(key(&pair)).or_insert(here);
+        let first = *self.first_rows.entry(key(&pair)).or_insert(here);
         let (negatives, contradictions) = (&mut self.negatives, &mut self.contradictions);
         match self.rows.get_mut(first) {
-            Some(Row::Pair(merged, place_of_first)) => {
+            Some(Row::Pair(merged, first_location)) => {
                 pair.retain_negatives(|pair, index| {
-                    let [text, scored] = negative(first, pair, index);
+                    let [text, scored] = negative_keys(first, pair, index);
                     let (is_new_text, is_new) = (negatives.insert(text), negatives.insert(scored));
                     if is_new && !is_new_text {
-                        contradictions.note(|| format!("{place} and {place_of_first} differ in a negative's score"));
+                        contradictions
+                            .note(|| format!("{location} and {first_location} have different scores for a negative"));
                     }
                     is_new
                 });
                 let row = if pair.negatives.is_empty() {
-                    Row::Double(place)
+                    Row::Duplicate(location)
                 } else {
-                    Row::Merged(place, place_of_first.clone())
+                    Row::Merged(location, first_location.clone())
                 };
-                absorb(merged, pair);
+                add_negatives(merged, pair);
                 self.rows.push(row);
             }
             _ => {
-                negatives.extend((0..pair.negatives.len()).flat_map(|index| negative(here, &pair, index)));
+                negatives.extend((0..pair.negatives.len()).flat_map(|index| negative_keys(here, &pair, index)));
                 self.pairs += 1;
-                self.rows.push(Row::Pair(Box::new(pair), place));
+                self.rows.push(Row::Pair(Box::new(pair), location));
             }
         }
     }
 }
 
-/// A negative by the place of its pair, the hash of its text, and its score.
+/// A negative: the index of its pair's row, the hash of its text, and the bits of its score.
 type Negative = (usize, u64, Option<u64>);
 
-/// What tells a negative from others of its pair: its text, and its text with its score.
-fn negative(place: usize, pair: &Pair, index: usize) -> [Negative; 2] {
+/// The keys of a negative among those of its pair: without and with its score.
+fn negative_keys(row: usize, pair: &Pair, index: usize) -> [Negative; 2] {
     let text = xxh3_64(pair.negatives[index].as_bytes());
     let score = pair.scores.as_ref().map_or(u64::MAX, |scores| scores[1 + index].to_bits());
-    [(place, text, None), (place, text, Some(score))]
+    [(row, text, None), (row, text, Some(score))]
 }
 
-/// Gives a pair the negatives of another, with all that belongs to them.
-fn absorb(pair: &mut Pair, other: Pair) {
+/// Moves the negatives of another row to a pair, with their ids, groups and scores.
+fn add_negatives(pair: &mut Pair, other: Pair) {
     pair.negatives.extend(other.negatives);
     for (names, more) in
         [(&mut pair.negative_ids, other.negative_ids), (&mut pair.negative_groups, other.negative_groups)]
@@ -109,7 +109,7 @@ fn absorb(pair: &mut Pair, other: Pair) {
     pair.scores.as_mut().zip(other.scores).into_iter().for_each(|(scores, more)| scores.extend(&more[1..]));
 }
 
-/// What rows of one pair have in common.
+/// Hash of what the rows of one pair have in common.
 fn key(pair: &Pair) -> u64 {
     let mut hash = Xxh3::new();
     let ids = [&pair.anchor_id, &pair.positive_id, &pair.group, &pair.query_prompt].map(Option::as_deref);
@@ -117,7 +117,7 @@ fn key(pair: &Pair) -> u64 {
         hash.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
         hash.update(text.unwrap_or_default().as_bytes());
     }
-    // Columns have a value for every negative, or for none.
+    // A column has a value for every negative, or for none.
     hash.update(&[pair.negative_ids.is_some().into(), pair.negative_groups.is_some().into()]);
     let score = pair.scores.as_ref().and_then(|scores| scores.first());
     hash.update(&score.map_or([u8::MAX; 8], |score| score.to_le_bytes()));
@@ -134,12 +134,12 @@ mod tests {
         records.next().unwrap().unwrap().remove(0)
     }
 
-    fn window(rows: &[&str]) -> Vec<Row> {
-        let mut window = Window::default();
+    fn batch(rows: &[&str]) -> Vec<Row> {
+        let mut batch = PairBatch::default();
         for (line, fields) in (1..).zip(rows) {
-            window.push(row(fields), Location { name: "x".into(), line });
+            batch.push(row(fields), Location { name: "x".into(), line });
         }
-        window.rows
+        batch.rows
     }
 
     fn kinds(rows: &[Row]) -> String {
@@ -147,25 +147,25 @@ mod tests {
             .map(|row| match row {
                 Row::Pair(pair, _) => format!("{} ", pair.negatives.join("")),
                 Row::Merged(_, first) => format!("->{} ", first.line),
-                Row::Double(_) => "double ".into(),
+                Row::Duplicate(_) => "duplicate ".into(),
                 Row::Bad(_) => "bad ".into(),
             })
             .collect()
     }
 
     #[test]
-    fn rows_of_one_pair_are_one_pair() {
+    fn rows_of_one_pair_are_merged() {
         let triplets = ["a", "b", "a", "c"].map(|text| format!(",\"negative\":\"{text}\""));
-        assert_eq!(kinds(&window(&triplets.each_ref().map(String::as_str))), "abc ->1 double ->1 ");
+        assert_eq!(kinds(&batch(&triplets.each_ref().map(String::as_str))), "abc ->1 duplicate ->1 ");
         assert_eq!(
-            kinds(&window(&["", ",\"negatives\":[\"b\",\"c\"]", "", ",\"negatives\":[\"c\",\"d\"]"])),
-            "bcd ->1 double ->1 "
+            kinds(&batch(&["", ",\"negatives\":[\"b\",\"c\"]", "", ",\"negatives\":[\"c\",\"d\"]"])),
+            "bcd ->1 duplicate ->1 "
         );
     }
 
     #[test]
-    fn what_belongs_to_a_negative_goes_with_it() {
-        let rows = window(&[
+    fn ids_groups_and_scores_move_with_their_negatives() {
+        let rows = batch(&[
             r#","negatives":["a","b"],"negative_ids":[1,2],"negative_groups":["g","g"],"scores":[9,1,2]"#,
             r#","negatives":["b","c"],"negative_ids":[2,3],"negative_groups":["g","h"],"scores":[9,2,3]"#,
         ]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stays_apart() {
+    fn different_pairs_are_not_merged() {
         let others = [
             "",
             r#","positive_id":"d""#,
@@ -189,18 +189,18 @@ mod tests {
             r#","label":0"#,
             r#","negative":"a","negative_ids":["d"]"#,
         ];
-        assert_eq!(kinds(&window(&others)), "       a ".replace("       ", &" ".repeat(7)));
-        assert_eq!(kinds(&window(&[r#","negative":"a","scores":[1,0]"#, r#","negative":"b","scores":[2,0]"#])), "a b ");
+        assert_eq!(kinds(&batch(&others)), "       a ".replace("       ", &" ".repeat(7)));
+        assert_eq!(kinds(&batch(&[r#","negative":"a","scores":[1,0]"#, r#","negative":"b","scores":[2,0]"#])), "a b ");
     }
 
     #[test]
-    fn a_window_ends_between_pairs() {
-        let mut window = Window::default();
-        let place = || Location { name: "x".into(), line: 1 };
-        window.push(row(""), place());
-        assert!(!window.ends_before(&row(",\"group\":1"), 2) && window.ends_before(&row(",\"group\":1"), 1));
-        assert!(!window.ends_before(&row(",\"negative\":\"a\""), 1));
-        (1..8).for_each(|_| window.push(row(""), place()));
-        assert!(window.ends_before(&row(""), 1), "too many rows");
+    fn a_batch_ends_between_pairs() {
+        let mut batch = PairBatch::default();
+        let location = || Location { name: "x".into(), line: 1 };
+        batch.push(row(""), location());
+        assert!(!batch.ends_before(&row(",\"group\":1"), 2) && batch.ends_before(&row(",\"group\":1"), 1));
+        assert!(!batch.ends_before(&row(",\"negative\":\"a\""), 1));
+        (1..8).for_each(|_| batch.push(row(""), location()));
+        assert!(batch.ends_before(&row(""), 1), "too many rows");
     }
 }

@@ -1,4 +1,4 @@
-//! Negatives that cannot be any.
+//! Negatives that cannot be used.
 
 use std::collections::HashSet;
 
@@ -9,26 +9,26 @@ use embtune_text::is_blank;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Blank,
-    /// It is the pair's positive, or another one of the same record.
+    /// It equals a positive of the record.
     Positive,
-    /// It is among the pair's negatives already.
-    Double,
+    /// It equals an earlier negative of the pair.
+    Repeated,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 3] = [Self::Blank, Self::Positive, Self::Double];
+    pub(crate) const ALL: [Self; 3] = [Self::Blank, Self::Positive, Self::Repeated];
 
-    /// How the notice calls it, after a number.
+    /// The fault in words, to follow a number.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",
             Self::Positive => "the same as a positive",
-            Self::Double => "repeated",
+            Self::Repeated => "repeated",
         }
     }
 }
 
-/// Takes negatives that are none out of the pairs of a record, and counts them by fault.
+/// Removes unusable negatives from the pairs of a record, and counts them by fault.
 pub(crate) fn clean(pairs: &mut [Pair]) -> [u64; Fault::ALL.len()] {
     let mut counts = [0; Fault::ALL.len()];
     let positives: Vec<String> = pairs.iter().map(|pair| pair.positive.clone()).collect();
@@ -43,7 +43,7 @@ pub(crate) fn clean(pairs: &mut [Pair]) -> [u64; Fault::ALL.len()] {
                 } else if positives.contains(text) {
                     Some(Fault::Positive)
                 } else {
-                    (!seen.insert(text.as_str())).then_some(Fault::Double)
+                    (!seen.insert(text.as_str())).then_some(Fault::Repeated)
                 }
             })
             .collect();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_says_something_else_than_the_answers() {
+    fn blank_repeated_and_positive_negatives_are_removed() {
         let mut pairs = [pair("a", &["n", " \t\u{200b}", "b", "n", "m"]), pair("b", &["a", "", "m"])];
         assert_eq!(clean(&mut pairs), [2, 2, 1]);
         assert_eq!(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_place() {
+    fn faults_index_their_counts() {
         assert!(Fault::ALL.into_iter().enumerate().all(|(place, fault)| fault as usize == place));
     }
 }

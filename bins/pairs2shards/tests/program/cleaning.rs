@@ -1,4 +1,4 @@
-//! Pairs that are dropped, each with its reason.
+//! Dropped pairs and the reasons.
 
 use embtune_tensors::{Column, Shard};
 
@@ -19,7 +19,7 @@ fn texts(shard: &Shard) -> usize {
 }
 
 #[test]
-fn double_and_near_double_pairs_are_dropped_with_their_line() {
+fn duplicates_and_near_duplicates_are_dropped_by_line() {
     let folder = folder();
     let ran = folder.run("pairs2shards --model BASE -v -o s.safetensors").stdin(PAIRS).done();
     let message = ran.stderr();
@@ -27,14 +27,14 @@ fn double_and_near_double_pairs_are_dropped_with_their_line() {
         "<stdin>:2: dropped: blank\n",
         "<stdin>:3: dropped: the same as an earlier pair\n",
         "<stdin>:4: dropped: nearly the same as an earlier pair\n",
-        "8 pairs read, 5 written to 1 shard(s); dropped: 1 blank, 1 the same as an earlier pair, 1 nearly the same as an earlier pair",
+        "8 pairs read, 5 written to 1 shard; dropped: 1 blank, 1 the same as an earlier pair, 1 nearly the same as an earlier pair",
     ] {
         assert!(message.contains(expected), "{expected}\n{message}");
     }
     assert_eq!(
         message.matches("dropped: ").count(),
         4,
-        "one anchor with two texts and two anchors with one stay\n{message}"
+        "one anchor with two texts, and two anchors with one text, are kept\n{message}"
     );
     assert_eq!(texts(&Shard::open(&folder.path("s.safetensors")).unwrap()), 5);
     let strict = folder.run("pairs2shards --model BASE --near-duplicate 1 -o s.safetensors").stdin(PAIRS).done();
@@ -42,7 +42,7 @@ fn double_and_near_double_pairs_are_dropped_with_their_line() {
 }
 
 #[test]
-fn queries_of_an_evaluation_are_not_trained_on() {
+fn evaluation_queries_are_not_trained_on() {
     let folder = folder();
     folder.write("one.jsonl", "{\"_id\":\"1\",\"text\":\" WHO has to repair the roof, of the house\"}\n");
     folder.write("two.jsonl", "{\"_id\":\"1\",\"text\":\"How long is the period of notice for the tenants?\"}\n");
@@ -73,16 +73,16 @@ fn texts_that_are_cut_are_counted_by_column() {
     );
     let flags = "--query-max-length 8 --document-max-length 16";
     let ran = folder.run(&format!("pairs2shards --model BASE {flags} -o s.safetensors")).stdin(pairs).done();
-    let expected = "; too long and cut: 1 anchors at 8 tokens, 1 positives at 16, 2 negatives at 16\n";
+    let expected = "; too long and cut: 1 anchor at 8 tokens, 1 positive at 16 tokens, 2 negatives at 16 tokens\n";
     assert!(ran.stderr().ends_with(expected), "{ran}");
     let shard = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!((shard.meta().truncated, shard.length(Column::Negative, 1)), (4, 16));
 }
 
 #[test]
-fn windows_do_not_change_what_is_dropped() {
+fn batches_do_not_change_what_is_dropped() {
     let folder = folder();
-    // The second half repeats the first, a window and more later.
+    // The second half repeats the first, more than a batch later.
     let pair = |n: usize| format!("{{\"anchor\":\"{n} is what number\",\"positive\":\"the number {n} it is\"}}\n");
     let pairs: String = (0..5000).chain(0..5000).map(pair).collect();
     let ran = folder.run("pairs2shards --model BASE --near-duplicate 1 -o s.safetensors").stdin(pairs).done();

@@ -1,4 +1,4 @@
-//! What `--describe` says of a shard, and of files that are none.
+//! What `--describe` prints of a shard, and of files that are not shards.
 
 use crate::folder;
 
@@ -19,15 +19,15 @@ fn a_shard_is_described() {
     };
     assert!(text.starts_with("s.safetensors\n"), "{text}");
     assert_eq!(line("pairs"), "3");
-    assert_eq!(line("anchors"), "2 different");
-    assert_eq!(line("documents"), "3 different, of 2 groups");
-    assert_eq!(line("duplicates"), "0 pairs whose two texts stand in an earlier one");
+    assert_eq!(line("anchors"), "2 distinct");
+    assert_eq!(line("documents"), "3 distinct, in 2 groups");
+    assert_eq!(line("duplicates"), "0 pairs whose texts both occur in an earlier pair");
     assert_eq!(line("negatives"), "2; 2 pairs have none");
     assert_eq!(line("scores"), "of 1 positives");
     assert_eq!(line("guide"), "none");
     assert_eq!(line("cut"), "3 texts, at 128 and 24 tokens");
-    assert_eq!(line("languages"), "of anchors: eng 67 %, und 33 % (of 3 looked at)");
-    assert_eq!(line("of positives:"), "deu 33 %, eng 33 %, und 33 % (of 3 looked at)");
+    assert_eq!(line("languages"), "of anchors: eng 67 %, und 33 % (3 sampled)");
+    assert_eq!(line("of positives:"), "deu 33 %, eng 33 %, und 33 % (3 sampled)");
     assert_eq!(line("longest").split(' ').nth(1), Some("24"));
     // The table adds up to the rows and tokens.
     let table: Vec<Vec<u64>> = text
@@ -39,8 +39,8 @@ fn a_shard_is_described() {
     assert_eq!(sums, [3, 3, 2]);
     let tokens =
         text.lines().last().unwrap().split_whitespace().skip(1).map(|count| count.parse::<u64>().unwrap()).sum::<u64>();
-    assert!(line("tokens").starts_with(&format!("{tokens} an epoch")), "{text}");
-    assert!(line("training").ends_with("s an epoch, at 10 tokens/s"), "{text}");
+    assert!(line("tokens").starts_with(&format!("{tokens} per epoch")), "{text}");
+    assert!(line("training").ends_with("s per epoch, at 10 tokens/s"), "{text}");
     assert!(line("training").starts_with(&format!("{} s", tokens.div_ceil(10))), "{text}");
 }
 
@@ -51,11 +51,11 @@ fn several_shards_are_described_one_by_one() {
     let text =
         folder.run("pairs2shards --describe shards/train-00000.safetensors shards/train-00001.safetensors").stdout();
     assert_eq!(text.matches("\n  pairs ").count(), 2, "{text}");
-    assert!(text.contains("(of 2 looked at)") && text.contains("(of 1 looked at)"), "each shard knows its own\n{text}");
+    assert!(text.contains("(2 sampled)") && text.contains("(1 sampled)"), "each shard knows its own\n{text}");
 }
 
 #[test]
-fn what_is_no_shard_is_refused_by_name() {
+fn files_that_are_not_shards_are_refused_by_name() {
     let folder = folder();
     folder.write_vectors("vectors", "query", &[("q", &[1.0])]);
     folder.write("text", "no shard");

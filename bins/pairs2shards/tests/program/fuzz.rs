@@ -1,4 +1,4 @@
-//! Damaged shards through the real program: an answer or a refusal, never a crash, never much memory.
+//! Damaged shards are described or refused, without a crash and without much memory.
 
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -10,13 +10,13 @@ const PAIRS: &str = r#"{"anchor":"rain","positive":"felt","positive_id":"d1","ne
 {"anchor":"sand","positive":"ballast","positive_id":"d2"}
 "#;
 
-/// Kilobytes of address space that a run may take: an allocation by a number that a file claims does not fit.
+/// Kilobytes of address space for a run: an allocation of a size that a damaged file claims does not fit.
 const MEMORY: u32 = 400_000;
 
-/// Numbers at the borders of what readers reckon with.
+/// Numbers at the limits of what readers expect.
 const NUMBERS: [u64; 9] = [0, 1, 2, 7, 0x7fff_ffff, 0xffff_ffff, 1 << 62, u64::MAX / 8, u64::MAX];
 
-/// Changes a file in one of the ways in which files break, or in which they are broken on purpose.
+/// Damages a file in a way that may happen by accident or on purpose.
 fn mutate(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let mut bytes = whole.to_vec();
@@ -71,5 +71,5 @@ fn damaged_shards_are_described_or_refused() {
         assert!(!message.contains("internal error") && !message.contains("memory allocation"), "seed {seed}: {ran}");
         answers += usize::from(ran.code == 0);
     }
-    assert!((1..300).contains(&answers), "{answers} of 400 were sound: the changes do not reach the checks");
+    assert!((1..300).contains(&answers), "{answers} of 400 were accepted: the changes do not reach the checks");
 }

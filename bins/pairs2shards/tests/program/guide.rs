@@ -43,7 +43,7 @@ fn pairs_that_are_held_out_or_dropped_need_no_vectors() {
     let folder = guided();
     let blank = r#"{"anchor":" ","positive":"p","anchor_id":"q9","positive_id":"d9"}"#;
     assert_eq!(shard(&folder, GUIDE, &format!("{PAIRS}{blank}\n")).pairs(), 2);
-    // With nearly all documents held out, hardly a pair is looked up.
+    // With nearly all documents held out, hardly any pair is looked up.
     let pairs: String = (0..100)
         .map(|n| format!("{{\"anchor\":\"a{n}\",\"positive\":\"p\",\"anchor_id\":\"x{n}\",\"positive_id\":\"d1\"}}\n"))
         .collect();
@@ -83,7 +83,7 @@ fn a_pair_without_a_vector_is_refused_by_line_and_id() {
 }
 
 #[test]
-fn files_that_are_no_guide_are_refused() {
+fn files_that_are_not_a_guide_are_refused() {
     let folder = guided();
     folder.write_vectors_of("other", "other", "document", &[("d1", &[1.0, 0.0])]);
     folder.write_vectors_of("guide", "wide", "document", &[("d1", &[1.0, 0.0, 0.0])]);
@@ -99,7 +99,7 @@ fn files_that_are_no_guide_are_refused() {
         ("gq", "nan", "nan: the vector of \"d1\" holds NaN or infinity"),
         ("gq", "BASE", "BASE: "),
         ("gq", "junk", "junk: not a valid safetensors file"),
-        ("gq", "BASE/config.json", "BASE/config.json:1: no object with an id and an embedding"),
+        ("gq", "BASE/config.json", "BASE/config.json:1: not an object with an id and an embedding"),
     ] {
         let flags = format!("--guide-queries {queries} --guide-corpus {corpus}");
         let message = folder.run(&format!("pairs2shards --model BASE -o out {flags}")).stdin(PAIRS).refusal();

@@ -21,7 +21,7 @@ fn run(pairs: &str) -> (embtune_tests::Folder, Shard, String) {
     (folder, shard, ran.stderr())
 }
 
-/// Groups that are on this side.
+/// Groups on one side of the split.
 fn groups(held_out: bool) -> impl Iterator<Item = String> {
     (0..).map(|n| format!("g{n}")).filter(move |group| SPLIT.holds_out(group) == held_out)
 }
@@ -54,10 +54,10 @@ fn all_chunks_of_a_document_are_on_one_side() {
 }
 
 #[test]
-fn a_negative_that_is_held_out_is_taken_out() {
+fn held_out_negatives_are_removed() {
     let (own, held_out, other) =
         (groups(false).next().unwrap(), groups(true).next().unwrap(), groups(false).nth(1).unwrap());
-    // The id of the third is on the other side, but its group counts; the last two have no groups.
+    // The third has an id that is held out, but its group counts; the last two have no groups.
     let pairs = format!(
         "{{\"anchor\":\"a\",\"positive\":\"p\",\"positive_id\":\"{own}\",\"negatives\":[\"one\",\"two\",\"three\"],\
          \"negative_ids\":[\"x\",\"y\",\"{held_out}\"],\"negative_groups\":[\"{other}\",\"{held_out}\",\"{other}\"],\"scores\":[4,1,2,3]}}\n\
@@ -70,7 +70,7 @@ fn a_negative_that_is_held_out_is_taken_out() {
     assert_eq!(texts, ["one", "three", "five"].map(|text| xxh3_64(text.as_bytes())));
     assert_eq!(shard.hashes(Column::Negative, 1).group, xxh3_64(other.as_bytes()), "masks go by the group");
     assert_eq!((shard.score(Column::Negative, 0), shard.score(Column::Negative, 1)), (Some(1.0), Some(3.0)));
-    assert!(notice.contains("2 negatives taken out"), "{notice}");
+    assert!(notice.contains("2 negatives removed"), "{notice}");
     assert!(notice.contains("hint: give mine-negatives the same --holdout and --seed"), "{notice}");
 }
 
@@ -91,7 +91,7 @@ fn a_query_of_a_training_pair_is_not_evaluated() {
     assert_eq!(folder.read("heldout/queries.jsonl"), "{\"_id\":\"q2\",\"text\":\"who repairs\"}\n");
     assert_eq!(folder.read("heldout/corpus-ids.txt"), format!("{held_out}\n"));
     assert_eq!(shard.pairs(), 1);
-    assert!(notice.contains("held out: 2 pairs, 1 queries left out, because training pairs have them too"), "{notice}");
+    assert!(notice.contains("held out: 2 pairs, 1 query left out because training pairs have the same"), "{notice}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_text_that_is_trained_on_is_not_evaluated() {
         });
         format!("{pair}\n")
     };
-    // The training pair that has a text comes before one held-out pair, and behind the others.
+    // The training pair with the text comes before one of the held-out pairs and after the others.
     let pairs = line("equal", &held_out, &clause.to_uppercase(), &[])
         + &line("trained", &kept, clause, &["A negative that is learnt from, too."])
         + &line("near", &held_out, &near, &[])
@@ -116,8 +116,8 @@ fn a_text_that_is_trained_on_is_not_evaluated() {
     assert_eq!(folder.read("heldout/corpus-ids.txt"), "kept\n");
     assert_eq!(folder.read("heldout/qrels.tsv"), "query-id\tcorpus-id\tscore\nkept\tkept\t1\n");
     assert_eq!(folder.read("heldout/queries.jsonl").lines().count(), 1);
-    let said = "held out: 4 pairs, 2 pairs left out, because training pairs have their text too, 1 pairs left out, \
-                because training pairs have nearly their text";
+    let said = "held out: 4 pairs, 2 pairs left out because training pairs have the same text, 1 pair left out \
+                because training pairs have nearly the same text";
     assert!(notice.contains(said), "{notice}");
     let flags = "--holdout 0.3 --holdout-dir heldout -o s.safetensors";
     let said = folder.run(&format!("pairs2shards --model BASE -v {flags}")).stdin(pairs.clone()).done().stderr();
@@ -126,7 +126,7 @@ fn a_text_that_is_trained_on_is_not_evaluated() {
     assert!(!every.stderr().contains("nearly"), "{}", every.stderr());
 }
 
-/// Looks at the files alone, and compares everything with everything.
+/// Compares all texts in the written files.
 #[test]
 fn no_held_out_text_is_near_a_training_pairs() {
     let words =
@@ -136,12 +136,12 @@ fn no_held_out_text_is_near_a_training_pairs() {
     let mut sentence =
         |length: usize| -> Vec<&str> { (0..length).map(|_| words[random.random_range(0..12)]).collect() };
     let mut pool: Vec<Vec<&str>> = (0..60).map(|_| sentence(24)).collect();
-    // Each third one is another one with a word changed.
+    // Every third text is another one with a word changed.
     for n in (0..pool.len() - 1).step_by(3) {
         pool[n + 1] = pool[n].clone();
         pool[n + 1][n % 24] = "quietly";
     }
-    // Three texts in four are their pair's own.
+    // Three of four texts occur in one pair only.
     let mut text = |pick: usize| pool.get(pick).cloned().unwrap_or_else(|| sentence(24));
     let pairs: Vec<[String; 3]> = (0..)
         .zip(picks)
@@ -165,9 +165,9 @@ fn no_held_out_text_is_near_a_training_pairs() {
     let queries: Vec<serde_json::Value> = queries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids = folder.read("heldout/corpus-ids.txt");
     let documents = ids.lines().map(|id| &pairs[id[1..].parse::<usize>().unwrap()]);
-    let left_out = ["have them too", "nearly the same", "their text too", "nearly their text"];
+    let left_out = ["have the same,", "have nearly the same,", "have the same text", "have nearly the same text"];
     assert!(left_out.iter().all(|words| notice.contains(words)), "{notice}");
-    // The estimate is off by 0.04 at the threshold of 0.8: what is clearly above it is found.
+    // The standard deviation of the estimate is 0.04 at the threshold of 0.8: texts clearly above it are found.
     let (mut compared, mut leaks) = (0, 0);
     for (column, text) in
         queries.iter().map(|query| (0, query["text"].as_str().unwrap())).chain(documents.map(|pair| (1, &*pair[1])))
@@ -219,14 +219,14 @@ fn a_pair_with_the_label_0_is_no_relevant_judgment() {
 }
 
 #[test]
-fn a_held_out_set_without_queries_is_said() {
+fn a_held_out_set_without_queries_is_reported() {
     let (held, other) = (groups(true).next().unwrap(), groups(false).next().unwrap());
     let pair = |group: &str| {
         format!(
             "{{\"anchor\":\"question of {group}\",\"positive\":\"text of {group}\",\"positive_id\":\"d\",\"group\":\"{group}\"}}\n"
         )
     };
-    let warning = "the held-out set has no query: nothing can be measured with it\nhint: raise --holdout";
+    let warning = "the held-out set has no query, so nothing can be measured with it\nhint: raise --holdout";
     for (pairs, is_empty) in [(pair(&other), true), (pair(&other) + &pair(&held), false)] {
         let folder = folder();
         let flags = "--holdout 0.3 --holdout-dir heldout -o s.safetensors";

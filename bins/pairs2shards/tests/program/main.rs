@@ -1,4 +1,4 @@
-//! The real program, from its flags to its shards. What every filter owes is tested in tests/tests/contract.
+//! The real program, from its flags to its shards. What all filters have in common is tested in tests/tests/contract.
 
 mod cleaning;
 mod describe;

@@ -9,7 +9,7 @@ fn a_text_without_tokens_is_refused() {
     let folder = folder();
     folder.remove_special_tokens("BASE");
     folder.run("pairs2shards --model BASE -o s.safetensors").stdin(PAIR).done();
-    // BERT's tokenizer takes it away, and it is no blank.
+    // BERT's tokenizer removes it, but it does not count as blank.
     let replacement = "{\"anchor\":\"rain\",\"positive\":\"\\ufffd\"}\n";
     let message =
         folder.run("pairs2shards --model BASE --document-prompt= -o t.safetensors").stdin(replacement).refusal();

@@ -1,4 +1,4 @@
-//! Prompts: the model's, or a set's own.
+//! Prompts of the model and of flags.
 
 use embtune_tensors::Column;
 
@@ -7,7 +7,7 @@ use crate::{folder, shard};
 const PAIR: &str = "{\"anchor\":\"rain\",\"positive\":\"felt\",\"negatives\":[\"rain\"]}\n";
 
 #[test]
-fn a_prompt_stands_before_the_texts_of_its_side() {
+fn prompts_are_put_before_the_texts() {
     let folder = folder();
     let flags = "--query-prompt felt --document-prompt rain";
     let prompted = shard(&folder, flags, PAIR);
@@ -18,12 +18,12 @@ fn a_prompt_stands_before_the_texts_of_its_side() {
     for column in Column::ALL {
         assert_eq!(prompted.tokens(column, 0).unwrap(), plain.tokens(column, 0).unwrap(), "{column:?}");
     }
-    // Masks go by the text itself.
+    // Masks use the text without the prompt.
     assert_eq!(prompted.hashes(Column::Anchor, 0).text, prompted.hashes(Column::Negative, 0).text);
 }
 
 #[test]
-fn an_empty_prompt_is_none() {
+fn an_empty_prompt_overrides_the_models() {
     let folder = folder();
     folder.write("BASE/config_sentence_transformers.json", r#"{"prompts":{"query":"felt"}}"#);
     let (own, none) = (shard(&folder, "", PAIR), shard(&folder, "--query-prompt=", PAIR));

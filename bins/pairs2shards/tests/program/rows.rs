@@ -31,15 +31,15 @@ fn triplets_of_one_pair_keep_all_negatives() {
                "negative": format!("other {negative}"), "scores": [0.5, f64::from(negative as u32) / 8.0]})
     };
     let sorted: Vec<Value> = (0..4).flat_map(|query| (0..5).map(move |negative| row(query, negative))).collect();
-    // As a data set that was shuffled, and one row that is there twice.
+    // A shuffled data set, with one duplicate row.
     let mut mixed: Vec<Value> = (0..5).flat_map(|negative| (0..4).map(move |query| row(query, negative))).collect();
     mixed.push(row(2, 3));
     for (rows, said) in [
-        (&sorted, "20 pairs read, 4 written to 1 shard(s); merged: 16 with an earlier row of their pair"),
+        (&sorted, "20 pairs read, 4 written to 1 shard; merged: 16 rows into an earlier row of the pair"),
         (
             &mixed,
-            "21 pairs read, 4 written to 1 shard(s); merged: 16 with an earlier row of their pair, for their \
-                  negatives; dropped: 1 the same as an earlier pair",
+            "21 pairs read, 4 written to 1 shard; merged: 16 rows into an earlier row of the pair; \
+                  dropped: 1 the same as an earlier pair",
         ),
     ] {
         let ran = folder.run("pairs2shards --model BASE -v -o s.safetensors").stdin(lines(rows)).done().saying(said);
@@ -49,7 +49,7 @@ fn triplets_of_one_pair_keep_all_negatives() {
         assert_eq!(scores(&shard), vec![[0.5, 0.0, 0.125, 0.25, 0.375, 0.5].to_vec(); 4]);
     }
     let ran = folder.run("pairs2shards --model BASE -v -o s.safetensors").stdin(lines(&sorted)).done();
-    let _ = ran.saying("<stdin>:2: its negatives go to the same pair at <stdin>:1\n");
+    let _ = ran.saying("<stdin>:2: its negatives were added to the same pair at <stdin>:1\n");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn rows_that_are_far_apart_keep_their_negatives() {
     let bare = row(0, 1).replace("\"no 1\"", "");
     let rows: String = [1, 2, 2].into_iter().flat_map(|n| (0..5000).map(move |query| row(query, n))).collect();
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(rows + &bare).done();
-    let _ = ran.saying("15001 pairs read, 10000 written to 1 shard(s); dropped: 5001 the same as an earlier pair\n");
+    let _ = ran.saying("15001 pairs read, 10000 written to 1 shard; dropped: 5001 the same as an earlier pair\n");
     let shard = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!(negatives(&shard), vec![1; 10_000]);
 }
@@ -93,15 +93,15 @@ fn every_positive_of_a_record_is_a_pair() {
         json!({"query": "sand", "pos": ["stone"], "neg": [], "pos_scores": [1], "neg_scores": [], "prompt": "which:"}),
     ];
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&records)).done();
-    let ran = ran.saying("the query prompt is that of the pairs: \"which:\"\n");
+    let ran = ran.saying("using the query prompt of the pairs: \"which:\"\n");
     assert!(ran.stderr().contains("4 pairs read, 4 written") && !ran.stderr().contains("warning"), "{ran}");
     let found = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!(scores(&found), [vec![0.75, 0.125, 0.0], vec![0.5, 0.125, 0.0], vec![0.25, 0.125, 0.0], vec![1.0]]);
     assert_eq!(found.meta().query_prompt, "which:");
-    // One question: its answers are no negatives of each other.
+    // The answers to one question are not negatives of each other.
     let question = |pair| found.hashes(Column::Anchor, pair).text;
     assert!(question(0) == question(1) && question(1) == question(2) && question(2) != question(3));
-    // The prompt stands before the query as that of the flag does.
+    // The prompt is put before the query as the flag's would be.
     let flag = lines(&records).replace(",\"prompt\":\"which:\"", "");
     let flag = shard(&folder, "--query-prompt which:", &flag);
     assert_eq!(found.fingerprint(), flag.fingerprint());
@@ -117,12 +117,14 @@ fn a_shard_has_one_prompt() {
     let two = lines(&[record("a", "x:".into()), record("b", "y:".into()), record("c", Value::Null)]);
     let message = folder.run("pairs2shards --model BASE -o out").stdin(two.clone()).refusal();
     let expected =
-        "<stdin>:2: the query prompt is \"y:\", but \"x:\" in the pairs before\nhint: a shard has one prompt";
+        "<stdin>:2: the query prompt is \"y:\", but \"x:\" in earlier pairs\nhint: a shard has one query prompt";
     assert!(message.contains(expected), "{message}");
     let skipped = folder.run("pairs2shards --model BASE --on-error skip -o s.safetensors").stdin(two.clone()).ran();
     let _ = skipped.with_code(1).saying("1 written").saying("2 records skipped");
     let flag = folder.run("pairs2shards --model BASE --query-prompt y: -o s.safetensors").stdin(two).done();
-    let _ = flag.saying("1 pairs name another query prompt than --query-prompt, which counts").saying("3 written");
+    let _ = flag
+        .saying("1 pair has a different query prompt than --query-prompt, which takes precedence")
+        .saying("3 written");
     // Elsewhere a field of this name is nobody's business.
     let other = "{\"anchor\":\"a\",\"positive\":\"p\",\"prompt\":\"Write a query.\"}\n";
     assert_eq!(shard(&folder, "", other).meta().query_prompt, "query: ", "the model's own");
@@ -139,32 +141,32 @@ fn labelled_lists_are_pairs_with_negatives() {
 }
 
 #[test]
-fn contradictions_are_said_and_kept() {
+fn contradictions_are_reported_and_kept() {
     let folder = folder();
     let pair = |n: usize, label: f64| json!({"anchor": format!("a{n}"), "positive": format!("p{n}"), "label": label});
     let rows = [pair(1, 1.0), pair(2, 0.25), pair(1, 0.0), pair(2, 0.75), pair(1, 1.0), pair(3, 0.0), pair(1, 0.0)];
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&rows)).done();
-    let ran = ran.saying("7 pairs read, 5 written to 1 shard(s); dropped: 2 the same as an earlier pair");
-    let ran = ran.saying("warning: 2 pairs contradict an earlier one: the same texts with another label or score");
+    let ran = ran.saying("7 pairs read, 5 written to 1 shard; dropped: 2 the same as an earlier pair");
+    let ran = ran.saying("warning: 2 pairs contradict an earlier one: the same texts with a different label or score");
     let _ = ran.saying("(<stdin>:3 has 0, <stdin>:1 has 1)");
     let found = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!(scores(&found), [vec![1.0], vec![0.25], vec![0.0], vec![0.75], vec![0.0]]);
-    // A teacher that changed its mind, of a negative or of the positive.
+    // A teacher that scored a negative, or the positive, differently.
     let row = |scores: [f64; 2]| json!({"anchor": "a", "positive": "p", "negative": "n", "scores": scores});
     let rows = [row([1.0, 0.25]), row([1.0, 0.5]), row([1.0, 0.5])];
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&rows)).done();
-    let _ = ran.saying("1 pairs contradict").saying("(<stdin>:2 and <stdin>:1 differ in a negative's score)");
+    let _ = ran.saying("1 pair contradicts").saying("(<stdin>:2 and <stdin>:1 have different scores for a negative)");
     assert_eq!(scores(&Shard::open(&folder.path("s.safetensors")).unwrap()), [[1.0, 0.25, 0.5]]);
     let rows = [
         json!({"anchor": "a", "positive": "p", "negatives": ["n"], "scores": [3, 1]}),
         json!({"anchor": "a", "positive": "p", "negatives": ["m"], "scores": [2, 1]}),
     ];
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&rows)).done();
-    let _ = ran.saying("2 written").saying("1 pairs contradict").saying("(<stdin>:2 has 2, <stdin>:1 has 3)");
+    let _ = ran.saying("2 written").saying("1 pair contradicts").saying("(<stdin>:2 has 2, <stdin>:1 has 3)");
 }
 
 #[test]
-fn negatives_that_are_none_are_dropped_and_counted() {
+fn unusable_negatives_are_dropped_and_counted() {
     let folder = folder();
     let rows = [
         json!({"anchor": "a", "positive": "p", "negatives": ["n", "", " \t", "p", "n", "m"],
@@ -172,7 +174,7 @@ fn negatives_that_are_none_are_dropped_and_counted() {
         json!({"query": "b", "pos": ["x", "y"], "neg": ["y"]}),
     ];
     let ran = folder.run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&rows)).done();
-    let said = "3 written to 1 shard(s); negatives dropped: 2 blank, 3 the same as a positive, 1 repeated";
+    let said = "3 written to 1 shard; negatives dropped: 2 blank, 3 the same as a positive, 1 repeated";
     let _ = ran.saying(said);
     let found = Shard::open(&folder.path("s.safetensors")).unwrap();
     assert_eq!(negatives(&found), [2, 0, 0]);
@@ -180,10 +182,10 @@ fn negatives_that_are_none_are_dropped_and_counted() {
 }
 
 #[test]
-fn fields_that_look_like_data_are_said() {
+fn ignored_fields_that_look_like_data_are_reported() {
     let row = json!({"anchor": "a", "positive": "p", "hard_negatives": ["n"], "lang": "de", "positive_rank": 3});
     let ran = folder().run("pairs2shards --model BASE -o s.safetensors").stdin(lines(&[row])).done();
-    let expected = "fields that look like texts, labels or scores but are not read: \"hard_negatives\" (1 pairs)\n";
+    let expected = "fields that look like texts, labels or scores are ignored: \"hard_negatives\" (1 pair)\n";
     let _ = ran.saying(expected);
 }
 

@@ -32,7 +32,7 @@ fn several_shards_keep_the_scores_of_their_pairs() {
 }
 
 #[test]
-fn without_scores_the_shard_is_as_it_always_was() {
+fn a_shard_without_scores_has_no_tensors_for_them() {
     let folder = folder();
     shard(&folder, "", "{\"anchor\":\"a\",\"positive\":\"p\",\"negatives\":[\"n\"]}\n");
     let names = TensorFile::open(&folder.path("s.safetensors")).unwrap().names();
@@ -40,7 +40,7 @@ fn without_scores_the_shard_is_as_it_always_was() {
 }
 
 #[test]
-fn labels_that_are_no_finite_numbers_are_refused_by_line() {
+fn labels_that_are_not_finite_numbers_are_refused_by_line() {
     let folder = folder();
     let good = "{\"anchor\":\"a\",\"positive\":\"p\",\"label\":0}\n";
     for (fields, expected) in [
@@ -49,7 +49,7 @@ fn labels_that_are_no_finite_numbers_are_refused_by_line() {
         ("\"score\":1e300", "field \"score\": 1e300 is too large for a number of 32 bits"),
         ("\"score\":1e999", "field \"score\": inf is too large for a number of 32 bits"),
         ("\"scores\":[NaN]", "not JSON: "),
-        ("\"scores\":[1,2]", "expected 1 scores (positive, then negatives), found 2"),
+        ("\"scores\":[1,2]", "expected 1 score (positive, then negatives), found 2"),
         ("\"scores\":[1,null],\"negatives\":[\"n\"]", "field \"scores\" must be a list of numbers, found null"),
     ] {
         let pairs = format!("{good}{{\"anchor\":\"b\",\"positive\":\"q\",{fields}}}\n");

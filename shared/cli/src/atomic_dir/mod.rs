@@ -1,7 +1,5 @@
 //! Directories that appear whole or not at all.
 
-mod entries;
-mod probe;
 mod replace;
 #[cfg(test)]
 mod tests;
@@ -13,30 +11,30 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-use crate::atomic_file::take_after;
+use crate::atomic_file::copy_permissions;
 use crate::disk::{sync, sync_folder};
-use crate::place::{folder_of, resolve};
-use crate::temporary::{TemporaryDir, remove_leftovers, renamed_to_last};
-use crate::{Output, shown};
+use crate::paths::{folder_of, resolve};
+use crate::temporary::{TemporaryDir, keep_complete, remove_leftovers};
+use crate::{Output, escape};
 
 /// A directory that appears under its name, complete and on disk, when [`AtomicDir::commit`] succeeds, and not before.
 ///
-/// Until then it is a temporary directory, removed when this is dropped: beside its target, or inside a target that can
-/// only be filled and not be replaced, such as a mount point. A target that is a symbolic link is what the link leads to.
+/// Until then it is a temporary directory, removed when this is dropped. It is next to its target, or inside a target whose
+/// content can be replaced but not the directory itself, such as a mount point. Symbolic links are followed.
 pub struct AtomicDir {
     temporary: TemporaryDir,
     target: PathBuf,
-    /// Whether there is one to be replaced.
+    /// Whether the target exists and will be replaced.
     replaces: bool,
-    /// Why that is not done in one step.
+    /// Why it is not replaced in one step.
     slow: Option<String>,
-    /// Folders above the target that were made for it.
-    made: MadeFolders,
+    /// Parent folders that were created for the target.
+    created: CreatedFolders,
 }
 
 impl AtomicDir {
-    /// Starts a directory that will stand at `target`, in the place of any other, and finds out, without changing
-    /// anything, how that one can be replaced. What a killed process has left of it is removed.
+    /// Starts a directory that will replace any other at `target`, and finds out, without changing anything, how that can
+    /// be done. Leftovers of killed processes are removed.
     ///
     /// # Errors
     /// When the target cannot be written.
@@ -49,27 +47,27 @@ impl AtomicDir {
             Ok(found) if found.is_dir() => Self::replacing(target),
             Ok(_) => Err(io::Error::new(NotADirectory, "is not a directory")),
             Err(error) if error.kind() == NotFound => {
-                let made = MadeFolders::above(&target)?;
-                Ok(Self { temporary: beside(&target)?, replaces: false, slow: None, target, made })
+                let created = CreatedFolders::above(&target)?;
+                Ok(Self { temporary: beside(&target)?, replaces: false, slow: None, target, created })
             }
             Err(error) => Err(error),
         }
     }
 
     fn replacing(target: PathBuf) -> io::Result<Self> {
-        let made = MadeFolders::default();
-        let (temporary, reason) = if probe::is_in_use(&target) {
+        let created = CreatedFolders::default();
+        let (temporary, reason) = if replace::is_in_use(&target) {
             (None, "is the working directory of this program".to_owned())
         } else {
             match beside(&target) {
                 Err(error) => (None, error.to_string()),
-                Ok(temporary) => match probe::obstacle(&target, temporary.path())? {
+                Ok(temporary) => match replace::obstacle(&target, temporary.path())? {
                     None => {
-                        let slow = probe::no_exchange(temporary.path())?;
-                        // What only some may read is not to be read by others while it is being written.
+                        let slow = replace::no_exchange(temporary.path())?;
+                        // A directory that only some users may read must not be readable by others meanwhile.
                         let mode = fs::metadata(&target)?.mode() & 0o777;
                         fs::set_permissions(temporary.path(), Permissions::from_mode(mode | 0o700))?;
-                        return Ok(Self { temporary, replaces: true, slow, target, made });
+                        return Ok(Self { temporary, replaces: true, slow, target, created });
                     }
                     Some(reason) => (Some(temporary), reason),
                 },
@@ -77,98 +75,98 @@ impl AtomicDir {
         };
         drop(temporary);
         let temporary = TemporaryDir::create(&target, &target)?;
-        let slow = format!("{reason}: its files are replaced one by one when all new ones are there");
-        Ok(Self { temporary, replaces: true, slow: Some(slow), target, made })
+        let slow = format!("{reason}: its files are replaced one by one when all new ones are complete");
+        Ok(Self { temporary, replaces: true, slow: Some(slow), target, created })
     }
 
-    /// Whether nothing is at `target`: no directory, or an empty one. What a killed process has left is removed, and
-    /// what a file system has for itself does not count.
+    /// Whether `target` does not exist or is an empty directory. Leftovers of killed processes are removed, and entries
+    /// that belong to the file system do not count.
     pub fn is_vacant(target: &Path) -> bool {
         let Ok(target) = resolve(target) else { return false };
         remove_leftovers(&target, &target);
-        match entries::of(&target) {
+        match replace::entries(&target) {
             Ok(entries) => entries.is_empty(),
-            // A file above it is said when the directory is to be made.
+            // A file in place of a parent folder is reported when the directory is created.
             Err(error) => !target.exists() && matches!(error.kind(), NotFound | NotADirectory),
         }
     }
 
-    /// Where the target cannot be replaced in one step: why not, and what is done instead. A message for the user.
+    /// If the target cannot be replaced in one step: why not, and what is done instead, as a message for the user.
     pub fn slow(&self) -> Option<&str> {
         self.slow.as_deref()
     }
 
-    /// Bytes that are free where the directory is written.
+    /// Free bytes on the disk of the directory.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not tell.
     pub fn free_bytes(&self) -> io::Result<u64> {
         free_bytes(self.path())
     }
 
-    /// Where files are to be written.
+    /// The folder to write files to.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
 
-    /// Starts a file of the directory.
+    /// Creates a file in the directory.
     ///
     /// # Errors
-    /// When it is there already, or the disk is full.
+    /// When it exists already, or the disk is full.
     pub fn output(&self, name: &str) -> io::Result<Output> {
-        let shown = shown::path(&self.target.join(name));
+        let shown = escape::path(&self.target.join(name));
         match File::create_new(self.path().join(name)) {
             Ok(file) => Ok(Output::stream(shown, file)),
             Err(error) => Err(io::Error::new(error.kind(), format!("{shown}: {error}"))),
         }
     }
 
-    /// Puts the directory on disk and under its name.
+    /// Syncs the directory to disk and puts it in place.
     ///
     /// # Errors
     /// When the system refuses. The target is then as it was, and the directory is kept under a name that the message
-    /// says.
+    /// gives.
     pub fn commit(self) -> io::Result<()> {
         if let Err(error) = sync_all(self.path()).and_then(|()| self.put()) {
             return Err(self.keep(&error.to_string()));
         }
-        let Self { target, made, .. } = self;
-        made.keep();
+        let Self { target, created, .. } = self;
+        created.keep();
         sync_folder(folder_of(&target))
     }
 
     fn put(&self) -> io::Result<()> {
         let (new, target) = (self.path(), self.target.as_path());
         if !self.replaces {
-            // Fails where somebody else has put something there in the meantime.
+            // Fails if another process has created the target in the meantime.
             return fs::rename(new, target);
         }
         if new.parent() == Some(target) {
             return replace::fill(new, target);
         }
-        take_after(&File::open(new)?, &fs::metadata(target)?)?;
+        copy_permissions(&File::open(new)?, &fs::metadata(target)?)?;
         replace::exchange(new, target)
             .or_else(|_| replace::rename_twice(new, target))
             .or_else(|_| replace::fill(new, target))
     }
 
-    /// Keeps the directory, though not under its name; the error says why, and where it is.
+    /// Keeps the directory under another name; the error says why and where it is.
     fn keep(self, why: &str) -> io::Error {
         let place = folder_of(self.path()).to_owned();
-        let Self { temporary, target, made, .. } = self;
-        made.keep();
-        let kept = renamed_to_last(temporary.folder.keep(), &target, &place);
+        let Self { temporary, target, created, .. } = self;
+        created.keep();
+        let kept = keep_complete(temporary.folder.keep(), &target, &place);
         io::Error::other(format!(
-            "{why}: the finished directory is kept as {}\nhint: move it to its place",
-            shown::path(&kept)
+            "{why}: the finished directory is kept as {}\nhint: move it into place",
+            escape::path(&kept)
         ))
     }
 }
 
-/// Bytes that are free on the disk of a folder.
+/// Free bytes on the disk of a folder.
 ///
 /// # Errors
-/// When the system does not say.
+/// When the system does not tell.
 pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     let place = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let disk = statvfs(place)?;
@@ -177,10 +175,10 @@ pub fn free_bytes(folder: &Path) -> io::Result<u64> {
 
 fn beside(target: &Path) -> io::Result<TemporaryDir> {
     TemporaryDir::create(target, folder_of(target))
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot write beside it: {error}")))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write next to it: {error}")))
 }
 
-/// Puts every file of a folder on disk.
+/// Syncs every file of a folder to disk.
 fn sync_all(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -189,26 +187,29 @@ fn sync_all(folder: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Folders that were made, removed when this is dropped, if they are still empty.
+/// Folders that were created, and are removed when this is dropped if they are still empty.
 #[derive(Debug, Default)]
-struct MadeFolders(Vec<PathBuf>);
+struct CreatedFolders(Vec<PathBuf>);
 
-impl MadeFolders {
-    /// Makes the folders above a path that are missing.
+impl CreatedFolders {
+    /// Creates the missing parent folders of a path.
     fn above(path: &Path) -> io::Result<Self> {
-        let mut made = Self::default();
+        let mut created = Self::default();
         let missing: Vec<&Path> =
             path.ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
-                Ok(()) => made.0.push(folder.to_owned()),
+                Ok(()) => created.0.push(folder.to_owned()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    return Err(io::Error::new(error.kind(), format!("cannot make {}: {error}", shown::path(folder))));
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("cannot create {}: {error}", escape::path(folder)),
+                    ));
                 }
             }
         }
-        Ok(made)
+        Ok(created)
     }
 
     fn keep(mut self) {
@@ -216,7 +217,7 @@ impl MadeFolders {
     }
 }
 
-impl Drop for MadeFolders {
+impl Drop for CreatedFolders {
     fn drop(&mut self) {
         for folder in self.0.iter().rev() {
             let _ = fs::remove_dir(folder);

@@ -57,7 +57,7 @@ fn a_directory_appears_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_link_stays_and_what_it_leads_to_is_replaced() {
+fn links_are_followed_and_kept() {
     let place = tempfile::tempdir().unwrap();
     let link = place.path().join("link");
     symlink("far/out", &link).unwrap();
@@ -84,7 +84,7 @@ fn two() -> (TempDir, PathBuf, PathBuf) {
 }
 
 #[test]
-fn each_way_replaces_all_or_nothing() {
+fn each_way_replaces_everything() {
     let (place, old, new) = two();
     replace::rename_twice(&new, &old).unwrap();
     expect(&old, &NEW);
@@ -95,7 +95,7 @@ fn each_way_replaces_all_or_nothing() {
     expect(&old, &NEW);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 
-    // From inside the directory itself, and with what a file system has for itself.
+    // From inside the directory itself, and with an entry that belongs to the file system.
     let (_place, old, new) = two();
     let inside = old.join(".old.abcdef.tmp");
     fs::rename(&new, &inside).unwrap();
@@ -106,13 +106,13 @@ fn each_way_replaces_all_or_nothing() {
 }
 
 #[test]
-fn names_that_cannot_be_moved_leave_all_where_it_was() {
+fn a_failed_move_leaves_everything_in_place() {
     let (place, old, new) = two();
     let target = place.path().join("target");
-    // A directory is in the way of the last name.
+    // A directory is in the way of the last entry.
     fill(&target, &[("g/h", "other")]);
-    let names = entries::of(&new).unwrap();
-    let error = entries::move_all(&names, &new, &target).unwrap_err().to_string();
+    let names = replace::entries(&new).unwrap();
+    let error = replace::move_all(&names, &new, &target).unwrap_err().to_string();
     assert!(error.starts_with("g: "), "{error}");
     expect(&new, &NEW);
     expect(&target, &[("g/h", "other")]);
@@ -120,23 +120,23 @@ fn names_that_cannot_be_moved_leave_all_where_it_was() {
 }
 
 #[test]
-fn what_cannot_get_its_name_is_kept_and_named() {
+fn a_directory_that_cannot_be_put_in_place_is_kept() {
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
     let directory = filled(&target, &[("file", "new")]);
-    // Somebody else was faster.
+    // Another process was faster.
     fill(&target, &[("file", "other")]);
     let error = directory.commit().unwrap_err().to_string();
     let kept = error.split(" is kept as ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
     expect(Path::new(kept), &[("file", "new")]);
     expect(&target, &[("file", "other")]);
-    // The next one does not take it for a leftover.
+    // The next process does not remove it as a leftover.
     drop(filled(&target, &[]));
     assert!(Path::new(kept).exists());
 }
 
 #[test]
-fn what_a_killed_process_has_left_is_removed_and_what_a_living_one_has_is_not() {
+fn leftovers_of_killed_processes_are_removed() {
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
     let left = [place.path().join(".out.abcde1.tmp"), target.join(".out.abcde2.tmp")];
@@ -166,7 +166,7 @@ fn a_directory_keeps_its_permissions() {
 }
 
 #[test]
-fn finding_out_changes_nothing() {
+fn creating_changes_nothing() {
     let (place, old, _) = two();
     fs::set_permissions(&old, fs::Permissions::from_mode(0o750)).unwrap();
     let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());

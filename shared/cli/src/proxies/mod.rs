@@ -1,7 +1,7 @@
 //! The proxies that the environment names.
 //!
-//! Every HTTP client reads these variables in its own way, and passes over what it does not understand: the program then
-//! goes another way than the user chose, without a word. Here they are read once, and what is no proxy is an error.
+//! Every HTTP client reads these variables differently and silently ignores what it does not understand, so a program may
+//! not use the proxy that the user chose. Here they are read once, and an invalid value is an error.
 
 mod exception;
 
@@ -13,10 +13,10 @@ use anyhow::{anyhow, bail, ensure};
 
 use exception::Exception;
 
-/// Kinds of proxies. The name of a host is resolved here for `socks4` and `socks5`, and by the proxy for the others.
+/// Schemes of proxies. Host names are resolved locally for `socks4` and `socks5`, and by the proxy for the others.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// Proxies by what they are for, and what is reached without them.
+/// Proxies by the scheme of the URL, and exceptions that are reached without them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
@@ -37,28 +37,28 @@ impl Proxy {
         &self.url
     }
 
-    /// Its password as the address holds it, which belongs in no message.
+    /// Its password as it is in the address, which must not be in any message.
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
     }
 }
 
 impl Proxies {
-    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capital letters or else in small ones, as curl
-    /// understands them; a variable that is empty is not set.
+    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or else lower case, as curl does; an empty
+    /// variable counts as unset.
     ///
     /// # Errors
-    /// A value that is none; the message names the variable and holds no password.
+    /// An invalid value; the message names the variable and has no password.
     pub fn of_environment() -> anyhow::Result<Self> {
-        // In a CGI program, HTTP_PROXY is a header that the caller chose (https://httpoxy.org).
+        // In a CGI program, HTTP_PROXY is a header chosen by the client (https://httpoxy.org).
         if env::var_os("REQUEST_METHOD").is_some() {
             return Ok(Self::default());
         }
         Self::read(|name| env::var_os(name))
     }
 
-    /// The proxy on the way to a host, whose IPv6 address may stand in brackets.
-    pub fn on_the_way(&self, scheme: &str, host: &str, port: u16) -> Option<&Proxy> {
+    /// The proxy for a host, which may be an IPv6 address in brackets.
+    pub fn for_host(&self, scheme: &str, host: &str, port: u16) -> Option<&Proxy> {
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase();
         let proxy = if scheme == "https" { self.https.as_ref() } else { self.http.as_ref() };
         proxy.filter(|_| !self.exceptions.iter().any(|exception| exception.covers(&host, port)))
@@ -99,14 +99,14 @@ impl Proxies {
     }
 }
 
-/// Reads `[scheme://][user[:password]@]host[:port]`. Messages repeat nothing of it but the scheme: what is in the wrong
-/// place may be a password.
+/// Parses `[scheme://][user[:password]@]host[:port]`. Messages repeat only the scheme, because anything in the wrong place
+/// may be a password.
 fn read_proxy(value: &str) -> anyhow::Result<Proxy> {
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
     let is_word = scheme.chars().all(|c| c.is_ascii_alphanumeric());
     ensure!(is_word, "not the address of a proxy");
-    ensure!(SCHEMES.contains(&scheme.as_str()), "no kind of proxy: {scheme} (known: {})", SCHEMES.join(", "));
+    ensure!(SCHEMES.contains(&scheme.as_str()), "unknown kind of proxy: {scheme} (known: {})", SCHEMES.join(", "));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let encode = "user and password must be percent-encoded: %2F for /, %23 for #, %40 for @";
@@ -119,14 +119,14 @@ fn read_proxy(value: &str) -> anyhow::Result<Proxy> {
     ensure!(user.is_none_or(is_encoded), "{encode}");
     let (host, port) = split_port(place)?;
     let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-    ensure!(is_name || host.starts_with('['), "no name of a host");
+    ensure!(is_name || host.starts_with('['), "not a host name");
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let password = user.and_then(|user| user.split_once(':')).map(|(_, password)| password.to_owned());
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();
     Ok(Proxy { url: format!("{scheme}://{user}{host}{port}"), password })
 }
 
-/// Whether all characters may stand in the user of a URL, and every percent sign begins a code (RFC 3986, 3.2.1).
+/// Whether all characters are allowed in the user part of a URL, and every percent sign begins a code (RFC 3986, 3.2.1).
 fn is_encoded(user: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%".contains(c);
     let mut codes = user.split('%').skip(1);
@@ -134,14 +134,14 @@ fn is_encoded(user: &str) -> bool {
     user.chars().all(is_allowed) && codes.all(is_code)
 }
 
-/// Host and port; an IPv6 address stands in brackets, and keeps them.
+/// Splits host and port; an IPv6 address keeps its brackets.
 fn split_port(place: &str) -> anyhow::Result<(&str, Option<u16>)> {
     let (host, port) = match place.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((address, rest))) => {
-            ensure!(address.parse::<Ipv6Addr>().is_ok(), "no IPv6 address in the brackets");
+            ensure!(address.parse::<Ipv6Addr>().is_ok(), "not an IPv6 address in brackets");
             (&place[..address.len() + 2], rest.strip_prefix(':').or((!rest.is_empty()).then_some("?")))
         }
-        Some(None) => bail!("a bracket without its other half"),
+        Some(None) => bail!("an unclosed bracket"),
         None => match place.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (place, None),
@@ -150,7 +150,7 @@ fn split_port(place: &str) -> anyhow::Result<(&str, Option<u16>)> {
     let Some(port) = port else { return Ok((host, None)) };
     let number =
         port.parse::<u16>().ok().filter(|number| *number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()));
-    Ok((host, Some(number.ok_or_else(|| anyhow!("no number of a port after the host"))?)))
+    Ok((host, Some(number.ok_or_else(|| anyhow!("not a port number after the host"))?)))
 }
 
 #[cfg(test)]
@@ -162,11 +162,11 @@ mod tests {
     }
 
     fn way(variables: &[(&str, &str)], scheme: &str, host: &str, port: u16) -> Option<String> {
-        read(variables).unwrap().on_the_way(scheme, host, port).map(|proxy| proxy.url().to_owned())
+        read(variables).unwrap().for_host(scheme, host, port).map(|proxy| proxy.url().to_owned())
     }
 
     #[test]
-    fn proxies_are_for_what_they_are_named() {
+    fn proxies_are_chosen_by_scheme() {
         let all = [("ALL_PROXY", "socks5h://p:1"), ("https_proxy", "proxy.example"), ("HTTP_PROXY", "")];
         assert_eq!(way(&all, "http", "h", 80).unwrap(), "socks5h://p:1");
         assert_eq!(way(&all, "https", "h", 443).unwrap(), "http://proxy.example");
@@ -182,11 +182,11 @@ mod tests {
             assert_eq!(way(&[("ALL_PROXY", value)], "https", "h", 443).unwrap(), url, "{value}");
         }
         let proxies = read(&[("ALL_PROXY", "socks5://user:secret@p")]).unwrap();
-        assert_eq!(proxies.on_the_way("http", "h", 1).unwrap().password(), Some("secret"));
+        assert_eq!(proxies.for_host("http", "h", 1).unwrap().password(), Some("secret"));
     }
 
     #[test]
-    fn what_is_no_proxy_is_named() {
+    fn invalid_proxies_are_refused_by_variable() {
         for value in [
             "ftp://user:secret@p:1",
             "socks://p:1080",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_go_by_hosts_domains_and_networks() {
+    fn exceptions_are_hosts_domains_and_networks() {
         let list = "localhost, .example.com,*.internal 10.0.0.0/8,192.168.1.7,fd00::/8,[::1]:8000,h:8000,172.16.*,";
         let variables = [("ALL_PROXY", "http://p:1"), ("NO_PROXY", list)];
         for (host, port) in [
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_exception_is_named() {
+    fn invalid_exceptions_are_refused_by_variable() {
         for list in
             ["http://localhost", "10.0.0.0/99", "10.0.0/8", "a;b", "h:port", "<local>", "[::1", "a,**", "a*b", "x/y"]
         {

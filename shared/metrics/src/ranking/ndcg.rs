@@ -1,8 +1,8 @@
 //! Normalised discounted cumulative gain.
 
-/// What a document of some relevance is worth.
+/// What a document of a given relevance is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gain {
+pub(crate) enum Gain {
     /// The relevance itself (Järvelin and Kekäläinen 2002, ACM TOIS 20(4); trec_eval, BEIR).
     Linear,
     /// `2^relevance - 1` (Burges et al. 2005, ICML; TREC's gdeval).
@@ -10,11 +10,11 @@ pub enum Gain {
 }
 
 impl Gain {
-    /// 0 where the relevance is negative.
+    /// 0 if the relevance is negative.
     fn of(self, relevance: i64) -> f64 {
         match self {
             Self::Linear => relevance.max(0) as f64,
-            // Beyond 1000 the gain would be infinite, and the quotient no number.
+            // Above 1000 the gain would be infinite, and the quotient NaN.
             Self::Exponential => 2_f64.powi(relevance.clamp(0, 1000) as i32) - 1.0,
         }
     }
@@ -22,10 +22,10 @@ impl Gain {
 
 /// NDCG@k: the gain of the first k documents, discounted by rank, relative to the best possible order.
 ///
-/// `DCG@k = sum over ranks i <= k of gain_i / log2(i + 1)`; `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of all judged
-/// documents in the best order, retrieved or not; 0 when nothing is relevant (trec_eval `ndcg_cut_k`, m_ndcg_cut.c; with
-/// [`Gain::Exponential`] gdeval's `ndcg@k`, whose natural logarithms cancel out).
-pub fn ndcg(ranked: &[Option<i64>], ideal: &[i64], k: usize, gain: Gain) -> f64 {
+/// `DCG@k = Σ gain_i / log2(i + 1)` over the ranks `i <= k`, and `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of all
+/// judged documents in the best order, retrieved or not; 0 if nothing is relevant (trec_eval `ndcg_cut_k`,
+/// m_ndcg_cut.c; with [`Gain::Exponential`] gdeval's `ndcg@k`, whose natural logarithms cancel out).
+pub(crate) fn ndcg(ranked: &[Option<i64>], ideal: &[i64], k: usize, gain: Gain) -> f64 {
     debug_assert!(ideal.is_sorted_by(|a, b| a >= b), "the ideal order is descending");
     let best = dcg(ideal.iter().copied(), k, gain);
     if best == 0.0 { 0.0 } else { dcg(ranked.iter().map(|relevance| relevance.unwrap_or(0)), k, gain) / best }

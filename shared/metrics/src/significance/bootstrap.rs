@@ -1,4 +1,4 @@
-//! A confidence interval by resampling.
+//! A confidence interval by the bootstrap.
 
 use rand::SeedableRng as _;
 use rand::distr::{Distribution as _, Uniform};
@@ -13,18 +13,18 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The percentile bootstrap's confidence interval of the mean, or `None` without differences or samples.
+/// The confidence interval of the mean by the percentile bootstrap. `None` without differences or samples.
 ///
-/// Draws as many differences as there are, with replacement, `samples` times, and takes the quantiles
-/// `(1 ∓ confidence) / 2` of the means, interpolated linearly (Efron 1979, Annals of Statistics 7(1); Sakai 2006, SIGIR).
+/// Resamples the differences with replacement `samples` times and takes the quantiles `(1 ∓ confidence) / 2` of the
+/// means, interpolated linearly (Efron 1979, Annals of Statistics 7(1); Sakai 2006, SIGIR).
 pub fn bootstrap_interval(differences: &[f64], confidence: f64, samples: usize, seed: u64) -> Option<Interval> {
     let n = differences.len();
     if n == 0 || samples == 0 {
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let places = Uniform::new(0, u32::try_from(n).ok()?).ok()?;
-    let mut resampled = || (0..n).map(|_| differences[places.sample(&mut rng) as usize]).sum::<f64>() / n as f64;
+    let indices = Uniform::new(0, u32::try_from(n).ok()?).ok()?;
+    let mut resampled = || (0..n).map(|_| differences[indices.sample(&mut rng) as usize]).sum::<f64>() / n as f64;
     let mut means: Vec<f64> = (0..samples).map(|_| resampled()).collect();
     means.sort_by(f64::total_cmp);
     Some(Interval { low: quantile(&means, (1.0 - confidence) / 2.0), high: quantile(&means, (1.0 + confidence) / 2.0) })
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_reproducible_and_holds_the_mean() {
+    fn the_interval_is_reproducible_and_contains_the_mean() {
         let differences: Vec<f64> = (0..50).map(|n| f64::from(n % 7) - 2.0).collect();
         let interval = bootstrap_interval(&differences, 0.95, 1000, 3).unwrap();
         assert_eq!(Some(interval), bootstrap_interval(&differences, 0.95, 1000, 3));

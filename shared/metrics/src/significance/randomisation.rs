@@ -3,13 +3,13 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// With this many differences or fewer that are not 0, all sign flips are tried: about a million.
+/// Up to this many differences other than 0, all sign flips are enumerated: about a million.
 const EXACT_UP_TO: usize = 20;
 
-/// Sums that are nearer to each other than this share of their scale are equal.
+/// Sums closer than this share of their scale are equal.
 ///
-/// Metrics take few values, so flipped sums often equal the observed one exactly, but for rounding; a bare `>=` would
-/// then count ties by chance (on Sakai's data it makes p = 0.050 of 0.066).
+/// Metrics take few values, so flipped sums often equal the observed one except for rounding. A bare `>=` would count
+/// such ties at random (on Sakai's data it turns p = 0.066 into 0.050).
 const TOLERANCE: f64 = 1e-9;
 
 /// The outcome of [`randomisation_test`].
@@ -17,16 +17,16 @@ const TOLERANCE: f64 = 1e-9;
 pub struct Randomisation {
     /// Two-sided p-value.
     pub p: f64,
-    /// Whether all sign flips were tried, so that p is no estimate.
+    /// Whether all sign flips were enumerated, so that p is not an estimate.
     pub exact: bool,
 }
 
-/// Tests whether two systems could have swapped their results on any query without the mean difference showing it.
+/// Tests whether the mean difference is larger than if the two systems had swapped their results at random.
 ///
-/// If the systems were equal, each difference could as well have the other sign. p is the share of all sign flips whose
-/// sum is, in absolute value, at least the observed one. With at most 20 differences that are not 0, all flips are
-/// tried; else `samples` flips are drawn from `seed`, and `p = (c + 1) / (samples + 1)` where c of them reach the
-/// observed sum, which is never 0 (Fisher 1935, "The Design of Experiments"; Smucker, Allan and Carterette 2007, CIKM;
+/// If the systems were equal, each difference could just as well have the other sign. p is the share of all sign flips
+/// whose sum is at least as large, in absolute value, as the observed one. Up to 20 differences other than 0, all flips
+/// are enumerated; otherwise `samples` flips are drawn from `seed`, and `p = (c + 1) / (samples + 1)`, where c of them
+/// reach the observed sum, so that p is never 0 (Fisher 1935, "The Design of Experiments"; Smucker, Allan and Carterette 2007, CIKM;
 /// Phipson and Smyth 2010 for the + 1).
 pub fn randomisation_test(differences: &[f64], samples: usize, seed: u64) -> Randomisation {
     // A difference of 0 is the same with either sign.

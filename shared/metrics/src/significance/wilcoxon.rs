@@ -2,11 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
-/// With this many differences or fewer that are not 0, the distribution is counted out.
-const EXACT_UP_TO: usize = 50;
+use super::EPSILON;
 
-/// Sizes that are nearer to each other than this are the same size, computed in another order.
-const SAME: f64 = 1e-9;
+/// Up to this many differences other than 0, the exact distribution is computed.
+const EXACT_UP_TO: usize = 50;
 
 /// The outcome of [`wilcoxon_test`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,23 +14,23 @@ pub struct Wilcoxon {
     pub w: f64,
     /// Two-sided p-value.
     pub p: f64,
-    /// Whether p was counted out, so that it is no approximation.
+    /// Whether p is exact, not an approximation.
     pub exact: bool,
 }
 
-/// Tests whether paired differences lie as often and as far above 0 as below.
+/// Tests whether paired differences are symmetric around 0.
 ///
-/// Differences of 0 are left out; the others are ranked by their size, equal ones sharing the mean of their ranks. With at
-/// most 50 of them, p is the share of all ways to give them signs whose smaller sum of ranks is at most the observed one,
-/// ties and all; else that of a normal distribution with `mean = n (n + 1) / 4` and `variance = n (n + 1) (2n + 1) / 24 -
+/// Differences of 0 are dropped; the others are ranked by their size, and equal ones share the mean of their ranks. Up
+/// to 50 of them, p is exact, with ties: the share of all assignments of signs whose smaller sum of ranks is at most the
+/// observed one. Otherwise it is that of a normal distribution with `mean = n (n + 1) / 4` and `variance = n (n + 1) (2n + 1) / 24 -
 /// sum (t³ - t) / 48` over groups of t equal sizes (Wilcoxon 1945, Biometrics Bulletin 1(6); scipy.stats.wilcoxon with
-/// zero_method "wilcox" and without a correction for continuity).
+/// zero_method "wilcox" and without continuity correction).
 pub fn wilcoxon_test(differences: &[f64]) -> Wilcoxon {
-    let mut sizes: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > SAME).collect();
+    let mut sizes: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > EPSILON).collect();
     sizes.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
-    let groups: Vec<&[f64]> = sizes.chunk_by(|a, b| b.abs() - a.abs() <= SAME).collect();
+    let groups: Vec<&[f64]> = sizes.chunk_by(|a, b| b.abs() - a.abs() <= EPSILON).collect();
 
-    // Ranks are halves where sizes are equal: twice them are whole numbers.
+    // Shared ranks are multiples of one half, so all ranks are doubled to stay whole.
     let (mut ranks, mut positive) = (Vec::with_capacity(sizes.len()), 0_usize);
     for group in &groups {
         let twice = 2 * ranks.len() + group.len() + 1;
@@ -41,13 +40,13 @@ pub fn wilcoxon_test(differences: &[f64]) -> Wilcoxon {
     let total: usize = ranks.iter().sum();
     let smaller = positive.min(total - positive);
     let exact = ranks.len() <= EXACT_UP_TO;
-    let p = if exact { counted(&ranks, smaller) } else { approximate(&groups, smaller as f64 / 2.0) };
+    let p = if exact { exact_p(&ranks, smaller) } else { approximate_p(&groups, smaller as f64 / 2.0) };
     Wilcoxon { w: smaller as f64 / 2.0, p: p.min(1.0), exact }
 }
 
 /// Twice the share of all subsets of `ranks` whose sum is at most `sum`.
-fn counted(ranks: &[usize], sum: usize) -> f64 {
-    // How probable each sum is, when every rank is in with probability 1/2.
+fn exact_p(ranks: &[usize], sum: usize) -> f64 {
+    // The probability of each sum if every rank is included with probability 1/2.
     let mut probabilities = vec![0.0; sum + 1];
     probabilities[0] = 1.0;
     for rank in ranks {
@@ -59,7 +58,7 @@ fn counted(ranks: &[usize], sum: usize) -> f64 {
     2.0 * probabilities.iter().sum::<f64>()
 }
 
-fn approximate(groups: &[&[f64]], w: f64) -> f64 {
+fn approximate_p(groups: &[&[f64]], w: f64) -> f64 {
     let n = groups.iter().map(|group| group.len()).sum::<usize>() as f64;
     let ties: f64 = groups.iter().map(|group| (group.len() as f64).powi(3) - group.len() as f64).sum();
     let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties / 48.0;
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn few_differences_are_counted_out_with_their_ties() {
+    fn few_differences_are_exact_with_their_ties() {
         // One way of 2^5 to reach 0, twice.
         let all_positive = wilcoxon_test(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.0]);
         assert_eq!(all_positive, Wilcoxon { w: 0.0, p: 2.0 / 32.0, exact: true });

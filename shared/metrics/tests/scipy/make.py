@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the figures that our significance tests must equal.
+"""Makes the values that our significance tests must equal.
 
     python3 -m venv venv && venv/bin/pip install numpy==2.4.6 scipy==1.17.1 && venv/bin/python make.py
 
-Writes expected.tsv beside itself: data set, figure, value. Each data set is a list of paired differences; its values
-stand in the first line (figure "differences").
+Writes expected.tsv beside itself: data set, figure, value. Each data set is a list of paired differences, which
+are in its first line (figure "differences").
 
 "sakai": scores of two systems on 20 topics, from the worked example of T. Sakai, "Laboratory Experiments in Information
 Retrieval" (Springer, 2018), whose t is 2.116 and p 0.048.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the figures that our metrics must equal: a random run with many ties, judged by trec_eval and others.
+"""Makes the values that our metrics must equal: a random run with many ties, judged by trec_eval and others.
 
     python3 -m venv venv
     venv/bin/pip install pytrec_eval-terrier==0.5.11 ir-measures==0.4.3 cwl-eval==1.0.12
@@ -7,7 +7,7 @@
 
 Writes, beside itself: qrels.txt (TREC's four columns; relevance -1 to 3), run.txt (TREC's six columns) and expected.tsv
 (query, metric, value). Scores are multiples of 1/8, so that ties abound and float32, which trec_eval 9 stores, is exact.
-All values are trec_eval's, but for: err, of gdeval.pl (through ir_measures; five digits), rbp and graded-rbp, of cwl_eval,
+All values are trec_eval's, but for: err, of gdeval.pl (through ir_measures; five digits), rbp, of cwl_eval,
 and judged, of ir_measures, on runs whose scores are made unique in trec_eval's order, because each breaks ties in its own
 way.
 """
@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).parent
 CUTOFFS = [1, 3, 5, 10, 100]
 NAMES = {"ndcg_cut": "ndcg", "recall": "recall", "P": "precision", "map_cut": "map", "success": "accuracy",
          "relative_P": "capped-recall"}
-WHOLE = {"Rprec": "rprec", "bpref": "bpref", "infAP": "infap", "ndcg": "ndcg", "map": "map", "recip_rank": "mrr", "set_P": "precision",
+WHOLE = {"Rprec": "rprec", "bpref": "bpref", "ndcg": "ndcg", "map": "map", "recip_rank": "mrr", "set_P": "precision",
          "set_recall": "recall", "set_F": "f1"}
 
 
@@ -63,10 +63,9 @@ def others(qrels, run, values):
         for value in ir_measures.iter_calc(list(measures), *numbered):
             values[numbers[value.query_id]][f"{measures[value.measure]}@{k}"] = value.value
         for query, documents in unique.items():
-            grades = [max(qrels[query].get(document, 0), 0) for document in list(documents)[:k]]
-            for name, gains in (("rbp", [float(grade > 0) for grade in grades]), ("graded-rbp", [g / 4 for g in grades])):
-                ranking = Ranking(query, gains, [1.0] * len(gains))
-                values[query][f"{name}@{k}"] = float(RBPCWLMetric(0.8).measure(ranking))
+            gains = [float(qrels[query].get(document, 0) > 0) for document in list(documents)[:k]]
+            ranking = Ranking(query, gains, [1.0] * len(gains))
+            values[query][f"rbp@{k}"] = float(RBPCWLMetric(0.8).measure(ranking))
 
 
 def main():

@@ -1,20 +1,23 @@
-//! A model directory as a whole.
+//! A model directory.
 
 mod open;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::dense::{Dense, DenseWeights};
+use crate::encoder::{AnyEncoder, BertConfig, EncoderConfig};
 use crate::modules::Head;
-use crate::settings::{self, Settings};
+use crate::parameters::Parameter;
+use crate::pooling::Pooling;
+use crate::sentence_config::{self, SentenceConfig};
 use crate::tokenizer::{self, TokenizerSpec};
-use crate::transformer::TransformerConfig;
-use crate::{
-    AnyEncoder, BertConfig, Dense, DenseWeights, EncoderConfig, ModelError, Parameter, Pooling, Weights, fingerprint,
-};
+use crate::transformer_config::TransformerConfig;
+use crate::weights::Weights;
+use crate::{ModelError, files};
 pub(crate) use open::WEIGHTS;
 
-/// Heads for other uses of the encoder (bge-m3's), which sentence-transformers does not read.
+/// Heads for other uses of the encoder, which sentence-transformers does not read (bge-m3 has them).
 const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
 
 /// What a text is for.
@@ -27,7 +30,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Names of its prompt, the preferred one first.
+    /// The names of the role's prompt, in order of preference.
     fn prompt_names(self) -> &'static [&'static str] {
         match self {
             Self::Query => &["query"],
@@ -36,22 +39,22 @@ impl Role {
     }
 }
 
-/// How a directory's model turns a text into a vector; `E` is its encoder.
+/// A model directory: how its model turns a text into a vector. `E` describes the encoder.
 #[derive(Debug, Clone)]
 pub struct ModelDir<E = EncoderConfig> {
     encoder: E,
     description: Description,
 }
 
-/// What a directory says beside its encoder's shape.
+/// Everything but the encoder.
 #[derive(Debug, Clone)]
 struct Description {
     root: PathBuf,
     /// The encoder's folder, relative to the root.
-    place: PathBuf,
+    encoder_folder: PathBuf,
     head: Head,
     has_modules: bool,
-    settings: Settings,
+    sentence_config: SentenceConfig,
     transformer: TransformerConfig,
     tokenizer: TokenizerSpec,
     max_seq_length: usize,
@@ -61,20 +64,20 @@ struct Description {
     dense_weights: Vec<PathBuf>,
 }
 
-/// A directory whose encoder embtune computes itself, or through an ONNX file of the directory.
+/// A directory whose encoder embtune computes itself, or runs as an ONNX file of the directory.
 pub type AnyModelDir = ModelDir<AnyEncoder>;
 
 impl ModelDir {
-    /// The encoder.
+    /// The encoder's configuration.
     pub fn config(&self) -> &EncoderConfig {
         &self.encoder
     }
 
-    /// The encoder, of a model that embtune trains.
+    /// The encoder's configuration, if embtune can train the model.
     ///
     /// # Errors
-    /// Another architecture, modules that a training would have to change.
-    pub fn trained(&self) -> Result<&BertConfig, ModelError> {
+    /// The architecture cannot be trained, or the directory has modules or settings that training does not support.
+    pub fn trainable_config(&self) -> Result<&BertConfig, ModelError> {
         let refuse = |what| ModelError::Unsupported { directory: self.root().display().to_string(), what };
         let dropout = self.description.head.dropout;
         if dropout > 0.0 {
@@ -82,33 +85,33 @@ impl ModelDir {
         }
         if let Some(size) = self.truncate_dim() {
             let what = format!(
-                "a model whose vectors are cut (truncate_dim {size}) cannot be trained\nhint: take truncate_dim out of {}; --matryoshka trains cut vectors",
-                settings::FILE
+                "a model whose vectors are truncated (truncate_dim {size}) cannot be trained\nhint: remove truncate_dim from {}; --matryoshka trains truncated vectors",
+                sentence_config::FILE
             );
             return Err(refuse(what));
         }
         match &self.encoder {
             EncoderConfig::Bert(config) => Ok(config),
             other => Err(refuse(format!(
-                "{} cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)",
+                "{} cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)",
                 other.name()
             ))),
         }
     }
 
-    /// Elements of a text's vector.
+    /// Number of elements of a text's vector.
     pub fn dimension(&self) -> usize {
         self.dense().last().map_or(self.encoder.hidden_size(), |dense| dense.out_features)
     }
 
-    /// Every tensor that makes a text's vector: the encoder's, then those of [`ModelDir::dense`].
+    /// Every tensor that a text's vector depends on: the encoder's, then those of [`ModelDir::dense`].
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut parameters = self.encoder.parameters();
         parameters.extend(self.dense().iter().flat_map(Dense::parameters));
         parameters
     }
 
-    /// The encoder's weights: `model.safetensors`, or where there is none `pytorch_model.bin`.
+    /// The path of the encoder's weights: `model.safetensors`, else `pytorch_model.bin`.
     pub fn weights_file(&self) -> PathBuf {
         self.description.weights.first().map_or_else(PathBuf::new, |file| self.root().join(file))
     }
@@ -116,9 +119,9 @@ impl ModelDir {
     /// Maps the weights and checks their names and shapes.
     ///
     /// # Errors
-    /// A damaged file, a tensor that is missing, has another shape or is not known.
+    /// The file is damaged; a tensor is missing, has another shape, or is unexpected.
     pub fn weights(&self) -> Result<Weights, ModelError> {
-        Weights::open(self)
+        Weights::open(&self.weights_file(), &self.encoder, self.dense_weights()?)
     }
 }
 
@@ -130,63 +133,63 @@ impl AnyModelDir {
 }
 
 impl<E> ModelDir<E> {
-    /// The same directory, seen as one of another encoder.
+    /// The same directory with another description of the encoder.
     pub fn with_encoder<F>(&self, encoder: F) -> ModelDir<F> {
         ModelDir { encoder, description: self.description.clone() }
     }
 
-    /// The directory.
+    /// The path of the directory.
     pub fn root(&self) -> &Path {
         &self.description.root
     }
 
-    /// The folder of the encoder's and the tokenizer's files: the directory, unless its modules say otherwise.
+    /// The folder of the encoder's and the tokenizer's files: the root, unless `modules.json` names another one.
     pub fn encoder_folder(&self) -> PathBuf {
-        self.root().join(&self.description.place)
+        self.root().join(&self.description.encoder_folder)
     }
 
-    /// How token vectors become one vector.
+    /// How the vectors of a text's tokens become one vector.
     pub fn pooling(&self) -> Pooling {
         self.description.head.pooling
     }
 
-    /// What is to be said about a pooling that no `modules.json` names, with a remedy. Without that file,
-    /// sentence-transformers takes the directory for one of transformers, and passes over its own other files.
+    /// A warning, if the directory has no `modules.json`, so that the pooling is a guess. Without that file,
+    /// sentence-transformers treats the directory as one of transformers, and ignores its own other files.
     pub fn pooling_guess(&self) -> Option<String> {
         let reason = self.description.head.guess?;
         let mut files: Vec<PathBuf> = self.description.head.files.clone();
         files.extend(self.transformer().file.clone());
-        files.extend(Some(PathBuf::from(settings::FILE)).filter(|file| self.root().join(file).is_file()));
+        files.extend(Some(PathBuf::from(sentence_config::FILE)).filter(|file| self.root().join(file).is_file()));
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         let others = match files.as_slice() {
             [] => String::new(),
-            files => format!("; what {} say counts here, and not in sentence-transformers", files.join(" and ")),
+            files => format!("; embtune uses {}, which sentence-transformers ignores here", files.join(", ")),
         };
         Some(format!(
-            "{}: no modules.json: texts are pooled by {}, a guess, because {reason}; another pooling gives other vectors{others}\n\
+            "{}: no modules.json: the pooling is guessed to be {}, because {reason}; a wrong guess gives wrong vectors{others}\n\
              hint: save the model with sentence-transformers and the pooling that it was trained with",
             self.root().display(),
             self.pooling()
         ))
     }
 
-    /// Linear layers between pooling and normalisation, in their order.
+    /// The linear layers between pooling and normalisation, in order.
     pub fn dense(&self) -> &[Dense] {
         &self.description.head.dense
     }
 
-    /// Files of heads that belong to the encoder, but make no part of a text's vector: a training leaves them as they
-    /// are, and after it they no longer fit the encoder. [`crate::save`] copies them.
+    /// Files of heads that use the encoder, but do not affect a text's vector. Training leaves them unchanged, so that
+    /// they no longer fit the trained encoder. [`crate::save`] copies them.
     pub fn other_heads(&self) -> Vec<&'static str> {
         OTHER_HEADS.into_iter().filter(|name| self.root().join(name).is_file()).collect()
     }
 
-    /// Whether `modules.json` says what follows the encoder.
+    /// Whether the directory has a `modules.json`.
     pub fn has_modules(&self) -> bool {
         self.description.has_modules
     }
 
-    /// Elements of a hidden state, where the modules after the encoder say it.
+    /// Number of elements of a hidden state, if the modules after the encoder name it.
     pub fn pooled_size(&self) -> Option<usize> {
         self.dense().first().map(|dense| dense.in_features).or(self.description.head.pooled_size)
     }
@@ -194,24 +197,24 @@ impl<E> ModelDir<E> {
     /// Maps the weights of [`ModelDir::dense`] and checks their shapes.
     ///
     /// # Errors
-    /// A damaged file, a tensor that is missing or has another shape.
+    /// A file is damaged; a tensor is missing, has another shape, or is unexpected.
     pub fn dense_weights(&self) -> Result<DenseWeights, ModelError> {
         DenseWeights::open(self.dense(), self.description.dense_weights.iter().map(|file| self.root().join(file)))
     }
 
-    /// Whether the model itself makes its vectors' length 1.
+    /// Whether the model scales its vectors to length 1.
     pub fn normalizes(&self) -> bool {
         self.description.head.normalize
     }
 
-    /// Tokens at which a text is cut, special tokens included; [`usize::MAX`] where nothing says it.
+    /// Length at which a text is cut, in tokens, special tokens included; [`usize::MAX`] if no file limits it.
     pub fn max_seq_length(&self) -> usize {
         self.description.max_seq_length
     }
 
-    /// Elements that are kept of a vector, where the model says that not all are.
+    /// Number of elements that are kept of a vector, if the model truncates its vectors.
     pub fn truncate_dim(&self) -> Option<usize> {
-        self.description.settings.truncate_dim
+        self.description.sentence_config.truncate_dim
     }
 
     /// The tokenizer.
@@ -223,11 +226,11 @@ impl<E> ModelDir<E> {
         &self.description.transformer
     }
 
-    /// What the model wants before a text: for a role, empty where it has no prompt for it; without one, the prompt
-    /// that [`default_prompt_name`](Self::default_prompt_name) names.
+    /// The text that the model wants before a text of a role; empty if it has no prompt for the role. Without a role,
+    /// the prompt that [`default_prompt_name`](Self::default_prompt_name) names.
     ///
-    /// Names follow sentence-transformers' `encode_query` and `encode_document`: `document`, `passage` and `corpus`
-    /// mean the same.
+    /// The names are those of sentence-transformers' `encode_query` and `encode_document`: `document`, `passage` and
+    /// `corpus` are synonyms.
     pub fn prompt(&self, role: Option<Role>) -> &str {
         let named = |name: &str| self.prompts().get(name);
         let prompt = match role {
@@ -237,63 +240,63 @@ impl<E> ModelDir<E> {
         prompt.map_or("", String::as_str)
     }
 
-    /// All prompts by their names.
+    /// All prompts, by name.
     pub(crate) fn prompts(&self) -> &BTreeMap<String, String> {
-        &self.description.settings.prompts
+        &self.description.sentence_config.prompts
     }
 
-    /// The same model with these prompts for both roles, and its own for everything else. An empty one is a prompt, too:
-    /// it says that none is to be used, not even the model's default.
+    /// The same model with other prompts for both roles. An empty prompt counts as one: it replaces even the model's
+    /// default prompt.
     #[must_use]
     pub fn with_prompts(mut self, query: &str, document: &str) -> Self {
-        let prompts = &mut self.description.settings.prompts;
+        let prompts = &mut self.description.sentence_config.prompts;
         for (role, prompt) in [(Role::Query, query), (Role::Document, document)] {
             let names = role.prompt_names();
-            // The first name is the one that sentence-transformers asks for first, and finds empty where it is missing;
-            // all names of a role mean the same, so that none may keep another text.
-            let written = names.iter().enumerate().filter(|(at, name)| *at == 0 || prompts.contains_key(**name));
-            let written: Vec<_> = written.map(|(_, name)| ((*name).to_owned(), prompt.to_owned())).collect();
-            prompts.extend(written);
+            // sentence-transformers looks for the first name first. The others are synonyms, which must not keep
+            // another text.
+            let set = names.iter().enumerate().filter(|(at, name)| *at == 0 || prompts.contains_key(**name));
+            let set: Vec<_> = set.map(|(_, name)| ((*name).to_owned(), prompt.to_owned())).collect();
+            prompts.extend(set);
         }
         self
     }
 
-    /// The name of the prompt that is taken for a text without a role.
+    /// The name of the prompt for texts without a role.
     pub fn default_prompt_name(&self) -> Option<&str> {
-        self.description.settings.default_prompt.as_deref()
+        self.description.sentence_config.default_prompt_name.as_deref()
     }
 
-    /// Whether the model has a prompt for any role, so that a text without a role is probably a mistake.
+    /// Whether the model has a prompt for a role, so that leaving out the role is probably a mistake.
     pub fn has_prompts(&self) -> bool {
         [Role::Query, Role::Document].into_iter().any(|role| !self.prompt(Some(role)).is_empty())
     }
 
-    /// Bytes of the encoder's files.
+    /// Size of the encoder's files in bytes.
     pub fn encoder_bytes(&self) -> u64 {
         let bytes = |file: &PathBuf| self.root().join(file).metadata().map_or(0, |file| file.len());
         self.description.weights.iter().map(bytes).sum()
     }
 
-    /// Names the model's content: configuration, tokenizer and weights.
+    /// A hash of the model's content: configuration, tokenizer and weights.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
-        let Description { place, head, transformer, weights, dense_weights, .. } = &self.description;
-        let mut files: Vec<PathBuf> = vec![place.join("config.json"), "modules.json".into()];
-        files.extend(head.files.iter().cloned());
-        files.extend(transformer.file.as_ref().map(|file| place.join(file)));
-        files.push(place.join(tokenizer::FILE));
-        files.extend(weights.iter().chain(dense_weights).cloned());
-        fingerprint::of_files(self.root(), &files, &self.tokenizer().distinction())
+        let Description { encoder_folder, head, transformer, weights, dense_weights, .. } = &self.description;
+        let mut paths: Vec<PathBuf> = vec![encoder_folder.join("config.json"), "modules.json".into()];
+        paths.extend(head.files.iter().cloned());
+        paths.extend(transformer.file.as_ref().map(|file| encoder_folder.join(file)));
+        paths.push(encoder_folder.join(tokenizer::FILE));
+        paths.extend(weights.iter().chain(dense_weights).cloned());
+        files::fingerprint(self.root(), &paths, &self.tokenizer().overrides())
     }
 
-    /// Names the tokenizer's content; a shard made with another one does not fit the model.
+    /// A hash of the tokenizer's content. A shard that was made with another tokenizer does not fit the model.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// The tokenizer's file cannot be read.
     pub fn tokenizer_fingerprint(&self) -> Result<String, ModelError> {
-        let file = [tokenizer::FILE.into()];
-        fingerprint::of_files(&self.encoder_folder(), &file, &self.tokenizer().distinction())
+        let tokenizer_file = [tokenizer::FILE.into()];
+        files::fingerprint(&self.encoder_folder(), &tokenizer_file, &self.tokenizer().overrides())
     }
 }

@@ -1,4 +1,4 @@
-//! ModernBERT: pre-norm layers over rotary positions, some of which look at a window only.
+//! ModernBERT: pre-norm layers over rotary positions; most layers attend to a window only.
 //!
 //! Source: `transformers/models/modernbert/{configuration,modeling}_modernbert.py`.
 
@@ -7,52 +7,52 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::json::{OtherKeys, activation, check_sizes, head_size, parse};
-use super::parameters::Parameters;
-use super::rope::{RawRope, check_head_size};
-use super::{Activation, Parameter, Refusal};
+use super::activation::Activation;
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
+use crate::parameters::{Parameter, Parameters};
 
-/// Shape of a ModernBERT: linear layers and norms without biases.
+/// Configuration of a ModernBERT, whose linear layers and norms have no biases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModernBertConfig {
     /// Rows of the word embeddings.
     pub vocab_size: usize,
-    /// Elements of a hidden state.
+    /// Number of elements of a hidden state.
     pub hidden_size: usize,
-    /// Attention heads; they share `hidden_size` equally.
+    /// Number of attention heads, which divide `hidden_size` equally.
     pub num_attention_heads: usize,
-    /// Elements between the feed-forward matrices; the first makes twice as many, the activated and the gates.
+    /// Number of elements between the feed-forward matrices. The first matrix outputs twice as many: the values that
+    /// are activated, then their gates.
     pub intermediate_size: usize,
-    /// On the first half of what the first feed-forward matrix makes.
+    /// Activation function of the first half of the first feed-forward matrix's output.
     pub hidden_activation: Activation,
-    /// Most tokens.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
     /// Added to the variance in layer norms.
     pub norm_eps: f64,
-    /// The padding token.
+    /// Id of the padding token.
     pub pad_token_id: usize,
-    /// For each layer, whether it looks at the whole text; the others look at a window.
+    /// For each layer, whether it attends to the whole text rather than to a window.
     pub is_global: Vec<bool>,
-    /// Tokens on either side of a token that its window reaches.
+    /// Number of tokens that a window reaches on either side of a token.
     pub window: usize,
-    /// Base of the frequencies in layers that look at the whole text.
+    /// Base of the rotary frequencies in layers that attend to the whole text.
     pub global_rope_theta: f64,
-    /// Base of the frequencies in the others.
+    /// Base of the rotary frequencies in layers with a window.
     pub local_rope_theta: f64,
 }
 
-/// Stems of the tensors of one layer; `.weight` stands behind each.
+/// Stems of the names of a layer's tensors; a name is the stem and `.weight`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModernBertLayerNames {
     /// Layer norm before the attention; the first layer has none.
     pub attention_norm: Option<String>,
-    /// Linear, `[3 · hidden, hidden]`: query, key and value below each other.
+    /// Linear, `[3 · hidden, hidden]`: query, key and value, stacked.
     pub query_key_value: String,
     /// Linear, `[hidden, hidden]`.
     pub attention_output: String,
     /// Layer norm before the feed-forward part.
     pub feed_forward_norm: String,
-    /// Linear, `[2 · intermediate, hidden]`: what is activated, then the gates.
+    /// Linear, `[2 · intermediate, hidden]`: the values that are activated, then their gates.
     pub intermediate: String,
     /// Linear, `[hidden, intermediate]`.
     pub output: String,
@@ -71,37 +71,25 @@ struct RawModernBert {
     pad_token_id: Option<usize>,
     local_attention: Option<usize>,
     global_attn_every_n_layers: Option<usize>,
-    /// Transformers 5; stands above `global_attn_every_n_layers`.
+    /// Written by transformers 5; takes precedence over `global_attn_every_n_layers`.
     layer_types: Option<Vec<String>>,
     global_rope_theta: Option<f64>,
     local_rope_theta: Option<f64>,
-    /// Transformers 5, by the type of layer.
+    /// Written by transformers 5, by the type of layer.
     rope_parameters: Option<BTreeMap<String, Option<RawRope>>>,
     rope_scaling: Option<RawRope>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
 
-/// Of other heads, of training, of how attention is computed, and fields that this family has but does not read.
+/// Keys of other heads, of training, of the implementation of attention, and keys that this family writes but never
+/// reads.
+#[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 18] = [
-    "attention_dropout",
-    "classifier_activation",
-    "classifier_bias",
-    "classifier_pooling",
-    "compile",
-    "decoder_bias",
-    "deterministic_flash_attn",
-    "embedding_dropout",
-    "initializer_cutoff_factor",
-    "layer_norm_eps",
-    "mlp_dropout",
-    "position_embedding_type",
-    "reference_compile",
-    "repad_logits_with_grad",
-    "sparse_pred_ignore_index",
-    "sparse_prediction",
-    "type_vocab_size",
-    "unpad_inputs",
+    "attention_dropout", "classifier_activation", "classifier_bias", "classifier_pooling", "compile", "decoder_bias",
+    "deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor", "layer_norm_eps", "mlp_dropout",
+    "position_embedding_type", "reference_compile", "repad_logits_with_grad", "sparse_pred_ignore_index",
+    "sparse_prediction", "type_vocab_size", "unpad_inputs",
 ];
 
 const GLOBAL: &str = "full_attention";
@@ -115,7 +103,7 @@ impl ModernBertConfig {
     /// Stem of the layer norm over the last layer's result.
     pub const FINAL_NORM: &str = "final_norm";
 
-    pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(json: &Value) -> Result<Self, ConfigError> {
         let raw: RawModernBert = parse(json)?;
         let fixed = [
             ("norm_bias", json!(false)),
@@ -128,17 +116,20 @@ impl ModernBertConfig {
         OtherKeys { fixed: &fixed, without_effect: &WITHOUT_EFFECT }.check(&raw.rest)?;
         let (hidden, heads) = (raw.hidden_size, raw.num_attention_heads);
         check_sizes(hidden, raw.num_hidden_layers, raw.max_position_embeddings)?;
-        check_head_size(head_size(hidden, heads)?)?;
+        check_rotary_head_size(head_size(hidden, heads)?)?;
         raw.rope_scaling.unwrap_or_default().theta(None, 1.0)?;
         let mut ropes = raw.rope_parameters.unwrap_or_default();
         let mut theta =
-            |kind: &str, beside, default| ropes.remove(kind).flatten().unwrap_or_default().theta(beside, default);
+            |kind: &str, top_level, default| ropes.remove(kind).flatten().unwrap_or_default().theta(top_level, default);
         Ok(Self {
             vocab_size: raw.vocab_size,
             hidden_size: hidden,
             num_attention_heads: heads,
             intermediate_size: raw.intermediate_size,
-            hidden_activation: activation("hidden_activation", raw.hidden_activation.as_deref().unwrap_or("gelu"))?,
+            hidden_activation: Activation::parse(
+                "hidden_activation",
+                raw.hidden_activation.as_deref().unwrap_or("gelu"),
+            )?,
             max_position_embeddings: raw.max_position_embeddings,
             norm_eps: raw.norm_eps.unwrap_or(1e-5),
             pad_token_id: raw.pad_token_id.unwrap_or(50283),
@@ -149,7 +140,7 @@ impl ModernBertConfig {
         })
     }
 
-    /// Names of the tensors of a layer, counted from 0.
+    /// The names of the tensors of a layer, counted from 0.
     pub fn layer_names(&self, layer: usize) -> ModernBertLayerNames {
         let name = |part: &str| format!("layers.{layer}.{part}");
         ModernBertLayerNames {
@@ -183,22 +174,23 @@ impl ModernBertConfig {
     }
 }
 
-/// For each layer, whether it looks at the whole text: as the list says, or every n-th from the first on.
-fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, Refusal> {
+/// For each layer, whether it attends to the whole text: by the list of types if there is one, else every n-th layer
+/// from the first on.
+fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<Vec<bool>, ConfigError> {
     let Some(types) = types else {
         let is_nth = |layer: usize| layer.checked_rem(every).map(|rest| rest == 0);
-        let all: Option<Vec<bool>> = (0..layers).map(is_nth).collect();
-        return all.ok_or_else(|| Refusal::Content("global_attn_every_n_layers is 0".into()));
+        let is_global: Option<Vec<bool>> = (0..layers).map(is_nth).collect();
+        return is_global.ok_or_else(|| ConfigError::Invalid("global_attn_every_n_layers is 0".into()));
     };
     if types.len() != layers {
-        return Err(Refusal::Content(format!("layer_types has {} entries for {layers} layers", types.len())));
+        return Err(ConfigError::Invalid(format!("layer_types has {} entries for {layers} layers", types.len())));
     }
     let kind = |kind: String| match kind.as_str() {
         GLOBAL => Ok(true),
         LOCAL => Ok(false),
         _ => {
             let what = format!("layer type \"{kind}\" is not supported (supported: {GLOBAL}, {LOCAL})");
-            Err(Refusal::Unsupported(what))
+            Err(ConfigError::Unsupported(what))
         }
     };
     types.into_iter().map(kind).collect()

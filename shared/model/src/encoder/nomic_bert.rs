@@ -1,53 +1,52 @@
-//! NomicBERT: BERT's post-norm layers over rotary positions, with gates and without biases in the linear layers.
+//! NomicBERT: BERT's post-norm layers over rotary positions, with gated feed-forward parts and linear layers without
+//! biases.
 //!
-//! Source: `transformers/models/nomic_bert/modeling_nomic_bert.py`; names of tensors and fields are also those of
-//! `modeling_hf_nomic_bert.py`, which the published models brought along before transformers knew them.
+//! Source: `transformers/models/nomic_bert/modeling_nomic_bert.py`. The names of tensors and fields are also those of
+//! `modeling_hf_nomic_bert.py`, which the published models contained before transformers supported them.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::json::{OtherKeys, check_sizes, head_size, parse};
-use super::parameters::Parameters;
-use super::rope::{RawRope, check_head_size};
-use super::{Parameter, Refusal};
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
+use crate::parameters::{Parameter, Parameters};
 
-/// Shape of a NomicBERT.
+/// Configuration of a NomicBERT.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NomicBertConfig {
     /// Rows of the word embeddings.
     pub vocab_size: usize,
-    /// Elements of a hidden state.
+    /// Number of elements of a hidden state.
     pub hidden_size: usize,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: usize,
-    /// Attention heads; they share `hidden_size` equally.
+    /// Number of attention heads, which divide `hidden_size` equally.
     pub num_attention_heads: usize,
-    /// Elements between the feed-forward matrices.
+    /// Number of elements between the feed-forward matrices.
     pub intermediate_size: usize,
-    /// Most tokens.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings; embtune uses row 0.
+    /// Rows of the token type embeddings, of which embtune uses row 0.
     pub type_vocab_size: usize,
     /// Added to the variance in layer norms.
     pub layer_norm_eps: f64,
-    /// The padding token.
+    /// Id of the padding token.
     pub pad_token_id: usize,
     /// Base of the frequencies of the rotary positions.
     pub rope_theta: f64,
 }
 
-/// Stems of the tensors of one layer; `.weight` stands behind each, and behind a layer norm `.bias` too.
+/// Stems of the names of a layer's tensors. A name is the stem and `.weight`; a layer norm has `.bias`, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NomicBertLayerNames {
-    /// Linear, `[3 · hidden, hidden]`: query, key and value below each other.
+    /// Linear, `[3 · hidden, hidden]`: query, key and value, stacked.
     pub query_key_value: String,
     /// Linear, `[hidden, hidden]`.
     pub attention_output: String,
-    /// Layer norm behind the attention.
+    /// Layer norm after the attention.
     pub attention_norm: String,
     /// Linear, `[intermediate, hidden]`.
     pub intermediate: String,
-    /// Linear, `[intermediate, hidden]`: its result goes through SiLU and is multiplied onto the other's.
+    /// Linear, `[intermediate, hidden]`: after SiLU, it is multiplied with the output of `intermediate`.
     pub gate: String,
     /// Linear, `[hidden, intermediate]`.
     pub output: String,
@@ -63,9 +62,9 @@ struct RawNomicBert {
     num_attention_heads: usize,
     intermediate_size: usize,
     max_position_embeddings: Option<usize>,
-    /// Positions for which the older code had frequencies.
+    /// Number of positions for which the older code had frequencies.
     n_positions: Option<usize>,
-    /// With it, the older code changes the frequencies of batches that are longer than `max_trained_positions`.
+    /// If set, the older code changes the frequencies in batches that are longer than `max_trained_positions`.
     rotary_scaling_factor: Option<f64>,
     max_trained_positions: Option<usize>,
     type_vocab_size: Option<usize>,
@@ -77,53 +76,21 @@ struct RawNomicBert {
     rest: Map<String, Value>,
 }
 
-/// Of training, of other heads, of how the older code computes the same, and of the experts that
-/// `moe_every_n_layers` 0 does without.
+/// Keys of training, of other heads, of the implementation in the older code, and of experts, which
+/// `moe_every_n_layers` 0 turns off. `auto_map` names the published models' own code, whose architecture is the same.
+#[rustfmt::skip]
 const WITHOUT_EFFECT: [&str; 40] = [
-    "attention_probs_dropout_prob",
-    "attn_pdrop",
-    // The code of the published models; the architecture is the one that transformers has.
-    "auto_map",
-    "dense_seq_output",
-    "embd_pdrop",
-    "expert_choice_router",
-    "ffn_div",
-    "fused_bias_fc",
-    "fused_dropout_add_ln",
-    "hidden_dropout_prob",
-    "layer_norm_epsilon",
-    "last_layer_subset",
-    "max_trained_positions",
-    "moe_impl",
-    "moe_normalize_expert_weights",
-    "moe_resid_pdrop",
-    "moe_top_k",
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "num_experts",
-    "num_shared_experts",
-    "pad_vocab_size_multiple",
-    "parallel_block_tied_norm",
-    "pad_vocab_to_multiple_of",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "router_aux_loss_coef",
-    "rotary_emb_scale",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "sequence_parallel",
-    "tp_size",
-    "unpad_inputs",
-    "use_flash_attn",
-    "use_xentropy",
+    "attention_probs_dropout_prob", "attn_pdrop", "auto_map", "dense_seq_output", "embd_pdrop", "expert_choice_router",
+    "ffn_div", "fused_bias_fc", "fused_dropout_add_ln", "hidden_dropout_prob", "layer_norm_epsilon",
+    "last_layer_subset", "max_trained_positions", "moe_impl", "moe_normalize_expert_weights", "moe_resid_pdrop",
+    "moe_top_k", "n_embd", "n_head", "n_inner", "n_layer", "num_experts", "num_shared_experts",
+    "pad_vocab_size_multiple", "parallel_block_tied_norm", "pad_vocab_to_multiple_of", "reorder_and_upcast_attn",
+    "resid_pdrop", "router_aux_loss_coef", "rotary_emb_scale", "summary_activation", "summary_first_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj", "sequence_parallel", "tp_size", "unpad_inputs",
+    "use_flash_attn", "use_xentropy",
 ];
 
-/// What the older code, in GPT-2's manner, calls a field.
+/// The older code's names of fields, which are GPT-2's.
 const OLD_NAMES: [(&str, &str); 5] = [
     ("n_embd", "hidden_size"),
     ("n_layer", "num_hidden_layers"),
@@ -140,7 +107,7 @@ impl NomicBertConfig {
     /// Stem of the layer norm over their sum.
     pub const EMBEDDINGS_NORM: &str = "emb_ln";
 
-    pub(super) fn from_json(mut json: Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(mut json: Value) -> Result<Self, ConfigError> {
         for (old, new) in OLD_NAMES {
             if json.get(new).is_none()
                 && let Some(value) = json.get(old).cloned()
@@ -157,7 +124,7 @@ impl NomicBertConfig {
         };
         check_sizes(hidden, raw.num_hidden_layers, max_length)?;
         let size = head_size(hidden, heads)?;
-        check_head_size(size)?;
+        check_rotary_head_size(size)?;
         let fixed = [
             ("moe_every_n_layers", json!(0)),
             ("activation_function", json!("swiglu")),
@@ -193,7 +160,7 @@ impl NomicBertConfig {
         })
     }
 
-    /// Names of the tensors of a layer, counted from 0.
+    /// The names of the tensors of a layer, counted from 0.
     pub fn layer_names(&self, layer: usize) -> NomicBertLayerNames {
         let name = |part: &str| format!("encoder.layers.{layer}.{part}");
         NomicBertLayerNames {
@@ -212,16 +179,16 @@ impl NomicBertConfig {
         let mut parameters = Parameters::default();
         parameters.weight(Self::WORD_EMBEDDINGS, &[self.vocab_size, hidden]);
         parameters.weight(Self::TOKEN_TYPE_EMBEDDINGS, &[self.type_vocab_size, hidden]);
-        parameters.affine(Self::EMBEDDINGS_NORM, &[hidden]);
+        parameters.weight_and_bias(Self::EMBEDDINGS_NORM, &[hidden]);
         for layer in 0..self.num_hidden_layers {
             let names = self.layer_names(layer);
             parameters.weight(&names.query_key_value, &[hidden.saturating_mul(3), hidden]);
             parameters.weight(&names.attention_output, &[hidden, hidden]);
-            parameters.affine(&names.attention_norm, &[hidden]);
+            parameters.weight_and_bias(&names.attention_norm, &[hidden]);
             parameters.weight(&names.intermediate, &[inner, hidden]);
             parameters.weight(&names.gate, &[inner, hidden]);
             parameters.weight(&names.output, &[hidden, inner]);
-            parameters.affine(&names.output_norm, &[hidden]);
+            parameters.weight_and_bias(&names.output_norm, &[hidden]);
         }
         parameters.into_vec()
     }

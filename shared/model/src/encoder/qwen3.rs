@@ -1,44 +1,42 @@
-//! Qwen3, a language model whose last hidden states are vectors of texts in Qwen3-Embedding: causal attention with
-//! fewer heads for keys and values, rotary positions, and RMS norms, also over each query and key.
+//! Qwen3, the language model that Qwen3-Embedding is made from: causal attention with fewer heads of keys and values
+//! than of queries, rotary positions, and RMS norms, also over each query and key.
 //!
 //! Source: `transformers/models/qwen3/{configuration,modeling}_qwen3.py`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::json::{OtherKeys, check_sizes, parse};
-use super::parameters::Parameters;
-use super::rope::{RawRope, check_head_size};
-use super::{Parameter, Refusal};
+use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, parse};
+use crate::parameters::{Parameter, Parameters};
 
-/// Shape of a Qwen3: no biases anywhere.
+/// Configuration of a Qwen3, which has no biases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Qwen3Config {
     /// Rows of the word embeddings.
     pub vocab_size: usize,
-    /// Elements of a hidden state.
+    /// Number of elements of a hidden state.
     pub hidden_size: usize,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: usize,
-    /// Heads of queries.
+    /// Number of query heads.
     pub num_attention_heads: usize,
-    /// Heads of keys and values; each serves as many heads of queries, side by side.
+    /// Number of heads of keys and values; each is shared by a group of adjacent query heads.
     pub num_key_value_heads: usize,
-    /// Elements of a head, whatever `hidden_size` is.
+    /// Number of elements of a head, independent of `hidden_size`.
     pub head_dim: usize,
-    /// Elements between the feed-forward matrices.
+    /// Number of elements between the feed-forward matrices.
     pub intermediate_size: usize,
-    /// Most tokens.
+    /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
     /// Added to the mean square in RMS norms.
     pub rms_norm_eps: f64,
-    /// The padding token.
+    /// Id of the padding token.
     pub pad_token_id: usize,
     /// Base of the frequencies of the rotary positions.
     pub rope_theta: f64,
 }
 
-/// Stems of the tensors of one layer; `.weight` stands behind each.
+/// Stems of the names of a layer's tensors; a name is the stem and `.weight`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qwen3LayerNames {
     /// RMS norm before the attention.
@@ -57,7 +55,7 @@ pub struct Qwen3LayerNames {
     pub attention_output: String,
     /// RMS norm before the feed-forward part.
     pub feed_forward_norm: String,
-    /// Linear, `[intermediate, hidden]`: its result goes through SiLU and is multiplied onto the other's.
+    /// Linear, `[intermediate, hidden]`: after SiLU, it is multiplied with the output of `intermediate`.
     pub gate: String,
     /// Linear, `[intermediate, hidden]`.
     pub intermediate: String,
@@ -86,7 +84,7 @@ struct RawQwen3 {
     rest: Map<String, Value>,
 }
 
-/// Of training, and of the windows that `use_sliding_window` false does without.
+/// Keys of training, and of sliding windows, which `use_sliding_window` false turns off.
 const WITHOUT_EFFECT: [&str; 4] = ["attention_dropout", "max_window_layers", "sliding_window", "use_mrope"];
 
 impl Qwen3Config {
@@ -95,7 +93,7 @@ impl Qwen3Config {
     /// Stem of the RMS norm over the last layer's result.
     pub const FINAL_NORM: &str = "norm";
 
-    pub(super) fn from_json(json: &Value) -> Result<Self, Refusal> {
+    pub(super) fn from_json(json: &Value) -> Result<Self, ConfigError> {
         let mut raw: RawQwen3 = parse(json)?;
         let fixed = [
             ("hidden_act", json!("silu")),
@@ -110,14 +108,14 @@ impl Qwen3Config {
         let key_value_heads = raw.num_key_value_heads.unwrap_or(heads);
         let head_dim = raw.head_dim.unwrap_or(128);
         check_sizes(raw.hidden_size, raw.num_hidden_layers, raw.max_position_embeddings)?;
-        check_head_size(head_dim)?;
+        check_rotary_head_size(head_dim)?;
         if heads == 0 || heads.checked_rem(key_value_heads) != Some(0) {
             let what = format!("{heads} attention heads do not divide into {key_value_heads} of keys and values");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         if let Some(kind) = raw.layer_types.iter().find(|kind| *kind != "full_attention") {
             let what = format!("layer type \"{kind}\" is not supported (supported: full_attention)");
-            return Err(Refusal::Unsupported(what));
+            return Err(ConfigError::Unsupported(what));
         }
         if raw.rope_parameters.is_some() {
             raw.rope_scaling.take().unwrap_or_default().theta(None, 1.0)?;
@@ -138,7 +136,7 @@ impl Qwen3Config {
         })
     }
 
-    /// Names of the tensors of a layer, counted from 0.
+    /// The names of the tensors of a layer, counted from 0.
     pub fn layer_names(&self, layer: usize) -> Qwen3LayerNames {
         let name = |part: &str| format!("layers.{layer}.{part}");
         Qwen3LayerNames {

@@ -1,39 +1,38 @@
-//! The table of characters that a sentencepiece model brings along.
+//! The table of characters that a sentencepiece model contains.
 
 use serde_json::Value;
 
-/// Bits of a digit of base64.
+/// Bits of a base64 digit.
 const DIGIT_BITS: usize = 6;
-/// Digits of the table that hold its first number.
-const FIRST: usize = 6;
+/// Number of base64 digits that contain the table's first number.
+const HEADER_DIGITS: usize = 6;
 
-/// Refuses a table that says of itself that it is larger than it is: the library would first make room for it, and then
-/// read it.
+/// Refuses a table whose header claims more bytes than it has: the library would allocate them before reading.
 ///
-/// The table is base64 of the length in bytes of its trie, an u32, little-endian; the trie; and the texts
+/// The table is base64 of: the length of its trie in bytes (u32, little-endian), the trie, and the texts
 /// (sentencepiece's `Normalizer::DecodePrecompiledCharsMap`).
 ///
 /// # Errors
-/// What is wrong.
+/// A message that says what is wrong with the table.
 pub(super) fn check(normalizer: &Value) -> Result<(), String> {
-    let Some(table) = super::class::precompiled(normalizer).and_then(|step| step.get("precompiled_charsmap")) else {
+    let Some(table) = super::file::precompiled(normalizer).and_then(|step| step.get("precompiled_charsmap")) else {
         return Ok(());
     };
     let table = table.as_str().ok_or("precompiled_charsmap must be a string")?;
     let bytes = table.trim_end_matches('=').len() * DIGIT_BITS / 8;
-    let digits = table.bytes().take(FIRST).map(digit).collect::<Option<Vec<u64>>>();
+    let digits = table.bytes().take(HEADER_DIGITS).map(digit).collect::<Option<Vec<u64>>>();
     let bits = digits
-        .filter(|digits| digits.len() == FIRST)
+        .filter(|digits| digits.len() == HEADER_DIGITS)
         .map(|digits| digits.iter().fold(0, |bits, digit| bits << DIGIT_BITS | digit));
     // 36 bits, of which the first 32 are the number.
     let length = bits.map(|bits| u32::from_be_bytes(((bits >> 4) as u32).to_le_bytes())).map(|length| length as usize);
     match length {
         Some(length) if length <= bytes.saturating_sub(4) => Ok(()),
-        _ => Err("precompiled_charsmap is cut short or no table of characters".into()),
+        _ => Err("precompiled_charsmap is cut short or not a table of characters".into()),
     }
 }
 
-/// The value of a digit of base64.
+/// The value of a base64 digit.
 fn digit(letter: u8) -> Option<u64> {
     let value = match letter {
         b'A'..=b'Z' => letter - b'A',
@@ -53,7 +52,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn a_table_has_the_length_that_it_says() {
+    fn the_length_in_the_header_is_checked() {
         let of = |table: &str| {
             check(&json!({"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": table}]}))
         };

@@ -1,6 +1,6 @@
 //! Model directories, read and written.
 
-mod foreign;
+mod onnx_encoder;
 mod reading;
 mod rotary;
 mod saving;

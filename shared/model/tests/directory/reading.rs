@@ -1,4 +1,4 @@
-//! Directories as they are found: whole, damaged, of a kind that is not known.
+//! Reading directories that are complete, damaged, or of an unsupported kind.
 
 use std::fs;
 
@@ -6,14 +6,14 @@ use embtune_model::{Activation, Architecture, BertConfig, DenseActivation, Encod
 
 use crate::support::{copy, edit, fixture};
 
-/// The configuration of a relative of BERT.
+/// The configuration of a model of the BERT family.
 fn config(model: &ModelDir) -> &BertConfig {
-    let EncoderConfig::Bert(config) = model.config() else { panic!("a relative of BERT") };
+    let EncoderConfig::Bert(config) = model.config() else { panic!("not of the BERT family") };
     config
 }
 
 #[test]
-fn what_a_directory_says_is_read() {
+fn a_directory_is_read() {
     let bert = ModelDir::open(&fixture("tiny-bert")).unwrap();
     assert_eq!((bert.pooling(), bert.normalizes(), bert.max_seq_length()), (Pooling::Mean, false, 128));
     assert_eq!(
@@ -52,39 +52,39 @@ fn each_family_is_read_by_its_own_names() {
 }
 
 #[test]
-fn dense_modules_end_in_the_vector() {
+fn dense_modules_determine_the_dimension() {
     let model = ModelDir::open(&fixture("tiny-dense")).unwrap();
     let [first, second] = model.dense() else { panic!("two Dense modules") };
     assert_eq!((first.activation, second.activation), (DenseActivation::Tanh, DenseActivation::Identity));
     assert_eq!((first.in_features, first.out_features, model.dimension()), (32, 48, 24));
     let names: Vec<_> = model.parameters().iter().rev().take(3).map(|parameter| parameter.name.clone()).collect();
     assert_eq!(names, ["3_Dense.linear.weight", "2_Dense.linear.bias", "2_Dense.linear.weight"]);
-    // One lies in safetensors, the other in a checkpoint of torch.
+    // The tensors of one module are in safetensors, those of the other in a PyTorch checkpoint.
     let weights = model.weights().unwrap();
     assert_eq!(weights.require("2_Dense.linear.weight").unwrap().shape, [48, 32]);
     assert_eq!(weights.require("3_Dense.linear.weight").unwrap().shape, [24, 48]);
 }
 
 #[test]
-fn a_dense_module_that_is_not_known_is_refused_by_name() {
+fn settings_of_dense_modules_are_checked() {
     for (file, from, to, expected) in [
         (
             "2_Dense/config.json",
             "activation.Tanh",
             "activation.Mish",
-            "activation.Mish\" is not supported (supported: torch's",
+            "activation.Mish\" is not supported (supported: PyTorch's",
         ),
         ("2_Dense/config.json", "torch.nn.modules", "other", "other.activation.Tanh\" is not supported"),
         ("2_Dense/config.json", "\"bias\"", "\"use_residual\": true, \"bias\"", "use_residual is not supported"),
-        ("2_Dense/config.json", "\"bias\"", "\"scale\": 2, \"bias\"", "2_Dense/config.json: scale 2 is not known"),
+        ("2_Dense/config.json", "\"bias\"", "\"scale\": 2, \"bias\"", "2_Dense/config.json: scale 2 is unknown"),
         (
             "2_Dense/config.json",
             "\"bias\"",
             "\"module_input_name\": \"token_embeddings\", \"bias\"",
             "\"token_embeddings\"",
         ),
-        ("3_Dense/config.json", "48", "47", "in_features is 47, but vectors of 48 elements come in"),
-        ("modules.json", "models.Normalize", "models.Pooling", "module 4 \"Pooling\" is not supported there"),
+        ("3_Dense/config.json", "48", "47", "in_features is 47, but its input has 48 elements"),
+        ("modules.json", "models.Normalize", "models.Pooling", "module 4 \"Pooling\" is not supported in this place"),
         ("modules.json", "3_Dense", "/3_Dense", "leaves the directory"),
     ] {
         let directory = copy("tiny-dense");
@@ -95,7 +95,7 @@ fn a_dense_module_that_is_not_known_is_refused_by_name() {
     let directory = copy("tiny-dense");
     edit(directory.path(), "2_Dense/config.json", "\"bias\": true", "\"bias\": false");
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.ends_with("tensor \"linear.bias\" is not known for a Dense module"), "{error}");
+    assert!(error.ends_with("unexpected tensor \"linear.bias\" for a Dense module"), "{error}");
     let directory = copy("tiny-dense");
     edit(directory.path(), "2_Dense/config.json", "48", "49");
     edit(directory.path(), "3_Dense/config.json", "48", "49");
@@ -147,7 +147,7 @@ fn the_form_of_sentence_transformers_6_is_read() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_by_name() {
+fn unsupported_settings_are_named() {
     for (file, from, to, expected) in [
         ("config.json", "\"bert\"", "\"deberta\"", "model_type \"deberta\" is not supported"),
         ("config.json", "\"gelu\"", "\"silu\"", "hidden_act \"silu\" is not supported"),
@@ -208,7 +208,7 @@ fn safetensors_is_preferred_to_a_checkpoint() {
     assert!(model.weights_file().ends_with("model.safetensors") && model.weights().is_ok());
     fs::remove_file(model.weights_file()).unwrap();
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.contains("pytorch_model.bin: not a checkpoint of torch"), "{error}");
+    assert!(error.contains("pytorch_model.bin: not a PyTorch checkpoint"), "{error}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn each_family_is_read() {
 }
 
 #[test]
-fn what_transformers_5_writes_says_the_same() {
+fn the_keys_of_transformers_5_are_equivalent() {
     let rope = |theta: f64| json!({"rope_theta": theta, "rope_type": "default"});
 
     let directory = copy("tiny-modernbert");
@@ -91,7 +91,7 @@ fn what_transformers_5_writes_says_the_same() {
 }
 
 #[test]
-fn the_older_names_of_nomic_say_the_same() {
+fn the_older_names_of_nomic_are_equivalent() {
     let directory = copy("tiny-nomic");
     change(directory.path(), |config| {
         for key in [
@@ -108,13 +108,13 @@ fn the_older_names_of_nomic_say_the_same() {
         }
     });
     assert_eq!(nomic_bert(directory.path()), nomic_bert(&fixture("tiny-nomic")));
-    // Where the older code stretches the frequencies of what is longer than in its training, such texts are cut.
+    // The older code changes the frequencies for texts that are longer than in training; here such texts are cut.
     edit(directory.path(), "config.json", "\"rotary_scaling_factor\":null", "\"rotary_scaling_factor\":2");
     assert_eq!(nomic_bert(directory.path()).max_position_embeddings, 128);
 }
 
 #[test]
-fn what_is_not_computed_is_refused_by_name() {
+fn unsupported_settings_are_named() {
     for (name, key, value, expected) in [
         ("tiny-modernbert", "norm_bias", json!(true), "norm_bias true is not supported (supported: false)"),
         ("tiny-modernbert", "attention_bias", json!(true), "attention_bias true is not supported"),

@@ -1,4 +1,4 @@
-//! What is written is the base with new weights, in the legacy layout.
+//! Saving a copy of the base with new weights, in the legacy layout.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +34,7 @@ fn a_saved_directory_is_the_base_with_new_weights() {
     save(&base, &weights, &target, true, nothing).unwrap();
     save(&base, &weights, &target, true, |_| Err(ModelError::Hub { name: String::new(), what: String::new() }))
         .unwrap_err();
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "no temporary folder is left");
 
     let other = place.path().join("data");
     fs::create_dir(&other).unwrap();
@@ -42,7 +42,7 @@ fn a_saved_directory_is_the_base_with_new_weights() {
     assert!(save(&base, &weights, &other, true, nothing).unwrap_err().to_string().contains("left alone"));
 }
 
-/// Every tensor that makes the vector, by name, as it is in `model`.
+/// The values of all tensors that a vector depends on, by name.
 fn values(model: &ModelDir) -> NewWeights {
     let weights = model.weights().unwrap();
     let value = |name: &str| weights.require(name).unwrap().to_f32().unwrap().into_owned();
@@ -65,7 +65,7 @@ fn a_checkpoint_is_saved_as_safetensors() {
     let (old, new) = (base.weights().unwrap(), tuned.weights().unwrap());
     let is_tied = |name: &String| name == "lm_head.decoder.weight";
     assert!(old.file().names().iter().any(is_tied), "the fixture has two names for the word embeddings");
-    assert!(new.file().names().iter().any(is_tied), "a training that leaves them alone leaves both");
+    assert!(new.file().names().iter().any(is_tied), "both names stay if their tensor does not change");
     save(&base, &values(&base), &target, true, nothing).unwrap();
     let new = ModelDir::open(&target).unwrap().weights().unwrap();
     assert!(!new.file().names().iter().any(is_tied), "the second name would hold the old values");
@@ -87,13 +87,13 @@ fn a_model_is_saved_with_its_head() {
         let activations = |model: &ModelDir| model.dense().iter().map(|dense| dense.activation).collect::<Vec<_>>();
         assert_eq!(activations(&tuned), activations(&base));
         let pooling = fs::read_to_string(target.join("1_Pooling/config.json")).unwrap();
-        assert_eq!(pooling.matches("pooling_mode_").count(), 6, "all that older readers ask for");
+        assert_eq!(pooling.matches("pooling_mode_").count(), 6, "older readers need all of them");
         assert!(pooling.contains("\"include_prompt\": true"));
     }
 }
 
 #[test]
-fn heads_for_other_uses_are_copied_and_named() {
+fn other_heads_are_copied_and_named() {
     let directory = copy("tiny-xlmr");
     fs::write(directory.path().join("sparse_linear.pt"), "sparse").unwrap();
     let base = ModelDir::open(directory.path()).unwrap();
@@ -105,7 +105,7 @@ fn heads_for_other_uses_are_copied_and_named() {
 }
 
 #[test]
-fn other_prompts_are_saved_and_everything_beside_them_is_kept() {
+fn new_prompts_are_saved_and_other_settings_stay() {
     const FILE: &str = "config_sentence_transformers.json";
     let saved = |base: &Path, query: &str, document: &str| {
         let base = ModelDir::open(base).unwrap().with_prompts(query, document);
@@ -125,7 +125,7 @@ fn other_prompts_are_saved_and_everything_beside_them_is_kept() {
     expected["prompts"] = json!({"query": "find \"it\"\n", "document": ""});
     assert_eq!(file, expected);
 
-    // Every name of a role has its text; a prompt for something else stays.
+    // All names of a role get the new text; a prompt for another purpose stays.
     let prompts = r#"{"prompts": {"s2s": "same: ", "passage": "p: "}, "default_prompt_name": "s2s", "x": [1]}"#;
     fs::write(base.path().join(FILE), prompts).unwrap();
     let file: Value = serde_json::from_str(&saved(base.path(), "q: ", "d: ")).unwrap();
@@ -140,9 +140,9 @@ fn other_prompts_are_saved_and_everything_beside_them_is_kept() {
     assert_eq!(file, json!({"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": null}));
 }
 
-/// fastembed reads the tokenizer's other files, too; what they have in its form stays.
+/// fastembed also reads the tokenizer's other files; values that it can read stay unchanged.
 #[test]
-fn the_tokenizer_s_other_files_are_completed() {
+fn files_that_fastembed_needs_are_completed() {
     let saved = |directory: &Path| {
         let base = ModelDir::open(directory).unwrap();
         let target = tempfile::tempdir().unwrap();

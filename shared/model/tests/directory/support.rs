@@ -1,4 +1,4 @@
-//! Fixtures, and copies of them that a test may damage.
+//! Fixtures, and copies of them that a test may change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name)
 }
 
-/// A directory whose encoder is an ONNX file.
-pub(crate) fn foreign(name: &str) -> PathBuf {
+/// A fixture whose encoder is an ONNX file.
+pub(crate) fn onnx_fixture(name: &str) -> PathBuf {
     fixture("../foreign").join(name)
 }
 

@@ -1,4 +1,4 @@
-//! Tensors, folders and settings beside what makes a vector: passed over, honoured, or refused by name.
+//! Tensors, folders and settings that are ignored, honoured, or refused by name.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use embtune_tensors::{Dtype, TensorFile, write_tensors};
 
 use crate::support::{copy, edit};
 
-/// Writes the weights again, with a tensor of one element more.
+/// Adds a tensor with one element to the weights.
 fn add_tensor(directory: &Path, name: &str) {
     let path = directory.join("model.safetensors");
     let bytes = {
@@ -30,7 +30,7 @@ fn add_tensor(directory: &Path, name: &str) {
 }
 
 #[test]
-fn a_tensor_that_the_architecture_lacks_is_refused_by_name() {
+fn unexpected_tensors_are_named() {
     for (model, tensor) in [
         ("tiny-bert", "encoder.layer.2.attention.self.query.weight"),
         ("tiny-bert", "encoder.layer.0.attention.self.query.lora_A.default.weight"),
@@ -47,18 +47,18 @@ fn a_tensor_that_the_architecture_lacks_is_refused_by_name() {
         add_tensor(directory.path(), tensor);
         let model = ModelDir::open(directory.path()).unwrap();
         let error = model.weights().err().unwrap().to_string();
-        let expected = format!("model.safetensors: tensor \"{tensor}\" is not known for {}", model.config().name());
+        let expected = format!("model.safetensors: unexpected tensor \"{tensor}\" for {}", model.config().name());
         assert!(error.ends_with(&expected), "{error}");
     }
     let directory = copy("tiny-bert");
     add_tensor(directory.path(), "one.weight");
     add_tensor(directory.path(), "two.weight");
     let error = ModelDir::open(directory.path()).unwrap().weights().err().unwrap().to_string();
-    assert!(error.contains("is not known for BERT (nor 1 others)"), "{error}");
+    assert!(error.contains("for BERT (and 1 more)"), "{error}");
 }
 
 #[test]
-fn other_heads_and_stored_tables_are_passed_over() {
+fn other_heads_and_stored_tables_are_ignored() {
     for (model, tensor) in [
         ("tiny-bert", "embeddings.position_ids"),
         ("tiny-bert", "cls.predictions.transform.dense.weight"),
@@ -80,7 +80,7 @@ fn other_heads_and_stored_tables_are_passed_over() {
 }
 
 #[test]
-fn without_modules_the_pooling_is_a_guess_that_is_told() {
+fn without_modules_the_pooling_is_guessed_with_a_warning() {
     let directory = copy("tiny-xlmr");
     fs::remove_file(directory.path().join("modules.json")).unwrap();
     let open = || ModelDir::open(directory.path());
@@ -88,7 +88,7 @@ fn without_modules_the_pooling_is_a_guess_that_is_told() {
     assert_eq!((model.pooling(), model.normalizes()), (Pooling::Cls, false));
     let guess = model.pooling_guess().unwrap();
     assert!(
-        guess.contains("texts are pooled by cls, a guess, because 1_Pooling says so") && guess.contains("\nhint: ")
+        guess.contains("the pooling is guessed to be cls, because 1_Pooling says so") && guess.contains("\nhint: ")
     );
 
     fs::create_dir(directory.path().join("2_Dense")).unwrap();
@@ -106,13 +106,14 @@ fn without_modules_the_pooling_is_a_guess_that_is_told() {
 }
 
 #[test]
-fn a_model_that_is_not_trained_says_so() {
-    let trained =
-        |name: &str| ModelDir::open(copy(name).path()).unwrap().trained().map(|_| ()).map_err(|e| e.to_string());
+fn models_that_cannot_be_trained_are_refused() {
+    let trained = |name: &str| {
+        ModelDir::open(copy(name).path()).unwrap().trainable_config().map(|_| ()).map_err(|e| e.to_string())
+    };
     assert!(trained("tiny-mpnet").is_ok());
     let error = trained("tiny-qwen3").unwrap_err();
     assert!(
-        error.ends_with("Qwen3 cannot be trained (trained: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)"),
+        error.ends_with("Qwen3 cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)"),
         "{error}"
     );
 
@@ -125,12 +126,12 @@ fn a_model_that_is_not_trained_says_so() {
     );
     let model = ModelDir::open(directory.path()).unwrap();
     assert!(!model.normalizes());
-    let error = model.trained().unwrap_err().to_string();
+    let error = model.trainable_config().unwrap_err().to_string();
     assert!(error.ends_with("a model with a Dropout module (0.2) cannot be trained"), "{error}");
 }
 
 #[test]
-fn another_tokenization_is_another_fingerprint() {
+fn the_fingerprint_depends_on_the_tokenization() {
     let directory = copy("tiny-bert");
     let prints = || {
         let model = AnyModelDir::open_any(directory.path()).unwrap();
@@ -153,7 +154,7 @@ fn another_tokenization_is_another_fingerprint() {
 }
 
 #[test]
-fn what_is_saved_reads_as_the_base_does() {
+fn a_saved_directory_is_read_like_its_base() {
     let nothing = |_: &Path| Ok::<(), ModelError>(());
     let directory = copy("tiny-bert");
     let root = directory.path();
@@ -182,7 +183,7 @@ fn what_is_saved_reads_as_the_base_does() {
 }
 
 #[test]
-fn settings_that_would_be_passed_over_are_refused() {
+fn settings_that_change_vectors_are_not_ignored() {
     let directory = copy("tiny-bert");
     edit(directory.path(), "1_Pooling/config.json", "{", "{\"include_prompt\": null,");
     let error = ModelDir::open(directory.path()).err().unwrap().to_string();
@@ -203,12 +204,12 @@ fn settings_that_would_be_passed_over_are_refused() {
     );
     let model = ModelDir::open(directory.path()).unwrap();
     assert_eq!(model.truncate_dim(), Some(8));
-    let error = model.trained().err().unwrap().to_string();
-    assert!(error.contains("truncate_dim 8") && error.contains("\nhint: take truncate_dim out of"), "{error}");
+    let error = model.trainable_config().err().unwrap().to_string();
+    assert!(error.contains("truncate_dim 8") && error.contains("\nhint: remove truncate_dim from"), "{error}");
 }
 
 #[test]
-fn only_the_module_paths_of_sentence_transformers_are_known() {
+fn modules_of_other_packages_are_refused() {
     let with = |kind: &str| {
         let directory = copy("tiny-bert");
         edit(directory.path(), "modules.json", "sentence_transformers.models.Pooling", kind);
@@ -228,12 +229,12 @@ fn only_the_module_paths_of_sentence_transformers_are_known() {
         "sentence_transformers.Pooling",
     ] {
         let message = with(kind).unwrap_err();
-        assert!(message.contains(&format!("module 1 \"{kind}\" is code of the model's own")), "{message}");
+        assert!(message.contains(&format!("module 1 \"{kind}\" is the model's own code")), "{message}");
     }
 }
 
 #[test]
-fn a_length_of_0_is_refused_where_it_stands() {
+fn a_length_of_0_is_refused() {
     let directory = copy("tiny-bert");
     fs::write(directory.path().join("sentence_bert_config.json"), r#"{"max_seq_length": 0}"#).unwrap();
     let message = ModelDir::open(directory.path()).unwrap_err().to_string();
@@ -241,11 +242,11 @@ fn a_length_of_0_is_refused_where_it_stands() {
 }
 
 #[test]
-fn what_the_reference_passes_over_without_modules_is_named() {
+fn files_that_the_reference_ignores_without_modules_are_named() {
     let directory = copy("tiny-bert");
     fs::remove_file(directory.path().join("modules.json")).unwrap();
     let warning = ModelDir::open(directory.path()).unwrap().pooling_guess().unwrap();
     let expected =
-        "1_Pooling/config.json and sentence_bert_config.json and config_sentence_transformers.json say counts here";
+        "embtune uses 1_Pooling/config.json, sentence_bert_config.json, config_sentence_transformers.json, which";
     assert!(warning.contains(expected), "{warning}");
 }

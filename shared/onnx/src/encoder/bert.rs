@@ -1,28 +1,28 @@
-//! BERT and its kin: learned positions, layers with the norm behind.
+//! BERT and its relatives: learned positions, and layers that end with the norm (post-norm).
 //!
 //! Source of the formulas: `transformers/models/{bert,xlm_roberta,mpnet,distilbert}/modeling_*.py`.
 
 use embtune_model::{Activation, BertConfig, LayerNames, MAX_RELATIVE_DISTANCE, ModelError, relative_position_bucket};
 
 use crate::activation;
-use crate::encoder::attention::Attention;
+use crate::encoder::attention::{Attention, padding_bias};
 use crate::encoder::builder::Builder;
-use crate::encoder::int8::Input;
-use crate::encoder::mask;
+use crate::encoder::int8::InputRange;
 use crate::graph::{Value, int, ints, to};
-use crate::layout::{Tokens, flat};
 use crate::proto::DataType;
+use crate::tokens::{Tokens, flatten};
 
-/// GELU is nowhere below this.
-const GELU_LEAST: f32 = -0.17;
-/// SmoothQuant's α for query, key and value, and for the first feed-forward matrix (see [`crate::encoder::int8`]).
-const ATTENTION_SHARE: f32 = 0.3;
-const FEED_FORWARD_SHARE: f32 = 0.7;
+/// GELU is never below this value.
+const GELU_MIN: f32 = -0.17;
+/// SmoothQuant's α for query, key and value (see [`crate::encoder::int8`]).
+const ATTENTION_ALPHA: f32 = 0.3;
+/// SmoothQuant's α for the first feed-forward matrix.
+const FEED_FORWARD_ALPHA: f32 = 0.7;
 
-/// Appends the encoder; the result is `[tokens, hidden]`, where padding counts among the tokens.
+/// Appends the encoder; the result is `[tokens, hidden]`, where padding counts as tokens.
 pub(super) fn append(builder: &mut Builder<'_>, config: &BertConfig) -> Result<Value, ModelError> {
     let names = config.architecture.embedding_names();
-    let padding = mask::padding(builder.graph, builder.tokens);
+    let padding = padding_bias(builder.graph, builder.tokens);
     let relative = names.relative_attention_bias.map(|table| relative_bias(builder, table)).transpose()?;
     let bias = match (relative, padding) {
         (Some(relative), Some(padding)) => Some(builder.add(&relative, &padding)),
@@ -38,21 +38,22 @@ pub(super) fn append(builder: &mut Builder<'_>, config: &BertConfig) -> Result<V
     Ok(hidden)
 }
 
-/// A row of `table` for how far each key stands from each query, `[1, heads, sequence, sequence]`.
+/// The bias for the distance between each query and key, from the rows of `table`: `[1, heads, sequence, sequence]`.
 fn relative_bias(builder: &mut Builder<'_>, table: &str) -> Result<Value, ModelError> {
-    let furthest = MAX_RELATIVE_DISTANCE as i64;
-    let buckets: Vec<i64> = (-furthest..=furthest).map(|offset| relative_position_bucket(offset) as i64).collect();
+    let max_distance = MAX_RELATIVE_DISTANCE as i64;
+    let buckets: Vec<i64> =
+        (-max_distance..=max_distance).map(|offset| relative_position_bucket(offset) as i64).collect();
     let table = builder.weight(table)?;
     let buckets = builder.graph.integers(&buckets);
     let by_offset = builder.graph.node("Gather", &[&table, &buckets], &[]);
     let by_offset = builder.graph.node("Transpose", &[&by_offset], &[ints("perm", &[1, 0])]);
 
-    let place = builder.tokens.places(builder.graph);
+    let positions = builder.tokens.positions(builder.graph);
     let (rows, columns) = (builder.graph.integers(&[1]), builder.graph.integers(&[0]));
-    let query = builder.graph.node("Unsqueeze", &[&place, &rows], &[]);
-    let key = builder.graph.node("Unsqueeze", &[&place, &columns], &[]);
+    let query = builder.graph.node("Unsqueeze", &[&positions, &rows], &[]);
+    let key = builder.graph.node("Unsqueeze", &[&positions, &columns], &[]);
     let offset = builder.graph.node("Sub", &[&key, &query], &[]);
-    let (least, most) = (builder.graph.integer(-furthest), builder.graph.integer(furthest));
+    let (least, most) = (builder.graph.integer(-max_distance), builder.graph.integer(max_distance));
     let offset = builder.graph.node("Clip", &[&offset, &least, &most], &[]);
     let index = builder.graph.node("Add", &[&offset, &most], &[]);
     let bias = builder.graph.node("Gather", &[&by_offset, &index], &[int("axis", 1)]);
@@ -74,24 +75,24 @@ fn embeddings(builder: &mut Builder<'_>, config: &BertConfig) -> Result<Value, M
         sum = builder.add(&sum, &token_type);
     }
     let table = builder.weight(names.position)?;
-    let position = positions(builder, config, &table);
+    let position = position_embeddings(builder, config, &table);
     let sum = builder.add(&sum, &position);
-    let flat = flat(builder.graph, &sum, config.hidden_size);
-    builder.layer_norm(names.norm, true, config.layer_norm_eps, &flat)
+    let sum = flatten(builder.graph, &sum, config.hidden_size);
+    builder.layer_norm(names.norm, true, config.layer_norm_eps, &sum)
 }
 
-/// The positions' embeddings, in a shape that the words' can be added to.
-fn positions(builder: &mut Builder<'_>, config: &BertConfig, table: &Value) -> Value {
+/// The position embeddings, in a shape that broadcasts to that of the word embeddings.
+fn position_embeddings(builder: &mut Builder<'_>, config: &BertConfig, table: &Value) -> Value {
     match builder.tokens {
         Tokens::Packed { position_ids, .. } => builder.graph.node("Gather", &[table, position_ids], &[]),
         Tokens::Rectangle { input_ids, .. } => match config.position_padding() {
-            // Rows 0..sequence, the same for every text.
+            // Rows 0 to sequence − 1, the same for every text.
             None => {
                 let zero = builder.graph.integers(&[0]);
                 let length = builder.tokens.longest(builder.graph);
                 builder.graph.node("Slice", &[table, &zero, &length, &zero], &[])
             }
-            // cumsum(ids ≠ pad) · (ids ≠ pad) + pad: padding takes pad's own row, wherever it stands.
+            // cumsum(ids ≠ pad) · (ids ≠ pad) + pad: a padding token takes the row `pad`, wherever it occurs.
             Some(pad) => {
                 let pad = builder.graph.integer(pad as i64);
                 let is_pad = builder.graph.node("Equal", &[input_ids, &pad], &[]);
@@ -107,7 +108,8 @@ fn positions(builder: &mut Builder<'_>, config: &BertConfig, table: &Value) -> V
     }
 }
 
-/// `x = LN(x + attention(x))`, then `x = LN(x + W₂ act(W₁ x))`. `norm` is what `hidden` came from.
+/// `x = LN(x + attention(x))`, then `x = LN(x + W₂ act(W₁ x))`. `norm` is the stem of the layer norm that produced
+/// `hidden`.
 fn layer(
     builder: &mut Builder<'_>,
     config: &BertConfig,
@@ -116,20 +118,20 @@ fn layer(
     hidden: &Value,
     bias: Option<&Value>,
 ) -> Result<Value, ModelError> {
-    let read = Input::Norm { name: norm, share: ATTENTION_SHARE, from: 2 };
-    let [query, key, value] = builder.affine(&[&names.query, &names.key, &names.value], read, hidden)?;
+    let range = InputRange::Normed { norm, alpha: ATTENTION_ALPHA, first_layer: 2 };
+    let [query, key, value] = builder.affine(&[&names.query, &names.key, &names.value], range, hidden)?;
     let (heads, size) = (config.num_attention_heads, config.head_size());
     let attention = Attention { query: &query, key: &key, value: &value, heads, size, bias, causal: false };
     let context = attention.append(builder.graph, builder.tokens);
-    let [output] = builder.affine(&[&names.attention_output], Input::Plain, &context)?;
+    let [output] = builder.affine(&[&names.attention_output], InputRange::Unknown, &context)?;
     let sum = builder.add(&output, hidden);
     let hidden = builder.layer_norm(&names.attention_norm, true, config.layer_norm_eps, &sum)?;
 
-    let read = Input::Norm { name: &names.attention_norm, share: FEED_FORWARD_SHARE, from: 0 };
-    let [inner] = builder.affine(&[&names.intermediate], read, &hidden)?;
+    let range = InputRange::Normed { norm: &names.attention_norm, alpha: FEED_FORWARD_ALPHA, first_layer: 0 };
+    let [inner] = builder.affine(&[&names.intermediate], range, &hidden)?;
     let inner = activation::append(builder.graph, config.hidden_act, &inner);
-    let least = if config.hidden_act == Activation::Relu { 0.0 } else { GELU_LEAST };
-    let [output] = builder.affine(&[&names.output], Input::Above(least), &inner)?;
+    let min = if config.hidden_act == Activation::Relu { 0.0 } else { GELU_MIN };
+    let [output] = builder.affine(&[&names.output], InputRange::Above(min), &inner)?;
     let sum = builder.add(&output, &hidden);
     builder.layer_norm(&names.output_norm, true, config.layer_norm_eps, &sum)
 }

@@ -1,11 +1,10 @@
-//! The forward pass of the encoders.
+//! The forward pass of each encoder family.
 
 mod attention;
 mod bert;
 mod builder;
 mod int8;
 mod linear;
-mod mask;
 mod modern_bert;
 mod nomic_bert;
 mod qwen3;
@@ -15,13 +14,12 @@ mod window;
 use embtune_model::{EncoderConfig, ModelError};
 
 use crate::graph::{Graph, Value};
-use crate::layout::Tokens;
-use crate::precision::Precision;
+use crate::options::Precision;
+use crate::tokens::Tokens;
 use crate::weights::WeightSource;
 use builder::Builder;
-pub(crate) use int8::Matrix;
 
-/// Appends the encoder; the result is `[tokens, hidden]`, where padding counts among the tokens.
+/// Appends the encoder; the result is `[tokens, hidden]`, where padding counts as tokens.
 pub(crate) fn append(
     graph: &mut Graph,
     weights: &WeightSource,

@@ -1,77 +1,78 @@
-//! Rotary positions: a query and a key are turned by angles that grow with their places, so that their product depends
-//! on how far they stand apart.
+//! Rotary position embeddings: queries and keys are rotated by angles proportional to their positions, so that their
+//! product depends on the distance between them.
 //!
 //! Source: Su et al. 2021, <https://arxiv.org/abs/2104.09864>, in the form of `rotate_half` in
-//! `transformers/models/*/modeling_*.py`: elements `i` and `i + d/2` of a head are turned together.
+//! `transformers/models/*/modeling_*.py`: elements `i` and `i + d/2` of a head are rotated as a pair.
 
 use crate::encoder::builder::Builder;
 use crate::graph::{MICROSOFT, Value, int, to};
-use crate::layout::{Tokens, flat};
 use crate::proto::DataType;
+use crate::tokens::{Tokens, flatten};
 
-/// Cosines and sines of the angles, which are computed in fp32 whatever the precision is.
+/// Cosines and sines of the angles. They are computed in fp32, whatever the precision is.
 pub(crate) struct Rotary {
     /// `[sequence, size / 2]`.
     cosine: Value,
     /// `[sequence, size / 2]`.
     sine: Value,
-    size: usize,
+    head_size: usize,
 }
 
 impl Rotary {
-    /// Angles `place · θ^(−2i/size)` for heads of `size` elements.
-    pub(crate) fn new(builder: &mut Builder<'_>, theta: f64, size: usize) -> Self {
-        let frequencies: Vec<f32> = (0..size)
+    /// Angles `position · θ^(−2i/d)` for heads of `d` elements.
+    pub(crate) fn new(builder: &mut Builder<'_>, theta: f64, head_size: usize) -> Self {
+        let frequencies: Vec<f32> = (0..head_size)
             .step_by(2)
             .map(|i| {
-                let exponent = i as f32 / size as f32;
+                let exponent = i as f32 / head_size as f32;
                 1.0 / theta.powf(f64::from(exponent)) as f32
             })
             .collect();
         let graph = &mut *builder.graph;
-        let places = builder.tokens.places(graph);
-        let places = graph.node("Cast", &[&places], &[to(DataType::Float)]);
+        let positions = builder.tokens.positions(graph);
+        let positions = graph.node("Cast", &[&positions], &[to(DataType::Float)]);
         let last = graph.integers(&[-1]);
-        let places = graph.node("Unsqueeze", &[&places, &last], &[]);
+        let positions = graph.node("Unsqueeze", &[&positions, &last], &[]);
         let frequencies = graph.floats(&frequencies, &[1, frequencies.len()]);
-        let angles = graph.node("Mul", &[&places, &frequencies], &[]);
-        let number = graph.number_type();
+        let angles = graph.node("Mul", &[&positions, &frequencies], &[]);
+        let hidden_type = graph.hidden_type();
         let [cosine, sine] = ["Cos", "Sin"].map(|function| {
             let table = graph.node(function, &[&angles], &[]);
-            if number == DataType::Float { table } else { graph.node("Cast", &[&table], &[to(number)]) }
+            if hidden_type == DataType::Float { table } else { graph.node("Cast", &[&table], &[to(hidden_type)]) }
         });
-        Self { cosine, sine, size }
+        Self { cosine, sine, head_size }
     }
 
-    /// Turns `heads` heads side by side, `[tokens, heads · size]`.
-    pub(crate) fn turn(&self, builder: &mut Builder<'_>, x: &Value, heads: usize) -> Value {
-        let turned = match builder.tokens {
+    /// Rotates all heads, `[tokens, heads · size]`.
+    pub(crate) fn rotate(&self, builder: &mut Builder<'_>, x: &Value, heads: usize) -> Value {
+        let rotated = match builder.tokens {
             Tokens::Rectangle { mask: Some(_), .. } => self.plain(builder, x, heads),
             Tokens::Rectangle { mask: None, .. } => {
-                let rows = builder.tokens.as_rectangle(builder.graph, x, &[(heads * self.size) as i64]);
-                // One number: the place of every row's first token.
+                let rows = builder.tokens.to_rectangle(builder.graph, x, &[(heads * self.head_size) as i64]);
+                // A single element is the position of the first token of every row.
                 let first = builder.graph.integers(&[0]);
                 self.fused(builder, &rows, &first, false)
             }
             Tokens::Packed { position_ids, .. } => {
                 let axis = builder.graph.integers(&[0]);
                 let row = builder.graph.node("Unsqueeze", &[x, &axis], &[]);
-                let places = builder.graph.node("Unsqueeze", &[position_ids, &axis], &[]);
-                self.fused(builder, &row, &places, true)
+                let positions = builder.graph.node("Unsqueeze", &[position_ids, &axis], &[]);
+                self.fused(builder, &row, &positions, true)
             }
         };
-        flat(builder.graph, &turned, heads * self.size)
+        flatten(builder.graph, &rotated, heads * self.head_size)
     }
 
-    /// ONNX Runtime's own node, over `[batch, sequence, heads · size]`; a packed sequence may be longer than the tables.
-    fn fused(&self, builder: &mut Builder<'_>, x: &Value, places: &Value, is_packed: bool) -> Value {
-        let inputs = [x, places, &self.cosine, &self.sine];
-        builder.graph.node_of(MICROSOFT, "RotaryEmbedding", &inputs, &[int("is_packed_batching", is_packed.into())])
+    /// ONNX Runtime's own operator, over `[batch, sequence, heads · size]`. A packed sequence may be longer than the
+    /// tables.
+    fn fused(&self, builder: &mut Builder<'_>, x: &Value, positions: &Value, is_packed: bool) -> Value {
+        let inputs = [x, positions, &self.cosine, &self.sine];
+        builder.graph.node_in(MICROSOFT, "RotaryEmbedding", &inputs, &[int("is_packed_batching", is_packed.into())])
     }
 
-    /// Standard nodes, for every reader.
+    /// Standard operators, for every reader.
     fn plain(&self, builder: &mut Builder<'_>, x: &Value, heads: usize) -> Value {
-        let x = builder.tokens.as_rectangle(builder.graph, x, &[heads as i64, self.size as i64]);
+        let x = builder.tokens.to_rectangle(builder.graph, x, &[heads as i64, self.head_size as i64]);
         let [first, second]: [Value; 2] = builder.split(&x);
         let axis = builder.graph.integers(&[1]);
         let [cosine, sine] =

@@ -1,32 +1,32 @@
-//! Attention within a window, in blocks: work and memory grow with the sequence, not with its square.
+//! Attention within a sliding window, computed in blocks: work and memory grow linearly with the sequence.
 //!
-//! A block of queries as long as the window reaches to one side sees the block before it, its own and the one behind
-//! it, which hold every key that its queries may see. A text that is shorter than a block is one block.
+//! A block has as many queries as the window reaches to one side. Every key that its queries may see is in the block
+//! before it, in the block itself, or in the block after it. A text that is shorter than a block is one block.
 
+use crate::encoder::attention::MASKED;
 use crate::encoder::builder::Builder;
-use crate::encoder::mask::MASKED;
 use crate::graph::{Value, int, ints, to};
-use crate::layout::flat;
 use crate::proto::DataType;
+use crate::tokens::flatten;
 
-/// How the sequence falls into blocks, computed once for all layers.
+/// How the sequence is divided into blocks; computed once for all layers.
 pub(crate) struct Windows {
-    /// Tokens of a block, i64 `[1]`.
+    /// Number of tokens of a block, i64 `[1]`.
     block: Value,
-    /// Tokens in the longest row, i64 `[1]`.
+    /// Number of tokens of the longest row, i64 `[1]`.
     sequence: Value,
-    /// Pads before and behind each axis of `[batch, sequence, width]` that complete the last block of queries.
+    /// Padding before and after each axis of `[batch, sequence, width]` that completes the last block of queries.
     query_pads: Value,
-    /// The same for keys and values, with a block more on either side.
+    /// The same for keys and values, with one more block on either side.
     key_pads: Value,
-    /// Places of each block's keys among the padded ones, i64 `[blocks, 3 · block]`.
+    /// For each block, the indices of its keys in the padded sequence, i64 `[blocks, 3 · block]`.
     keys: Value,
     /// Added to the scores, `[batch or 1, blocks, 1, block, 3 · block]`.
     bias: Value,
 }
 
 impl Windows {
-    /// Each token sees `reach` tokens on either side.
+    /// A window of `reach` tokens on either side of each token.
     pub(crate) fn new(builder: &mut Builder<'_>, reach: usize) -> Self {
         let (graph, tokens) = (&mut *builder.graph, builder.tokens);
         let sequence = tokens.longest(graph);
@@ -42,10 +42,10 @@ impl Windows {
         let blocks = graph.node("Add", &[&blocks, &one], &[]);
         let whole = graph.node("Mul", &[&blocks, &block], &[]);
         let missing = graph.node("Sub", &[&whole, &sequence], &[]);
-        let behind = graph.node("Add", &[&missing, &block], &[]);
+        let after = graph.node("Add", &[&missing, &block], &[]);
         let none = graph.integers(&[0]);
         let query_pads = graph.node("Concat", &[&none, &none, &none, &none, &missing, &none], &[int("axis", 0)]);
-        let key_pads = graph.node("Concat", &[&none, &block, &none, &none, &behind, &none], &[int("axis", 0)]);
+        let key_pads = graph.node("Concat", &[&none, &block, &none, &none, &after, &none], &[int("axis", 0)]);
 
         let starts = graph.range(&blocks);
         let starts = graph.node("Mul", &[&starts, &block], &[]);
@@ -55,7 +55,7 @@ impl Windows {
         let within = graph.node("Unsqueeze", &[&within, &columns], &[]);
         let keys = graph.node("Add", &[&starts, &within], &[]);
 
-        // A key's place before its query's, both counted from the block's beginning.
+        // The distance between key and query, whose positions are counted from the start of the query's block.
         let query = graph.range(&block);
         let query = graph.node("Unsqueeze", &[&query, &rows], &[]);
         let key = graph.node("Sub", &[&within, &block], &[]);
@@ -71,7 +71,7 @@ impl Windows {
                 graph.node("Expand", &[&one, &shape], &[])
             }
         };
-        let pads = graph.node("Concat", &[&none, &block, &none, &behind], &[int("axis", 0)]);
+        let pads = graph.node("Concat", &[&none, &block, &none, &after], &[int("axis", 0)]);
         let is_token = graph.node("Pad", &[&is_token, &pads], &[]);
         let is_token = graph.node("Gather", &[&is_token, &keys], &[int("axis", 1)]);
         let is_token = graph.node("Cast", &[&is_token], &[to(DataType::Bool)]);
@@ -79,16 +79,17 @@ impl Windows {
         let axes = graph.integers(&[2, 3]);
         let is_hidden = graph.node("Unsqueeze", &[&is_hidden, &axes], &[]);
         let is_hidden = graph.node("Or", &[&is_hidden, &is_far], &[]);
-        let (masked, seen) = (graph.number(MASKED), graph.number(0.0));
-        let bias = graph.node("Where", &[&is_hidden, &masked, &seen], &[]);
+        let (masked, visible) = (graph.scalar(MASKED), graph.scalar(0.0));
+        let bias = graph.node("Where", &[&is_hidden, &masked, &visible], &[]);
         Self { block, sequence, query_pads, key_pads, keys, bias }
     }
 
-    /// `softmax(Q Kᵀ / √size + bias) V` of every token over its window; `[tokens, heads · size]` each, and the result.
+    /// `softmax(Q Kᵀ / √size + bias) V` of every token over its window. Query, key, value and the result are
+    /// `[tokens, heads · size]`.
     pub(crate) fn attention(&self, builder: &mut Builder<'_>, qkv: [&Value; 3], heads: usize, size: usize) -> Value {
         let (graph, tokens) = (&mut *builder.graph, builder.tokens);
-        let [query, key, value] = qkv.map(|x| tokens.as_rectangle(graph, x, &[(heads * size) as i64]));
-        let scale = graph.number(1.0 / (size as f32).sqrt());
+        let [query, key, value] = qkv.map(|x| tokens.to_rectangle(graph, x, &[(heads * size) as i64]));
+        let scale = graph.scalar(1.0 / (size as f32).sqrt());
         let query = graph.node("Mul", &[&query, &scale], &[]);
         let query = graph.node("Pad", &[&query, &self.query_pads], &[]);
         let (all, rest) = (graph.integers(&[0]), graph.integers(&[-1]));
@@ -116,6 +117,6 @@ impl Windows {
         let context = graph.node("Reshape", &[&context, &shape], &[]);
         let (from, axis) = (graph.integers(&[0]), graph.integers(&[1]));
         let context = graph.node("Slice", &[&context, &from, &self.sequence, &axis], &[]);
-        flat(graph, &context, heads * size)
+        flatten(graph, &context, heads * size)
     }
 }

@@ -10,7 +10,7 @@ use crate::{Field, Object};
 
 /// A query with a text that answers it and, optionally, texts that do not.
 ///
-/// A record may hold several, one for each of its positives: records are read as `Vec<Pair>`.
+/// A record has one pair for each of its positives, so records are read as `Vec<Pair>`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pair {
     /// The query.
@@ -25,25 +25,25 @@ pub struct Pair {
     pub positive_id: Option<String>,
     /// Ids of the documents that the negatives come from, as many as there are negatives.
     pub negative_ids: Option<Vec<String>>,
-    /// The parents of these documents, as many as there are negatives; a document without one is its own.
+    /// Parents of these documents, as many as there are negatives; a document without a parent has its own id here.
     pub negative_groups: Option<Vec<String>>,
-    /// Score of the positive, then of each negative: finite, also as f32.
+    /// Score of the positive, then of each negative; finite, also as f32.
     pub scores: Option<Vec<f64>>,
     /// The parent document: splits and in-batch masking go by it.
     pub group: Option<String>,
-    /// What goes before the query, where the pair says so itself.
+    /// The prompt before the query, if the pair has its own.
     pub query_prompt: Option<String>,
     /// All other fields.
     pub rest: Object,
 }
 
 impl Pair {
-    /// Whether the pair says by its label, or a score of 0, that its "positive" does not answer the query.
+    /// Whether the pair's label, or a score of 0, says that its "positive" does not answer the query.
     pub fn is_no_answer(&self) -> bool {
         self.scores.as_deref().is_some_and(|scores| scores.first() == Some(&0.0) && self.negatives.is_empty())
     }
 
-    /// The record to write: canonical names first, then the other fields as they were read.
+    /// The record to write: canonical fields first, then the others as they were read.
     pub fn to_object(&self) -> Object {
         let mut object = Object::new();
         let mut put = |name: &str, value: Option<Field>| {
@@ -67,19 +67,19 @@ impl Pair {
         object
     }
 
-    /// What splits and masks go by: the group, else the positive's id.
+    /// What splits and masks are based on: the group, else the positive's id.
     pub fn group_or_positive_id(&self) -> Option<&str> {
         self.group.as_deref().or(self.positive_id.as_deref())
     }
 
-    /// The same of a negative.
+    /// Likewise for a negative.
     pub fn negative_group_or_id(&self, index: usize) -> Option<&str> {
         [&self.negative_groups, &self.negative_ids]
             .into_iter()
             .find_map(|names| names.as_ref()?.get(index).map(String::as_str))
     }
 
-    /// Takes out the negatives that `keep` refuses, by their place, with their ids, groups and scores.
+    /// Removes the negatives whose index `keep` rejects, with their ids, groups and scores.
     pub fn retain_negatives(&mut self, mut keep: impl FnMut(&Self, usize) -> bool) {
         let kept: Vec<bool> = (0..self.negatives.len()).map(|index| keep(self, index)).collect();
         if kept.iter().all(|kept| *kept) {

@@ -1,4 +1,4 @@
-//! The columns in which pairs are found.
+//! Reading pairs from the columns of different tools.
 
 use std::mem;
 
@@ -7,20 +7,20 @@ use crate::{Field, FieldError, Object, Pair, Record};
 
 const ANCHOR: [&str; 2] = ["anchor", "query"];
 const ANCHOR_ID: [&str; 2] = ["anchor_id", "query_id"];
-/// Of one text or of several.
+/// With one text, or a list.
 const POSITIVE: [&str; 3] = ["positive", "pos", "positives"];
 const POSITIVE_ID: [&str; 2] = ["positive_id", "positive_ids"];
 /// Besides `negative_1` and so on.
 const NEGATIVES: [&str; 3] = ["negatives", "neg", "negative"];
-/// What sentence-transformers also calls the column of labels.
+/// Names that sentence-transformers accepts for the column of labels.
 const LABELS: [&str; 3] = ["score", "label", "labels"];
-/// Names that become fields of a pair whatever else is in the record.
+/// Names that become fields of a pair, whatever else is in the record.
 const OTHERS: [&str; 7] =
     ["negative_ids", "negative_groups", "scores", "pos_scores", "neg_scores", "group", "query_prompt"];
 
 /// The pairs of a record: one for each of its positives, with all of its negatives.
 ///
-/// Also read: `query` for `anchor`; `pos` (FlagEmbedding) and `positives` for `positive`, each a text or a list of them;
+/// Also accepted: `query` for `anchor`; `pos` (FlagEmbedding) and `positives` for `positive`, each a text or a list of them;
 /// `negative`, `negative_1`, `negative_2`… and `neg` for `negatives`; `pos_scores` with `neg_scores` for `scores`; in a
 /// record with one positive and no negatives `score`, `label` or `labels`, a number, for `scores`; beside `pos`, `prompt`
 /// for `query_prompt`. In sentence-transformers' labelled lists, `labels` says by 1 and 0 which texts of the list
@@ -61,7 +61,7 @@ impl Record for Vec<Pair> {
     }
 }
 
-/// The documents of a record, column by column.
+/// The documents of a record, by column.
 struct Texts {
     positives: Vec<String>,
     positive_ids: Option<Vec<String>>,
@@ -73,18 +73,18 @@ struct Texts {
     label: Option<&'static str>,
 }
 
-/// Of all positives, and of all negatives.
+/// Scores of all positives, and of all negatives.
 struct Scores {
     positives: Vec<f64>,
     negatives: Vec<f64>,
 }
 
 impl Texts {
-    /// Answers and others in columns of their own; the answers are in the column `name`.
+    /// Answers and other documents in separate columns; the answers are in the column `name`.
     fn named(object: &Object, name: &str) -> Result<Self, FieldError> {
         let positives = texts(object, name)?;
         if positives.is_empty() {
-            return Err(FieldError(format!("field \"{name}\" must be a list of one string or more")));
+            return Err(FieldError(format!("field \"{name}\" must be a list of at least one string")));
         }
         let mut numbered: Vec<&str> = object.iter().map(|(name, _)| name).filter(|n| number_of(n).is_some()).collect();
         numbered.sort_by_key(|name| number_of(name));
@@ -99,13 +99,13 @@ impl Texts {
         Ok(Self { positives, positive_ids, negatives, negative_ids, negative_groups, scores, label })
     }
 
-    /// Answers and others in one column, `name`; of the field `label` the first are 1, and the others 0.
+    /// Answers and other documents in one column, `name`; the field `label` is 1 for answers and 0 for others.
     fn labelled(object: &Object, name: &str, label: &'static str) -> Result<Self, FieldError> {
         if let Some(other) = object.iter().map(|(name, _)| name).find(|name| {
             (NEGATIVES.contains(name) || number_of(name).is_some()) && object.get(name).is_some_and(|it| !it.is_null())
         }) {
             return Err(FieldError(format!(
-                "field \"{label}\" says which texts of the list \"{name}\" are answers, but \"{other}\" is there, too"
+                "field \"{label}\" says which texts of the list \"{name}\" are answers, so there must be no \"{other}\""
             )));
         }
         let documents = texts(object, name)?;
@@ -153,7 +153,7 @@ impl Texts {
     }
 }
 
-/// The number of `negative_1` and its like.
+/// The number in `negative_1` and so on.
 fn number_of(name: &str) -> Option<u32> {
     let number = name.strip_prefix("negative_")?;
     number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())?
@@ -165,7 +165,7 @@ fn texts(object: &Object, name: &str) -> Result<Vec<String>, FieldError> {
     Ok(list(object, name, expected, |value| value.as_str().map(str::to_owned))?.unwrap_or_default())
 }
 
-/// A column with as many items as there are texts of some kind.
+/// A column with as many items as there are texts.
 fn column<T>(
     object: &Object,
     name: &str,
@@ -182,7 +182,7 @@ fn column<T>(
 fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>, FieldError> {
     let Some((name, value)) = find(object, &POSITIVE_ID) else { return Ok(None) };
     let Some(items) = value.items() else {
-        // One document, which cannot be that of several texts.
+        // A single id cannot belong to several texts.
         let id = optional_id(object, &[name])?;
         return match positives {
             1 => Ok(id.map(|id| vec![id])),
@@ -201,7 +201,7 @@ fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>
     ids.collect::<Result<_, _>>().map(Some)
 }
 
-/// The scores, and which of [`LABELS`] they were found in.
+/// The scores, and which of [`LABELS`] they come from.
 fn scores(
     object: &Object,
     positives: usize,
@@ -212,12 +212,13 @@ fn scores(
         if positives > 1 {
             return Err(FieldError(format!(
                 "field \"scores\" beside {positives} positives does not say which of them are answers\n\
-                 hint: labels, a list of 1 and 0, says so; pos_scores and neg_scores are scores of answers and others"
+                 hint: labels, a list of 1 and 0, tells them apart; pos_scores and neg_scores are the scores of answers and others"
             )));
         }
         let expected = 1 + negatives;
         if scores.len() != expected {
-            let what = format!("expected {expected} scores (positive, then negatives), found {}", scores.len());
+            let plural = if expected == 1 { "" } else { "s" };
+            let what = format!("expected {expected} score{plural} (positive, then negatives), found {}", scores.len());
             return Err(FieldError(what));
         }
         check_scores("scores", &scores)?;
@@ -238,7 +239,7 @@ fn scores(
         }
         return Ok((Some(Scores { positives: of_positives, negatives: of_negatives }), None));
     }
-    // Of which of several texts a single number speaks is not said.
+    // With several texts, it is unclear which one a single number belongs to.
     if positives > 1 || negatives > 0 {
         return Ok((None, None));
     }

@@ -16,7 +16,7 @@ fn read(value: Value) -> Result<Pair, String> {
     Ok(pairs.remove(0))
 }
 
-/// What is wrong with a record of an anchor, a positive and these fields, which may be others.
+/// The error of a record with an anchor, a positive and these fields, which may replace them.
 fn refusal(fields: Value) -> String {
     let mut record = json!({"anchor": "q", "positive": "p"});
     record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -24,12 +24,12 @@ fn refusal(fields: Value) -> String {
 }
 
 #[test]
-fn other_tools_columns_are_read() {
+fn columns_of_other_tools_are_read() {
     let flag = read(json!({"query": "q", "pos": ["p"], "neg": ["n1", "n2"]})).unwrap();
     let st = read(json!({"anchor": "q", "positive": "p", "negative_1": "n1", "negative_2": "n2"})).unwrap();
     assert_eq!(flag, st);
     assert_eq!(flag.negatives, ["n1", "n2"]);
-    // By their numbers, whatever their order, and also where one is missing.
+    // In the order of their numbers, even if one is missing.
     let columns = json!({"anchor": "q", "positive": "p", "negative_10": "n2", "negative_0": null, "negative_3": "n1"});
     assert_eq!(read(columns).unwrap(), st);
 }
@@ -52,7 +52,7 @@ fn every_positive_is_a_pair_with_its_own_score() {
         assert_eq!((pair.query_prompt.as_deref(), pair.rest.len()), (Some("Represent: "), 1));
         assert_eq!(&Vec::from_object(pair.to_object()).unwrap()[0], pair, "what is written reads back");
     }
-    // Elsewhere a prompt may be anything, such as what a language model was asked.
+    // In other formats a prompt may be anything, such as the request to a language model.
     let other = read(json!({"anchor": "q", "positive": "p", "prompt": "Write a query."})).unwrap();
     assert_eq!((other.query_prompt, other.rest.len()), (None, 1));
     let empty = json!({"query": "q", "pos": ["a"], "neg": ["n"], "pos_scores": [], "neg_scores": null, "prompt": ""});
@@ -61,7 +61,7 @@ fn every_positive_is_a_pair_with_its_own_score() {
 }
 
 #[test]
-fn labelled_lists_are_divided() {
+fn labelled_lists_are_split() {
     let pairs = all(json!({
         "anchor": "q", "positive": ["n", "a", "m", "b"], "labels": [0, 1, 0, 1], "positive_ids": [1, 2, 3, 4],
     }));
@@ -83,7 +83,7 @@ fn labelled_lists_are_divided() {
             "field \"labels\" of a list must hold 1 and 0 only, found 2",
         ),
         (json!({"positive": ["a"], "labels": [true]}), "field \"labels\" must be a list of numbers, found a boolean"),
-        (json!({"positive": ["a"], "labels": [1], "negative_2": "n"}), "but \"negative_2\" is there, too"),
+        (json!({"positive": ["a"], "labels": [1], "negative_2": "n"}), "so there must be no \"negative_2\""),
     ] {
         let message = refusal(fields);
         assert!(message.contains(expected), "{expected}: {message}");
@@ -91,16 +91,16 @@ fn labelled_lists_are_divided() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn mismatches_are_reported() {
     assert_eq!(all(json!({"positive": "p"})).unwrap_err(), "no field \"anchor\" or \"query\"");
     assert_eq!(all(json!({"anchor": "q"})).unwrap_err(), "no field \"positive\" or \"pos\"");
     assert_eq!(all(json!({"anchor": "q", "pos": null})).unwrap_err(), "no field \"positive\" or \"pos\"");
     for (fields, expected) in [
-        (json!({"positive": []}), "field \"positive\" must be a list of one string or more"),
+        (json!({"positive": []}), "field \"positive\" must be a list of at least one string"),
         (json!({"positive": ["a", null]}), "field \"positive\" must be a string, or a list of strings, found null"),
         (json!({"negatives": [1]}), "field \"negatives\" must be a string, or a list of strings, found a number"),
         (json!({"negatives": ["n"], "negative_ids": []}), "1 negatives but 0 negative_ids"),
-        (json!({"scores": [1, 2]}), "expected 1 scores (positive, then negatives), found 2"),
+        (json!({"scores": [1, 2]}), "expected 1 score (positive, then negatives), found 2"),
         (json!({"positive": ["a", "b"], "scores": [1, 2]}), "does not say which of them are answers"),
         (json!({"positive": ["a", "b"], "positive_id": "d"}), "2 positives but 1 positive_id"),
         (json!({"positive": ["a", "b"], "positive_ids": ["d"]}), "2 positives but 1 positive_ids"),
@@ -131,7 +131,7 @@ fn a_label_is_the_score_of_a_pair_without_negatives() {
     };
     assert_eq!(score(json!({"scores": 0.5, "label": 1})), Some(vec![0.5]), "scores come first");
     assert_eq!(score(json!({"score": null, "label": 1})), Some(vec![1.0]), "null is absent");
-    // Of what it is the score is not said.
+    // It is unclear which text has the score.
     assert_eq!(score(json!({"negatives": ["n"], "label": 1})), None);
 }
 
@@ -148,7 +148,7 @@ fn labels_are_finite_numbers() {
 }
 
 #[test]
-fn a_negative_goes_with_all_that_belongs_to_it() {
+fn negatives_are_removed_with_their_ids_and_scores() {
     let mut pair = read(json!({
         "anchor": "q", "positive": "p", "negatives": ["a", "b", "c"], "negative_ids": [1, 2, 3],
         "negative_groups": ["g", "g", "h"], "scores": [9, 1, 2, 3],

@@ -1,100 +1,95 @@
-//! What judgments and runs have in common: rows of a query, a document and a number, in all the forms in which such
-//! files go round.
+//! What judgments and runs have in common: rows of a query, a document and a value, in all formats in which such files
+//! are exchanged.
 //!
-//! The content tells the form, not the file's name: columns (of tabs, blanks or commas, with a header or without), an
-//! object a line, or one object of objects.
+//! The format is detected from the content and not from the file's name: columns (separated by tabs, spaces or commas,
+//! with or without a header), JSON Lines with one row each, or one JSON object of objects.
 
 mod columns;
-mod csv;
-mod foreign;
 mod json;
-mod json_lines;
-mod names;
 mod table;
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Cursor, Read};
 
 use crate::ReadError;
 
-pub(crate) use names::Role;
-
-/// Bytes that are looked at before the form is known.
+/// Bytes that are read to detect the format.
 const HEAD_BYTES: u64 = 64 << 10;
 
-/// A row, as it is written.
+/// A row as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row<'a> {
     pub(crate) query: &'a str,
     pub(crate) document: &'a str,
     /// Relevance or score.
-    pub(crate) number: &'a str,
+    pub(crate) value: &'a str,
 }
 
-/// What rows are collected in.
-pub(crate) trait Rows {
-    /// What a file of them is called, in messages.
-    const CALLED: &'static str;
-    /// What the number is called, in messages.
-    const NUMBER: &'static str;
-    /// Names of the number's column or field, in small letters without signs; the first that is there counts.
-    const NUMBER_NAMES: &'static [&'static str];
-    /// Columns of a file without a header: how many there may be, and which of them are query, document and number.
-    const COLUMNS: &'static [(usize, [usize; 3])];
-    /// What a list of documents in the place of an object says of each of them, if anything.
-    const LISTED: Option<&'static str>;
+/// Collects rows.
+pub(crate) trait RowCollector {
+    /// What a row is called in messages.
+    const KIND: &'static str;
+    /// What the value is called in messages.
+    const VALUE: &'static str;
+    /// Names of the value's column or field, in lower case without punctuation; the first one that is present counts.
+    const VALUE_NAMES: &'static [&'static str];
+    /// Layouts of files without a header: the number of columns, and the indices of query, document and value.
+    const LAYOUTS: &'static [(usize, [usize; 3])];
+    /// The value of each document in a list without values, if such a list is accepted.
+    const LIST_VALUE: Option<&'static str>;
 
-    /// Takes a row, or says what is wrong with it.
+    /// Adds a row, or returns what is wrong with it.
     fn take(&mut self, row: Row<'_>) -> Result<(), String>;
 
-    /// Takes a query before its documents; whether it is new.
-    fn start(&mut self, query: &str) -> bool;
+    /// Adds a query without documents; returns whether it is new.
+    fn start_query(&mut self, query: &str) -> bool;
 
-    /// Is told that a file has so many columns and no header.
-    fn without_header(&mut self, _columns: usize) {}
+    /// Is called for a file with this number of columns and no header.
+    fn set_no_header(&mut self, _columns: usize) {}
 
-    /// What is wrong with the columns of a line, in which there are `found`, and what turns it into what is read.
-    fn refuse(found: usize) -> String;
+    /// The message about a line with `found` columns, with a remedy.
+    fn column_error(found: usize) -> String;
 }
 
-/// Reads rows in any form. `say` is told what is worth telling of a file that can be read.
+/// Reads rows in any format. `note` is given remarks about a file that can be read.
 ///
 /// # Errors
-/// A file that is none of the forms, a row that is incomplete or that `rows` refuses.
-pub(crate) fn read<T: Rows>(
+/// A file in none of the formats, a row that is incomplete or that `rows` refuses.
+pub(crate) fn read<T: RowCollector>(
     name: &str,
     mut reader: impl BufRead,
     rows: &mut T,
-    say: &mut dyn FnMut(String),
+    note: &mut dyn FnMut(String),
 ) -> Result<(), ReadError> {
     let mut head = Vec::new();
-    let failed = |error| ReadError::Io { source_name: name.to_owned(), error };
-    reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(failed)?;
-    if let Some(what) = foreign::recognise(&head) {
+    let io_error = |error| ReadError::Io { source_name: name.to_owned(), error };
+    reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(io_error)?;
+    if let Some(what) = unsupported(&head) {
         return Err(ReadError::content(name, what));
     }
-    let form = Form::of(&head);
+    let format = Format::of(&head);
     let whole = BufReader::new(Cursor::new(head).chain(reader));
-    match form {
-        Form::Columns => table::read(name, whole, rows, say),
-        Form::JsonLines => json_lines::read(name, whole, rows),
-        Form::Json => json::read(name, whole, rows),
-        Form::List => Err(ReadError::content(name, format!("a list of {}s\nhint: jq -c '.[]' FILE", T::CALLED))),
+    match format {
+        Format::Columns => table::read(name, whole, rows, note),
+        Format::JsonLines => json::read_lines(name, whole, rows),
+        Format::JsonObject => json::read_object(name, whole, rows),
+        Format::JsonArray => Err(ReadError::content(name, format!("a list of {}s\nhint: jq -c '.[]' FILE", T::KIND))),
     }
 }
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Format {
     Columns,
-    /// An object a line, which is a row.
+    /// An object per line, which is a row.
     JsonLines,
-    /// One object: of each query an object of its documents.
-    Json,
-    /// An array: pandas' records.
-    List,
+    /// One object, which has an object of documents for each query.
+    JsonObject,
+    /// An array, such as pandas' records.
+    JsonArray,
 }
 
-impl Form {
+impl Format {
     fn of(head: &[u8]) -> Self {
         let start = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start();
         let (first, next) = start
@@ -102,16 +97,77 @@ impl Form {
             .map_or((0, 0), |(first, rest)| (*first, rest.trim_ascii_start().first().copied().unwrap_or_default()));
         // A line of columns may begin with an id such as [1] or {a}.
         match (first, next) {
-            (b'[', b'{') => Self::List,
-            (b'{', b'"' | b'}') if json_lines::is_row(start) => Self::JsonLines,
-            (b'{', b'"' | b'}' | 0) => Self::Json,
+            (b'[', b'{') => Self::JsonArray,
+            (b'{', b'"' | b'}') if json::is_row(start) => Self::JsonLines,
+            (b'{', b'"' | b'}' | 0) => Self::JsonObject,
             _ => Self::Columns,
         }
     }
 }
 
-/// Why a text cannot be an id, if so.
-fn bad_id(role: Role, id: &str) -> Option<String> {
+/// Formats that are not text: their first bytes, what they are, and what converts them.
+const UNSUPPORTED: [(&[u8], &str, &str); 11] = [
+    (b"\x1f\x8b", "compressed (gzip)", "zcat FILE"),
+    (b"\x28\xb5\x2f\xfd", "compressed (Zstandard)", "zstdcat FILE"),
+    (b"\x04\x22\x4d\x18", "compressed (LZ4)", "lz4cat FILE"),
+    (b"BZh", "compressed (bzip2)", "bzcat FILE"),
+    (b"\xfd7zXZ", "compressed (xz)", "xzcat FILE"),
+    (b"PK\x03\x04", "an archive or a workbook (zip)", "unzip -p FILE NAME, or save the sheet as CSV"),
+    (b"PAR1", "Parquet", "python3 -c 'import pandas; pandas.read_parquet(\"FILE\").to_csv(\"FILE.csv\", index=False)'"),
+    (b"ARROW1", "Arrow", "python3 -c 'import pandas; pandas.read_feather(\"FILE\").to_csv(\"FILE.csv\", index=False)'"),
+    (b"\x80\x04", "a Python pickle", "load it with pickle.load and write it with json.dump"),
+    (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE"),
+    (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE"),
+];
+
+/// What a file is, and what converts it, if it is not text.
+fn unsupported(head: &[u8]) -> Option<String> {
+    let (_, what, remedy) = UNSUPPORTED.iter().find(|(magic, ..)| head.starts_with(magic))?;
+    Some(format!("{what}, which is not supported\nhint: {remedy}"))
+}
+
+/// The meaning of a column or field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Query,
+    Document,
+    Value,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Query => "query",
+            Self::Document => "document",
+            Self::Value => "value",
+        })
+    }
+}
+
+/// Names in the files of BEIR, TREC, MS MARCO, ir_datasets, PyTerrier and MTEB. Where several are present, the first one in
+/// this list counts: a file may have the query's text next to its id, and PyTerrier has its internal docid next to docno.
+const QUERY: [&str; 7] = ["queryid", "qid", "topicid", "queryno", "qno", "topic", "query"];
+const DOCUMENT: [&str; 9] = ["corpusid", "docno", "docid", "documentid", "passageid", "pid", "did", "document", "doc"];
+
+/// A name without differences in spelling: `query-id`, `query_id` and `queryId` are the same.
+fn canonical(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The index of the column or field with this role.
+fn find_role<'a, T: RowCollector>(role: Role, names: impl Iterator<Item = &'a str>) -> Option<usize> {
+    let known = match role {
+        Role::Query => &QUERY[..],
+        Role::Document => &DOCUMENT,
+        Role::Value => T::VALUE_NAMES,
+    };
+    let rank = |name: &str| known.iter().position(|known| *known == canonical(name));
+    let found = names.enumerate().filter_map(|(index, name)| Some((rank(name)?, index)));
+    found.min().map(|(_, index)| index)
+}
+
+/// What is wrong with an id, if anything.
+fn id_error(role: Role, id: &str) -> Option<String> {
     if id.is_empty() {
         Some(format!("the id of the {role} is empty"))
     } else if id.chars().any(char::is_control) {
@@ -121,9 +177,9 @@ fn bad_id(role: Role, id: &str) -> Option<String> {
     }
 }
 
-/// Gives `rows` a row whose ids have been looked at.
-fn give<T: Rows>(row: Row<'_>, rows: &mut T) -> Result<(), String> {
-    match bad_id(Role::Query, row.query).or_else(|| bad_id(Role::Document, row.document)) {
+/// Adds a row after checking its ids.
+fn add<T: RowCollector>(row: Row<'_>, rows: &mut T) -> Result<(), String> {
+    match id_error(Role::Query, row.query).or_else(|| id_error(Role::Document, row.document)) {
         Some(what) => Err(what),
         None => rows.take(row),
     }

@@ -1,26 +1,26 @@
-//! Rows as columns of text.
+//! Rows as lines of columns.
 
 use std::io::BufRead;
 
 use super::columns::{Columns, count};
-use super::{Rows, give};
+use super::{RowCollector, add};
 use crate::{Lines, ReadError};
 
-/// Lines that may be comments and are kept until a line says what the columns are.
-const MOST_WAITING: usize = 10_000;
+/// Lines that may be comments, and are kept until a line tells what the columns are.
+const MOST_PENDING: usize = 10_000;
 
-/// A file that is being read. A line that begins with # is a comment only if it is no row: ids begin with #, too.
+/// A file while it is read. A line that begins with # is a comment only if it is not a row: ids may begin with #.
 struct Table<'a, T, R> {
     lines: Lines<R>,
     rows: &'a mut T,
     comments: Comments,
 }
 
-/// Lines that were passed over.
+/// Lines that were taken for comments.
 #[derive(Default)]
 struct Comments {
     count: u64,
-    /// The line of the first one.
+    /// The number of the first one.
     first: u64,
 }
 
@@ -31,11 +31,11 @@ impl Comments {
     }
 }
 
-pub(super) fn read<T: Rows>(
+pub(super) fn read<T: RowCollector>(
     name: &str,
     reader: impl BufRead,
     rows: &mut T,
-    say: &mut dyn FnMut(String),
+    note: &mut dyn FnMut(String),
 ) -> Result<(), ReadError> {
     let mut table = Table { lines: Lines::with_default_limit(name, reader), rows, comments: Comments::default() };
     if let Some(columns) = table.start()? {
@@ -46,12 +46,12 @@ pub(super) fn read<T: Rows>(
     }
     if table.comments.count > 0 {
         let Comments { count, first } = table.comments;
-        say(format!("{name}: {count} lines that begin with # are comments (first: line {first})"));
+        note(format!("{name}: {count} lines that begin with # are comments (first: line {first})"));
     }
     Ok(())
 }
 
-impl<T: Rows, R: BufRead> Table<'_, T, R> {
+impl<T: RowCollector, R: BufRead> Table<'_, T, R> {
     /// The next line that is not blank.
     fn next_line(&mut self) -> Result<Option<String>, ReadError> {
         while let Some(line) = self.lines.next_line() {
@@ -63,37 +63,37 @@ impl<T: Rows, R: BufRead> Table<'_, T, R> {
         Ok(None)
     }
 
-    /// Reads until the columns are known, and takes what was read. A line that does not begin with # tells; if there is
-    /// none, the first that does and can be a row.
+    /// Reads until the columns are known, and adds what was read. The first line that does not begin with # tells them; if
+    /// there is none, the first line that can be a row.
     fn start(&mut self) -> Result<Option<Columns>, ReadError> {
-        let mut waiting: Vec<(u64, String)> = Vec::new();
+        let mut pending: Vec<(u64, String)> = Vec::new();
         let (mut columns, mut has_header) = (None, true);
         while let Some(line) = self.next_line()? {
             let number = self.lines.number();
-            if line.starts_with('#') && waiting.len() < MOST_WAITING {
-                // The header of those who mark it as a comment.
+            if line.starts_with('#') && pending.len() < MOST_PENDING {
+                // A header may be marked as a comment.
                 columns = Columns::of_header::<T>(line.trim_start_matches('#')).filter(|named| !named.may_be_prose());
                 if columns.is_some() {
                     break;
                 }
-                waiting.push((number, line));
+                pending.push((number, line));
                 continue;
             }
             columns = Columns::of_header::<T>(&line);
             if columns.is_none() {
                 has_header = false;
-                let refused = || self.lines.error(T::refuse(count(&line)));
+                let refused = || self.lines.error(T::column_error(count(&line)));
                 columns = Some(Columns::of_data::<T>(&line).ok_or_else(refused)?);
-                waiting.push((number, line));
+                pending.push((number, line));
             }
             break;
         }
         has_header &= columns.is_some();
-        let columns = columns.or_else(|| waiting.iter().find_map(|(_, line)| Columns::of_data::<T>(line)));
+        let columns = columns.or_else(|| pending.iter().find_map(|(_, line)| Columns::of_data::<T>(line)));
         if let Some(columns) = columns.filter(|_| !has_header) {
-            self.rows.without_header(columns.count());
+            self.rows.set_no_header(columns.count());
         }
-        for (number, line) in waiting {
+        for (number, line) in pending {
             match &columns {
                 Some(columns) => self.take(columns, number, &line)?,
                 None => self.comments.add(number),
@@ -102,14 +102,14 @@ impl<T: Rows, R: BufRead> Table<'_, T, R> {
         Ok(columns)
     }
 
-    /// Takes a line as a row, or as a comment if it is none and begins like one.
+    /// Adds a line as a row, or as a comment if it begins like one and is not a row.
     fn take(&mut self, columns: &Columns, number: u64, line: &str) -> Result<(), ReadError> {
         let what = match columns.values(line) {
-            Err(found) => format!("expected {} columns, as in the lines above, found {found}", columns.count()),
-            Ok(values) => match give(values.row(), self.rows) {
+            Err(found) => format!("expected {} columns as in the lines before, found {found}", columns.count()),
+            Ok(values) => match add(values.row(), self.rows) {
                 Ok(()) => return Ok(()),
-                // A row that is whole and still refused is no comment.
-                Err(what) if values.row().number.parse::<f64>().is_ok() => return Err(self.error(number, what)),
+                // A complete row that is refused is not a comment.
+                Err(what) if values.row().value.parse::<f64>().is_ok() => return Err(self.error(number, what)),
                 Err(what) => what,
             },
         };

@@ -1,5 +1,5 @@
-// NCCL's functions over the memory of threads, for tests without a GPU: types, counts and operations must be nccl.h's,
-// and the id must arrive whole. A communicator of three is refused, as NCCL refuses two processes on one GPU.
+// NCCL's functions between threads of one process, for tests without a GPU: types, counts and operations must be those
+// of nccl.h, and the id must arrive unchanged. Three processes are refused, as NCCL refuses two processes on one GPU.
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
@@ -54,7 +54,7 @@ void add(const World& world, size_t count, std::vector<char>& out) {
 
 size_t size_of(int type) { return type == 1 ? 1 : type == 4 || type == 8 ? 8 : type == 7 ? 4 : 0; }
 
-// Lets every process see what all have sent, until all have seen it.
+// Shows every process what all have sent, and returns when all have seen it.
 template <class Look>
 void exchange(Communicator& self, const void* sent, Look look) {
   self.world->sent[self.rank] = sent;

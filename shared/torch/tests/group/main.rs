@@ -1,7 +1,7 @@
-//! Processes as one, each a thread here: what a group computes, and what it says when one of them does not come.
+//! Process groups, with threads in the place of processes: what they compute, and how a missing process shows.
 
 mod nccl;
-mod overlap;
+mod reducer;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use embtune_torch::{Communicator, Store, StoreAddress, TorchError};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A port for one test alone, below those that Linux gives to connections: two groups at one port would meet each other.
+/// A port for one test only, below the range that Linux assigns to connections: two groups on one port would mix.
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Not where another run has just been: its ports are not free for a while.
+    // Starts at a different port than the last run, whose ports stay blocked for a while.
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros();
     let mut ports = (0..1000).map(|_| 10_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
     ports.find_map(|port| Some(TcpListener::bind(("127.0.0.1", port as u16)).ok()?.local_addr().ok()?.port())).unwrap()
@@ -28,7 +28,7 @@ fn store(port: u16, rank: usize) -> Arc<Store> {
     Arc::new(Store::open(address, TIMEOUT).unwrap())
 }
 
-/// What each of so many processes says.
+/// Runs `act` in `size` processes, and returns their results ordered by rank.
 fn all<T: Send>(size: usize, act: impl Fn(Communicator) -> T + Sync) -> Vec<T> {
     let (port, act) = (free_port(), &act);
     let join = move |rank| act(Communicator::join(&store(port, rank), rank, size, None, TIMEOUT).unwrap());
@@ -43,18 +43,18 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn sums_rows_and_copies_are_those_of_all() {
+fn every_operation_sees_all_processes() {
     for size in [2, 4] {
         let found = all(size, |group| {
-            assert_eq!(group.size(), size);
+            assert_eq!(group.world_size(), size);
             let rank = group.rank() as f64;
-            // Long enough for Gloo to cut it, and no multiple of the size.
+            // Long enough for Gloo to split it, and no multiple of the number of processes.
             let sum = Tensor::arange(100_003, (Kind::Float, Device::Cpu)) * (rank + 1.0) / 7.0;
-            group.sum(&sum).unwrap();
-            let rows = group.gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
+            group.all_reduce(&sum).unwrap();
+            let rows = group.all_gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
             let copy = Tensor::full([5], rank + 3.0, (Kind::Float, Device::Cpu));
             group.broadcast(&copy).unwrap();
-            (values(&sum), values(&rows), values(&copy), group.all(-(rank as i64)).unwrap())
+            (values(&sum), values(&rows), values(&copy), group.all_gather_number(-(rank as i64)).unwrap())
         });
         let factor = (size * (size + 1) / 2) as f32 / 7.0;
         let (sum, ..) = &found[0];
@@ -70,27 +70,27 @@ fn sums_rows_and_copies_are_those_of_all() {
 }
 
 #[test]
-fn tensors_in_pieces_are_not_exchanged() {
+fn tensors_that_are_not_contiguous_are_refused() {
     let refused = all(2, |group| {
         let whole = Tensor::ones([4, 6], (Kind::Float, Device::Cpu));
-        // One element that stands for a thousand, and elements that lie apart.
+        // An expanded element, a transposed matrix, and a column.
         for pieces in
             [Tensor::ones([1], (Kind::Float, Device::Cpu)).expand([1000], false), whole.tr(), whole.select(1, 0)]
         {
-            assert_eq!(group.sum(&pieces).unwrap_err().to_string(), "libtorch: a tensor in pieces");
-            assert_eq!(group.broadcast(&pieces).unwrap_err().to_string(), "libtorch: a tensor in pieces");
+            assert_eq!(group.all_reduce(&pieces).unwrap_err().to_string(), "libtorch: the tensor is not contiguous");
+            assert_eq!(group.broadcast(&pieces).unwrap_err().to_string(), "libtorch: the tensor is not contiguous");
         }
         for shape in [vec![], vec![4], vec![2, 2, 2]] {
-            assert!(group.gather(&Tensor::ones(&shape[..], (Kind::Float, Device::Cpu))).is_err());
+            assert!(group.all_gather(&Tensor::ones(&shape[..], (Kind::Float, Device::Cpu))).is_err());
         }
-        // Rows are copied, wherever they are.
-        values(&group.gather(&Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).expand([2, 3], false)).unwrap())
+        // Rows to gather are copied, so they need not be contiguous.
+        values(&group.all_gather(&Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).expand([2, 3], false)).unwrap())
     });
     assert_eq!(refused, [vec![1.0; 12], vec![1.0; 12]]);
 }
 
 #[test]
-fn numbers_of_processes_that_cannot_be_are_refused() {
+fn impossible_ranks_and_sizes_are_refused() {
     let store = store(free_port(), 0);
     for (rank, size) in [(0, 0), (1, 1), (5, 2), (0, 1 << 40), (1 << 32, 1)] {
         assert!(Communicator::join(&store, rank, size, None, Duration::from_millis(300)).is_err(), "{rank} of {size}");
@@ -98,10 +98,10 @@ fn numbers_of_processes_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_time_without_end_is_a_long_time() {
+fn the_longest_timeout_does_not_overflow() {
     let store = store(free_port(), 0);
     let group = Communicator::join(&store, 0, 1, None, Duration::MAX).unwrap();
-    assert_eq!(group.all(7).unwrap(), [7]);
+    assert_eq!(group.all_gather_number(7).unwrap(), [7]);
 }
 
 #[test]
@@ -115,14 +115,14 @@ fn a_store_holds_bytes() {
 }
 
 #[test]
-fn who_does_not_come_is_not_waited_for_forever() {
+fn a_missing_process_is_an_error_after_the_timeout() {
     let alone = Communicator::join(&store(free_port(), 0), 0, 2, None, Duration::from_millis(300));
     let message = alone.err().unwrap().to_string();
     assert!(message.starts_with("libtorch: ") && !message.contains('\n'), "{message}");
-    // The other is there, and leaves.
+    // The other process joins, then leaves.
     let sums = all(2, |group| {
         let sum = Tensor::ones([1000], (Kind::Float, Device::Cpu));
-        if group.rank() == 1 { Ok(()) } else { group.sum(&sum) }
+        if group.rank() == 1 { Ok(()) } else { group.all_reduce(&sum) }
     });
     assert!(matches!(sums[0], Err(TorchError { .. })), "{sums:?}");
 }

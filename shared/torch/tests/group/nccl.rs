@@ -1,10 +1,10 @@
-//! NCCL's part, with a library in its place that does on the CPU what NCCL does on GPUs.
+//! NCCL, replaced by a library that does on the CPU what NCCL does on GPUs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Bucket, NCCL, Overlap, leaf};
+use embtune_torch::{Bucket, NCCL, Reducer, leaf};
 
 use super::{all, values};
 
@@ -18,7 +18,7 @@ fn compile(name: &str, flags: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn what_it_carries_is_what_gloo_carries() {
+fn nccl_computes_what_gloo_computes() {
     let library = compile("libfake_nccl.so", &[]);
     for size in [2, 4] {
         let found = all(size, |group| {
@@ -28,13 +28,16 @@ fn what_it_carries_is_what_gloo_carries() {
             let numbers = Tensor::arange(1003, (Kind::Int64, Device::Cpu)) * (rank + 1);
             let doubles = Tensor::full([7], rank as f64 + 0.5, (Kind::Double, Device::Cpu));
             for tensor in [&floats, &numbers, &doubles] {
-                group.sum(tensor).unwrap();
+                group.all_reduce(tensor).unwrap();
             }
-            let rows = group.gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
+            let rows = group.all_gather(&Tensor::full([2, 3], rank, (Kind::Float, Device::Cpu))).unwrap();
             let copy = Tensor::full([5], rank + 3, (Kind::Float, Device::Cpu));
             group.broadcast(&copy).unwrap();
-            assert!(group.sum(&Tensor::zeros([8], (Kind::Float, Device::Cpu)).view([4, 2]).tr()).is_err(), "in pieces");
-            assert!(group.sum(&Tensor::zeros([8], (Kind::Int8, Device::Cpu))).is_err(), "another type");
+            assert!(
+                group.all_reduce(&Tensor::zeros([8], (Kind::Float, Device::Cpu)).view([4, 2]).tr()).is_err(),
+                "not contiguous"
+            );
+            assert!(group.all_reduce(&Tensor::zeros([8], (Kind::Int8, Device::Cpu))).is_err(), "another type");
             let numbers = values(&numbers.to_kind(Kind::Float));
             (values(&floats), numbers, values(&doubles.to_kind(Kind::Float)), rows.size(), values(&rows), values(&copy))
         });
@@ -51,41 +54,41 @@ fn what_it_carries_is_what_gloo_carries() {
     }
 }
 
-/// A sum that has begun has a share in the library that carries it.
+/// A pending sum keeps the NCCL alive that computes it.
 #[test]
-fn it_can_be_taken_again_while_sums_are_pending() {
+fn nccl_can_be_replaced_while_sums_are_pending() {
     let library = compile("libfake_nccl_again.so", &[]);
     let library = library.to_str().unwrap();
     let sums = all(2, |group| {
         assert_eq!(group.use_nccl(library, Device::Cpu).unwrap(), None);
         let grads = Tensor::zeros([4], (Kind::Float, Device::Cpu));
         let weight = leaf(&Tensor::full([4], group.rank() as i64 + 2, (Kind::Float, Device::Cpu)), &grads).unwrap();
-        let overlap = Overlap::new(&group, &grads, &[Bucket { range: 0..4, leaves: vec![&weight] }]).unwrap();
-        overlap.arm().unwrap();
+        let reducer = Reducer::new(&group, &grads, &[Bucket { range: 0..4, leaves: vec![&weight] }]).unwrap();
+        reducer.prepare_for_backward().unwrap();
         (&weight * &weight).sum(Kind::Float).backward();
-        assert_eq!(overlap.started().unwrap(), 1);
+        assert_eq!(reducer.started().unwrap(), 1);
         assert_eq!(group.use_nccl(library, Device::Cpu).unwrap(), None);
-        overlap.finish().unwrap();
+        reducer.finish().unwrap();
         values(&grads)
     });
     assert_eq!(sums, [[10.0; 4]; 2]);
 }
 
 #[test]
-fn where_it_does_not_run_all_stay_with_gloo() {
+fn where_nccl_does_not_run_all_stay_with_gloo() {
     let library = compile("libfake_nccl_3.so", &[]);
     let renamed = compile("libhalf_nccl.so", &["-DncclAllGather=other"]);
     for (name, size, expected) in [
         ("/nowhere/libnccl.so.2", 2, "/nowhere/libnccl.so.2: cannot open shared object file"),
         (renamed.to_str().unwrap(), 2, "undefined symbol: ncclAllGather"),
-        // Such as two processes on one GPU.
+        // The error of two processes on one GPU.
         (library.to_str().unwrap(), 3, "NCCL: invalid usage"),
     ] {
         let reasons = all(size, |group| {
-            // One process alone that cannot is enough.
+            // One process that cannot is enough.
             let name = if group.rank() == 0 || size == 3 { name } else { library.to_str().unwrap() };
             let reason = group.use_nccl(name, Device::Cpu).unwrap().unwrap();
-            assert_eq!(group.all(1).unwrap(), vec![1; size]);
+            assert_eq!(group.all_gather_number(1).unwrap(), vec![1; size]);
             reason
         });
         assert!(reasons[0].contains(expected), "{reasons:?}");

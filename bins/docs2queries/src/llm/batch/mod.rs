@@ -1,40 +1,58 @@
-//! Requests by the file: OpenAI's Batch API, at half the price, and whatever else reads its files.
+//! Requests by the file: OpenAI's Batch API, at half the price, and every other program that reads its files.
 //!
-//! A line's `custom_id` is the key of the request in the journal, so results need nothing but the same command to find
-//! their document.
+//! A line's `custom_id` is the key of the request in the journal, so the same command finds the documents of the
+//! results.
 
-mod bounds;
-mod line;
+mod collector;
 mod lines;
-mod request_files;
-mod results;
 mod round_trip;
+mod upload;
 
-use std::io::Write as _;
+use embtune_cli::Session;
+use serde_json::Value;
 
-use embtune_cli::Outcome;
+use super::budget::Estimate;
+use super::journal::{Journal, Key};
+use super::model::Model;
 
-use super::Run;
-use super::requests::say_again;
+pub(crate) use collector::collect_files;
+pub(crate) use round_trip::round_trip;
 
-pub(super) use results::ingest;
-pub(super) use round_trip::round_trip;
+/// A request whose reply is not in the journal.
+pub(crate) struct BatchRequest {
+    pub(crate) key: Key,
+    pub(crate) body: Value,
+    pub(crate) estimate: Estimate,
+}
 
-/// Writes the requests that the journal has no reply to.
-///
-/// # Errors
-/// Those of reading the input, and of writing.
-pub(super) fn emit(run: &Run<'_>) -> anyhow::Result<Outcome> {
-    let mut out = run.session.output(run.cli.output.as_deref())?;
-    let wording = run.wording();
-    let mut requests = 0_u64;
-    let found = run.requests(None, |request| {
-        requests += 1;
-        Ok(out.write_all(line::of(request.key, &wording.of(&request.body)).as_bytes())?)
-    })?;
-    out.finish()?;
-    let kept = if found.in_journal > 0 { format!(", in the journal: {}", found.in_journal) } else { String::new() };
-    run.session.notice(format!("documents: {}, requests: {requests}{kept}", found.census.documents));
-    say_again(found.again, run.session);
-    Ok(found.outcome)
+/// All requests of a run, which can be made more than once.
+pub(crate) trait RequestSource {
+    /// Calls `take` with each distinct request that `journal` has no reply to; without a journal, with all of them.
+    /// `longest_reply` is the most tokens of a reply, if that is known. Returns how many of the requests are sent once
+    /// more because the journal's reply is useless.
+    ///
+    /// # Errors
+    /// Those of making the requests, and of `take`.
+    fn for_each(
+        &self,
+        journal: Option<&Journal>,
+        longest_reply: Option<u64>,
+        take: &mut dyn FnMut(BatchRequest) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64>;
+}
+
+/// What all work on batches needs.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchContext<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) journal: &'a Journal,
+    pub(crate) requests: &'a dyn RequestSource,
+    /// The longest line of a result file that is read, in bytes.
+    pub(crate) max_line_bytes: usize,
+}
+
+/// A function that writes the line of a request in a batch file.
+pub(crate) fn request_lines(model: &Model<'_>) -> impl Fn(&BatchRequest) -> String + use<> {
+    let dialect = model.dialect();
+    move |request| lines::request_line(request.key, &dialect.translate(&request.body))
 }

@@ -1,7 +1,8 @@
-//! What may be spent, and what is.
+//! What may be spent, and what has been.
 //!
-//! Before a request goes out, the most that it can cost is set aside; when its answer is there, what it did cost takes
-//! that place. What is spent and set aside never exceeds the caps, however many requests are under way.
+//! Before a request is sent, the most that it can cost is reserved; its actual cost replaces the reservation when the
+//! answer has arrived. The sum of what is spent and reserved never exceeds the caps, however many requests are in
+//! flight.
 
 mod price;
 mod tokens;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 pub(crate) use price::{Price, longest_completion};
-pub(crate) use tokens::{Tokens, about_of_prompt, about_of_reply, most_of_prompt};
+pub(crate) use tokens::{Estimate, Tokens};
 pub(crate) use usd::Usd;
 
 /// The most that may be spent.
@@ -23,14 +24,14 @@ pub(crate) struct Caps {
     pub(crate) tokens: Option<u64>,
 }
 
-/// Tokens, and what they cost where prices are known.
+/// Tokens, and their cost if prices are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) tokens: Tokens,
     pub(crate) usd: Usd,
 }
 
-/// The account of a run.
+/// The budget of a run.
 #[derive(Debug)]
 pub(crate) struct Budget {
     price: Option<Price>,
@@ -41,17 +42,17 @@ pub(crate) struct Budget {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By runs before, as the journal says.
+    /// By earlier runs, according to the journal.
     before: Spent,
     spent: Spent,
     reserved: Spent,
-    /// Reservations that are open.
+    /// The number of open reservations.
     open: usize,
-    /// Whether one was refused.
-    is_reached: bool,
+    /// Whether a reservation was refused.
+    is_exhausted: bool,
 }
 
-/// Money set aside for one request; one that is dropped without a word counts as spent.
+/// Money reserved for one request. If it is dropped without being settled, it counts as spent.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
@@ -60,18 +61,18 @@ pub(crate) struct Reservation {
 }
 
 impl Budget {
-    /// An account of which `before` is spent already.
+    /// A budget of which `before` is spent already.
     pub(crate) fn new(price: Option<Price>, caps: Caps, before: Spent) -> Self {
         let state = Mutex::new(State { before, ..State::default() });
         Self { price, caps, state, changed: Notify::new() }
     }
 
-    /// What so many tokens cost; nothing where prices are unknown.
+    /// What `tokens` cost; nothing if prices are unknown.
     pub(crate) fn cost(&self, tokens: Tokens) -> Spent {
         Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
     }
 
-    /// What a token costs, where that is known.
+    /// What a token costs, if that is known.
     pub(crate) fn price(&self) -> Option<Price> {
         self.price
     }
@@ -91,18 +92,18 @@ impl Budget {
         self.state().spent
     }
 
-    /// Whether a reservation was refused: the run has come to its cap.
-    pub(crate) fn is_reached(&self) -> bool {
-        self.state().is_reached
+    /// Whether a reservation was refused, because a cap is reached.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.state().is_exhausted
     }
 
-    /// Sets aside what a request of at most so many tokens can cost.
+    /// Reserves what a request of at most `most` tokens can cost.
     ///
-    /// Where that does not fit, it waits for others to cost less than was set aside for them; there is no reservation
-    /// when none is under way that could.
+    /// If that does not fit, it waits for other requests to cost less than was reserved for them; none if there is no
+    /// other request in flight.
     pub(crate) async fn reserve(self: &Arc<Self>, most: Tokens) -> Option<Reservation> {
         loop {
-            // Before the look at the state, so that no change is missed between the two.
+            // Registered before the state is checked, so that no change between the two is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             {
@@ -113,7 +114,7 @@ impl Budget {
                     return Some(Reservation { budget: Arc::clone(self), most, is_settled: false });
                 }
                 if state.open == 0 {
-                    state.is_reached = true;
+                    state.is_exhausted = true;
                     return None;
                 }
             }
@@ -121,7 +122,7 @@ impl Budget {
         }
     }
 
-    /// Whether so much more may be spent, in one piece.
+    /// Whether the caps leave room for `more`.
     pub(crate) fn has_room(&self, more: Spent) -> bool {
         self.fits(&self.state(), more)
     }
@@ -138,7 +139,7 @@ impl Budget {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is whole before the next begins, so a panic elsewhere does not spoil it.
+        // Each change is complete before the lock is released, so a panic elsewhere leaves a sound state behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,13 +157,13 @@ impl Budget {
 }
 
 impl Reservation {
-    /// The request was worked on and took so many tokens.
+    /// The request was processed and took `tokens`.
     pub(crate) fn used(mut self, tokens: Tokens) {
         self.is_settled = true;
         self.budget.settle(self.most, tokens);
     }
 
-    /// The request was turned away, which costs nothing.
+    /// The request was not processed, which costs nothing.
     pub(crate) fn unused(mut self) {
         self.is_settled = true;
         self.budget.settle(self.most, Tokens::default());
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_set_aside_counts() {
+    async fn reservations_count() {
         // 200 millionths of a dollar each.
         let budget = budget(None, Some(400e-6));
         let first = budget.reserve(MOST).await.unwrap();
@@ -214,21 +215,21 @@ mod tests {
             async move { budget.reserve(MOST).await.is_some() }
         });
         tokio::task::yield_now().await;
-        assert!(!third.is_finished(), "it waits for what the others cost");
+        assert!(!third.is_finished(), "it waits for the others' actual costs");
         first.used(USED);
         tokio::task::yield_now().await;
         assert!(!third.is_finished(), "60 + 200 + 200 are too many");
         second.unused();
         assert!(third.await.unwrap());
         assert_eq!(budget.spent().usd, Usd::new(260e-6), "a reservation that is dropped is spent");
-        assert!(!budget.is_reached());
-        assert!(budget.reserve(MOST).await.is_none(), "nobody is under way who could cost less");
-        assert!(budget.is_reached());
+        assert!(!budget.is_exhausted());
+        assert!(budget.reserve(MOST).await.is_none(), "no request is in flight that could cost less");
+        assert!(budget.is_exhausted());
         assert!(budget.reserve(USED).await.is_some());
     }
 
     #[tokio::test]
-    async fn tokens_are_capped_too_and_runs_before_count() {
+    async fn tokens_are_capped_too_and_earlier_runs_count() {
         let caps = Caps { usd: None, tokens: Some(300) };
         let before = Spent { tokens: Tokens { input: 100, output: 0 }, usd: Usd::default() };
         let budget = Arc::new(Budget::new(None, caps, before));
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cap_is_exceeded_however_many_are_under_way() {
+    fn no_cap_is_exceeded_however_many_are_in_flight() {
         let budget = budget(None, Some(0.01));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let granted = runtime.block_on(async {

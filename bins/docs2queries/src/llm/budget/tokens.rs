@@ -1,4 +1,4 @@
-//! Counting tokens before the server does.
+//! Counts of tokens, and estimates before the server counts them.
 
 use std::ops::{Add, AddAssign};
 
@@ -11,8 +11,29 @@ pub(crate) struct Tokens {
     pub(crate) output: u64,
 }
 
+/// How many tokens a request may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimate {
+    /// Probably.
+    pub(crate) expected: Tokens,
+    /// At most.
+    pub(crate) upper_bound: Tokens,
+}
+
+impl Estimate {
+    /// The estimate for a request whose reply probably has `expected_output` tokens, and no more than `longest_reply`,
+    /// if that is known.
+    pub(crate) fn of(request: &Value, expected_output: u64, longest_reply: Option<u64>) -> Self {
+        let expected_output = expected_output.min(longest_reply.unwrap_or(u64::MAX));
+        Self {
+            expected: Tokens { input: expected_input(request), output: expected_output },
+            upper_bound: Tokens { input: max_input(request), output: longest_reply.unwrap_or_default() },
+        }
+    }
+}
+
 impl Tokens {
-    /// Both together.
+    /// The sum of both.
     pub(crate) fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
@@ -34,25 +55,20 @@ impl AddAssign for Tokens {
 
 /// The most tokens that a request's prompt can have.
 ///
-/// A token is at least one byte, in every vocabulary that begins with the bytes; what the server adds around the
-/// messages is less than what JSON adds.
-pub(crate) fn most_of_prompt(request: &Value) -> u64 {
+/// A token has at least one byte in every byte-level vocabulary, and what the server's chat template adds to the
+/// messages is shorter than what JSON adds.
+fn max_input(request: &Value) -> u64 {
     request.to_string().len() as u64
 }
 
-/// About how many tokens a request's prompt has.
+/// The number of tokens that a request's prompt probably has.
 ///
-/// Four letters of an alphabet, and one character of a script without one, come near to what current vocabularies do.
-pub(crate) fn about_of_prompt(request: &Value) -> u64 {
+/// In current vocabularies, a token has about four letters of an alphabet, or one character of a script without one.
+fn expected_input(request: &Value) -> u64 {
     let contents =
         request["messages"].as_array().into_iter().flatten().filter_map(|message| message["content"].as_str());
     let quarters: u64 = contents.flat_map(str::chars).map(|c| if u32::from(c) < 0x2e80 { 1 } else { 4 }).sum();
     quarters.div_ceil(4) + 10
-}
-
-/// About how many tokens a reply with so many queries has: a query of twelve words, and the JSON around it.
-pub(crate) fn about_of_reply(queries: usize) -> u64 {
-    10 + 20 * queries as u64
 }
 
 #[cfg(test)]
@@ -64,11 +80,11 @@ mod tests {
     #[test]
     fn estimates_are_below_bounds() {
         let request = |text: &str| json!({"messages": [{"role": "user", "content": text}]});
-        assert_eq!(about_of_prompt(&request("eight of")), 12);
-        assert_eq!(about_of_prompt(&request("什么是租约")), 15);
+        assert_eq!(expected_input(&request("eight of")), 12);
+        assert_eq!(expected_input(&request("什么是租约")), 15);
         for text in ["", "a", "什么是租约", "\n\n\"\u{1}"] {
-            assert!(most_of_prompt(&request(text)) as usize > text.len() + 20, "{text}");
-            assert!(about_of_prompt(&request(text)) <= most_of_prompt(&request(text)), "{text}");
+            assert!(max_input(&request(text)) as usize > text.len() + 20, "{text}");
+            assert!(expected_input(&request(text)) <= max_input(&request(text)), "{text}");
         }
     }
 }

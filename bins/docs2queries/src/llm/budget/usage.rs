@@ -1,10 +1,10 @@
-//! What a reply says that it took, in the words of many servers.
+//! The token counts of a reply, in the notations of many servers.
 
 use serde_json::Value;
 
 use super::tokens::Tokens;
 
-/// OpenAI's names, Anthropic's and Google's.
+// The names of OpenAI, Anthropic and Google.
 const INPUT: [&str; 3] = ["prompt_tokens", "input_tokens", "promptTokenCount"];
 const OUTPUT: [&str; 3] = ["completion_tokens", "output_tokens", "candidatesTokenCount"];
 const TOTAL: [&str; 2] = ["total_tokens", "totalTokenCount"];
@@ -14,23 +14,23 @@ const REASONING: [&str; 4] = [
     "/reasoning_tokens",
     "/thoughtsTokenCount",
 ];
-/// What Anthropic counts beside `input_tokens`.
+/// What Anthropic counts in addition to `input_tokens`.
 const CACHED: [&str; 2] = ["cache_creation_input_tokens", "cache_read_input_tokens"];
 
 impl Tokens {
     /// Reads a reply's field `usage`; `has_content` says whether there is a completion that must have cost something.
     ///
-    /// Reasoning is paid for. Most servers count it in the completion; xAI and Google count it beside, so that it stands
-    /// in the total alone. What does not fit together is counted at its most. None where nothing is counted, or where
-    /// the prompt or a completion is said to have no tokens at all.
-    pub(crate) fn of_usage(usage: &Value, has_content: bool) -> Option<Self> {
+    /// Reasoning is paid for. Most servers count it as part of the completion; xAI and Google count it separately, so
+    /// that only the total contains it. If the counts contradict each other, the highest wins. None if there are no
+    /// counts, or if the prompt or a completion allegedly has no tokens at all.
+    pub(in crate::llm) fn of_usage(usage: &Value, has_content: bool) -> Option<Self> {
         let first = |names: &[&str]| names.iter().find_map(|name| count(&usage[name]));
         let (input, output, total) = (first(&INPUT), first(&OUTPUT), first(&TOTAL));
         let reasoning = REASONING.iter().find_map(|place| count(usage.pointer(place)?)).unwrap_or_default();
-        let is_anthropics = usage["prompt_tokens"].is_null() && !usage["input_tokens"].is_null();
-        let cached = CACHED.iter().filter(|_| is_anthropics).filter_map(|name| count(&usage[name])).sum::<u64>();
+        let is_anthropic = usage["prompt_tokens"].is_null() && !usage["input_tokens"].is_null();
+        let cached = CACHED.iter().filter(|_| is_anthropic).filter_map(|name| count(&usage[name])).sum::<u64>();
         let input = input.map(|input| input.saturating_add(cached));
-        // A reasoning that is longer than the completion is no part of it.
+        // Reasoning that is longer than the completion cannot be a part of it.
         let output = output.map(|output| if reasoning > output { output.saturating_add(reasoning) } else { output });
         let tokens = match (input, output, total) {
             (Some(input), Some(output), total) => {
@@ -38,7 +38,7 @@ impl Tokens {
             }
             (Some(input), None, Some(total)) => Self { input, output: total.saturating_sub(input) },
             (None, Some(output), Some(total)) => Self { input: total.saturating_sub(output), output },
-            // A token of the completion is the dearer one.
+            // Tokens of the completion are the more expensive ones.
             (None, None, Some(total)) => return Some(Self { input: 0, output: total }).filter(|_| total > 0),
             _ => return None,
         };
@@ -46,7 +46,7 @@ impl Tokens {
     }
 }
 
-/// A count, which some servers write as a text or with a fraction.
+/// A count, which some servers write as a string or with a fraction.
 fn count(value: &Value) -> Option<u64> {
     let number = match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
@@ -56,7 +56,7 @@ fn count(value: &Value) -> Option<u64> {
     number.filter(|number| *number <= MOST)
 }
 
-/// No reply takes more tokens: a larger number is no count.
+/// No reply takes more tokens; a larger number is an error.
 const MOST: u64 = 1 << 40;
 
 fn whole(number: f64) -> Option<u64> {
@@ -74,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_is_counted_wherever_it_stands() {
+    fn reasoning_is_counted_wherever_it_is() {
         let details = json!({"reasoning_tokens": 572});
-        // OpenAI: in the completion. xAI and Google: in the total alone. Others leave it out of the total too.
+        // OpenAI counts it in the completion, xAI and Google in the total only, and others not even there.
         for (usage, output) in [
             (
                 json!({"prompt_tokens": 20, "completion_tokens": 996, "total_tokens": 1016, "completion_tokens_details": details}),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_nothing_is_no_usage() {
+    fn without_counts_there_is_no_usage() {
         for usage in [
             json!(null),
             json!({}),

@@ -1,4 +1,4 @@
-//! The part of the server that takes requests by the file.
+//! The Batch API: files of requests, and batches made of them.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -9,101 +9,90 @@ use async_openai::types::InputSource;
 use async_openai::types::files::{CreateFileRequest, FileInput, FilePurpose};
 use serde_json::{Value, json};
 
-use super::{Failure, OpenAi, Verdict};
+use super::Client;
+use crate::llm::failure::{Failure, Verdict};
 use crate::llm::json;
-use crate::llm::reply::shown;
+use crate::llm::reply::excerpt;
 
-/// Pages of a hundred batches each in which the one of a file is looked for.
-const PAGES: usize = 100;
-/// No result file is longer: so much for each of its requests, which is more than replies have on the average, and so
-/// much besides.
-const BYTES_OF_RESULT: u64 = 256 << 10;
-const BYTES_OF_FILE: u64 = 64 << 20;
+/// Pages of a hundred batches each that are searched for the batch of a file.
+const MAX_PAGES: usize = 100;
+/// The longest result file has this many bytes for each request, more than replies have on average,
+const MAX_RESULT_BYTES: u64 = 256 << 10;
+/// and this many besides.
+const MAX_EXTRA_BYTES: u64 = 64 << 20;
 
-/// No error is longer.
-const BYTES_OF_ERROR: u64 = 64 << 10;
+/// A file longer than this is no error message.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
 
-/// A batch as the server tells of it.
+/// The state of a batch, as the server describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
     pub(crate) id: String,
-    /// How it is getting on, in the server's word and in ours.
-    pub(crate) said: String,
+    /// The status in the server's own word.
+    pub(crate) status_text: String,
     pub(crate) status: Status,
-    /// The file with the results of the requests that went well.
+    /// The file with the results of the requests that succeeded.
     pub(crate) output_file: Option<String>,
-    /// The file with what became of the others.
+    /// The file with the errors of the others.
     pub(crate) error_file: Option<String>,
-    /// Requests that went well, those that did not, and all of them.
+    /// The number of requests that succeeded,
     pub(crate) completed: u64,
+    /// that failed,
     pub(crate) failed: u64,
+    /// and of all requests.
     pub(crate) total: u64,
-    /// What the server says was wrong with the file, if it says anything.
+    /// What the server says was wrong with the batch.
     pub(crate) errors: String,
 }
 
-/// How a batch is getting on.
+/// The status of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    UnderWay,
+    InProgress,
     Completed,
     /// The file was refused, or nothing came of it.
     Failed,
-    /// It ended before all of it was done; a part may be.
+    /// It expired or was cancelled; a part of the requests may be done.
     Ended,
-    /// A word that is not known: it may mean anything.
+    /// A word that we do not know.
     Unknown,
 }
 
 impl Status {
-    /// Reads the word of OpenAI's, or of one of those who have others for the same: `JOB_STATE_SUCCEEDED`.
+    /// Reads OpenAI's words, and those of servers that use others for the same, such as `JOB_STATE_SUCCEEDED`.
     fn read(word: &str) -> Self {
         let word = word.trim().to_lowercase().replace(['-', ' '], "_");
         let word = ["job_state_", "batch_state_"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(&word);
-        match word {
-            "validating"
-            | "validated"
-            | "pending"
-            | "queued"
-            | "scheduled"
-            | "submitted"
-            | "created"
-            | "started"
-            | "starting"
-            | "running"
-            | "in_progress"
-            | "inprogress"
-            | "processing"
-            | "finalizing"
-            | "cancelling"
-            | "canceling"
-            | "cancellation_requested" => Self::UnderWay,
-            "completed"
-            | "complete"
-            | "succeeded"
-            | "success"
-            | "successful"
-            | "done"
-            | "finished"
-            | "ended"
-            | "partially_succeeded"
-            | "partially_completed"
-            | "completed_with_errors" => Self::Completed,
-            "failed" | "failure" | "error" | "errored" | "rejected" | "invalid" => Self::Failed,
-            "expired" | "cancelled" | "canceled" | "timeout" | "timed_out" | "timeout_exceeded" | "aborted"
-            | "stopped" | "terminated" | "deleted" => Self::Ended,
-            _ => Self::Unknown,
-        }
+        let statuses = [
+            (
+                "validating validated pending queued scheduled submitted created started starting running \
+                in_progress inprogress processing finalizing cancelling canceling cancellation_requested",
+                Self::InProgress,
+            ),
+            (
+                "completed complete succeeded success successful done finished ended partially_succeeded \
+                partially_completed completed_with_errors",
+                Self::Completed,
+            ),
+            ("failed failure error errored rejected invalid", Self::Failed),
+            (
+                "expired cancelled canceled timeout timed_out timeout_exceeded aborted stopped terminated \
+                deleted",
+                Self::Ended,
+            ),
+        ];
+        let found = statuses.into_iter().find(|(words, _)| words.split(' ').any(|other| other == word));
+        found.map_or(Self::Unknown, |(_, status)| status)
     }
 }
 
 impl Batch {
-    /// Requests that are done.
+    /// The number of requests that are done.
     pub(crate) fn done(&self) -> u64 {
         self.completed.saturating_add(self.failed)
     }
 
-    /// Whether nothing more will come of it.
+    /// Whether its status is final.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.status, Status::Completed | Status::Failed | Status::Ended)
     }
@@ -114,26 +103,26 @@ impl Batch {
         let count = |name: &str| body["request_counts"][name].as_u64().unwrap_or_default();
         let errors = [reasons(&body["errors"]), reasons(&body["error"])].concat();
         let errors = if errors.is_empty() { "no reason given".to_owned() } else { errors.join("; ") };
-        let said = text("status");
+        let status_text = text("status");
         let batch = Self {
             id: text("id"),
-            status: Status::read(&said),
-            said: shown(&said),
+            status: Status::read(&status_text),
+            status_text: excerpt(&status_text),
             output_file: file("output_file_id"),
             error_file: file("error_file_id"),
             completed: count("completed"),
             failed: count("failed"),
             total: count("total"),
-            errors: shown(&errors),
+            errors: excerpt(&errors),
         };
-        if batch.id.is_empty() || batch.said.is_empty() {
+        if batch.id.is_empty() || batch.status_text.is_empty() {
             return Err(unexpected("a batch", body));
         }
         Ok(batch)
     }
 }
 
-/// Why a batch failed: OpenAI's list of errors with messages, or a text, or whatever else stands in their place.
+/// Why a batch failed: OpenAI's list of errors with messages, a text, or whatever else the server puts there.
 fn reasons(errors: &Value) -> Vec<String> {
     match errors {
         Value::Null => Vec::new(),
@@ -148,28 +137,28 @@ fn reasons(errors: &Value) -> Vec<String> {
     }
 }
 
-impl OpenAi {
+impl Client {
     /// Uploads a file of requests; returns its id.
     pub(crate) async fn upload(&self, path: &Path) -> Result<String, Failure> {
         let source = InputSource::Path { path: path.to_owned() };
         let request =
             CreateFileRequest { file: FileInput { source }, purpose: FilePurpose::Batch, expires_after: None };
-        let body = self.value(self.client.files().create_byot(request).await)?;
+        let body = self.value(self.api.files().create_byot(request).await)?;
         body["id"].as_str().map(str::to_owned).ok_or_else(|| unexpected("a file", &body))
     }
 
-    /// Makes a batch of an uploaded file.
+    /// Creates a batch of an uploaded file.
     pub(crate) async fn create_batch(&self, file: &str) -> Result<Batch, Failure> {
         let request = json!({
             "input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h",
         });
-        Batch::read(&self.value(self.client.batches().create_byot(request).await)?)
+        Batch::read(&self.value(self.api.batches().create_byot(request).await)?)
     }
 
-    /// The batch of an uploaded file, if one was made of it.
+    /// The batch of an uploaded file, if one was created.
     pub(crate) async fn batch_of(&self, file: &str) -> Result<Option<Batch>, Failure> {
         let mut last = None;
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.batches_after(last.as_deref()).await?;
             let batches = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();
             if let Some(batch) = batches.iter().find(|batch| batch["input_file_id"] == file) {
@@ -184,44 +173,45 @@ impl OpenAi {
         Ok(None)
     }
 
-    /// Batches from the latest on, or from the one behind `last`; at most a hundred.
+    /// A page of at most a hundred batches, the latest first; it begins after the batch `last`.
     pub(crate) async fn batches_after(&self, last: Option<&str>) -> Result<Value, Failure> {
         let mut query = vec![("limit", "100")];
         query.extend(last.map(|last| ("after", last)));
-        let listed = match self.client.batches().query(&query) {
+        let listed = match self.api.batches().query(&query) {
             Ok(batches) => batches.list_byot().await,
             Err(error) => Err(error),
         };
-        // That there is no list says nothing of what would be on it.
+        // A missing list does not mean that the batches are gone.
         self.value(listed).map_err(|failure| Failure { is_gone: false, ..failure })
     }
 
-    /// How a batch is getting on.
+    /// The state of a batch.
     pub(crate) async fn batch(&self, id: &str) -> Result<Batch, Failure> {
-        Batch::read(&self.value(self.client.batches().retrieve_byot(id).await)?)
+        Batch::read(&self.value(self.api.batches().retrieve_byot(id).await)?)
     }
 
-    /// The content of a file with the results of so many requests, on disk.
+    /// Downloads the file with the results of `requests` requests.
     pub(crate) async fn content(&self, file: &str, requests: u64) -> Result<File, Failure> {
-        let content = self.download(file, BYTES_OF_FILE + requests.saturating_mul(BYTES_OF_RESULT)).await?;
+        let max_bytes = MAX_EXTRA_BYTES + requests.saturating_mul(MAX_RESULT_BYTES);
+        let content = self.download(file, max_bytes).await?;
         match self.error_in(&content) {
             Some(failure) => Err(failure),
             None => Ok(content),
         }
     }
 
-    /// The error that a server sent under a status of success in place of a file, whose place is at its beginning.
+    /// The error that a server sent with a success status in place of a file. The file stays at its beginning.
     fn error_in(&self, content: &File) -> Option<Failure> {
         let length = content.metadata().ok()?.len();
-        let mut body = vec![0; usize::try_from(length).ok().filter(|_| length <= BYTES_OF_ERROR)?];
+        let mut body = vec![0; usize::try_from(length).ok().filter(|_| length <= MAX_ERROR_BYTES)?];
         content.read_exact_at(&mut body, 0).ok()?;
-        self.error_of_file(&json::read(&body)?.value)
+        self.error_in_place_of_file(&json::read(&body)?.value)
     }
 }
 
 fn unexpected(what: &str, body: &Value) -> Failure {
     let hint = Some("does this server have the Batch API? --emit-batch writes the requests to a file for others");
-    Failure::new(format!("the server's answer is not {what}: {}", shown(&body.to_string())), hint, Verdict::Run)
+    Failure::new(format!("the server's answer is not {what}: {}", excerpt(&body.to_string())), hint, Verdict::Fatal)
 }
 
 #[cfg(test)]
@@ -229,19 +219,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_what_it_means() {
+    fn statuses_have_many_names() {
         for (word, expected) in [
             ("COMPLETED", Status::Completed),
             ("Completed", Status::Completed),
             ("JOB_STATE_SUCCEEDED", Status::Completed),
-            ("In-Progress", Status::UnderWay),
-            ("in_progress", Status::UnderWay),
-            ("QUEUED", Status::UnderWay),
+            ("In-Progress", Status::InProgress),
+            ("in_progress", Status::InProgress),
+            ("QUEUED", Status::InProgress),
             ("Failed", Status::Failed),
             ("EXPIRED", Status::Ended),
             ("canceled", Status::Ended),
             ("cancelled", Status::Ended),
-            ("cancelling", Status::UnderWay),
+            ("cancelling", Status::InProgress),
             ("on its way", Status::Unknown),
         ] {
             assert_eq!(Status::read(word), expected, "{word}");
@@ -249,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_batch_has_a_reason_in_many_forms() {
-        for (errors, said) in [
+    fn the_reason_of_a_failed_batch_has_many_forms() {
+        for (errors, expected) in [
             (json!({"errors": {"data": [{"message": "a"}, {"code": "b", "message": null}]}}), "a; b"),
             (json!({"errors": "quota"}), "quota"),
             (json!({"errors": ["a", {"message": "b"}]}), "a; b"),
@@ -263,12 +253,12 @@ mod tests {
         ] {
             let mut body = errors;
             (body["id"], body["status"]) = ("b".into(), "failed".into());
-            assert_eq!(Batch::read(&body).unwrap().errors, said, "{body}");
+            assert_eq!(Batch::read(&body).unwrap().errors, expected, "{body}");
         }
     }
 
     #[test]
-    fn a_file_without_a_name_is_none() {
+    fn a_file_without_an_id_is_no_file() {
         let batch = Batch::read(&json!({
             "id": "b", "status": "completed", "output_file_id": null, "error_file_id": "",
             "request_counts": {"total": 2, "completed": 0, "failed": 2},

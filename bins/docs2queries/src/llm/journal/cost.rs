@@ -1,60 +1,51 @@
-//! What lines say of money: known, or still open.
+//! The costs in journal lines, of which some are not known yet.
 
 use serde_json::{Value, json};
 
 use crate::llm::budget::{Budget, Price, Spent, Tokens, Usd};
 
-/// What a request has cost, or can cost at most.
+/// What a request has cost, or the most that it can cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) input: u64,
-    /// None where nobody could say how long a reply gets, which is where there was no cap.
+    /// None if the length of the reply had no known limit, which is possible only without a cap.
     pub(crate) output: Option<u64>,
-    /// None where the price was not known.
+    /// None if the price was not known.
     pub(crate) usd: Option<Usd>,
 }
 
 impl Cost {
-    /// Of what costs nothing, or of which nothing is known.
+    /// The cost of what costs nothing, or of which nothing is known.
     pub(crate) const NOTHING: Self = Self { input: 0, output: Some(0), usd: None };
 
-    /// Of so many tokens, at the budget's price.
+    /// The cost of `tokens` at the budget's price.
     pub(crate) fn of(tokens: Tokens, budget: &Budget) -> Self {
         let usd = budget.price().map(|price| price.of(tokens));
         Self { input: tokens.input, output: Some(tokens.output), usd }
     }
 
-    /// The same of a reply of which nobody knows how long it can get.
+    /// The same for a reply without a known limit on its length.
     #[must_use]
     pub(crate) fn without_limit(self) -> Self {
         Self { output: None, usd: None, ..self }
     }
 
-    /// The rest of a sum after so many tokens of it, at the budget's price.
+    /// What remains after `tokens` of it, at the budget's price.
     #[must_use]
-    pub(crate) fn without(self, tokens: Tokens, budget: &Budget) -> Self {
+    pub(crate) fn minus(self, tokens: Tokens, budget: &Budget) -> Self {
         let input = self.input.saturating_sub(tokens.input);
         let output = self.output.map(|output| output.saturating_sub(tokens.output));
         let rest = Self::of(Tokens { input, output: output.unwrap_or_default() }, budget);
         if output.is_some() { rest } else { rest.without_limit() }
     }
 
-    /// What is said of requests whose results cannot be had, and which can have cost so much.
-    pub(crate) fn of_lost(self) -> String {
-        let cost = match (self.input, self.output) {
-            (0, _) | (_, None) => "what it has cost is not known".to_owned(),
-            (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
-        };
-        format!("its requests are asked again, and {cost}")
-    }
-
-    /// What it takes from a budget: what was paid without a price counts at the budget's.
+    /// What it takes from a budget. What had no known price counts at the budget's.
     pub(crate) fn spent(self, budget: &Budget) -> Spent {
         let tokens = Tokens { input: self.input, output: self.output.unwrap_or_default() };
         Spent { tokens, usd: self.usd.unwrap_or(budget.cost(tokens).usd) }
     }
 
-    /// Of a line; what is missing in it is unknown.
+    /// The cost in a line; missing fields are unknown costs.
     pub(super) fn read(line: &Value) -> Self {
         let tokens = &line["tokens"];
         Self {
@@ -74,9 +65,9 @@ impl Cost {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Costs {
     known: Spent,
-    /// Tokens that had no price.
+    /// Tokens without a known price.
     unpriced: Tokens,
-    /// Replies that had no limit.
+    /// Replies without a known limit.
     unlimited: u64,
 }
 
@@ -90,7 +81,7 @@ impl Costs {
         self.unlimited += u64::from(cost.output.is_none());
     }
 
-    /// The sum at a price, with so many tokens for a reply without a limit.
+    /// The sum at a price, where a reply without a limit counts as `longest_reply` tokens.
     pub(super) fn at(self, price: Option<Price>, longest_reply: u64) -> Spent {
         let unlimited = Tokens { input: 0, output: self.unlimited.saturating_mul(longest_reply) };
         let usd = price.map(|price| price.of(self.unpriced + unlimited)).unwrap_or_default();
@@ -103,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_known_is_counted_at_what_is() {
+    fn unknown_costs_are_counted_at_todays_price() {
         let mut costs = Costs::default();
         let dollar = Usd::new(1.0);
         costs.add(Cost { input: 1, output: Some(2), usd: Some(dollar) });
@@ -124,7 +115,7 @@ mod tests {
                 assert_eq!(Cost::read(&json!({"tokens": tokens, "usd": usd})), cost);
             }
         }
-        // Lines of the first versions say nothing of costs.
+        // The first versions wrote no costs.
         assert_eq!(Cost::read(&json!({})), Cost { input: 0, output: Some(0), usd: None });
     }
 }

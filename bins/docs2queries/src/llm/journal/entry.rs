@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cost::Cost;
+use crate::llm::failure::{Failure, Verdict};
 use crate::llm::json;
-use crate::llm::reply::Worth;
+use crate::llm::reply::Reply;
 
-/// What the lines begin with.
+/// How lines begin.
 const BEGINNINGS: [&[u8]; 4] = [b"{\"key\":\"", b"{\"asked\":\"", b"{\"answered\":\"", b"{\"batch\":\""];
 
-/// The name of a request.
+/// Identifies a request: a hash of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u128);
 
@@ -20,7 +21,7 @@ impl Key {
         Self(xxh3_128(request.to_string().as_bytes()))
     }
 
-    /// The key of 32 hexadecimal digits.
+    /// Reads 32 hexadecimal digits.
     pub(crate) fn read(text: &str) -> Option<Self> {
         u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(Self)
     }
@@ -31,35 +32,61 @@ impl Key {
     }
 }
 
-/// What became of an uploaded batch.
+/// How far a batch has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BatchState {
-    /// The file with the requests is at the server; a batch of it can cost so much.
+    /// The file with the requests is at the server. A batch of it can cost this much.
     Uploaded(Cost),
-    /// The server has made a batch of it, of this id: from here on it costs.
+    /// The server has created a batch with this id, and charges for it from now on.
     Created(String),
-    /// Its results are in the journal, as far as it had any.
+    /// Its results, if it had any, are in the journal.
     Collected,
-    /// Its results are gone, and may have cost so much.
+    /// Its results are gone, and may have cost this much.
     Lost(Cost),
+}
+
+/// What a successful answer is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplyQuality {
+    /// It is what was asked for.
+    Usable,
+    /// It is not, because of the document or the model: another try may help once, if at all.
+    Useless,
+    /// It reports an error that may be transient.
+    Error,
+}
+
+/// Says whether a reply is what was asked for.
+pub(crate) type IsUsable = dyn Fn(&Reply) -> bool + Send + Sync;
+
+impl ReplyQuality {
+    /// The quality of a complete answer.
+    pub(super) fn of(body: &Value, is_usable: &IsUsable) -> Self {
+        match Failure::in_reply(body) {
+            Some(failure) if failure.verdict == Verdict::Request => Self::Useless,
+            Some(_) => Self::Error,
+            None if is_usable(&Reply::read(body)) => Self::Usable,
+            None => Self::Useless,
+        }
+    }
 }
 
 /// A line, without the reply itself.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// The reply to a request, what it cost, and whether it was of any use.
-    Reply { key: Key, cost: Cost, worth: Worth },
-    /// A request is about to be sent, and can cost so much.
+    /// The reply to a request, its cost, and its quality.
+    Reply { key: Key, cost: Cost, quality: ReplyQuality },
+    /// A request is about to be sent, and can cost this much.
     Asked { key: Key, cost: Cost },
-    /// What the latest request of this key cost stands elsewhere by now, or it cost nothing.
+    /// The cost of the latest request with this key is now in another line, or it cost nothing.
     Answered { key: Key },
-    /// How far a batch got.
+    /// How far a batch has got.
     Batch { file: String, state: BatchState },
 }
 
 impl Entry {
-    /// A complete line; so many queries are what a reply should hold.
-    pub(super) fn read(line: &[u8], queries: usize) -> Option<Self> {
+    /// Reads a complete line.
+    pub(super) fn read(line: &[u8], is_usable: &IsUsable) -> Option<Self> {
         let entry = json::read(line)?.value;
         if let Some(file) = entry["batch"].as_str() {
             let state = match (entry["state"].as_str()?, entry["id"].as_str()) {
@@ -78,12 +105,12 @@ impl Entry {
         if let Some(key) = key("answered") {
             return Some(Self::Answered { key });
         }
-        let worth = Worth::of(entry.get("reply")?, queries);
-        Some(Self::Reply { key: key("key")?, cost: Cost::read(&entry), worth })
+        let quality = ReplyQuality::of(entry.get("reply")?, is_usable);
+        Some(Self::Reply { key: key("key")?, cost: Cost::read(&entry), quality })
     }
 
-    /// Whether a line that ends too early is how a line of a journal begins, and not somebody else's file.
-    pub(super) fn is_begun(line: &[u8]) -> bool {
+    /// Whether an incomplete line is the beginning of a journal line, and not that of another kind of file.
+    pub(super) fn is_partial(line: &[u8]) -> bool {
         BEGINNINGS.iter().any(|beginning| {
             let length = line.len().min(beginning.len());
             line[..length] == beginning[..length]
@@ -91,7 +118,7 @@ impl Entry {
     }
 }
 
-/// The line of a reply. What it cost stands in it, so that a later run knows what is spent.
+/// The line of a reply. It contains the cost, so that a later run knows what was spent.
 pub(super) fn reply_line(key: Key, document: &str, cost: Cost, reply: &Value) -> String {
     let (tokens, usd) = cost.fields();
     line(&json!({"key": key.text(), "id": document, "tokens": tokens, "usd": usd, "reply": reply}))
@@ -103,7 +130,7 @@ pub(super) fn asked_line(key: Key, most: Cost) -> String {
     line(&json!({"asked": key.text(), "tokens": tokens, "usd": usd}))
 }
 
-/// The line of a request of which nothing is open any more.
+/// The line that settles the latest request with a key.
 pub(super) fn answered_line(key: Key) -> String {
     line(&json!({"answered": key.text()}))
 }

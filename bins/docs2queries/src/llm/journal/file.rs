@@ -1,4 +1,4 @@
-//! The file under a journal.
+//! The journal's file: locking, scanning, appending.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -10,73 +10,72 @@ use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Lock, sync_data, sync_folder};
 use serde_json::Value;
 
-use super::entry::Entry;
-use super::index::{Index, Place};
+use super::entry::{Entry, IsUsable};
+use super::index::{Index, LineSpan};
 use crate::llm::json;
 
-/// The file and what is known of its lines; they themselves stay on disk.
-#[derive(Debug)]
+/// The file and an index of its lines; the lines themselves stay on disk.
 pub(super) struct JournalFile {
     file: File,
-    /// What a reply should hold to be of use.
-    queries: usize,
-    /// What is to be said where nothing keeps another process from the file.
-    pub(super) unlocked: Option<String>,
-    /// Free while the disk is busy: nobody waits for it who only wants to look.
+    is_usable: Box<IsUsable>,
+    /// A warning for the user if the file could not be locked.
+    pub(super) lock_warning: Option<String>,
+    /// Not locked while the disk is busy, so that lookups never wait for a write.
     index: Mutex<Index>,
 }
 
 impl JournalFile {
     /// Opens or creates the file, and repairs its end.
-    pub(super) fn open(path: &Path, queries: usize) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, is_usable: Box<IsUsable>) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(name)?;
         ensure!(file.metadata().with_context(name)?.is_file(), "{}: a journal must be a regular file", name());
-        let in_use = "in use by another process\nhint: wait for it, or take another file";
-        let unlocked = Lock::hold(&file, &name(), in_use, "run uses this journal")?;
-        let index = scan(&file, &name(), queries)?;
-        // The directory too, so that the file's name survives a crash as its lines do.
+        let in_use = "in use by another process\nhint: wait for it, or use another file";
+        let lock_warning = Lock::hold(&file, &name(), in_use, "run uses this journal")?;
+        let index = scan(&file, &name(), &is_usable)?;
+        // The directory is synced too, so that the file itself survives a crash as its lines do.
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_folder(directory).with_context(name)?;
-        Ok(Self { file, queries, unlocked, index: Mutex::new(index) })
+        Ok(Self { file, is_usable, lock_warning, index: Mutex::new(index) })
     }
 
     /// A journal in an empty file.
-    pub(super) fn empty(file: File, queries: usize) -> Self {
-        Self { file, queries, unlocked: None, index: Mutex::default() }
+    pub(super) fn empty(file: File, is_usable: Box<IsUsable>) -> Self {
+        Self { file, is_usable, lock_warning: None, index: Mutex::default() }
     }
 
-    /// Appends whole lines and puts them on disk; when that fails, the file is as it was. One thread at a time may.
+    /// Appends complete lines and syncs them to disk; if that fails, the file is left as it was. Must not be called by
+    /// two threads at once.
     pub(super) fn append(&self, lines: &[String]) -> io::Result<()> {
         let bytes = lines.concat();
         if let Err(error) = (&self.file).write_all(bytes.as_bytes()).and_then(|()| sync_data(&self.file)) {
-            // What got written of it is worth nothing, and the next run would repair it too.
+            // If this fails too, the next run repairs the file.
             let _ = self.file.set_len(self.index().end());
             return Err(error);
         }
         for line in lines {
-            if let Some(entry) = Entry::read(line.as_bytes(), self.queries) {
+            if let Some(entry) = Entry::read(line.as_bytes(), &self.is_usable) {
                 self.index().note(entry, line.len());
             }
         }
         Ok(())
     }
 
-    /// What a line says.
-    pub(super) fn line(&self, place: Place) -> io::Result<Value> {
+    /// Reads a line.
+    pub(super) fn line(&self, place: LineSpan) -> io::Result<Value> {
         let mut line = vec![0; place.length];
         self.file.read_exact_at(&mut line, place.start)?;
         Ok(json::read(&line).ok_or(io::ErrorKind::InvalidData)?.value)
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
-        // The index is whole between any two calls, so a panic elsewhere does not spoil it.
+        // The index is sound between any two calls, so a panic elsewhere leaves a sound one behind.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Reads all lines, and repairs the last one.
-fn scan(mut file: &File, name: &str, queries: usize) -> anyhow::Result<Index> {
+fn scan(mut file: &File, name: &str, is_usable: &IsUsable) -> anyhow::Result<Index> {
     let mut index = Index::default();
     let mut reader = BufReader::with_capacity(256 << 10, file.try_clone()?);
     let mut line = Vec::new();
@@ -86,7 +85,7 @@ fn scan(mut file: &File, name: &str, queries: usize) -> anyhow::Result<Index> {
             break;
         }
         let is_whole = line.ends_with(b"\n");
-        match Entry::read(&line, queries) {
+        match Entry::read(&line, is_usable) {
             Some(entry) => {
                 if !is_whole {
                     file.write_all(b"\n").with_context(|| name.to_owned())?;
@@ -94,12 +93,14 @@ fn scan(mut file: &File, name: &str, queries: usize) -> anyhow::Result<Index> {
                 }
                 index.note(entry, line.len());
             }
-            None if !is_whole && Entry::is_begun(&line) => {
+            None if !is_whole && Entry::is_partial(&line) => {
                 file.set_len(index.end()).with_context(|| name.to_owned())?;
             }
-            None => bail!("{name}:{number}: not a line of a journal\nhint: --journal takes a file of its own"),
+            None => {
+                bail!("{name}:{number}: not a journal line\nhint: --journal needs a file that is used for nothing else")
+            }
         }
     }
-    index.open();
+    index.begin_run();
     Ok(index)
 }

@@ -1,59 +1,58 @@
-//! What stands where in a journal, and what it adds up to.
+//! Where the lines of a journal are, and what they cost together.
 
 use std::collections::HashMap;
 
 use super::cost::{Cost, Costs};
-use super::entry::{BatchState, Entry, Key};
-use crate::llm::reply::Worth;
+use super::entry::{BatchState, Entry, Key, ReplyQuality};
 
-/// How often a document is asked about whose replies are of no use: a second try helps now and then, and who gives
-/// nothing twice would be paid for in every run.
-const MOST_TRIES: u32 = 2;
+/// How often a request is sent whose replies are useless. A second try helps now and then; without a limit, a request
+/// that never gets a useful reply would be paid for in every run.
+const MAX_TRIES: u32 = 2;
 
 /// All that is known of a journal's lines without reading them again.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Where the replies are that hold queries.
-    answers: HashMap<Key, Place>,
-    /// The other ones.
-    useless: HashMap<Key, Useless>,
+    /// The replies that are what was asked for.
+    usable: HashMap<Key, LineSpan>,
+    /// The others.
+    useless: HashMap<Key, UselessReplies>,
     paid: Costs,
-    /// Requests that were sent and of which nothing more is known: on their way now, or lost with the run that sent
-    /// them. A server may have charged for each of them, so that a later reply to the same request makes up for none.
+    /// Requests that were sent and whose reply is not in the journal: they are in flight now, or were lost with the run
+    /// that sent them. The server may have charged for each, so a later reply to the same request settles none of them.
     unanswered: HashMap<Key, Vec<Cost>>,
     batches: Vec<OpenBatch>,
     /// Where the lines of this run begin.
-    opened: u64,
+    run_start: u64,
     end: u64,
 }
 
-/// Where a line is: its first byte, and how many.
+/// Where a line is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LineSpan {
     pub(super) start: u64,
     pub(super) length: usize,
 }
 
 /// What there is for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) place: Place,
-    /// Useless replies; none where there is an answer.
+pub(super) struct FoundReply {
+    pub(super) place: LineSpan,
+    /// The number of useless replies; 0 if there is a usable one.
     pub(super) tries: u32,
-    /// Whether nobody is to be asked again.
+    /// Whether the request need not, or must not, be sent again.
     pub(super) is_settled: bool,
 }
 
-/// Replies to one request without a query in them.
+/// The replies to a request that has no usable one.
 #[derive(Debug, Clone, Copy)]
-struct Useless {
-    /// The latest one, errors that may pass included.
-    latest: Place,
-    /// The latest of those that count as a try, and how many these are.
-    tried: Option<(Place, u32)>,
+struct UselessReplies {
+    /// The latest, including transient errors.
+    latest: LineSpan,
+    /// The latest that counts as a try, and the number of these.
+    tried: Option<(LineSpan, u32)>,
 }
 
-/// A batch whose results are not here yet.
+/// A batch whose results are not in the journal yet.
 #[derive(Debug)]
 struct OpenBatch {
     file: String,
@@ -62,18 +61,18 @@ struct OpenBatch {
 }
 
 impl Index {
-    /// Counts a line that stands at the end. Of two answers to the same request the first one counts, always.
+    /// Adds the line at the end. Of two usable replies to the same request, the first one counts.
     pub(super) fn note(&mut self, entry: Entry, length: usize) {
-        let place = Place { start: self.end, length };
+        let place = LineSpan { start: self.end, length };
         match entry {
-            Entry::Reply { key, cost, worth } => {
+            Entry::Reply { key, cost, quality } => {
                 self.paid.add(cost);
-                if worth == Worth::Answer {
-                    self.answers.entry(key).or_insert(place);
+                if quality == ReplyQuality::Usable {
+                    self.usable.entry(key).or_insert(place);
                 } else {
-                    let useless = self.useless.entry(key).or_insert(Useless { latest: place, tried: None });
+                    let useless = self.useless.entry(key).or_insert(UselessReplies { latest: place, tried: None });
                     useless.latest = place;
-                    if worth == Worth::Nothing {
+                    if quality == ReplyQuality::Useless {
                         useless.tried = Some((place, useless.tried.map_or(1, |(_, tries)| tries + 1)));
                     }
                 }
@@ -105,28 +104,28 @@ impl Index {
         }
     }
 
-    /// All lines so far are of earlier runs.
-    pub(super) fn open(&mut self) {
-        self.opened = self.end;
+    /// All lines so far were written by earlier runs.
+    pub(super) fn begin_run(&mut self) {
+        self.run_start = self.end;
     }
 
-    /// The length of all lines together.
+    /// The length of all lines together, in bytes.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// What there is for a request.
-    pub(super) fn find(&self, key: Key) -> Option<Found> {
-        if let Some(place) = self.answers.get(&key) {
-            return Some(Found { place: *place, tries: 0, is_settled: true });
+    /// The reply to a request: a usable one, else the latest that counts as a try.
+    pub(super) fn find(&self, key: Key) -> Option<FoundReply> {
+        if let Some(place) = self.usable.get(&key) {
+            return Some(FoundReply { place: *place, tries: 0, is_settled: true });
         }
         let (place, tries) = self.useless.get(&key)?.tried?;
-        // Within a run nobody is asked twice.
-        Some(Found { place, tries, is_settled: tries >= MOST_TRIES || place.start >= self.opened })
+        // Within a run, no request is sent again for a useless reply.
+        Some(FoundReply { place, tries, is_settled: tries >= MAX_TRIES || place.start >= self.run_start })
     }
 
-    /// The latest reply to a request that was of no use, errors that may pass included.
-    pub(super) fn latest_useless(&self, key: Key) -> Option<Place> {
+    /// The latest useless reply to a request, including transient errors.
+    pub(super) fn latest_useless(&self, key: Key) -> Option<LineSpan> {
         self.useless.get(&key).map(|useless| useless.latest)
     }
 
@@ -135,7 +134,7 @@ impl Index {
         self.paid
     }
 
-    /// What the requests without an answer can have cost, and their number.
+    /// What the requests without a reply can have cost, and their number.
     pub(super) fn unanswered(&self) -> (Costs, u64) {
         let mut costs = Costs::default();
         let mut count = 0;
@@ -146,17 +145,17 @@ impl Index {
         (costs, count)
     }
 
-    /// Whether a request was sent of which nothing more is known.
+    /// Whether a request was sent whose reply is not in the journal.
     pub(super) fn is_unanswered(&self, key: Key) -> bool {
         self.unanswered.contains_key(&key)
     }
 
-    /// Batches whose results are not here yet.
+    /// Batches whose results are not in the journal yet.
     pub(super) fn open_batches(&self) -> Vec<(String, BatchState)> {
         self.batches.iter().map(|batch| (batch.file.clone(), batch.state.clone())).collect()
     }
 
-    /// The most that an open batch can cost; nothing where that was not written down.
+    /// The most that an open batch can cost; nothing if that was not written down.
     pub(super) fn most_of_batch(&self, file: &str) -> Cost {
         self.batches.iter().find(|batch| batch.file == file).map_or(Cost::NOTHING, |batch| batch.most)
     }

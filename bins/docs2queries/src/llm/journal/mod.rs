@@ -1,15 +1,15 @@
-//! Replies that are paid for, and requests that may have been, kept on disk.
+//! The journal: a file of all replies that were paid for, and of all requests that may have been.
 //!
-//! One JSON object a line, appended and synced before anything follows from it. Before a request is sent,
-//! `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}`; when there is a reply, and before it is used,
-//! `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply": {…}}` and
-//! `{"answered": "<the same>"}`, which stands alone when the request was turned away. So a run that is killed leaves
-//! behind what the requests in flight can have cost. The key is a hash of the whole request, which holds document,
-//! prompt, model and parameters. Lines about batches stand between. A process that is killed leaves at most lines that
-//! are cut off at the end; opening the file repairs it. Lines that come at about the same time share one sync.
+//! Each line is a JSON object, which is appended and synced before anything is done with what it says. Before a request
+//! is sent, `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has
+//! arrived, and before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost,
+//! "reply": {…}}` and `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed
+//! run leaves a record of what its requests in flight can have cost. The key is a hash of the whole request: document,
+//! prompt, model and parameters. There are also lines about batches. A killed process leaves at most an incomplete last
+//! line, which is repaired when the file is opened. Lines that are written at about the same time share one sync.
 //!
-//! Everything that was paid for is kept, also what is no answer: an empty reply, a refusal, an error that came with a
-//! count of tokens. Whether a line holds an answer is decided when it is read. A request that has none is sent again by
+//! Everything that was paid for is kept, even what is no answer: an empty reply, a refusal, an error with token counts.
+//! Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent again by
 //! the next run, once; a second useless reply settles it.
 
 mod cost;
@@ -19,6 +19,7 @@ mod index;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -28,15 +29,14 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub(crate) use cost::Cost;
-pub(crate) use entry::{BatchState, Key};
+pub(crate) use entry::{BatchState, IsUsable, Key};
 
 use file::JournalFile;
-use index::Found;
+use index::FoundReply;
 
 use super::budget::{Price, Spent};
 
-/// An append-only file of replies, open in this process alone.
-#[derive(Debug)]
+/// An append-only file of replies, which no other process has open.
 pub(crate) struct Journal {
     path: PathBuf,
     file: Arc<JournalFile>,
@@ -44,39 +44,39 @@ pub(crate) struct Journal {
     writer: Option<JoinHandle<()>>,
 }
 
-/// What a journal has for a request.
+/// A reply in the journal.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Kept {
+pub(crate) struct JournaledReply {
     /// The server's answer.
     pub(crate) body: Value,
-    /// How many useless replies there are; none where this is an answer.
+    /// The number of useless replies; 0 if this one is usable.
     pub(crate) tries: u32,
-    /// Whether nobody is to be asked again.
+    /// Whether the request need not, or must not, be sent again.
     pub(crate) is_settled: bool,
 }
 
-/// Lines, and where to say how writing them went.
+/// Lines to write, and where to report the result.
 struct Write {
     lines: Vec<String>,
     done: oneshot::Sender<Result<(), Arc<std::io::Error>>>,
 }
 
 impl Journal {
-    /// Opens or creates a journal, and repairs its end; its replies are asked for so many queries.
+    /// Opens or creates a journal, and repairs its end; `is_usable` tells usable replies from useless ones.
     ///
     /// # Errors
     /// A file that is something else, is in use, or cannot be written.
-    pub(crate) fn open(path: &Path, queries: usize) -> anyhow::Result<Self> {
-        Ok(Self::new(path.to_owned(), JournalFile::open(path, queries)?))
+    pub(crate) fn open(path: &Path, is_usable: Box<IsUsable>) -> anyhow::Result<Self> {
+        Ok(Self::new(path.to_owned(), JournalFile::open(path, is_usable)?))
     }
 
-    /// A journal that is gone after the run.
+    /// A journal that is deleted after the run.
     ///
     /// # Errors
-    /// When there is no place for it.
-    pub(crate) fn temporary(queries: usize) -> anyhow::Result<Self> {
-        let file = tempfile::tempfile().context("cannot make a temporary file")?;
-        Ok(Self::new("temporary file".into(), JournalFile::empty(file, queries)))
+    /// If no temporary file can be created.
+    pub(crate) fn temporary(is_usable: Box<IsUsable>) -> anyhow::Result<Self> {
+        let file = tempfile::tempfile().context("cannot create a temporary file")?;
+        Ok(Self::new("temporary file".into(), JournalFile::empty(file, is_usable)))
     }
 
     fn new(path: PathBuf, file: JournalFile) -> Self {
@@ -84,40 +84,41 @@ impl Journal {
         let (writes, queue) = mpsc::channel();
         let writer = thread::spawn({
             let file = Arc::clone(&file);
-            move || write_all(&queue, &file)
+            move || write_queued(&queue, &file)
         });
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
-    /// What the user should know of the file.
+    /// What the user should know about the file.
     pub(crate) fn warning(&self) -> Option<&str> {
-        self.file.unlocked.as_deref()
+        self.file.lock_warning.as_deref()
     }
 
-    /// What there is for a request: an answer, or else the latest reply that was none.
+    /// The reply to a request: a usable one, else the latest useless one.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<Kept>> {
-        let Some(Found { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
+    /// If the file cannot be read.
+    pub(crate) fn get(&self, key: Key) -> anyhow::Result<Option<JournaledReply>> {
+        let Some(FoundReply { place, tries, is_settled }) = self.file.index().find(key) else { return Ok(None) };
         let mut line = self.file.line(place).with_context(|| self.path.display().to_string())?;
-        Ok(Some(Kept { body: line["reply"].take(), tries, is_settled }))
+        Ok(Some(JournaledReply { body: line["reply"].take(), tries, is_settled }))
     }
 
-    /// Whether nobody is to be asked for a reply to a request: it is here, or it was of no use too often.
+    /// Whether a request must not be sent, because it has a usable reply, or too many useless ones.
     pub(crate) fn has(&self, key: Key) -> bool {
         self.file.index().find(key).is_some_and(|found| found.is_settled)
     }
 
-    /// How many useless replies to a request are here, and no answer.
+    /// The number of useless replies to a request; 0 if it has a usable one.
     pub(crate) fn tries(&self, key: Key) -> u32 {
         self.file.index().find(key).map_or(0, |found| found.tries)
     }
 
-    /// Whether there is an answer to a request, or this very reply from this source, a batch or a file of results.
+    /// Whether there is a usable reply to a request, or this very reply from this source, which is a batch or a result
+    /// file.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// If the file cannot be read.
     pub(crate) fn holds(&self, key: Key, source: &str, reply: &Value) -> anyhow::Result<bool> {
         let (found, latest) = {
             let index = self.file.index();
@@ -128,23 +129,23 @@ impl Journal {
         }
         let Some(latest) = latest else { return Ok(false) };
         let line = self.file.line(latest).with_context(|| self.path.display().to_string())?;
-        // Not every reply has a name of its own: another source may have the same words, and a price of its own.
+        // Not every reply has an id of its own: an equal reply from another source was paid for as well.
         Ok(line["id"] == source && line["reply"] == *reply)
     }
 
-    /// What all its replies have cost. What was paid without a known price counts at this one.
+    /// What all replies have cost. What had no known price counts at this one.
     pub(crate) fn paid(&self, price: Option<Price>) -> Spent {
         self.file.index().paid().at(price, 0)
     }
 
-    /// What requests without an answer can have cost, and their number: those in flight when a run was killed, and those
-    /// that timed out or broke off. A reply of which no limit was known counts as one of `longest_reply` tokens.
+    /// What requests without a reply can have cost, and their number: those in flight when a run was killed, and those
+    /// that timed out or broke off. A reply without a known limit counts as one of `longest_reply` tokens.
     pub(crate) fn unanswered(&self, price: Option<Price>, longest_reply: u64) -> (Spent, u64) {
         let (costs, count) = self.file.index().unanswered();
         (costs.at(price, longest_reply), count)
     }
 
-    /// Batches whose results are not here yet: the id of the file with the requests, and how far it got.
+    /// Batches whose results are not in the journal yet: the id of the file with the requests, and the state.
     pub(crate) fn open_batches(&self) -> Vec<(String, BatchState)> {
         self.file.index().open_batches()
     }
@@ -154,44 +155,51 @@ impl Journal {
         self.file.index().most_of_batch(file)
     }
 
-    /// Whether a request was sent, or sent in a batch, of which nothing more is known.
+    /// Whether a request was sent whose reply is not in the journal.
     pub(crate) fn is_unanswered(&self, key: Key) -> bool {
         self.file.index().is_unanswered(key)
     }
 
-    /// Puts on disk that a request is about to be sent, and the most that it can cost.
+    /// Records that a request is about to be sent, and the most that it can cost.
     ///
     /// # Errors
-    /// When the disk fails or is full: nothing may be sent then.
+    /// If the file cannot be written; then nothing may be sent.
     pub(crate) async fn asked(&self, key: Key, most: Cost) -> anyhow::Result<()> {
         self.write(vec![entry::asked_line(key, most)]).await
     }
 
-    /// Notes that a request cost nothing. Nobody waits for the disk: if the line is lost, the request counts as paid.
-    pub(crate) fn turned_away(&self, key: Key) {
+    /// Records that a request cost nothing. This does not wait for the disk: if the line is lost, the request counts as
+    /// paid.
+    pub(crate) fn cost_nothing(&self, key: Key) {
         let _ = self.send(vec![entry::answered_line(key)]);
     }
 
-    /// Puts the reply to a request that was `asked` on disk.
+    /// Records the reply to a request that was `asked`.
     ///
     /// # Errors
-    /// When the disk fails or is full; the journal is then as it was.
+    /// If the file cannot be written; it is then left as it was.
     pub(crate) async fn put(&self, key: Key, document: &str, cost: Cost, reply: &Value) -> anyhow::Result<()> {
         self.write(vec![entry::reply_line(key, document, cost, reply), entry::answered_line(key)]).await
     }
 
-    /// Puts a reply on disk that came with a batch, or in a file of results.
+    /// Records a reply from a batch or a result file.
     ///
     /// # Errors
-    /// As `put`.
-    pub(crate) async fn put_of_batch(&self, key: Key, source: &str, cost: Cost, reply: &Value) -> anyhow::Result<()> {
+    /// As for [`Self::put`].
+    pub(crate) async fn put_batch_reply(
+        &self,
+        key: Key,
+        source: &str,
+        cost: Cost,
+        reply: &Value,
+    ) -> anyhow::Result<()> {
         self.write(vec![entry::reply_line(key, source, cost, reply)]).await
     }
 
-    /// Puts on disk how far a batch got.
+    /// Records the state of a batch.
     ///
     /// # Errors
-    /// When the disk fails or is full.
+    /// If the file cannot be written.
     pub(crate) async fn put_batch(&self, file: &str, state: &BatchState) -> anyhow::Result<()> {
         self.write(vec![entry::batch_line(file, state)]).await
     }
@@ -203,15 +211,21 @@ impl Journal {
 
     fn send(&self, lines: Vec<String>) -> anyhow::Result<oneshot::Receiver<Result<(), Arc<std::io::Error>>>> {
         let (done, written) = oneshot::channel();
-        let gone = || anyhow!("{}: its writer is gone", self.path.display());
+        let gone = || anyhow!("{}: the writing thread has ended", self.path.display());
         self.writes.as_ref().ok_or_else(gone)?.send(Write { lines, done }).map_err(|_| gone())?;
         Ok(written)
     }
 }
 
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Journal {
     fn drop(&mut self) {
-        // The writer ends when nobody can send it anything more.
+        // The writing thread ends when the queue is closed and empty.
         self.writes.take();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
@@ -219,8 +233,8 @@ impl Drop for Journal {
     }
 }
 
-/// Writes what is in the queue, as much at once as is there.
-fn write_all(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
+/// Writes everything that is in the queue at once, again and again.
+fn write_queued(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
     while let Ok(first) = queue.recv() {
         let (mut lines, mut waiting) = (Vec::new(), Vec::new());
         for write in std::iter::once(first).chain(queue.try_iter()) {
@@ -229,7 +243,7 @@ fn write_all(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
         }
         let written = file.append(&lines).map_err(Arc::new);
         for done in waiting {
-            // Whoever gave up waiting needs no answer.
+            // Whoever gave up waiting needs no result.
             let _ = done.send(written.clone());
         }
     }

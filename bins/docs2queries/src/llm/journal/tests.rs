@@ -1,4 +1,4 @@
-//! What journals keep, and what they say of it.
+//! Tests of the journal.
 
 use std::fs;
 
@@ -13,8 +13,9 @@ fn key(name: &str) -> Key {
     Key::of(&name.into())
 }
 
+/// A journal whose usable replies are JSON lists.
 fn open(path: &Path) -> anyhow::Result<Journal> {
-    Journal::open(path, 3)
+    Journal::open(path, Box::new(|reply| reply.text().is_ok_and(|text| text.starts_with('['))))
 }
 
 fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> T {
@@ -36,9 +37,9 @@ fn answer(query: &str) -> Value {
     completion(&json!([query]).to_string())
 }
 
-/// The reply to a request, whatever it is worth.
+/// The reply to a request, usable or not.
 fn body(journal: &Journal, name: &str) -> Option<Value> {
-    journal.get(key(name)).unwrap().map(|kept| kept.body)
+    journal.get(key(name)).unwrap().map(|reply| reply.body)
 }
 
 fn put_batch(journal: &Journal, file: &str, state: &BatchState) {
@@ -70,19 +71,20 @@ fn replies_are_found_again() {
 }
 
 #[test]
-fn what_has_no_answer_stays_open_for_ever() {
+fn requests_without_a_reply_stay_open_for_ever() {
     let (_directory, path) = with_two_replies();
     let journal = open(&path).unwrap();
     wait(journal.asked(key("c"), COST));
     wait(journal.asked(key("d"), COST.without_limit()));
     drop(journal);
-    // The run is killed. The next one asks again, is turned away once, and gets a reply: what is open is the first's.
+    // The run is killed. The next one sends the request again, which is refused once and then answered: that of the
+    // first run stays open.
     let journal = open(&path).unwrap();
     wait(journal.asked(key("c"), COST));
-    journal.turned_away(key("c"));
+    journal.cost_nothing(key("c"));
     put(&journal, "c", &answer("three"));
-    // A batch's reply answers no request that was sent alone.
-    wait(journal.put_of_batch(key("d"), "batch 1", COST, &answer("four")));
+    // A reply from a batch answers no request that was sent by itself.
+    wait(journal.put_batch_reply(key("d"), "batch 1", COST, &answer("four")));
     drop(journal);
     let journal = open(&path).unwrap();
     assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 });
@@ -105,13 +107,13 @@ fn a_torn_end_is_repaired_wherever_it_is_torn() {
     let (_directory, path) = with_two_replies();
     let whole = fs::read(&path).unwrap();
     let ends: Vec<usize> = (1..=whole.len()).filter(|end| whole[end - 1] == b'\n').collect();
-    // Asked, reply and answered, each twice.
+    // Each reply has three lines: asked, reply, answered.
     let (first, asked, reply) = (ends[2], ends[3], ends[4]);
     for length in first..=whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
         let journal = open(&path).unwrap();
         assert_eq!(body(&journal, "a"), Some(answer("one")));
-        // A line that lacks its line feed only is a line like any other.
+        // A line that lacks only its line feed is a complete line.
         assert_eq!(journal.has(key("b")), length >= reply - 1, "{length}");
         let open = u64::from(length >= asked - 1) - u64::from(length >= whole.len() - 1);
         assert_eq!(journal.unanswered(None, 0).1, open, "{length}");
@@ -129,17 +131,17 @@ fn batches_are_open_until_they_are_collected() {
     put_batch(&journal, "file-2", &BatchState::Uploaded(COST));
     put_batch(&journal, "file-1", &BatchState::Created("batch-1".into()));
     put_batch(&journal, "file-2", &BatchState::Collected);
-    let under_way = [("file-1".into(), BatchState::Created("batch-1".into()))];
-    assert_eq!(journal.open_batches(), under_way);
+    let open_batches = [("file-1".into(), BatchState::Created("batch-1".into()))];
+    assert_eq!(journal.open_batches(), open_batches);
     drop(journal);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, [&whole[..], b"{\"batch\":\"file-3\",\"sta"].concat()).unwrap();
-    assert_eq!(open(&path).unwrap().open_batches(), under_way);
+    assert_eq!(open(&path).unwrap().open_batches(), open_batches);
     assert_eq!(fs::read(&path).unwrap(), whole);
 }
 
 #[test]
-fn a_batch_that_is_lost_has_cost_what_it_could() {
+fn a_lost_batch_counts_as_the_most_that_it_can_have_cost() {
     let (_directory, path) = with_two_replies();
     let journal = open(&path).unwrap();
     put_batch(&journal, "file-1", &BatchState::Uploaded(COST));
@@ -155,13 +157,14 @@ fn a_batch_that_is_lost_has_cost_what_it_could() {
 }
 
 #[test]
-fn a_useless_reply_is_asked_for_once_more() {
+fn a_request_with_a_useless_reply_is_sent_once_more() {
     let (_directory, path) = with_two_replies();
     let useless = [json!({"choices": []}), completion("I would rather not.")];
-    let found = |journal: &Journal| journal.get(key("c")).unwrap().map(|kept| (kept.body, kept.tries, kept.is_settled));
+    let found =
+        |journal: &Journal| journal.get(key("c")).unwrap().map(|reply| (reply.body, reply.tries, reply.is_settled));
     let journal = open(&path).unwrap();
     put(&journal, "c", &useless[0]);
-    assert_eq!(found(&journal), Some((useless[0].clone(), 1, true)), "not within the run");
+    assert_eq!(found(&journal), Some((useless[0].clone(), 1, true)), "not within the same run");
     drop(journal);
     let journal = open(&path).unwrap();
     assert_eq!(found(&journal), Some((useless[0].clone(), 1, false)));
@@ -169,16 +172,16 @@ fn a_useless_reply_is_asked_for_once_more() {
     put(&journal, "c", &useless[1]);
     drop(journal);
     let journal = open(&path).unwrap();
-    assert_eq!(found(&journal), Some((useless[1].clone(), 2, true)), "and not for ever");
+    assert_eq!(found(&journal), Some((useless[1].clone(), 2, true)), "and not for ever after");
     assert_eq!(journal.paid(None).tokens, Tokens { input: 12, output: 8 }, "all of it was paid");
-    // An answer is worth more than any number of other replies, whenever it comes.
+    // A usable reply counts before any number of useless ones, whenever it comes.
     put(&journal, "c", &answer("three"));
     put(&journal, "c", &useless[0]);
     assert_eq!(found(&journal), Some((answer("three"), 0, true)));
 }
 
 #[test]
-fn an_error_that_may_pass_is_no_try() {
+fn a_transient_error_is_no_try() {
     let (_directory, path) = with_two_replies();
     let error = json!({"choices": [{"error": {"code": 502}}], "usage": {}});
     for _ in 0..3 {
@@ -209,7 +212,7 @@ fn other_files_are_left_alone() {
     for text in ["{\"_id\": \"d\", \"text\": \"t\"}\n", "a line without an end", "{\"key\":\"x\"}\n", "\n"] {
         fs::write(&path, text).unwrap();
         let error = open(&path).unwrap_err().to_string();
-        assert!(error.contains("other:1: not a line of a journal"), "{error}");
+        assert!(error.contains("other:1: not a journal line"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
     assert!(open(Path::new("/dev/null")).unwrap_err().to_string().contains("regular file"));

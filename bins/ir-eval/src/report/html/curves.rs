@@ -1,13 +1,13 @@
-//! Recall by rank, precision by recall.
+//! Recall by rank, and precision by recall.
 
 use embtune_metrics::{interpolated_precision, mean};
 use embtune_records::JudgedQuery;
 use serde::Serialize;
 
-use super::super::{Measured, Report};
 use super::class;
 use super::svg::{Chart, Scale};
-use crate::diagnose::CONTEXT_RECALL;
+use crate::diagnosis::CONTEXT_RECALL;
+use crate::results::{Results, SystemResults};
 
 /// The two charts.
 #[derive(Serialize)]
@@ -16,41 +16,42 @@ pub(super) struct Curves {
     precision: String,
 }
 
-/// The curves of all systems, over the queries with a relevant document; recall down to `depth`.
-pub(super) fn all(report: &Report, depth: usize) -> Curves {
-    let deepest = depth.max(2);
-    let ranks: Vec<usize> = (1..=deepest).collect();
-    let unit = Scale::Linear(0.0, 1.0);
-    let mut recall = Chart::new(Scale::Log(1.0, deepest as f64), unit, "rank k");
-    recall.mark(CONTEXT_RECALL, "0.75");
-    let mut precision = Chart::new(unit, unit, "recall");
-    for (index, system) in report.systems.iter().enumerate() {
-        let found = found(report, system);
-        let at = |k: usize| {
-            let share = |(query, ranks): &(&JudgedQuery, &[usize])| {
-                ranks.partition_point(|rank| *rank <= k) as f64 / relevant(query) as f64
+impl Curves {
+    /// The curves of all systems over the queries with a relevant document; recall down to rank `depth`.
+    pub(super) fn new(results: &Results, depth: usize) -> Self {
+        let deepest = depth.max(2);
+        let unit = Scale::Linear(0.0, 1.0);
+        let mut recall = Chart::new(Scale::Log(1.0, deepest as f64), unit, "rank k");
+        recall.mark(CONTEXT_RECALL, "0.75");
+        let mut precision = Chart::new(unit, unit, "recall");
+        for (index, system) in results.systems.iter().enumerate() {
+            let found = relevant_ranks(results, system);
+            let recall_at = |k: usize| {
+                let share = |(query, ranks): &(&JudgedQuery, &[usize])| {
+                    ranks.partition_point(|rank| *rank <= k) as f64 / total_relevant(query) as f64
+                };
+                mean(&found.iter().map(share).collect::<Vec<f64>>())
             };
-            mean(&found.iter().map(share).collect::<Vec<f64>>())
-        };
-        recall.line(ranks.iter().map(|k| (*k as f64, at(*k))), &class(index));
-        let curves: Vec<[f64; 11]> =
-            found.iter().map(|(query, ranks)| interpolated_precision(ranks, relevant(query))).collect();
-        let level = |tenths: usize| mean(&curves.iter().map(|curve| curve[tenths]).collect::<Vec<f64>>());
-        precision.line((0..11).map(|tenths| (tenths as f64 / 10.0, level(tenths))), &class(index));
-    }
-    Curves {
-        recall: recall.finish("Recall at k, by rank"),
-        precision: precision.finish("Interpolated precision, by recall"),
+            recall.line((1..=deepest).map(|k| (k as f64, recall_at(k))), &class(index));
+            let curves: Vec<[f64; 11]> =
+                found.iter().map(|(query, ranks)| interpolated_precision(ranks, total_relevant(query))).collect();
+            let level = |tenths: usize| mean(&curves.iter().map(|curve| curve[tenths]).collect::<Vec<f64>>());
+            precision.line((0..11).map(|tenths| (tenths as f64 / 10.0, level(tenths))), &class(index));
+        }
+        Self {
+            recall: recall.finish("Recall at k, by rank"),
+            precision: precision.finish("Interpolated precision, by recall"),
+        }
     }
 }
 
-/// Every query that has a relevant document, with the ranks of those that were found.
-fn found<'a>(report: &'a Report, system: &'a Measured) -> Vec<(&'a JudgedQuery, &'a [usize])> {
-    let hits = system.evaluation.hits.iter().map(|hits| hits.as_ref().map_or(&[][..], |hits| &hits.ranks));
-    report.queries.iter().zip(hits).filter(|(query, _)| query.has_relevant()).collect()
+/// Every query that has a relevant document, with the ranks of those that the system found.
+fn relevant_ranks<'a>(results: &'a Results, system: &'a SystemResults) -> Vec<(&'a JudgedQuery, &'a [usize])> {
+    let hits = system.evaluation.hits.iter();
+    let ranks = hits.map(|hits| hits.as_ref().map_or(&[][..], |hits| &hits.relevant_ranks));
+    results.queries.iter().zip(ranks).filter(|(query, _)| query.has_relevant()).collect()
 }
 
-/// R.
-fn relevant(query: &JudgedQuery) -> usize {
+fn total_relevant(query: &JudgedQuery) -> usize {
     query.ideal.iter().filter(|relevance| **relevance > 0).count()
 }

@@ -1,24 +1,24 @@
-//! When fine-tuning is needed, in figures.
+//! The section that shows whether fine-tuning is needed, and where.
 
 use serde::Serialize;
 
-use super::super::Report;
-use super::class;
-use super::stories::{Shown, Story, story};
-use super::track::{Track, ends};
-use crate::diagnose::{CONTEXT_RECALL, Diagnosis as Diagnosed, Findings};
+use super::examples::{Example, PageTexts};
+use super::metrics::{Axis, Track};
+use super::{class, signed};
+use crate::diagnosis::{CONTEXT_RECALL, Diagnosis, MARGIN_QUANTILES, SystemDiagnosis};
+use crate::results::Results;
 
 /// The section.
 #[derive(Serialize)]
-pub(super) struct Diagnosis {
+pub(super) struct Section {
     k: usize,
     line: f64,
     systems: Vec<System>,
     /// Whether any system has score margins.
     has_margins: bool,
-    moves: Vec<Moved>,
+    moves: Vec<Changes>,
     terms: Vec<Word>,
-    examples: Vec<Story>,
+    examples: Vec<Example>,
 }
 
 #[derive(Serialize)]
@@ -27,7 +27,6 @@ struct System {
     class: String,
     recall: String,
     recall_width: String,
-    enough: bool,
     all_irrelevant: Share,
     intruded: Share,
     margin: Option<Margin>,
@@ -41,16 +40,15 @@ struct Share {
 
 #[derive(Serialize)]
 struct Margin {
-    /// From the 5th to the 95th percentile, and the middle half.
+    /// From the 5th to the 95th percentile.
     outer: Track,
+    /// The middle half.
     inner: Track,
     median: String,
-    positive: usize,
-    queries: usize,
 }
 
 #[derive(Serialize)]
-struct Moved {
+struct Changes {
     name: String,
     gained: usize,
     lost: usize,
@@ -63,62 +61,65 @@ struct Word {
     values: Vec<String>,
 }
 
-pub(super) fn section(report: &Report, diagnosed: &Diagnosed, texts: &Shown<'_>) -> Diagnosis {
-    let margins = diagnosed.findings.iter().filter_map(|findings| findings.margins.as_ref());
-    let ends = ends(margins.flat_map(|margins| [margins.quantile(0.05), margins.quantile(0.95)]));
-    let systems = report.systems.iter().zip(&diagnosed.findings).enumerate();
-    let moves = report.compared().iter().zip(&diagnosed.moves);
-    // Of the last system: what is still wrong.
-    let last = report.systems.len() - 1;
-    let examples = diagnosed.findings[last].examples.iter();
-    Diagnosis {
-        k: diagnosed.k,
-        line: CONTEXT_RECALL,
-        has_margins: diagnosed.findings.iter().any(|findings| findings.margins.is_some()),
-        systems: systems.map(|(index, (system, findings))| of(index, &system.name, findings, ends)).collect(),
-        moves: moves
-            .map(|(system, moves)| Moved {
-                name: system.name.clone(),
-                gained: moves.gained.len(),
-                lost: moves.lost.len(),
-            })
-            .collect(),
-        terms: diagnosed
-            .terms
-            .iter()
-            .map(|term| Word {
-                word: term.word.clone(),
-                queries: term.queries,
-                values: term.values.iter().map(|value| format!("{value:.3}")).collect(),
-            })
-            .collect(),
-        examples: examples.map(|intrusion| story(report, intrusion.query, &[last], texts)).collect(),
+impl Section {
+    pub(super) fn new(results: &Results, diagnosis: &Diagnosis, texts: &PageTexts<'_>) -> Self {
+        let margins = || diagnosis.systems.iter().filter_map(|findings| findings.margins.as_ref());
+        let axis = Axis::containing(margins().flat_map(|margins| [margins.quantile(0.05), margins.quantile(0.95)]));
+        let systems = results.systems.iter().zip(&diagnosis.systems).enumerate();
+        let changes = results.compared().iter().zip(&diagnosis.changes);
+        // The examples are those of the last system: what is still wrong.
+        let last = results.systems.len() - 1;
+        let examples = diagnosis.systems[last].false_positives.iter();
+        Self {
+            k: diagnosis.k,
+            line: CONTEXT_RECALL,
+            has_margins: margins().next().is_some(),
+            systems: systems
+                .map(|(index, (system, findings))| System::new(index, &system.name, findings, axis))
+                .collect(),
+            moves: changes
+                .map(|(system, changes)| Changes {
+                    name: system.name.clone(),
+                    gained: changes.gained.len(),
+                    lost: changes.lost.len(),
+                })
+                .collect(),
+            terms: diagnosis
+                .terms
+                .iter()
+                .map(|term| Word {
+                    word: term.word.clone(),
+                    queries: term.queries,
+                    values: term.values.iter().map(|value| format!("{value:.3}")).collect(),
+                })
+                .collect(),
+            examples: examples.map(|example| Example::new(results, example.query, &[last], texts)).collect(),
+        }
     }
 }
 
-fn of(index: usize, name: &str, findings: &Findings, ends: (f64, f64)) -> System {
-    let share = |count: usize| Share {
-        count,
-        percent: format!("{:.1}", 100.0 * count as f64 / findings.queries.max(1) as f64),
-    };
-    System {
-        name: name.to_owned(),
-        class: class(index),
-        recall: format!("{:.4}", findings.context_recall),
-        recall_width: format!("{:.2}%", 100.0 * findings.context_recall),
-        enough: findings.context_recall >= CONTEXT_RECALL,
-        all_irrelevant: share(findings.all_irrelevant),
-        intruded: share(findings.intruded),
-        margin: findings.margins.as_ref().map(|margins| {
-            let [low, quarter, median, three, high] =
-                [0.05, 0.25, 0.5, 0.75, 0.95].map(|share| margins.quantile(share));
-            Margin {
-                outer: Track::new(ends, (low, high), median),
-                inner: Track::new(ends, (quarter, three), median),
-                median: super::figures::signed(median),
-                positive: margins.positive(),
-                queries: margins.sorted.len(),
-            }
-        }),
+impl System {
+    fn new(index: usize, name: &str, findings: &SystemDiagnosis, axis: Axis) -> Self {
+        let share = |count: usize| Share {
+            count,
+            percent: format!("{:.1}", 100.0 * count as f64 / findings.queries.max(1) as f64),
+        };
+        Self {
+            name: name.to_owned(),
+            class: class(index),
+            recall: format!("{:.4}", findings.context_recall),
+            recall_width: format!("{:.2}%", 100.0 * findings.context_recall),
+            all_irrelevant: share(findings.none_relevant),
+            intruded: share(findings.starting_irrelevant),
+            margin: findings.margins.as_ref().map(|margins| {
+                let [low, first_quartile, median, third_quartile, high] =
+                    MARGIN_QUANTILES.map(|share| margins.quantile(share));
+                Margin {
+                    outer: axis.track((low, high), median),
+                    inner: axis.track((first_quartile, third_quartile), median),
+                    median: signed(median),
+                }
+            }),
+        }
     }
 }

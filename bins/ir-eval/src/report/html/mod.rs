@@ -1,13 +1,11 @@
-//! The report as one page that needs no network: minijinja fills `page.html`, `svg.rs` draws the charts.
+//! The report as one page that needs no network: minijinja fills `page.html`, and `svg.rs` draws the charts.
 
 mod curves;
 mod diagnosis;
-mod differences;
-mod figures;
+mod examples;
+mod metrics;
 mod provenance;
-mod stories;
 mod svg;
-mod track;
 mod training;
 
 use std::collections::HashSet;
@@ -18,10 +16,13 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{Report, verdict};
-use crate::cli::Cli;
-use crate::diagnose::Diagnosis;
-use crate::input::{Texts, TrainingLog};
+use super::table::verdict;
+use crate::diagnosis::Diagnosis;
+use crate::results::Results;
+use crate::texts::Texts;
+
+pub(crate) use provenance::PageSettings;
+pub(crate) use training::TrainingLog;
 
 /// What `page.html` is filled with.
 #[derive(Serialize)]
@@ -30,17 +31,17 @@ struct Page<'a> {
     title: String,
     legend: Vec<Legend<'a>>,
     verdicts: Vec<String>,
-    /// The one that decides.
+    /// The primary one.
     metric: String,
     queries: usize,
-    headline: Vec<figures::Headline>,
-    figures: Vec<figures::Figure>,
-    tests: Vec<figures::Tests>,
-    differences: Vec<differences::Differences>,
+    headline: Vec<metrics::Headline>,
+    figures: Vec<metrics::Figure>,
+    tests: Vec<metrics::Tests>,
+    differences: Vec<metrics::Differences>,
     curves: curves::Curves,
-    diagnosis: diagnosis::Diagnosis,
-    stories: Vec<stories::Kind>,
-    training: Option<training::Training>,
+    diagnosis: diagnosis::Section,
+    stories: Vec<examples::Group>,
+    training: Option<training::Section>,
     provenance: Vec<(String, String)>,
 }
 
@@ -52,9 +53,14 @@ struct Legend<'a> {
     class: String,
 }
 
-/// The style class of a system's colour: the first is grey, and there are seven more.
+/// The style class of a system's colour: grey for the first, then seven others in turn.
 fn class(system: usize) -> String {
     format!("s{}", if system == 0 { 0 } else { 1 + (system - 1) % 7 })
+}
+
+/// A difference with its sign, typeset with a true minus.
+fn signed(value: f64) -> String {
+    format!("{value:+.4}").replace('-', "\u{2212}")
 }
 
 /// Writes the page.
@@ -62,40 +68,37 @@ fn class(system: usize) -> String {
 /// # Errors
 /// Documents that cannot be read, a full disk.
 pub(super) fn write(
-    cli: &Cli,
-    report: &Report,
+    settings: &PageSettings,
+    results: &Results,
     diagnosis: &Diagnosis,
     queries: &Texts,
-    training: Option<&TrainingLog>,
     out: &mut impl Write,
     session: &Session,
 ) -> anyhow::Result<()> {
-    let stories = stories::pick(report);
-    let ids: HashSet<&str> = stories::documents(report, &stories, diagnosis);
-    let corpus = Texts::read(cli.input.corpus.as_deref(), &ids, session)?;
-    let texts = stories::Shown { queries, corpus: &corpus };
-    let legend: Vec<Legend<'_>> = report
-        .systems
-        .iter()
-        .enumerate()
-        .map(|(index, system)| Legend { name: &system.name, class: class(index) })
-        .collect();
+    let examples = examples::Examples::pick(results);
+    let ids: HashSet<&str> = examples.documents(results, diagnosis);
+    let corpus = Texts::read(settings.corpus.as_deref(), &ids, session)?;
+    let texts = examples::PageTexts { queries, corpus: &corpus };
+    let systems = || results.systems.iter();
     let page = Page {
         style: include_str!("style.css"),
-        title: report.systems.iter().map(|system| &*system.name).rev().collect::<Vec<_>>().join(" against "),
-        legend,
-        verdicts: report.compared().iter().map(|system| verdict::sentence(report, system)).collect(),
-        metric: report.name(report.primary),
-        queries: report.queries.len(),
-        headline: figures::headline(report),
-        figures: figures::all(report),
-        tests: figures::tests(report),
-        differences: differences::all(report),
-        curves: curves::all(report, cli.search.depth.get()),
-        diagnosis: diagnosis::section(report, diagnosis, &texts),
-        stories: stories::section(report, &stories, &texts),
-        training: training.map(training::section),
-        provenance: provenance::all(cli, report),
+        title: systems().map(|system| &*system.name).rev().collect::<Vec<_>>().join(" against "),
+        legend: systems()
+            .enumerate()
+            .map(|(index, system)| Legend { name: &system.name, class: class(index) })
+            .collect(),
+        verdicts: results.compared().iter().map(|system| verdict(results, system)).collect(),
+        metric: results.metric_name(results.primary),
+        queries: results.queries.len(),
+        headline: metrics::headline(results),
+        figures: metrics::figures(results),
+        tests: metrics::tests(results),
+        differences: metrics::differences(results),
+        curves: curves::Curves::new(results, settings.depth),
+        diagnosis: diagnosis::Section::new(results, diagnosis, &texts),
+        stories: examples.groups(results, &texts),
+        training: settings.training_log.as_ref().map(training::Section::new),
+        provenance: provenance::all(settings, results),
     };
     let mut templates = Environment::new();
     templates.add_template("page.html", include_str!("page.html"))?;

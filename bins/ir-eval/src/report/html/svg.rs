@@ -1,8 +1,8 @@
-//! Charts as SVG: two axes, lines and bars, and nothing else.
+//! Charts as SVG: two axes, lines and bars.
 
 use std::fmt::Write as _;
 
-/// Size of a chart in its own units: about the pixels that it has on a phone, so that letters keep their size there.
+/// The size of a chart in its own units, which is about its size in pixels on a phone, so that text is legible there.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 34.0;
@@ -10,7 +10,7 @@ const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 32.0;
 
-/// Places on an axis.
+/// The scale of an axis, with its ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Scale {
     Linear(f64, f64),
@@ -19,7 +19,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// Where a value lies, from 0 to 1.
+    /// The position of a value, from 0 to 1.
     fn share(self, value: f64) -> f64 {
         let (low, high, value) = match self {
             Self::Linear(low, high) => (low, high, value),
@@ -28,7 +28,7 @@ impl Scale {
         if high == low { 0.5 } else { (value - low) / (high - low) }
     }
 
-    /// A few round numbers that lie on it.
+    /// A few round numbers on the axis.
     pub(super) fn ticks(self) -> Vec<f64> {
         match self {
             Self::Linear(low, high) => linear_ticks(low, high),
@@ -60,7 +60,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Axes with their ticks and names.
+    /// Draws the axes with their ticks, and the name of the horizontal one.
     pub(super) fn new(x: Scale, y: Scale, x_name: &str) -> Self {
         let mut chart = Self { x, y, body: String::new() };
         for tick in y.ticks() {
@@ -86,10 +86,10 @@ impl Chart {
     }
 
     fn text(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
-        let _ = write!(self.body, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#, escaped(text));
+        let _ = write!(self.body, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#, escape(text));
     }
 
-    /// A line through points, with the style class of a system.
+    /// Draws a line through points, with the style class of a system.
     pub(super) fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, class: &str) {
         let mut path = String::new();
         for (x, y) in points {
@@ -99,7 +99,7 @@ impl Chart {
         let _ = write!(self.body, r#"<path class="line {class}" d="{path}"/>"#);
     }
 
-    /// A horizontal line that means something, with its name.
+    /// Draws a horizontal reference line with its name.
     pub(super) fn mark(&mut self, y: f64, name: &str) {
         let (_, at) = self.place(0.0, y);
         let right = WIDTH - RIGHT;
@@ -107,14 +107,14 @@ impl Chart {
         self.text(right, at - 4.0, "end", name);
     }
 
-    /// The drawing, which `title` describes to those who do not see it.
+    /// The finished chart, which `title` describes to screen readers.
     pub(super) fn finish(self, title: &str) -> String {
-        let (body, title) = (self.body, escaped(title));
+        let (body, title) = (self.body, escape(title));
         format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">{body}</svg>"#)
     }
 }
 
-/// One bar for each value, above and below a line, as wide as the page; highest first.
+/// A chart as wide as the page, with one bar for each value, above or below a line.
 pub(super) fn waterfall(values: &[f64], title: &str) -> String {
     let most = values.iter().fold(0.0_f64, |most, value| most.max(value.abs())).max(1e-9);
     let (width, height) = (values.len().max(1), 100.0);
@@ -128,20 +128,20 @@ pub(super) fn waterfall(values: &[f64], title: &str) -> String {
         };
         let _ = write!(body, r#"<rect class="{class}" x="{index}" y="{top:.2}" width="0.84" height="{tall:.2}"/>"#);
     }
-    let title = escaped(title);
+    let title = escape(title);
     format!(
         r#"<svg class="waterfall" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{title}">{body}</svg>"#
     )
 }
 
-/// A tick without digits that say nothing.
+/// A number without trailing zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_lie_on_the_axis() {
+    fn ticks_are_round_numbers_on_the_axis() {
         let shown = |scale: Scale| scale.ticks().into_iter().map(number).collect::<Vec<_>>().join(" ");
         assert_eq!(shown(Scale::Linear(0.0, 1.0)), "0 0.2 0.4 0.6 0.8 1");
         assert_eq!(shown(Scale::Linear(-0.13, 0.31)), "-0.1 0 0.1 0.2 0.3");

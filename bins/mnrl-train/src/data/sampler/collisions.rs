@@ -1,6 +1,6 @@
 //! Which pairs share a text or a document.
 
-/// What pairs share, as numbers of keys: two pairs collide when they have a key in common.
+/// The keys of all pairs, numbered: two pairs collide if they have a key in common.
 pub(crate) struct Collisions {
     /// `[pairs + 1]`: where the keys of each pair begin.
     starts: Vec<usize>,
@@ -10,10 +10,10 @@ pub(crate) struct Collisions {
 }
 
 impl Collisions {
-    /// Numbers the keys that several pairs have, or all keys when a pair can also meet itself; `push_keys` appends those
-    /// of a pair, and may repeat itself.
+    /// Keeps the keys that several pairs have, or all keys if a pair can also meet itself. `push_keys` appends the keys of
+    /// a pair, possibly with repetitions.
     ///
-    /// Takes 16 bytes of memory a key, and then 4 for each that is kept.
+    /// Needs 16 bytes of memory per key, and then 4 for each key that is kept.
     pub(crate) fn find(pairs: usize, repeats: bool, push_keys: impl Fn(usize, &mut Vec<u64>)) -> Self {
         let mut entries = Vec::new();
         let mut keys = Vec::new();
@@ -51,7 +51,7 @@ impl Collisions {
         &self.keys[self.starts[pair]..self.starts[pair + 1]]
     }
 
-    /// Number of different keys; they are numbered from 0.
+    /// Number of different keys, which are numbered from 0.
     pub(crate) fn count(&self) -> usize {
         self.count
     }

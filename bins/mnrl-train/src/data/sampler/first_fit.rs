@@ -2,11 +2,11 @@
 
 use super::collisions::Collisions;
 
-/// Puts each pair, in this order, into the first batch that has room and no pair that it collides with.
+/// Puts each pair, in the given order, into the first batch that has room and no pair that it collides with.
 ///
 /// These are the batches of sentence-transformers' `NoDuplicatesBatchSampler` (base/sampler.py, without drop_last) for
-/// the same order: it fills one batch after the other from what is left, and a pair that is passed over there is one that
-/// does not fit here. Going pair by pair spares the scans over those that wait.
+/// the same order: it fills one batch after the other from the remaining pairs, and skips a pair exactly where it does not
+/// fit here. Placing pair by pair avoids scanning the skipped pairs again for every batch.
 pub(crate) fn first_fit(order: &[usize], batch_size: usize, collisions: &Collisions) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut open = Open { next: vec![0] };
@@ -35,14 +35,15 @@ pub(crate) fn first_fit(order: &[usize], batch_size: usize, collisions: &Collisi
 /// The batches that a key is in.
 #[derive(Clone, Default)]
 struct Uses {
-    /// All batches before this one are full or have the key, so that a key of very many pairs need not ask each of them.
+    /// All batches before this one are full or contain the key, so that they need not be searched for a key of very many
+    /// pairs.
     earliest: u32,
-    /// Batches with the key after the earliest, falling.
+    /// Later batches with the key, in descending order.
     later: Vec<u32>,
 }
 
 impl Uses {
-    /// Whether the key is in a batch that is not before the earliest.
+    /// Whether a batch, which is not before the earliest, contains the key.
     fn holds(&self, batch: u32) -> bool {
         self.later.binary_search_by(|later| batch.cmp(later)).is_ok()
     }
@@ -59,9 +60,9 @@ impl Uses {
     }
 }
 
-/// Which batches have room, as a union-find: the batch behind the last one is always open.
+/// Which batches have room, as a union-find structure: the batch after the last one is always open.
 struct Open {
-    /// A batch at or after each, itself if it is open.
+    /// For each batch one at or after it: itself if it is open.
     next: Vec<u32>,
 }
 

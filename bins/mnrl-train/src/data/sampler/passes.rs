@@ -1,4 +1,4 @@
-//! The pairs of one set, as often as its weight says.
+//! The pairs of one set, as often as its weight requires.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use rand::seq::SliceRandom as _;
 
 use super::generator;
 
-/// Shuffled passes over a set, one behind the other, of which each epoch takes the next `weight` passes.
+/// A sequence of shuffled passes over a set, of which each epoch takes the next `weight` passes.
 ///
-/// Of a weight of 2, each epoch sees every pair twice, in two orders; of 0.5, one epoch sees a random half and the next
-/// epoch the other. At any time each pair was seen as often as any other, or once more.
+/// With a weight of 2, each epoch sees every pair twice, in two orders; with 0.5, one epoch sees a random half and the
+/// next epoch the other. At any time, no pair has been seen more than once more often than another.
 pub(crate) struct Passes {
     pairs: Range<usize>,
     weight: f64,
@@ -44,7 +44,7 @@ impl Passes {
         order
     }
 
-    /// The places of an epoch in the row of all passes; rounded, so that no pair is lost between epochs.
+    /// The positions of an epoch in the sequence of all passes, rounded so that no pair is lost between epochs.
     fn range(&self, epoch: u32) -> Range<u64> {
         let until = |epochs: f64| (epochs * self.weight * self.pairs.len() as f64).round() as u64;
         until(f64::from(epoch))..until(f64::from(epoch) + 1.0)

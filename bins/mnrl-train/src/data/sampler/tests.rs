@@ -1,3 +1,5 @@
+//! The batches of an epoch, by hand and by their properties.
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
@@ -7,9 +9,13 @@ use serde_json::Value;
 
 use super::*;
 
-/// A sampler of sets without duplicates to look for.
+fn settings(batch_from: BatchFrom, batch_size: usize) -> Settings {
+    Settings { batch_from, batch_size, no_duplicates: false, seed: 42 }
+}
+
+/// A sampler that does not look for duplicates.
 fn sampler(sets: &[(Range<usize>, f64)], batch_from: BatchFrom, batch_size: usize) -> Sampler {
-    Sampler::of_sets(sets, None, batch_from, batch_size, 42)
+    Sampler::of_sets(sets, None, settings(batch_from, batch_size))
 }
 
 fn find(keys: &[Vec<u64>], repeats: bool) -> Collisions {
@@ -36,7 +42,7 @@ fn an_epoch_has_every_pair_once() {
     assert_eq!(sorted(first.concat()), (0..10).collect::<Vec<_>>());
     assert_eq!(first, one.epoch(0));
     assert_ne!(first, one.epoch(1), "another epoch");
-    let seeded = Sampler::of_sets(&[(0..10, 1.0)], None, BatchFrom::OneSet, 4, 43);
+    let seeded = Sampler::of_sets(&[(0..10, 1.0)], None, Settings { seed: 43, ..settings(BatchFrom::OneSet, 4) });
     assert_ne!(first, seeded.epoch(0), "another seed");
 }
 
@@ -102,7 +108,7 @@ fn batches_without_duplicates_are_those_of_sentence_transformers() {
     }
 }
 
-/// A query with 20,000 answers among 200,000 pairs: whoever looks at all that wait, for every batch, takes minutes.
+/// A query with 20,000 positives among 200,000 pairs: scanning all skipped pairs for every batch would take minutes.
 #[test]
 fn a_text_of_very_many_pairs_is_in_as_many_batches() {
     let (pairs, hub) = (200_000, 20_000);
@@ -113,7 +119,7 @@ fn a_text_of_very_many_pairs_is_in_as_many_batches() {
     check_batches(&batches, &all, 8, &keys);
 }
 
-/// What batches without duplicates promise.
+/// What batches without duplicates guarantee.
 fn check_batches(batches: &[Vec<usize>], order: &[usize], batch_size: usize, keys: &[Vec<u64>]) {
     assert_eq!(sorted(batches.concat()), sorted(order.to_vec()), "nothing is lost");
     for batch in batches {
@@ -126,7 +132,7 @@ fn check_batches(batches: &[Vec<usize>], order: &[usize], batch_size: usize, key
     }
 }
 
-/// Fills one batch after the other from what is left, as the reference does.
+/// Fills one batch after the other from the remaining pairs, as the reference does.
 fn one_after_the_other(order: &[usize], batch_size: usize, keys: &[Vec<u64>]) -> Vec<Vec<usize>> {
     let mut left = order.to_vec();
     let mut batches = Vec::new();
@@ -145,7 +151,7 @@ fn one_after_the_other(order: &[usize], batch_size: usize, keys: &[Vec<u64>]) ->
     batches
 }
 
-/// Keys of some pairs, few enough to collide a lot, or not at all.
+/// Keys of some pairs, which collide often, rarely or not at all.
 fn keys() -> impl Strategy<Value = Vec<Vec<u64>>> {
     let pair = |different| prop::collection::vec(0..different, 1..5);
     prop_oneof![Just(3_u64), Just(20), Just(1000)]
@@ -184,7 +190,7 @@ proptest! {
         prop_assert_eq!(batches, one_after_the_other(&order, batch_size, &keys));
     }
 
-    /// Also a pair that an epoch sees several times does not meet itself.
+    /// A pair that an epoch sees several times does not meet itself either.
     #[test]
     fn batches_of_any_sets_have_no_duplicates(
         keys in keys(), weight in 0.3_f64..3.0, batch_size in 1_usize..12, epoch in 0_u32..4, mixed: bool,
@@ -192,7 +198,7 @@ proptest! {
         let middle = keys.len() / 2;
         let sets = [(0..middle, 1.0), (middle..keys.len(), weight)];
         let from = if mixed { BatchFrom::Mixed } else { BatchFrom::OneSet };
-        let sampler = Sampler::of_sets(&sets, Some(find(&keys, true)), from, batch_size, 7);
+        let sampler = Sampler::of_sets(&sets, Some(find(&keys, true)), settings(from, batch_size));
         let batches = sampler.epoch(epoch);
         let expected: Vec<usize> = sampler.sets.iter().flat_map(|set| set.epoch(epoch)).collect();
         check_batches(&batches, &expected, batch_size, &keys);
@@ -201,10 +207,9 @@ proptest! {
     }
 }
 
-/// The trajectories under `tests/fixtures/parity` are those of these batches; and what a seed trains is what it has
-/// always trained.
+/// The trajectories under `tests/fixtures/parity` were computed with these batches; and a seed must keep its meaning.
 #[test]
-fn a_seed_gives_the_batches_that_it_always_gave() {
+fn a_seed_always_gives_the_same_batches() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/trajectories/batches.json");
     let expected: Vec<Vec<Vec<usize>>> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let sampler = sampler(&[(0..39, 1.0)], BatchFrom::OneSet, 8);

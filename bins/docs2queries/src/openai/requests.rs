@@ -1,0 +1,96 @@
+//! All requests of a run, without sending them.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+
+use embtune_cli::{Outcome, Skipper};
+
+use super::Run;
+use super::queries::expected_output;
+use crate::documents::{Census, passages};
+use crate::llm::{BatchRequest, Estimate, Journal, Key, RequestSource, report_resent, request_lines};
+
+/// What was counted while the requests were made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestCounts {
+    pub(super) census: Census,
+    /// Passages whose reply is in the journal.
+    pub(super) journaled: u64,
+    /// Requests that are sent once more because the journal's reply is useless.
+    pub(super) resent: u64,
+    /// Whether bad records were skipped.
+    pub(super) outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Calls `take` with each distinct request that `journal` has no reply to, in the order of the input; without a
+    /// journal, with all requests.
+    ///
+    /// # Errors
+    /// Those of reading the input and of rendering the prompt, and of `take`.
+    pub(super) fn for_each_request(
+        &self,
+        journal: Option<&Journal>,
+        longest_reply: Option<u64>,
+        mut take: impl FnMut(BatchRequest) -> anyhow::Result<()>,
+    ) -> anyhow::Result<RequestCounts> {
+        let skipper = Skipper::new(self.settings.output.on_error, self.session);
+        let expected_output = expected_output(self.prompt.queries());
+        let (mut census, mut journaled, mut resent) = (Census::default(), 0, 0);
+        let mut seen = HashSet::new();
+        for document in self.documents()? {
+            self.session.interrupt().check()?;
+            let document = match document {
+                Ok(document) if document.is_blank() => continue,
+                Ok(document) => document,
+                Err(error) if error.is_recoverable() => {
+                    skipper.bad(error)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            census.documents += 1;
+            for passage in passages(document, self.settings.passage_chars) {
+                census.passages += 1;
+                let body = self.prompt.request(&passage)?;
+                let key = Key::of(&body);
+                if journal.is_some_and(|journal| journal.has(key)) {
+                    journaled += 1;
+                } else if seen.insert(key) {
+                    resent += u64::from(journal.is_some_and(|journal| journal.tries(key) > 0));
+                    let estimate = Estimate::of(&body, expected_output, longest_reply);
+                    take(BatchRequest { key, body, estimate })?;
+                }
+            }
+        }
+        Ok(RequestCounts { census, journaled, resent, outcome: skipper.outcome() })
+    }
+}
+
+impl RequestSource for Run<'_> {
+    fn for_each(
+        &self,
+        journal: Option<&Journal>,
+        longest_reply: Option<u64>,
+        take: &mut dyn FnMut(BatchRequest) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        Ok(self.for_each_request(journal, longest_reply, take)?.resent)
+    }
+}
+
+/// Writes the requests that the journal has no reply to, in the form of the Batch API.
+pub(super) fn write(run: &Run<'_>) -> anyhow::Result<Outcome> {
+    let mut out = run.session.output(run.settings.output.path.as_deref())?;
+    let to_line = request_lines(&run.model);
+    let mut requests = 0_u64;
+    let counts = run.for_each_request(run.journal.as_deref(), None, |request| {
+        requests += 1;
+        Ok(out.write_all(to_line(&request).as_bytes())?)
+    })?;
+    out.finish()?;
+    let journaled =
+        if counts.journaled > 0 { format!(", in the journal: {}", counts.journaled) } else { String::new() };
+    run.session.notice(format!("documents: {}, requests: {requests}{journaled}", counts.census.documents));
+    report_resent(counts.resent, run.session);
+    Ok(counts.outcome)
+}

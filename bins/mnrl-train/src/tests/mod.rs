@@ -1,4 +1,0 @@
-//! The whole engine against the reference, and against itself.
-
-mod exactness;
-mod parity;

@@ -1,0 +1,210 @@
+//! Which parameters are trained, and with which options.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use embtune_model::ModelDir;
+use serde::{Deserialize, Serialize};
+
+use super::lora::Lora;
+use super::parameters::{Initial, ParamOptions, ParamSpec};
+
+/// `--freeze`: what keeps the base model's values. A checkpoint stores it as the flag has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Freeze {
+    /// The embeddings.
+    Embeddings,
+    /// The embeddings and this many of the lowest layers.
+    Layers(usize),
+}
+
+impl Display for Freeze {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embeddings => f.write_str("embeddings"),
+            Self::Layers(count) => write!(f, "layers:{count}"),
+        }
+    }
+}
+
+impl FromStr for Freeze {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("layers:").map(str::parse) {
+            Some(Ok(count)) => Ok(Self::Layers(count)),
+            None if text == "embeddings" => Ok(Self::Embeddings),
+            _ => Err("expected embeddings or layers:NUM".into()),
+        }
+    }
+}
+
+impl TryFrom<String> for Freeze {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Freeze> for String {
+    fn from(freeze: Freeze) -> Self {
+        freeze.to_string()
+    }
+}
+
+/// Which parameters are trained, and how. The default trains all of them alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) weight_decay: f64,
+    /// Factor on the learning rate from each layer to the one below.
+    pub(crate) layer_decay: f64,
+    pub(crate) freeze: Option<Freeze>,
+    pub(crate) lora: Option<Lora>,
+    /// Seed of LoRA's initial values.
+    pub(crate) seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 }
+    }
+}
+
+/// All parameters of a model, matrices before vectors, so that those of a fused layer are consecutive.
+///
+/// # Errors
+/// More frozen layers than the model has, or a LoRA target that names no layer.
+pub(crate) fn specs(model: &ModelDir, settings: &Settings) -> anyhow::Result<Vec<ParamSpec>> {
+    let layers = model.config().num_hidden_layers();
+    let frozen_depth = match settings.freeze {
+        None => 0,
+        Some(Freeze::Embeddings) => 1,
+        Some(Freeze::Layers(count)) => {
+            anyhow::ensure!(count <= layers, "--freeze layers:{count}: the model has {layers} layers");
+            1 + count
+        }
+    };
+    let parameters = model.parameters();
+    let options = |name: &str| {
+        let depth = depth(name, layers);
+        (depth >= frozen_depth).then(|| ParamOptions {
+            lr_scale: settings.layer_decay.powi((layers.saturating_sub(depth)) as i32),
+            weight_decay: if decays(name) { settings.weight_decay } else { 0.0 },
+        })
+    };
+    let mut specs: Vec<ParamSpec> = Vec::new();
+    for parameter in &parameters {
+        // With LoRA, only its own matrices are trained.
+        let training = options(&parameter.name).filter(|_| settings.lora.is_none());
+        let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
+        specs.push(ParamSpec { name, shape, training, initial: Initial::BaseModel });
+    }
+    if let Some(lora) = &settings.lora {
+        let specs_of_lora = lora.specs(&parameters, settings.seed)?.into_iter();
+        specs.extend(specs_of_lora.map(|spec| ParamSpec { training: options(&spec.name), ..spec }));
+    }
+    specs.sort_by_key(|spec| spec.shape.len() < 2);
+    Ok(specs)
+}
+
+/// The depth of a parameter: 0 below the layers, then the layer counted from 1; dense layers are above the last one.
+fn depth(name: &str, layers: usize) -> usize {
+    let mut parts = name.split('.');
+    match (parts.by_ref().find(|part| *part == "layer"), parts.next().and_then(|index| index.parse::<usize>().ok())) {
+        (Some(_), Some(index)) => index + 1,
+        _ if name.contains("_Dense.") => layers + 1,
+        _ => 0,
+    }
+}
+
+/// Whether a parameter decays, by the reference's rule: biases and norms, recognised by name, do not.
+///
+/// Source: `get_decay_parameter_names` in `transformers/trainer.py`.
+fn decays(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_norm = |part: &str| part == "norm" || part.ends_with("_norm");
+    !name.contains("bias") && !name.contains("layernorm") && !name.contains("rmsnorm") && !name.split('.').any(is_norm)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn options(settings: &Settings) -> Vec<(String, Option<ParamOptions>)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-bert");
+        let model = ModelDir::open(&root).unwrap();
+        specs(&model, settings).unwrap().into_iter().map(|spec| (spec.name, spec.training)).collect()
+    }
+
+    /// A model of 2 layers and a dense layer has something to train even if both are frozen.
+    #[test]
+    fn a_dense_layer_is_trained_above_frozen_ones() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-dense");
+        let model = ModelDir::open(&root).unwrap();
+        let layers = model.config().num_hidden_layers();
+        let settings = Settings { layer_decay: 0.5, freeze: Some(Freeze::Layers(layers)), ..decaying() };
+        let trained =
+            specs(&model, &settings).unwrap().into_iter().filter_map(|spec| Some((spec.name, spec.training?)));
+        let trained: Vec<_> = trained.collect();
+        assert!(!trained.is_empty());
+        for (name, options) in trained {
+            assert!(name.contains("_Dense.") && options.lr_scale == 1.0, "{name}: {options:?}");
+        }
+    }
+
+    fn decaying() -> Settings {
+        Settings { weight_decay: 0.1, ..Settings::default() }
+    }
+
+    #[test]
+    fn biases_and_norms_do_not_decay() {
+        for (name, options) in options(&decaying()) {
+            let expected = if name.ends_with("bias") || name.contains("LayerNorm") { 0.0 } else { 0.1 };
+            assert_eq!(options.unwrap().weight_decay, expected, "{name}");
+        }
+        assert!(!decays("transformer.layer.0.sa_layer_norm.weight"));
+        assert!(!decays("encoder.relative_attention_bias.weight"));
+        assert!(decays("2_Dense.linear.weight"));
+    }
+
+    #[test]
+    fn lower_layers_have_lower_rates() {
+        let all = options(&Settings { layer_decay: 0.5, ..decaying() });
+        let layers = all.iter().filter_map(|(name, _)| name.split('.').nth(2)?.parse::<i32>().ok()).max().unwrap() + 1;
+        for (name, options) in all {
+            let below_the_last = match name.split('.').nth(2).and_then(|index| index.parse::<i32>().ok()) {
+                Some(index) => layers - 1 - index,
+                None => layers,
+            };
+            assert_eq!(options.unwrap().lr_scale, 0.5_f64.powi(below_the_last), "{name}");
+        }
+    }
+
+    #[test]
+    fn lora_matrices_have_the_rates_of_their_layers() {
+        let lora = Some("r=2".parse().unwrap());
+        let all = options(&Settings { layer_decay: 0.5, freeze: Some(Freeze::Layers(1)), lora, ..decaying() });
+        assert!(all.iter().all(|(name, options)| name.contains(".lora_") || options.is_none()));
+        let trained: Vec<_> = all.iter().filter_map(|(name, options)| Some((name, (*options)?))).collect();
+        assert!(trained.len() >= 4 && trained.iter().all(|(name, _)| !name.starts_with("encoder.layer.0.")));
+        let last = trained.iter().map(|(name, _)| depth(name, 0)).max().unwrap();
+        for (name, options) in trained {
+            let lr_scale = 0.5_f64.powi((last - depth(name, 0)) as i32);
+            assert_eq!(options, ParamOptions { lr_scale, weight_decay: 0.1 }, "{name}");
+        }
+    }
+
+    #[test]
+    fn frozen_layers_are_not_trained() {
+        assert_eq!("layers:2".parse(), Ok(Freeze::Layers(2)));
+        assert!("layers:x".parse::<Freeze>().is_err());
+        for (name, options) in options(&Settings { freeze: Some(Freeze::Layers(1)), ..decaying() }) {
+            let is_frozen = name.starts_with("embeddings") || name.starts_with("encoder.layer.0.");
+            assert_eq!(options.is_none(), is_frozen, "{name}");
+        }
+    }
+}

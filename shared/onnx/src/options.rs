@@ -1,0 +1,78 @@
+//! How a graph is to be built.
+
+use std::fmt;
+
+use embtune_model::{Architecture, EncoderConfig};
+
+use crate::proto::DataType;
+
+/// How the graph of a sentence encoder is to be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GraphOptions {
+    /// How batches are arranged in the inputs.
+    pub layout: Layout,
+    /// Number format of the encoder's computations.
+    pub precision: Precision,
+    /// Whether vectors are scaled to length 1.
+    pub normalize: bool,
+}
+
+/// How the tokens of a batch are arranged in the inputs of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Rows of equal length: no padding and no mask. Input: `input_ids` i64 `[batch, sequence]`.
+    Equal,
+    /// Rows of any length, padded on the right. Inputs, i64 `[batch, sequence]`: `input_ids` and `attention_mask` (1
+    /// for tokens).
+    Padded,
+    /// Rows of any length, concatenated, as CUDA's attention kernels of variable length want them. Inputs: `input_ids`
+    /// and `position_ids` i64 `[tokens]` (rows of the position embeddings), `cu_seqlens` i32 `[batch + 1]` (where each
+    /// row begins), `padded_index` i32 `[batch, sequence]` (for each place of the padded rectangle, its index among the
+    /// tokens; any token for padding) and `attention_mask` i64 `[batch, sequence]`.
+    Packed,
+}
+
+impl Layout {
+    /// The layout for CUDA: packed, unless the family's attention needs a bias for anything but padding. The kernels of
+    /// variable length have none, so that families with relative positions, windows or causal attention are padded.
+    pub fn for_cuda(config: &EncoderConfig) -> Self {
+        match config {
+            EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Self::Padded,
+            EncoderConfig::Bert(_) | EncoderConfig::NomicBert(_) => Self::Packed,
+            EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => Self::Padded,
+        }
+    }
+}
+
+/// Number format of the encoder's weights and hidden states. Pooling, Dense modules and normalisation are always fp32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Fp32,
+    /// 16-bit floats; the device accumulates matrix products in fp32. For CUDA: ONNX Runtime has no such kernels for
+    /// CPUs.
+    Fp16,
+    /// Linear layers multiply 8-bit integers, everything else is fp32. For CPUs: CUDA has no such kernels.
+    Int8,
+}
+
+impl Precision {
+    /// Type of hidden states, and of the weights that are not quantised.
+    pub(crate) fn hidden_type(self) -> DataType {
+        match self {
+            Self::Fp32 | Self::Int8 => DataType::Float,
+            Self::Fp16 => DataType::Float16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        })
+    }
+}
