@@ -34,7 +34,7 @@ fn a_training_without_a_negative_is_an_error() {
     for (flags, warnings) in [("--epochs 1", 0), ("--epochs 2", 1), ("--epochs 1 --loss symmetric", 0)] {
         let command = "mnrl-train --device cpu --threads 2 --model BASE --batch-size 16 --warmup-steps 0 --out TUNED";
         let message = failure(&folder, &format!("{command} {flags} train.safetensors"));
-        let what = "no step had a negative, so that nothing was learnt\nhint: a pair's negatives are the other pairs";
+        let what = "no step had a negative, so nothing was learnt\nhint: the negatives of a pair are the other pairs";
         assert_eq!(message.matches(what).count(), warnings + 1, "{message}");
         assert!(message.contains("the weights are still the base model's, and are not saved: no step"), "{message}");
         assert!(!folder.listing().contains(&"TUNED/".into()), "{message}");
@@ -54,7 +54,7 @@ fn a_single_last_pair_is_reported_and_does_not_count() {
     let ran = train(&folder, "TUNED", "").done();
     let all = losses(&ran.stdout());
     assert_eq!(all.iter().filter(|(_, loss)| *loss == 0.0).count(), 6, "one an epoch\n{ran}");
-    let ran = ran.saying("6 of 18 batches had nothing to compare, as a single pair or pairs that are all masked have");
+    let ran = ran.saying("6 of 18 batches had nothing to compare, such as a single pair or pairs that are all masked");
     let last: Vec<f64> = all[all.len() - 3..].iter().map(|(_, loss)| *loss).filter(|loss| *loss > 0.0).collect();
     assert_eq!(last.len(), 2);
     assert!((final_loss(&ran) - (last[0] + last[1]) / 2.0).abs() < 1e-4, "{last:?}\n{ran}");
