@@ -115,7 +115,7 @@ impl DocumentFile {
         match Records::<Document, _>::new(&*self.name, reader, self.max_record_bytes).next() {
             Some(Ok(document)) => Ok(document),
             Some(Err(error @ ReadError::Io { .. })) => Err(error.into()),
-            _ => bail!("{}: changed while it was being read", self.name),
+            _ => bail!("{}: was changed while it was being read", self.name),
         }
     }
 }

@@ -370,7 +370,7 @@ mod tests {
     fn an_unknown_metric_is_refused_with_the_known_ones() {
         let message = parse("--dev-queries q --dev-corpus c --dev-qrels r --metric ndgc@10").unwrap_err();
         assert!(
-            message.contains("no metric is called \"ndgc\"; the nearest is ndcg; there are ndcg, ndcg-exp, recall"),
+            message.contains("unknown metric \"ndgc\"; similar: ndcg; available: ndcg, ndcg-exp, recall"),
             "{message}"
         );
     }

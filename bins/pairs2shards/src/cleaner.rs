@@ -63,6 +63,8 @@ pub(crate) struct Cleaner {
 }
 
 impl Cleaner {
+    /// A cleaner that has seen no pairs yet.
+    ///
     /// # Errors
     /// A file of queries that cannot be read, or a line of it that is no query.
     pub(crate) fn new(settings: &Settings, session: &Session) -> anyhow::Result<Self> {

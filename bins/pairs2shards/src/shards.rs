@@ -49,6 +49,8 @@ enum ShardOutput {
 }
 
 impl<'a> Shards<'a> {
+    /// Opens the output.
+    ///
     /// # Errors
     /// A terminal, a directory that exists already, a disk that cannot be written.
     pub(crate) fn create(

@@ -57,6 +57,8 @@ struct ColumnTokenizer {
 }
 
 impl PairTokenizer {
+    /// The tokenizer of a model.
+    ///
     /// # Errors
     /// A tokenizer that cannot be used, a length that the model does not have, a prompt that leaves no room for a text.
     pub(crate) fn new(model: &ModelDir, settings: &Settings) -> anyhow::Result<Self> {

@@ -59,7 +59,7 @@ pub(crate) struct InputArgs {
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 
-    /// Which documents are relevant to which queries: BEIR, TREC, CSV or JSON (see Files)
+    /// Relevance judgments in BEIR's or TREC's form, CSV or JSON (see Files)
     #[arg(long, value_name = "FILE")]
     pub(crate) qrels: PathBuf,
 
@@ -89,11 +89,11 @@ pub(crate) struct MetricArgs {
     #[arg(short = 'k', value_name = "NUM,...", value_delimiter = ',', value_parser = parse_rank)]
     pub(crate) cutoffs: Vec<NonZeroUsize>,
 
-    /// Metrics to report instead, such as ndcg@10,recall@100,bpref (see Formulas)
+    /// Metrics to report instead, such as ndcg@10,recall@100,bpref
     #[arg(long, value_name = "METRIC,...", value_delimiter = ',', conflicts_with = "cutoffs")]
     pub(crate) metrics: Vec<Metric>,
 
-    /// The metric that decides [default: ndcg@10, or the first one if that is not reported]
+    /// The metric that decides; by default ndcg@10, or the first one if that is not reported
     #[arg(long, value_name = "METRIC", hide_short_help = true)]
     pub(crate) primary: Option<Metric>,
 

@@ -1,4 +1,4 @@
-//! Figures, names and files of other programs (parity/make.py made them).
+//! Values, names and files of other programs (made by parity/make.py).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,7 +53,7 @@ fn beir() {
     let all = ["ndcg", "map", "recall", "precision", "capped-recall", "accuracy"].map(metrics).join(",");
     let report = evaluate(&folder, &format!("--compat beir --metrics {all} --format json")).json();
     assert_eq!(figures(&report["systems"][0]["metrics"]), theirs);
-    // Without names, its own four.
+    // By default, its own four metrics.
     let report = evaluate(&folder, "--compat beir --format json").json();
     let names: Vec<String> = figures(&report["systems"][0]["metrics"]).into_keys().collect();
     assert_eq!(names.len(), 24);

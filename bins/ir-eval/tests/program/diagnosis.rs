@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-/// Ten queries; base fails those with "escrow", tuned one other.
+/// Ten queries: `base` fails on those with "escrow", `tuned` on another one.
 fn folder() -> Folder {
     let folder = Folder::new();
     let [mut qrels, mut base, mut tuned, mut queries, mut corpus] = [const { String::new() }; 5];

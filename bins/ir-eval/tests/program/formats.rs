@@ -1,8 +1,8 @@
-//! Judgments and runs in the forms in which they go round.
+//! Judgments and runs in the forms in which they circulate.
 
 use embtune_tests::Folder;
 
-/// Judgments with a grade, a zero and a negative one; a run with a tie, an unjudged document and a query that is missing.
+/// Judgments with a grade, a zero and a negative one; a run with a tie, an unjudged document and a missing query.
 const QRELS: [(&str, &str); 8] = [
     ("beir.tsv", "query-id\tcorpus-id\tscore\n#1\td 1\t2\n#1\td2\t0\n#1\td3\t-1\nq,2\td2\t1\nq3\td 1\t1\n"),
     ("bare.tsv", "#1\td 1\t2\n# by hand\n#1\td2\t0\n#1\td3\t-1\nq,2\td2\t1\nq3\td 1\t1\n"),
@@ -69,7 +69,7 @@ fn what_is_not_read_says_what_makes_it_readable() {
     folder.write("qrels", "q\td\t1\n");
     folder.write("run", "q Q0 d 1 1 t\n");
     for (content, of_qrels, of_run) in [
-        ("q a 1\nq b 2\n", "", "may be the rank (MS MARCO) or the score\nhint: of ranks, awk"),
+        ("q a 1\nq b 2\n", "", "may be the rank (MS MARCO) or the score\nhint: for ranks, awk"),
         (
             "[{\"qid\":\"q\",\"pid\":\"d\",\"score\":1}]",
             "bad: a list of judgments\nhint: jq",
@@ -110,7 +110,7 @@ fn what_is_not_read_says_what_makes_it_readable() {
     );
 }
 
-/// The commands that messages give do what they say.
+/// The commands in the hints work.
 #[test]
 fn hints_convert() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Systems that are not two files of embed's, and what is refused of them.
+//! Systems other than two files that embed wrote, and what is refused of them.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn arrays_of_numpy_have_their_ids_beside_them() {
     assert!(folder.run(&format!("{EVALUATE} s=q.npy,c.npy")).refusal().contains("c.npy: not an array of NumPy"));
 }
 
-/// A model is what embed makes of it.
+/// A model gives the vectors that embed would write.
 #[test]
 fn models_embed_the_texts_themselves() {
     let folder = Folder::new();
@@ -78,7 +78,7 @@ fn models_embed_the_texts_themselves() {
     assert!(refusal.contains("BASE: a model needs texts\nhint: add --queries FILE and --corpus FILE"), "{refusal}");
 }
 
-/// A name is what embed makes of it: the model's snapshot in the cache. Files that are missing are none.
+/// As in embed, a name is the model's snapshot in the cache. A missing file is not taken for a name.
 #[test]
 fn a_hugging_face_name_is_a_model() {
     let folder = folder();
@@ -111,7 +111,7 @@ fn a_hugging_face_name_is_a_model() {
 #[test]
 fn coarse_hits_are_ordered_by_full_vectors() {
     let folder = folder();
-    // To the coarse vectors both documents are the same.
+    // The coarse vectors cannot tell the documents apart.
     folder.write_vectors("q", "query", &[("q1", &[1.0, 0.1]), ("q2", &[0.1, 1.0])]);
     folder.write_vectors("coarse", "document", &[("d2", &[1.0, 1.0]), ("d1", &[1.0, 1.0])]);
     folder.write_vectors("full", "document", &[("d2", &[0.0, 1.0]), ("d1", &[1.0, 0.0])]);

@@ -1,4 +1,4 @@
-//! What metrics and files are called.
+//! The names of metrics and of files.
 
 use embtune_tests::Folder;
 
@@ -71,7 +71,7 @@ fn the_name_of_the_report_says_its_form() {
 }
 
 #[test]
-fn names_that_promise_something_else_are_refused() {
+fn names_that_contradict_the_form_are_refused() {
     let folder = folder();
     for (flags, expected) in [
         (
@@ -94,7 +94,7 @@ fn names_that_promise_something_else_are_refused() {
 }
 
 #[test]
-fn pipes_and_devices_promise_nothing() {
+fn pipes_and_devices_have_no_form() {
     let folder = folder();
     let script = "ir-eval -q --qrels qrels --metrics mrr@10 s=run -o /dev/stdout | head -1
         ir-eval -q --qrels qrels --metrics mrr@10 --format csv s=run -o >(cat > copy); sleep 0.1; cat copy

@@ -1,10 +1,10 @@
-//! `--html`: one page, looked at in a real browser where there is one.
+//! `--html`: one page, opened in a real browser if one is installed.
 
 use std::process::{Command, Stdio};
 
 use embtune_tests::Folder;
 
-/// Programs that show a page without a screen.
+/// Browsers that can render a page without a screen.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 const LINE: &str = "ir-eval -q --qrels qrels --queries queries --corpus corpus --training-log log --html page.html";
@@ -52,7 +52,7 @@ fn the_page_needs_nothing_else_and_holds_everything() {
     ] {
         assert!(page.contains(expected), "{expected}");
     }
-    // The same bytes again, and a page of one system.
+    // A second run gives the same bytes. Then a page of one system.
     folder.run(&format!("{LINE} base=base tuned=tuned")).done();
     assert!(folder.read("page.html") == page);
     folder.run(&format!("{LINE} base=base")).done();
@@ -63,7 +63,7 @@ fn the_page_needs_nothing_else_and_holds_everything() {
     assert!(refusal.contains("log: no line has a step and a loss"), "{refusal}");
 }
 
-/// The page as a browser has it: nothing is wider than the screen, on a desk and on a phone.
+/// As a browser renders it, nothing is wider than the screen, on a desktop or on a phone.
 #[test]
 fn a_browser_shows_it_without_a_scroll_bar() {
     let starts = |name: &&&str| {
@@ -75,7 +75,7 @@ fn a_browser_shows_it_without_a_scroll_bar() {
     };
     let folder = folder();
     folder.run(&format!("{LINE} base=base tuned=tuned")).done();
-    // Frames of both widths, and a script that writes down what they measure.
+    // Frames of both widths, and a script that measures them.
     folder.write(
         "frames.html",
         "<!doctype html><title></title><body>
@@ -91,7 +91,7 @@ fn a_browser_shows_it_without_a_scroll_bar() {
     chromium.arg(format!("--user-data-dir={}", folder.path("profile").display()));
     let output = chromium.arg(format!("file://{}", folder.path("frames.html").display())).output().unwrap();
     let document = String::from_utf8_lossy(&output.stdout);
-    // Two curves, the differences, two of the training.
+    // The charts are two curves, the differences, and two of the training.
     assert!(
         document.contains("<title>0 5 true; 0 5 true</title>"),
         "{document}\n{}",

@@ -19,7 +19,7 @@ fn ties_go_by_the_rule() {
     folder.write_vectors("q", "query", &[("q1", &[1.0, 0.0])]);
     folder.write_vectors("c", "document", &[("b", &[1.0, 0.0]), ("a", &[1.0, 0.0]), ("c", &[0.0, 1.0])]);
     folder.run("ir-eval -q --device cpu --qrels qrels --ties docid-asc --depth 1 -k 1 --run out s=q,c").done();
-    assert_eq!(folder.read("out"), "q1 Q0 a 1 1 s\n", "at the border of what is kept, too");
+    assert_eq!(folder.read("out"), "q1 Q0 a 1 1 s\n", "even at the last hit that is kept");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn missing_queries_count_as_the_flag_says() {
     assert!(refusal.contains("no judged query is answered by all systems"), "{refusal}");
 }
 
-/// All of a run counts, also what lies below the depth of a search.
+/// A run counts as a whole, even what is below the depth of a search.
 #[test]
 fn metrics_without_a_cutoff_look_at_whole_runs() {
     let folder = Folder::new();

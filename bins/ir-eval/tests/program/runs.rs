@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use embtune_tests::{Folder, workspace};
 
-/// A file of the trec_eval fixture, which stands with the metrics.
+/// A file of the trec_eval fixture, which belongs to shared/metrics.
 fn fixture(name: &str) -> PathBuf {
     workspace().join("shared/metrics/tests/trec_eval").join(name)
 }
 
-/// The edge cases of trec_eval: a tie, a query without relevant documents, one that was not run, one not judged.
+/// The edge cases of trec_eval: a tie, a query without relevant documents, one that was not run, and one not judged.
 const QRELS: &str = "q1 0 a 1\nq1 0 b 0\nq1 0 c 2\nq2 0 x 0\nq3 0 a 1\n";
 const RUN: &str = "q1 Q0 a 1 1.0 t\nq1 Q0 b 2 1.0 t\nq2 Q0 x 1 0.5 t\nq4 Q0 z 1 0.5 t\n";
 
@@ -72,7 +72,7 @@ fn queries_that_are_missing_or_have_nothing_relevant_are_counted() {
     assert_eq!(format!("{:.4}", metrics["ndcg@10"].as_f64().unwrap()), "0.1199");
 }
 
-/// Two systems on 8 queries: the second finds every document first, the first finds it second.
+/// Two systems on 8 queries: `tuned` ranks every relevant document first, `base` second.
 pub(crate) fn two_systems() -> Folder {
     let folder = Folder::new();
     let (mut qrels, mut base, mut tuned) = (String::from("query-id\tcorpus-id\tscore\n"), String::new(), String::new());

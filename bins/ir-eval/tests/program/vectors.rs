@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-/// Three queries and four documents in the plane; d4 is d3 again, so that they tie.
+/// Three queries and four documents in the plane. d4 equals d3, so that they tie.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("qrels", "q1\td1\t1\nq2\td2\t1\nq3\td3\t1\n");
@@ -21,14 +21,14 @@ fn folder() -> Folder {
 fn the_best_documents_are_found() {
     let folder = folder();
     let report = folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1,mrr@4 --run out --format json").json();
-    // d3 stands behind d4: equal scores, greater id first.
+    // d4 is ranked above d3: equal scores, greater id first.
     assert_eq!(report["systems"][0]["metrics"]["mrr@1"], 2.0 / 3.0);
     assert_eq!(report["systems"][0]["metrics"]["mrr@4"], 2.5 / 3.0);
     let run = folder.read("out");
     let order: Vec<&str> = run.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
     assert_eq!(order, ["d1", "d4", "d3", "d2", "d2", "d4", "d3", "d1", "d4", "d3", "d2", "d1"]);
     assert!(!run.contains("unjudged"), "only judged queries are searched");
-    // Lengths count in the inner product.
+    // The inner product depends on the lengths.
     let dot = folder.run("ir-eval --qrels qrels s=q,c --metrics mrr@1 --similarity dot --format json").json();
     assert_eq!(dot["systems"][0]["metrics"]["mrr@1"], 1.0 / 3.0);
 }

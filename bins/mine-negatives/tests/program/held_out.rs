@@ -1,4 +1,4 @@
-//! Documents of the evaluation are nobody's negatives.
+//! Documents of the evaluation never become negatives.
 
 use embtune_records::HoldoutSplit;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ fn ids(record: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_held_out_document_is_no_negative() {
+fn a_held_out_document_is_not_a_negative() {
     let folder = plane();
     for seed in 0..20 {
         let split = HoldoutSplit { share: 0.4, seed };
@@ -26,7 +26,7 @@ fn a_held_out_document_is_no_negative() {
 }
 
 #[test]
-fn the_group_decides() {
+fn groups_are_held_out_as_a_whole() {
     let folder = plane();
     let group =
         (0..).map(|n| format!("g{n}")).find(|group| HoldoutSplit { share: 0.5, seed: 42 }.holds_out(group)).unwrap();

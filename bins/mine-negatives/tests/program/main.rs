@@ -8,7 +8,7 @@ mod refusals;
 
 use embtune_tests::Folder;
 
-/// The command line that every run begins with; all files are made by [`plane`].
+/// The start of every command line. [`plane`] makes the files.
 pub(crate) const MINE: &str = "mine-negatives -q --queries q --corpus c --texts corpus.jsonl";
 
 /// A unit vector of the plane.
@@ -29,7 +29,7 @@ pub(crate) fn plane() -> Folder {
     folder
 }
 
-/// A pair whose anchor is the query's id and whose positive is no document's text.
+/// A pair whose anchor names the query and whose positive is not the text of a document.
 pub(crate) fn pair(query: &str, document: &str) -> String {
     let anchor = format!("anchor of {query}");
     format!(

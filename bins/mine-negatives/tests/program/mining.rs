@@ -49,7 +49,7 @@ fn a_positive_below_the_hits_has_a_score_and_on_request_a_rank() {
 }
 
 #[test]
-fn every_document_that_was_looked_at_is_taken_or_has_a_reason() {
+fn every_considered_document_is_taken_or_has_a_reason() {
     let folder = plane();
     let texts = |n: u8| match n {
         2 => "text 9, and then a part of d0",
@@ -92,7 +92,7 @@ fn every_document_that_was_looked_at_is_taken_or_has_a_reason() {
 }
 
 #[test]
-fn a_positive_of_another_pair_with_the_same_query_is_no_negative() {
+fn a_positive_of_another_pair_with_the_same_query_is_not_a_negative() {
     let folder = plane();
     // Far apart, so that they are mined in different batches; the second one comes through another operand.
     let between = pair("q90", "d9").repeat(2000);
@@ -118,7 +118,7 @@ fn a_record_with_several_positives_is_as_many_pairs() {
             (vec!["d1", "d3"], &json!("p: "), &json!("de"))
         );
     }
-    // A record of which one document has no vector is bad as a whole.
+    // If one document of a record has no vector, the whole record is bad.
     folder.write("pairs.jsonl", record.replace("d2", "d77"));
     let message = folder.run(&format!("{MINE} pairs.jsonl")).refusal();
     assert!(message.contains("pairs.jsonl:1: no vector of document \"d77\""), "{message}");
@@ -133,10 +133,10 @@ fn numbers_that_are_too_large_for_a_float_pass_through() {
 }
 
 #[test]
-fn documents_of_the_positives_group_are_no_negatives() {
+fn documents_of_the_positives_group_are_not_negatives() {
     let folder = plane();
     let document = |n: u8, group: &str| format!("{{\"_id\":\"d{n}\",\"text\":\"text {n}\"{group}}}\n");
-    // d0 to d6 are parts of one document: more than the first search brings.
+    // d0 to d6 are parts of one document, which is more than the first search finds.
     let texts = (0..10).map(|n| document(n, if n < 7 { ",\"group\":\"g\"" } else { "" }));
     folder.write("corpus.jsonl", texts.collect::<String>());
     assert_eq!(mined(&folder, "-n 2"), ["d7", "d8"], "by the group of the positive's document");
@@ -146,7 +146,7 @@ fn documents_of_the_positives_group_are_no_negatives() {
 }
 
 #[test]
-fn a_text_that_was_there_is_no_negative() {
+fn a_text_that_ranked_higher_is_not_a_negative() {
     let folder = plane();
     let text = |n: u8| match n {
         0 => "of the positive",

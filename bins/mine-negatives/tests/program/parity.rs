@@ -1,4 +1,4 @@
-//! The rules of sentence-transformers' mine_hard_negatives, by the figures that it gave for the same vectors.
+//! The negatives and scores of sentence-transformers' mine_hard_negatives for the same vectors.
 
 use std::collections::HashMap;
 use std::fs;
@@ -57,7 +57,7 @@ fn the_negatives_are_those_of_sentence_transformers() {
         for (record, expected) in records.iter().zip(&case.pairs) {
             assert_eq!(record["negative_ids"], json!(expected.negatives), "{flags}: {}", expected.query);
             let scores = record["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap());
-            // Without a negative, sentence-transformers writes no row, and no score of the positive.
+            // For a pair without negatives, sentence-transformers writes no row, so the positive has no score.
             for (score, expected) in scores.zip(&expected.scores) {
                 assert!((score - expected).abs() < 1e-5, "{flags}: {score} {expected}");
             }

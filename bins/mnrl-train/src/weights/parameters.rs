@@ -59,7 +59,7 @@ struct Entry {
     length: i64,
     offset: i64,
     is_trained: bool,
-    /// Without its values: [`Parameters::is_base`] compares others only.
+    /// With empty `Values`, which [`Parameters::is_base`] does not need.
     initial: Initial,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | tensor | type | shape | |
 //! |---|---|---|---|
-//! | `embeddings` | a [`VectorType`]'s | `[N, D]`, of bits `[N, D / 8]` | one row per text |
+//! | `embeddings` | a [`VectorType`](crate::VectorType)'s | `[N, D]`, of bits `[N, D / 8]` | one row per text |
 //! | `scales` | f32 | `[N]` | for int8: the factor of each row |
 //! | `ids.offsets` | i64 | `[N + 1]` | start of each id in `ids.bytes` |
 //! | `ids.bytes` | u8 | `[…]` | the ids, UTF-8, concatenated |
@@ -40,10 +40,10 @@ pub struct Embeddings {
 impl Embeddings {
     /// Opens a file, or all files whose names match a pattern (`corpus-*.safetensors`), in the order of their names.
     ///
-    /// A file is an array of NumPy with the ids [`beside`](crate::beside) it, one a line: f32, f16, packed bits (u8), or
-    /// int8 with the scales beside it; JSON Lines, which are copied to a file that can be mapped, in the system's folder for
-    /// temporary files; or any safetensors file with these tensors, without metadata when it was made elsewhere. 8 bytes of
-    /// memory a vector are needed for a moment, to see that ids differ.
+    /// A file may be a NumPy array (f32, f16, packed bits as u8, or int8 with a file of scales) with its ids in another
+    /// file, one per line (see [`sidecar_path`]); JSON Lines, which are copied to a temporary file that can be mapped; or any
+    /// safetensors file with these tensors, without metadata if another tool has written it. Comparing the ids takes 8 bytes
+    /// of memory per vector while files are opened.
     ///
     /// # Errors
     /// A pattern without matches, a damaged file, an unknown version, ids that are not UTF-8, empty or duplicate, files that
