@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
+use clap::Args;
 use clap::builder::FalseyValueParser;
-use clap::{Args, ValueEnum};
 
+use crate::log::Level;
 use crate::numbers::parse_similarity;
-use crate::{Device, OnError, parse_bytes, parse_share};
+use crate::{Device, LogFormat, OnError, parse_bytes, parse_share};
 
 /// Flags that every filter has.
 #[derive(Debug, Clone, Args)]
@@ -31,13 +32,16 @@ pub struct CommonArgs {
     pub generate: Option<String>,
 }
 
-/// Format of the messages on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// `prog: message`, for people
-    Text,
-    /// One JSON object per line, for programs
-    Json,
+impl CommonArgs {
+    /// The least important messages that are printed.
+    pub(crate) fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Error,
+            (false, 0) => Level::Notice,
+            (false, 1) => Level::Info,
+            (false, _) => Level::Debug,
+        }
+    }
 }
 
 /// Flags of a filter that reads records.

@@ -14,21 +14,12 @@ use crate::log::Level;
 use crate::output::ClosedPipe;
 use crate::panics::report_panics;
 use crate::signals::{Signals, end_by};
-use crate::{CommonArgs, EnvironmentSetting, Session, descriptors, escape, man_page};
+use crate::{CommonArgs, EnvironmentSetting, Outcome, Session, descriptors, escape, man_page};
 
 /// Most lines of `-h`, so that it fits one screen.
 const MOST_LINES: usize = 40;
 /// Most columns of a line.
 const MOST_COLUMNS: usize = 100;
-
-/// How a filter that did not fail has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything was done: exit code 0.
-    Done,
-    /// The answer is no, or records were skipped: exit code 1.
-    Incomplete,
-}
 
 /// The flags of a filter.
 pub trait Filter: Parser {
@@ -101,14 +92,15 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             };
         }
     };
-    let session =
-        match signals.and_then(|signals| Session::new(F::command().get_name(), F::UNIT, filter.common(), signals)) {
-            Ok(session) => session,
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "{}: {error}", F::command().get_name());
-                return ExitCode::from(2);
-            }
-        };
+    let session = match signals.and_then(|signals| {
+        Session::new(F::command().get_name(), F::UNIT, filter.common().log_format, filter.common().level(), signals)
+    }) {
+        Ok(session) => session,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{}: {error}", F::command().get_name());
+            return ExitCode::from(2);
+        }
+    };
     report_panics(session.logger().clone());
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(filter, &session)));
     finish(&session, result.unwrap_or_else(|_| Err(anyhow::Error::new(Reported))))

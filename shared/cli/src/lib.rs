@@ -40,17 +40,17 @@ mod skip;
 mod temporary;
 
 pub use args::{
-    CommonArgs, ComputeArgs, HoldoutArgs, HubArgs, LogFormat, ModelArgs, NearDuplicateArgs, OrtArgs, RecordArgs,
-    ThreadArgs,
+    CommonArgs, ComputeArgs, HoldoutArgs, HubArgs, ModelArgs, NearDuplicateArgs, OrtArgs, RecordArgs, ThreadArgs,
 };
 pub use atomic_dir::{AtomicDir, free_bytes};
 pub use atomic_file::AtomicFile;
 pub use device::Device;
 pub use disk::{Lock, sync, sync_data, sync_folder};
 pub use environment::EnvironmentSetting;
-pub use filter::{Filter, Outcome, check_short_help, main};
+pub use filter::{Filter, check_short_help, main};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
+pub use log::LogFormat;
 pub use numbers::{counted, format_duration, group_digits, parse_bytes, parse_not_negative, parse_rank, parse_share};
 pub use output::{Output, is_stream, spool_directory};
 pub use output_format::{OutputFormat, output_format, output_path_parser, value_name};
@@ -59,5 +59,5 @@ pub use paths::is_inside;
 pub use progress::Progress;
 pub use proxies::{Proxies, Proxy};
 pub use replayable::{Replayable, is_regular_file};
-pub use session::Session;
+pub use session::{Outcome, Session};
 pub use skip::{OnError, Skipper};

@@ -7,10 +7,11 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::ValueEnum;
 use indicatif::MultiProgress;
 use serde_json::json;
 
-use crate::{LogFormat, escape};
+use crate::escape;
 
 /// The beginning of the line with a remedy.
 const HINT: &str = "hint: ";
@@ -22,6 +23,15 @@ pub(crate) enum Level {
     Notice,
     Info,
     Debug,
+}
+
+/// Format of the messages on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `prog: message`, for people
+    Text,
+    /// One JSON object per line, for programs
+    Json,
 }
 
 #[derive(Debug, Clone)]

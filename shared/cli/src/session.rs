@@ -9,7 +9,16 @@ use nix::sys::signal::Signal;
 
 use crate::log::{Level, Log};
 use crate::signals::Signals;
-use crate::{CommonArgs, Input, Interrupt, Output, Progress, Replayable};
+use crate::{Input, Interrupt, LogFormat, Output, Progress, Replayable};
+
+/// How a filter that did not fail has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was done: exit code 0.
+    Done,
+    /// The answer is no, or records were skipped: exit code 1.
+    Incomplete,
+}
 
 /// What a filter's body needs of its process: messages, progress, signals, inputs and outputs.
 pub struct Session {
@@ -21,15 +30,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(program: &str, unit: &'static str, common: &CommonArgs, signals: Signals) -> io::Result<Self> {
-        let most = match (common.quiet, common.verbose) {
-            (true, _) => Level::Error,
-            (false, 0) => Level::Notice,
-            (false, 1) => Level::Info,
-            (false, _) => Level::Debug,
-        };
+    pub(crate) fn new(
+        program: &str,
+        unit: &'static str,
+        format: LogFormat,
+        most: Level,
+        signals: Signals,
+    ) -> io::Result<Self> {
         let bars = MultiProgress::new();
-        let log = Log::new(program, common.log_format, most, bars.clone());
+        let log = Log::new(program, format, most, bars.clone());
         let announcer = log.clone();
         let interrupt = Interrupt::listen(signals, move |signal| {
             // Only SIGINT is sent by a key.

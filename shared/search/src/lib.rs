@@ -5,6 +5,7 @@
 //! which is 1.5 times as fast as the graph's TopK on all threads. On CUDA, the graph includes the TopK. Each worker holds
 //! one block of corpus vectors and one of scores, and each query up to `2 k` hits.
 
+mod error;
 mod ranker;
 mod scorer;
 mod searcher;
@@ -12,6 +13,7 @@ mod similarity;
 mod transform;
 
 pub use embtune_metrics::Hit;
+pub use error::SearchError;
 pub use ranker::Ranker;
-pub use searcher::{SearchError, Searcher, gather};
+pub use searcher::{Searcher, gather};
 pub use similarity::Similarity;

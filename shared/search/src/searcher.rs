@@ -6,26 +6,12 @@ use std::path::Path;
 use embtune_cli::Device;
 use embtune_metrics::{Hit, Ties, TopK};
 use embtune_ort_engine::{EngineError, Output, Session, Tensor};
-use embtune_tensors::{Embeddings, TensorsError};
+use embtune_tensors::Embeddings;
 use rayon::prelude::*;
 
-use crate::Similarity;
 use crate::scorer::{Scorer, SessionPool, with_inputs};
 use crate::transform::Transform;
-
-/// Why a search failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SearchError {
-    /// ONNX Runtime failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A vector contains NaN or infinity.
-    #[error(transparent)]
-    Vectors(#[from] TensorsError),
-    /// The squared length of a vector is too large for an f32.
-    #[error("{0}: the sum of the squares of a vector's elements overflows")]
-    TooLarge(String),
-}
+use crate::{SearchError, Similarity};
 
 /// Finds nearest vectors on one device.
 pub struct Searcher {
