@@ -85,10 +85,7 @@ fn weights_that_did_not_move_are_an_error() {
     let folder = start();
     let command = "mnrl-train --device cpu --threads 2 --model BASE --out TUNED --batch-size 16 --epochs 1";
     for (flags, expected) in [
-        (
-            "--learning-rate 1e-40 --warmup-steps 0",
-            "10 steps did not change a weight\nhint: raise --learning-rate",
-        ),
+        ("--learning-rate 1e-40 --warmup-steps 0", "10 steps did not change a weight\nhint: raise --learning-rate"),
         ("--learning-rate 1e-40 --warmup-steps 0 --lora r=4", "10 steps did not change a weight"),
         (
             "--batch-size 1000 --warmup-steps 9",
