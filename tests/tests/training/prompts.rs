@@ -80,11 +80,11 @@ fn shards_with_different_prompts_are_refused() {
     for (set, expected) in [
         (
             "other",
-            r#"other.safetensors has the prompt "text: " before its documents, and train.safetensors has "passage: ": a model has one for each role"#,
+            r#"other.safetensors has the prompt "text: " before its documents, but train.safetensors has "passage: ": a model has one prompt for each role"#,
         ),
         (
             "none",
-            r#"none.safetensors has the prompt "" before its queries, and train.safetensors has "query: ": a model has one for each role"#,
+            r#"none.safetensors has the prompt "" before its queries, but train.safetensors has "query: ": a model has one prompt for each role"#,
         ),
     ] {
         let message = train(&folder, "TUNED", &format!("{set}.safetensors")).refusal();

@@ -210,7 +210,7 @@ impl ProcessGroup {
             return Ok(own);
         }
         let first = self.ranks_where(own.is_some())?.first().copied();
-        let of_other = |rank| anyhow::Error::new(Interrupted).context(format!("rank {rank} was interrupted"));
+        let of_other = |rank| anyhow::Error::new(Interrupted).context(format!("stopped together with rank {rank}"));
         Ok(own.or(first.map(of_other)))
     }
 
