@@ -66,7 +66,7 @@ pub(crate) const ALL: [Filter; 7] = [
         name: "mnrl-train",
         line: "mnrl-train --device cpu --model BASE --out TUNED --epochs 1 --batch-size 2 --threads 1",
         input: Input::Shard,
-        headings: &["Model", "Input", "Output", "Training", "Compute", "Logging"],
+        headings: &["Model", "Files", "Training", "Loss", "Optimizer", "Compute", "Logging"],
         output: "",
         mapped: &["BASE/model.safetensors", "train.safetensors"],
     },

@@ -332,7 +332,7 @@ fn what_is_no_part_of_a_model_is_not_removed_with_one() {
         folder.write(&format!("out/{name}"), "years of work");
         let ran = folder.run(&format!("{TRAIN} out --overwrite")).ran().with_code(2);
         let ran =
-            ran.saying(&format!("out: holds \"{}\", which is no part of a model", name.split('/').next().unwrap()));
+            ran.saying(&format!("out: contains \"{}\", which is not part of a model", name.split('/').next().unwrap()));
         assert!(
             folder.bytes(&format!("out/{name}")) == b"years of work" && folder.path("out/modules.json").exists(),
             "{ran}"

@@ -79,7 +79,10 @@ fn examples_of_the_help_parse() {
 #[test]
 fn the_man_page_has_every_flag() {
     for name in FILTERS {
-        let page = std::fs::read_to_string(workspace().join(format!("man/{name}.1"))).unwrap().replace("\\-", "-");
+        let page = std::fs::read_to_string(workspace().join(format!("man/{name}.1")))
+            .unwrap()
+            .replace("\\-", "-")
+            .replace("\\fB", " ");
         let in_page: BTreeSet<&str> = flags(&page).collect();
         let help = Folder::new().run(name).arg("--help").stdout();
         let described = help.lines().filter(|line| line.trim_start().starts_with('-'));
