@@ -10,6 +10,16 @@ pub(crate) fn fold(text: &str) -> String {
     one_line(text).to_lowercase()
 }
 
+/// The runs of letters and digits in a text.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Whether a text contains one of these phrases, which are separated by `|`.
+pub(crate) fn has_phrase(phrases: &str, text: &str) -> bool {
+    phrases.split('|').any(|phrase| text.contains(phrase))
+}
+
 /// Whether a word is in a list of words, separated by spaces.
 pub(crate) fn has_word(list: &str, word: &str) -> bool {
     list.split(' ').any(|other| other == word)

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use embtune_text::{Language, detect_language, normalised};
 
+use crate::text::words;
+
 /// A query with fewer letters in words that the document does not have can be in any language: names, codes, terms.
 const MIN_LETTERS: usize = 12;
 /// A character that stands for a syllable or a word counts as this many letters.
@@ -35,10 +37,6 @@ fn letters_beyond(query: &str, text: &str) -> usize {
     let known: HashSet<&str> = words(&text).collect();
     let query = normalised(query);
     words(&query).filter(|word| !known.contains(word)).flat_map(str::chars).map(weight).sum()
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 fn weight(c: char) -> usize {

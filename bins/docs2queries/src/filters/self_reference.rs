@@ -35,8 +35,8 @@ pub(super) fn refers_to_document(query: &str, text: &str) -> bool {
     let text = split(&text);
     LANGUAGES.iter().any(|words| {
         (0..query.len()).any(|at| {
-            let media = words.media.iter().find(|forms| has_word(forms, query[at]));
-            let works = words.works.iter().find(|forms| has_word(forms, query[at]));
+            let media = words.media.split('|').find(|forms| has_word(forms, query[at]));
+            let works = words.works.split('|').find(|forms| has_word(forms, query[at]));
             media.is_some_and(|forms| {
                 always_refers(words, &query, at) || may_refer(words, &query, at) && !is_about(words, &text, forms, true)
             }) || works.is_some_and(|forms| may_refer(words, &query, at) && !is_about(words, &text, forms, false))
@@ -67,7 +67,7 @@ fn determiner<'a>(words: &Words, query: &'a [&'a str], at: usize) -> (Determiner
 fn always_refers(words: &Words, query: &[&str], at: usize) -> bool {
     let (determiner, before) = determiner(words, query, at);
     let is_in = before.last().is_some_and(|last| has_word(words.within, last));
-    let is_source = words.sources.iter().any(|source| ends_with(before, source));
+    let is_source = words.sources.split('|').any(|source| ends_with(before, source));
     let says = |word: Option<&&str>| word.is_some_and(|word| has_word(words.says, word));
     let is_subject = says(query.get(at + 1)) || says(query.get(at + 2));
     // "Was sagt der Text", "mentioned in the text", "im Text erwähnt".

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::address::{Address, Host};
+use crate::text::has_phrase;
 
 /// What OpenAI calls the limit on a reply's tokens, and what everybody else calls it.
 const LIMIT_NAMES: [&str; 2] = ["max_completion_tokens", "max_tokens"];
@@ -12,29 +13,11 @@ const FORMAT: &str = "response_format";
 const TEMPERATURE: &str = "temperature";
 
 /// Phrases with which servers refuse a parameter.
-const REFUSALS: [&str; 18] = [
-    "not support",
-    "unsupported",
-    "unrecognized",
-    "unknown",
-    "unexpected",
-    "not permitted",
-    "not allowed",
-    "forbidden",
-    "additional properties",
-    "cannot find field",
-    "unavailable",
-    "deprecated",
-    "not available",
-    "not enabled",
-    "extra",
-    "instead",
-    "please use",
-    ": use ",
-];
+const REFUSALS: &str = "not support|unsupported|unrecognized|unknown|unexpected|not permitted|not allowed|forbidden|\
+    additional properties|cannot find field|unavailable|deprecated|not available|not enabled|extra|instead|\
+    please use|: use ";
 /// Phrases with which they accept the parameter and refuse its value or the prompt.
-const VALUE_ERRORS: [&str; 7] =
-    ["too large", "too high", "at most", "less than", "greater than", "context length", "context window"];
+const VALUE_ERRORS: &str = "too large|too high|at most|less than|greater than|context length|context window";
 
 /// How a server wants its requests.
 ///
@@ -160,9 +143,8 @@ fn refused_parameter(sent: &Value, body: &str) -> Option<&'static str> {
     let value: Value = serde_json::from_str(&body).unwrap_or_default();
     let field = value["error"]["param"].as_str().or_else(|| value["param"].as_str()).unwrap_or_default();
     let refused = candidates.iter().find(|name| field.starts_with(**name)).or_else(|| candidates.first())?;
-    let contains = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
     // Whatever is wrong with the format, a simpler one may do.
-    (*refused == FORMAT || (contains(&REFUSALS) && !contains(&VALUE_ERRORS))).then_some(*refused)
+    (*refused == FORMAT || (has_phrase(REFUSALS, &body) && !has_phrase(VALUE_ERRORS, &body))).then_some(*refused)
 }
 
 /// Whether a text names a parameter, as a whole word.

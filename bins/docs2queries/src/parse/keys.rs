@@ -229,7 +229,7 @@ fn column(items: &[Node]) -> Option<String> {
             }
         }
     }
-    let of_text = TEXTS.iter().find_map(|text| lengths.iter().find(|(key, _)| name(key) == *text));
+    let of_text = TEXTS.split(' ').find_map(|text| lengths.iter().find(|(key, _)| name(key) == text));
     let longest = || lengths.iter().rev().max_by_key(|(_, length)| *length);
     of_text.or_else(longest).map(|(key, _)| (*key).to_owned())
 }

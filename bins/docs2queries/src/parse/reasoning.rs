@@ -37,57 +37,19 @@ const THOUGHTS: [(&str, &str); 26] = [
     ("thinking...\n", "...done thinking."),
 ];
 /// Tokens that end a turn or begin the next.
-const TURNS: [&str; 22] = [
-    "<|im_end|>",
-    "<|im_start|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|start_header_id|>",
-    "<|end_of_text|>",
-    "<|endoftext|>",
-    "<|end_of_turn|>",
-    "<|end_of_role|>",
-    "<|start_of_role|>",
-    "<|end|>",
-    "<|return|>",
-    "<|user|>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<end_of_turn>",
-    "<start_of_turn>",
-    "<turn|>",
-    "<|turn>",
-    "<eos>",
-    "</s>",
-    "[INST]",
-    "<｜end▁of▁sentence｜>",
-];
+const TURNS: &str = "<|im_end|> <|im_start|> <|eot_id|> <|eom_id|> <|start_header_id|> <|end_of_text|> \
+    <|endoftext|> <|end_of_turn|> <|end_of_role|> <|start_of_role|> <|end|> <|return|> <|user|> \
+    <|END_OF_TURN_TOKEN|> <end_of_turn> <start_of_turn> <turn|> <|turn> <eos> </s> [INST] <｜end▁of▁sentence｜>";
 /// Names before a turn of the user, which a model invents if nothing stops it.
 const ASKERS: [&str; 3] = ["user", "human", "instruction"];
 /// Elements that contain the answer.
 const ELEMENTS: [&str; 5] = ["answer", "final_answer", "response", "output", "solution"];
 /// Names of a section of thoughts without tags.
-const SECTIONS: [&str; 8] = [
-    "thinking process",
-    "thought process",
-    "thinking",
-    "thoughts",
-    "reasoning",
-    "reasoning process",
-    "analysis",
-    "chain of thought",
-];
+const SECTIONS: &str = "thinking process|thought process|thinking|thoughts|reasoning|reasoning process|analysis|\
+    chain of thought";
 /// Names of the section that follows it.
-const ANSWERS: [&str; 9] = [
-    "final answer",
-    "final output",
-    "final queries",
-    "final response",
-    "final json",
-    "final",
-    "answer",
-    "output",
-    "response",
-];
+const ANSWERS: &str = "final answer|final output|final queries|final response|final json|final|answer|output|\
+    response";
 
 /// The text without thoughts; empty if the reply was cut off during the thoughts.
 pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
@@ -142,7 +104,7 @@ pub(super) fn turns(text: &str) -> Vec<&str> {
     let first = parts.next().into_iter();
     let mut turns: Vec<&str> =
         first.chain(parts.filter_map(|part| part.split_once("</document>")).map(|(_, rest)| rest)).collect();
-    for mark in TURNS {
+    for mark in TURNS.split(' ') {
         turns = turns.into_iter().flat_map(|turn| turn.split(mark)).collect();
     }
     turns.into_iter().flat_map(by_asker).collect()
@@ -260,7 +222,7 @@ fn without_section(text: &str) -> &str {
         .find_map(|start| name.strip_prefix(start))
         .unwrap_or(name);
     let is_marked = heading.trim_end().ends_with([':', '*']) || heading.starts_with('#');
-    if !SECTIONS.contains(&name) || !is_marked {
+    if !SECTIONS.split('|').any(|section| section == name) || !is_marked {
         return text;
     }
     let mut answer = "";
@@ -291,7 +253,7 @@ fn announced(line: &str) -> Option<&str> {
         .map_or(line, |(_, rest)| rest)
         .trim_start_matches(|c: char| c.is_whitespace() || "#*_".contains(c));
     let length = ANSWERS
-        .iter()
+        .split('|')
         .find(|name| unmarked.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?
         .len();
     let rest = unmarked[length..].trim_start_matches(['*', '_', ' ']);

@@ -13,6 +13,7 @@ use super::Client;
 use crate::llm::failure::{Failure, Verdict};
 use crate::llm::json;
 use crate::llm::reply::excerpt;
+use crate::text::has_word;
 
 /// Pages of a hundred batches each that are searched for the batch of a file.
 const MAX_PAGES: usize = 100;
@@ -81,7 +82,7 @@ impl Status {
                 Self::Ended,
             ),
         ];
-        let found = statuses.into_iter().find(|(words, _)| words.split(' ').any(|other| other == word));
+        let found = statuses.into_iter().find(|(words, _)| has_word(words, word));
         found.map_or(Self::Unknown, |(_, status)| status)
     }
 }
