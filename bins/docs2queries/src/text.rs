@@ -15,8 +15,9 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether a text contains one of these phrases, which are separated by `|`.
+/// Whether a text contains, in any case, one of these phrases, which are in lower case and separated by `|`.
 pub(crate) fn has_phrase(phrases: &str, text: &str) -> bool {
+    let text = text.to_lowercase();
     phrases.split('|').any(|phrase| text.contains(phrase))
 }
 

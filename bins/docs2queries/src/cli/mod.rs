@@ -125,10 +125,8 @@ fn parse_language(text: &str) -> Result<Language, String> {
 }
 
 fn parse_passage_chars(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|chars| *chars >= 100)
-        .ok_or_else(|| "expected a number of characters, at least 100".into())
+    let chars = text.parse().ok().filter(|chars| *chars >= 100);
+    chars.ok_or_else(|| "expected a number of characters, at least 100".into())
 }
 
 embtune_cli::filter!(Cli {

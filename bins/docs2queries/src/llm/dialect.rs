@@ -1,10 +1,11 @@
 //! The parameters that a server takes, which it teaches us by refusing others.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use super::address::{Address, Host};
+use super::lock;
 use crate::text::has_phrase;
 
 /// What OpenAI calls the limit on a reply's tokens, and what everybody else calls it.
@@ -65,7 +66,7 @@ impl RequestDialect {
 
     /// The request as it is sent.
     pub(super) fn translate(&self, request: &Value) -> Value {
-        let parameters = *self.parameters();
+        let parameters = *lock(&self.parameters);
         let mut request = request.clone();
         let Some(fields) = request.as_object_mut() else { return request };
         if parameters.limit_name != LIMIT_NAMES[0]
@@ -92,7 +93,7 @@ impl RequestDialect {
     /// The next translation then differs from the refused one. If it does not, the error was about something else.
     pub(super) fn learn(&self, sent: &Value, body: &str) -> Option<String> {
         let refused = refused_parameter(sent, body)?;
-        let mut parameters = self.parameters();
+        let mut parameters = lock(&self.parameters);
         match refused {
             FORMAT => {
                 let is_object = sent[FORMAT]["type"] == "json_object";
@@ -116,11 +117,6 @@ impl RequestDialect {
             }
             _ => None,
         }
-    }
-
-    fn parameters(&self) -> MutexGuard<'_, Parameters> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves sound values behind.
-        self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

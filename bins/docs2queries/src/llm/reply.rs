@@ -91,12 +91,11 @@ impl Reply {
             (false, true) => FailureKind::Empty,
             (false, false) => FailureKind::NoAnswer,
         };
-        let message = match is_empty {
-            true => format!("the model's answer is empty (finish reason: {})", self.finish_reason()),
-            false => {
-                let reason = self.finish_reason();
-                format!("no {missing} in the model's answer (finish reason: {reason}){}", self.excerpt())
-            }
+        let reason = self.finish_reason();
+        let message = if is_empty {
+            format!("the model's answer is empty (finish reason: {reason})")
+        } else {
+            format!("no {missing} in the model's answer (finish reason: {reason}){}", self.excerpt())
         };
         Unusable { kind, message }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::phrases;
 use crate::llm::failure::FailureKind;
 use crate::llm::json;
-use crate::text::has_word;
+use crate::text::{has_phrase, has_word};
 
 /// An error, as the server describes it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl ErrorBody {
 
     /// Whether the account cannot pay.
     pub(super) fn is_out_of_credit(&self) -> bool {
-        self.codes.iter().any(|code| has_word(OUT_OF_CREDIT, code)) || phrases::is_out_of_credit(&self.message)
+        self.codes.iter().any(|code| has_word(OUT_OF_CREDIT, code)) || has_phrase(phrases::OUT_OF_CREDIT, &self.message)
     }
 
     /// What was wrong with the request that the server refused with this status; none if other requests would fare no
@@ -103,7 +103,7 @@ impl ErrorBody {
         let is_too_long = status == 413
             || self.codes.iter().any(|code| has_word(phrases::LENGTH_CODES, code))
             || ((is_about_request || status == 500) && phrases::is_length(&self.message))
-            || (status == 429 && phrases::is_length_beyond_rate(&self.message));
+            || (status == 429 && has_phrase(phrases::LENGTH_BEYOND_RATE, &self.message));
         is_too_long.then_some(FailureKind::TooLong)
     }
 }

@@ -40,10 +40,17 @@ pub(super) const MODERATION_CODES: &str = "contentfilter contentpolicyviolation 
     inputtextsensitivecontentdetected outputtextsensitivecontentdetected inputtextriskdetection safety \
     prohibitedcontent blocklist 1301";
 
-const OUT_OF_CREDIT: &str = "credit balance is too low|insufficient balance|insufficient credits";
+/// An account that cannot pay.
+pub(super) const OUT_OF_CREDIT: &str = "credit balance is too low|insufficient balance|insufficient credits";
 
 /// A file or a batch that is not at the server any more.
-const MISSING_FILE: &str = "no such file|no such batch|not found|does not exist|expired|deleted";
+pub(super) const MISSING_FILE: &str = "no such file|no such batch|not found|does not exist|expired|deleted";
+
+/// A limit on tokens a minute that the request alone exceeds, so that no pause helps.
+pub(super) const LENGTH_BEYOND_RATE: &str = "request too large";
+
+/// A key that is wrong or missing.
+pub(super) const KEY: &str = "api key|api_key|apikey";
 
 /// Whether the prompt is too long for the model.
 pub(super) fn is_length(message: &str) -> bool {
@@ -51,30 +58,9 @@ pub(super) fn is_length(message: &str) -> bool {
     has_phrase(LENGTH, &message) || LENGTH_OF_INPUTS.iter().any(|parts| parts.iter().all(|part| message.contains(part)))
 }
 
-/// Whether the request alone exceeds the limit on tokens a minute, so that no pause helps.
-pub(super) fn is_length_beyond_rate(message: &str) -> bool {
-    message.to_lowercase().contains("request too large")
-}
-
 /// Whether moderation stopped the request or its reply.
 pub(super) fn is_moderation(message: &str) -> bool {
-    let message = message.to_lowercase();
-    has_phrase(MODERATION, &message) && !has_phrase(ACCOUNT, &message)
-}
-
-/// Whether a key is wrong or missing.
-pub(super) fn is_about_key(message: &str) -> bool {
-    has_phrase("api key|api_key|apikey", &message.to_lowercase())
-}
-
-/// Whether the account cannot pay.
-pub(super) fn is_out_of_credit(message: &str) -> bool {
-    has_phrase(OUT_OF_CREDIT, &message.to_lowercase())
-}
-
-/// Whether a file or a batch is gone.
-pub(super) fn is_about_missing_file(message: &str) -> bool {
-    has_phrase(MISSING_FILE, &message.to_lowercase())
+    has_phrase(MODERATION, message) && !has_phrase(ACCOUNT, message)
 }
 
 #[cfg(test)]
