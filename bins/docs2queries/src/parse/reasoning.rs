@@ -5,7 +5,7 @@ use super::list_markers::{Mark, marker};
 /// The marks of harmony, the format of GPT-OSS (<https://cookbook.openai.com/articles/openai-harmony>).
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
-/// The pairs of tags around thoughts, in lower case.
+/// The tags around thoughts, in lower case: an opening and a closing one with `…` between them, and `¦` between pairs.
 const THOUGHTS: &str = "<think>…</think>¦<thinking>…</thinking>¦<thought>…</thought>¦<thoughts>…</thoughts>¦\
     <reasoning>…</reasoning>¦<reason>…</reason>¦<reflection>…</reflection>¦<analysis>…</analysis>¦\
     <scratchpad>…</scratchpad>¦<antthinking>…</antthinking>¦<seed:think>…</seed:think>¦\
