@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use embtune_cli::{OnError, Outcome, Output, Progress, Session, Skipper};
 use embtune_records::{Object, Pair, ReadError, write_json_line};
 
-use crate::documents::{Part, SourceDocument};
+use crate::documents::{Part, SourceDocument, readable};
 use crate::text::fold;
 
 /// Where pairs go, and what is done about bad records.
@@ -62,15 +62,8 @@ impl<'a> PairWriter<'a> {
         &mut self,
         document: Result<SourceDocument, ReadError>,
     ) -> anyhow::Result<Option<SourceDocument>> {
-        match document {
-            Ok(document) if document.is_blank() => {
-                self.blank += 1;
-                Ok(None)
-            }
-            Ok(document) => Ok(Some(document)),
-            Err(error) if error.is_recoverable() => self.bad(error).map(|()| None),
-            Err(error) => Err(error.into()),
-        }
+        self.blank += u64::from(document.as_ref().is_ok_and(SourceDocument::is_blank));
+        readable(document, |error| self.bad(error))
     }
 
     /// Reports a bad record.

@@ -1,6 +1,5 @@
 //! The command line.
 
-mod help;
 mod llm;
 
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ use llm::{BatchArgs, CostArgs, LlmArgs};
 /// that it answers, as pairs of a query and the document. The queries come from a language model or from the documents'
 /// own sentences.
 #[derive(Debug, Parser)]
-#[command(name = "docs2queries", version, after_long_help = help::SECTIONS)]
+#[command(name = "docs2queries", version, after_long_help = include_str!("help.txt"))]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) records: RecordArgs,
@@ -125,10 +124,8 @@ fn parse_language(text: &str) -> Result<Language, String> {
 }
 
 fn parse_passage_chars(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|chars| *chars >= 100)
-        .ok_or_else(|| "expected a number of characters, at least 100".into())
+    let chars = text.parse().ok().filter(|chars| *chars >= 100);
+    chars.ok_or_else(|| "expected a number of characters, at least 100".into())
 }
 
 embtune_cli::filter!(Cli {

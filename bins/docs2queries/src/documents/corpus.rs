@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
-use embtune_cli::{Replayable, Session, is_regular_file, spool_directory};
-use embtune_records::ReadError;
+use embtune_cli::{Input, Replayable, Session, is_regular_file, spool_directory};
+use embtune_records::{Document, Located, ReadError, RecordStream};
 use tokio::sync::mpsc;
 
 use super::passages::passages;
-use super::{Documents, SourceDocument, documents};
+use super::{Documents, SourceDocument, readable};
 
 /// Where documents come from.
 #[derive(Debug, Clone)]
@@ -56,7 +56,10 @@ impl<'a> Corpus<'a> {
             Some(inputs) => inputs.iter().map(Replayable::open).collect::<anyhow::Result<Vec<_>>>()?,
             None => session.inputs(&self.settings.files)?,
         };
-        Ok(Box::new(documents(inputs, self.settings.max_record_bytes)))
+        let inputs = inputs.into_iter().map(Input::into_named);
+        let documents = RecordStream::<Document, _>::new(inputs, self.settings.max_record_bytes);
+        let source = |Located { record, location, .. }| SourceDocument::new(record, location);
+        Ok(Box::new(documents.map(move |document| document.and_then(source))))
     }
 
     /// Counts the documents and their passages of at most `passage_chars` characters; none if the input can be read
@@ -68,14 +71,9 @@ impl<'a> Corpus<'a> {
         let mut census = Census::default();
         for document in self.documents(session)? {
             session.interrupt().check()?;
-            match document {
-                Ok(document) if document.is_blank() => {}
-                Ok(document) => {
-                    census.documents += 1;
-                    census.passages += passages(document, passage_chars).len() as u64;
-                }
-                Err(error) if error.is_recoverable() => {}
-                Err(error) => return Err(error.into()),
+            if let Some(document) = readable(document, |_| Ok(()))? {
+                census.documents += 1;
+                census.passages += passages(document, passage_chars).len() as u64;
             }
         }
         Ok(Some(census))

@@ -5,12 +5,26 @@ mod passages;
 
 use std::borrow::Cow;
 
-use embtune_cli::Input;
-use embtune_records::{Document, Field, Located, Location, ReadError, RecordStream};
+use embtune_records::{Document, Field, Location, ReadError};
 use embtune_text::is_blank;
 
 pub(crate) use corpus::{Census, Corpus, ReadAhead, Settings};
 pub(crate) use passages::{Part, Passage, passages};
+
+/// A document that has text; none for a blank one, and for a bad record after `bad` was told of it.
+///
+/// # Errors
+/// An input that cannot be read, and those of `bad`.
+pub(crate) fn readable(
+    document: Result<SourceDocument, ReadError>,
+    bad: impl FnOnce(ReadError) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<SourceDocument>> {
+    match document {
+        Ok(document) => Ok(Some(document).filter(|document| !document.is_blank())),
+        Err(error) if error.is_recoverable() => bad(error).map(|()| None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Documents on their way from the input.
 pub(crate) type Documents = Box<dyn Iterator<Item = Result<SourceDocument, ReadError>> + Send>;
@@ -61,16 +75,6 @@ impl SourceDocument {
     pub(crate) fn error(&self, what: &str) -> ReadError {
         self.location.error(format!("document {}: {what}", self.id))
     }
-}
-
-/// The documents of all inputs, in order.
-pub(crate) fn documents(
-    inputs: Vec<Input>,
-    max_record_bytes: usize,
-) -> impl Iterator<Item = Result<SourceDocument, ReadError>> + Send {
-    let documents = RecordStream::<Document, _>::new(inputs.into_iter().map(Input::into_named), max_record_bytes);
-    documents
-        .map(|document| document.and_then(|Located { record, location, .. }| SourceDocument::new(record, location)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::pairs::Query;
 use crate::text::{fold, one_line};
 
 use sentences::{count_words, paragraphs, sentences};
-use terms::Terms;
+use terms::{Terms, count_distinct};
 
 /// One sentence in this many stays in its document. It is ORQA's rate for the inverse cloze task
 /// (<https://arxiv.org/abs/1906.00300>, section 4), which teaches a model to match words as well as meaning.
@@ -38,12 +38,7 @@ impl CorpusStatistics {
         for document in documents {
             corpus.terms.add(prose(document));
             let sentences = sentences(&document.text).into_iter().map(|range| &document.text[range]);
-            let mut candidates: Vec<u64> = sentences.chain(document.title.as_deref()).map(key).collect();
-            candidates.sort_unstable();
-            candidates.dedup();
-            for candidate in candidates {
-                *corpus.candidates.entry(candidate).or_default() += 1;
-            }
+            count_distinct(sentences.chain(document.title.as_deref()).map(key), &mut corpus.candidates);
         }
         corpus
     }

@@ -1,6 +1,6 @@
 //! How rare a term is in the corpus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,12 +24,7 @@ impl Terms {
     /// Counts the terms of one more document.
     pub(super) fn add<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
         self.documents += 1;
-        let mut distinct: Vec<u64> = texts.flat_map(terms).map(key).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        for term in distinct {
-            *self.counts.entry(term).or_default() += 1;
-        }
+        count_distinct(texts.flat_map(terms).map(key), &mut self.counts);
     }
 
     /// The inverse document frequency: 0 for a term of every document, more for a rarer one.
@@ -84,6 +79,13 @@ impl Terms {
 /// The words of a text that could be searched for, without numbers and particles.
 fn terms(text: &str) -> impl Iterator<Item = &str> {
     text.unicode_words().filter(|word| word.len() >= MIN_TERM_BYTES && word.chars().any(char::is_alphabetic))
+}
+
+/// Counts each of the hashes once.
+pub(super) fn count_distinct(hashes: impl Iterator<Item = u64>, counts: &mut HashMap<u64, u32>) {
+    for hash in hashes.collect::<BTreeSet<u64>>() {
+        *counts.entry(hash).or_default() += 1;
+    }
 }
 
 fn key(term: &str) -> u64 {

@@ -57,9 +57,8 @@ impl Duplicates {
             let is_full = self.near.is_full();
             match self.near.insert_signature(self.codes.len() as u64, &signature) {
                 Some(earlier) if self.codes[earlier as usize] == codes => return true,
-                Some(_) => {}
-                None if is_full => {}
-                None => self.codes.push(codes),
+                None if !is_full => self.codes.push(codes),
+                _ => {}
             }
         }
         if self.exact.len() < MAX_QUERIES {

@@ -1,10 +1,12 @@
 //! The parameters that a server takes, which it teaches us by refusing others.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use super::address::{Address, Host};
+use super::lock;
+use crate::text::has_phrase;
 
 /// What OpenAI calls the limit on a reply's tokens, and what everybody else calls it.
 const LIMIT_NAMES: [&str; 2] = ["max_completion_tokens", "max_tokens"];
@@ -12,29 +14,11 @@ const FORMAT: &str = "response_format";
 const TEMPERATURE: &str = "temperature";
 
 /// Phrases with which servers refuse a parameter.
-const REFUSALS: [&str; 18] = [
-    "not support",
-    "unsupported",
-    "unrecognized",
-    "unknown",
-    "unexpected",
-    "not permitted",
-    "not allowed",
-    "forbidden",
-    "additional properties",
-    "cannot find field",
-    "unavailable",
-    "deprecated",
-    "not available",
-    "not enabled",
-    "extra",
-    "instead",
-    "please use",
-    ": use ",
-];
+const REFUSALS: &str = "not support|unsupported|unrecognized|unknown|unexpected|not permitted|not allowed|forbidden|\
+    additional properties|cannot find field|unavailable|deprecated|not available|not enabled|extra|instead|\
+    please use|: use ";
 /// Phrases with which they accept the parameter and refuse its value or the prompt.
-const VALUE_ERRORS: [&str; 7] =
-    ["too large", "too high", "at most", "less than", "greater than", "context length", "context window"];
+const VALUE_ERRORS: &str = "too large|too high|at most|less than|greater than|context length|context window";
 
 /// How a server wants its requests.
 ///
@@ -82,7 +66,7 @@ impl RequestDialect {
 
     /// The request as it is sent.
     pub(super) fn translate(&self, request: &Value) -> Value {
-        let parameters = *self.parameters();
+        let parameters = *lock(&self.parameters);
         let mut request = request.clone();
         let Some(fields) = request.as_object_mut() else { return request };
         if parameters.limit_name != LIMIT_NAMES[0]
@@ -109,7 +93,7 @@ impl RequestDialect {
     /// The next translation then differs from the refused one. If it does not, the error was about something else.
     pub(super) fn learn(&self, sent: &Value, body: &str) -> Option<String> {
         let refused = refused_parameter(sent, body)?;
-        let mut parameters = self.parameters();
+        let mut parameters = lock(&self.parameters);
         match refused {
             FORMAT => {
                 let is_object = sent[FORMAT]["type"] == "json_object";
@@ -134,11 +118,6 @@ impl RequestDialect {
             _ => None,
         }
     }
-
-    fn parameters(&self) -> MutexGuard<'_, Parameters> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves sound values behind.
-        self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether a name, with or without a router's prefix, is that of one of OpenAI's newer models.
@@ -160,9 +139,8 @@ fn refused_parameter(sent: &Value, body: &str) -> Option<&'static str> {
     let value: Value = serde_json::from_str(&body).unwrap_or_default();
     let field = value["error"]["param"].as_str().or_else(|| value["param"].as_str()).unwrap_or_default();
     let refused = candidates.iter().find(|name| field.starts_with(**name)).or_else(|| candidates.first())?;
-    let contains = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
     // Whatever is wrong with the format, a simpler one may do.
-    (*refused == FORMAT || (contains(&REFUSALS) && !contains(&VALUE_ERRORS))).then_some(*refused)
+    (*refused == FORMAT || (has_phrase(REFUSALS, &body) && !has_phrase(VALUE_ERRORS, &body))).then_some(*refused)
 }
 
 /// Whether a text names a parameter, as a whole word.

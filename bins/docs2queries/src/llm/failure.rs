@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use embtune_cli::counted;
 use serde_json::Value;
 
 use super::budget::Tokens;
@@ -147,17 +148,10 @@ impl Failure {
     /// The failure after the last attempt.
     #[must_use]
     pub(super) fn given_up(mut self, attempts: u32) -> Self {
-        let plural = if attempts == 1 { "" } else { "s" };
-        self.message = format!("{} (gave up after {attempts} attempt{plural})", self.message);
+        let attempts = counted(attempts.into(), "attempt", "attempts");
+        self.message.push_str(&format!(" (gave up after {attempts})"));
         self.verdict = if self.verdict == Verdict::Reconnect { Verdict::Fatal } else { Verdict::Request };
         self.kind = FailureKind::Server;
-        self
-    }
-
-    /// The failure with more text after its message.
-    #[must_use]
-    pub(super) fn with_suffix(mut self, text: &str) -> Self {
-        self.message.push_str(text);
         self
     }
 }

@@ -1,11 +1,12 @@
 //! Identical requests are sent once.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use super::journal::Key;
+use super::lock;
 
 /// The keys of the requests that are in flight. Whoever wants to send the same one waits, and then finds its reply in
 /// the journal.
@@ -29,21 +30,17 @@ impl InFlight {
             // Registered before the keys are checked, so that no change between the two is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if self.with_keys(|keys| keys.insert(key)) {
+            if lock(&self.keys).insert(key) {
                 return InFlightGuard { in_flight: self, key };
             }
             changed.await;
         }
     }
-
-    fn with_keys<T>(&self, change: impl FnOnce(&mut HashSet<Key>) -> T) -> T {
-        change(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
-        self.in_flight.with_keys(|keys| keys.remove(&self.key));
+        lock(&self.in_flight.keys).remove(&self.key);
         self.in_flight.changed.notify_waiters();
     }
 }

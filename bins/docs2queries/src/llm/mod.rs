@@ -4,7 +4,6 @@
 //! and what makes a reply usable, is for the caller to say: see [`Request`], [`RequestSource`] and [`IsUsable`].
 
 mod address;
-mod backoff;
 mod batch;
 mod budget;
 mod client;
@@ -23,6 +22,8 @@ mod retry_after;
 mod secrets;
 mod server_errors;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub(crate) use batch::{BatchContext, BatchRequest, RequestSource, collect_files, request_lines, round_trip};
 #[cfg(test)]
 pub(crate) use budget::Price;
@@ -35,3 +36,8 @@ pub(crate) use notices::{NoticeReceiver, Notices};
 pub(crate) use rate_limiter::Limits;
 pub(crate) use reply::{Reply, Unusable};
 pub(crate) use requester::{Answer, Request, Requester, Server, report_resent};
+
+/// Locks a mutex. Each change is complete before the lock is released, so a panic elsewhere leaves a sound value behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

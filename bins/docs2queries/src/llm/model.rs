@@ -17,7 +17,6 @@ use super::journal::{IsUsable, Journal};
 use super::notices::Notices;
 use super::rate_limiter::{Limits, RateLimiter};
 use super::requester::Server;
-use super::retry::RetryPolicy;
 
 /// For this many requests in flight, one more may be prepared in the journal.
 const IN_FLIGHT_PER_PREPARED: usize = 4;
@@ -158,7 +157,7 @@ impl<'a> Model<'a> {
             client,
             limiter,
             budget,
-            retry: RetryPolicy { max_retries },
+            max_retries,
             has_replied: AtomicBool::new(false),
             longest_reply,
             prepared,

@@ -6,47 +6,28 @@ use tokio::sync::mpsc;
 /// A message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
-    kind: Kind,
-    text: String,
+    pub(super) kind: NoticeKind,
+    pub(super) text: String,
 }
 
+/// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum NoticeKind {
     /// Of interest with -v only.
     Detail,
-    /// A long wait.
+    /// A long wait, which must not be mistaken for a hang.
     Wait,
-    /// A long wait that the server asked for when it refused a request.
+    /// A long wait that the server asked for when it refused a request. A rate limiter reports it once for all requests.
     Overload,
     /// Something is not done the way the user asked for.
     Warning,
 }
 
 impl Notice {
-    /// A detail, shown with -v.
-    pub(crate) fn detail(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Detail, text: text.into() }
-    }
-
-    /// A wait that must not be mistaken for a hang.
-    pub(crate) fn wait(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Wait, text: text.into() }
-    }
-
-    /// A wait that an overloaded server asked for. A rate limiter reports it once for all requests.
-    pub(crate) fn overload(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Overload, text: text.into() }
-    }
-
     /// The notice where a rate limiter reports overloads: there, those of single requests are details.
     #[must_use]
     pub(crate) fn beside_a_rate_limiter(self) -> Self {
-        Self { kind: if self.kind == Kind::Overload { Kind::Detail } else { self.kind }, ..self }
-    }
-
-    /// Something that the user should look at.
-    pub(crate) fn warning(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Warning, text: text.into() }
+        Self { kind: if self.kind == NoticeKind::Overload { NoticeKind::Detail } else { self.kind }, ..self }
     }
 
     /// The notice with the name of what it is about in front.
@@ -58,9 +39,9 @@ impl Notice {
     /// Shows the notice.
     pub(crate) fn show(&self, session: &Session) {
         match self.kind {
-            Kind::Detail => session.info(&self.text),
-            Kind::Wait | Kind::Overload => session.notice(&self.text),
-            Kind::Warning => session.warn(&self.text),
+            NoticeKind::Detail => session.info(&self.text),
+            NoticeKind::Wait | NoticeKind::Overload => session.notice(&self.text),
+            NoticeKind::Warning => session.warn(&self.text),
         }
     }
 }

@@ -4,23 +4,15 @@ use serde_json::Value;
 
 use super::budget::Tokens;
 use super::failure::FailureKind;
+use crate::text::{has_word, one_line};
 
 /// Characters of a server's or model's text that a message shows.
 const EXCERPT_CHARS: usize = 200;
 
 /// Finish reasons of replies that moderation stopped or withheld: OpenAI's and Azure's, Zhipu's, Google's, Anthropic's,
 /// Bedrock's. What there is of such a reply is no answer.
-const MODERATED: [&str; 9] = [
-    "content_filter",
-    "sensitive",
-    "safety",
-    "recitation",
-    "prohibited_content",
-    "blocklist",
-    "spii",
-    "refusal",
-    "guardrail_intervened",
-];
+const MODERATED: &str = "content_filter sensitive safety recitation prohibited_content blocklist spii refusal \
+    guardrail_intervened";
 
 /// Why a reply is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +60,7 @@ impl Reply {
     /// A reply that moderation stopped: what there is of it must not be used.
     pub(crate) fn text(&self) -> Result<&str, Unusable> {
         let reason = self.finish_reason();
-        if !MODERATED.contains(&reason.to_lowercase().as_str()) {
+        if !has_word(MODERATED, &reason.to_lowercase()) {
             return Ok(&self.content);
         }
         let message = format!("moderation stopped the reply (finish reason: {reason}){}", self.excerpt());
@@ -99,12 +91,11 @@ impl Reply {
             (false, true) => FailureKind::Empty,
             (false, false) => FailureKind::NoAnswer,
         };
-        let message = match is_empty {
-            true => format!("the model's answer is empty (finish reason: {})", self.finish_reason()),
-            false => {
-                let reason = self.finish_reason();
-                format!("no {missing} in the model's answer (finish reason: {reason}){}", self.excerpt())
-            }
+        let reason = self.finish_reason();
+        let message = if is_empty {
+            format!("the model's answer is empty (finish reason: {reason})")
+        } else {
+            format!("no {missing} in the model's answer (finish reason: {reason}){}", self.excerpt())
         };
         Unusable { kind, message }
     }
@@ -138,11 +129,6 @@ pub(super) fn excerpt(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-/// A text with single spaces between its words.
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

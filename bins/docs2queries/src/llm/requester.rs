@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use embtune_cli::Session;
+use embtune_cli::{Session, counted};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
@@ -13,10 +13,10 @@ use super::client::Client;
 use super::failure::{Failure, Verdict};
 use super::in_flight::InFlight;
 use super::journal::{Cost, Journal, JournaledReply, Key};
-use super::notices::{Notice, Notices};
+use super::notices::{Notice, NoticeKind, Notices};
 use super::rate_limiter::{Permit, RateLimiter};
 use super::reply::Reply;
-use super::retry::RetryPolicy;
+use super::retry::retry;
 
 /// Gets replies to requests.
 pub(crate) struct Requester {
@@ -36,7 +36,8 @@ pub(crate) struct Server {
     pub(super) client: Client,
     pub(super) limiter: Arc<RateLimiter>,
     pub(super) budget: Arc<Budget>,
-    pub(super) retry: RetryPolicy,
+    /// Attempts after the first, for one request.
+    pub(super) max_retries: u32,
     /// Whether it has ever accepted a request.
     pub(super) has_replied: AtomicBool,
     /// The most tokens of a reply, if that is known.
@@ -101,7 +102,7 @@ impl Requester {
 
     /// The budget, and the number of requests sent so far, retries included; none without a server.
     pub(crate) fn usage(&self) -> Option<(&Budget, u64)> {
-        self.server.as_ref().map(|server| (&*server.budget, server.client.requests()))
+        self.server.as_ref().map(|server| (&*server.budget, server.client.requests.load(Ordering::Relaxed)))
     }
 
     /// Gets the reply to a request.
@@ -125,7 +126,7 @@ impl Requester {
         let notify = |notice: Notice| self.notices.send(notice.beside_a_rate_limiter().about(request.label));
         let estimate = Estimate::of(request.body, request.expected_output, server.longest_reply);
         let attempt = || self.attempt(server, key, request, &estimate, &notify);
-        let reply = server.retry.run(self.stop.subscribe(), notify, attempt).await;
+        let reply = retry(server.max_retries, self.stop.subscribe(), notify, attempt).await;
         let is_unsent = |failure: &Failure| matches!(failure.verdict, Verdict::BudgetExhausted | Verdict::Stopped);
         if is_resent && !reply.as_ref().is_err_and(is_unsent) {
             self.resent.fetch_add(1, Ordering::Relaxed);
@@ -183,10 +184,9 @@ impl Requester {
                 if failure.is_overload {
                     let pause = if let Verdict::Retry(pause) = failure.verdict { pause } else { None };
                     if let Some(concurrency) = permit.refused(pause) {
-                        let plural = if concurrency == 1 { "" } else { "s" };
-                        notify(Notice::detail(format!(
-                            "server overloaded; limiting to {concurrency} concurrent request{plural}"
-                        )));
+                        let requests = counted(concurrency as u64, "concurrent request", "concurrent requests");
+                        let text = format!("server overloaded; limiting to {requests}");
+                        notify(Notice { kind: NoticeKind::Detail, text });
                     }
                 }
                 Err(failure)
@@ -221,7 +221,7 @@ impl Requester {
             let most = Cost::of(estimate.upper_bound, &server.budget);
             let most = if server.longest_reply.is_some() { most } else { most.without_limit() };
             if let Err(error) = journal.asked(key, most).await {
-                reservation.unused();
+                reservation.used(Tokens::default());
                 return Err(self.journal_failed(error));
             }
         }
@@ -237,7 +237,7 @@ impl Requester {
 
     /// Gives back what was reserved for a request that cost nothing.
     fn release(&self, key: Key, reservation: Reservation) {
-        reservation.unused();
+        reservation.used(Tokens::default());
         if let Some(journal) = &self.journal {
             journal.cost_nothing(key);
         }
@@ -259,7 +259,7 @@ fn from_journal(reply: JournaledReply, key: Key) -> Result<Answer, Failure> {
         }
     };
     match Failure::in_reply(&reply.body) {
-        Some(failure) => Err(failure.with_suffix(&given_up)),
+        Some(failure) => Err(Failure { message: failure.message + &given_up, ..failure }),
         None => Ok(Answer::Reply { reply: Reply::read(&reply.body), is_from_journal: true, given_up }),
     }
 }

@@ -1,6 +1,5 @@
 //! The generator `openai`: a language model writes the queries.
 
-mod dry_run;
 mod pipeline;
 mod queries;
 mod requests;
@@ -67,7 +66,7 @@ pub(crate) fn run(settings: &Settings, session: &Session) -> anyhow::Result<Outc
     let run = Run::prepare(settings, session)?;
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match &settings.mode {
-        Mode::DryRun => dry_run::print(&run),
+        Mode::DryRun => requests::dry_run(&run),
         Mode::EmitBatch => {
             run.check_no_open_batches()?;
             requests::write(&run)

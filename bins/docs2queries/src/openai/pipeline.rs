@@ -12,7 +12,7 @@ use embtune_records::ReadError;
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
-use super::queries::{expected_output, failure_message, queries_of, unusable_message};
+use super::queries::{expected_output, queries_of, with_hint};
 use super::summary::{CUT_OFF, SURPLUS, Summary, spending};
 use crate::documents::{Passage, ReadAhead, SourceDocument, passages};
 use crate::filters::Filters;
@@ -150,7 +150,8 @@ impl Pipeline<'_> {
                 match queries_of(&reply, self.prompt.queries()) {
                     Err(unusable) => {
                         summary.count_failure(unusable.kind);
-                        self.writer.bad(passage.document.error(&unusable_message(&unusable, &given_up)))?;
+                        let message = with_hint(unusable.message + &given_up, unusable.kind);
+                        self.writer.bad(passage.document.error(&message))?;
                     }
                     Ok(found) => {
                         self.state.is_answered = true;
@@ -164,7 +165,8 @@ impl Pipeline<'_> {
                 Verdict::Fatal | Verdict::BudgetExhausted => return Err(failure.into()),
                 _ => {
                     summary.count_failure(failure.kind);
-                    self.writer.bad(passage.document.error(&failure_message(&failure)))?;
+                    let message = with_hint(failure.to_string(), failure.kind);
+                    self.writer.bad(passage.document.error(&message))?;
                 }
             },
         }

@@ -1,6 +1,6 @@
 //! The queries in a reply, and why a passage has none.
 
-use crate::llm::{Failure, FailureKind, Reply, Unusable};
+use crate::llm::{FailureKind, Reply, Unusable};
 use crate::parse::{self, ParsedQueries};
 
 /// The queries in a reply, at most `max_queries`.
@@ -17,18 +17,14 @@ pub(super) fn expected_output(queries: usize) -> u64 {
     10 + 20 * queries as u64
 }
 
-/// The message about a failed request of a document.
-pub(super) fn failure_message(failure: &Failure) -> String {
-    match hint(failure.kind) {
-        Some(hint) => format!("{failure}\nhint: {hint}"),
-        None => failure.to_string(),
-    }
-}
-
-/// The message about an unusable reply; `suffix` is more text before the hint.
-pub(super) fn unusable_message(Unusable { kind, message }: &Unusable, suffix: &str) -> String {
-    let hint = hint(*kind).map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    format!("{message}{suffix}{hint}")
+/// A message about a passage without queries, with a hint at its end if there is one for that kind of failure.
+pub(super) fn with_hint(message: String, kind: FailureKind) -> String {
+    let hint = match kind {
+        FailureKind::TooLong => "a lower --passage-chars cuts documents into shorter passages",
+        FailureKind::CutOff => "raise --max-completion-tokens",
+        _ => return message,
+    };
+    format!("{message}\nhint: {hint}")
 }
 
 /// How the summary calls passages without queries.
@@ -42,14 +38,6 @@ pub(super) fn kind_name(kind: FailureKind) -> &'static str {
         FailureKind::CutOff => "reply cut off",
         FailureKind::NoAnswer => "no query in the reply",
         FailureKind::Server => "no proper answer",
-    }
-}
-
-fn hint(kind: FailureKind) -> Option<&'static str> {
-    match kind {
-        FailureKind::TooLong => Some("a lower --passage-chars cuts documents into shorter passages"),
-        FailureKind::CutOff => Some("raise --max-completion-tokens"),
-        _ => None,
     }
 }
 
@@ -72,6 +60,6 @@ mod tests {
         let unusable = queries_of(&Reply::read(&body), 5).unwrap_err();
         let expected = "no query in the model's answer (finish reason: length): <think>hm; twice\nhint: raise \
                         --max-completion-tokens";
-        assert_eq!(unusable_message(&unusable, "; twice"), expected);
+        assert_eq!(with_hint(unusable.message + "; twice", unusable.kind), expected);
     }
 }

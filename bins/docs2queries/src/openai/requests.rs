@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use embtune_cli::{Outcome, Skipper};
+use embtune_cli::{Outcome, Skipper, counted};
 
 use super::Run;
 use super::queries::expected_output;
-use crate::documents::{Census, passages};
-use crate::llm::{BatchRequest, Estimate, Journal, Key, RequestSource, report_resent, request_lines};
+use crate::documents::{Census, passages, readable};
+use crate::llm::{BatchRequest, Estimate, Journal, Key, RequestSource, Spent, Tokens, report_resent, request_lines};
 
 /// What was counted while the requests were made.
 #[derive(Debug, Clone, Copy)]
@@ -40,15 +40,7 @@ impl Run<'_> {
         let mut seen = HashSet::new();
         for document in self.documents()? {
             self.session.interrupt().check()?;
-            let document = match document {
-                Ok(document) if document.is_blank() => continue,
-                Ok(document) => document,
-                Err(error) if error.is_recoverable() => {
-                    skipper.bad(error)?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
+            let Some(document) = readable(document, |error| skipper.bad(error))? else { continue };
             census.documents += 1;
             for passage in passages(document, self.settings.passage_chars) {
                 census.passages += 1;
@@ -92,5 +84,47 @@ pub(super) fn write(run: &Run<'_>) -> anyhow::Result<Outcome> {
         if counts.journaled > 0 { format!(", in the journal: {}", counts.journaled) } else { String::new() };
     run.session.notice(format!("documents: {}, requests: {requests}{journaled}", counts.census.documents));
     report_resent(counts.resent, run.session);
+    Ok(counts.outcome)
+}
+
+/// Prints the number of requests, their tokens and their cost.
+pub(super) fn dry_run(run: &Run<'_>) -> anyhow::Result<Outcome> {
+    let journal = run.journal.as_deref();
+    let (budget, longest_reply) = run.model.budget(journal, run.session)?;
+    let (mut requests, mut expected, mut most) = (0_u64, Tokens::default(), Tokens::default());
+    let counts = run.for_each_request(journal, longest_reply, |request| {
+        requests += 1;
+        expected += request.estimate.expected;
+        most += request.estimate.upper_bound;
+        Ok(())
+    })?;
+    let mut out = run.session.output(None)?;
+    let mut line = |name: &str, value: String| writeln!(out, "{name:16}{value}");
+    line("documents", counts.census.documents.to_string())?;
+    line("passages", counts.census.passages.to_string())?;
+    line("queries", format!("{} a passage", run.prompt.queries()))?;
+    line("in the journal", counts.journaled.to_string())?;
+    let again = if counts.resent > 0 { format!(", {} of them again", counts.resent) } else { String::new() };
+    line("requests", format!("{requests}{again}"))?;
+    line("tokens in", format!("about {}, at most {}", expected.input, most.input))?;
+    let is_bounded = longest_reply.is_some();
+    let bound =
+        if is_bounded { format!("at most {}", most.output) } else { "no limit without --max-completion-tokens".into() };
+    line("tokens out", format!("about {}, {bound}", expected.output))?;
+    let cost = match (budget.price.is_some(), is_bounded) {
+        (false, _) => "unknown: --price-in and --price-out".into(),
+        (true, false) => format!("about {}", budget.cost(expected).usd),
+        (true, true) => format!("about {}, at most {}", budget.cost(expected).usd, budget.cost(most).usd),
+    };
+    line("cost", cost)?;
+    if let Some(journal) = journal {
+        let amount = |spent: Spent| format!("{} tokens, {}", spent.tokens.total(), spent.usd);
+        line("spent before", amount(journal.paid(budget.price)))?;
+        let (open, count) = journal.unanswered(budget.price, longest_reply.unwrap_or_default());
+        if count > 0 {
+            line("without reply", format!("{}, at most {}", counted(count, "request", "requests"), amount(open)))?;
+        }
+    }
+    out.finish()?;
     Ok(counts.outcome)
 }

@@ -75,7 +75,7 @@ impl Summary {
             count("replies without usage", self.without_usage);
         }
         count("replies from the journal", self.from_journal);
-        if let Some((budget, _)) = usage.filter(|(budget, _)| budget.has_price()) {
+        if let Some((budget, _)) = usage.filter(|(budget, _)| budget.price.is_some()) {
             counts.push(("cost", budget.spent().usd.to_string()));
         }
         let by_parser = [(CUT_OFF, self.cut_off), (SURPLUS, self.surplus)].into_iter().filter(|(_, count)| *count > 0);
@@ -116,14 +116,13 @@ impl Summary {
 /// the share of the documents to be asked about that is written, if it is known.
 pub(super) fn spending(budget: &Budget, done: Option<f64>) -> String {
     let spent = budget.spent();
-    let caps = budget.caps();
     let mut text = format!("{} tokens", spent.tokens.total());
-    if let Some(most) = caps.tokens {
+    if let Some(most) = budget.caps.tokens {
         text.push_str(&format!(" of {most}"));
     }
-    if budget.has_price() {
+    if budget.price.is_some() {
         text.push_str(&format!(", {}", spent.usd));
-        if let Some(most) = caps.usd {
+        if let Some(most) = budget.caps.usd {
             text.push_str(&format!(" of {most}"));
         }
         // The first documents say little about the rest.

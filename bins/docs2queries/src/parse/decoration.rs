@@ -14,8 +14,7 @@ const PAIRS: [&[(&str, &str)]; 4] = [
 pub(super) fn undecorated(items: Vec<String>) -> Vec<String> {
     let items: Vec<&str> = items.iter().map(|item| without_label(item.trim())).collect();
     let items = without_citations(without_symbol(items));
-    let plain = items.iter().map(|item| explained(item)).collect::<Option<Vec<&str>>>().unwrap_or(items);
-    let mut items: Vec<String> = plain.into_iter().map(without_emphasis).collect();
+    let mut items: Vec<String> = if_all(items, explained).into_iter().map(without_emphasis).collect();
     let undecorate = |items: &[String], kind: &[(&str, &str)]| {
         let inner =
             |item: &String| kind.iter().find_map(|around| inside(item, around)).map(|inner| inner.trim().to_owned());
@@ -28,14 +27,12 @@ pub(super) fn undecorated(items: Vec<String>) -> Vec<String> {
 }
 
 /// Strings of a list without citations and labels, if all of them have one.
-pub(super) fn unlabelled(queries: Vec<String>) -> Vec<String> {
-    let queries: Vec<String> =
-        without_citations(queries.iter().map(String::as_str).collect()).into_iter().map(str::to_owned).collect();
-    let is_labelled = |query: &String| without_label(query) != query.as_str();
-    if queries.len() < 2 || !queries.iter().all(is_labelled) {
-        return queries;
+pub(super) fn unlabelled(queries: &[String]) -> Vec<String> {
+    let mut items = without_citations(queries.iter().map(String::as_str).collect());
+    if items.len() > 1 {
+        items = if_all(items, |item| Some(without_label(item)).filter(|rest| *rest != item));
     }
-    queries.iter().map(|query| without_label(query).to_owned()).collect()
+    items.into_iter().map(str::to_owned).collect()
 }
 
 /// The items without the symbol at their beginning, such as an emoji or the `>` of a quotation, if all have the same.
@@ -45,8 +42,7 @@ fn without_symbol(items: Vec<&str>) -> Vec<&str> {
     if items.len() < 2 || is_word && symbol != ">" {
         return items;
     }
-    let plain = items.iter().map(|item| item.strip_prefix(symbol)?.strip_prefix(' ').map(str::trim)).collect();
-    Option::unwrap_or(plain, items)
+    if_all(items, |item| item.strip_prefix(symbol)?.strip_prefix(' ').map(str::trim))
 }
 
 /// The items without the citation at their end, as in `what is a lease? [1]`, if all have one.
@@ -59,10 +55,12 @@ fn without_citations(items: Vec<&str>) -> Vec<&str> {
         let is_text = wide.is_some() || rest.ends_with(|c: char| c.is_whitespace() || "?!.。？！".contains(c));
         (is_number && is_text && rest.contains(char::is_alphanumeric)).then(|| rest.trim_end())
     }
-    if items.len() < 2 {
-        return items;
-    }
-    items.iter().map(|item| without(item)).collect::<Option<Vec<&str>>>().unwrap_or(items)
+    if items.len() < 2 { items } else { if_all(items, without) }
+}
+
+/// The items after a change that all of them allow; otherwise the items as they are.
+fn if_all<'a>(items: Vec<&'a str>, change: impl Fn(&'a str) -> Option<&'a str>) -> Vec<&'a str> {
+    items.iter().map(|item| change(item)).collect::<Option<Vec<&str>>>().unwrap_or(items)
 }
 
 /// The query of an item that continues with an explanation: `**lease term** – asks for the duration`.

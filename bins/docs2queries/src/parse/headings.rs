@@ -1,13 +1,11 @@
 //! Headings, which tell a list of drafts from the final list.
 
 use super::list_markers::marker;
-use crate::text::has_word;
+use crate::text::{has_phrase, has_word, words};
 
 /// Parts of words in the headings of lists of queries.
-pub(super) const WANTED: [&str; 16] = [
-    "quer", "question", "keyword", "claim", "search", "anfrage", "frage", "requête", "consulta", "pregunta", "domand",
-    "vragen", "查询", "问题", "検索", "質問",
-];
+pub(super) const WANTED: &str = "quer|question|keyword|claim|search|anfrage|frage|requête|consulta|pregunta|domand|\
+    vragen|查询|问题|検索|質問";
 /// Nouns that can be final, besides queries.
 const LISTS: [&str; 9] = ["list", "answer", "version", "set", "output", "selection", "result", "response", "json"];
 /// Words between `final` and its noun, separated by spaces.
@@ -26,7 +24,7 @@ pub(super) fn without_drafts(text: &str) -> &str {
             let rest = &text[at + line.len()..];
             let line = line.to_lowercase();
             let is_draft = words(&line).any(|word| has_word(DRAFTS, word));
-            let is_meant = is_final(&line) || follows_drafts && !is_draft && is_wanted(&line);
+            let is_meant = is_final(&line) || follows_drafts && !is_draft && has_phrase(WANTED, &line);
             if is_meant && rest.contains(char::is_alphanumeric) {
                 return &text[at..];
             }
@@ -56,13 +54,5 @@ fn is_final(line: &str) -> bool {
         return false;
     }
     let mut rest = words.skip_while(|word| has_word(BETWEEN, word) || word.chars().all(|c| c.is_ascii_digit()));
-    rest.next().is_none_or(|word| is_wanted(word) || LISTS.iter().any(|list| word.starts_with(list)))
-}
-
-fn is_wanted(text: &str) -> bool {
-    WANTED.iter().any(|wanted| text.contains(wanted))
-}
-
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+    rest.next().is_none_or(|word| has_phrase(WANTED, word) || LISTS.iter().any(|list| word.starts_with(list)))
 }

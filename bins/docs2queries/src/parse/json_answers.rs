@@ -60,7 +60,7 @@ pub(super) fn answer(text: &str, max_queries: usize, inline: bool) -> Option<Par
         found.queries.extend(candidate.reading.queries.iter().cloned());
         found.cut_off += candidate.reading.broken;
     }
-    found.queries = decoration::unlabelled(lists::unmarked(found.queries));
+    found.queries = decoration::unlabelled(&lists::unmarked(found.queries));
     Some(found)
 }
 

@@ -9,32 +9,16 @@ const ASIDE: &str = "analysis answer answers approach category chunk comment com
     notes number plan rank rationale reason reasoning refusal relevance response score source status step \
     steps style summary tag tags thinking thought thoughts title topic type usage warning";
 /// Keys of a query's text beside a field with its kind, the most likely first.
-pub(super) const TEXTS: [&str; 9] =
-    ["text", "content", "value", "string", "search", "phrase", "sentence", "anchor", "input"];
+pub(super) const TEXTS: &str = "text content value string search phrase sentence anchor input";
 
 /// Names of the kinds of queries that are asked for.
-const KINDS: [&str; 15] = [
-    "term",
-    "natural",
-    "question",
-    "keyword",
-    "keywords",
-    "claim",
-    "statement",
-    "exact",
-    "exact term",
-    "lay",
-    "layman",
-    "typo",
-    "query",
-    "search query",
-    "q",
-];
+const KINDS: &str = "term|natural|question|keyword|keywords|claim|statement|exact|exact term|lay|layman|typo|query|\
+    search query|q";
 
 /// Whether a text is only the name of a kind of query.
 pub(super) fn is_kind_label(label: &str) -> bool {
     let label = label.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    KINDS.contains(&label.as_str())
+    KINDS.split('|').any(|kind| kind == label)
 }
 
 /// Whether a key names something beside a query.

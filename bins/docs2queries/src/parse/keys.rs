@@ -30,26 +30,13 @@ pub(super) struct Reading {
 
 /// The queries in a value, if it has any.
 pub(super) fn read(node: &Node) -> Option<Reading> {
-    let mut queries = Vec::new();
-    named(node, &|key, _| name(key) == "queries", &mut queries);
-    let exact = reading(Rank::Queries, queries);
-    let kinds = || {
-        let mut queries = Vec::new();
-        by_kind(node, &mut queries);
-        reading(Rank::Named, queries)
-    };
-    let similar = || {
-        let mut queries = Vec::new();
-        let is_list = |value: &Node| matches!(value, Node::List(_));
-        named(node, &|key, value| is_query(key) && (is_list(value) || name(key).ends_with('s')), &mut queries);
-        reading(Rank::Named, queries)
-    };
-    let single = || {
-        let mut queries = Vec::new();
-        singles(node, &mut queries);
-        reading(Rank::Single, queries)
-    };
-    exact.or_else(kinds).or_else(similar).or_else(single).or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
+    let is_list = |value: &Node| matches!(value, Node::List(_));
+    let is_similar = |key: &str, value: &Node| is_query(key) && (is_list(value) || name(key).ends_with('s'));
+    reading(Rank::Queries, named(node, &|key, _| name(key) == "queries"))
+        .or_else(|| reading(Rank::Named, of_objects(node, &by_kind)))
+        .or_else(|| reading(Rank::Named, named(node, &is_similar)))
+        .or_else(|| reading(Rank::Single, of_objects(node, &own)))
+        .or_else(|| reading(Rank::Unnamed, unnamed(&quoted(node))))
 }
 
 /// One query; none if it was cut off.
@@ -68,55 +55,48 @@ fn is_placeholder(query: &str) -> bool {
     matches!(query.as_str(), "query" | "question" | "string" | "search query" | "your query" | "query text" | "array")
 }
 
-/// Adds the queries under keys that `is_such` accepts, at any depth.
-fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool, found: &mut Vec<MaybeQuery>) {
+/// The queries under keys that `is_such` accepts, at any depth.
+fn named(node: &Node, is_such: &impl Fn(&str, &Node) -> bool) -> Vec<MaybeQuery> {
+    let of_field = |(key, value): &(String, Node)| match value {
+        value if is_such(key, value) => texts(value),
+        value if may_hold(key) => named(value, is_such),
+        _ => Vec::new(),
+    };
     match node {
-        Node::Object(fields) => {
-            for (key, value) in fields {
-                if is_such(key, value) {
-                    found.extend(texts(value));
-                } else if !is_aside(key) || is_wrapper(key) {
-                    named(value, is_such, found);
-                }
-            }
-        }
-        Node::List(items) => items.iter().for_each(|item| named(item, is_such, found)),
-        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+        Node::Object(fields) => fields.iter().flat_map(of_field).collect(),
+        Node::List(items) => items.iter().flat_map(|item| named(item, is_such)).collect(),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => Vec::new(),
     }
 }
 
-/// Adds the queries of objects that have a list for each kind of query, at any depth.
-fn by_kind(node: &Node, found: &mut Vec<MaybeQuery>) {
+/// The queries that `of` finds in objects, at any depth; there are no others inside of such an object.
+fn of_objects(node: &Node, of: &impl Fn(&[(String, Node)]) -> Vec<MaybeQuery>) -> Vec<MaybeQuery> {
     match node {
-        Node::Object(fields) => {
-            let of_kinds = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
-            let is_list = |(_, value): &(String, Node)| matches!(value, Node::List(_));
-            // Keywords may belong to the question beside them.
-            let is_kind = |(key, _): &(String, Node)| is_kind(key) && name(key) != "keywords";
-            if of_kinds.clone().count() > 1 && of_kinds.clone().all(is_kind) && of_kinds.clone().any(is_list) {
-                found.extend(of_kinds.flat_map(|(_, value)| texts(value)));
-            } else {
-                of_kinds.for_each(|(_, value)| by_kind(value, found));
+        Node::Object(fields) => match of(fields) {
+            found if found.is_empty() => {
+                let inner = fields.iter().filter(|(key, _)| may_hold(key));
+                inner.flat_map(|(_, value)| of_objects(value, of)).collect()
             }
-        }
-        Node::List(items) => items.iter().for_each(|item| by_kind(item, found)),
-        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
-    }
-}
-
-/// Adds the queries of objects that have one each, or several with numbers, at any depth.
-fn singles(node: &Node, found: &mut Vec<MaybeQuery>) {
-    match node {
-        Node::Object(fields) => match own(fields) {
-            own if own.is_empty() => {
-                let inner = fields.iter().filter(|(key, _)| !is_aside(key) || is_wrapper(key));
-                inner.for_each(|(_, value)| singles(value, found));
-            }
-            own => found.extend(own),
+            found => found,
         },
-        Node::List(items) => items.iter().for_each(|item| singles(item, found)),
-        Node::Text(_) | Node::Bare(_) | Node::Broken => {}
+        Node::List(items) => items.iter().flat_map(|item| of_objects(item, of)).collect(),
+        Node::Text(_) | Node::Bare(_) | Node::Broken => Vec::new(),
     }
+}
+
+/// Whether an answer may be nested under a key.
+fn may_hold(key: &str) -> bool {
+    !is_aside(key) || is_wrapper(key)
+}
+
+/// The queries of an object that has a list for each kind of query.
+fn by_kind(fields: &[(String, Node)]) -> Vec<MaybeQuery> {
+    let of_kinds = fields.iter().filter(|(key, _)| may_hold(key));
+    let is_list = |(_, value): &(String, Node)| matches!(value, Node::List(_));
+    // Keywords may belong to the question beside them.
+    let is_kind = |(key, _): &(String, Node)| is_kind(key) && name(key) != "keywords";
+    let is_such = of_kinds.clone().count() > 1 && of_kinds.clone().all(is_kind) && of_kinds.clone().any(is_list);
+    if is_such { of_kinds.flat_map(|(_, value)| texts(value)).collect() } else { Vec::new() }
 }
 
 /// The queries that an object names itself: `query`, else `question`, else a similar key, or `query1`, `query2`.
@@ -183,8 +163,7 @@ fn of_item(item: &Node, column: Option<&str>) -> Vec<MaybeQuery> {
             if !own.is_empty() {
                 return own;
             }
-            let mut inner = Vec::new();
-            named(item, &|key, _| is_query(key), &mut inner);
+            let inner = named(item, &|key, _| is_query(key));
             let of_only = |(key, value): &(String, Node)| match value {
                 Node::List(_) => texts(value),
                 value => of_field(key, value).into_iter().collect(),
@@ -229,7 +208,7 @@ fn column(items: &[Node]) -> Option<String> {
             }
         }
     }
-    let of_text = TEXTS.iter().find_map(|text| lengths.iter().find(|(key, _)| name(key) == *text));
+    let of_text = TEXTS.split(' ').find_map(|text| lengths.iter().find(|(key, _)| name(key) == text));
     let longest = || lengths.iter().rev().max_by_key(|(_, length)| *length);
     of_text.or_else(longest).map(|(key, _)| (*key).to_owned())
 }
@@ -261,10 +240,8 @@ fn unnamed(node: &Node) -> Vec<MaybeQuery> {
             {
                 return fields.iter().filter_map(|(_, value)| text(value)).collect();
             }
-            let lists = fields.iter().filter(|(key, value)| {
-                let is_aside = is_aside(key) && !is_wrapper(key);
-                !is_aside && matches!(value, Node::List(_) | Node::Object(_))
-            });
+            let lists =
+                fields.iter().filter(|(key, value)| may_hold(key) && matches!(value, Node::List(_) | Node::Object(_)));
             lists
                 .flat_map(|(_, value)| if let Node::Object(_) = value { unnamed(value) } else { texts(value) })
                 .collect()

@@ -4,22 +4,10 @@ use super::decoration::undecorated;
 use super::headings::WANTED;
 use super::key_names::{self, is_kind_label};
 use super::list_markers::{Mark, is_label, is_rule, marker};
+use crate::text::{has_phrase, has_word};
 
 /// Parts of words in the headings of lists beside the queries.
-const UNWANTED: [&str; 12] = [
-    "note",
-    "explanation",
-    "reason",
-    "rationale",
-    "key point",
-    "analysis",
-    "summary",
-    "why ",
-    "hinweis",
-    "remarque",
-    "nota",
-    "说明",
-];
+const UNWANTED: &str = "note|explanation|reason|rationale|key point|analysis|summary|why |hinweis|remarque|nota|说明";
 
 /// An item of a list.
 struct Item {
@@ -38,12 +26,12 @@ struct Block {
 /// The items of all lists with numbers or bullets.
 pub(super) fn marked(text: &str) -> Vec<String> {
     let blocks = blocks(text);
-    let has = |block: &Block, words: &[&str]| words.iter().any(|word| block.heading.contains(word));
-    let is_aside = |block: &&Block| has(block, &UNWANTED) && !has(block, &WANTED);
+    let is_wanted = |block: &Block| has_phrase(WANTED, &block.heading);
+    let is_aside = |block: &&Block| has_phrase(UNWANTED, &block.heading) && !is_wanted(block);
     let blocks: Vec<&Block> = blocks.iter().filter(|block| !block.items.is_empty() && !is_aside(block)).collect();
     let is_numbered = |block: &&Block| matches!(block.items[0].mark, Mark::Number(..));
     // Points that the model made before or after its list have other marks, or no heading that announces queries.
-    let first_wanted = blocks.iter().position(|block| has(block, &WANTED));
+    let first_wanted = blocks.iter().position(|block| is_wanted(block));
     let numbers = blocks.iter().any(is_numbered);
     let numbers = first_wanted.map_or(numbers, |first| is_numbered(&blocks[first]));
     let blocks = blocks.iter().skip(first_wanted.unwrap_or_default()).filter(|block| is_numbered(block) == numbers);
@@ -155,7 +143,7 @@ fn query_of_fields<'a>(item: &str, line: &'a str) -> Option<&'a str> {
     let (first, _) = item.split_once(':')?;
     let first = first.trim_matches('*');
     let (key, value) = field(line)?;
-    let is_text = key_names::is_query(key) || key_names::TEXTS.contains(&key_names::name(key).as_str());
+    let is_text = key_names::is_query(key) || has_word(key_names::TEXTS, &key_names::name(key));
     (!first.contains(' ') && !first.is_empty() && key_names::is_aside(first) && is_text).then(|| unquoted(value))
 }
 

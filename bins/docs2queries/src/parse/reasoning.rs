@@ -1,100 +1,37 @@
 //! Removes what a model thought before it answered, in the format of each family, and what follows its turn.
 
-use std::borrow::Cow;
-
 use super::list_markers::{Mark, marker};
 
 /// The marks of harmony, the format of GPT-OSS (<https://cookbook.openai.com/articles/openai-harmony>).
 const CHANNEL: &str = "<|channel|>";
 const MESSAGE: &str = "<|message|>";
-/// The tags around thoughts, in lower case.
-const THOUGHTS: [(&str, &str); 26] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<thoughts>", "</thoughts>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<reason>", "</reason>"),
-    ("<reflection>", "</reflection>"),
-    ("<analysis>", "</analysis>"),
-    ("<scratchpad>", "</scratchpad>"),
-    ("<antthinking>", "</antthinking>"),
-    ("<seed:think>", "</seed:think>"),
-    ("<longcat_think>", "</longcat_think>"),
-    ("<details", "</details>"),
-    ("[think]", "[/think]"),
-    ("[thinking]", "[/thinking]"),
-    ("[reasoning]", "[/reasoning]"),
-    ("◁think▷", "◁/think▷"),
-    ("<|think|>", "<|/think|>"),
-    ("<|thinking|>", "<|/thinking|>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|start_thinking|>", "<|end_thinking|>"),
-    ("<|inner_prefix|>", "<|inner_suffix|>"),
-    ("<|channel>thought", "<channel|>"),
-    ("<unused94>thought", "<unused95>"),
-    ("here is my thought process:", "here is my response:"),
-    ("thinking...\n", "...done thinking."),
-];
+/// The tags around thoughts, in lower case: an opening and a closing one with `…` between them, and `¦` between pairs.
+const THOUGHTS: &str = "<think>…</think>¦<thinking>…</thinking>¦<thought>…</thought>¦<thoughts>…</thoughts>¦\
+    <reasoning>…</reasoning>¦<reason>…</reason>¦<reflection>…</reflection>¦<analysis>…</analysis>¦\
+    <scratchpad>…</scratchpad>¦<antthinking>…</antthinking>¦<seed:think>…</seed:think>¦\
+    <longcat_think>…</longcat_think>¦<details…</details>¦[think]…[/think]¦[thinking]…[/thinking]¦\
+    [reasoning]…[/reasoning]¦◁think▷…◁/think▷¦<|think|>…<|/think|>¦<|thinking|>…<|/thinking|>¦\
+    <|begin_of_thought|>…<|end_of_thought|>¦<|start_thinking|>…<|end_thinking|>¦<|inner_prefix|>…<|inner_suffix|>¦\
+    <|channel>thought…<channel|>¦<unused94>thought…<unused95>¦here is my thought process:…here is my response:¦\
+    thinking...\n…...done thinking.";
 /// Tokens that end a turn or begin the next.
-const TURNS: [&str; 22] = [
-    "<|im_end|>",
-    "<|im_start|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|start_header_id|>",
-    "<|end_of_text|>",
-    "<|endoftext|>",
-    "<|end_of_turn|>",
-    "<|end_of_role|>",
-    "<|start_of_role|>",
-    "<|end|>",
-    "<|return|>",
-    "<|user|>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<end_of_turn>",
-    "<start_of_turn>",
-    "<turn|>",
-    "<|turn>",
-    "<eos>",
-    "</s>",
-    "[INST]",
-    "<｜end▁of▁sentence｜>",
-];
+const TURNS: &str = "<|im_end|> <|im_start|> <|eot_id|> <|eom_id|> <|start_header_id|> <|end_of_text|> \
+    <|endoftext|> <|end_of_turn|> <|end_of_role|> <|start_of_role|> <|end|> <|return|> <|user|> \
+    <|END_OF_TURN_TOKEN|> <end_of_turn> <start_of_turn> <turn|> <|turn> <eos> </s> [INST] <｜end▁of▁sentence｜>";
 /// Names before a turn of the user, which a model invents if nothing stops it.
 const ASKERS: [&str; 3] = ["user", "human", "instruction"];
 /// Elements that contain the answer.
 const ELEMENTS: [&str; 5] = ["answer", "final_answer", "response", "output", "solution"];
 /// Names of a section of thoughts without tags.
-const SECTIONS: [&str; 8] = [
-    "thinking process",
-    "thought process",
-    "thinking",
-    "thoughts",
-    "reasoning",
-    "reasoning process",
-    "analysis",
-    "chain of thought",
-];
+const SECTIONS: &str = "thinking process|thought process|thinking|thoughts|reasoning|reasoning process|analysis|\
+    chain of thought";
 /// Names of the section that follows it.
-const ANSWERS: [&str; 9] = [
-    "final answer",
-    "final output",
-    "final queries",
-    "final response",
-    "final json",
-    "final",
-    "answer",
-    "output",
-    "response",
-];
+const ANSWERS: &str = "final answer|final output|final queries|final response|final json|final|answer|output|\
+    response";
 
 /// The text without thoughts; empty if the reply was cut off during the thoughts.
-pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
-    match without_blocks(final_message(text)) {
-        Cow::Borrowed(text) => Cow::Borrowed(element(without_section(text))),
-        Cow::Owned(text) => Cow::Owned(element(without_section(&text)).to_owned()),
-    }
+pub(super) fn without_thoughts(text: &str) -> String {
+    element(without_section(&without_blocks(final_message(text)))).to_owned()
 }
 
 /// The message in harmony's final channel, else the last one that is no analysis. If the server has removed the marks,
@@ -142,7 +79,7 @@ pub(super) fn turns(text: &str) -> Vec<&str> {
     let first = parts.next().into_iter();
     let mut turns: Vec<&str> =
         first.chain(parts.filter_map(|part| part.split_once("</document>")).map(|(_, rest)| rest)).collect();
-    for mark in TURNS {
+    for mark in TURNS.split(' ') {
         turns = turns.into_iter().flat_map(|turn| turn.split(mark)).collect();
     }
     turns.into_iter().flat_map(by_asker).collect()
@@ -174,12 +111,9 @@ fn by_asker(text: &str) -> Vec<&str> {
 
 /// The text without what is between the tags of thoughts. A closing tag alone ends thoughts that the chat template
 /// opened.
-fn without_blocks(text: &str) -> Cow<'_, str> {
+fn without_blocks(text: &str) -> String {
     let marks = marks(text);
-    if marks.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut last_close = [0; THOUGHTS.len()];
+    let mut last_close = vec![0; THOUGHTS.split('¦').count()];
     for mark in marks.iter().filter(|mark| !mark.opens) {
         last_close[mark.of] = mark.start;
     }
@@ -207,7 +141,7 @@ fn without_blocks(text: &str) -> Cow<'_, str> {
     if open.is_none() {
         left.push_str(&text[at..]);
     }
-    Cow::Owned(left)
+    left
 }
 
 /// A tag that opens or closes thoughts.
@@ -221,11 +155,12 @@ struct Tag {
 
 /// All tags of thoughts in a text.
 fn marks(text: &str) -> Vec<Tag> {
+    let pairs: Vec<(&str, &str)> = THOUGHTS.split('¦').filter_map(|pair| pair.split_once('…')).collect();
     let small = text.to_ascii_lowercase();
     let mut marks = Vec::new();
     for (start, _) in small.match_indices(['<', '[', '◁', 'h', 't', '.']) {
         let rest = &small[start..];
-        let found = THOUGHTS.iter().enumerate().find_map(|(of, (open, close))| {
+        let found = pairs.iter().enumerate().find_map(|(of, (open, close))| {
             let is =
                 |mark: &str, opens| rest.starts_with(mark).then(|| Tag { start, end: start + mark.len(), of, opens });
             is(open, true).or_else(|| is(close, false))
@@ -260,7 +195,7 @@ fn without_section(text: &str) -> &str {
         .find_map(|start| name.strip_prefix(start))
         .unwrap_or(name);
     let is_marked = heading.trim_end().ends_with([':', '*']) || heading.starts_with('#');
-    if !SECTIONS.contains(&name) || !is_marked {
+    if !SECTIONS.split('|').any(|section| section == name) || !is_marked {
         return text;
     }
     let mut answer = "";
@@ -291,7 +226,7 @@ fn announced(line: &str) -> Option<&str> {
         .map_or(line, |(_, rest)| rest)
         .trim_start_matches(|c: char| c.is_whitespace() || "#*_".contains(c));
     let length = ANSWERS
-        .iter()
+        .split('|')
         .find(|name| unmarked.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?
         .len();
     let rest = unmarked[length..].trim_start_matches(['*', '_', ' ']);

@@ -356,26 +356,12 @@ fn invented_turns_are_ignored() {
 
 #[test]
 fn prose_and_nothing_have_no_query() {
-    for text in [
-        "",
-        "I cannot do that.",
-        "null",
-        "{}",
-        "[]",
-        "{\"queries\": []}",
-        "[1, 2]",
-        "[[[[[[",
-        "{\"a\": 1}",
-        "{\"error\": \"I cannot do that\"}",
-        "{\"queries\": [",
-        "I'm sorry, but I can't write queries for this document.\nPlease give me another one.",
-        "{\"queries\": null}",
-        "I can't assist with that request.\n\nWould you like something else?",
-        "{\"queries\": [\"\", \"...\"]}",
-        "As of [1] and [2], see {x}.",
-        "```json\n```",
-        "queries",
-    ] {
+    let texts = "¦I cannot do that.¦null¦{}¦[]¦{\"queries\": []}¦[1, 2]¦[[[[[[¦{\"a\": 1}¦\
+        {\"error\": \"I cannot do that\"}¦{\"queries\": [¦\
+        I'm sorry, but I can't write queries for this document.\nPlease give me another one.¦\
+        {\"queries\": null}¦I can't assist with that request.\n\nWould you like something else?¦\
+        {\"queries\": [\"\", \"...\"]}¦As of [1] and [2], see {x}.¦```json\n```¦queries";
+    for text in texts.split('¦') {
         assert!(queries(text, 5, false).queries.is_empty(), "{text}");
     }
     assert_eq!(queries("{\"queries\": [\"\", \" \\n\", \"...\", \"a\"]}", 5, false).queries, ["", "", "...", "a"]);

@@ -7,61 +7,22 @@ use serde_json::{Value, json};
 use crate::parse::{ParsedQueries, queries};
 use crate::text::one_line;
 
-/// Pieces of queries.
-const PIECES: [&str; 44] = [
-    "lease",
-    "what is",
-    "notice period",
-    "größe",
-    "Kündigung",
-    "是什么",
-    "賃貸借契約",
-    "ありますか",
-    "임대차",
-    "аренда",
-    "الإيجار",
-    "😀",
-    "👩‍🔬",
-    "\"notice\"",
-    "\"",
-    "it's",
-    "'a'",
-    "“x”",
-    "`code`",
-    "\\d+",
-    "C:\\temp\\new",
-    "\\",
-    "{x}",
-    "{\"a\": 1}",
-    "}",
-    "{",
-    "[E0308]",
-    "vec![\"a\"]",
-    "]",
-    "[",
-    "1.5",
-    "2024:",
-    "3)",
-    "a,b,",
-    "key: value",
-    "http://a.b/c?d=e#f",
-    "// comment",
-    "# hash",
-    "?",
-    "!",
-    "...",
-    "a|b",
-    "<b>",
-    "$5 & 3 %",
-];
+/// Pieces of queries, separated by `¦`.
+const PIECES: &str = "lease¦what is¦notice period¦größe¦Kündigung¦是什么¦賃貸借契約¦ありますか¦임대차¦аренда¦الإيجار¦😀¦👩‍🔬¦\"notice\"¦\"¦\
+    it's¦'a'¦“x”¦`code`¦\\d+¦C:\\temp\\new¦\\¦{x}¦{\"a\": 1}¦}¦{¦[E0308]¦vec![\"a\"]¦]¦[¦1.5¦2024:¦3)¦\
+    a,b,¦key: value¦http://a.b/c?d=e#f¦// comment¦# hash¦?¦!¦...¦a|b¦<b>¦$5 & 3 %";
 /// Pieces that may begin a line without looking like a mark.
 const FIRST: [&str; 9] =
     ["lease", "what is", "größe", "是什么", "1.5 months", "2024 budget", "E0308", "{x} in", "how (and when)"];
 /// Pieces that may end a line without looking like decoration.
 const LAST: [&str; 7] = ["lease?", "mean", "是什么", "of 1.5", "\"notice\" is", "in C++", "x]"];
 
+fn pieces() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(PIECES.split('¦').collect::<Vec<_>>())
+}
+
 fn query() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![8 => proptest::sample::select(&PIECES[..]).prop_map(str::to_owned), 1 => "\\PC{1,9}"];
+    let piece = prop_oneof![8 => pieces().prop_map(str::to_owned), 1 => "\\PC{1,9}"];
     let pieces = proptest::collection::vec(piece, 1..7);
     let glued =
         (pieces, any::<bool>()).prop_map(|(pieces, is_glued)| one_line(&pieces.join(if is_glued { "" } else { " " })));
@@ -236,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "\\PC{0,300}", mark in proptest::sample::select(&PIECES[..])) {
+    fn no_text_makes_it_panic(text in "\\PC{0,300}", mark in pieces()) {
         queries(&text, 3, false);
         queries(&text.replace('a', mark), 3, true);
     }
@@ -244,30 +205,10 @@ proptest! {
 
 #[test]
 fn hostile_replies_end() {
-    for piece in [
-        "[",
-        "{\"a\":",
-        "<think>",
-        "</think>",
-        "[\"",
-        "\"",
-        "\n\"",
-        "{\"queries\": [\"",
-        "[\"x \"a\", ",
-        "assistant",
-        "1. ",
-        "1. a 2. b 3. c\n",
-        "# :\n",
-        "Draft queries:\n",
-        "final:\n",
-        "User:\n",
-        "> \n",
-        "- id: 1\n  query: a\n",
-        "```\n",
-        "|-|\n",
-        "\\\"",
-        "[\"[\\\"",
-    ] {
+    let pieces = "[¦{\"a\":¦<think>¦</think>¦[\"¦\"¦\n\"¦{\"queries\": [\"¦[\"x \"a\", ¦assistant¦1. ¦\
+        1. a 2. b 3. c\n¦# :\n¦Draft queries:\n¦final:\n¦User:\n¦> \n¦- id: 1\n  query: a\n¦```\n¦|-|\n¦\
+        \\\"¦[\"[\\\"";
+    for piece in pieces.split('¦') {
         queries(&piece.repeat(20_000), 3, false);
     }
 }

@@ -1,5 +1,6 @@
 //! The mix of kinds of queries.
 
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A kind of query: its name on the command line, and its description for the model.
@@ -16,6 +17,13 @@ const STYLES: [Style; 6] = [
 
 /// The default mix.
 pub(crate) const DEFAULT: &str = "question=4,keyword=2,claim=1,exact=1,lay=1,typo=1";
+
+/// How many queries are asked for in a style.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct StyleCount {
+    what: &'static str,
+    count: usize,
+}
 
 /// How often each style is asked for, as weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +52,7 @@ impl Styles {
     /// By systematic sampling (Madow and Madow 1944), each style gets its share rounded down or up, and over many
     /// passages the mix is that of the weights. The rounding depends on `seed` and `text`, so that the request for the
     /// same text is always the same.
-    pub(crate) fn distribute(&self, count: usize, seed: u64, text: &str) -> Vec<(&'static str, usize)> {
+    pub(super) fn distribute(&self, count: usize, seed: u64, text: &str) -> Vec<StyleCount> {
         let start = xxh3_64_with_seed(text.as_bytes(), seed) as f64 / 2f64.powi(64);
         let total: f64 = self.0.iter().sum();
         // Draws are at start, start + 1, …; a style gets those in its part of the interval from 0 to count.
@@ -56,7 +64,7 @@ impl Styles {
             end += weight / total;
             let until = if end > 1.0 - 1e-9 { count } else { draws_before(end) };
             if until > before {
-                counts.push((what, until - before));
+                counts.push(StyleCount { what, count: until - before });
             }
             before = until;
         }
@@ -81,13 +89,13 @@ mod tests {
     #[test]
     fn counts_follow_the_weights() {
         let styles = Styles::parse(DEFAULT).unwrap();
-        let counts = |shares: Vec<(&str, usize)>| shares.iter().map(|(_, count)| *count).collect::<Vec<_>>();
+        let counts = |shares: Vec<StyleCount>| shares.iter().map(|share| share.count).collect::<Vec<_>>();
         assert_eq!(counts(styles.distribute(10, 42, "d1")), [4, 2, 1, 1, 1, 1]);
         let mut sums = [0; STYLES.len()];
         for n in 0..10_000 {
             let shares = styles.distribute(3, 42, &format!("d{n}"));
-            assert_eq!(shares.iter().map(|(_, count)| count).sum::<usize>(), 3);
-            for (what, count) in shares {
+            assert_eq!(shares.iter().map(|share| share.count).sum::<usize>(), 3);
+            for StyleCount { what, count } in shares {
                 sums[STYLES.iter().position(|(_, other)| *other == what).unwrap()] += count;
             }
         }

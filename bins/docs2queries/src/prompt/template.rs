@@ -1,33 +1,12 @@
 //! The template of the messages.
 
 use anyhow::{anyhow, ensure};
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
-use serde::Serialize;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 
 /// The default template.
 pub(super) const BUILTIN: &str = include_str!("builtin.j2");
 
 const HINT: &str = "hint: a prompt may use id, title, text, n, styles, language and examples; --show-prompt prints one";
-
-/// The variables of a template.
-#[derive(Debug, Serialize)]
-pub(super) struct Variables<'a, E> {
-    pub(super) id: &'a str,
-    pub(super) title: Option<&'a str>,
-    pub(super) text: &'a str,
-    pub(super) n: usize,
-    pub(super) styles: Vec<StyleCount>,
-    pub(super) language: Option<&'a str>,
-    pub(super) examples: &'a [E],
-}
-
-/// How many queries are asked for in a style.
-#[derive(Debug, Serialize)]
-pub(super) struct StyleCount {
-    pub(super) what: &'static str,
-    pub(super) count: usize,
-}
 
 /// A template whose blocks `system` and `user` are a message each. Without blocks, all of it is the user's message.
 #[derive(Debug)]
@@ -59,12 +38,9 @@ impl Template {
     ///
     /// # Errors
     /// A variable that does not exist, and all other errors in the template, with their lines.
-    pub(super) fn render<E: Serialize>(
-        &self,
-        variables: &Variables<'_, E>,
-    ) -> anyhow::Result<(Option<String>, String)> {
+    pub(super) fn render(&self, variables: Value) -> anyhow::Result<(Option<String>, String)> {
         let render = || -> Result<_, minijinja::Error> {
-            let mut rendered = self.environment.get_template("prompt")?.render_captured(Serde(variables))?;
+            let mut rendered = self.environment.get_template("prompt")?.render_captured(variables)?;
             let mut block = |name: &str| match rendered.with_state_mut(|state| state.render_block(name)) {
                 Err(error) if error.kind() == ErrorKind::UnknownBlock => Ok(None),
                 block => block.map(Some),

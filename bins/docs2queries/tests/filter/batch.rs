@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::batch_server::{BatchApi, Fate, OPTIONS, one_by_one, result, round_trip, start};
 use crate::server::{Server, ok};
-use crate::support::{client, corpus, feed, filter, lines, replies, run, scratch, until};
+use crate::support::{ask, client, corpus, feed, filter, lines, replies, run, scratch, until};
 
 #[test]
 fn a_round_trip_gives_the_same_pairs_at_half_the_price() {
@@ -16,9 +16,9 @@ fn a_round_trip_gives_the_same_pairs_at_half_the_price() {
     let ran = api.round_trip(&[], 5);
     // One request failed, so its document has no pairs yet.
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("batch replies: 4, tokens in: 400, tokens out: 80\n"), "{ran:?}");
-    assert!(ran.stderr.contains("failed batch requests: 1, the first: This request could not"), "{ran:?}");
-    assert!(ran.stderr.contains("passages left out because they have no reply yet: 1\nhint: "), "{ran:?}");
+    ran.says("batch replies: 4, tokens in: 400, tokens out: 80\n");
+    ran.says("failed batch requests: 1, the first: This request could not");
+    ran.says("passages left out because they have no reply yet: 1\nhint: ");
     assert_eq!(ran.ids(), ["d1-q1", "d1-q2", "d2-q1", "d2-q2", "d4-q1", "d4-q2", "d5-q1", "d5-q2"]);
     let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, &ran.stdout), (Some(0), &one_by_one(5)), "{ran:?}");
@@ -36,7 +36,7 @@ fn an_expired_batch_keeps_what_it_has() {
     api.state().fate = Some(Fate::Expires);
     let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
-    assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
+    ran.says("batch batch-0 expired: 2 of 5 requests were done");
     let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 8), "{ran:?}");
     assert_eq!(api.state().requests().len(), 5 + 3);
@@ -75,9 +75,9 @@ fn requests_of_open_batches_are_not_sent_one_by_one() {
     fs::write(&path, "{\"batch\":\"file-1\",\"state\":\"uploaded\"}\n").unwrap();
     let server = Server::start(ok);
     for way in [&["-n", "2"][..], &["-n", "2", "--emit-batch"]] {
-        let ran = run(&mut client(&server, &[way, &["--journal", journal]].concat()), corpus(1));
+        let ran = ask(&server, &[way, &["--journal", journal]].concat(), 1);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
-        assert!(ran.stderr.contains("would be paid for twice: 1\nhint: --batch collects them; "), "{ran:?}");
+        ran.says("would be paid for twice: 1\nhint: --batch collects them; ");
     }
     assert!(server.requests().is_empty());
 }
@@ -131,7 +131,7 @@ fn a_refused_batch_is_reported_and_closed() {
     api.state().fate = Some(Fate::Fails);
     let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
-    assert!(ran.stderr.contains("the server refused batch batch-0: Enqueued token limit reached"), "{ran:?}");
+    ran.says("the server refused batch batch-0: Enqueued token limit reached");
     api.state().fate = Some(Fate::Completes);
     let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
@@ -145,11 +145,8 @@ fn caps_hold_for_batches() {
     let sent = api.state().requests();
     let most: usize = sent.iter().map(|line| line["body"].to_string().len() + 50).sum();
     assert!((7000..=10_000).contains(&most), "{most}");
-    assert!(
-        ran.stderr.contains(&format!("requests left out because a cap has no room for them: {}\n", 20 - sent.len())),
-        "{ran:?}"
-    );
-    let ran = run(&mut client(&api.server, &["--batch"]), corpus(1));
+    ran.says(&format!("requests left out because a cap has no room for them: {}\n", 20 - sent.len()));
+    let ran = ask(&api.server, &["--batch"], 1);
     assert!(ran.code == Some(2) && ran.stderr.contains("--batch needs --journal"), "{ran:?}");
     let usage = run(&mut filter(&["--llm", "m", "--batch", "--emit-batch"]), "");
     assert_eq!(usage.code, Some(2));
@@ -166,7 +163,7 @@ fn requests_and_results_can_be_files() {
         input.clone(),
     );
     assert_eq!(emitted.code, Some(0), "{emitted:?}");
-    assert!(emitted.stderr.contains("documents: 5, requests: 4\n"), "{emitted:?}");
+    emitted.says("documents: 5, requests: 4\n");
     let text = fs::read_to_string(&requests).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
@@ -191,7 +188,7 @@ fn requests_and_results_can_be_files() {
             && ran.stderr.contains("passages left out because they have no reply yet: 1"),
         "{ran:?}"
     );
-    assert!(ran.stderr.contains("result lines for requests that are not of this run: 1"), "{ran:?}");
+    ran.says("result lines for requests that are not of this run: 1");
 
     // With a journal, the rest can be asked for one by one, from a server that has another name for the limit.
     let journal = directory.path().join("journal");

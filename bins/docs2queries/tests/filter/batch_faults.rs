@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::batch_server::{BatchApi, Fate, one_by_one, result, round_trip, start};
 use crate::server::{Answer, Server, completion, ok};
-use crate::support::{client, corpus, filter, lines, replies, run, scratch};
+use crate::support::{ask, corpus, filter, lines, replies, run, scratch};
 
 /// The reservation counts the longer of the limit's two names.
 const NAMES: usize = "max_completion_tokens".len() - "max_tokens".len();
@@ -24,8 +24,7 @@ fn an_unreadable_line_affects_only_itself() {
     // The results are in reverse order, and the third one is in the error file.
     let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 6), "{ran:?}");
-    let said = "unreadable result lines: 1, the first: batch batch-0:1: not JSON\n";
-    assert!(ran.stderr.contains(said), "{ran:?}");
+    ran.says("unreadable result lines: 1, the first: batch batch-0:1: not JSON\n");
     let most = api.state().requests()[4]["body"].to_string().len() + NAMES;
     let spent = format!("batch replies: 3, tokens in: {}, tokens out: {}\n", 300 + most, 60 + 50);
     assert!(ran.stderr.contains(&spent), "it may have been paid for: {ran:?}");
@@ -35,7 +34,7 @@ fn an_unreadable_line_affects_only_itself() {
     // No batch is in progress any more, so the rest can be asked for one by one.
     let args = ["-n", "2", "--max-completion-tokens", "50", "--journal", api.journal.to_str().unwrap()];
     let one = Server::start(ok);
-    let ran = run(&mut client(&one, &args), corpus(5));
+    let ran = ask(&one, &args, 5);
     assert_eq!((ran.code, ran.stdout, one.requests().len()), (Some(0), one_by_one(5), 1), "{}", ran.stderr);
 }
 
@@ -54,8 +53,7 @@ fn half_a_character_in_a_result_is_replaced() {
         let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.ids().len()), (Some(0), 4), "{ran:?}");
         assert_eq!(ran.pairs()[3]["anchor"], "\u{fffd} about text 2");
-        let said = "result lines with invalid characters, read as U+FFFD: 1, the first: batch batch-0:1\n";
-        assert!(ran.stderr.contains(said), "{ran:?}");
+        ran.says("result lines with invalid characters, read as U+FFFD: 1, the first: batch batch-0:1\n");
     }
 }
 
@@ -69,16 +67,16 @@ fn requests_of_lost_batches_are_sent_again() {
         api.state().gone = gone.to_vec();
         let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
-        assert!(ran.stderr.contains(said), "{ran:?}");
-        assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
+        ran.says(said);
+        ran.says("passages left out because they have no reply yet: 2");
         let most = |line: &Value| line["body"].to_string().len() + NAMES + 50;
         let most: usize = api.state().requests().iter().map(most).sum();
-        assert!(ran.stderr.contains(&format!("counts as {most} tokens")), "{ran:?}");
+        ran.says(&format!("counts as {most} tokens"));
         api.state().gone.clear();
         // A later cap includes what may have been charged.
         let capped = ["--max-tokens", &(most + 10).to_string()];
         let ran = api.round_trip(&capped, 2);
-        assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
+        ran.says("requests left out because a cap has no room for them: 2\n");
         let ran = api.round_trip(&[], 2);
         assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
         assert_eq!(api.state().batches.len(), 2);
@@ -129,7 +127,7 @@ fn a_batch_without_a_result_file_is_reported() {
     api.state().has_no_files = true;
     let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(ran.stderr.contains("batch batch-0 completed without a result file"), "{ran:?}");
+    ran.says("batch batch-0 completed without a result file");
     api.state().has_no_files = false;
     let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
@@ -168,39 +166,6 @@ fn a_lost_error_file_costs_nothing() {
 }
 
 #[test]
-fn a_status_may_have_any_case_and_name() {
-    for word in ["COMPLETED", "Completed", "succeeded", "JOB_STATE_SUCCEEDED"] {
-        let api = BatchApi::start();
-        api.state().completed = Some(word);
-        let ran = api.round_trip(&[], 2);
-        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{word}: {}", ran.stderr);
-    }
-}
-
-#[test]
-fn a_download_that_breaks_off_is_repeated() {
-    let api = BatchApi::start();
-    for garble in [
-        // Either the connection or the file ends too early.
-        (|results, n| match n {
-            0 => Answer::Cut(results[..results.len() - 50].into()),
-            _ => Answer::Http(200, "", results.into()),
-        }) as fn(&str, usize) -> Answer,
-        |results, n| Answer::Http(200, "", if n == 0 { &results[..results.len() - 50] } else { results }.into()),
-    ] {
-        let _ = fs::remove_file(&api.journal);
-        api.state().garble(garble);
-        let ran = api.round_trip(&[], 2);
-        assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "{}", ran.stderr);
-    }
-    // An incomplete file that stays so keeps its complete lines.
-    let _ = fs::remove_file(&api.journal);
-    api.state().garble(|results, _| Answer::Http(200, "", results[..results.len() - 50].into()));
-    let ran = api.round_trip(&[], 2);
-    assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
-}
-
-#[test]
 fn errors_of_single_requests_are_treated_by_their_codes() {
     let api = BatchApi::start();
     // The first request is too long, the second met a rate limit, and the model refused the third.
@@ -217,10 +182,9 @@ fn errors_of_single_requests_are_treated_by_their_codes() {
     // In addition, document 3 is in the server's error file.
     let ran = api.round_trip(&skip, 6);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
-    assert!(ran.stderr.contains("failed batch requests: 3, the first: the server answered 400"), "{ran:?}");
-    let said = "passages without queries: 1 too long for the model, 1 no query in the reply\n";
-    assert!(ran.stderr.contains(said), "{ran:?}");
-    assert!(ran.stderr.contains("passages left out because they have no reply yet: 2"), "{ran:?}");
+    ran.says("failed batch requests: 3, the first: the server answered 400");
+    ran.says("passages without queries: 1 too long for the model, 1 no query in the reply\n");
+    ran.says("passages left out because they have no reply yet: 2");
     // Transient errors are sent again each time, the others once.
     let sent = || api.state().requests().len();
     for (run, more) in [(2, 4), (3, 1)] {
@@ -270,7 +234,7 @@ fn an_expired_batch_with_a_bad_line_is_closed() {
     api.state().garble = Some(|results, _| with_first(results, |_| "}{".into()));
     let ran = api.round_trip(&[], 5);
     assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
-    assert!(ran.stderr.contains("batch batch-0 expired: 2 of 5 requests were done"), "{ran:?}");
+    ran.says("batch batch-0 expired: 2 of 5 requests were done");
     assert_eq!(lines(&api.journal), 4, "uploaded, created, one reply, collected");
 }
 
@@ -299,7 +263,7 @@ fn a_file_that_is_read_twice_is_paid_for_once() {
     let second = run(&mut filter(&[&args[..], &files].concat()), corpus(4));
     for ran in [&first, &second] {
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 2), "{ran:?}");
-        assert!(ran.stderr.contains("unreadable result lines: 1, the first: "), "{ran:?}");
+        ran.says("unreadable result lines: 1, the first: ");
     }
     let all = format!("2, tokens in: {}, tokens out: {}", 300 + most, 60 + 50);
     assert_eq!((paid(&first.stderr), paid(&second.stderr)), (all, "2, tokens in: 0, tokens out: 0".into()));
@@ -307,7 +271,7 @@ fn a_file_that_is_read_twice_is_paid_for_once() {
     // The missing replies are asked for, and the useless one once more.
     let server = Server::start(ok);
     let journal = ["-n", "2", "--max-completion-tokens", "50", "--journal", path.to_str().unwrap()];
-    let ran = run(&mut client(&server, &journal), corpus(4));
+    let ran = ask(&server, &journal, 4);
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 8, 3), "{ran:?}");
 }
 
@@ -336,12 +300,12 @@ fn requests_without_a_result_count_as_their_upper_bound() {
                 "batch batch-{} has no result for 2 requests; its requests will be sent again, and it",
                 runs - 1
             );
-            assert!(ran.stderr.contains(&format!("{said} counts as {most} tokens\n")), "{ran:?}");
+            ran.says(&format!("{said} counts as {most} tokens\n"));
         }
         // A cap includes all of them.
         let capped = ["--max-tokens", &(spent + 10).to_string()];
         let ran = api.round_trip(&capped, 2);
-        assert!(ran.stderr.contains("requests left out because a cap has no room for them: 2\n"), "{ran:?}");
+        ran.says("requests left out because a cap has no room for them: 2\n");
         assert_eq!(api.state().batches.len(), 3);
     }
 }
@@ -357,20 +321,23 @@ fn a_line_that_is_always_cut_off_counts_in_each_batch() {
         // The last line is that of the first request, which is sent again by itself.
         let most = most_of(&api.state().requests()[..1]);
         spent += most;
-        assert!(
-            ran.stderr.contains(&format!(
-                "has no result for 1 request; its requests will be sent again, and it counts as {most} tokens\n"
-            )),
-            "{ran:?}"
-        );
+        ran.says(&format!(
+            "has no result for 1 request; its requests will be sent again, and it counts as {most} tokens\n"
+        ));
     }
     let ran = api.round_trip(&["--max-tokens", &(spent + 10).to_string()], 2);
-    assert!(ran.stderr.contains("requests left out because a cap has no room for them: 1\n"), "{ran:?}");
+    ran.says("requests left out because a cap has no room for them: 1\n");
 }
 
 #[test]
 fn an_incomplete_download_is_repeated() {
-    let first: [fn(&str, usize) -> Answer; 4] = [
+    let first: [fn(&str, usize) -> Answer; 6] = [
+        // Either the connection or the file ends too early.
+        |results, n| match n {
+            0 => Answer::Cut(results[..results.len() - 50].into()),
+            _ => Answer::Http(200, "", results.into()),
+        },
+        |results, n| Answer::Http(200, "", if n == 0 { &results[..results.len() - 50] } else { results }.into()),
         |results, n| Answer::Http(200, "", if n == 0 { "" } else { results }.into()),
         |results, n| Answer::Http(200, "", if n == 0 { "<html>gateway</html>" } else { results }.into()),
         |results, n| Answer::Http(200, "", if n == 0 { results.lines().next().unwrap() } else { results }.into()),

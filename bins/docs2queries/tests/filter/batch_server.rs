@@ -71,8 +71,6 @@ pub(crate) struct State {
     pub(crate) fate: Option<Fate>,
     /// Whether the connection is reset in place of the answer to the next creation of a batch.
     pub(crate) loses_answer: bool,
-    /// The status of a batch that is done.
-    pub(crate) completed: Option<&'static str>,
     /// Whether batches that are done have no result files.
     pub(crate) has_no_files: bool,
     /// Prefixes of paths that are answered with 404.
@@ -163,7 +161,7 @@ impl State {
             return batch;
         }
         batch["status"] = match fate {
-            Fate::Completes => self.completed.unwrap_or("completed"),
+            Fate::Completes => "completed",
             Fate::Expires => "expired",
             _ => "failed",
         }

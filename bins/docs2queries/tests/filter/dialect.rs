@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Request, Server, ok};
-use crate::support::{KEY, client, corpus, filter, run, scratch};
+use crate::support::{KEY, ask, corpus, filter, run, scratch};
 
 const LIMIT: [&str; 2] = ["--max-completion-tokens", "50"];
 
@@ -28,48 +28,27 @@ fn at(server: &Server, url: &str, args: &[&str]) -> Command {
 fn the_token_limits_name_follows_the_servers_refusal() {
     let old = r#"{"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", "type": "invalid_request_error", "param": "max_tokens", "code": "unsupported_parameter"}}"#;
     let server = refusing("max_tokens", 400, old);
-    let ran =
-        run(&mut client(&server, &[&LIMIT[..], &["--concurrency", "1", "--max-retries", "0"]].concat()), corpus(3));
+    let ran = ask(&server, &[&LIMIT[..], &["--concurrency", "1", "--max-retries", "0"]].concat(), 3);
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 6, 4), "{ran:?}");
     assert_eq!(server.requests()[1].body["max_completion_tokens"], 50);
     let said = "warning: the server does not support max_tokens; using max_completion_tokens instead";
     assert_eq!(ran.stderr.matches(said).count(), 1, "{ran:?}");
 
-    for (status, new) in [
-        (
-            400,
-            r#"{"object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'max_completion_tokens'), 'msg': 'Extra inputs are not permitted', 'input': 50}]", "code": 400}"#,
-        ),
-        (
-            422,
-            r#"{"detail": [{"type": "extra_forbidden", "loc": ["body", "max_completion_tokens"], "msg": "Extra inputs are not permitted"}]}"#,
-        ),
-        (400, r#"{"error": {"message": "Unrecognized request argument supplied: max_completion_tokens"}}"#),
-    ] {
-        let server = refusing("max_completion_tokens", status, new);
-        let args = [&LIMIT[..], &["--concurrency", "1"]].concat();
-        let ran = run(&mut at(&server, "http://name.openai.azure.cn/openai/v1", &args), corpus(2));
-        assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 4, 3), "{ran:?}");
-        assert_eq!(server.requests()[2].body["max_tokens"], 50);
-    }
+    let new = r#"{"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Extra inputs are not permitted"}]}"#;
+    let server = refusing("max_completion_tokens", 422, new);
+    let args = [&LIMIT[..], &["--concurrency", "1"]].concat();
+    let ran = run(&mut at(&server, "http://name.openai.azure.cn/openai/v1", &args), corpus(2));
+    assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 4, 3), "{ran:?}");
+    assert_eq!(server.requests()[2].body["max_tokens"], 50);
 }
 
 #[test]
 fn requests_in_flight_follow_it() {
     let server = refusing("max_tokens", 400, "max_tokens is not supported");
-    let ran =
-        run(&mut client(&server, &[&LIMIT[..], &["--concurrency", "8", "--max-retries", "0"]].concat()), corpus(40));
+    let ran = ask(&server, &[&LIMIT[..], &["--concurrency", "8", "--max-retries", "0"]].concat(), 40);
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 80), "{ran:?}");
     assert!((41..=48).contains(&server.requests().len()), "{}", server.requests().len());
     assert_eq!(ran.stderr.matches("warning").count(), 1, "{ran:?}");
-}
-
-#[test]
-fn a_limit_that_is_too_large_keeps_its_name() {
-    let words = "max_tokens is too large: 50. This model supports at most 8 completion tokens";
-    let server = refusing("max_tokens", 400, words);
-    let ran = run(&mut client(&server, &LIMIT), corpus(1));
-    assert!(ran.code == Some(2) && ran.stderr.contains(words) && server.requests().len() == 1, "{ran:?}");
 }
 
 #[test]
@@ -88,7 +67,7 @@ fn so_do_the_format_and_the_temperature() {
         _ => ok(request),
     };
     let server = Server::start(answer);
-    let ran = run(&mut client(&server, &["--temperature", "0.5", "--concurrency", "1"]), corpus(2));
+    let ran = ask(&server, &["--temperature", "0.5", "--concurrency", "1"], 2);
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 4, 5), "{ran:?}");
     assert_eq!(ran.stderr.matches("warning: the server does not support ").count(), 3, "{ran:?}");
 }
@@ -97,7 +76,7 @@ fn so_do_the_format_and_the_temperature() {
 fn a_server_that_refuses_everything_ends_the_run() {
     let words = "max_tokens, max_completion_tokens, temperature and response_format are not supported";
     let server = Server::start(move |_| Answer::Http(400, "", words.into()));
-    let ran = run(&mut client(&server, &[&LIMIT[..], &["--temperature", "0.5"]].concat()), corpus(1));
+    let ran = ask(&server, &[&LIMIT[..], &["--temperature", "0.5"]].concat(), 1);
     assert!(ran.code == Some(2) && ran.stderr.contains("400 Bad Request: max_tokens, max_completion"), "{ran:?}");
     assert!(server.requests().len() < 8, "{}", server.requests().len());
 }
@@ -106,15 +85,12 @@ fn a_server_that_refuses_everything_ends_the_run() {
 fn hosts_are_told_apart() {
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOi.eyJhdWQiOiJodHRwczovL2NvZ.c2lnbmF0dXJl";
     for (url, key, header, limit) in [
-        ("http://name.openai.azure.us/openai/v1", KEY, "api-key: ", "max_completion_tokens"),
         ("http://name.openai.azure.cn/openai/v1", KEY, "api-key: ", "max_completion_tokens"),
-        ("http://name.cognitiveservices.azure.com/openai/v1", KEY, "api-key: ", "max_completion_tokens"),
         ("http://name.services.ai.azure.com/models", KEY, "api-key: ", "max_completion_tokens"),
         ("http://name.services.ai.azure.com/models", token, "authorization: Bearer ", "max_completion_tokens"),
         ("http://models.inference.ai.azure.com", KEY, "authorization: Bearer ", "max_tokens"),
         ("http://models.github.ai/inference", KEY, "authorization: Bearer ", "max_tokens"),
         ("http://eu.api.openai.com/v1", KEY, "authorization: Bearer ", "max_completion_tokens"),
-        ("http://openai.azure.com.example/v1", KEY, "authorization: Bearer ", "max_tokens"),
     ] {
         let server = Server::start(ok);
         let ran = run(at(&server, url, &LIMIT).env("OPENAI_API_KEY", key), corpus(1));
@@ -122,6 +98,7 @@ fn hosts_are_told_apart() {
         let request = &server.requests()[0];
         assert!(request.head.contains(&format!("{header}{key}\r\n")), "{url}: {}", request.head);
         assert_eq!(request.head.contains("api-key"), header == "api-key: ", "{url}: {}", request.head);
+        assert_eq!(request.head.contains("authorization"), header != "api-key: ", "{url}: {}", request.head);
         assert_eq!(request.body[limit], 50, "{url}: {}", request.body);
     }
     let server = Server::start(ok);

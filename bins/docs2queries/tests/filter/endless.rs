@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::batch_server::{result, start};
 use crate::server::{Answer, Server, good, ok};
-use crate::support::{Ran, client, corpus, feed, run, scratch};
+use crate::support::{Ran, ask, client, corpus, feed, scratch};
 
 /// More than any run of this size needs, and less than an endless answer has.
 const MOST_KILOBYTES: u64 = 300 << 10;
@@ -62,7 +62,7 @@ fn an_answer_without_end_is_cut_off() {
         let args = ["--on-error", "skip", "--concurrency", "1", "--timeout-secs", "600"];
         let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(3));
         assert_eq!((ran.code, ran.ids().len()), (Some(1), 4), "{ran:?}");
-        assert!(ran.stderr.contains("document d2: the server's answer is longer than 8388608 bytes"), "{ran:?}");
+        ran.says("document d2: the server's answer is longer than 8388608 bytes");
         assert_eq!(server.asked("text 2"), 1, "the same answer would be as long again");
         assert!(most < MOST_KILOBYTES, "{most} KiB for {beginning}");
     }
@@ -73,7 +73,7 @@ fn an_answer_with_an_excessive_length_is_not_read() {
     let server = server_with(|| {
         Answer::Endless("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into(), vec![], Duration::from_secs(9))
     });
-    let ran = run(&mut client(&server, &["--on-error", "skip", "--timeout-secs", "600"]), corpus(3));
+    let ran = ask(&server, &["--on-error", "skip", "--timeout-secs", "600"], 3);
     assert!(ran.code == Some(1) && ran.stderr.contains("longer than 8388608 bytes"), "{ran:?}");
 }
 
@@ -82,7 +82,7 @@ fn an_error_without_end_is_an_error() {
     let server = server_with(|| endless("HTTP/1.1 403 No\r\nconnection: close\r\n\r\n", "no, "));
     let (ran, most) = run_and_measure(&mut client(&server, &["--timeout-secs", "600"]), corpus(3));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("the server answered 403 Forbidden: no, no, "), "{ran:?}");
+    ran.says("the server answered 403 Forbidden: no, no, ");
     assert!(most < MOST_KILOBYTES, "{most} KiB");
 }
 
@@ -107,9 +107,9 @@ fn a_trickling_answer_times_out() {
         ),
         _ => Answer::Http(200, "", good(request)),
     });
-    let ran = run(&mut client(&server, &["--timeout-secs", "1", "-v"]), corpus(1));
+    let ran = ask(&server, &["--timeout-secs", "1", "-v"], 1);
     assert_eq!((ran.code, server.asked("text 1")), (Some(0), 2), "{ran:?}");
-    assert!(ran.stderr.contains("timed out after 1 s waiting for the server"), "{ran:?}");
+    ran.says("timed out after 1 s waiting for the server");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_result_file_without_end_is_cut_off() {
     let args = ["--batch", "--journal", journal.to_str().unwrap(), "--poll-secs", "0.1", "-n", "2"];
     let (ran, most) = run_and_measure(&mut client(&server, &args), corpus(5));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("the server's answer is longer than 68419584 bytes"), "{ran:?}");
+    ran.says("the server's answer is longer than 68419584 bytes");
     assert!(most < MOST_KILOBYTES, "{most} KiB");
 }
 

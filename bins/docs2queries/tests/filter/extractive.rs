@@ -52,7 +52,7 @@ fn pairs_have_all_fields() {
     let (_directory, path) = scratch("corpus.jsonl");
     std::fs::write(&path, &input).unwrap();
     let ran = run(&mut filter(&["--generator", "extractive", "-n", "4", path.to_str().unwrap()]), "");
-    assert!(ran.stderr.contains("documents: 3, pairs: 12\n"), "{ran:?}");
+    ran.says("documents: 3, pairs: 12\n");
     assert_eq!(ran.ids()[..5], ["d0-q1", "d0-q2", "d0-q3", "d0-q4", "d1-q1"]);
     for pair in ran.pairs() {
         assert_eq!(pair["group"], "g");

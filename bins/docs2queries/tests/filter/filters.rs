@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::server::{Answer, Server, completion};
-use crate::support::{client, corpus, run, scratch};
+use crate::support::{ask, client, run, scratch};
 
 const TEXT: &str = "The tenant shall pay the rent on the first day of each month without any deduction. The landlord \
     repairs the roof and the outer walls of the house within two weeks of a notice.";
@@ -40,8 +40,8 @@ fn bad_queries_are_dropped_and_counted() {
         ),
         "{ran:?}"
     );
-    assert!(ran.stderr.contains("document a: dropped, in another language: Wann muss"), "{ran:?}");
-    assert!(ran.stderr.contains("documents: 2, pairs: 2"), "{ran:?}");
+    ran.says("document a: dropped, in another language: Wann muss");
+    ran.says("documents: 2, pairs: 2");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn reasons_can_be_chosen() {
     assert_eq!(ran(&["--drop=none"]).ids().len(), 14);
     let ran = ran(&["--drop=copied,empty"]);
     assert_eq!(ran.ids().len(), 10);
-    assert!(ran.stderr.contains("queries dropped: 2 empty, 2 copied from the document\n"), "{ran:?}");
+    ran.says("queries dropped: 2 empty, 2 copied from the document\n");
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn queries_of_the_examples_are_dropped() {
     fs::write(&path, "{\"anchor\": \"Who repairs the roof?\", \"positive\": \"A text.\"}\n").unwrap();
     let server = Server::start(|_| Answer::Http(200, "", completion(r#"["who repairs  the ROOF", "rent due"]"#)));
     let args = ["-n", "5", "--examples", path.to_str().unwrap()];
-    let kept = run(&mut client(&server, &args), corpus(1));
+    let kept = ask(&server, &args, 1);
     assert_eq!((kept.code, kept.ids().len()), (Some(0), 1), "{kept:?}");
-    assert!(kept.stderr.contains("queries dropped: 1 of an example\n"), "{kept:?}");
-    let all = run(&mut client(&server, &[&args[..], &["--drop=duplicate"]].concat()), corpus(1));
+    kept.says("queries dropped: 1 of an example\n");
+    let all = ask(&server, &[&args[..], &["--drop=duplicate"]].concat(), 1);
     assert_eq!(all.ids().len(), 2, "{all:?}");
 }
 
@@ -81,8 +81,8 @@ fn queries_that_a_reply_lost_are_counted() {
             "content": "{\"queries\": [\"rent due\", \"roof repair\", \"when does the ten"}}]});
         Answer::Http(200, "", reply.to_string())
     });
-    let ran = run(&mut client(&server, &["-v", "-n", "1"]), corpus(1));
+    let ran = ask(&server, &["-v", "-n", "1"], 1);
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 1), "{ran:?}");
-    assert!(ran.stderr.contains("queries dropped: 1 cut off, 1 beyond the number asked for\n"), "{ran:?}");
-    assert!(ran.stderr.contains("document d1: dropped, cut off: 1\n"), "{ran:?}");
+    ran.says("queries dropped: 1 cut off, 1 beyond the number asked for\n");
+    ran.says("document d1: dropped, cut off: 1\n");
 }

@@ -12,24 +12,24 @@ use serde_json::{Value, json};
 
 use crate::batch_server::start;
 use crate::server::{Answer, Request, Server, completion, good, ok};
-use crate::support::{KEY, client, corpus, feed, replies, run, scratch, until};
+use crate::support::{KEY, ask, client, corpus, feed, replies, run, scratch, until};
 
 #[test]
 fn a_rerun_asks_for_nothing() {
     let (_directory, path) = scratch("journal");
     let journal = path.to_str().unwrap();
     let server = Server::start(ok);
-    let first = run(&mut client(&server, &["--journal", journal]), corpus(5));
-    let second = run(&mut client(&server, &["--journal", journal]), corpus(5));
+    let first = ask(&server, &["--journal", journal], 5);
+    let second = ask(&server, &["--journal", journal], 5);
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first:?} {second:?}");
     assert_eq!(first.stdout, second.stdout);
     assert_eq!(server.requests().len(), 5);
-    assert!(second.stderr.contains("documents: 5, pairs: 10, replies from the journal: 5\n"), "{second:?}");
+    second.says("documents: 5, pairs: 10, replies from the journal: 5\n");
     assert!(!fs::read_to_string(&path).unwrap().contains(KEY));
 
-    let more = run(&mut client(&server, &["--journal", journal]), corpus(6));
+    let more = ask(&server, &["--journal", journal], 6);
     assert_eq!((more.ids().len(), server.requests().len()), (12, 6), "only what is new is asked for");
-    run(&mut client(&server, &["--journal", journal, "-n", "3"]), corpus(1));
+    ask(&server, &["--journal", journal, "-n", "3"], 1);
     assert_eq!(server.requests().len(), 7, "another question is another key");
 }
 
@@ -70,9 +70,9 @@ fn a_killed_run_is_continued_without_paying_twice() {
     fs::write(&path, torn).unwrap();
 
     well.store(true, Ordering::SeqCst);
-    let ran = run(&mut client(&server, &args), corpus(6));
+    let ran = ask(&server, &args, 6);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.stdout, run(&mut client(&server, &[]), corpus(6)).stdout, "as if nothing had happened");
+    assert_eq!(ran.stdout, ask(&server, &[], 6).stdout, "as if nothing had happened");
     assert!(ran.stderr.contains("requests: 1,") && ran.stderr.contains("replies from the journal: 5"), "{ran:?}");
     assert_eq!(server.asked("text 1"), 2, "once with the journal, once without");
     assert_eq!(server.asked("text 3"), 2);
@@ -91,7 +91,7 @@ fn replies_in_flight_are_kept_when_the_run_fails() {
             }
         }
     });
-    let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap(), "--concurrency", "3"]), corpus(3));
+    let ran = ask(&server, &["--journal", path.to_str().unwrap(), "--concurrency", "3"], 3);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
     assert_eq!(replies(&path).len(), server.requests().len());
 }
@@ -111,7 +111,7 @@ fn a_full_disk_ends_the_run_at_once() {
     assert!(ran.code == Some(2) && ran.stderr.contains("journal: File too large"), "{ran:?}");
     let (kept, asked) = (replies(&path).len(), server.requests().len());
     assert!((3..50).contains(&kept) && asked <= kept + 8, "{kept} kept, {asked} asked");
-    let ran = run(&mut client(&server, &args), corpus(200));
+    let ran = ask(&server, &args, 200);
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 400), "{}", ran.stderr);
     assert_eq!(server.requests().len(), asked + 200 - kept);
 }
@@ -122,11 +122,11 @@ fn wrong_journals_are_refused() {
     let journal = path.to_str().unwrap();
     fs::write(&path, corpus(2)).unwrap();
     let server = Server::start(ok);
-    let ran = run(&mut client(&server, &["--journal", journal]), corpus(1));
+    let ran = ask(&server, &["--journal", journal], 1);
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("corpus.jsonl:1: not a journal line\nhint: "), "{ran:?}");
+    ran.says("corpus.jsonl:1: not a journal line\nhint: ");
     assert_eq!(fs::read_to_string(&path).unwrap(), corpus(2));
-    let ran = run(&mut client(&server, &["--journal", journal, "-o", journal]), corpus(1));
+    let ran = ask(&server, &["--journal", journal, "-o", journal], 1);
     assert!(ran.code == Some(2) && ran.stderr.contains("the same file"), "{ran:?}");
     assert!(server.requests().is_empty());
 }
@@ -171,7 +171,7 @@ fn twenty_kills_cost_nothing_twice() {
         }
     }
     latency.store(0, Ordering::SeqCst);
-    let ran = run(&mut client(&server, &args), corpus(DOCUMENTS));
+    let ran = ask(&server, &args, DOCUMENTS);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 
     let requests = server.requests();
@@ -212,7 +212,7 @@ fn a_cap_holds_over_kills() {
     });
     let paid = || server.requests().iter().filter(|request| !is_refused(request)).map(most).sum::<u64>();
     // The cap is the most of four hundred requests, which is enough for some of the runs.
-    run(&mut client(&server, &["--max-completion-tokens", "50", "-n", "2"]), corpus(1));
+    ask(&server, &["--max-completion-tokens", "50", "-n", "2"], 1);
     let cap = 400 * paid();
     let before = paid();
     let (longest, cap_text) = (LONGEST.to_string(), cap.to_string());
@@ -231,7 +231,7 @@ fn a_cap_holds_over_kills() {
         child.wait().unwrap();
         assert!(paid() - before <= cap, "{} tokens paid at kill {kill}, of {cap}", paid() - before);
     }
-    let ran = run(&mut client(&server, &args), corpus(DOCUMENTS));
+    let ran = ask(&server, &args, DOCUMENTS);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("requests of earlier runs without a reply: "), "{}", ran.stderr);
     assert!(paid() - before <= cap, "{} of {cap}", paid() - before);
@@ -252,7 +252,7 @@ fn kills_make_no_second_batch() {
         std::thread::sleep(Duration::from_millis(kill * kill * 2));
         child.kill().unwrap();
         child.wait().unwrap();
-        let ran = run(&mut client(&server, &args), corpus(2));
+        let ran = ask(&server, &args, 2);
         let undisturbed = run(&mut client(&Server::start(ok), &["-n", "2"]), corpus(2));
         assert_eq!((ran.code, ran.stdout), (Some(0), undisturbed.stdout), "kill {kill}: {}", ran.stderr);
         assert_eq!(state.lock().unwrap().batches.len(), 1, "kill {kill}: {}", ran.stderr);

@@ -16,7 +16,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::server::{Answer, Server, ok};
-use crate::support::{client, corpus, feed, filter, full_disk, run, scratch, sentences, until};
+use crate::support::{ask, client, corpus, feed, filter, full_disk, run, scratch, sentences, until};
 
 /// Both generators, which must behave alike.
 fn both(server: &Server) -> [Command; 2] {
@@ -47,7 +47,7 @@ fn a_bad_line_is_named() {
         for (mut command, mut skipping) in both(&server).into_iter().zip(both(&server)) {
             let ran = run(&mut command, input.clone());
             assert_eq!(ran.code, Some(2), "{ran:?}");
-            assert!(ran.stderr.contains(&format!("docs2queries: {expected}")), "{ran:?}");
+            ran.says(&format!("docs2queries: {expected}"));
             let ran = run(skipping.args(["--on-error", "skip"]), input.clone());
             assert_eq!(ran.code, Some(1), "{ran:?}");
             assert!(ran.stderr.contains("1 record skipped") && ran.ids().len() >= 2, "{ran:?}");
@@ -68,7 +68,7 @@ fn a_document_without_text_is_counted() {
     for mut command in both(&server) {
         let ran = run(&mut command, "{\"_id\": \"a\", \"title\": \"T\", \"text\": \" \\n\"}\n");
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
-        assert!(ran.stderr.contains("documents without text: 1"), "{ran:?}");
+        ran.says("documents without text: 1");
     }
     assert!(server.requests().is_empty());
 }
@@ -79,7 +79,7 @@ fn a_full_disk_is_an_error() {
     for mut command in both(&server) {
         let ran = run(command.stdout(full_disk()), sentences(20));
         assert_eq!(ran.code, Some(2), "{ran:?}");
-        assert!(ran.stderr.contains("<stdout>: No space left"), "{ran:?}");
+        ran.says("<stdout>: No space left");
     }
 }
 
@@ -157,9 +157,9 @@ fn a_named_output_is_complete_or_absent() {
         "text 2" => Answer::Http(403, "", String::new()),
         _ => ok(request),
     });
-    assert_eq!(run(&mut client(&server, &["-o", name]), corpus(2)).code, Some(2));
+    assert_eq!(ask(&server, &["-o", name], 2).code, Some(2));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-    let ran = run(&mut client(&server, &["-o", name]), corpus(1));
+    let ran = ask(&server, &["-o", name], 1);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
 }
@@ -212,7 +212,7 @@ fn progress_shows_documents_cost_and_time_left() {
     });
     let [journal, documents, pairs] = [&journal, &documents, &pairs].map(|path| path.to_str().unwrap());
     let args = ["--journal", journal, "--price-in", "1", "--price-out", "2", "-n", "2", "--drop", "none"];
-    run(&mut client(&server, &args), corpus(20));
+    ask(&server, &args, 20);
     std::fs::write(documents, corpus(100)).unwrap();
     let mut command = client(&server, &[&args[..], &["--concurrency", "2", documents, "-o", pairs]].concat());
     command.stdin(std::process::Stdio::null());

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::server::{Answer, Server, completion, ok};
-use crate::support::{client, corpus, filter, run, scratch};
+use crate::support::{ask, client, corpus, filter, run, scratch};
 
 #[test]
 fn the_prompt_can_be_printed_and_replaced() {
@@ -15,9 +15,9 @@ fn the_prompt_can_be_printed_and_replaced() {
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert!(shown.stdout.contains("{%- block system -%}") && shown.stdout.contains("{{ text }}"));
     let server = Server::start(ok);
-    run(&mut client(&server, &["-n", "4"]), corpus(1));
+    ask(&server, &["-n", "4"], 1);
     fs::write(&path, shown.stdout.replace("You write search queries", "You are a clerk who writes queries")).unwrap();
-    let ran = run(&mut client(&server, &["-n", "4", "--prompt", own]), corpus(1));
+    let ran = ask(&server, &["-n", "4", "--prompt", own], 1);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let system = |n: usize| server.requests()[n].body["messages"][0]["content"].as_str().unwrap().to_owned();
     assert_eq!(system(1), system(0).replace("You write search queries", "You are a clerk who writes queries"));
@@ -39,11 +39,11 @@ fn errors_in_a_prompt_have_a_line() {
         ),
     ] {
         fs::write(&path, text).unwrap();
-        let ran = run(&mut client(&server, &["--prompt", own]), corpus(2));
+        let ran = ask(&server, &["--prompt", own], 2);
         assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{ran:?}");
-        assert!(ran.stderr.contains("hint: a prompt may use id, title, text"), "{ran:?}");
+        ran.says("hint: a prompt may use id, title, text");
     }
-    let ran = run(&mut client(&server, &["--prompt", "no-such-file"]), corpus(1));
+    let ran = ask(&server, &["--prompt", "no-such-file"], 1);
     assert!(ran.code == Some(2) && ran.stderr.contains("no-such-file: "), "{ran:?}");
     assert!(server.requests().is_empty());
 }
@@ -58,7 +58,7 @@ fn examples_styles_and_language_reach_the_model() {
     let server = Server::start(ok);
     let mix = ["--styles", "typo,keyword=2", "--language", "de", "--drop=none"];
     let args = [&["-n", "3", "--examples", path.to_str().unwrap()], &mix[..]].concat();
-    let ran = run(&mut client(&server, &args), corpus(1));
+    let ran = ask(&server, &args, 1);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let messages = &server.requests()[0].body["messages"];
     let system = messages[0]["content"].as_str().unwrap();
@@ -67,10 +67,10 @@ fn examples_styles_and_language_reach_the_model() {
     let user = messages[1]["content"].as_str().unwrap();
     assert!(user.contains("- 2 of this kind: keywords") && user.contains("- 1 of this kind: typed in haste"), "{user}");
     fs::write(&path, "{\"anchor\": \"q\"}\n").unwrap();
-    let ran = run(&mut client(&server, &args), corpus(1));
+    let ran = ask(&server, &args, 1);
     assert!(ran.code == Some(2) && ran.stderr.contains("examples.jsonl:1: no field \"positive\""), "{ran:?}");
     for args in [["--styles", "riddle"], ["--language", "Klingon"], ["--passage-chars", "5"]] {
-        assert_eq!(run(&mut client(&server, &args), corpus(1)).code, Some(2), "{args:?}");
+        assert_eq!(ask(&server, &args, 1).code, Some(2), "{args:?}");
     }
 }
 
@@ -82,7 +82,7 @@ fn the_form_of_the_reply_can_be_left_open() {
         _ => Answer::Http(200, "", completion("1. one query\n2. two queries")),
     });
     for form in ["schema", "json", "text"] {
-        let ran = run(&mut client(&server, &["--reply-format", form]), corpus(1));
+        let ran = ask(&server, &["--reply-format", form], 1);
         assert_eq!((ran.code, ran.ids().len()), (Some(0), 2), "{ran:?}");
     }
 }
@@ -97,10 +97,10 @@ fn the_number_of_queries_follows_from_the_corpus() {
     let (_directory, path) = scratch("corpus.jsonl");
     fs::write(&path, corpus(3)).unwrap();
     run(&mut client(&server, &[path.to_str().unwrap()]), "");
-    run(&mut client(&server, &[]), corpus(1));
-    run(&mut client(&server, &["-n", "4"]), corpus(1));
+    ask(&server, &[], 1);
+    ask(&server, &["-n", "4"], 1);
     assert_eq!([0, 3, 4].map(asked), ["10", "10", "4"]);
-    let ran = run(&mut client(&server, &["--dry-run"]), corpus(50_000));
+    let ran = ask(&server, &["--dry-run"], 50_000);
     assert!(ran.stdout.contains("queries         5 a passage\n"), "{ran:?}");
 }
 
@@ -118,7 +118,7 @@ fn a_long_document_is_asked_about_in_passages() {
     let ran = run(&mut client(&server, &["--passage-chars", "200", "-n", "2", "--drop=none"]), input);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(server.requests().len(), 7);
-    assert!(ran.stderr.contains("documents: 3, pairs: 14, requests: 7"), "{ran:?}");
+    ran.says("documents: 3, pairs: 14, requests: 7");
     let pairs = ran.pairs();
     let whole: Vec<char> = text.chars().collect();
     for (number, pair) in pairs[..6].iter().enumerate() {

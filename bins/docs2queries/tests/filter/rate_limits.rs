@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::server::{Answer, Server, completion, good, ok};
-use crate::support::{Ran, client, corpus, feed, run, until};
+use crate::support::{Ran, ask, client, corpus, feed, until};
 
 /// Seconds between the arrivals of successive requests.
 fn gaps(server: &Server) -> Vec<f64> {
@@ -23,7 +23,7 @@ fn gaps(server: &Server) -> Vec<f64> {
 #[test]
 fn requests_a_minute_are_spread() {
     let server = Server::start(ok);
-    let ran = run(&mut client(&server, &["--rpm", "1200", "--concurrency", "64"]), corpus(21));
+    let ran = ask(&server, &["--rpm", "1200", "--concurrency", "64"], 21);
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 42), "{ran:?}");
     let sum: f64 = gaps(&server).iter().sum();
     assert!(sum > 0.9, "20 gaps of 50 ms: {sum}");
@@ -33,7 +33,7 @@ fn requests_a_minute_are_spread() {
 fn tokens_a_minute_are_spread() {
     let server = Server::start(ok);
     // A reply takes 120 tokens, and 60000 a minute are 1000 a second.
-    let ran = run(&mut client(&server, &["--tpm", "60000", "--concurrency", "64"]), corpus(11));
+    let ran = ask(&server, &["--tpm", "60000", "--concurrency", "64"], 11);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let sum: f64 = gaps(&server).iter().sum();
     assert!(sum > 1.0, "10 gaps of at least 120 ms: {sum}");
@@ -50,13 +50,13 @@ fn one_refusal_slows_all_requests_down() {
         sleep(Duration::from_millis(300));
         ok(request)
     });
-    let ran = run(&mut client(&server, &["--concurrency", "4", "-v"]), corpus(12));
+    let ran = ask(&server, &["--concurrency", "4", "-v"], 12);
     assert_eq!((ran.code, ran.ids().len()), (Some(0), 24), "{ran:?}");
     assert_eq!(server.requests().len(), 13);
     let gaps = gaps(&server);
     let pause = gaps.iter().position(|gap| *gap > 1.0);
     assert!(pause.is_some_and(|after| after < 4), "nothing is sent after the four in flight: {gaps:?}");
-    assert!(ran.stderr.contains("server overloaded; limiting to 2 concurrent requests"), "{ran:?}");
+    ran.says("server overloaded; limiting to 2 concurrent requests");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn the_servers_limit_is_followed() {
     let headers = "x-ratelimit-limit-requests: 10\r\nx-ratelimit-remaining-requests: 0\r\n\
         x-ratelimit-reset-requests: 5s\r\n";
     let server = Server::start(move |request| Answer::Http(200, headers, good(request)));
-    let ran = run(&mut client(&server, &["--concurrency", "1"]), corpus(4));
+    let ran = ask(&server, &["--concurrency", "1"], 4);
     assert_eq!((ran.code, server.requests().len()), (Some(0), 4), "{ran:?}");
     // Ten in five seconds.
     assert!(gaps(&server).iter().all(|gap| *gap > 0.45), "{:?}", gaps(&server));
@@ -87,25 +87,12 @@ fn a_slow_answer_does_not_hold_up_others() {
             ok(request)
         }
     });
-    let ran = run(&mut client(&server, &["--concurrency", "2"]), corpus(8));
+    let ran = ask(&server, &["--concurrency", "2"], 8);
     assert_eq!((ran.code, &ran.pairs()[0]["anchor"]), (Some(0), &"7 came".into()), "{ran:?}");
 }
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
-}
-
-/// A date of RFC 3339, this many seconds from now.
-fn rfc_3339(seconds: u64) -> String {
-    let date = httpdate_fields(SystemTime::now() + Duration::from_secs(seconds));
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|month| *month == date[2]).unwrap() + 1;
-    format!("{}-{month:02}-{}T{}Z", date[3], date[1], date[4])
-}
-
-/// `Mon,`, `30`, `Nov`, `2026`, `16:00:00`, `GMT`.
-fn httpdate_fields(time: SystemTime) -> Vec<String> {
-    httpdate::fmt_http_date(time).split(' ').map(str::to_owned).collect()
 }
 
 fn leaked(text: String) -> &'static str {
@@ -117,7 +104,7 @@ fn with_headers(headers: String) -> (Ran, Duration) {
     let headers = leaked(headers);
     let server = Server::start(move |request| Answer::Http(200, headers, good(request)));
     let start = Instant::now();
-    let ran = run(&mut client(&server, &["--concurrency", "1"]), corpus(3));
+    let ran = ask(&server, &["--concurrency", "1"], 3);
     assert_eq!((ran.code, server.requests().len()), (Some(0), 3), "{headers}: {ran:?}");
     (ran, start.elapsed())
 }
@@ -132,7 +119,7 @@ fn refused_once(refusal: fn() -> (String, String)) -> (Ran, Duration) {
         }
         _ => ok(request),
     });
-    let ran = run(&mut client(&server, &[]), corpus(1));
+    let ran = ask(&server, &[], 1);
     let requests = server.requests();
     assert_eq!((ran.code, requests.len()), (Some(0), 2), "{ran:?}");
     (ran, requests[1].time - requests[0].time)
@@ -146,20 +133,10 @@ fn no_notation_of_a_reset_is_mistaken_for_another() {
     for reset in [
         soon.to_string(),
         (soon * 1000).to_string(),
-        rfc_3339(1),
-        httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1)),
         "1s".into(),
-        "1".into(),
-        "0.9".into(),
-        "900ms".into(),
-        // A time in the past, of another era, of tomorrow, and none.
+        // A time in the past, one of tomorrow, and none.
         "1700000000".into(),
-        (soon * 2).to_string(),
         (soon + 86_400).to_string(),
-        "86400".into(),
-        "NaN".into(),
-        "-5".into(),
-        "inf".into(),
         "later".into(),
     ] {
         let headers = format!(
@@ -179,20 +156,12 @@ fn a_pause_may_be_requested_in_any_form() {
     fn error(fields: serde_json::Value) -> String {
         json!({"error": fields}).to_string()
     }
-    let cases: [fn() -> (String, String); 10] = [
+    let cases: [fn() -> (String, String); 5] = [
         || (format!("retry-after: {}\r\n", second()), String::new()),
-        || (format!("retry-after: {}\r\n", second() * 1000), String::new()),
-        || (format!("retry-after: {}\r\n", rfc_3339(2)), String::new()),
-        || ("retry-after: 1.1s\r\n".into(), String::new()),
-        || ("retry-after-ms: 1100\r\n".into(), String::new()),
-        || {
-            let words = "Rate limit reached: Limit 3, Used 3. Please try again in 1.1s. Visit";
-            (String::new(), error(json!({"message": words})))
-        },
-        || (String::new(), error(json!({"message": "Please retry after 2 seconds."}))),
+        || ("retry-after-ms: 1100\r\nretry-after: 3000\r\n".into(), String::new()),
+        || (String::new(), error(json!({"message": "Limit 3, Used 3. Please try again in 1.1s. Visit"}))),
         || (String::new(), format!("[{}]", error(json!({"code": 429, "details": [{"retryDelay": "1.5s"}]})))),
         || ("x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1100ms\r\n".into(), String::new()),
-        || (format!("x-ratelimit-remaining: 0\r\nx-ratelimit-reset: {}\r\n", second() * 1000), String::new()),
     ];
     for case in cases {
         let (ran, later) = refused_once(case);
@@ -229,7 +198,7 @@ fn a_long_wait_is_reported_once() {
         until(|| came.load(Ordering::SeqCst) == 4);
         Answer::Http(429, "retry-after: 6\r\n", String::new())
     });
-    let ran = run(&mut client(&server, &["--concurrency", "4"]), corpus(4));
+    let ran = ask(&server, &["--concurrency", "4"], 4);
     assert_eq!((ran.code, server.requests().len()), (Some(0), 8), "{ran:?}");
     let said = "docs2queries: server overloaded; waiting 6 s, as it asks\n";
     assert_eq!(ran.stderr.matches("waiting").count(), 1, "{ran:?}");
@@ -252,19 +221,15 @@ fn the_users_own_limit_is_reported_once() {
 fn a_daily_quota_ends_the_run() {
     let tomorrow = now() as u64 + 40_000;
     for (headers, body) in [
-        ("retry-after: 40000\r\n".to_owned(), String::new()),
         (format!("retry-after: {tomorrow}\r\n"), String::new()),
-        (format!("retry-after: {}\r\n", rfc_3339(40_000)), String::new()),
-        (format!("x-ratelimit-remaining: 0\r\nx-ratelimit-reset: {tomorrow}000\r\n"), String::new()),
-        (String::new(), "Rate limit of 50 per 86400s exceeded. Please wait 40000 seconds before retrying.".into()),
         (String::new(), json!({"error": {"message": "tokens per day: try again in 11h6m40s."}}).to_string()),
     ] {
         let headers = leaked(headers);
         let server = Server::start(move |_| Answer::Http(429, headers, body.clone()));
-        let ran = run(&mut client(&server, &["--on-error", "skip", "--concurrency", "1"]), corpus(3));
+        let ran = ask(&server, &["--on-error", "skip", "--concurrency", "1"], 3);
         assert_eq!((ran.code, server.requests().len()), (Some(2), 1), "{ran:?}");
         assert!(ran.stderr.contains("it asks for a pause of 11 h ") && ran.stderr.contains(" GMT)"), "{ran:?}");
-        assert!(ran.stderr.contains("hint: that is too long to wait; with --journal"), "{ran:?}");
+        ran.says("hint: that is too long to wait; with --journal");
     }
 }
 
@@ -274,12 +239,12 @@ fn the_servers_advice_on_retries_is_followed() {
         "text 2" => Answer::Http(503, "x-should-retry: false\r\n", "never".into()),
         _ => ok(request),
     });
-    let ran = run(&mut client(&server, &["--on-error", "skip", "--concurrency", "1"]), corpus(3));
+    let ran = ask(&server, &["--on-error", "skip", "--concurrency", "1"], 3);
     assert_eq!((ran.code, ran.ids().len(), server.asked("text 2")), (Some(1), 4, 1), "{ran:?}");
     let server = Server::start(|request| match request.attempt {
         1 => Answer::Http(400, "x-should-retry: true\r\nretry-after-ms: 10\r\n", "not yet".into()),
         _ => ok(request),
     });
-    let ran = run(&mut client(&server, &[]), corpus(1));
+    let ran = ask(&server, &[], 1);
     assert_eq!((ran.code, server.requests().len()), (Some(0), 2), "{ran:?}");
 }

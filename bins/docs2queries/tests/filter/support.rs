@@ -28,6 +28,12 @@ impl Ran {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// Checks that the messages contain a text.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        assert!(self.stderr.contains(text), "{text}: {self:?}");
+    }
+
     /// The ids of the queries.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.pairs().iter().map(|pair| pair["anchor_id"].as_str().unwrap().to_owned()).collect()
@@ -46,6 +52,11 @@ pub(crate) fn client(server: &Server, args: &[&str]) -> Command {
     let mut command = filter(&["--llm", "test-model", "--base-url", &server.base_url()]);
     command.args(args).env("OPENAI_API_KEY", KEY);
     command
+}
+
+/// Runs the binary as a client of `server`, with documents d1, d2, …
+pub(crate) fn ask(server: &Server, args: &[&str], documents: usize) -> Ran {
+    run(&mut client(server, args), corpus(documents))
 }
 
 /// Runs a command to its end.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Request, Server, completion, good, ok};
-use crate::support::{Ran, client, corpus, filter, replies, run, scratch};
+use crate::support::{Ran, ask, client, corpus, filter, replies, run, scratch};
 
 /// A completion with this message and finish reason.
 fn reply(message: &Value, finish: &str) -> Value {
@@ -39,9 +39,7 @@ fn skipping(server: &Server, journal: &Path, documents: usize) -> Ran {
 fn a_useless_reply_is_asked_for_once_more() {
     for (body, reason) in [
         (json!({"id": "x", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}), "empty reply"),
-        (json!({"choices": null, "usage": {"prompt_tokens": 5, "completion_tokens": 3}}), "empty reply"),
         (reply(&json!({"content": null}), "stop"), "empty reply"),
-        (reply(&json!({"content": "", "reasoning_content": "Let me think."}), "length"), "reply cut off"),
         (reply(&json!({"content": "<think>Let me"}), "length"), "reply cut off"),
         (reply(&json!({"content": null, "refusal": "I can't help with that."}), "stop"), "refused"),
         (reply(&json!({"content": "{\"queries\": [\"a\", \"b"}), "content_filter"), "moderated"),
@@ -51,14 +49,13 @@ fn a_useless_reply_is_asked_for_once_more() {
         let (server, is_sick) = sick(body.clone());
         let first = skipping(&server, &path, 3);
         assert_eq!((first.code, first.ids().len(), server.asked("text 2")), (Some(1), 4, 1), "{first:?}");
-        assert!(first.stderr.contains(&format!("passages without queries: 1 {reason}\n")), "{first:?}");
+        first.says(&format!("passages without queries: 1 {reason}\n"));
         assert_eq!(replies(&path).len(), 3, "it is paid for, and that is kept: {body}");
 
         is_sick.store(false, Ordering::SeqCst);
         let second = skipping(&server, &path, 3);
         assert_eq!((second.code, second.ids().len(), server.requests().len()), (Some(0), 6, 4), "{second:?}");
-        let said = "requests sent again because the journal's reply was useless: 1\n";
-        assert!(second.stderr.contains(said), "{second:?}");
+        second.says("requests sent again because the journal's reply was useless: 1\n");
 
         let third = skipping(&server, &path, 3);
         assert_eq!((third.code, &third.stdout, server.requests().len()), (Some(0), &second.stdout, 4), "{third:?}");
@@ -71,7 +68,7 @@ fn a_failed_run_reports_what_it_sent_again() {
     let (_directory, path) = scratch("journal");
     let (server, _sick) = sick(reply(&json!({"content": "No."}), "stop"));
     assert_eq!(skipping(&server, &path, 2).code, Some(1));
-    let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap()]), corpus(2));
+    let ran = ask(&server, &["--journal", path.to_str().unwrap()], 2);
     let said = "requests sent again because the journal's reply was useless: 1\n";
     assert!(ran.code == Some(2) && ran.stderr.contains(said), "{ran:?}");
 }
@@ -83,10 +80,7 @@ fn after_two_useless_replies_a_document_is_given_up() {
     for (run, asked) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
         let ran = skipping(&server, &path, 2);
         assert_eq!((ran.code, ran.ids().len(), server.asked("text 2")), (Some(1), 2, asked), "run {run}: {ran:?}");
-        assert!(
-            ran.stderr.contains("document d2: no query in the model's answer (finish reason: stop): No."),
-            "{ran:?}"
-        );
+        ran.says("document d2: no query in the model's answer (finish reason: stop): No.");
         assert_eq!(ran.stderr.contains("; gave up after 2 requests: to ask again, delete"), run > 2, "{ran:?}");
     }
     // As the message says.
@@ -105,9 +99,9 @@ fn with_fail_the_document_is_named_in_every_run() {
     let (_directory, path) = scratch("journal");
     let (server, _) = sick(json!({"choices": []}));
     for asked in [1, 2, 2] {
-        let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap()]), corpus(2));
+        let ran = ask(&server, &["--journal", path.to_str().unwrap()], 2);
         assert_eq!((ran.code, server.asked("text 2")), (Some(2), asked), "{ran:?}");
-        assert!(ran.stderr.contains("<stdin>:2: document d2: the model's answer is empty"), "{ran:?}");
+        ran.says("<stdin>:2: document d2: the model's answer is empty");
     }
 }
 
@@ -120,7 +114,7 @@ fn a_useless_reply_counts_for_all_documents_with_the_same_text() {
     for asked in [1, 2, 2] {
         let ran = run(&mut client(&server, &args), twice);
         assert_eq!((ran.code, server.requests().len()), (Some(1), asked), "{ran:?}");
-        assert!(ran.stderr.contains("passages without queries: 2 no query in the reply\n"), "{ran:?}");
+        ran.says("passages without queries: 2 no query in the reply\n");
     }
 }
 
@@ -140,7 +134,7 @@ fn journals_of_earlier_versions_are_judged_again() {
     let lines = keys.iter().zip(&bodies).map(|(key, body)| json!({"key": key, "id": "d", "reply": body}));
     fs::write(&path, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     let server = Server::start(ok);
-    let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap(), "-n", "2"]), corpus(3));
+    let ran = ask(&server, &["--journal", path.to_str().unwrap(), "-n", "2"], 3);
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 6, 3), "{ran:?}");
     let said = "requests sent again because the journal's reply was useless: 1\n";
     assert!(ran.stderr.contains(said), "errors that pass are no tries: {ran:?}");
@@ -158,12 +152,12 @@ fn an_error_inside_a_choice_is_an_error() {
         1 => Answer::Http(200, "", broken.to_string()),
         _ => ok(request),
     });
-    let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap(), "-v"]), corpus(1));
+    let ran = ask(&server, &["--journal", path.to_str().unwrap(), "-v"], 1);
     assert_eq!((ran.code, server.requests().len()), (Some(0), 2), "{ran:?}");
     assert!(!ran.stdout.contains("half an ans"), "{ran:?}");
-    assert!(ran.stderr.contains("the server answered 502 Bad Gateway: gone"), "{ran:?}");
+    ran.says("the server answered 502 Bad Gateway: gone");
     assert!(ran.stderr.contains("tokens in: 107, tokens out: 23"), "what broke off is paid for: {ran:?}");
-    let again = run(&mut client(&server, &["--journal", path.to_str().unwrap()]), corpus(1));
+    let again = ask(&server, &["--journal", path.to_str().unwrap()], 1);
     assert_eq!((again.stdout, server.requests().len()), (ran.stdout, 2));
     let paid: u64 = replies(&path).iter().flat_map(|line| [0, 1].map(|n| line["tokens"][n].as_u64().unwrap())).sum();
     assert_eq!(paid, 130, "and a later cap includes it");
@@ -179,24 +173,18 @@ fn codes_may_be_strings() {
     };
     for body in [
         r#"{"error": {"message": "slow", "code": "429"}}"#,
-        r#"{"choices": [], "error": {"message": "slow", "type": "rate_limit_exceeded"}}"#,
-        r#"{"choices": null, "error": {"message": "busy", "status": "503"}}"#,
-        r#"{"object": "error", "message": "busy", "status": "UNAVAILABLE"}"#,
-        r#"{"detail": "busy", "status": "503"}"#,
         r#"[{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}]"#,
     ] {
         let server = first(body);
-        let ran = run(&mut client(&server, &[]), corpus(1));
+        let ran = ask(&server, &[], 1);
         assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 2, 2), "{body}: {ran:?}");
     }
     for (body, hint) in [
         (r#"{"error": {"message": "bad key", "code": "401"}}"#, "hint: set OPENAI_API_KEY"),
-        (r#"{"error": {"message": "bad key", "code": "invalid_api_key"}}"#, "hint: set OPENAI_API_KEY"),
         (r#"{"choices": [], "error": {"message": "pay", "code": "insufficient_quota"}}"#, "no credit left"),
-        (r#"{"error": {"message": "pay", "code": "402"}}"#, "no credit left"),
     ] {
         let server = first(body);
-        let ran = run(&mut client(&server, &["--on-error", "skip", "--concurrency", "1"]), corpus(3));
+        let ran = ask(&server, &["--on-error", "skip", "--concurrency", "1"], 3);
         assert_eq!((ran.code, server.requests().len()), (Some(2), 1), "{body}: {ran:?}");
         assert!(ran.stderr.contains("the server answered 40") && ran.stderr.contains(hint), "{body}: {ran:?}");
     }
@@ -207,7 +195,6 @@ fn half_a_character_is_replaced() {
     let whole = completion("{\"queries\": [\"how long HERE is it\", \"another\"]}");
     for (mut body, expected) in [
         (whole.replace("HERE", r"\ud83d").into_bytes(), "how long \u{fffd} is it"),
-        (whole.replace("HERE", r"\ude00\ud83d").into_bytes(), "how long \u{fffd}\u{fffd} is it"),
         (whole.replace("HERE", "BYTES").into_bytes(), "how long \u{fffd} is it"),
     ] {
         if let Some(at) = body.windows(5).position(|bytes| bytes == b"BYTES") {
@@ -216,12 +203,12 @@ fn half_a_character_is_replaced() {
         let (_directory, path) = scratch("journal");
         let server = Server::start(move |_| Answer::Bytes(body.clone()));
         let args = ["--journal", path.to_str().unwrap()];
-        let ran = run(&mut client(&server, &args), corpus(1));
+        let ran = ask(&server, &args, 1);
         let anchors: Vec<Value> = ran.pairs().iter().map(|pair| pair["anchor"].clone()).collect();
         assert_eq!((ran.code, anchors), (Some(0), vec![expected.into(), "another".into()]), "{ran:?}");
-        assert!(ran.stderr.contains("replies with invalid characters, read as U+FFFD: 1\n"), "{ran:?}");
+        ran.says("replies with invalid characters, read as U+FFFD: 1\n");
         assert!(ran.stderr.contains("tokens in: 100, tokens out: 20"), "its own count of tokens is read: {ran:?}");
-        assert_eq!(run(&mut client(&server, &args), corpus(1)).stdout, ran.stdout);
+        assert_eq!(ask(&server, &args, 1).stdout, ran.stdout);
         assert_eq!(server.requests().len(), 1);
     }
 }
@@ -246,7 +233,7 @@ fn caps_hold_over_runs_without_useful_replies() {
     let args = ["--journal", path.to_str().unwrap(), "--on-error", "skip", "--max-completion-tokens", "50", "-n", "2"];
     let with_cap = |cap: usize| {
         let cap = cap.to_string();
-        run(&mut client(&server, &[&args[..], &["--max-tokens", &cap]].concat()), corpus(40))
+        ask(&server, &[&args[..], &["--max-tokens", &cap]].concat(), 40)
     };
     for _ in 0..4 {
         let ran = with_cap(6000);

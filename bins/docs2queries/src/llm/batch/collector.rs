@@ -5,6 +5,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use embtune_cli::counted;
 use embtune_records::{Line, Lines};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::BatchContext;
 use super::lines::ResultLine;
 use crate::llm::budget::{Budget, Spent, Tokens};
 use crate::llm::client::{Batch, Status};
-use crate::llm::failure::{Failure, Verdict};
+use crate::llm::failure::Verdict;
 use crate::llm::journal::{BatchState, Cost, Key};
 use crate::llm::json;
 use crate::llm::reply::Reply;
@@ -45,9 +46,18 @@ pub(crate) async fn collect_files(
 pub(super) struct Collector<'a> {
     context: BatchContext<'a>,
     budget: &'a Budget,
-    upper_bounds: UpperBounds<'a>,
+    longest_reply: Option<u64>,
+    /// The most tokens that each request can take, for replies without token counts. They are computed when the first
+    /// such reply comes, because most servers count.
+    upper_bounds: Option<HashMap<Key, Tokens>>,
     /// The requests of the replies read so far.
     seen: HashSet<Key>,
+    counts: Counts,
+}
+
+/// What was collected.
+#[derive(Default)]
+struct Counts {
     replies: u64,
     without_usage: u64,
     spent: Spent,
@@ -95,50 +105,10 @@ impl LineCount {
     }
 }
 
-/// The most tokens that each request can take, for replies without token counts. They are computed when the first such
-/// reply comes, because most servers count.
-struct UpperBounds<'a> {
-    context: BatchContext<'a>,
-    longest_reply: Option<u64>,
-    most: Option<HashMap<Key, Tokens>>,
-}
-
-impl UpperBounds<'_> {
-    /// The most that a request can take; nothing for one that is not made of these documents.
-    fn of(&mut self, key: Key) -> anyhow::Result<Tokens> {
-        let most = match &mut self.most {
-            Some(most) => most,
-            missing => {
-                let mut most = HashMap::new();
-                // Requests whose reply is in the journal by now were part of a batch too.
-                self.context.requests.for_each(None, self.longest_reply, &mut |request| {
-                    most.insert(request.key, request.estimate.upper_bound);
-                    Ok(())
-                })?;
-                missing.insert(most)
-            }
-        };
-        Ok(most.get(&key).copied().unwrap_or_default())
-    }
-}
-
 impl<'a> Collector<'a> {
     /// A collector that has read nothing yet.
     pub(super) fn new(context: BatchContext<'a>, budget: &'a Budget, longest_reply: Option<u64>) -> Self {
-        Self {
-            context,
-            budget,
-            upper_bounds: UpperBounds { context, longest_reply, most: None },
-            seen: HashSet::new(),
-            replies: 0,
-            without_usage: 0,
-            spent: Spent::default(),
-            errors: LineCount::default(),
-            unreadable: LineCount::default(),
-            mended: LineCount::default(),
-            duplicates: LineCount::default(),
-            foreign: 0,
-        }
+        Self { context, budget, longest_reply, upper_bounds: None, seen: HashSet::new(), counts: Counts::default() }
     }
 
     /// Reads the lines of a result or error file. An unreadable line costs only itself.
@@ -160,7 +130,7 @@ impl<'a> Collector<'a> {
                 Some(read) => {
                     contents.readable += 1;
                     if read.is_repaired {
-                        self.mended.add(place);
+                        self.counts.mended.add(place);
                     }
                     let result = ResultLine::read(&read.value);
                     match &result {
@@ -175,7 +145,7 @@ impl<'a> Collector<'a> {
                         if is_whole { "not JSON".to_owned() } else { format!("longer than {max_line_bytes} bytes") };
                     let description = format!("{}: {reason}", place());
                     contents.first_unreadable.get_or_insert_with(|| description.clone());
-                    self.unreadable.add(|| description);
+                    self.counts.unreadable.add(|| description);
                     contents.garbled.extend(ResultLine::key_of_unreadable(bytes));
                 }
             }
@@ -187,40 +157,49 @@ impl<'a> Collector<'a> {
         match line {
             ResultLine::Reply { key, body } => {
                 if !self.seen.insert(key) {
-                    self.duplicates.add(place);
+                    self.counts.duplicates.add(place);
                 }
                 if !self.context.journal.holds(key, source, &body)? {
-                    self.record_reply(source, key, &body).await?;
+                    let reply = Reply::read(&body);
+                    let most = if reply.usage.is_some() { Tokens::default() } else { self.upper_bound(key)? };
+                    self.counts.without_usage += u64::from(reply.usage.is_none());
+                    self.put(source, key, reply.tokens(most), &body).await?;
                 }
-                self.replies += 1;
+                self.counts.replies += 1;
             }
             ResultLine::Error { key, failure, body } => {
                 // Recorded if it will happen again, or if it was paid for.
                 let is_recorded = failure.verdict == Verdict::Request || failure.paid.is_some() || failure.may_cost;
                 if is_recorded && !self.context.journal.holds(key, source, &body)? {
-                    self.record_error(source, key, &failure, &body).await?;
+                    let used = match &failure.paid {
+                        Some(paid) => paid.tokens,
+                        None if failure.may_cost => self.upper_bound(key)?,
+                        None => Tokens::default(),
+                    };
+                    self.put(source, key, used, &body).await?;
                 }
-                self.errors.add(|| failure.to_string());
+                self.counts.errors.add(|| failure.to_string());
             }
-            ResultLine::Foreign => self.foreign += 1,
+            ResultLine::Foreign => self.counts.foreign += 1,
         }
         Ok(())
     }
 
-    async fn record_reply(&mut self, source: &str, key: Key, body: &Value) -> anyhow::Result<()> {
-        let reply = Reply::read(body);
-        let most = if reply.usage.is_some() { Tokens::default() } else { self.upper_bounds.of(key)? };
-        self.without_usage += u64::from(reply.usage.is_none());
-        self.put(source, key, reply.tokens(most), body).await
-    }
-
-    async fn record_error(&mut self, source: &str, key: Key, failure: &Failure, body: &Value) -> anyhow::Result<()> {
-        let used = match &failure.paid {
-            Some(paid) => paid.tokens,
-            None if failure.may_cost => self.upper_bounds.of(key)?,
-            None => Tokens::default(),
+    /// The most that a request can take; nothing for one that is not made of these documents.
+    fn upper_bound(&mut self, key: Key) -> anyhow::Result<Tokens> {
+        let bounds = match &mut self.upper_bounds {
+            Some(bounds) => bounds,
+            missing => {
+                let mut bounds = HashMap::new();
+                // Requests whose reply is in the journal by now were part of a batch too.
+                self.context.requests.for_each(None, self.longest_reply, &mut |request| {
+                    bounds.insert(request.key, request.estimate.upper_bound);
+                    Ok(())
+                })?;
+                missing.insert(bounds)
+            }
         };
-        self.put(source, key, used, body).await
+        Ok(bounds.get(&key).copied().unwrap_or_default())
     }
 
     async fn put(&mut self, source: &str, key: Key, used: Tokens, body: &Value) -> anyhow::Result<()> {
@@ -234,7 +213,7 @@ impl<'a> Collector<'a> {
         let journal = self.context.journal;
         for key in contents.garbled.iter().copied() {
             if !journal.has(key) && !journal.is_unanswered(key) {
-                let most = self.upper_bounds.of(key)?;
+                let most = self.upper_bound(key)?;
                 journal.asked(key, Cost::of(most, self.budget)).await?;
                 self.count(self.budget.cost(most));
             }
@@ -266,18 +245,14 @@ impl<'a> Collector<'a> {
         let is_uncounted = batch.total == 0 && (is_gone || batch.status == Status::Completed);
         let mut most = self.context.journal.most_of_batch(file);
         let is_known = most.input > 0;
-        if missing == 0 && !is_uncounted {
-            self.context.journal.put_batch(file, &BatchState::Collected).await?;
-            return Ok(None);
-        }
-        if !with_result.is_empty() {
-            let most_with_result = with_result
-                .iter()
-                .try_fold(Tokens::default(), |sum, key| anyhow::Ok(sum + self.upper_bounds.of(*key)?))?;
+        let is_complete = missing == 0 && !is_uncounted;
+        if !is_complete && !with_result.is_empty() {
+            let most_with_result =
+                with_result.iter().try_fold(Tokens::default(), |sum, key| anyhow::Ok(sum + self.upper_bound(*key)?))?;
             most = most.minus(most_with_result, self.budget);
         }
         // If the requests with a result make up the whole batch, the server has counted wrongly.
-        if most.input == 0 && (missing == 0 || is_known) {
+        if is_complete || most.input == 0 && (missing == 0 || is_known) {
             self.context.journal.put_batch(file, &BatchState::Collected).await?;
             return Ok(None);
         }
@@ -285,42 +260,41 @@ impl<'a> Collector<'a> {
         self.count(most.spent(self.budget));
         let requests = match missing {
             0 => "some of its requests".to_owned(),
-            1 => "1 request".to_owned(),
-            missing => format!("{missing} requests"),
+            missing => counted(missing, "request", "requests"),
         };
         Ok(Some(format!("has no result for {requests}; {}", lost_requests(most))))
     }
 
     fn count(&mut self, spent: Spent) {
         self.budget.add(spent);
-        self.spent += spent;
+        self.counts.spent += spent;
     }
 
     /// Reports the counts.
     pub(super) fn report(&self) {
         let session = self.context.session;
-        let Spent { tokens, usd } = self.spent;
+        let Counts { replies, without_usage, spent: Spent { tokens, usd }, errors, .. } = &self.counts;
         let mut counts =
-            format!("batch replies: {}, tokens in: {}, tokens out: {}", self.replies, tokens.input, tokens.output);
-        if self.without_usage > 0 {
-            counts.push_str(&format!(", replies without usage: {}", self.without_usage));
+            format!("batch replies: {replies}, tokens in: {}, tokens out: {}", tokens.input, tokens.output);
+        if *without_usage > 0 {
+            counts.push_str(&format!(", replies without usage: {without_usage}"));
         }
-        if self.budget.has_price() {
+        if self.budget.price.is_some() {
             counts.push_str(&format!(", cost: {usd}"));
         }
         session.notice(counts);
         for (lines, kind) in [
-            (&self.errors, "failed batch requests"),
-            (&self.unreadable, "unreadable result lines"),
-            (&self.mended, "result lines with invalid characters, read as U+FFFD"),
-            (&self.duplicates, "result lines that repeat a reply, of which the first counts"),
+            (errors, "failed batch requests"),
+            (&self.counts.unreadable, "unreadable result lines"),
+            (&self.counts.mended, "result lines with invalid characters, read as U+FFFD"),
+            (&self.counts.duplicates, "result lines that repeat a reply, of which the first counts"),
         ] {
             if let Some(first) = &lines.first {
                 session.warn(format!("{kind}: {}, the first: {first}", lines.count));
             }
         }
-        if self.foreign > 0 {
-            session.warn(format!("result lines for requests that are not of this run: {}", self.foreign));
+        if self.counts.foreign > 0 {
+            session.warn(format!("result lines for requests that are not of this run: {}", self.counts.foreign));
         }
     }
 }

@@ -10,12 +10,6 @@ use crate::llm::failure::Failure;
 use crate::llm::journal::Key;
 use crate::llm::json;
 
-/// The line of a request.
-pub(super) fn request_line(key: Key, request: &Value) -> String {
-    let line = json!({"custom_id": key.text(), "method": "POST", "url": "/v1/chat/completions", "body": request});
-    format!("{line}\n")
-}
-
 /// A line of a result or error file.
 #[derive(Debug)]
 pub(super) enum ResultLine {

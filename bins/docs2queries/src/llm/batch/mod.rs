@@ -9,7 +9,7 @@ mod round_trip;
 mod upload;
 
 use embtune_cli::Session;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::budget::Estimate;
 use super::journal::{Journal, Key};
@@ -54,5 +54,9 @@ pub(crate) struct BatchContext<'a> {
 /// A function that writes the line of a request in a batch file.
 pub(crate) fn request_lines(model: &Model<'_>) -> impl Fn(&BatchRequest) -> String + use<> {
     let dialect = model.dialect();
-    move |request| lines::request_line(request.key, &dialect.translate(&request.body))
+    move |BatchRequest { key, body, .. }| {
+        let body = dialect.translate(body);
+        let line = json!({"custom_id": key.text(), "method": "POST", "url": "/v1/chat/completions", "body": body});
+        format!("{line}\n")
+    }
 }

@@ -24,6 +24,7 @@ use crate::llm::journal::BatchState;
 use crate::llm::model::Model;
 use crate::llm::notices::Notice;
 use crate::llm::requester::Server;
+use crate::llm::retry::retry;
 
 /// How often an incomplete result file is downloaded again.
 const MAX_RETRIES: u32 = 2;
@@ -122,7 +123,10 @@ impl RoundTrip<'_> {
         match found {
             Ok(batch) => Ok(Some(batch)),
             Err(failure) if failure.is_gone && self.knows_batches(id, &failure).await? => {
-                let consequence = self.give_up(file).await?;
+                let most = self.context.journal.most_of_batch(file);
+                self.context.journal.put_batch(file, &BatchState::Lost(most)).await?;
+                self.server.budget.add(most.spent(&self.server.budget));
+                let consequence = lost_requests(most);
                 self.context.session.warn(format!("batch {id} is gone; {consequence}: {}", failure.message));
                 Ok(None)
             }
@@ -136,14 +140,6 @@ impl RoundTrip<'_> {
         // A server that does not know the path repeats it in its message.
         let message = failure.message.replace(id, "").replace("/batches", "").to_lowercase();
         Ok(message.contains("batch") || self.retrying(|| self.server.client.batches_after(None)).await?.is_ok())
-    }
-
-    /// Ends a batch whose results are lost; returns what follows from that.
-    async fn give_up(&self, file: &str) -> anyhow::Result<String> {
-        let most = self.context.journal.most_of_batch(file);
-        self.context.journal.put_batch(file, &BatchState::Lost(most)).await?;
-        self.server.budget.add(most.spent(&self.server.budget));
-        Ok(lost_requests(most))
     }
 
     /// Waits for batches, and collects the results of each as soon as it is over.
@@ -274,7 +270,7 @@ impl RoundTrip<'_> {
         self.check()?;
         let (_never, stop) = watch::channel(false);
         let session = self.context.session;
-        Ok(self.server.retry.run(stop, |notice: Notice| notice.about("batch").show(session), attempt).await)
+        Ok(retry(self.server.max_retries, stop, |notice: Notice| notice.about("batch").show(session), attempt).await)
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -29,10 +29,6 @@ impl RequestFile {
         let file = BufWriter::new(tempfile::Builder::new().suffix(".jsonl").tempfile()?);
         Ok(Self { file, lines: 0, bytes: 0, most: Tokens::default() })
     }
-
-    fn has_room(&self, line: &str) -> bool {
-        self.lines < MAX_LINES && self.bytes + line.len() as u64 <= MAX_BYTES
-    }
 }
 
 /// The requests that the journal has no reply to, as far as the caps allow, in files of a size that servers accept;
@@ -55,7 +51,8 @@ pub(super) fn request_files(
         }
         planned = more;
         let line = to_line(&request);
-        if !files.last().is_some_and(|file| file.has_room(&line)) {
+        let has_room = |file: &RequestFile| file.lines < MAX_LINES && file.bytes + line.len() as u64 <= MAX_BYTES;
+        if !files.last().is_some_and(has_room) {
             files.push(RequestFile::new()?);
         }
         if let Some(file) = files.last_mut() {

@@ -9,13 +9,15 @@ mod tokens;
 mod usage;
 mod usd;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 pub(crate) use price::{Price, longest_completion};
 pub(crate) use tokens::{Estimate, Tokens};
 pub(crate) use usd::Usd;
+
+use super::lock;
 
 /// The most that may be spent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,8 +36,9 @@ pub(crate) struct Spent {
 /// The budget of a run.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    price: Option<Price>,
-    caps: Caps,
+    /// What a token costs, if that is known.
+    pub(crate) price: Option<Price>,
+    pub(crate) caps: Caps,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -45,19 +48,20 @@ struct State {
     /// By earlier runs, according to the journal.
     before: Spent,
     spent: Spent,
-    reserved: Spent,
+    reserved: Tokens,
     /// The number of open reservations.
     open: usize,
     /// Whether a reservation was refused.
     is_exhausted: bool,
 }
 
-/// Money reserved for one request. If it is dropped without being settled, it counts as spent.
+/// Money reserved for one request, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
     most: Tokens,
-    is_settled: bool,
+    /// What counts as spent in the end; all of it, unless the actual cost becomes known.
+    used: Tokens,
 }
 
 impl Budget {
@@ -72,29 +76,14 @@ impl Budget {
         Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
     }
 
-    /// What a token costs, if that is known.
-    pub(crate) fn price(&self) -> Option<Price> {
-        self.price
-    }
-
-    /// Whether costs are known.
-    pub(crate) fn has_price(&self) -> bool {
-        self.price.is_some()
-    }
-
-    /// The caps.
-    pub(crate) fn caps(&self) -> Caps {
-        self.caps
-    }
-
     /// What this run has spent.
     pub(crate) fn spent(&self) -> Spent {
-        self.state().spent
+        lock(&self.state).spent
     }
 
     /// Whether a reservation was refused, because a cap is reached.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.state().is_exhausted
+        lock(&self.state).is_exhausted
     }
 
     /// Reserves what a request of at most `most` tokens can cost.
@@ -107,11 +96,11 @@ impl Budget {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             {
-                let mut state = self.state();
+                let mut state = lock(&self.state);
                 if self.fits(&state, self.cost(most)) {
-                    state.reserved += self.cost(most);
+                    state.reserved += most;
                     state.open += 1;
-                    return Some(Reservation { budget: Arc::clone(self), most, is_settled: false });
+                    return Some(Reservation { budget: Arc::clone(self), most, used: most });
                 }
                 if state.open == 0 {
                     state.is_exhausted = true;
@@ -124,57 +113,38 @@ impl Budget {
 
     /// Whether the caps leave room for `more`.
     pub(crate) fn has_room(&self, more: Spent) -> bool {
-        self.fits(&self.state(), more)
+        self.fits(&lock(&self.state), more)
     }
 
     /// Counts what was spent without a reservation.
     pub(crate) fn add(&self, spent: Spent) {
-        self.state().spent += spent;
+        lock(&self.state).spent += spent;
     }
 
     fn fits(&self, state: &State, more: Spent) -> bool {
-        let sum = state.before + state.spent + state.reserved + more;
+        let sum = state.before + state.spent + self.cost(state.reserved) + more;
         self.caps.usd.is_none_or(|most| sum.usd <= most)
             && self.caps.tokens.is_none_or(|most| sum.tokens.total() <= most)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves a sound state behind.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settle(&self, most: Tokens, used: Tokens) {
-        let mut state = self.state();
-        let reserved = self.cost(most);
-        state.reserved.usd -= reserved.usd;
-        state.reserved.tokens.input -= most.input;
-        state.reserved.tokens.output -= most.output;
-        state.open -= 1;
-        state.spent += self.cost(used);
-        drop(state);
-        self.changed.notify_waiters();
     }
 }
 
 impl Reservation {
-    /// The request was processed and took `tokens`.
+    /// The request was processed and took `tokens`; none if it was not processed.
     pub(crate) fn used(mut self, tokens: Tokens) {
-        self.is_settled = true;
-        self.budget.settle(self.most, tokens);
-    }
-
-    /// The request was not processed, which costs nothing.
-    pub(crate) fn unused(mut self) {
-        self.is_settled = true;
-        self.budget.settle(self.most, Tokens::default());
+        self.used = tokens;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.is_settled {
-            self.budget.settle(self.most, self.most);
-        }
+        let Self { budget, most, used } = self;
+        let mut state = lock(&budget.state);
+        state.reserved.input -= most.input;
+        state.reserved.output -= most.output;
+        state.open -= 1;
+        state.spent += budget.cost(*used);
+        drop(state);
+        budget.changed.notify_waiters();
     }
 }
 
@@ -219,7 +189,7 @@ mod tests {
         first.used(USED);
         tokio::task::yield_now().await;
         assert!(!third.is_finished(), "60 + 200 + 200 are too many");
-        second.unused();
+        second.used(Tokens::default());
         assert!(third.await.unwrap());
         assert_eq!(budget.spent().usd, Usd::new(260e-6), "a reservation that is dropped is spent");
         assert!(!budget.is_exhausted());

@@ -1,7 +1,7 @@
 //! Money, counted exactly.
 
 use std::fmt::{self, Display, Formatter};
-use std::ops::{Add, AddAssign, SubAssign};
+use std::ops::Add;
 
 /// The units of a dollar in which money is counted: at $0.01 a million, a token costs 10,000 of them.
 const PARTS: f64 = 1e12;
@@ -32,18 +32,6 @@ impl Add for Usd {
 
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
-    }
-}
-
-impl AddAssign for Usd {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
-}
-
-impl SubAssign for Usd {
-    fn sub_assign(&mut self, other: Self) {
-        self.0 = self.0.saturating_sub(other.0);
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use embtune_cli::format_duration;
 use reqwest::header::HeaderMap;
 
-use crate::llm::backoff::MAX_SERVER_PAUSE;
 use crate::llm::failure::{Failure, Verdict};
+use crate::llm::retry::MAX_SERVER_PAUSE;
 use crate::llm::retry_after::requested_pause;
 
 /// The failure, with the verdict that the headers and the body of the answer ask for.

@@ -7,12 +7,15 @@ use std::path::Path;
 use async_openai::traits::RequestOptionsBuilder as _;
 use async_openai::types::InputSource;
 use async_openai::types::files::{CreateFileRequest, FileInput, FilePurpose};
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::Client;
+use super::transport::DOWNLOAD_TIMEOUT;
+use super::{Client, advice};
 use crate::llm::failure::{Failure, Verdict};
 use crate::llm::json;
 use crate::llm::reply::excerpt;
+use crate::text::has_word;
 
 /// Pages of a hundred batches each that are searched for the batch of a file.
 const MAX_PAGES: usize = 100;
@@ -81,7 +84,7 @@ impl Status {
                 Self::Ended,
             ),
         ];
-        let found = statuses.into_iter().find(|(words, _)| words.split(' ').any(|other| other == word));
+        let found = statuses.into_iter().find(|(words, _)| has_word(words, word));
         found.map_or(Self::Unknown, |(_, status)| status)
     }
 }
@@ -193,11 +196,9 @@ impl Client {
     /// Downloads the file with the results of `requests` requests.
     pub(crate) async fn content(&self, file: &str, requests: u64) -> Result<File, Failure> {
         let max_bytes = MAX_EXTRA_BYTES + requests.saturating_mul(MAX_RESULT_BYTES);
-        let content = self.download(file, max_bytes).await?;
-        match self.error_in(&content) {
-            Some(failure) => Err(failure),
-            None => Ok(content),
-        }
+        let content = self.transport.download(file, max_bytes).await;
+        let content = content.map_err(|error| self.failure_within(error, DOWNLOAD_TIMEOUT))?;
+        self.error_in(&content).map_or(Ok(content), Err)
     }
 
     /// The error that a server sent with a success status in place of a file. The file stays at its beginning.
@@ -205,7 +206,9 @@ impl Client {
         let length = content.metadata().ok()?.len();
         let mut body = vec![0; usize::try_from(length).ok().filter(|_| length <= MAX_ERROR_BYTES)?];
         content.read_exact_at(&mut body, 0).ok()?;
-        self.error_in_place_of_file(&json::read(&body)?.value)
+        let body = json::read(&body)?.value;
+        let failure = Failure::in_place_of_file(&body)?;
+        Some(self.redacted(advice::apply(failure, &HeaderMap::new(), &body.to_string())))
     }
 }
 

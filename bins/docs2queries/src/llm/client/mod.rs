@@ -5,7 +5,6 @@ mod batches;
 mod transport;
 
 use std::env;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,13 +23,13 @@ use super::address::{Address, Host};
 use super::dialect::RequestDialect;
 use super::failure::{Failure, Verdict, root_cause};
 use super::json;
-use super::notices::{Notice, Notices};
+use super::notices::{Notice, NoticeKind, Notices};
 use super::rate_limiter::RateLimiter;
 use super::secrets::Secrets;
 
 pub(super) use batches::{Batch, Status};
 
-use transport::{DOWNLOAD_TIMEOUT, ErrorResponse, Transport};
+use transport::{ErrorResponse, Transport};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
@@ -45,7 +44,8 @@ pub(super) struct Client {
     transport: Arc<Transport>,
     dialect: RequestDialect,
     notices: Notices,
-    requests: AtomicU64,
+    /// The number of requests that were sent, retries included.
+    pub(super) requests: AtomicU64,
 }
 
 impl Client {
@@ -111,7 +111,7 @@ impl Client {
         let Some(response) = error.downcast_ref::<ErrorResponse>() else { return false };
         let is_refusal = matches!(response.status, 400 | 422) && !matches!(response.failure.verdict, Verdict::Retry(_));
         if is_refusal && let Some(learnt) = self.dialect.learn(sent, &response.body) {
-            self.notices.send(Notice::warning(learnt));
+            self.notices.send(Notice { kind: NoticeKind::Warning, text: learnt });
         }
         is_refusal
     }
@@ -127,26 +127,9 @@ impl Client {
         Failure::in_reply(&body).map_or(Ok(body), |failure| Err(advice::apply(failure, &HeaderMap::new(), &text)))
     }
 
-    /// The failure that a body describes which the server sent in place of a file.
-    fn error_in_place_of_file(&self, body: &Value) -> Option<Failure> {
-        let failure = Failure::in_place_of_file(body)?;
-        Some(self.redacted(advice::apply(failure, &HeaderMap::new(), &body.to_string())))
-    }
-
-    /// Downloads a file of at most `max_bytes` bytes from the server.
-    async fn download(&self, file: &str, max_bytes: u64) -> Result<File, Failure> {
-        let content = self.transport.download(file, max_bytes).await;
-        content.map_err(|error| self.failure_within(error, DOWNLOAD_TIMEOUT))
-    }
-
     /// The JSON that a call of async-openai brought.
     fn value(&self, answer: Result<Value, OpenAIError>) -> Result<Value, Failure> {
         mended(answer).map_err(|error| self.failure(error))
-    }
-
-    /// The number of requests that were sent, retries included.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
     }
 
     fn failure(&self, error: OpenAIError) -> Failure {
@@ -198,7 +181,7 @@ fn http_client(address: &Address, timeout: Duration, proxy: Option<&str>) -> any
             |attempt| if is_same_origin(&attempt) { attempt.follow() } else { attempt.stop() },
         ));
     }
-    if !address.is_encrypted() && !proxy.is_some_and(|proxy| proxy.starts_with("https:")) {
+    if !address.base.starts_with("https:") && !proxy.is_some_and(|proxy| proxy.starts_with("https:")) {
         // Without TLS, a machine without CA certificates will do.
         http = http.tls_certs_only([]);
     }

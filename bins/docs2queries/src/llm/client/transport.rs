@@ -1,7 +1,5 @@
 //! HTTP: requests are signed, answers are bounded in length, and every answer that is no success becomes a [`Failure`].
 
-use std::error::Error;
-use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
@@ -44,20 +42,13 @@ pub(super) struct Transport {
 }
 
 /// An answer with an error status: what follows from it, and its text.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
 pub(super) struct ErrorResponse {
     pub(super) failure: Failure,
     pub(super) status: u16,
     pub(super) body: String,
 }
-
-impl Display for ErrorResponse {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.failure.fmt(f)
-    }
-}
-
-impl Error for ErrorResponse {}
 
 impl Transport {
     /// Sends a request that async-openai has prepared, and reads the whole answer.

@@ -20,7 +20,7 @@ impl Cost {
 
     /// The cost of `tokens` at the budget's price.
     pub(crate) fn of(tokens: Tokens, budget: &Budget) -> Self {
-        let usd = budget.price().map(|price| price.of(tokens));
+        let usd = budget.price.map(|price| price.of(tokens));
         Self { input: tokens.input, output: Some(tokens.output), usd }
     }
 

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::{Context as _, bail, ensure};
 use embtune_cli::{Lock, sync_data, sync_folder};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, IsUsable};
 use super::index::{Index, LineSpan};
-use crate::llm::json;
+use crate::llm::{json, lock};
 
 /// The file and an index of its lines; the lines themselves stay on disk.
 pub(super) struct JournalFile {
@@ -50,7 +50,7 @@ impl JournalFile {
         let bytes = lines.concat();
         if let Err(error) = (&self.file).write_all(bytes.as_bytes()).and_then(|()| sync_data(&self.file)) {
             // If this fails too, the next run repairs the file.
-            let _ = self.file.set_len(self.index().end());
+            let _ = self.file.set_len(self.index().end);
             return Err(error);
         }
         for line in lines {
@@ -69,8 +69,7 @@ impl JournalFile {
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
-        // The index is sound between any two calls, so a panic elsewhere leaves a sound one behind.
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.index)
     }
 }
 
@@ -94,13 +93,13 @@ fn scan(mut file: &File, name: &str, is_usable: &IsUsable) -> anyhow::Result<Ind
                 index.note(entry, line.len());
             }
             None if !is_whole && Entry::is_partial(&line) => {
-                file.set_len(index.end()).with_context(|| name.to_owned())?;
+                file.set_len(index.end).with_context(|| name.to_owned())?;
             }
             None => {
                 bail!("{name}:{number}: not a journal line\nhint: --journal needs a file that is used for nothing else")
             }
         }
     }
-    index.begin_run();
+    index.run_start = index.end; // all lines so far were written by earlier runs
     Ok(index)
 }

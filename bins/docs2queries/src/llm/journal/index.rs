@@ -16,14 +16,16 @@ pub(super) struct Index {
     usable: HashMap<Key, LineSpan>,
     /// The others.
     useless: HashMap<Key, UselessReplies>,
-    paid: Costs,
+    /// What the replies have cost.
+    pub(super) paid: Costs,
     /// Requests that were sent and whose reply is not in the journal: they are in flight now, or were lost with the run
     /// that sent them. The server may have charged for each, so a later reply to the same request settles none of them.
     unanswered: HashMap<Key, Vec<Cost>>,
     batches: Vec<OpenBatch>,
     /// Where the lines of this run begin.
-    run_start: u64,
-    end: u64,
+    pub(super) run_start: u64,
+    /// The length of all lines together, in bytes.
+    pub(super) end: u64,
 }
 
 /// Where a line is, in bytes.
@@ -104,16 +106,6 @@ impl Index {
         }
     }
 
-    /// All lines so far were written by earlier runs.
-    pub(super) fn begin_run(&mut self) {
-        self.run_start = self.end;
-    }
-
-    /// The length of all lines together, in bytes.
-    pub(super) fn end(&self) -> u64 {
-        self.end
-    }
-
     /// The reply to a request: a usable one, else the latest that counts as a try.
     pub(super) fn find(&self, key: Key) -> Option<FoundReply> {
         if let Some(place) = self.usable.get(&key) {
@@ -127,11 +119,6 @@ impl Index {
     /// The latest useless reply to a request, including transient errors.
     pub(super) fn latest_useless(&self, key: Key) -> Option<LineSpan> {
         self.useless.get(&key).map(|useless| useless.latest)
-    }
-
-    /// What the replies have cost.
-    pub(super) fn paid(&self) -> Costs {
-        self.paid
     }
 
     /// What the requests without a reply can have cost, and their number.

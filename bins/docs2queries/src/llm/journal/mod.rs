@@ -19,7 +19,6 @@ mod index;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -135,7 +134,7 @@ impl Journal {
 
     /// What all replies have cost. What had no known price counts at this one.
     pub(crate) fn paid(&self, price: Option<Price>) -> Spent {
-        self.file.index().paid().at(price, 0)
+        self.file.index().paid.at(price, 0)
     }
 
     /// What requests without a reply can have cost, and their number: those in flight when a run was killed, and those
@@ -214,12 +213,6 @@ impl Journal {
         let gone = || anyhow!("{}: the writing thread has ended", self.path.display());
         self.writes.as_ref().ok_or_else(gone)?.send(Write { lines, done }).map_err(|_| gone())?;
         Ok(written)
-    }
-}
-
-impl fmt::Debug for Journal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Journal").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

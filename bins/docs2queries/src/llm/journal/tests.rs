@@ -211,11 +211,11 @@ fn other_files_are_left_alone() {
     let path = directory.path().join("other");
     for text in ["{\"_id\": \"d\", \"text\": \"t\"}\n", "a line without an end", "{\"key\":\"x\"}\n", "\n"] {
         fs::write(&path, text).unwrap();
-        let error = open(&path).unwrap_err().to_string();
+        let error = open(&path).err().unwrap().to_string();
         assert!(error.contains("other:1: not a journal line"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
-    assert!(open(Path::new("/dev/null")).unwrap_err().to_string().contains("regular file"));
+    assert!(open(Path::new("/dev/null")).err().unwrap().to_string().contains("regular file"));
     assert!(open(directory.path()).is_err());
 }
 
@@ -223,5 +223,5 @@ fn other_files_are_left_alone() {
 fn one_process_at_a_time() {
     let (_directory, path) = with_two_replies();
     let _journal = open(&path).unwrap();
-    assert!(open(&path).unwrap_err().to_string().contains("in use"));
+    assert!(open(&path).err().unwrap().to_string().contains("in use"));
 }

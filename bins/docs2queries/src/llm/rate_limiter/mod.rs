@@ -8,7 +8,7 @@ mod limit;
 mod state;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use embtune_cli::format_duration;
@@ -21,8 +21,9 @@ pub(crate) use state::Limits;
 use limit::SetBy;
 use state::{Admission, State, WaitReason};
 
-use super::backoff::NOTICEABLE_WAIT;
-use super::notices::{Notice, Notices};
+use super::lock;
+use super::notices::{Notice, NoticeKind, Notices};
+use super::retry::NOTICEABLE_WAIT;
 
 /// Decides when requests may be sent.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl RateLimiter {
         let mut is_reported = false;
         loop {
             let now = Instant::now();
-            let admission = self.state().admit(tokens, now);
+            let admission = lock(&self.state).admit(tokens, now);
             match admission {
                 Admission::Granted => return Permit { limiter: Arc::clone(self), sent: now, tokens },
                 Admission::At(time, reason) => {
@@ -79,7 +80,7 @@ impl RateLimiter {
 
     /// Adopts the limits that the headers of an answer report.
     pub(super) fn update(&self, headers: &HeaderMap) {
-        self.state().update(headers, Instant::now());
+        lock(&self.state).update(headers, Instant::now());
     }
 
     /// Reports how long the next request waits. The pause after a refusal was reported when it began, and the user's
@@ -97,29 +98,24 @@ impl RateLimiter {
             }
             WaitReason::Limit(_, SetBy::User) => return,
         };
-        self.notices.send(Notice::wait(text));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves a sound state behind.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notices.send(Notice { kind: NoticeKind::Wait, text });
     }
 }
 
 impl Permit {
     /// The request succeeded; `tokens` is what it took, if that is known.
     pub(super) fn succeeded(self, tokens: Option<u64>) {
-        self.limiter.state().succeeded(tokens.map_or(0.0, |tokens| self.tokens - tokens as f64));
+        lock(&self.limiter.state).succeeded(tokens.map_or(0.0, |tokens| self.tokens - tokens as f64));
     }
 
     /// The server is overloaded: all requests slow down, for as long as it asks. Returns how many requests may be in
     /// flight from now on, if that has changed.
     pub(super) fn refused(self, requested: Option<Duration>) -> Option<usize> {
-        let slowdown = self.limiter.state().refused(self.sent, requested, Instant::now());
+        let slowdown = lock(&self.limiter.state).refused(self.sent, requested, Instant::now());
         if let Some(pause) = slowdown.pause.filter(|pause| *pause > NOTICEABLE_WAIT) {
             let asked = if requested.is_some() { ", as it asks" } else { "" };
             let text = format!("server overloaded; waiting {}{asked}", format_duration(pause.as_secs_f64()));
-            self.limiter.notices.send(Notice::wait(text));
+            self.limiter.notices.send(Notice { kind: NoticeKind::Wait, text });
         }
         slowdown.concurrency
     }
@@ -127,7 +123,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.state().returned();
+        lock(&self.limiter.state).returned();
         self.limiter.changed.notify_one();
     }
 }

@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::limit::{Limit, SetBy};
-use crate::llm::backoff::{MAX_SERVER_PAUSE, jittered};
+use crate::llm::retry::{MAX_SERVER_PAUSE, jittered};
 use crate::llm::retry_after::{KINDS, RateLimit};
 
 /// A pause that ends at least this much later than the one that is known is a new one.

@@ -13,20 +13,8 @@ const MILLISECOND_FIELDS: [&str; 2] = ["retry_after_ms", "retryAfterMs"];
 const RESETS: [&str; 2] = ["X-RateLimit-Reset", "x-ratelimit-reset"];
 
 /// The words before a pause or a date in messages of OpenAI, Groq, Azure, GitHub, Google, Together and DashScope.
-const PHRASES: [&str; 12] = [
-    "try again in ",
-    "try again after ",
-    "retry in ",
-    "retry after ",
-    "retry again in ",
-    "retrying in ",
-    "please wait for ",
-    "please wait ",
-    "available in ",
-    "available again in ",
-    "resets in ",
-    "resets at ",
-];
+const PHRASES: &str = "try again in |try again after |retry in |retry after |retry again in |retrying in |\
+    please wait for |please wait |available in |available again in |resets in |resets at ";
 
 /// How deep fields are searched.
 const MAX_DEPTH: usize = 6;
@@ -73,7 +61,7 @@ fn pause_of_field(value: &Value, scale: f64, now: SystemTime) -> Option<Duration
 fn in_prose(body: &str, now: SystemTime) -> Option<Duration> {
     let body = body.to_lowercase();
     PHRASES
-        .iter()
+        .split('|')
         .flat_map(|phrase| body.match_indices(phrase).map(|(at, phrase)| &body[at + phrase.len()..]))
         .find_map(|rest| {
             let rest = rest.strip_prefix("about ").unwrap_or(rest);

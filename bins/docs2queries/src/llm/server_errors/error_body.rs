@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::phrases;
 use crate::llm::failure::FailureKind;
 use crate::llm::json;
+use crate::text::{has_phrase, has_word};
 
 /// An error, as the server describes it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -82,12 +83,7 @@ impl ErrorBody {
 
     /// Whether the account cannot pay.
     pub(super) fn is_out_of_credit(&self) -> bool {
-        self.codes.iter().any(|code| phrases::has_word(OUT_OF_CREDIT, code)) || phrases::is_out_of_credit(&self.message)
-    }
-
-    /// Whether it is about the key.
-    pub(super) fn is_about_key(&self) -> bool {
-        phrases::is_about_key(&self.message)
+        self.codes.iter().any(|code| has_word(OUT_OF_CREDIT, code)) || has_phrase(phrases::OUT_OF_CREDIT, &self.message)
     }
 
     /// What was wrong with the request that the server refused with this status; none if other requests would fare no
@@ -99,15 +95,15 @@ impl ErrorBody {
             return None;
         }
         if self.is_flagged
-            || self.codes.iter().any(|code| phrases::is_moderation_code(code))
+            || self.codes.iter().any(|code| has_word(phrases::MODERATION_CODES, code))
             || ((is_about_request || matches!(status, 403 | 424 | 446 | 451)) && phrases::is_moderation(&self.message))
         {
             return Some(FailureKind::Moderated);
         }
         let is_too_long = status == 413
-            || self.codes.iter().any(|code| phrases::is_length_code(code))
+            || self.codes.iter().any(|code| has_word(phrases::LENGTH_CODES, code))
             || ((is_about_request || status == 500) && phrases::is_length(&self.message))
-            || (status == 429 && phrases::is_length_beyond_rate(&self.message));
+            || (status == 429 && has_phrase(phrases::LENGTH_BEYOND_RATE, &self.message));
         is_too_long.then_some(FailureKind::TooLong)
     }
 }
@@ -164,7 +160,7 @@ fn status_of_number(code: &Value) -> Option<u16> {
 }
 
 fn status_of_name(code: &str) -> Option<u16> {
-    STATUS_NAMES.iter().find(|(_, names)| phrases::has_word(names, code)).map(|(status, _)| *status)
+    STATUS_NAMES.iter().find(|(_, names)| has_word(names, code)).map(|(status, _)| *status)
 }
 
 /// A code, reduced to lower-case letters and digits.

@@ -13,8 +13,9 @@ use error_body::ErrorBody;
 
 use super::failure::{Failure, PaidError, Verdict};
 use super::json;
-use super::reply::{Reply, excerpt, one_line};
+use super::reply::{Reply, excerpt};
 use super::retry_after::retry_after;
+use crate::text::{has_phrase, one_line};
 
 /// Finish reasons of replies that an error of the server ended: OpenRouter's, Zhipu's, DeepSeek's, vLLM's.
 const BROKEN_OFF: [&str; 5] = ["error", "network_error", "insufficient_system_resource", "abort", "aborted"];
@@ -122,7 +123,7 @@ impl Failure {
         let status = error.status.and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or_else(|| match error.kind(400) {
             Some(_) => StatusCode::BAD_REQUEST,
-            None if error.is_about_key() => StatusCode::UNAUTHORIZED,
+            None if has_phrase(phrases::KEY, &error.message) => StatusCode::UNAUTHORIZED,
             None => StatusCode::BAD_GATEWAY,
         });
         Self::of_error((status, status.as_u16()), None, error)
@@ -145,13 +146,14 @@ impl Failure {
                 (Verdict::Fatal, Some("try --reply-format json or text"))
             }
             401 => (Verdict::Fatal, Some(KEY_HINT)),
-            400 | 403 if error.is_about_key() => (Verdict::Fatal, Some(KEY_HINT)),
+            400 | 403 if has_phrase(phrases::KEY, &error.message) => (Verdict::Fatal, Some(KEY_HINT)),
             404 => (Verdict::Fatal, Some("is the name right (--llm), and does the address end in /v1 (--base-url)?")),
             _ => (Verdict::Fatal, None),
         };
         let is_overload = matches!(verdict, Verdict::Retry(_)) && matches!(actual, 429 | 503 | 529);
-        let is_rejection = verdict == Verdict::Fatal && matches!(actual, 400 | 422) && !error.is_about_key();
-        let is_gone = matches!(actual, 404 | 410) || (actual == 400 && phrases::is_about_missing_file(&text));
+        let is_rejection =
+            verdict == Verdict::Fatal && matches!(actual, 400 | 422) && !has_phrase(phrases::KEY, &error.message);
+        let is_gone = matches!(actual, 404 | 410) || (actual == 400 && has_phrase(phrases::MISSING_FILE, &text));
         Self { is_overload, is_rejection, is_gone, ..Self::new(message, hint, verdict) }
     }
 

@@ -4,141 +4,63 @@
 //! tell. The phrases were collected from the servers' sources and from reports of their users; each occurs in many
 //! messages.
 
+use crate::text::has_phrase;
+
 /// A prompt that does not fit into the model's context: OpenAI, Azure, vLLM, SGLang, TGI, llama.cpp, Ollama, LM Studio,
 /// Anthropic, Mistral, Gemini, xAI, Cohere, Bedrock, DashScope, Moonshot, Copilot, TensorRT-LLM, TabbyAPI.
-const LENGTH: [&str; 30] = [
-    "context length",
-    "context_length",
-    "context size",
-    "context window",
-    "context limit",
-    "context overflow",
-    "when context the overflows",
-    "maximum model length",
-    "max_model_len",
-    "max_seq_len",
-    "maximum prompt length",
-    "maximum input length",
-    "range of input length",
-    "input length exceeds",
-    "input is too long",
-    "input too long",
-    "prompt is too long",
-    "prompt too long",
-    "prompt length",
-    "prompt token count",
-    "input token count",
-    "input tokens exceed",
-    "too many input tokens",
-    "too many tokens",
-    "exceeded model token limit",
-    "exceeds the maximum number of tokens",
-    "exceeds the maximum allowed length",
-    "string too long",
-    "reduce the length of the messages",
-    "input is too large to process",
-];
+const LENGTH: &str = "context length|context_length|context size|context window|context limit|context overflow|\
+    when context the overflows|maximum model length|max_model_len|max_seq_len|maximum prompt length|\
+    maximum input length|range of input length|input length exceeds|input is too long|input too long|\
+    prompt is too long|prompt too long|prompt length|prompt token count|input token count|input tokens exceed|\
+    too many input tokens|too many tokens|exceeded model token limit|exceeds the maximum number of tokens|\
+    exceeds the maximum allowed length|string too long|reduce the length of the messages|\
+    input is too large to process";
 
 /// The same for TGI and Together, whose phrases come in two parts.
 const LENGTH_OF_INPUTS: [[&str; 2]; 2] = [["`inputs`", "must be <="], ["`inputs` must have less than", "tokens"]];
 
 /// Codes for the same, reduced to lower-case letters and digits, and separated by spaces.
-const LENGTH_CODES: &str = "contextlengthexceeded exceedcontextsizeerror contextwindowexceeded contextwindowexceedederror \
+pub(super) const LENGTH_CODES: &str = "contextlengthexceeded exceedcontextsizeerror contextwindowexceeded contextwindowexceedederror \
     modelmaxprompttokensexceeded stringabovemaxlength requesttoolarge modelcontextwindowexceeded";
 
 /// A reply or a request that moderation stopped: OpenRouter, Azure, OpenAI, Anthropic, DashScope, DeepSeek, Moonshot,
 /// Zhipu, MiniMax, Volcengine, xAI, Gemini, Bedrock, Cloudflare, LiteLLM, one-api.
-const MODERATION: [&str; 25] = [
-    "moderation",
-    "flagged",
-    "content policy",
-    "content_policy",
-    "content filter",
-    "content_filter",
-    "content management policy",
-    "content safety",
-    "content violates",
-    "content exists risk",
-    "considered high risk",
-    "inappropriate content",
-    "sensitive content",
-    "sensitive words",
-    "new_sensitive",
-    "datainspectionfailed",
-    "data_inspection_failed",
-    "prohibited content",
-    "prohibited_content",
-    "violate our usage polic",
-    "violating our usage polic",
-    "usage guidelines",
-    "guardrail",
-    "due to security configurations",
-    "敏感内容",
-];
+const MODERATION: &str = "moderation|flagged|content policy|content_policy|content filter|content_filter|\
+    content management policy|content safety|content violates|content exists risk|considered high risk|\
+    inappropriate content|sensitive content|sensitive words|new_sensitive|datainspectionfailed|\
+    data_inspection_failed|prohibited content|prohibited_content|violate our usage polic|violating our usage polic|\
+    usage guidelines|guardrail|due to security configurations|敏感内容";
 
 /// What else can be flagged and blocked; then no request will succeed.
-const ACCOUNT: [&str; 5] = ["your account", "your organization", "your access", "your api key", "your project"];
+const ACCOUNT: &str = "your account|your organization|your access|your api key|your project";
 
 /// Codes for moderation, in the same form.
-const MODERATION_CODES: &str = "contentfilter contentpolicyviolation contentpolicyviolationerror responsibleaipolicyviolation \
+pub(super) const MODERATION_CODES: &str = "contentfilter contentpolicyviolation contentpolicyviolationerror responsibleaipolicyviolation \
     datainspectionfailed invalidprompt moderationblocked sensitivewordsdetected sensitivecontentdetected \
     inputtextsensitivecontentdetected outputtextsensitivecontentdetected inputtextriskdetection safety \
     prohibitedcontent blocklist 1301";
 
-const OUT_OF_CREDIT: [&str; 3] = ["credit balance is too low", "insufficient balance", "insufficient credits"];
+/// An account that cannot pay.
+pub(super) const OUT_OF_CREDIT: &str = "credit balance is too low|insufficient balance|insufficient credits";
 
 /// A file or a batch that is not at the server any more.
-const MISSING_FILE: [&str; 6] = ["no such file", "no such batch", "not found", "does not exist", "expired", "deleted"];
+pub(super) const MISSING_FILE: &str = "no such file|no such batch|not found|does not exist|expired|deleted";
 
-/// Whether a word is in a list of words, separated by spaces.
-pub(super) fn has_word(list: &str, word: &str) -> bool {
-    list.split(' ').any(|other| other == word)
-}
+/// A limit on tokens a minute that the request alone exceeds, so that no pause helps.
+pub(super) const LENGTH_BEYOND_RATE: &str = "request too large";
+
+/// A key that is wrong or missing.
+pub(super) const KEY: &str = "api key|api_key|apikey";
 
 /// Whether the prompt is too long for the model.
 pub(super) fn is_length(message: &str) -> bool {
     let message = message.to_lowercase();
-    LENGTH.iter().any(|phrase| message.contains(phrase))
-        || LENGTH_OF_INPUTS.iter().any(|parts| parts.iter().all(|part| message.contains(part)))
-}
-
-/// Whether the request alone exceeds the limit on tokens a minute, so that no pause helps.
-pub(super) fn is_length_beyond_rate(message: &str) -> bool {
-    message.to_lowercase().contains("request too large")
-}
-
-/// The same as [`is_length`] for a code, reduced to lower-case letters and digits.
-pub(super) fn is_length_code(code: &str) -> bool {
-    has_word(LENGTH_CODES, code)
+    has_phrase(LENGTH, &message) || LENGTH_OF_INPUTS.iter().any(|parts| parts.iter().all(|part| message.contains(part)))
 }
 
 /// Whether moderation stopped the request or its reply.
 pub(super) fn is_moderation(message: &str) -> bool {
-    let message = message.to_lowercase();
-    MODERATION.iter().any(|phrase| message.contains(phrase)) && !ACCOUNT.iter().any(|owner| message.contains(owner))
-}
-
-/// The same for a code, reduced to lower-case letters and digits.
-pub(super) fn is_moderation_code(code: &str) -> bool {
-    has_word(MODERATION_CODES, code)
-}
-
-/// Whether a key is wrong or missing.
-pub(super) fn is_about_key(message: &str) -> bool {
-    let message = message.to_lowercase();
-    ["api key", "api_key", "apikey"].iter().any(|key| message.contains(key))
-}
-
-/// Whether the account cannot pay.
-pub(super) fn is_out_of_credit(message: &str) -> bool {
-    let message = message.to_lowercase();
-    OUT_OF_CREDIT.iter().any(|phrase| message.contains(phrase))
-}
-
-/// Whether a file or a batch is gone.
-pub(super) fn is_about_missing_file(message: &str) -> bool {
-    let message = message.to_lowercase();
-    MISSING_FILE.iter().any(|phrase| message.contains(phrase))
+    has_phrase(MODERATION, message) && !has_phrase(ACCOUNT, message)
 }
 
 #[cfg(test)]
