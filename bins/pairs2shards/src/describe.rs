@@ -6,19 +6,19 @@ use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use embtune_cli::{Outcome, Session, format_duration, group_digits};
+use embtune_cli::{Outcome, Session, group_digits};
 use embtune_tensors::{Column, Shard, ShardMeta};
 
 /// Describes shards one by one.
 ///
 /// # Errors
 /// A file that is not a shard, or a damaged one.
-pub(crate) fn run(files: &[PathBuf], tokens_per_second: Option<u64>, session: &Session) -> anyhow::Result<Outcome> {
+pub(crate) fn run(files: &[PathBuf], session: &Session) -> anyhow::Result<Outcome> {
     let mut out = session.output(None)?;
     for (number, file) in files.iter().enumerate() {
         session.interrupt().check()?;
         let blank_line = if number > 0 { "\n" } else { "" };
-        write!(out, "{blank_line}{}", Description::of(&Shard::open(file)?, tokens_per_second))?;
+        write!(out, "{blank_line}{}", Description::of(&Shard::open(file)?))?;
     }
     out.finish()?;
     Ok(Outcome::Done)
@@ -38,11 +38,10 @@ struct Description<'a> {
     scored: usize,
     guide: Option<usize>,
     lengths: [Lengths; 3],
-    tokens_per_second: Option<u64>,
 }
 
 impl<'a> Description<'a> {
-    fn of(shard: &'a Shard, tokens_per_second: Option<u64>) -> Self {
+    fn of(shard: &'a Shard) -> Self {
         let pairs = shard.pairs();
         let hashes = |column| (0..pairs).map(move |row| shard.hashes(column, row));
         let texts = hashes(Column::Anchor).zip(hashes(Column::Positive)).map(|(a, p)| (a.text, p.text));
@@ -67,7 +66,6 @@ impl<'a> Description<'a> {
                 let rows = if column == Column::Negative { shard.negative_rows() } else { pairs };
                 Lengths::of((0..rows).map(|row| shard.length(column, row)))
             }),
-            tokens_per_second,
         }
     }
 }
@@ -78,7 +76,7 @@ impl Display for Description<'_> {
         let count = |count: usize| group_digits(count as u64);
         let known = |count: Option<usize>| count.map_or("unknown".into(), |count| group_digits(count as u64));
         let tokens: u64 = self.lengths.iter().map(|lengths| lengths.tokens).sum();
-        let mut lines = vec![
+        let lines = [
             ("pairs", count(self.pairs)),
             ("anchors", format!("{} distinct", count(self.anchors))),
             ("documents", format!("{} distinct, in {} groups", known(self.documents), known(self.groups))),
@@ -99,10 +97,6 @@ impl Display for Description<'_> {
             ("", languages("positives", &self.meta.document_languages)),
             ("tokens", format!("{} per epoch", group_digits(tokens))),
         ];
-        if let Some(rate) = self.tokens_per_second {
-            let time = format_duration(tokens.div_ceil(rate) as f64);
-            lines.push(("training", format!("{time} per epoch, at {} tokens/s", group_digits(rate))));
-        }
         writeln!(f, "{}", self.name)?;
         lines.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<12}{value}"))?;
         histogram(&self.lengths, f)

@@ -27,7 +27,7 @@ const BATCH_PAIRS: usize = 4096;
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
     if !cli.describe.is_empty() {
-        return describe::run(&cli.describe, cli.tokens_per_second, session);
+        return describe::run(&cli.describe, session);
     }
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
