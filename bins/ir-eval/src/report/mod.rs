@@ -9,8 +9,9 @@ mod trec;
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use embtune_cli::{Output, OutputFormat, Session};
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum};
+use embtune_cli::{Output, OutputFormat, Session, output_format, output_path_parser};
 
 use crate::diagnosis::Diagnosis;
 use crate::results::Results;
@@ -52,22 +53,53 @@ impl OutputFormat for Format {
     }
 }
 
-/// Where reports go.
-pub(crate) struct OutputSettings {
-    /// The file of the report; stdout if absent.
+/// Where the results go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write the report to this file, which appears whole or not at all
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
-    pub(crate) format: Format,
-    /// Whether the report includes the diagnosis. A page always does.
+
+    /// Form of the report [default: by the file's extension, else table]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// Also say where and why relevant documents are missed
+    ///
+    /// For the forms table and json; a page always does. The diagnosis says whether the relevant documents are found at all (below 0.75, a system that answers from what it retrieves has too
+    /// little to go by), which documents are ranked above them and by how much, which words the failing queries contain
+    /// (with --queries), and which queries were gained and lost.
+    #[arg(long)]
     pub(crate) diagnose: bool,
+
+    /// Write the values of every query to this file, as TSV
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["tsv", "tab"]), hide_short_help = true)]
     pub(crate) per_query: Option<PathBuf>,
-    /// A page besides the report.
+
+    /// Write what was retrieved to this file, as a TREC run
+    ///
+    /// `{}` in the file's name is replaced with the system's name. It is required if there are several systems.
+    #[arg(long, value_name = "FILE", value_parser = run_pattern(), hide_short_help = true)]
+    pub(crate) run: Option<String>,
+
+    /// Write everything to this file as one page that needs no network
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
 }
 
-impl OutputSettings {
-    /// Whether a page is written.
-    pub(crate) fn has_page(&self) -> bool {
-        self.html.is_some() || self.format == Format::Html
+/// A file name, which may contain a placeholder for the system's name.
+fn run_pattern() -> impl TypedValueParser<Value = String> {
+    output_path_parser(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
+}
+
+impl OutputArgs {
+    /// The form of the report.
+    ///
+    /// # Errors
+    /// An extension that contradicts it, or that no form has.
+    pub(crate) fn format(&self) -> anyhow::Result<Format> {
+        output_format(self.format, self.path.as_deref(), Format::Table, Format::Table)
     }
 }
 
@@ -81,14 +113,14 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(crate) fn open(settings: &OutputSettings, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &OutputArgs, format: Format, session: &Session) -> anyhow::Result<Self> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(|path| session.output(Some(path))).transpose();
         Ok(Self {
-            format: settings.format,
-            diagnose: settings.diagnose,
-            report: session.output(settings.path.as_deref())?,
-            per_query: open(&settings.per_query)?,
-            html: open(&settings.html)?,
+            format,
+            diagnose: args.diagnose,
+            report: session.output(args.path.as_deref())?,
+            per_query: open(&args.per_query)?,
+            html: open(&args.html)?,
         })
     }
 
@@ -101,7 +133,7 @@ impl Outputs {
         results: &Results,
         diagnosis: Option<&Diagnosis>,
         texts: &Texts,
-        page: &PageSettings,
+        page: &PageSettings<'_>,
         session: &Session,
     ) -> anyhow::Result<()> {
         if let Some(mut out) = self.per_query {

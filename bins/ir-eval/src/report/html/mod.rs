@@ -68,7 +68,7 @@ fn signed(value: f64) -> String {
 /// # Errors
 /// Documents that cannot be read, a full disk.
 pub(super) fn write(
-    settings: &PageSettings,
+    settings: &PageSettings<'_>,
     results: &Results,
     diagnosis: &Diagnosis,
     queries: &Texts,
@@ -77,7 +77,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let examples = examples::Examples::pick(results);
     let ids: HashSet<&str> = examples.documents(results, diagnosis);
-    let corpus = Texts::read(settings.corpus.as_deref(), &ids, session)?;
+    let corpus = Texts::read(settings.input.corpus.as_deref(), &ids, session)?;
     let texts = examples::PageTexts { queries, corpus: &corpus };
     let systems = || results.systems.iter();
     let page = Page {

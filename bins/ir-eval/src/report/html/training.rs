@@ -1,6 +1,6 @@
 //! The training: what mnrl-train wrote to stdout, and its curves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::ensure;
 use embtune_cli::Session;
@@ -15,7 +15,6 @@ const MAX_POINTS: usize = 300;
 /// The steps of a training and its evaluations.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TrainingLog {
-    pub(super) file: PathBuf,
     /// Step and loss.
     losses: Vec<(f64, f64)>,
     /// Step and score on the dev set.
@@ -32,7 +31,7 @@ impl TrainingLog {
     pub(crate) fn read(file: &Path, session: &Session) -> anyhow::Result<Self> {
         let input = session.input(file)?;
         let name = input.name.clone();
-        let mut log = Self { file: file.to_owned(), losses: Vec::new(), scores: Vec::new(), metric: None };
+        let mut log = Self { losses: Vec::new(), scores: Vec::new(), metric: None };
         for record in Records::<Object, _>::with_default_limit(name.clone(), input) {
             log.add(&record?);
         }
