@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::ensure;
 use embtune_cli::Session;
 use embtune_records::{Field, Object, Records};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::svg::{Chart, Scale};
 
@@ -54,23 +54,13 @@ impl TrainingLog {
 }
 
 /// The charts of the loss and, if there was a dev set, of the score.
-#[derive(Serialize)]
-pub(super) struct Section {
-    loss: String,
-    score: Option<String>,
-    metric: Option<String>,
-    steps: f64,
-}
-
-impl Section {
-    pub(super) fn new(log: &TrainingLog) -> Self {
-        Self {
-            loss: chart(&averaged(&log.losses), "Loss, by step"),
-            score: (log.scores.len() > 1).then(|| chart(&log.scores, "Dev set, by step")),
-            metric: log.metric.clone(),
-            steps: log.losses.last().map_or(0.0, |(step, _)| *step),
-        }
-    }
+pub(super) fn section(log: &TrainingLog) -> Value {
+    json!({
+        "loss": chart(&averaged(&log.losses), "Loss, by step"),
+        "score": (log.scores.len() > 1).then(|| chart(&log.scores, "Dev set, by step")),
+        "metric": log.metric,
+        "steps": log.losses.last().map_or(0.0, |(step, _)| *step),
+    })
 }
 
 fn chart(points: &[(f64, f64)], title: &str) -> String {
