@@ -1,6 +1,5 @@
 //! Writing one shard, or a directory of shards.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +35,6 @@ pub(crate) struct Shards<'a> {
     cut: [u64; 3],
 }
 
-/// What has been written.
-pub(crate) struct Written {
-    pub(crate) shards: usize,
-    /// Texts that were cut, by column.
-    pub(crate) cut: [u64; 3],
-}
-
 enum ShardOutput {
     One(Output),
     Many { directory: AtomicDir, name: PathBuf, pairs_each: usize, written: usize },
@@ -70,9 +62,8 @@ impl<'a> Shards<'a> {
             }
             Target::Directory(name, pairs_each) => {
                 // mnrl-train would train on the shards of an older run as well.
-                let is_free = AtomicDir::is_vacant(name);
                 anyhow::ensure!(
-                    is_free,
+                    AtomicDir::is_vacant(name),
                     "{}: exists already\nhint: remove it, or name another directory",
                     name.display()
                 );
@@ -104,7 +95,6 @@ impl<'a> Shards<'a> {
                 _ => GuideVectors::default(),
             };
             let score = |document: usize| pair.scores.as_ref().map(|scores| scores[document] as f32);
-            let group = pair.group_or_positive_id();
             let mut cut = [u64::from(anchor.truncated), u64::from(positive.truncated), 0];
             let rows: Vec<_> = (0..)
                 .zip(&pair.negatives)
@@ -120,16 +110,11 @@ impl<'a> Shards<'a> {
                     }
                 })
                 .collect();
-            let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), group);
-            let hashes_of_anchor = hashes(&pair.anchor, None, None);
+            let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), pair.group_or_positive_id());
+            let row = |tokens, hashes, score, guide| ShardRow { tokens, hashes, score, guide };
             self.writer.push(
-                ShardRow { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
-                ShardRow {
-                    tokens: &positive.ids,
-                    hashes: hashes_of_positive,
-                    score: score(0),
-                    guide: &vectors.positive,
-                },
+                row(&anchor.ids, hashes(&pair.anchor, None, None), None, &vectors.anchor),
+                row(&positive.ids, hashes_of_positive, score(0), &vectors.positive),
                 rows,
             )?;
             self.meta.truncated += cut.iter().sum::<u64>();
@@ -149,7 +134,7 @@ impl<'a> Shards<'a> {
     }
 
     /// Writes the last shard.
-    pub(crate) fn finish(mut self) -> anyhow::Result<Written> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<(usize, [u64; 3])> {
         if let ShardOutput::Many { written, .. } = self.output
             && (self.writer.pairs() > 0 || written == 0)
         {
@@ -159,11 +144,11 @@ impl<'a> Shards<'a> {
             ShardOutput::One(mut out) => {
                 self.writer.finish(self.meta, &mut out)?;
                 out.finish()?;
-                Ok(Written { shards: 1, cut: self.cut })
+                Ok((1, self.cut))
             }
             ShardOutput::Many { directory, name, written, .. } => {
                 directory.commit().with_context(|| name.display().to_string())?;
-                Ok(Written { shards: written, cut: self.cut })
+                Ok((written, self.cut))
             }
         }
     }
@@ -174,9 +159,9 @@ impl<'a> Shards<'a> {
         *written += 1;
         let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
         mem::replace(&mut self.writer, next).finish(self.meta.clone(), &mut out)?;
-        let none = BTreeMap::new;
-        self.meta =
-            ShardMeta { truncated: 0, query_languages: none(), document_languages: none(), ..self.meta.clone() };
+        self.meta.truncated = 0;
+        self.meta.query_languages.clear();
+        self.meta.document_languages.clear();
         Ok(out.finish()?)
     }
 }

@@ -66,11 +66,7 @@ fn files_that_are_not_shards_are_refused_by_name() {
         let message = folder.run(&format!("pairs2shards --describe {file}")).refusal();
         assert!(message.contains(expected), "{message}");
     }
-    for flags in [
-        "--describe s --model BASE --holdout 0.1",
-        "--describe s -o out",
-        "-o out",
-    ] {
+    for flags in ["--describe s --model BASE --holdout 0.1", "--describe s -o out", "-o out"] {
         folder.run(&format!("pairs2shards {flags}")).refusal();
     }
 }
