@@ -92,9 +92,10 @@ mod tests {
     #[test]
     fn only_fields_that_look_like_data_are_reported() {
         let mut ignored = IgnoredFields::default();
-        let pair = |names: &[&str]| Pair {
-            rest: Object::from_iter(names.iter().map(|name| ((*name).to_owned(), "x".into()))),
-            ..Pair::default()
+        let pair = |names: &[&str]| {
+            let mut rest = Object::new();
+            names.iter().for_each(|name| rest.insert(*name, "x"));
+            Pair { rest, ..Pair::default() }
         };
         ignored.take(&pair(&["lang", "chunk", "positive_rank", "negative_ranks", "position", "type", "dropped"]));
         assert_eq!(ignored.warning(), None);

@@ -3,7 +3,7 @@
 use std::mem;
 
 use crate::object::{find, id, list, missing, optional_id, optional_text, text, wrong};
-use crate::{Field, FieldError, Object, Pair, Record};
+use crate::{Field, Object, Pair, Record};
 
 const ANCHOR: [&str; 2] = ["anchor", "query"];
 const ANCHOR_ID: [&str; 2] = ["anchor_id", "query_id"];
@@ -26,7 +26,7 @@ const OTHERS: [&str; 7] =
 /// for `query_prompt`. In sentence-transformers' labelled lists, `labels` says by 1 and 0 which texts of the list
 /// `positive` are answers.
 impl Record for Vec<Pair> {
-    fn from_object(mut object: Object) -> Result<Self, FieldError> {
+    fn from_object(mut object: Object) -> Result<Self, String> {
         let anchor = text(&object, &ANCHOR)?.to_owned();
         let anchor_id = optional_id(&object, &ANCHOR_ID)?;
         let (name, positive) = find(&object, &POSITIVE).ok_or_else(|| missing(&POSITIVE[..2]))?;
@@ -40,7 +40,7 @@ impl Record for Vec<Pair> {
         let query_prompt = optional_text(&object, &["query_prompt", prompt])?.filter(|prompt| !prompt.is_empty());
         let (query_prompt, group) = (query_prompt.map(str::to_owned), optional_id(&object, &["group"])?);
         let names = [&ANCHOR[..], &ANCHOR_ID, &POSITIVE, &POSITIVE_ID, &NEGATIVES, &OTHERS, &[prompt]].concat();
-        object.retain(|name| !names.contains(&name) && number_of(name).is_none() && Some(name) != label);
+        object.0.retain(|name, _| !names.contains(&&**name) && number_of(name).is_none() && label != Some(&**name));
         let mut pairs = Vec::with_capacity(positives.len());
         for (index, positive) in positives.into_iter().enumerate() {
             pairs.push(Pair {
@@ -81,10 +81,10 @@ struct Scores {
 
 impl Texts {
     /// Answers and other documents in separate columns; the answers are in the column `name`.
-    fn named(object: &Object, name: &str) -> Result<Self, FieldError> {
+    fn named(object: &Object, name: &str) -> Result<Self, String> {
         let positives = texts(object, name)?;
         if positives.is_empty() {
-            return Err(FieldError(format!("field \"{name}\" must be a list of at least one string")));
+            return Err(format!("field \"{name}\" must be a list of at least one string"));
         }
         let mut numbered: Vec<&str> = object.iter().map(|(name, _)| name).filter(|n| number_of(n).is_some()).collect();
         numbered.sort_by_key(|name| number_of(name));
@@ -100,13 +100,13 @@ impl Texts {
     }
 
     /// Answers and other documents in one column, `name`; the field `label` is 1 for answers and 0 for others.
-    fn labelled(object: &Object, name: &str, label: &'static str) -> Result<Self, FieldError> {
+    fn labelled(object: &Object, name: &str, label: &'static str) -> Result<Self, String> {
         if let Some(other) = object.iter().map(|(name, _)| name).find(|name| {
             (NEGATIVES.contains(name) || number_of(name).is_some()) && object.get(name).is_some_and(|it| !it.is_null())
         }) {
-            return Err(FieldError(format!(
+            return Err(format!(
                 "field \"{label}\" says which texts of the list \"{name}\" are answers, so there must be no \"{other}\""
-            )));
+            ));
         }
         let documents = texts(object, name)?;
         let count = (name, documents.len());
@@ -129,9 +129,7 @@ impl Texts {
                 1.0 => true,
                 0.0 => false,
                 other => {
-                    return Err(FieldError(format!(
-                        "field \"{label}\" of a list must hold 1 and 0 only, found {other}"
-                    )));
+                    return Err(format!("field \"{label}\" of a list must hold 1 and 0 only, found {other}"));
                 }
             };
             let (column, id_column, score_column) = if is_answer {
@@ -146,7 +144,7 @@ impl Texts {
             }
         }
         if texts.positives.is_empty() {
-            return Err(FieldError(format!("field \"{label}\" names no text of the list \"{name}\" as an answer")));
+            return Err(format!("field \"{label}\" names no text of the list \"{name}\" as an answer"));
         }
         texts.scores = Some(of_each);
         Ok(texts)
@@ -160,7 +158,7 @@ fn number_of(name: &str) -> Option<u32> {
 }
 
 /// A text, or a list of texts.
-fn texts(object: &Object, name: &str) -> Result<Vec<String>, FieldError> {
+fn texts(object: &Object, name: &str) -> Result<Vec<String>, String> {
     let expected = "a string, or a list of strings";
     Ok(list(object, name, expected, |value| value.as_str().map(str::to_owned))?.unwrap_or_default())
 }
@@ -172,25 +170,25 @@ fn column<T>(
     expected: &str,
     item: impl Fn(&Field) -> Option<T>,
     (texts, count): (&str, usize),
-) -> Result<Option<Vec<T>>, FieldError> {
+) -> Result<Option<Vec<T>>, String> {
     match list(object, name, expected, item)? {
-        Some(items) if items.len() != count => Err(FieldError(format!("{count} {texts} but {} {name}", items.len()))),
+        Some(items) if items.len() != count => Err(format!("{count} {texts} but {} {name}", items.len())),
         items => Ok(items),
     }
 }
 
-fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>, FieldError> {
+fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>, String> {
     let Some((name, value)) = find(object, &POSITIVE_ID) else { return Ok(None) };
     let Some(items) = value.items() else {
         // A single id cannot belong to several texts.
         let id = optional_id(object, &[name])?;
         return match positives {
             1 => Ok(id.map(|id| vec![id])),
-            _ => Err(FieldError(format!("{positives} positives but 1 {name}"))),
+            _ => Err(format!("{positives} positives but 1 {name}")),
         };
     };
     if items.len() != positives {
-        return Err(FieldError(format!("{positives} positives but {} {name}", items.len())));
+        return Err(format!("{positives} positives but {} {name}", items.len()));
     }
     let mut one = Object::new();
     let ids = items.into_iter().map(|item| {
@@ -206,20 +204,20 @@ fn scores(
     object: &Object,
     positives: usize,
     negatives: usize,
-) -> Result<(Option<Scores>, Option<&'static str>), FieldError> {
+) -> Result<(Option<Scores>, Option<&'static str>), String> {
     let numbers = |name: &str| list(object, name, "a list of numbers", Field::as_f64);
     if let Some(scores) = numbers("scores")? {
         if positives > 1 {
-            return Err(FieldError(format!(
+            return Err(format!(
                 "field \"scores\" beside {positives} positives does not say which of them are answers\n\
                  hint: labels, a list of 1 and 0, tells them apart; pos_scores and neg_scores are the scores of answers and others"
-            )));
+            ));
         }
         let expected = 1 + negatives;
         if scores.len() != expected {
             let plural = if expected == 1 { "" } else { "s" };
             let what = format!("expected {expected} score{plural} (positive, then negatives), found {}", scores.len());
-            return Err(FieldError(what));
+            return Err(what);
         }
         check_scores("scores", &scores)?;
         return Ok((Some(Scores { positives: scores[..1].to_vec(), negatives: scores[1..].to_vec() }), None));
@@ -233,7 +231,7 @@ fn scores(
             ("neg_scores", &of_negatives, "negatives", negatives),
         ] {
             if scores.len() != count {
-                return Err(FieldError(format!("{count} {texts} but {} {name}", scores.len())));
+                return Err(format!("{count} {texts} but {} {name}", scores.len()));
             }
             check_scores(name, scores)?;
         }
@@ -249,9 +247,9 @@ fn scores(
     Ok((Some(Scores { positives: score.to_vec(), negatives: Vec::new() }), Some(name)))
 }
 
-fn check_scores<'a>(name: &str, scores: impl IntoIterator<Item = &'a f64>) -> Result<(), FieldError> {
+fn check_scores<'a>(name: &str, scores: impl IntoIterator<Item = &'a f64>) -> Result<(), String> {
     match scores.into_iter().find(|score| !(**score as f32).is_finite()) {
-        Some(score) => Err(FieldError(format!("field \"{name}\": {score:e} is too large for a number of 32 bits"))),
+        Some(score) => Err(format!("field \"{name}\": {score:e} is too large for a number of 32 bits")),
         None => Ok(()),
     }
 }
