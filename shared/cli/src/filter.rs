@@ -75,7 +75,7 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             return match answer {
                 Err(refusal) if refusal.use_stderr() => refuse(&refusal),
                 Err(answer) => answered::<F>(|_| answer.print()),
-                Ok(_) => answered::<F>(|stdout| man_page::write(&F::command(), stdout)),
+                Ok(_) => answered::<F>(|stdout| stdout.write_all(man_page::page(&F::command()).as_bytes())),
             };
         }
     };
@@ -88,7 +88,7 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             return ExitCode::from(2);
         }
     };
-    report_panics(session.logger().clone());
+    report_panics(session.log.clone());
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(filter, &session)));
     finish(&session, result.unwrap_or_else(|_| Err(anyhow::Error::new(Reported))))
 }
@@ -167,7 +167,7 @@ fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
             && !error.is::<Reported>()
             && !chain_has::<Interrupted>(error)
         {
-            session.log(Level::Error, &format!("{error:#}"));
+            session.log.write(Level::Error, &format!("{error:#}"));
         }
         if let Ok(signal) = Signal::try_from(signal) {
             end_by(signal);
@@ -180,7 +180,7 @@ fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if chain_has::<ClosedPipe>(&error) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is::<Reported>() {
-                session.log(Level::Error, &format!("{error:#}"));
+                session.log.write(Level::Error, &format!("{error:#}"));
             }
             ExitCode::from(2)
         }
