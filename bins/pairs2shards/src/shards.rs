@@ -10,7 +10,7 @@ use embtune_tokenize::Tokens;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::guide::{Guide, GuideVectors};
-use crate::tokenize::{TokenizedPairs, TrainingPair};
+use crate::tokenize::TrainingPair;
 
 /// The ISO 639-3 code of an undetermined language.
 const UNDETERMINED: &str = "und";
@@ -85,11 +85,13 @@ impl<'a> Shards<'a> {
     }
 
     /// Appends pairs with their tokens.
-    pub(crate) fn push(&mut self, pairs: &[TrainingPair], tokens: &TokenizedPairs) -> anyhow::Result<()> {
-        let mut negatives = tokens.negatives.iter();
-        for ((TrainingPair { pair, guide, languages }, anchor), positive) in
-            pairs.iter().zip(&tokens.anchors).zip(&tokens.positives)
-        {
+    pub(crate) fn push(
+        &mut self,
+        pairs: &[TrainingPair],
+        [anchors, positives, negatives]: &[Vec<Tokens>; 3],
+    ) -> anyhow::Result<()> {
+        let mut negatives = negatives.iter();
+        for ((TrainingPair { pair, guide, languages }, anchor), positive) in pairs.iter().zip(anchors).zip(positives) {
             let vectors = match (self.guide, guide) {
                 (Some(guide), Some(rows)) => guide.read(rows)?,
                 _ => GuideVectors::default(),

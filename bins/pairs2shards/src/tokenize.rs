@@ -17,14 +17,6 @@ pub(crate) struct TrainingPair {
     pub(crate) languages: Option<[Option<Language>; 2]>,
 }
 
-/// The token ids of several pairs.
-pub(crate) struct TokenizedPairs {
-    pub(crate) anchors: Vec<Tokens>,
-    pub(crate) positives: Vec<Tokens>,
-    /// The negatives of all pairs, concatenated.
-    pub(crate) negatives: Vec<Tokens>,
-}
-
 /// The tokenizers of queries and documents, which differ in prompt and length.
 pub(crate) struct PairTokenizer {
     query: ColumnTokenizer,
@@ -72,14 +64,15 @@ impl PairTokenizer {
         })
     }
 
-    pub(crate) fn tokenize(&self, pairs: &[TrainingPair]) -> anyhow::Result<TokenizedPairs> {
+    /// The tokens of all anchors, of all positives and of all negatives.
+    pub(crate) fn tokenize(&self, pairs: &[TrainingPair]) -> anyhow::Result<[Vec<Tokens>; 3]> {
         let column = |text: fn(&TrainingPair) -> &String| pairs.iter().map(text).collect::<Vec<_>>();
         let negatives: Vec<_> = pairs.iter().flat_map(|pair| &pair.pair.negatives).collect();
-        Ok(TokenizedPairs {
-            anchors: self.query.tokenize(&column(|pair| &pair.pair.anchor))?,
-            positives: self.document.tokenize(&column(|pair| &pair.pair.positive))?,
-            negatives: self.document.tokenize(&negatives)?,
-        })
+        Ok([
+            self.query.tokenize(&column(|pair| &pair.pair.anchor))?,
+            self.document.tokenize(&column(|pair| &pair.pair.positive))?,
+            self.document.tokenize(&negatives)?,
+        ])
     }
 
     /// Tokens at which anchors and documents are cut.

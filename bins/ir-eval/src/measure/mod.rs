@@ -11,7 +11,7 @@ use clap::Args;
 use embtune_cli::parse_rank;
 use embtune_metrics::Metric;
 
-pub(crate) use compat::{Compat, MetricNames, compatible_metric, trec_name};
+pub(crate) use compat::{Compat, MetricNames, compatible_metric, st_header, trec_name};
 pub(crate) use evaluation::{Evaluation, QueryHits, RankedDocument};
 pub(crate) use rules::{MissingPolicy, NoRelevantPolicy, Rules};
 pub(crate) use selection::Selection;

@@ -5,7 +5,6 @@ mod diagnosis;
 mod html;
 mod json;
 mod table;
-mod trec;
 
 use std::path::PathBuf;
 
@@ -17,8 +16,8 @@ use crate::diagnosis::Diagnosis;
 use crate::results::Results;
 use crate::texts::Texts;
 
+pub(crate) use delimited::write_run;
 pub(crate) use html::{PageSettings, TrainingLog};
-pub(crate) use trec::write_run;
 
 /// Form of the report
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,7 +159,7 @@ impl Outputs {
             Format::Json => json::write(results, diagnosis, &mut out)?,
             Format::Tsv => delimited::write_tsv(results, &mut out)?,
             Format::Csv => delimited::write_csv(results, &mut out)?,
-            Format::Trec => trec::write(results, &mut out)?,
+            Format::Trec => delimited::write_trec(results, &mut out)?,
         }
         Ok(out.finish()?)
     }

@@ -64,12 +64,6 @@ pub(crate) struct HeldOut {
     pub(crate) known_documents: [u64; 2],
 }
 
-impl HeldOut {
-    fn count(counts: &mut [u64; 2], nearness: Nearness) {
-        counts[usize::from(nearness == Nearness::Near)] += 1;
-    }
-}
-
 impl Holdout {
     /// A split into `directory`; texts are near-duplicates from `similarity` on.
     ///
@@ -180,7 +174,7 @@ impl Holdout {
         for HeldPair { query, document, relevance, text } in &self.pairs {
             let nearness = self.document_texts.nearness(*text);
             if let Some(reason) = nearness.reason() {
-                HeldOut::count(&mut held_out.known_documents, nearness);
+                held_out.known_documents[usize::from(nearness == Nearness::Near)] += 1;
                 session.info(format!("held out: text of document {document} left out: {reason}"));
                 continue;
             }
@@ -192,7 +186,7 @@ impl Holdout {
             // Evaluating a query that was trained on shows nothing, and another document answers it as well.
             let nearness = self.query_texts.nearness(*hash);
             if let Some(reason) = nearness.reason() {
-                HeldOut::count(&mut held_out.known_queries, nearness);
+                held_out.known_queries[usize::from(nearness == Nearness::Near)] += 1;
                 session.info(format!("held out: query {id} left out: {reason}: {text}"));
                 continue;
             }
