@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Field, Lines, Location, Object, ReadError};
+use crate::{Field, Lines, Object, ReadError};
 
 /// A type that can be read from a line of JSON.
 pub trait Record: Sized {
@@ -41,11 +41,6 @@ impl<T: Record, R: BufRead> Records<T, R> {
     /// An error about the last record.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
         self.lines.error(what)
-    }
-
-    /// Location of the last record.
-    pub fn location(&self) -> Location {
-        self.lines.location()
     }
 }
 

@@ -36,8 +36,12 @@ impl MetricNames {
     pub(crate) fn of(self, metric: Metric) -> String {
         match self.compat {
             None => metric.to_string(),
-            Some(Compat::St) => format!("{}_{}", self.similarity_name(), st_name(metric)),
-            Some(Compat::Beir) => beir_name(metric),
+            Some(Compat::St) => {
+                // It calls the capped MAP just MAP.
+                let kind = if metric.kind == Kind::CappedMap { Kind::Map } else { metric.kind };
+                format!("{}_{}", self.similarity_name(), Metric { kind, ..metric })
+            }
+            Some(Compat::Beir) => name_at(foreign_names(metric.kind)[2], metric),
             Some(Compat::Trec) => trec_name(metric),
         }
     }
@@ -50,14 +54,6 @@ impl MetricNames {
     /// The value as the program reports it: BEIR rounds.
     pub(crate) fn value(self, value: f64) -> f64 {
         if self.compat == Some(Compat::Beir) { format!("{value:.5}").parse().unwrap_or(value) } else { value }
-    }
-}
-
-/// sentence-transformers calls the capped MAP just MAP.
-fn st_name(metric: Metric) -> String {
-    match metric.kind {
-        Kind::CappedMap => Metric { kind: Kind::Map, ..metric }.to_string(),
-        _ => metric.to_string(),
     }
 }
 
@@ -81,10 +77,6 @@ const fn foreign_names(kind: Kind) -> [&'static str; 4] {
         Kind::Err => ["err", "err", "", ""],
         Kind::Judged => ["judged", "judged", "", ""],
     }
-}
-
-fn beir_name(metric: Metric) -> String {
-    name_at(foreign_names(metric.kind)[2], metric)
 }
 
 /// The header of a column in the CSV of sentence-transformers.

@@ -51,7 +51,7 @@ impl Record for Vec<Pair> {
                 positive_id: positive_ids.as_ref().map(|ids| ids[index].clone()),
                 negative_ids: negative_ids.clone(),
                 negative_groups: negative_groups.clone(),
-                scores: scores.as_ref().map(|scores| [&scores.positives[index..=index], &scores.negatives].concat()),
+                scores: scores.as_ref().map(|scores| [&scores[0][index..=index], &scores[1]].concat()),
                 group: group.clone(),
                 query_prompt: query_prompt.clone(),
                 rest: object.clone(),
@@ -73,11 +73,8 @@ struct Texts {
     label: Option<&'static str>,
 }
 
-/// Scores of all positives, and of all negatives.
-struct Scores {
-    positives: Vec<f64>,
-    negatives: Vec<f64>,
-}
+/// Scores of the positives, and of the negatives.
+type Scores = [Vec<f64>; 2];
 
 impl Texts {
     /// Answers and other documents in separate columns; the answers are in the column `name`.
@@ -123,7 +120,7 @@ impl Texts {
             scores: None,
             label: Some(label),
         };
-        let mut of_each = Scores { positives: Vec::new(), negatives: Vec::new() };
+        let mut of_each = Scores::default();
         for (index, document) in documents.into_iter().enumerate() {
             let is_answer = match labels[index] {
                 1.0 => true,
@@ -133,9 +130,9 @@ impl Texts {
                 }
             };
             let (column, id_column, score_column) = if is_answer {
-                (&mut texts.positives, &mut texts.positive_ids, &mut of_each.positives)
+                (&mut texts.positives, &mut texts.positive_ids, &mut of_each[0])
             } else {
-                (&mut texts.negatives, &mut texts.negative_ids, &mut of_each.negatives)
+                (&mut texts.negatives, &mut texts.negative_ids, &mut of_each[1])
             };
             column.push(document);
             score_column.push(scores.as_ref().map_or(labels[index], |scores| scores[index]));
@@ -220,7 +217,7 @@ fn scores(
             return Err(what);
         }
         check_scores("scores", &scores)?;
-        return Ok((Some(Scores { positives: scores[..1].to_vec(), negatives: scores[1..].to_vec() }), None));
+        return Ok((Some([scores[..1].to_vec(), scores[1..].to_vec()]), None));
     }
     let of_positives = numbers("pos_scores")?.filter(|scores| !scores.is_empty());
     let of_negatives = numbers("neg_scores")?.filter(|scores| !scores.is_empty());
@@ -235,7 +232,7 @@ fn scores(
             }
             check_scores(name, scores)?;
         }
-        return Ok((Some(Scores { positives: of_positives, negatives: of_negatives }), None));
+        return Ok((Some([of_positives, of_negatives]), None));
     }
     // With several texts, it is unclear which one a single number belongs to.
     if positives > 1 || negatives > 0 {
@@ -244,7 +241,7 @@ fn scores(
     let Some((name, value)) = find(object, &LABELS) else { return Ok((None, None)) };
     let score = [value.as_f64().ok_or_else(|| wrong(name, "a number", value))?];
     check_scores(name, &score)?;
-    Ok((Some(Scores { positives: score.to_vec(), negatives: Vec::new() }), Some(name)))
+    Ok((Some([score.to_vec(), Vec::new()]), Some(name)))
 }
 
 fn check_scores<'a>(name: &str, scores: impl IntoIterator<Item = &'a f64>) -> Result<(), String> {

@@ -239,7 +239,8 @@ pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
 
 /// An index of vectors by id; it takes about 100 bytes of memory per vector.
 pub struct VectorsById<'a> {
-    vectors: &'a Embeddings,
+    /// The vectors.
+    pub vectors: &'a Embeddings,
     /// What the vectors represent, for messages: `query` or `document`.
     kind: &'static str,
     rows: HashMap<&'a str, usize>,
