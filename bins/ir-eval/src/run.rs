@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
-use embtune_cli::{Outcome, Session, counted};
-use embtune_records::{Judgments, MissingQueries};
+use embtune_cli::{Outcome, Session, counted, output_format};
+use embtune_records::Judgments;
 use embtune_tensors::report_truncated_files;
 
 use crate::cli::Cli;
@@ -19,7 +19,7 @@ use crate::texts::{Texts, common_words};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
-    let format = cli.output.format()?;
+    let format = output_format(cli.output.format, cli.output.path.as_deref(), Format::Table, Format::Table)?;
     let has_page = cli.output.html.is_some() || format == Format::Html;
     check(&cli, format, has_page)?;
     let outputs = Outputs::open(&cli.output, format, session)?;
@@ -40,7 +40,12 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
             write_run(&retrieved.run, &system.name, pattern, session)?;
         }
         if let Some(missing) = judgments.missing(|id| retrieved.run.queries.contains_key(id)) {
-            report_missing(&system.name, &missing, rules.missing, session)?;
+            let name = &system.name;
+            match rules.missing {
+                MissingPolicy::Zero => session.warn(format!("{name}: {missing}; missing queries count as 0")),
+                MissingPolicy::Skip => session.warn(format!("{name}: {missing}; missing queries are left out")),
+                MissingPolicy::Error => bail!("{name}: {missing}"),
+            }
         }
         let evaluation = Evaluation::new(&judgments, &retrieved.run, &selection.metrics, rules);
         systems.push(SystemResults {
@@ -107,19 +112,4 @@ fn read_judgments(qrels: &Path, rules: Rules, session: &Session) -> anyhow::Resu
         judgments.without_relevant()
     ));
     Ok(judgments)
-}
-
-/// Says that a system did not answer some queries, and how they count.
-fn report_missing(
-    system: &str,
-    missing: &MissingQueries,
-    policy: MissingPolicy,
-    session: &Session,
-) -> anyhow::Result<()> {
-    match policy {
-        MissingPolicy::Zero => session.warn(format!("{system}: {missing}; missing queries count as 0")),
-        MissingPolicy::Skip => session.warn(format!("{system}: {missing}; missing queries are left out")),
-        MissingPolicy::Error => bail!("{system}: {missing}"),
-    }
-    Ok(())
 }

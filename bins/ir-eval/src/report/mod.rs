@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
-use embtune_cli::{Output, OutputFormat, Session, output_format, output_path_parser};
+use embtune_cli::{Output, OutputFormat, Session, output_path_parser};
 
 use crate::diagnosis::Diagnosis;
 use crate::results::Results;
@@ -90,16 +90,6 @@ pub(crate) struct OutputArgs {
 /// A file name, which may contain a placeholder for the system's name.
 fn run_pattern() -> impl TypedValueParser<Value = String> {
     output_path_parser(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
-}
-
-impl OutputArgs {
-    /// The form of the report.
-    ///
-    /// # Errors
-    /// An extension that contradicts it, or that no form has.
-    pub(crate) fn format(&self) -> anyhow::Result<Format> {
-        output_format(self.format, self.path.as_deref(), Format::Table, Format::Table)
-    }
 }
 
 /// The open files of the reports. They are opened early, so that a path that cannot be written costs no work.

@@ -102,10 +102,7 @@ impl Retriever<'_> {
             let (file, texts) = (texts.display(), counted(empty, "text", "texts"));
             self.session.warn(format!("{file}: {texts} without tokens, embedded as vectors of zeros"));
         }
-        let name = match role {
-            Role::Query => "queries",
-            Role::Document => "documents",
-        };
+        let name = if role == Role::Query { "queries" } else { "documents" };
         let path = folder.join(name);
         let mut file = File::create(&path).with_context(|| path.display().to_string())?;
         let meta = EmbeddingsMeta {

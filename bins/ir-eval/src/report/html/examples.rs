@@ -22,12 +22,10 @@ pub(super) struct PageTexts<'a> {
 }
 
 /// The queries, by index, that are shown.
-pub(super) struct Examples {
-    /// Those that gained most; of a single system, its best ones.
-    best: Vec<usize>,
-    /// Those that lost most; of a single system, its worst ones.
-    worst: Vec<usize>,
-}
+///
+/// The first are those that gained most, or the best ones of a single system; the second those that lost most, or its
+/// worst ones.
+pub(super) struct Examples([Vec<usize>; 2]);
 
 impl Examples {
     /// Picks queries by the primary metric, comparing the last system with the first, or the only one with 0.5.
@@ -40,13 +38,13 @@ impl Examples {
         order.sort_by(|a, b| changes[*b].total_cmp(&changes[*a]));
         let best = order.iter().copied().filter(|query| changes[*query] > 1e-9).take(MAX_EXAMPLES).collect();
         let worst = order.iter().rev().copied().filter(|query| changes[*query] < -1e-9).take(MAX_EXAMPLES).collect();
-        Self { best, worst }
+        Self([best, worst])
     }
 
     /// The ids of the documents that the page shows, those of the diagnosis included.
     pub(super) fn documents<'a>(&self, results: &'a Results, diagnosis: &Diagnosis) -> HashSet<&'a str> {
         let diagnosed = diagnosis.systems.iter().flat_map(|findings| &findings.false_positives);
-        let queries = self.best.iter().chain(&self.worst).copied().chain(diagnosed.map(|example| example.query));
+        let queries = self.0.iter().flatten().copied().chain(diagnosed.map(|example| example.query));
         let of_query =
             |query: usize| results.systems.iter().filter_map(move |system| system.evaluation.hits[query].as_ref());
         let of_hits =
@@ -59,7 +57,7 @@ impl Examples {
         let last = results.systems.len() - 1;
         let (systems, titles) =
             if last == 0 { (vec![0], ["Best", "Worst"]) } else { (vec![0, last], ["Gained most", "Lost most"]) };
-        let groups = titles.into_iter().zip([&self.best, &self.worst]).filter(|(_, queries)| !queries.is_empty());
+        let groups = titles.into_iter().zip(&self.0).filter(|(_, queries)| !queries.is_empty());
         let group = |(title, queries): (&str, &Vec<usize>)| {
             let stories: Value = queries.iter().map(|query| example(results, *query, &systems, texts)).collect();
             json!({ "title": title, "stories": stories })

@@ -1,5 +1,6 @@
 //! Where the numbers of a page come from.
 
+use embtune_cli::counted;
 use embtune_metrics::Ties;
 
 use super::TrainingLog;
@@ -28,8 +29,7 @@ pub(super) fn all(settings: &PageSettings<'_>, results: &Results) -> Vec<(String
     for system in &results.systems {
         let missing = match system.missing {
             0 => String::new(),
-            1 => "; 1 judged query not answered".into(),
-            missing => format!("; {missing} judged queries not answered"),
+            count => format!("; {} not answered", counted(count as u64, "judged query", "judged queries")),
         };
         all.push((system.name.clone(), format!("{}{missing}", system.origin)));
     }
