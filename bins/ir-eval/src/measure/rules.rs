@@ -55,15 +55,10 @@ impl Rules {
     /// What the user chose; the rest follows the program that is reproduced.
     pub(crate) fn new(args: &MetricArgs) -> Self {
         let compat = args.compat;
-        let ties = match args.ties {
-            Some(TieRule::DocidDesc) => Ties::GreaterId,
-            Some(TieRule::DocidAsc) => Ties::SmallerId,
-            None if compat == Some(Compat::St) => Ties::SmallerId,
-            None => Ties::GreaterId,
-        };
+        let is_ascending = args.ties.map_or(compat == Some(Compat::St), |rule| rule == TieRule::DocidAsc);
         let no_relevant = if compat == Some(Compat::Trec) { NoRelevantPolicy::Zero } else { NoRelevantPolicy::Skip };
         Self {
-            ties,
+            ties: if is_ascending { Ties::SmallerId } else { Ties::GreaterId },
             exclude_self: args.exclude_self || compat == Some(Compat::Beir),
             missing: args.missing,
             no_relevant: args.no_relevant.unwrap_or(no_relevant),

@@ -39,10 +39,7 @@ pub(super) fn all(settings: &PageSettings<'_>, results: &Results) -> Vec<(String
             all.push((name.into(), file.display().to_string()));
         }
     }
-    let ties = match rules.ties {
-        Ties::GreaterId => "the greater id first",
-        Ties::SmallerId => "the smaller id first",
-    };
+    let ties = if rules.ties == Ties::GreaterId { "the greater id first" } else { "the smaller id first" };
     let left_out = if rules.exclude_self { "; documents with the query's id left out" } else { "" };
     let (similarity, hits) = (results.names.similarity_name(), settings.depth);
     let search = format!("exact, {similarity} similarity, {hits} hits a query; of equal scores {ties}{left_out}");
