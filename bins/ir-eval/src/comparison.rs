@@ -31,14 +31,6 @@ pub(crate) struct Comparison {
     pub(crate) tally: Tally,
 }
 
-/// What a comparison concludes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Better,
-    Worse,
-    NotSignificant,
-}
-
 impl Comparison {
     fn new(ours: &[f64], theirs: &[f64], seed: u64) -> Self {
         let differences: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect();
@@ -54,14 +46,6 @@ impl Comparison {
             wilcoxon: wilcoxon_test(&differences),
             effect_size: effect_size(&differences),
             tally: Tally::of(&differences),
-        }
-    }
-
-    pub(crate) fn verdict(&self) -> Verdict {
-        match (self.is_significant(), self.difference > 0.0) {
-            (true, true) => Verdict::Better,
-            (true, false) => Verdict::Worse,
-            (false, _) => Verdict::NotSignificant,
         }
     }
 

@@ -1,10 +1,12 @@
 //! `--fail-under` and `--fail-on-regression`: when the answer is no.
 
-use std::fmt;
 use std::str::FromStr;
 
+use clap::Args;
+use embtune_cli::parse_not_negative;
 use embtune_metrics::Metric;
 
+use crate::measure::compatible_metric;
 use crate::results::Results;
 
 /// Differences up to this are due to rounding and break no gate.
@@ -30,49 +32,38 @@ impl FromStr for Threshold {
     }
 }
 
-/// The gates that the last system has to pass.
-pub(crate) struct GateSettings {
+/// When the answer is no.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Gates")]
+pub(crate) struct GateArgs {
+    /// Exit with 1 if a metric of the last system is under a bound, such as ndcg@10=0.8
+    #[arg(long, value_name = "METRIC=NUM,...", value_delimiter = ',', hide_short_help = true)]
     pub(crate) fail_under: Vec<Threshold>,
+
+    /// Exit with 1 if the last system's primary metric is lower than the first one's by more than this
+    #[arg(long, value_name = "NUM", value_parser = parse_not_negative, hide_short_help = true)]
     pub(crate) fail_on_regression: Option<f64>,
 }
 
-/// A gate that the last system did not pass.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Failure<'a> {
-    Under { system: &'a str, threshold: Threshold, value: f64 },
-    Regression { system: &'a str, first: &'a str, metric: Metric, drop: f64, max: f64 },
-}
-
-impl fmt::Display for Failure<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Under { system, threshold: Threshold { metric, min }, value } => {
-                write!(f, "{system}: {metric} is {value:.4}, under {min}")
-            }
-            Self::Regression { system, first, metric, drop, max } => {
-                write!(f, "{system}: {metric} is {drop:.4} lower than {first}'s, more than {max}")
-            }
-        }
-    }
-}
-
-/// The gates that the last system did not pass.
-pub(crate) fn failures<'a>(gates: &GateSettings, results: &'a Results) -> Vec<Failure<'a>> {
+/// The gates that the last system did not pass, in words.
+pub(crate) fn failures(gates: &GateArgs, results: &Results) -> Vec<String> {
     let mut failures = Vec::new();
     let Some(last) = results.systems.last() else { return failures };
-    for threshold in &gates.fail_under {
-        let Some(index) = results.metrics.iter().position(|metric| *metric == threshold.metric) else { continue };
+    let system = &last.name;
+    for Threshold { metric, min } in &gates.fail_under {
+        let metric = compatible_metric(results.names.compat, *metric);
+        let Some(index) = results.metrics.iter().position(|other| *other == metric) else { continue };
         let value = last.evaluation.mean(index);
-        if value < threshold.min - EPSILON {
-            failures.push(Failure::Under { system: &last.name, threshold: *threshold, value });
+        if value < min - EPSILON {
+            failures.push(format!("{system}: {metric} is {value:.4}, under {min}"));
         }
     }
     if let (Some(max), Some(comparison)) = (gates.fail_on_regression, last.comparisons.get(results.primary))
         && comparison.difference < -max - EPSILON
     {
-        let metric = results.metrics[results.primary];
-        let (first, drop) = (&*results.systems[0].name, -comparison.difference);
-        failures.push(Failure::Regression { system: &last.name, first, metric, drop, max });
+        let (metric, first) = (results.metrics[results.primary], &results.systems[0].name);
+        let drop = -comparison.difference;
+        failures.push(format!("{system}: {metric} is {drop:.4} lower than {first}'s, more than {max}"));
     }
     failures
 }

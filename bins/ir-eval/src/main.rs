@@ -4,12 +4,12 @@ mod cli;
 mod comparison;
 mod diagnosis;
 mod gates;
+mod input;
 mod measure;
 mod report;
 mod results;
 mod retrieval;
 mod run;
-mod system;
 mod texts;
 
 use std::process::ExitCode;

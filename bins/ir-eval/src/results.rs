@@ -19,13 +19,6 @@ pub(crate) struct SystemResults {
     pub(crate) comparisons: Vec<Comparison>,
 }
 
-impl SystemResults {
-    pub(crate) fn new(name: String, origin: String, evaluation: Evaluation) -> Self {
-        let missing = evaluation.missing();
-        Self { name, origin, evaluation, missing, comparisons: Vec::new() }
-    }
-}
-
 /// The results of all systems.
 pub(crate) struct Results {
     pub(crate) metrics: Vec<Metric>,

@@ -55,3 +55,12 @@ pub(crate) fn common_words(file: Option<&Path>, session: &Session) -> anyhow::Re
     counts.retain(|_, count| *count * COMMON_IN > documents);
     Ok(counts.into_keys().collect())
 }
+
+/// The beginning of a text, on one line. `more` follows if it is cut at `most` characters.
+pub(crate) fn shorten(text: &str, most: usize, more: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    match words.char_indices().nth(most) {
+        None => words,
+        Some((end, _)) => format!("{}{more}", &words[..end]),
+    }
+}

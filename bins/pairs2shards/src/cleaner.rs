@@ -14,15 +14,6 @@ use crate::warnings::Contradictions;
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
 const MOST_REMEMBERED: usize = 4_000_000;
 
-/// What is dropped.
-pub(crate) struct Settings {
-    /// Similarity from which on texts are near-duplicates.
-    pub(crate) near_duplicate: f64,
-    /// Files with the queries of evaluation sets.
-    pub(crate) exclude_queries: Vec<PathBuf>,
-    pub(crate) max_record_bytes: usize,
-}
-
 /// Why a pair is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropReason {
@@ -67,14 +58,20 @@ impl Cleaner {
     ///
     /// # Errors
     /// A file of queries that cannot be read, or a line of it that is no query.
-    pub(crate) fn new(settings: &Settings, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        near_duplicate: f64,
+        exclude_queries: &[PathBuf],
+        max_record_bytes: usize,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        let excluded = exclude_queries.iter().map(|file| session.input(file)).collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Self {
             texts: HashSet::new(),
             contents: HashSet::new(),
             scores: HashMap::new(),
-            near: NearDuplicates::new(settings.near_duplicate, MOST_REMEMBERED),
+            near: NearDuplicates::new(near_duplicate, MOST_REMEMBERED),
             contradictions: Contradictions::default(),
-            evaluation: EvaluationQueries::read(settings, session)?,
+            evaluation: EvaluationQueries::read(near_duplicate, excluded, max_record_bytes)?,
         })
     }
 
@@ -124,12 +121,10 @@ struct EvaluationQueries {
 }
 
 impl EvaluationQueries {
-    fn read(settings: &Settings, session: &Session) -> anyhow::Result<Self> {
-        let Settings { near_duplicate, exclude_queries, max_record_bytes } = settings;
-        let mut queries = Self { hashes: HashSet::new(), near: NearDuplicates::new(*near_duplicate, usize::MAX) };
-        let inputs = exclude_queries.iter().map(|file| session.input(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    fn read(near_duplicate: f64, inputs: Vec<Input>, max_record_bytes: usize) -> anyhow::Result<Self> {
+        let mut queries = Self { hashes: HashSet::new(), near: NearDuplicates::new(near_duplicate, usize::MAX) };
         let inputs = inputs.into_iter().map(Input::into_named);
-        for query in RecordStream::<Document, _>::new(inputs, *max_record_bytes) {
+        for query in RecordStream::<Document, _>::new(inputs, max_record_bytes) {
             let fingerprint = Fingerprint::of(&query?.record.full_text());
             queries.hashes.insert(fingerprint.hash);
             fingerprint.signature.and_then(|signature| queries.near.insert_signature(0, &signature));

@@ -69,9 +69,8 @@ Guide model:
 Describing:
   --describe prints what is in a shard: pairs, duplicates, lengths, tokens, languages. The languages
   are those of a sample (the first 1,024 pairs and every 32nd after them) that was taken when the
-  shard was written, detected from the first 300 bytes; und is a text that is too short. With
-  --tokens-per-second, which mnrl-train --plan measures on your machine, it estimates the time of an
-  epoch.
+  shard was written, detected from the first 300 bytes; und is a text that is too short. The time
+  that an epoch takes is measured by mnrl-train --plan.
 
 Memory:
   Two batches of 4,096 pairs, of at most 32,768 rows; 16 bytes per pair to find duplicates, 16 more
@@ -86,8 +85,8 @@ Memory:
 Examples:
   One shard, with a tenth of the documents held out:
       pairs2shards --model BASE --holdout 0.1 --holdout-dir heldout pairs.jsonl -o train.safetensors
-  What is in it, and how long an epoch takes at 1,500 tokens per second:
-      pairs2shards --describe train.safetensors --tokens-per-second 1500
+  What is in it:
+      pairs2shards --describe train.safetensors
   Training pairs without the queries of a public benchmark:
       pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl -o train.safetensors
   Shards of 100,000 pairs:
@@ -173,10 +172,6 @@ pub(crate) struct Cli {
     /// Print what is in shards, and write nothing
     #[arg(long, value_name = "SHARD", num_args = 1.., help_heading = "Describing", conflicts_with_all = ["files", "output", "out", "holdout", "holdout_dir", "guide_queries", "exclude_queries"])]
     pub(crate) describe: Vec<PathBuf>,
-
-    /// Training speed, to estimate the time of an epoch
-    #[arg(long, value_name = "NUM", help_heading = "Describing", hide_short_help = true, requires = "describe", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) tokens_per_second: Option<u64>,
 
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,

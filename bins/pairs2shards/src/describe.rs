@@ -2,111 +2,74 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::{self, Display, Formatter};
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use embtune_cli::{Outcome, Session, format_duration, group_digits};
+use embtune_cli::{Outcome, Session, group_digits};
 use embtune_tensors::{Column, Shard, ShardMeta};
 
 /// Describes shards one by one.
 ///
 /// # Errors
 /// A file that is not a shard, or a damaged one.
-pub(crate) fn run(files: &[PathBuf], tokens_per_second: Option<u64>, session: &Session) -> anyhow::Result<Outcome> {
+pub(crate) fn run(files: &[PathBuf], session: &Session) -> anyhow::Result<Outcome> {
     let mut out = session.output(None)?;
     for (number, file) in files.iter().enumerate() {
         session.interrupt().check()?;
-        let blank_line = if number > 0 { "\n" } else { "" };
-        write!(out, "{blank_line}{}", Description::of(&Shard::open(file)?, tokens_per_second))?;
+        let shard = Shard::open(file)?;
+        write!(out, "{}", if number > 0 { "\n" } else { "" })?;
+        describe(&shard, &mut out)?;
     }
     out.finish()?;
     Ok(Outcome::Done)
 }
 
-/// Statistics of a shard.
-struct Description<'a> {
-    name: &'a str,
-    meta: &'a ShardMeta,
-    pairs: usize,
-    anchors: usize,
-    documents: Option<usize>,
-    groups: Option<usize>,
-    duplicates: usize,
-    negatives: usize,
-    without_negatives: usize,
-    scored: usize,
-    guide: Option<usize>,
-    lengths: [Lengths; 3],
-    tokens_per_second: Option<u64>,
-}
-
-impl<'a> Description<'a> {
-    fn of(shard: &'a Shard, tokens_per_second: Option<u64>) -> Self {
-        let pairs = shard.pairs();
-        let hashes = |column| (0..pairs).map(move |row| shard.hashes(column, row));
-        let texts = hashes(Column::Anchor).zip(hashes(Column::Positive)).map(|(a, p)| (a.text, p.text));
-        // A hash of 0 is unknown.
-        let distinct = |hashes: &mut dyn Iterator<Item = u64>| {
-            let known: HashSet<u64> = hashes.filter(|hash| *hash != 0).collect();
-            (!known.is_empty()).then_some(known.len())
-        };
-        Self {
-            name: shard.name(),
-            meta: shard.meta(),
-            pairs,
-            anchors: distinct(&mut hashes(Column::Anchor).map(|hashes| hashes.text)).unwrap_or(0),
-            documents: distinct(&mut hashes(Column::Positive).map(|hashes| hashes.document)),
-            groups: distinct(&mut hashes(Column::Positive).map(|hashes| hashes.group)),
-            duplicates: pairs - texts.collect::<HashSet<_>>().len(),
-            negatives: shard.negative_rows(),
-            without_negatives: (0..pairs).filter(|pair| shard.negatives(*pair).is_empty()).count(),
-            scored: (0..pairs).filter(|pair| shard.score(Column::Positive, *pair).is_some()).count(),
-            guide: shard.guide_dimension(),
-            lengths: Column::ALL.map(|column| {
-                let rows = if column == Column::Negative { shard.negative_rows() } else { pairs };
-                Lengths::of((0..rows).map(|row| shard.length(column, row)))
-            }),
-            tokens_per_second,
-        }
+/// Prints the statistics of a shard.
+fn describe(shard: &Shard, out: &mut impl Write) -> io::Result<()> {
+    let pairs = shard.pairs();
+    let count = |count: usize| group_digits(count as u64);
+    let hashes = |column| (0..pairs).map(move |row| shard.hashes(column, row));
+    let texts = hashes(Column::Anchor).zip(hashes(Column::Positive)).map(|(a, p)| (a.text, p.text));
+    let duplicates = pairs - texts.collect::<HashSet<_>>().len();
+    // A hash of 0 is unknown.
+    let distinct = |hashes: &mut dyn Iterator<Item = u64>| {
+        let known: HashSet<u64> = hashes.filter(|hash| *hash != 0).collect();
+        (!known.is_empty()).then(|| count(known.len()))
+    };
+    let unknown = || "unknown".to_owned();
+    let anchors = distinct(&mut hashes(Column::Anchor).map(|hashes| hashes.text)).unwrap_or("0".into());
+    let documents = distinct(&mut hashes(Column::Positive).map(|hashes| hashes.document)).unwrap_or_else(unknown);
+    let groups = distinct(&mut hashes(Column::Positive).map(|hashes| hashes.group)).unwrap_or_else(unknown);
+    let without_negatives = (0..pairs).filter(|pair| shard.negatives(*pair).is_empty()).count();
+    let scored = (0..pairs).filter(|pair| shard.score(Column::Positive, *pair).is_some()).count();
+    let guide = shard.guide_dimension();
+    let lengths = Column::ALL.map(|column| {
+        let rows = if column == Column::Negative { shard.negative_rows() } else { pairs };
+        Lengths::of((0..rows).map(|row| shard.length(column, row)))
+    });
+    let tokens: u64 = lengths.iter().map(|lengths| lengths.tokens).sum();
+    let meta = shard.meta();
+    let ShardMeta { query_prompt, document_prompt, query_max_length, document_max_length, .. } = meta;
+    let truncated = group_digits(meta.truncated);
+    writeln!(out, "{}", shard.name())?;
+    for (name, value) in [
+        ("pairs", count(pairs)),
+        ("anchors", format!("{anchors} distinct")),
+        ("documents", format!("{documents} distinct, in {groups} groups")),
+        ("duplicates", format!("{} pairs whose texts both occur in an earlier pair", count(duplicates))),
+        ("negatives", format!("{}; {} pairs have none", count(shard.negative_rows()), count(without_negatives))),
+        ("scores", format!("of {} positives", count(scored))),
+        ("guide", guide.map_or("none".into(), |elements| format!("vectors of {elements} dimensions"))),
+        ("tokenizer", meta.tokenizer.clone()),
+        ("prompts", format!("{query_prompt:?} before anchors, {document_prompt:?} before documents")),
+        ("cut", format!("{truncated} texts, at {query_max_length} and {document_max_length} tokens")),
+        ("languages", languages("anchors", &meta.query_languages)),
+        ("", languages("positives", &meta.document_languages)),
+        ("tokens", format!("{} per epoch", group_digits(tokens))),
+    ] {
+        writeln!(out, "  {name:<12}{value}")?;
     }
-}
-
-impl Display for Description<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let ShardMeta { query_prompt, document_prompt, query_max_length, document_max_length, .. } = self.meta;
-        let count = |count: usize| group_digits(count as u64);
-        let known = |count: Option<usize>| count.map_or("unknown".into(), |count| group_digits(count as u64));
-        let tokens: u64 = self.lengths.iter().map(|lengths| lengths.tokens).sum();
-        let mut lines = vec![
-            ("pairs", count(self.pairs)),
-            ("anchors", format!("{} distinct", count(self.anchors))),
-            ("documents", format!("{} distinct, in {} groups", known(self.documents), known(self.groups))),
-            ("duplicates", format!("{} pairs whose texts both occur in an earlier pair", count(self.duplicates))),
-            ("negatives", format!("{}; {} pairs have none", count(self.negatives), count(self.without_negatives))),
-            ("scores", format!("of {} positives", count(self.scored))),
-            ("guide", self.guide.map_or("none".into(), |elements| format!("vectors of {elements} dimensions"))),
-            ("tokenizer", self.meta.tokenizer.clone()),
-            ("prompts", format!("{query_prompt:?} before anchors, {document_prompt:?} before documents")),
-            (
-                "cut",
-                format!(
-                    "{} texts, at {query_max_length} and {document_max_length} tokens",
-                    group_digits(self.meta.truncated)
-                ),
-            ),
-            ("languages", languages("anchors", &self.meta.query_languages)),
-            ("", languages("positives", &self.meta.document_languages)),
-            ("tokens", format!("{} per epoch", group_digits(tokens))),
-        ];
-        if let Some(rate) = self.tokens_per_second {
-            let time = format_duration(tokens.div_ceil(rate) as f64);
-            lines.push(("training", format!("{time} per epoch, at {} tokens/s", group_digits(rate))));
-        }
-        writeln!(f, "{}", self.name)?;
-        lines.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<12}{value}"))?;
-        histogram(&self.lengths, f)
-    }
+    histogram(&lengths, out)
 }
 
 fn languages(of: &str, counts: &BTreeMap<String, u64>) -> String {
@@ -141,10 +104,10 @@ impl Lengths {
 }
 
 /// A histogram: a row for each range of lengths, a column for each column of the shard.
-fn histogram(columns: &[Lengths; 3], f: &mut Formatter<'_>) -> fmt::Result {
+fn histogram(columns: &[Lengths; 3], out: &mut impl Write) -> io::Result<()> {
     let mut row = |name: &str, values: [String; 3]| {
         let [anchors, positives, negatives] = values;
-        writeln!(f, "  {name:<12}{anchors:>12}{positives:>12}{negatives:>12}")
+        writeln!(out, "  {name:<12}{anchors:>12}{positives:>12}{negatives:>12}")
     };
     row("length", ["anchors", "positives", "negatives"].map(str::to_owned))?;
     let buckets: BTreeSet<usize> = columns.iter().flat_map(|lengths| lengths.buckets.keys().copied()).collect();

@@ -8,10 +8,8 @@ use embtune_tensors::{Embeddings, VectorsById, check_same_space};
 
 /// The vectors of the queries by anchor_id, and of the documents by positive_id and negative_ids.
 pub(crate) struct Guide<'a> {
-    queries: &'a Embeddings,
-    documents: &'a Embeddings,
-    queries_by_id: VectorsById<'a>,
-    documents_by_id: VectorsById<'a>,
+    queries: VectorsById<'a>,
+    documents: VectorsById<'a>,
 }
 
 /// The rows of a pair's vectors.
@@ -40,31 +38,28 @@ impl<'a> Guide<'a> {
         for file in [queries, documents] {
             ensure!(file.dim() > 0, "{}: its vectors have no dimensions", file.name());
         }
-        let (queries_by_id, documents_by_id) =
-            (VectorsById::new(queries, "query"), VectorsById::new(documents, "document"));
-        Ok(Self { queries, documents, queries_by_id, documents_by_id })
+        Ok(Self { queries: VectorsById::new(queries, "query"), documents: VectorsById::new(documents, "document") })
     }
 
     /// Dimensions of a vector.
     pub(crate) fn dimension(&self) -> usize {
-        self.documents.dim()
+        self.documents.vectors.dim()
     }
 
     /// Fingerprint of the model, if the files have it.
     pub(crate) fn model(&self) -> Option<String> {
-        self.documents.meta().or(self.queries.meta()).map(|meta| meta.model.clone())
+        self.documents.vectors.meta().or(self.queries.vectors.meta()).map(|meta| meta.model.clone())
     }
 
     /// Finds the vectors of a pair, or reports which one is missing.
     pub(crate) fn find(&self, pair: &Pair) -> Result<GuideRows, String> {
         let ids = pair.negative_ids.as_deref();
-        let negative = |index: usize| {
-            self.documents_by_id.find("negative_ids", ids.and_then(|ids| ids.get(index)).map(String::as_str))
-        };
+        let negative =
+            |index: usize| self.documents.find("negative_ids", ids.and_then(|ids| ids.get(index)).map(String::as_str));
         let find = || {
             Ok(GuideRows {
-                anchor: self.queries_by_id.find("anchor_id", pair.anchor_id.as_deref())?,
-                positive: self.documents_by_id.find("positive_id", pair.positive_id.as_deref())?,
+                anchor: self.queries.find("anchor_id", pair.anchor_id.as_deref())?,
+                positive: self.documents.find("positive_id", pair.positive_id.as_deref())?,
                 negatives: (0..pair.negatives.len()).map(negative).collect::<Result<_, _>>()?,
             })
         };
@@ -78,9 +73,9 @@ impl<'a> Guide<'a> {
     /// # Errors
     /// A vector that holds NaN or infinity.
     pub(crate) fn read(&self, rows: &GuideRows) -> anyhow::Result<GuideVectors<'a>> {
-        let document = |row: usize| self.documents.finite_rows_f32(row..row + 1);
+        let document = |row: usize| self.documents.vectors.finite_rows_f32(row..row + 1);
         Ok(GuideVectors {
-            anchor: self.queries.finite_rows_f32(rows.anchor..rows.anchor + 1)?,
+            anchor: self.queries.vectors.finite_rows_f32(rows.anchor..rows.anchor + 1)?,
             positive: document(rows.positive)?,
             negatives: rows.negatives.iter().map(|row| document(*row)).collect::<Result<_, _>>()?,
         })

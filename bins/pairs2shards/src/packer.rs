@@ -11,7 +11,7 @@ use crate::guide::Guide;
 use crate::holdout::Holdout;
 use crate::input::merge::{PairBatch, Row};
 use crate::prompts::Prompts;
-use crate::shards::{Shards, Written};
+use crate::shards::Shards;
 use crate::tokenize::{PairTokenizer, TrainingPair};
 use crate::warnings::IgnoredFields;
 
@@ -119,8 +119,7 @@ impl Packer<'_> {
                     .warn("the held-out set has no query, so nothing can be measured with it\nhint: raise --holdout");
             }
         }
-        let Written { shards, cut } = self.shards.finish()?;
-        (self.counts.shards, self.counts.cut) = (shards, cut);
+        (self.counts.shards, self.counts.cut) = self.shards.finish()?;
         self.session.notice(self.counts.summary(self.tokenizer.max_lengths()));
         if self.counts.leaked > 0 {
             self.session.warn(

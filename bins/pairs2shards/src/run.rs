@@ -8,7 +8,7 @@ use embtune_model::{ModelDir, locate};
 use embtune_records::HoldoutSplit;
 use embtune_tensors::{Embeddings, ShardMeta, check_unchanged, report_truncated_files};
 
-use crate::cleaner::{self, Cleaner};
+use crate::cleaner::Cleaner;
 use crate::cli::Cli;
 use crate::counts::Counts;
 use crate::describe;
@@ -18,7 +18,7 @@ use crate::input::ReadAhead;
 use crate::packer::Packer;
 use crate::prompts::Prompts;
 use crate::shards::{Shards, Target};
-use crate::tokenize::{self, ColumnSettings, PairTokenizer};
+use crate::tokenize::PairTokenizer;
 use crate::warnings::IgnoredFields;
 
 /// Pairs that are tokenised together.
@@ -27,7 +27,7 @@ const BATCH_PAIRS: usize = 4096;
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
     if !cli.describe.is_empty() {
-        return describe::run(&cli.describe, cli.tokens_per_second, session);
+        return describe::run(&cli.describe, session);
     }
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
@@ -37,19 +37,16 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let has_prompt_flag = cli.query_prompt.is_some();
     let tokenizer = PairTokenizer::new(
         &model,
-        &tokenize::Settings {
-            query: ColumnSettings { prompt: cli.query_prompt, max_length: cli.query_max_length },
-            document: ColumnSettings { prompt: cli.document_prompt, max_length: cli.document_max_length },
-            threads: cli.threads.count(),
-        },
+        (cli.query_prompt.as_deref(), cli.query_max_length),
+        (cli.document_prompt.as_deref(), cli.document_max_length),
+        cli.threads.count(),
     )?;
     let open = |file: &Option<PathBuf>| file.as_deref().map(Embeddings::open).transpose();
     let vectors = open(&cli.guide_queries)?.zip(open(&cli.guide_corpus)?);
     let guide = vectors.as_ref().map(|(queries, corpus)| Guide::new(queries, corpus)).transpose()?;
     let near_duplicate = cli.near_duplicates.near_duplicate;
     let max_record_bytes = cli.records.max_record_bytes;
-    let exclude_queries = cli.exclude_queries;
-    let cleaner = Cleaner::new(&cleaner::Settings { near_duplicate, exclude_queries, max_record_bytes }, session)?;
+    let cleaner = Cleaner::new(near_duplicate, &cli.exclude_queries, max_record_bytes, session)?;
     let meta = ShardMeta { guide: guide.as_ref().and_then(Guide::model), ..tokenizer.meta() };
     if let (Some(out), Some(holdout)) = (&cli.out, &cli.holdout_dir) {
         anyhow::ensure!(

@@ -1,6 +1,5 @@
 //! Writing one shard, or a directory of shards.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use embtune_tokenize::Tokens;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::guide::{Guide, GuideVectors};
-use crate::tokenize::{TokenizedPairs, TrainingPair};
+use crate::tokenize::TrainingPair;
 
 /// The ISO 639-3 code of an undetermined language.
 const UNDETERMINED: &str = "und";
@@ -34,13 +33,6 @@ pub(crate) struct Shards<'a> {
     meta: ShardMeta,
     /// Texts that were cut, by column.
     cut: [u64; 3],
-}
-
-/// What has been written.
-pub(crate) struct Written {
-    pub(crate) shards: usize,
-    /// Texts that were cut, by column.
-    pub(crate) cut: [u64; 3],
 }
 
 enum ShardOutput {
@@ -70,9 +62,8 @@ impl<'a> Shards<'a> {
             }
             Target::Directory(name, pairs_each) => {
                 // mnrl-train would train on the shards of an older run as well.
-                let is_free = AtomicDir::is_vacant(name);
                 anyhow::ensure!(
-                    is_free,
+                    AtomicDir::is_vacant(name),
                     "{}: exists already\nhint: remove it, or name another directory",
                     name.display()
                 );
@@ -94,17 +85,18 @@ impl<'a> Shards<'a> {
     }
 
     /// Appends pairs with their tokens.
-    pub(crate) fn push(&mut self, pairs: &[TrainingPair], tokens: &TokenizedPairs) -> anyhow::Result<()> {
-        let mut negatives = tokens.negatives.iter();
-        for ((TrainingPair { pair, guide, languages }, anchor), positive) in
-            pairs.iter().zip(&tokens.anchors).zip(&tokens.positives)
-        {
+    pub(crate) fn push(
+        &mut self,
+        pairs: &[TrainingPair],
+        [anchors, positives, negatives]: &[Vec<Tokens>; 3],
+    ) -> anyhow::Result<()> {
+        let mut negatives = negatives.iter();
+        for ((TrainingPair { pair, guide, languages }, anchor), positive) in pairs.iter().zip(anchors).zip(positives) {
             let vectors = match (self.guide, guide) {
                 (Some(guide), Some(rows)) => guide.read(rows)?,
                 _ => GuideVectors::default(),
             };
             let score = |document: usize| pair.scores.as_ref().map(|scores| scores[document] as f32);
-            let group = pair.group_or_positive_id();
             let mut cut = [u64::from(anchor.truncated), u64::from(positive.truncated), 0];
             let rows: Vec<_> = (0..)
                 .zip(&pair.negatives)
@@ -120,16 +112,11 @@ impl<'a> Shards<'a> {
                     }
                 })
                 .collect();
-            let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), group);
-            let hashes_of_anchor = hashes(&pair.anchor, None, None);
+            let hashes_of_positive = hashes(&pair.positive, pair.positive_id.as_deref(), pair.group_or_positive_id());
+            let row = |tokens, hashes, score, guide| ShardRow { tokens, hashes, score, guide };
             self.writer.push(
-                ShardRow { tokens: &anchor.ids, hashes: hashes_of_anchor, score: None, guide: &vectors.anchor },
-                ShardRow {
-                    tokens: &positive.ids,
-                    hashes: hashes_of_positive,
-                    score: score(0),
-                    guide: &vectors.positive,
-                },
+                row(&anchor.ids, hashes(&pair.anchor, None, None), None, &vectors.anchor),
+                row(&positive.ids, hashes_of_positive, score(0), &vectors.positive),
                 rows,
             )?;
             self.meta.truncated += cut.iter().sum::<u64>();
@@ -149,7 +136,7 @@ impl<'a> Shards<'a> {
     }
 
     /// Writes the last shard.
-    pub(crate) fn finish(mut self) -> anyhow::Result<Written> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<(usize, [u64; 3])> {
         if let ShardOutput::Many { written, .. } = self.output
             && (self.writer.pairs() > 0 || written == 0)
         {
@@ -159,11 +146,11 @@ impl<'a> Shards<'a> {
             ShardOutput::One(mut out) => {
                 self.writer.finish(self.meta, &mut out)?;
                 out.finish()?;
-                Ok(Written { shards: 1, cut: self.cut })
+                Ok((1, self.cut))
             }
             ShardOutput::Many { directory, name, written, .. } => {
                 directory.commit().with_context(|| name.display().to_string())?;
-                Ok(Written { shards: written, cut: self.cut })
+                Ok((written, self.cut))
             }
         }
     }
@@ -174,9 +161,9 @@ impl<'a> Shards<'a> {
         *written += 1;
         let next = ShardWriter::new(&self.spool, self.guide.map(Guide::dimension))?;
         mem::replace(&mut self.writer, next).finish(self.meta.clone(), &mut out)?;
-        let none = BTreeMap::new;
-        self.meta =
-            ShardMeta { truncated: 0, query_languages: none(), document_languages: none(), ..self.meta.clone() };
+        self.meta.truncated = 0;
+        self.meta.query_languages.clear();
+        self.meta.document_languages.clear();
         Ok(out.finish()?)
     }
 }

@@ -1,7 +1,5 @@
 //! Pairs as token ids.
 
-use std::collections::BTreeMap;
-
 use embtune_model::{ModelDir, Role};
 use embtune_records::Pair;
 use embtune_tensors::ShardMeta;
@@ -10,19 +8,6 @@ use embtune_tokenize::{Tokenizer, Tokens};
 
 use crate::guide::GuideRows;
 
-/// How texts are tokenised; what is not set is the model's.
-pub(crate) struct Settings {
-    pub(crate) query: ColumnSettings,
-    pub(crate) document: ColumnSettings,
-    pub(crate) threads: usize,
-}
-
-/// The settings of anchors, or of positives and negatives.
-pub(crate) struct ColumnSettings {
-    pub(crate) prompt: Option<String>,
-    pub(crate) max_length: Option<usize>,
-}
-
 /// A pair that goes into a shard.
 pub(crate) struct TrainingPair {
     pub(crate) pair: Pair,
@@ -30,14 +15,6 @@ pub(crate) struct TrainingPair {
     pub(crate) guide: Option<GuideRows>,
     /// Languages of anchor and positive, if the pair belongs to the sample.
     pub(crate) languages: Option<[Option<Language>; 2]>,
-}
-
-/// The token ids of several pairs.
-pub(crate) struct TokenizedPairs {
-    pub(crate) anchors: Vec<Tokens>,
-    pub(crate) positives: Vec<Tokens>,
-    /// The negatives of all pairs, concatenated.
-    pub(crate) negatives: Vec<Tokens>,
 }
 
 /// The tokenizers of queries and documents, which differ in prompt and length.
@@ -57,39 +34,45 @@ struct ColumnTokenizer {
 }
 
 impl PairTokenizer {
-    /// The tokenizer of a model.
+    /// The tokenizer of a model. Anchors and documents may have a prompt and a maximum length in place of the model's.
     ///
     /// # Errors
     /// A tokenizer that cannot be used, a length that the model does not have, a prompt that leaves no room for a text.
-    pub(crate) fn new(model: &ModelDir, settings: &Settings) -> anyhow::Result<Self> {
-        let column = |role, settings: &ColumnSettings, threads| -> anyhow::Result<ColumnTokenizer> {
+    pub(crate) fn new(
+        model: &ModelDir,
+        query: (Option<&str>, Option<usize>),
+        document: (Option<&str>, Option<usize>),
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let column = |role, (prompt, max_length): (Option<&str>, Option<usize>)| -> anyhow::Result<ColumnTokenizer> {
             let most = model.config().max_length();
-            let max_length = settings.max_length.unwrap_or(model.max_seq_length());
+            let max_length = max_length.unwrap_or(model.max_seq_length());
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
             let words = model.config().vocab_size();
             let tokenizer = Tokenizer::open(model.tokenizer(), max_length, Some(words), threads)?;
-            let prompt = settings.prompt.as_deref().unwrap_or(model.prompt(Some(role))).to_owned();
+            let prompt = prompt.unwrap_or(model.prompt(Some(role))).to_owned();
             let name = if role == Role::Query { "query" } else { "document" };
             let column = ColumnTokenizer { tokenizer, prompt, max_length, name };
             column.check_prompt()?;
             Ok(column)
         };
         Ok(Self {
-            query: column(Role::Query, &settings.query, settings.threads)?,
-            document: column(Role::Document, &settings.document, settings.threads)?,
+            query: column(Role::Query, query)?,
+            document: column(Role::Document, document)?,
             fingerprint: model.tokenizer_fingerprint()?,
             vocab_size: model.config().vocab_size(),
         })
     }
 
-    pub(crate) fn tokenize(&self, pairs: &[TrainingPair]) -> anyhow::Result<TokenizedPairs> {
+    /// The tokens of all anchors, of all positives and of all negatives.
+    pub(crate) fn tokenize(&self, pairs: &[TrainingPair]) -> anyhow::Result<[Vec<Tokens>; 3]> {
         let column = |text: fn(&TrainingPair) -> &String| pairs.iter().map(text).collect::<Vec<_>>();
         let negatives: Vec<_> = pairs.iter().flat_map(|pair| &pair.pair.negatives).collect();
-        Ok(TokenizedPairs {
-            anchors: self.query.tokenize(&column(|pair| &pair.pair.anchor))?,
-            positives: self.document.tokenize(&column(|pair| &pair.pair.positive))?,
-            negatives: self.document.tokenize(&negatives)?,
-        })
+        Ok([
+            self.query.tokenize(&column(|pair| &pair.pair.anchor))?,
+            self.document.tokenize(&column(|pair| &pair.pair.positive))?,
+            self.document.tokenize(&negatives)?,
+        ])
     }
 
     /// Tokens at which anchors and documents are cut.
@@ -114,17 +97,13 @@ impl PairTokenizer {
     /// The metadata of a shard of these tokens.
     pub(crate) fn meta(&self) -> ShardMeta {
         ShardMeta {
-            version: 0, // set by the writer
             tokenizer: self.fingerprint.clone(),
             vocab_size: self.vocab_size,
             query_prompt: self.query.prompt.clone(),
             document_prompt: self.document.prompt.clone(),
             query_max_length: self.query.max_length,
             document_max_length: self.document.max_length,
-            truncated: 0, // counted as pairs are written, like the languages
-            query_languages: BTreeMap::new(),
-            document_languages: BTreeMap::new(),
-            guide: None, // set with its vectors
+            ..ShardMeta::default()
         }
     }
 }

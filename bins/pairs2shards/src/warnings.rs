@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use embtune_cli::counted;
 use embtune_records::Pair;
 
 /// Fields that mine-negatives writes besides texts, ids and scores.
@@ -33,14 +34,10 @@ impl Contradictions {
     /// The warning, if there are any.
     pub(crate) fn warning(&self) -> Option<String> {
         let first = self.first.as_ref()?;
-        let (pairs, contradict) = match self.count {
-            1 => ("pair", "contradicts"),
-            _ => ("pairs", "contradict"),
-        };
+        let pairs = counted(self.count, "pair contradicts", "pairs contradict");
         Some(format!(
-            "{} {pairs} {contradict} an earlier one: the same texts with a different label or score ({first})\n\
-             hint: the shard has all of them; remove the wrong ones",
-            self.count
+            "{pairs} an earlier one: the same texts with a different label or score ({first})\n\
+             hint: the shard has all of them; remove the wrong ones"
         ))
     }
 }
@@ -66,9 +63,8 @@ impl IgnoredFields {
 
     /// The warning, if there is any such field.
     pub(crate) fn warning(&self) -> Option<String> {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
-        let names = self.0.iter().map(|(name, count)| format!("\"{name}\" ({count} pair{})", plural(*count)));
-        let names: Vec<String> = names.collect();
+        let named = |(name, count): (&String, &u64)| format!("\"{name}\" ({})", counted(*count, "pair", "pairs"));
+        let names: Vec<String> = self.0.iter().map(named).collect();
         (!names.is_empty()).then(|| {
             format!(
                 "fields that look like texts, labels or scores are ignored: {}\n\
@@ -96,9 +92,10 @@ mod tests {
     #[test]
     fn only_fields_that_look_like_data_are_reported() {
         let mut ignored = IgnoredFields::default();
-        let pair = |names: &[&str]| Pair {
-            rest: Object::from_iter(names.iter().map(|name| ((*name).to_owned(), "x".into()))),
-            ..Pair::default()
+        let pair = |names: &[&str]| {
+            let mut rest = Object::new();
+            names.iter().for_each(|name| rest.insert(*name, "x"));
+            Pair { rest, ..Pair::default() }
         };
         ignored.take(&pair(&["lang", "chunk", "positive_rank", "negative_ranks", "position", "type", "dropped"]));
         assert_eq!(ignored.warning(), None);

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::log::Level;
-use crate::numbers::parse_similarity;
+use crate::numbers::{parse_count, parse_similarity};
 use crate::{Device, LogFormat, OnError, parse_bytes, parse_share};
 
 /// Flags that every filter has.
@@ -127,8 +127,7 @@ pub struct ThreadArgs {
 const MOST_THREADS: usize = 1024;
 
 fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
-    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_THREADS);
-    number.ok_or_else(|| format!("expected a number from 1 to {MOST_THREADS}"))
+    parse_count(text, MOST_THREADS)
 }
 
 impl ThreadArgs {

@@ -28,7 +28,7 @@ pub trait Filter: Parser {
     /// A command that `-h` shows.
     const EXAMPLE: &'static str;
     /// Settings that its libraries read from the environment when they are loaded.
-    const SETTINGS: &'static [EnvironmentSetting];
+    const SETTINGS: &'static [EnvironmentSetting] = &[];
     /// The flags that every filter has.
     fn common(&self) -> &CommonArgs;
 }
@@ -43,24 +43,10 @@ pub trait Filter: Parser {
 #[macro_export]
 macro_rules! filter {
     ($cli:ident { unit: $unit:literal, example: $example:literal $(, settings: $settings:expr)? $(,)? }) => {
-        $crate::filter!(@implement $cli, $unit, $example, $crate::filter!(@settings $($settings)?));
-
-        #[cfg(test)]
-        #[test]
-        fn short_help_fits_one_screen() {
-            $crate::check_short_help::<$cli>().unwrap();
-        }
-    };
-    ($cli:ident, $unit:literal $(, $settings:expr)?) => {
-        $crate::filter!(@implement $cli, $unit, "", $crate::filter!(@settings $($settings)?));
-    };
-    (@settings) => { [] };
-    (@settings $settings:expr) => { $settings };
-    (@implement $cli:ident, $unit:literal, $example:literal, $settings:expr) => {
         impl $crate::Filter for $cli {
             const UNIT: &'static str = $unit;
             const EXAMPLE: &'static str = $example;
-            const SETTINGS: &'static [$crate::EnvironmentSetting] = &$settings;
+            $(const SETTINGS: &'static [$crate::EnvironmentSetting] = &$settings;)?
 
             fn common(&self) -> &$crate::CommonArgs {
                 &self.common
@@ -69,8 +55,9 @@ macro_rules! filter {
 
         #[cfg(test)]
         #[test]
-        fn flags_are_consistent() {
+        fn flags_are_consistent_and_short_help_fits_one_screen() {
             <$cli as clap::CommandFactory>::command().help_expected(true).debug_assert();
+            $crate::check_short_help::<$cli>().unwrap();
         }
     };
 }
@@ -88,7 +75,7 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             return match answer {
                 Err(refusal) if refusal.use_stderr() => refuse(&refusal),
                 Err(answer) => answered::<F>(|_| answer.print()),
-                Ok(_) => answered::<F>(|stdout| man_page::write(&F::command(), stdout)),
+                Ok(_) => answered::<F>(|stdout| stdout.write_all(man_page::page(&F::command()).as_bytes())),
             };
         }
     };
@@ -101,7 +88,7 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
             return ExitCode::from(2);
         }
     };
-    report_panics(session.logger().clone());
+    report_panics(session.log.clone());
     let result = panic::catch_unwind(AssertUnwindSafe(|| body(filter, &session)));
     finish(&session, result.unwrap_or_else(|_| Err(anyhow::Error::new(Reported))))
 }
@@ -109,9 +96,6 @@ pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> Exit
 /// The command of a filter, whose `-h` ends with the filter's example.
 fn command<F: Filter>() -> Command {
     let command = F::command().help_expected(true);
-    if F::EXAMPLE.is_empty() {
-        return command;
-    }
     let name = command.get_name();
     let after = format!("Example:\n  {}\n\n`{name} --help` explains all options.", F::EXAMPLE);
     command.after_help(after)
@@ -183,7 +167,7 @@ fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
             && !error.is::<Reported>()
             && !chain_has::<Interrupted>(error)
         {
-            session.log(Level::Error, &format!("{error:#}"));
+            session.log.write(Level::Error, &format!("{error:#}"));
         }
         if let Ok(signal) = Signal::try_from(signal) {
             end_by(signal);
@@ -196,7 +180,7 @@ fn finish(session: &Session, result: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if chain_has::<ClosedPipe>(&error) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is::<Reported>() {
-                session.log(Level::Error, &format!("{error:#}"));
+                session.log.write(Level::Error, &format!("{error:#}"));
             }
             ExitCode::from(2)
         }

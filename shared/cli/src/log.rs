@@ -82,13 +82,7 @@ impl Log {
     }
 
     fn object(&self, level: Level, message: &str) -> String {
-        let level = match level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Notice => "notice",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        };
+        let level = format!("{level:?}").to_lowercase();
         let ts = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let (message, hint) = split_hint(message);
         let mut object = json!({"ts": ts, "level": level, "prog": &*self.prog, "msg": message});
@@ -102,10 +96,8 @@ impl Log {
 
 /// Splits a message from its remedy. Only the last `hint:` is ours: untrusted text may have a line that looks like one.
 fn split_hint(message: &str) -> (&str, Option<&str>) {
-    match message.rsplit_once(&format!("\n{HINT}")) {
-        Some((message, hint)) => (message, Some(hint)),
-        None => (message, None),
-    }
+    let split = message.rsplit_once(&format!("\n{HINT}"));
+    split.map_or((message, None), |(message, hint)| (message, Some(hint)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Man pages, generated from the flags.
 
-use std::io::{self, Write};
-
 use clap::{Arg, ArgAction, Command};
 
 const EXIT_STATUS: &str = "\
@@ -15,15 +13,11 @@ const EXIT_STATUS: &str = "\
 /// Indentation of the text after a tag, in characters.
 const TAG_WIDTH: usize = 13;
 
-/// Writes the man page of `command`.
+/// The man page of `command`.
 ///
 /// The filter's `after_long_help` has the sections after the options: a line without indentation that ends in a colon
 /// begins a section, and its text is indented. EXIT STATUS is the same for every filter and is added here.
-pub(crate) fn write(command: &Command, out: &mut impl Write) -> io::Result<()> {
-    out.write_all(page(command).as_bytes())
-}
-
-fn page(command: &Command) -> String {
+pub(crate) fn page(command: &Command) -> String {
     let mut command = command.clone();
     command.build();
     let (name, version) = (command.get_name(), command.get_version().unwrap_or_default());

@@ -1,18 +1,16 @@
 //! Parsing the numbers of flags, and formatting numbers for people.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeBounds;
 
 /// Parses a number of bytes with an optional binary suffix K, M or G.
 ///
 /// # Errors
 /// When the text is not a positive whole number with such a suffix, or the product does not fit.
 pub fn parse_bytes(text: &str) -> Result<usize, String> {
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
+    let suffixes = [(['K', 'k'], 10), (['M', 'm'], 20), (['G', 'g'], 30)];
+    let suffixed = suffixes.iter().find_map(|(suffix, shift)| Some((text.strip_suffix(suffix)?, *shift)));
+    let (digits, shift) = suffixed.unwrap_or((text, 0));
     let number: usize = digits.parse().map_err(|_| "expected a number of bytes such as 65536, 64K or 16M")?;
     match number.checked_mul(1 << shift) {
         Some(0) => Err("must be more than 0".into()),
@@ -29,8 +27,13 @@ const MOST_RANKS: usize = 10_000_000;
 /// # Errors
 /// Anything else.
 pub fn parse_rank(text: &str) -> Result<NonZeroUsize, String> {
-    let rank = text.parse().ok().filter(|rank: &NonZeroUsize| rank.get() <= MOST_RANKS);
-    rank.ok_or_else(|| format!("expected a number from 1 to {MOST_RANKS}"))
+    parse_count(text, MOST_RANKS)
+}
+
+/// Parses a number from 1 to `most`.
+pub(crate) fn parse_count(text: &str, most: usize) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
+    number.ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 /// Parses a share of a whole: from 0 to less than 1.
@@ -38,10 +41,7 @@ pub fn parse_rank(text: &str) -> Result<NonZeroUsize, String> {
 /// # Errors
 /// Anything else.
 pub fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("expected a number from 0 to less than 1".into()),
-    }
+    parse_number(text, 0.0..1.0, "from 0 to less than 1")
 }
 
 /// Parses a similarity of texts: from 0.5 to 1.
@@ -49,10 +49,7 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Anything else.
 pub(crate) fn parse_similarity(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(similarity) if (0.5..=1.0).contains(&similarity) => Ok(similarity),
-        _ => Err("expected a number from 0.5 to 1".into()),
-    }
+    parse_number(text, 0.5..=1.0, "from 0.5 to 1")
 }
 
 /// Parses a finite number that is not negative.
@@ -60,23 +57,19 @@ pub(crate) fn parse_similarity(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Anything else.
 pub fn parse_not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number that is not negative".into()),
-    }
+    parse_number(text, 0.0..f64::INFINITY, "that is not negative")
+}
+
+fn parse_number(text: &str, range: impl RangeBounds<f64>, expected: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("expected a number {expected}"))
 }
 
 /// Digits in groups of three: `12,345`.
 pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8_lossy(&groups.join(&b',')).into_owned()
 }
 
 /// A number with its noun: `1 query`, `2 queries`.

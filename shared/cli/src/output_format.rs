@@ -34,24 +34,7 @@ const CONVERTED: [(&str, &str); 5] = [
 ];
 
 /// Other extensions of known formats.
-const KNOWN: [&str; 16] = [
-    "jsonl",
-    "ndjson",
-    "tsv",
-    "tab",
-    "html",
-    "htm",
-    "md",
-    "tex",
-    "npy",
-    "npz",
-    "safetensors",
-    "h5",
-    "pkl",
-    "pt",
-    "onnx",
-    "xlsx",
-];
+const KNOWN: &str = "jsonl ndjson tsv tab html htm md tex npy npz safetensors h5 pkl pt onnx xlsx";
 
 /// The format of an output, from `asked` (--format) and the extension of its name, which must agree; without either,
 /// `stdout` or `file`. The name of a device or a pipe does not matter.
@@ -115,7 +98,8 @@ fn extension_error(path: &Path, own: &[&str]) -> Option<String> {
     if let Some(command) = conversion(path, extension).filter(|_| own.contains(&"jsonl")) {
         return Some(format!("the output format is .{}\nhint: {command} converts it", own[0]));
     }
-    let is_known = KNOWN.contains(&extension) || CONVERTED.iter().any(|(known, _)| *known == extension);
+    let is_known =
+        KNOWN.split(' ').any(|known| known == extension) || CONVERTED.iter().any(|(known, _)| *known == extension);
     is_known
         .then(|| format!("the output format is .{0}\nhint: name it {1}", own[0], path.with_extension(own[0]).display()))
 }

@@ -9,11 +9,6 @@ thread_local! {
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic on this thread will be caught, and is not to be reported.
-fn is_caught() -> bool {
-    IS_CAUGHT.get()
-}
-
 /// Runs code of a library that panics on damaged data. What `code` modifies must not be used after an error.
 ///
 /// # Errors
@@ -31,7 +26,7 @@ pub fn catch_panic<T>(code: impl FnOnce() -> T) -> Result<T, String> {
 /// Reports the other panics as errors of the program, in one message without a backtrace.
 pub(crate) fn report_panics(log: Log) {
     panic::set_hook(Box::new(move |info| {
-        if is_caught() {
+        if IS_CAUGHT.get() {
             return;
         }
         let location = info.location().map_or_else(|| "an unknown location".into(), ToString::to_string);

@@ -22,7 +22,7 @@ pub enum Outcome {
 
 /// What a filter's body needs of its process: messages, progress, signals, inputs and outputs.
 pub struct Session {
-    log: Log,
+    pub(crate) log: Log,
     bars: MultiProgress,
     interrupt: Interrupt,
     /// Files that this run has opened for writing.
@@ -55,22 +55,22 @@ impl Session {
 
     /// Prints a warning.
     pub fn warn(&self, message: impl AsRef<str>) {
-        self.log(Level::Warning, message.as_ref());
+        self.log.write(Level::Warning, message.as_ref());
     }
 
     /// Prints what is done, with `-v`.
     pub fn info(&self, message: impl AsRef<str>) {
-        self.log(Level::Info, message.as_ref());
+        self.log.write(Level::Info, message.as_ref());
     }
 
     /// Prints a detail, with `-vv`.
     pub fn debug(&self, message: impl AsRef<str>) {
-        self.log(Level::Debug, message.as_ref());
+        self.log.write(Level::Debug, message.as_ref());
     }
 
     /// Prints what a user waits for, such as the counts at the end; silent with `-q`.
     pub fn notice(&self, message: impl AsRef<str>) {
-        self.log(Level::Notice, message.as_ref());
+        self.log.write(Level::Notice, message.as_ref());
     }
 
     /// A progress bar, hidden with `-q`, with `--log-format json` and when stderr is not a terminal.
@@ -146,13 +146,5 @@ impl Session {
     pub fn error_lines(&self) -> impl Fn(&str) -> String + Send + Sync + 'static {
         let log = self.log.clone();
         move |message| log.line(Level::Error, message)
-    }
-
-    pub(crate) fn log(&self, level: Level, message: &str) {
-        self.log.write(level, message);
-    }
-
-    pub(crate) fn logger(&self) -> &Log {
-        &self.log
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::object::{missing, optional_id, optional_text, text};
-use crate::{Field, FieldError, Object, Record};
+use crate::{Field, Object, Record};
 
 /// Names of the field with the id; the first one is written.
 const ID: [&str; 2] = ["_id", "id"];
@@ -35,7 +35,7 @@ impl Document {
     ///
     /// # Errors
     /// A missing id, or a field that is missing or not a string, by name.
-    pub fn from_fields(mut object: Object, id_field: Option<&str>, fields: &[String]) -> Result<Self, FieldError> {
+    pub fn from_fields(mut object: Object, id_field: Option<&str>, fields: &[String]) -> Result<Self, String> {
         if let Some(name) = id_field {
             let value = optional_id(&object, &[name])?.ok_or_else(|| missing(&[name]))?;
             object.insert(ID[0], value);
@@ -104,12 +104,12 @@ impl Document {
     }
 }
 
-fn id(object: &Object) -> Result<String, FieldError> {
+fn id(object: &Object) -> Result<String, String> {
     optional_id(object, &ID)?.ok_or_else(|| missing(&ID[..1]))
 }
 
 impl Record for Document {
-    fn from_object(object: Object) -> Result<Self, FieldError> {
+    fn from_object(object: Object) -> Result<Self, String> {
         let id = id(&object)?;
         text(&object, &["text"])?;
         optional_text(&object, &["title"])?;
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn read(value: Value) -> Result<Document, String> {
-        Document::from_object(object(value)).map_err(|error| error.to_string())
+        Document::from_object(object(value))
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
     fn named_fields_are_required_instead_of_the_text() {
         let read = |value: Value, fields: &[&str]| {
             let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-            Document::from_fields(object(value), None, &fields).map_err(|error| error.to_string())
+            Document::from_fields(object(value), None, &fields)
         };
         let value = json!({"id": 1, "body": "b", "n": 2, "none": null, "title": 3});
         let document = read(value.clone(), &["body"]).unwrap();
@@ -155,7 +155,7 @@ mod tests {
         let document = named(json!({"_id": "old", "b": "", "n": 7})).unwrap();
         assert_eq!(document.id(), "7");
         assert_eq!(document.into_object().get("_id").unwrap(), &"7".into());
-        assert_eq!(named(json!({"_id": "old", "b": ""})).unwrap_err().to_string(), "no field \"n\"");
+        assert_eq!(named(json!({"_id": "old", "b": ""})).unwrap_err(), "no field \"n\"");
     }
 
     #[test]

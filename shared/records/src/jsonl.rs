@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::{Field, FieldError, Lines, Location, Object, ReadError};
+use crate::{Field, Lines, Object, ReadError};
 
 /// A type that can be read from a line of JSON.
 pub trait Record: Sized {
@@ -12,11 +12,11 @@ pub trait Record: Sized {
     ///
     /// # Errors
     /// A missing field or one of the wrong type, by name.
-    fn from_object(object: Object) -> Result<Self, FieldError>;
+    fn from_object(object: Object) -> Result<Self, String>;
 }
 
 impl Record for Object {
-    fn from_object(object: Object) -> Result<Self, FieldError> {
+    fn from_object(object: Object) -> Result<Self, String> {
         Ok(object)
     }
 }
@@ -41,11 +41,6 @@ impl<T: Record, R: BufRead> Records<T, R> {
     /// An error about the last record.
     pub fn error(&self, what: impl Into<String>) -> ReadError {
         self.lines.error(what)
-    }
-
-    /// Location of the last record.
-    pub fn location(&self) -> Location {
-        self.lines.location()
     }
 }
 
@@ -73,7 +68,7 @@ pub fn parse_line<T: Record>(line: &str) -> Option<Result<T, String>> {
 fn parse<T: Record>(line: &str) -> Result<T, String> {
     if line.trim_start().starts_with('{') {
         let object = serde_json::from_str(line).map_err(not_json)?;
-        return T::from_object(object).map_err(|error| error.to_string());
+        return T::from_object(object);
     }
     let other: Field = serde_json::from_str(line).map_err(not_json)?;
     Err(format!("expected a JSON object, found {}", other.kind()))

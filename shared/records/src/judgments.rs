@@ -28,6 +28,11 @@ impl JudgedQuery {
     pub fn has_relevant(&self) -> bool {
         self.ideal.first().is_some_and(|best| *best > 0)
     }
+
+    /// How many documents are relevant.
+    pub fn relevant(&self) -> usize {
+        self.ideal.iter().filter(|relevance| **relevance > 0).count()
+    }
 }
 
 /// Measured queries that a system has not answered. What that means for its figures is for the caller to say.

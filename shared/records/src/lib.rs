@@ -25,7 +25,7 @@ pub use holdout_split::HoldoutSplit;
 pub use jsonl::{Record, Records, parse_line, write_json_line};
 pub use judgments::{JudgedQuery, Judgments, MissingQueries};
 pub use lines::{Line, Lines};
-pub use object::{FieldError, Object};
+pub use object::Object;
 pub use pair::Pair;
 pub use qrels::Qrels;
 pub use run::{Run, RunEntry, shortest_decimal, write_run};

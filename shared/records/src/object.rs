@@ -11,7 +11,7 @@ use crate::Field;
 
 /// A JSON object whose fields keep their order and their text.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Object(IndexMap<String, Field>);
+pub struct Object(pub(crate) IndexMap<String, Field>);
 
 impl Object {
     /// An object without fields.
@@ -24,11 +24,6 @@ impl Object {
         self.0.get(name)
     }
 
-    /// Whether there is such a field.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
     /// Sets a field: in its position if it exists, else at the end.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Field>) {
         self.0.insert(name.into(), value.into());
@@ -39,39 +34,9 @@ impl Object {
         self.0.shift_remove(name)
     }
 
-    /// Removes the fields whose names `keep` rejects.
-    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.0.retain(|name, _| keep(name));
-    }
-
     /// The fields with their names, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
-    }
-
-    /// Number of fields.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl IntoIterator for Object {
-    type Item = (String, Field);
-    type IntoIter = indexmap::map::IntoIter<String, Field>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl FromIterator<(String, Field)> for Object {
-    fn from_iter<T: IntoIterator<Item = (String, Field)>>(fields: T) -> Self {
-        Self(fields.into_iter().collect())
     }
 }
 
@@ -111,13 +76,8 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// A field that is missing or has the wrong type.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FieldError(pub(crate) String);
-
-pub(crate) fn wrong(name: &str, expected: &str, found: &Field) -> FieldError {
-    FieldError(format!("field \"{name}\" must be {expected}, found {}", found.kind()))
+pub(crate) fn wrong(name: &str, expected: &str, found: &Field) -> String {
+    format!("field \"{name}\" must be {expected}, found {}", found.kind())
 }
 
 /// The first of `names` that is a field of the object, with its value; null counts as absent.
@@ -126,7 +86,7 @@ pub(crate) fn find<'a, 'n>(object: &'a Object, names: &[&'n str]) -> Option<(&'n
 }
 
 /// A text.
-pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Option<&'a str>, FieldError> {
+pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Option<&'a str>, String> {
     match find(object, names) {
         None => Ok(None),
         Some((name, value)) => value.as_str().map(Some).ok_or_else(|| wrong(name, "a string", value)),
@@ -134,20 +94,20 @@ pub(crate) fn optional_text<'a>(object: &'a Object, names: &[&str]) -> Result<Op
 }
 
 /// A text that must be present.
-pub(crate) fn text<'a>(object: &'a Object, names: &[&str]) -> Result<&'a str, FieldError> {
+pub(crate) fn text<'a>(object: &'a Object, names: &[&str]) -> Result<&'a str, String> {
     optional_text(object, names)?.ok_or_else(|| missing(names))
 }
 
 /// An id: a string, or a number that is read as its decimal text.
-pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<String>, FieldError> {
+pub(crate) fn optional_id(object: &Object, names: &[&str]) -> Result<Option<String>, String> {
     let Some((name, value)) = find(object, names) else { return Ok(None) };
     let id = id(value).ok_or_else(|| wrong(name, "a string or a number", value))?;
     if id.is_empty() {
-        return Err(FieldError(format!("field \"{name}\" is empty")));
+        return Err(format!("field \"{name}\" is empty"));
     }
     // The tabular formats separate columns by white space.
     if id.chars().any(char::is_control) {
-        return Err(FieldError(format!("field \"{name}\" holds a control character")));
+        return Err(format!("field \"{name}\" holds a control character"));
     }
     Ok(Some(id))
 }
@@ -163,7 +123,7 @@ pub(crate) fn list<T>(
     name: &str,
     expected: &str,
     item: impl Fn(&Field) -> Option<T>,
-) -> Result<Option<Vec<T>>, FieldError> {
+) -> Result<Option<Vec<T>>, String> {
     let Some((_, value)) = find(object, &[name]) else { return Ok(None) };
     let items = value.items();
     let items = items.as_deref().unwrap_or(std::slice::from_ref(value));
@@ -174,7 +134,7 @@ pub(crate) fn list<T>(
         .map(Some)
 }
 
-pub(crate) fn missing(names: &[&str]) -> FieldError {
+pub(crate) fn missing(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    FieldError(format!("no field {}", names.join(" or ")))
+    format!("no field {}", names.join(" or "))
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use safetensors::Dtype;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::safetensors_writer::{Header, TensorSpec};
+use crate::safetensors_writer::{TensorSpec, header};
 use crate::{TensorFile, TensorsError};
 
 /// The last tensor, u8 `[16]`: the 128-bit XXH3 hash, little-endian, of all bytes of the file before it.
@@ -36,7 +36,7 @@ impl<W: Write> ChecksumWriter<W> {
             shape: vec![*elements],
         };
         let specs: Vec<TensorSpec> = tensors.iter().chain([&checksum]).map(spec).collect();
-        let header = Header::new(&specs, Some(metadata)).into_bytes();
+        let header = header(&specs, Some(metadata));
         let missing = header.len() + tensors.iter().map(|(_, dtype, n)| n * dtype.bitsize() / 8).sum::<usize>();
         let mut writer = Self { out, hash: Xxh3::new(), missing };
         writer.write_all(&header)?;

@@ -41,7 +41,7 @@ pub(crate) fn map<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T
 
 /// The number at `index` of a slice of i64.
 pub(crate) fn i64_at(bytes: &[u8], index: usize) -> i64 {
-    bytes.as_chunks::<8>().0.get(index).map_or(0, |chunk| i64::from_le_bytes(*chunk))
+    u64_at(bytes, index).cast_signed()
 }
 
 /// The number at `index` of a slice of u64.

@@ -17,35 +17,22 @@ pub(crate) struct TensorSpec {
     pub(crate) shape: Vec<usize>,
 }
 
-/// A safetensors header: its length (u64), then JSON padded with blanks.
-pub(crate) struct Header(Map<String, Value>);
-
-impl Header {
-    /// A header for tensors whose data follow each other in this order, with at most one metadata entry.
-    pub(crate) fn new(tensors: &[TensorSpec], metadata: Option<(&str, &str)>) -> Self {
-        let mut header = Map::new();
-        if let Some((key, value)) = metadata {
-            header.insert("__metadata__".into(), json!({ key: value }));
-        }
-        let mut start = 0;
-        for tensor in tensors {
-            let end = start + tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
-            header.insert(
-                tensor.name.clone(),
-                json!({"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, end]}),
-            );
-            start = end;
-        }
-        Self(header)
+/// A safetensors header, for tensors whose data follow each other in this order, with at most one metadata entry: its
+/// length (u64), then JSON padded with blanks.
+pub(crate) fn header(tensors: &[TensorSpec], metadata: Option<(&str, &str)>) -> Vec<u8> {
+    let mut header = Map::new();
+    if let Some((key, value)) = metadata {
+        header.insert("__metadata__".into(), json!({ key: value }));
     }
-
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        let mut json = Value::Object(self.0).to_string().into_bytes();
-        json.resize(json.len().next_multiple_of(ALIGNMENT), b' ');
-        let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
-        bytes.append(&mut json);
-        bytes
+    let mut start = 0;
+    for TensorSpec { name, dtype, shape } in tensors {
+        let end = start + shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        header.insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": [start, end]}));
+        start = end;
     }
+    let mut json = Value::Object(header).to_string().into_bytes();
+    json.resize(json.len().next_multiple_of(ALIGNMENT), b' ');
+    [&(json.len() as u64).to_le_bytes(), &json[..]].concat()
 }
 
 /// Writes a safetensors file from tensors in memory: `(name, dtype, shape, little-endian bytes)`, in this order.
@@ -67,7 +54,7 @@ pub fn write_tensors<'a>(
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
     }
-    out.write_all(&Header::new(&specs, metadata).into_bytes())?;
+    out.write_all(&header(&specs, metadata))?;
     tensors.iter().try_for_each(|(_, _, _, bytes)| out.write_all(bytes))
 }
 
@@ -116,7 +103,7 @@ pub(crate) fn write_spooled(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let specs: Vec<_> = spools.iter().map(SpooledTensor::spec).collect();
-    out.write_all(&Header::new(&specs, metadata).into_bytes())?;
+    out.write_all(&header(&specs, metadata))?;
     for spool in spools {
         let mut file = spool.file.into_inner().map_err(|error| named(error.into_error()))?;
         file.rewind()?;

@@ -29,26 +29,25 @@ impl VectorType {
     /// All types.
     pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::Int8, Self::Ubinary];
 
+    /// The name in flags and in metadata, and the type of a tensor's elements.
+    const fn names(self) -> (&'static str, Dtype) {
+        match self {
+            Self::F32 => ("f32", Dtype::F32),
+            Self::F16 => ("f16", Dtype::F16),
+            Self::Bf16 => ("bf16", Dtype::BF16),
+            Self::Int8 => ("int8", Dtype::I8),
+            Self::Ubinary => ("ubinary", Dtype::U8),
+        }
+    }
+
     /// The name in flags and in metadata.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-            Self::Ubinary => "ubinary",
-        }
+        self.names().0
     }
 
     /// The type of a tensor's elements.
     pub fn dtype(self) -> Dtype {
-        match self {
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::Bf16 => Dtype::BF16,
-            Self::Int8 => Dtype::I8,
-            Self::Ubinary => Dtype::U8,
-        }
+        self.names().1
     }
 
     /// The type of vectors that are stored in a tensor of this type, if there is one.

@@ -60,7 +60,6 @@ fn companions() -> BTreeMap<&'static str, &'static str> {
         ("--chunk-overlap", "--on-long chunk --max-seq-length 8"),
         ("--min-cosine", "--verify c"),
         ("--shard-pairs", "--out SHARDS"),
-        ("--tokens-per-second", "--describe train.safetensors"),
         ("--holdout", "--holdout-dir HELD"),
         ("--temperature", "--loss gist"),
         ("--margin", "--loss triplet"),

@@ -78,8 +78,7 @@ pub(crate) fn open<'a>(
             RecordStream::of_lines(lines, |line, number| Some(Ok(Document::new(number.to_string(), None, line))))
         }
         RecordFormat::Json { id, fields } => RecordStream::of_lines(lines, move |line, _| {
-            parse_line::<Object>(line)
-                .map(|object| Document::from_fields(object?, id.as_deref(), &fields).map_err(|error| error.to_string()))
+            parse_line::<Object>(line).map(|object| Document::from_fields(object?, id.as_deref(), &fields))
         }),
     };
     // Unusable records are counted, too, so that all shards count alike, and each of them belongs to one shard.

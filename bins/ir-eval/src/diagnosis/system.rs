@@ -74,9 +74,8 @@ impl SystemDiagnosis {
             .map(|(index, (query, hits))| (index, query, hits.as_ref()))
             .collect();
         let recall = |(_, query, hits): &(usize, &JudgedQuery, Option<&QueryHits>)| {
-            let relevant = query.ideal.iter().filter(|relevance| **relevance > 0).count();
             let found = hits.map_or(0, |hits| hits.relevant_ranks.iter().filter(|rank| **rank <= k).count());
-            found as f64 / relevant as f64
+            found as f64 / query.relevant() as f64
         };
         let found = counted.iter().filter(|(_, _, hits)| hits.is_some_and(|hits| hits.found(k))).count();
         let starting_irrelevant =
@@ -104,6 +103,11 @@ impl SystemDiagnosis {
             false_positives,
             margins: (!margins.is_empty()).then_some(ScoreMargins { sorted: margins }),
         }
+    }
+
+    /// A number of queries in per cent of those that count.
+    pub(crate) fn percent(&self, queries: usize) -> f64 {
+        100.0 * queries as f64 / self.queries.max(1) as f64
     }
 
     /// Whether what is built on the retrieval has enough to work with.

@@ -1,6 +1,7 @@
 //! The programs whose results can be reproduced, and what they call their metrics.
 
 use clap::ValueEnum;
+use embtune_cli::value_name;
 use embtune_metrics::{Kind, Metric};
 use embtune_search::Similarity;
 
@@ -35,19 +36,19 @@ impl MetricNames {
     pub(crate) fn of(self, metric: Metric) -> String {
         match self.compat {
             None => metric.to_string(),
-            Some(Compat::St) => format!("{}_{}", self.similarity_name(), st_name(metric)),
-            Some(Compat::Beir) => beir_name(metric),
+            Some(Compat::St) => {
+                // It calls the capped MAP just MAP.
+                let kind = if metric.kind == Kind::CappedMap { Kind::Map } else { metric.kind };
+                format!("{}_{}", self.similarity_name(), Metric { kind, ..metric })
+            }
+            Some(Compat::Beir) => name_at(foreign_names(metric.kind)[2], metric),
             Some(Compat::Trec) => trec_name(metric),
         }
     }
 
     /// What sentence-transformers calls the similarity.
-    pub(crate) fn similarity_name(self) -> &'static str {
-        match self.similarity {
-            Similarity::Cosine => "cosine",
-            Similarity::Dot => "dot",
-            Similarity::Euclidean => "euclidean",
-        }
+    pub(crate) fn similarity_name(self) -> String {
+        value_name(self.similarity)
     }
 
     /// The value as the program reports it: BEIR rounds.
@@ -56,47 +57,45 @@ impl MetricNames {
     }
 }
 
-/// sentence-transformers calls the capped MAP just MAP.
-fn st_name(metric: Metric) -> String {
-    match metric.kind {
-        Kind::CappedMap => Metric { kind: Kind::Map, ..metric }.to_string(),
-        _ => metric.to_string(),
+/// What other programs call a metric: trec_eval with a cutoff and without, BEIR, and the CSV of sentence-transformers. A
+/// program that lacks it has our name, or none.
+const fn foreign_names(kind: Kind) -> [&'static str; 4] {
+    match kind {
+        Kind::Ndcg => ["ndcg_cut", "ndcg", "NDCG", "NDCG"],
+        Kind::Map => ["map_cut", "map", "MAP", ""],
+        Kind::Recall => ["recall", "set_recall", "Recall", "Recall"],
+        Kind::Precision => ["P", "set_P", "P", "Precision"],
+        Kind::F1 => ["F_cut", "set_F", "", ""],
+        Kind::Mrr => ["recip_rank_cut", "recip_rank", "MRR", "MRR"],
+        Kind::CappedRecall => ["relative_P", "set_relative_P", "R_cap", ""],
+        Kind::Accuracy => ["success", "success", "Accuracy", "Accuracy"],
+        Kind::RPrecision => ["Rprec", "Rprec", "", ""],
+        Kind::Bpref => ["bpref", "bpref", "", ""],
+        Kind::NdcgExp => ["ndcg_exp", "ndcg_exp", "", ""],
+        Kind::CappedMap => ["capped_map", "capped_map", "", "MAP"],
+        Kind::Rbp => ["rbp", "rbp", "", ""],
+        Kind::Err => ["err", "err", "", ""],
+        Kind::Judged => ["judged", "judged", "", ""],
     }
 }
 
-fn beir_name(metric: Metric) -> String {
-    let name = match metric.kind {
-        Kind::Ndcg => "NDCG",
-        Kind::Map => "MAP",
-        Kind::Recall => "Recall",
-        Kind::Precision => "P",
-        Kind::Mrr => "MRR",
-        Kind::CappedRecall => "R_cap",
-        Kind::Accuracy => "Accuracy",
-        _ => return metric.to_string(),
-    };
-    metric.k.map_or_else(|| name.to_owned(), |k| format!("{name}@{k}"))
+/// The header of a column in the CSV of sentence-transformers.
+pub(crate) fn st_header(metric: Metric) -> String {
+    name_at(foreign_names(metric.kind)[3], metric)
+}
+
+/// A name with the metric's cutoff; our name if the other program has none.
+fn name_at(name: &str, metric: Metric) -> String {
+    match metric.k {
+        _ if name.is_empty() => metric.to_string(),
+        Some(k) => format!("{name}@{k}"),
+        None => name.to_owned(),
+    }
 }
 
 /// The name in trec_eval, which has no cutoff for the reciprocal rank.
 pub(crate) fn trec_name(metric: Metric) -> String {
-    let (cut, whole) = match metric.kind {
-        Kind::Ndcg => ("ndcg_cut", "ndcg"),
-        Kind::Map => ("map_cut", "map"),
-        Kind::Recall => ("recall", "set_recall"),
-        Kind::Precision => ("P", "set_P"),
-        Kind::F1 => ("F_cut", "set_F"),
-        Kind::Mrr => ("recip_rank_cut", "recip_rank"),
-        Kind::CappedRecall => ("relative_P", "set_relative_P"),
-        Kind::Accuracy => ("success", "success"),
-        Kind::RPrecision => ("Rprec", "Rprec"),
-        Kind::Bpref => ("bpref", "bpref"),
-        Kind::NdcgExp => ("ndcg_exp", "ndcg_exp"),
-        Kind::CappedMap => ("capped_map", "capped_map"),
-        Kind::Rbp => ("rbp", "rbp"),
-        Kind::Err => ("err", "err"),
-        Kind::Judged => ("judged", "judged"),
-    };
+    let [cut, whole, ..] = foreign_names(metric.kind);
     metric.k.map_or_else(|| whole.to_owned(), |k| format!("{cut}_{k}"))
 }
 

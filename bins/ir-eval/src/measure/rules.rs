@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use embtune_metrics::Ties;
 use embtune_records::RunEntry;
 
-use super::Compat;
+use super::{Compat, MetricArgs};
 
 /// Which of two documents with equal scores is ranked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,15 +37,6 @@ pub(crate) enum NoRelevantPolicy {
     Skip,
 }
 
-/// What the user chose; the rest follows the program that is reproduced.
-pub(crate) struct RuleSettings {
-    pub(crate) compat: Option<Compat>,
-    pub(crate) ties: Option<TieRule>,
-    pub(crate) exclude_self: bool,
-    pub(crate) missing: MissingPolicy,
-    pub(crate) no_relevant: Option<NoRelevantPolicy>,
-}
-
 /// How documents are ranked and queries are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
@@ -61,20 +52,16 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(settings: &RuleSettings) -> Self {
-        let compat = settings.compat;
-        let ties = match settings.ties {
-            Some(TieRule::DocidDesc) => Ties::GreaterId,
-            Some(TieRule::DocidAsc) => Ties::SmallerId,
-            None if compat == Some(Compat::St) => Ties::SmallerId,
-            None => Ties::GreaterId,
-        };
+    /// What the user chose; the rest follows the program that is reproduced.
+    pub(crate) fn new(args: &MetricArgs) -> Self {
+        let compat = args.compat;
+        let is_ascending = args.ties.map_or(compat == Some(Compat::St), |rule| rule == TieRule::DocidAsc);
         let no_relevant = if compat == Some(Compat::Trec) { NoRelevantPolicy::Zero } else { NoRelevantPolicy::Skip };
         Self {
-            ties,
-            exclude_self: settings.exclude_self || compat == Some(Compat::Beir),
-            missing: settings.missing,
-            no_relevant: settings.no_relevant.unwrap_or(no_relevant),
+            ties: if is_ascending { Ties::SmallerId } else { Ties::GreaterId },
+            exclude_self: args.exclude_self || compat == Some(Compat::Beir),
+            missing: args.missing,
+            no_relevant: args.no_relevant.unwrap_or(no_relevant),
             binary: compat == Some(Compat::St),
             single_precision: compat == Some(Compat::Trec),
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use embtune_metrics::{Kind, Metric};
 
-use super::{Compat, compatible_metric};
+use super::{Compat, MetricArgs, compatible_metric};
 
 /// The metrics that are reported unless the user names others.
 const DEFAULT_KINDS: [Kind; 6] = [Kind::Ndcg, Kind::Recall, Kind::Mrr, Kind::Precision, Kind::Map, Kind::Accuracy];
@@ -26,18 +26,6 @@ const BEIR_CUTOFFS: [usize; 6] = [1, 3, 5, 10, 100, 1000];
 /// The primary metric unless the user names another.
 const DEFAULT_PRIMARY: Metric = Metric { kind: Kind::Ndcg, k: NonZeroUsize::new(10) };
 
-/// Which metrics the user asked for.
-pub(crate) struct SelectionSettings {
-    pub(crate) compat: Option<Compat>,
-    /// Cutoffs of the default metrics; the default ones if empty.
-    pub(crate) cutoffs: Vec<NonZeroUsize>,
-    /// Metrics in place of the default ones, if any.
-    pub(crate) metrics: Vec<Metric>,
-    pub(crate) primary: Option<Metric>,
-    /// Metrics that have a bound.
-    pub(crate) gated: Vec<Metric>,
-}
-
 /// The metrics of a report, each once.
 pub(crate) struct Selection {
     pub(crate) metrics: Vec<Metric>,
@@ -46,8 +34,9 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    pub(crate) fn new(settings: &SelectionSettings) -> Self {
-        let SelectionSettings { compat, cutoffs, metrics, primary, gated } = settings;
+    /// The metrics that the user chose, and those that have a bound.
+    pub(crate) fn new(args: &MetricArgs, gated: impl Iterator<Item = Metric>) -> Self {
+        let MetricArgs { compat, cutoffs, metrics, primary, .. } = args;
         let compatible = |metric: Metric| compatible_metric(*compat, metric);
         let requested: Vec<Metric> = match (&metrics[..], &cutoffs[..], compat) {
             ([], [], Some(Compat::St)) => ST.iter().flat_map(|(kind, cutoffs)| at(*kind, cutoffs)).collect(),
@@ -63,7 +52,7 @@ impl Selection {
         // A primary metric that was not requested leads; one that only a gate needs comes last.
         let leading = primary.filter(|primary| !requested.contains(primary));
         let mut metrics: Vec<Metric> = Vec::new();
-        for metric in leading.into_iter().chain(requested).chain(gated.iter().copied().map(compatible)) {
+        for metric in leading.into_iter().chain(requested).chain(gated.map(compatible)) {
             if !metrics.contains(&metric) {
                 metrics.push(metric);
             }

@@ -1,10 +1,13 @@
-//! Reports for programs and spreadsheets: TSV and CSV, and the values of every query.
+//! Reports of one value a line or cell: TSV, CSV and trec_eval's; the values of every query, and runs.
 
 use std::io::{self, Write};
 
+use anyhow::ensure;
+use embtune_cli::Session;
 use embtune_metrics::{Kind, Metric};
+use embtune_records::Run;
 
-use crate::measure::Compat;
+use crate::measure::{Compat, st_header, trec_name};
 use crate::results::{Results, SystemResults};
 
 /// The columns of the comparison in TSV, which are empty for the first system.
@@ -99,15 +102,34 @@ fn st_order(metrics: &[Metric]) -> Vec<usize> {
     order
 }
 
-fn st_header(metric: Metric) -> String {
-    let name = match metric.kind {
-        Kind::Accuracy => "Accuracy",
-        Kind::Precision => "Precision",
-        Kind::Recall => "Recall",
-        Kind::Mrr => "MRR",
-        Kind::Ndcg => "NDCG",
-        Kind::CappedMap => "MAP",
-        _ => return metric.to_string(),
-    };
-    metric.k.map_or_else(|| name.to_owned(), |k| format!("{name}@{k}"))
+/// Writes a block for each system, whose lines are name, `all`, and the value with four decimals.
+pub(super) fn write_trec(results: &Results, out: &mut impl Write) -> io::Result<()> {
+    for system in &results.systems {
+        write_line("runid", &system.name, out)?;
+        write_line("num_q", &results.queries.len().to_string(), out)?;
+        for (index, metric) in results.metrics.iter().enumerate() {
+            write_line(&trec_name(*metric), &format!("{:.4}", system.evaluation.mean(index)), out)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_line(name: &str, value: &str, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{name:<22}\tall\t{value}")
+}
+
+/// Writes the run of one system to the file named by `pattern`, in which `{}` is the system's name. The name is also the
+/// tag of the run.
+pub(crate) fn write_run(run: &Run, system: &str, pattern: &str, session: &Session) -> anyhow::Result<()> {
+    let mut out = session.output(Some(pattern.replace("{}", system).as_ref()))?;
+    for (query, documents) in &run.queries {
+        for id in [query].into_iter().chain(documents.iter().map(|entry| &entry.document)) {
+            ensure!(
+                !id.contains(|c: char| c.is_ascii_whitespace()),
+                "--run: id \"{id}\" contains white space, which TREC's format does not allow"
+            );
+        }
+        embtune_records::write_run(query, documents, system, &mut out)?;
+    }
+    Ok(out.finish()?)
 }

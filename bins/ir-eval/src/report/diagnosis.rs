@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
+use embtune_cli::counted;
+
 use super::table::write_aligned;
 use crate::diagnosis::{CONTEXT_RECALL, Diagnosis, MARGIN_QUANTILES, QueryChanges, SystemDiagnosis};
 use crate::measure::RankedDocument;
 use crate::results::Results;
-use crate::texts::Texts;
+use crate::texts::{Texts, shorten};
 
 /// How many queries are listed.
 const MAX_LISTED: usize = 5;
@@ -16,7 +18,8 @@ const MAX_CHARACTERS: usize = 60;
 /// Writes the diagnosis of each system, the differences between systems, and the words of the queries.
 pub(super) fn write(results: &Results, diagnosis: &Diagnosis, texts: &Texts, out: &mut impl Write) -> io::Result<()> {
     for (system, findings) in results.systems.iter().zip(&diagnosis.systems) {
-        writeln!(out, "\n{}, first {} documents of {} queries", system.name, diagnosis.k, findings.queries)?;
+        let (documents, queries) = (counted(diagnosis.k as u64, "document", "documents"), queries(findings.queries));
+        writeln!(out, "\n{}, first {documents} of {queries}", system.name)?;
         write_counts(findings, out)?;
         write_false_positives(results, findings, texts, out)?;
     }
@@ -31,12 +34,12 @@ pub(super) fn write(results: &Results, diagnosis: &Diagnosis, texts: &Texts, out
 }
 
 fn write_counts(findings: &SystemDiagnosis, out: &mut impl Write) -> io::Result<()> {
-    let SystemDiagnosis { queries, context_recall, none_relevant, starting_irrelevant, .. } = findings;
+    let SystemDiagnosis { context_recall, none_relevant, starting_irrelevant, .. } = *findings;
     let side = if findings.has_enough_context() { "not under" } else { "under" };
-    let share = |count: usize| 100.0 * count as f64 / (*queries).max(1) as f64;
+    let share = |count: usize| format!("{} ({:.1} %)", queries(count), findings.percent(count));
     writeln!(out, "  context recall    {context_recall:.4}, {side} {CONTEXT_RECALL}")?;
-    writeln!(out, "  nothing relevant  {none_relevant} queries ({:.1} %)", share(*none_relevant))?;
-    writeln!(out, "  another on top    {starting_irrelevant} queries ({:.1} %)", share(*starting_irrelevant))?;
+    writeln!(out, "  nothing relevant  {}", share(none_relevant))?;
+    writeln!(out, "  another on top    {}", share(starting_irrelevant))?;
     if let Some(margins) = &findings.margins {
         let quantiles = MARGIN_QUANTILES.map(|share| format!("{:+.4}", margins.quantile(share)));
         writeln!(
@@ -62,7 +65,8 @@ fn write_false_positives(
     let describe = |RankedDocument { id, rank, score }: &RankedDocument| format!("{id} (rank {rank}, {score:.4})");
     for example in &findings.false_positives {
         let id = &results.queries[example.query].id;
-        let text = texts.get(id).map(|text| format!(" \"{}\"", shorten(text))).unwrap_or_default();
+        let text =
+            texts.get(id).map(|text| format!(" \"{}\"", shorten(text, MAX_CHARACTERS, "..."))).unwrap_or_default();
         writeln!(out, "    {id}{text}: {} above {}", describe(&example.irrelevant), describe(&example.relevant))?;
     }
     Ok(())
@@ -91,12 +95,6 @@ fn write_terms(results: &Results, diagnosis: &Diagnosis, out: &mut impl Write) -
     write_aligned(&rows, out)
 }
 
-/// The beginning of a text, on one line.
-fn shorten(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    if words.chars().count() <= MAX_CHARACTERS {
-        words
-    } else {
-        words.chars().take(MAX_CHARACTERS).chain("...".chars()).collect()
-    }
+fn queries(count: usize) -> String {
+    counted(count as u64, "query", "queries")
 }

@@ -5,19 +5,19 @@ mod diagnosis;
 mod html;
 mod json;
 mod table;
-mod trec;
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use embtune_cli::{Output, OutputFormat, Session};
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum};
+use embtune_cli::{Output, OutputFormat, Session, output_path_parser};
 
 use crate::diagnosis::Diagnosis;
 use crate::results::Results;
 use crate::texts::Texts;
 
+pub(crate) use delimited::write_run;
 pub(crate) use html::{PageSettings, TrainingLog};
-pub(crate) use trec::write_run;
 
 /// Form of the report
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,23 +52,44 @@ impl OutputFormat for Format {
     }
 }
 
-/// Where reports go.
-pub(crate) struct OutputSettings {
-    /// The file of the report; stdout if absent.
+/// Where the results go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write the report to this file, which appears whole or not at all
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub(crate) path: Option<PathBuf>,
-    pub(crate) format: Format,
-    /// Whether the report includes the diagnosis. A page always does.
+
+    /// Form of the report [default: by the file's extension, else table]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// Also say where and why relevant documents are missed
+    ///
+    /// For the forms table and json; a page always does. The diagnosis says whether the relevant documents are found at all (below 0.75, a system that answers from what it retrieves has too
+    /// little to go by), which documents are ranked above them and by how much, which words the failing queries contain
+    /// (with --queries), and which queries were gained and lost.
+    #[arg(long)]
     pub(crate) diagnose: bool,
+
+    /// Write the values of every query to this file, as TSV
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["tsv", "tab"]), hide_short_help = true)]
     pub(crate) per_query: Option<PathBuf>,
-    /// A page besides the report.
+
+    /// Write what was retrieved to this file, as a TREC run
+    ///
+    /// `{}` in the file's name is replaced with the system's name. It is required if there are several systems.
+    #[arg(long, value_name = "FILE", value_parser = run_pattern(), hide_short_help = true)]
+    pub(crate) run: Option<String>,
+
+    /// Write everything to this file as one page that needs no network
+    #[arg(long, value_name = "FILE", value_parser = output_path_parser(&["html", "htm"]))]
     pub(crate) html: Option<PathBuf>,
 }
 
-impl OutputSettings {
-    /// Whether a page is written.
-    pub(crate) fn has_page(&self) -> bool {
-        self.html.is_some() || self.format == Format::Html
-    }
+/// A file name, which may contain a placeholder for the system's name.
+fn run_pattern() -> impl TypedValueParser<Value = String> {
+    output_path_parser(&["run", "trec"]).try_map(|path| path.into_os_string().into_string().map_err(|_| "not UTF-8"))
 }
 
 /// The open files of the reports. They are opened early, so that a path that cannot be written costs no work.
@@ -81,14 +102,14 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(crate) fn open(settings: &OutputSettings, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &OutputArgs, format: Format, session: &Session) -> anyhow::Result<Self> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(|path| session.output(Some(path))).transpose();
         Ok(Self {
-            format: settings.format,
-            diagnose: settings.diagnose,
-            report: session.output(settings.path.as_deref())?,
-            per_query: open(&settings.per_query)?,
-            html: open(&settings.html)?,
+            format,
+            diagnose: args.diagnose,
+            report: session.output(args.path.as_deref())?,
+            per_query: open(&args.per_query)?,
+            html: open(&args.html)?,
         })
     }
 
@@ -101,7 +122,7 @@ impl Outputs {
         results: &Results,
         diagnosis: Option<&Diagnosis>,
         texts: &Texts,
-        page: &PageSettings,
+        page: &PageSettings<'_>,
         session: &Session,
     ) -> anyhow::Result<()> {
         if let Some(mut out) = self.per_query {
@@ -128,7 +149,7 @@ impl Outputs {
             Format::Json => json::write(results, diagnosis, &mut out)?,
             Format::Tsv => delimited::write_tsv(results, &mut out)?,
             Format::Csv => delimited::write_csv(results, &mut out)?,
-            Format::Trec => trec::write(results, &mut out)?,
+            Format::Trec => delimited::write_trec(results, &mut out)?,
         }
         Ok(out.finish()?)
     }

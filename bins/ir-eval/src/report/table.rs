@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::comparison::{CONFIDENCE, Comparison, SIGNIFICANCE, Verdict};
+use crate::comparison::{CONFIDENCE, Comparison, SIGNIFICANCE};
 use crate::results::{Results, SystemResults};
 
 /// Writes metrics in rows and systems in columns, then the conclusions of the comparison.
@@ -66,10 +66,10 @@ fn notes(results: &Results) -> Vec<String> {
 pub(super) fn verdict(results: &Results, system: &SystemResults) -> String {
     let metric = results.metric_name(results.primary);
     let (comparison, first) = (&system.comparisons[results.primary], &results.systems[0].name);
-    let relation = match comparison.verdict() {
-        Verdict::Better => "is significantly better than",
-        Verdict::Worse => "is significantly worse than",
-        Verdict::NotSignificant => "does not differ significantly from",
+    let relation = match (comparison.is_significant(), comparison.difference > 0.0) {
+        (true, true) => "is significantly better than",
+        (true, false) => "is significantly worse than",
+        (false, _) => "does not differ significantly from",
     };
     let (interval, tally) = (comparison.interval, comparison.tally);
     let p = match p_value(comparison.randomisation.p) {

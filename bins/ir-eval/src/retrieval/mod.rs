@@ -4,27 +4,47 @@ mod checks;
 mod model;
 mod search;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
-use embtune_cli::Session;
+use clap::Args;
+use embtune_cli::{OrtArgs, Session, parse_rank};
 use embtune_records::{Judgments, Run};
+use embtune_search::{Searcher, Similarity};
 
+use crate::input::{InputArgs, Origin, System};
 use crate::measure::Rules;
-use crate::system::{Origin, System};
 use checks::check_run;
 use search::Vectors;
 
-pub(crate) use model::ModelSettings;
-pub(crate) use search::{SearchSettings, VectorSearch};
+/// How vectors are searched.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Search")]
+pub(crate) struct SearchArgs {
+    /// How query and document vectors are compared
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Similarity::Cosine, hide_short_help = true)]
+    pub(crate) similarity: Similarity,
+
+    /// Hits to keep per query; never fewer than the largest cutoff
+    #[arg(long, value_name = "NUM", default_value = "100", value_parser = parse_rank, hide_short_help = true)]
+    pub(crate) depth: NonZeroUsize,
+
+    /// Compare only the first elements of all vectors (Matryoshka)
+    #[arg(long, value_name = "NUM", hide_short_help = true)]
+    pub(crate) truncate_dim: Option<NonZeroUsize>,
+}
 
 /// Turns systems into rankings, one after the other.
 pub(crate) struct Retriever<'a> {
-    pub(crate) search: VectorSearch<'a>,
-    pub(crate) model: ModelSettings,
-    pub(crate) rules: Rules,
+    input: &'a InputArgs,
+    args: &'a SearchArgs,
+    ort: &'a OrtArgs,
+    rules: Rules,
     /// How many hits are kept per query of a search.
-    pub(crate) depth: usize,
-    pub(crate) session: &'a Session,
+    depth: usize,
+    session: &'a Session,
+    /// Created when it is first needed, because runs are measured without it.
+    searcher: Option<Searcher>,
 }
 
 /// What a system retrieved, and where that comes from.
@@ -35,19 +55,30 @@ pub(crate) struct Retrieved {
     pub(crate) origin: String,
 }
 
-impl Retriever<'_> {
+impl<'a> Retriever<'a> {
+    pub(crate) fn new(
+        input: &'a InputArgs,
+        args: &'a SearchArgs,
+        ort: &'a OrtArgs,
+        rules: Rules,
+        depth: usize,
+        session: &'a Session,
+    ) -> Self {
+        Self { input, args, ort, rules, depth, session, searcher: None }
+    }
+
     /// The rankings of a system, cut at the depth if they are searched here. A run is taken whole.
     pub(crate) fn retrieve(&mut self, system: &System, judgments: &Judgments) -> anyhow::Result<Retrieved> {
         let (mut run, origin, depth) = match &system.origin {
             Origin::Vectors { queries, corpus, full } => {
                 let vectors = Vectors::open(queries, corpus, full.as_deref())?;
-                (self.search.run(&system.name, &vectors, judgments)?, describe(&vectors), self.depth)
+                (self.search(&system.name, &vectors, judgments)?, describe(&vectors), self.depth)
             }
-            Origin::ModelOrRun(name) => match self.model.locate(name)? {
-                Some(directory) => {
+            Origin::ModelOrRun(name) => match self.locate_model(name)? {
+                Some(model) => {
                     let folder = tempfile::tempdir()?;
-                    let vectors = self.model.embed(&directory, folder.path(), judgments, self.session)?;
-                    let run = self.search.run(&system.name, &vectors, judgments)?;
+                    let vectors = self.embed(&model, folder.path(), judgments)?;
+                    let run = self.search(&system.name, &vectors, judgments)?;
                     (run, format!("{}: {}", name.display(), describe(&vectors)), self.depth)
                 }
                 None => (self.read_run(name, judgments)?, format!("run {}", name.display()), usize::MAX),

@@ -1,15 +1,16 @@
 //! Exact search with a system's vectors.
 
-use std::path::{Path, PathBuf};
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::ensure;
-use embtune_cli::{Device, Session, counted};
-use embtune_metrics::Ties;
+use embtune_cli::{OrtArgs, counted};
 use embtune_records::{Judgments, Run, RunEntry, shortest_decimal};
-use embtune_search::{Hit, Searcher, Similarity, gather};
+use embtune_search::{Hit, Searcher, gather};
 use embtune_tensors::{Embeddings, check_same_space, check_unchanged};
 
+use super::Retriever;
 use super::checks::{check_same_documents, judged_rows};
 
 /// Queries that are searched in one pass over the corpus, which bounds the memory for their vectors. Most test sets are
@@ -19,20 +20,6 @@ const BATCH: usize = 8192;
 /// How many hits are found with coarse vectors for each one that is kept after rescoring (sentence-transformers'
 /// `semantic_search_faiss` uses 2, its documentation of quantisation 4).
 const OVERSAMPLING: usize = 4;
-
-/// How to search.
-#[derive(Debug, Clone)]
-pub(crate) struct SearchSettings {
-    pub(crate) device: Device,
-    pub(crate) threads: usize,
-    pub(crate) ort_library: Option<PathBuf>,
-    pub(crate) similarity: Similarity,
-    pub(crate) ties: Ties,
-    /// How many elements are compared; all if absent.
-    pub(crate) dim: Option<usize>,
-    /// How many hits are kept per query.
-    pub(crate) depth: usize,
-}
 
 /// The vectors of a system.
 pub(crate) struct Vectors {
@@ -60,25 +47,13 @@ impl Vectors {
     }
 }
 
-/// Searches with the vectors of one system after another.
-pub(crate) struct VectorSearch<'a> {
-    settings: SearchSettings,
-    session: &'a Session,
-    /// Created when it is first needed, because runs are measured without it.
-    searcher: Option<Searcher>,
-}
-
-impl<'a> VectorSearch<'a> {
-    pub(crate) fn new(settings: SearchSettings, session: &'a Session) -> Self {
-        Self { settings, session, searcher: None }
-    }
-
+impl Retriever<'_> {
     /// Searches for every judged query that has a vector.
-    pub(crate) fn run(&mut self, system: &str, vectors: &Vectors, judgments: &Judgments) -> anyhow::Result<Run> {
+    pub(super) fn search(&mut self, system: &str, vectors: &Vectors, judgments: &Judgments) -> anyhow::Result<Run> {
         vectors.check()?;
         let Vectors { queries, corpus, full } = vectors;
-        if let Some(dim) = self.settings.dim {
-            let all = corpus.dim();
+        if let Some(dim) = self.args.truncate_dim {
+            let (dim, all) = (dim.get(), corpus.dim());
             ensure!(dim <= all, "--truncate-dim {dim} is more than the {all} elements of {}", corpus.name());
         }
         let rows = judged_rows(queries, corpus, judgments)?;
@@ -86,7 +61,9 @@ impl<'a> VectorSearch<'a> {
             self.session.warn(format!("{system}: {dangling}"));
         }
 
-        let (depth, session) = (self.settings.depth.min(corpus.len()), self.session);
+        // One more hit makes up for the document that is left out afterwards.
+        let depth = (self.depth + usize::from(self.rules.exclude_self)).min(corpus.len());
+        let session = self.session;
         let coarse = if full.is_some() { (OVERSAMPLING * depth).min(corpus.len()) } else { depth };
         let searcher = self.searcher()?;
         let progress = session.progress(Some(rows.len() as u64), "queries");
@@ -120,10 +97,12 @@ impl<'a> VectorSearch<'a> {
         let searcher = match self.searcher.take() {
             Some(searcher) => searcher,
             None => {
-                let SearchSettings { device, threads, ort_library, similarity, ties, dim, .. } = &self.settings;
-                let searcher = Searcher::new(*device, *threads, *similarity, ort_library.as_deref())?
-                    .breaking_ties(*ties)
-                    .truncating(dim.unwrap_or(usize::MAX));
+                let OrtArgs { compute, ort_library } = self.ort;
+                let (similarity, dim) = (self.args.similarity, self.args.truncate_dim);
+                let threads = compute.threads.count();
+                let searcher = Searcher::new(compute.device, threads, similarity, ort_library.as_deref())?
+                    .breaking_ties(self.rules.ties)
+                    .truncating(dim.map_or(usize::MAX, NonZeroUsize::get));
                 self.session.notice(format!("searching on {}", searcher.device()));
                 searcher
             }

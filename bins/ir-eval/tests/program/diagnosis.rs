@@ -32,7 +32,7 @@ fn people_read_what_fails_and_where() {
     let folder = folder();
     let report = folder.run(&format!("ir-eval -q {FLAGS} base=base tuned=tuned")).stdout();
     for expected in [
-        "base, first 1 documents of 10 queries\n  context recall    0.7000, under 0.75\n",
+        "base, first 1 document of 10 queries\n  context recall    0.7000, under 0.75\n",
         "  nothing relevant  3 queries (30.0 %)\n  another on top    3 queries (30.0 %)\n",
         "above 0 in 7 of 10\n",
         "    q0 \"the escrow of case 0\": x (rank 1, 0.8000) above d0 (rank 2, 0.5000)\n",

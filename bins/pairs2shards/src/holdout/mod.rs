@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use embtune_cli::{Output, Session};
+use embtune_model::Role;
 use embtune_records::{Document, HoldoutSplit, Pair, Qrels, write_json_line};
 use indexmap::map::Entry;
 use indexmap::{IndexMap, IndexSet};
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 
 use crate::features::Features;
 use texts::{Nearness, Texts};
-use trained::{Kind, Trained};
+use trained::Trained;
 
 /// Texts of training pairs that are compared together.
 const BATCH_TEXTS: usize = 16_384;
@@ -62,12 +63,6 @@ pub(crate) struct HeldOut {
     pub(crate) known_queries: [u64; 2],
     /// Pairs that are left out because training pairs have the same text, or nearly the same.
     pub(crate) known_documents: [u64; 2],
-}
-
-impl HeldOut {
-    fn count(counts: &mut [u64; 2], nearness: Nearness) {
-        counts[usize::from(nearness == Nearness::Near)] += 1;
-    }
 }
 
 impl Holdout {
@@ -135,12 +130,12 @@ impl Holdout {
 
     /// Records the texts of a training pair, removes its held-out negatives, and returns their number.
     fn learn(&mut self, pair: &mut Pair, features: &Features) -> u64 {
-        self.trained.push(Kind::Query, &features.anchor);
-        self.trained.push(Kind::Document, &features.positive);
+        self.trained.push(Role::Query, &features.anchor);
+        self.trained.push(Role::Document, &features.positive);
         let is_held_out = |index| pair.negative_group_or_id(index).is_some_and(|group| self.split.holds_out(group));
         let leaks: Vec<bool> = (0..pair.negatives.len()).map(is_held_out).collect();
         for (fingerprint, _) in features.negatives.iter().zip(&leaks).filter(|(_, leaks)| !**leaks) {
-            self.trained.push(Kind::Document, fingerprint);
+            self.trained.push(Role::Document, fingerprint);
         }
         pair.retain_negatives(|_, index| !leaks[index]);
         leaks.into_iter().filter(|leaks| *leaks).count() as u64
@@ -162,14 +157,14 @@ impl Holdout {
         let (queries, documents) = (&mut self.query_texts, &mut self.document_texts);
         let compared = self.trained.batches(BATCH_TEXTS, |batch| {
             let matches: Vec<_> = pool.install(|| {
-                let matches = |(kind, fingerprint): &_| match kind {
-                    Kind::Query => queries.matches(fingerprint),
-                    Kind::Document => documents.matches(fingerprint),
+                let matches = |(role, fingerprint): &_| match role {
+                    Role::Query => queries.matches(fingerprint),
+                    Role::Document => documents.matches(fingerprint),
                 };
                 batch.par_iter().map(matches).collect()
             });
-            for ((kind, _), matches) in batch.iter().zip(matches) {
-                if *kind == Kind::Query { queries.mark(&matches) } else { documents.mark(&matches) }
+            for ((role, _), matches) in batch.iter().zip(matches) {
+                if *role == Role::Query { queries.mark(&matches) } else { documents.mark(&matches) }
             }
         });
         compared.with_context(|| cannot_store(&self.directory))?;
@@ -180,7 +175,7 @@ impl Holdout {
         for HeldPair { query, document, relevance, text } in &self.pairs {
             let nearness = self.document_texts.nearness(*text);
             if let Some(reason) = nearness.reason() {
-                HeldOut::count(&mut held_out.known_documents, nearness);
+                held_out.known_documents[usize::from(nearness == Nearness::Near)] += 1;
                 session.info(format!("held out: text of document {document} left out: {reason}"));
                 continue;
             }
@@ -192,7 +187,7 @@ impl Holdout {
             // Evaluating a query that was trained on shows nothing, and another document answers it as well.
             let nearness = self.query_texts.nearness(*hash);
             if let Some(reason) = nearness.reason() {
-                HeldOut::count(&mut held_out.known_queries, nearness);
+                held_out.known_queries[usize::from(nearness == Nearness::Near)] += 1;
                 session.info(format!("held out: query {id} left out: {reason}: {text}"));
                 continue;
             }

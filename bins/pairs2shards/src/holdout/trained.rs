@@ -4,16 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use embtune_model::Role;
 use embtune_text::MinHash;
 
 use crate::features::Fingerprint;
-
-/// The column of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Query,
-    Document,
-}
 
 /// Fingerprints in an unnamed temporary file.
 #[derive(Debug)]
@@ -32,8 +26,8 @@ impl Trained {
         Ok(Self { file: tempfile::tempfile_in(directory)?, unwritten: Vec::new(), texts: 0 })
     }
 
-    pub(super) fn push(&mut self, kind: Kind, fingerprint: &Fingerprint) {
-        self.unwritten.extend([u8::from(kind == Kind::Query), u8::from(fingerprint.signature.is_some())]);
+    pub(super) fn push(&mut self, role: Role, fingerprint: &Fingerprint) {
+        self.unwritten.extend([u8::from(role == Role::Query), u8::from(fingerprint.signature.is_some())]);
         self.unwritten.extend(fingerprint.hash.to_le_bytes());
         self.unwritten.extend(fingerprint.signature.iter().flat_map(MinHash::to_bytes));
         self.texts += 1;
@@ -47,7 +41,7 @@ impl Trained {
     }
 
     /// Calls `take` with all texts, in batches of this size.
-    pub(super) fn batches(mut self, texts: usize, mut take: impl FnMut(&[(Kind, Fingerprint)])) -> io::Result<()> {
+    pub(super) fn batches(mut self, texts: usize, mut take: impl FnMut(&[(Role, Fingerprint)])) -> io::Result<()> {
         self.flush()?;
         self.file.rewind()?;
         let mut reader = BufReader::with_capacity(1 << 20, self.file);
@@ -63,7 +57,7 @@ impl Trained {
     }
 }
 
-fn read(reader: &mut BufReader<File>) -> io::Result<(Kind, Fingerprint)> {
+fn read(reader: &mut BufReader<File>) -> io::Result<(Role, Fingerprint)> {
     let ([mut is_query, mut is_signed], mut hash, mut signature) = ([[0; 1]; 2], [0; 8], [0; SIGNATURE_BYTES]);
     reader.read_exact(&mut is_query)?;
     reader.read_exact(&mut is_signed)?;
@@ -71,7 +65,7 @@ fn read(reader: &mut BufReader<File>) -> io::Result<(Kind, Fingerprint)> {
     if is_signed == [1] {
         reader.read_exact(&mut signature)?;
     }
-    let kind = if is_query == [1] { Kind::Query } else { Kind::Document };
+    let role = if is_query == [1] { Role::Query } else { Role::Document };
     let signature = (is_signed == [1]).then(|| MinHash::from_bytes(signature));
-    Ok((kind, Fingerprint { hash: u64::from_le_bytes(hash), signature }))
+    Ok((role, Fingerprint { hash: u64::from_le_bytes(hash), signature }))
 }

@@ -63,7 +63,7 @@ impl Pair {
         put("scores", self.scores.clone().map(|scores| Value::from(scores).into()));
         put("group", text(&self.group));
         put("query_prompt", text(&self.query_prompt));
-        object.extend(self.rest.clone());
+        object.0.extend(self.rest.0.clone());
         object
     }
 

@@ -3,7 +3,7 @@
 use std::mem;
 
 use crate::object::{find, id, list, missing, optional_id, optional_text, text, wrong};
-use crate::{Field, FieldError, Object, Pair, Record};
+use crate::{Field, Object, Pair, Record};
 
 const ANCHOR: [&str; 2] = ["anchor", "query"];
 const ANCHOR_ID: [&str; 2] = ["anchor_id", "query_id"];
@@ -26,7 +26,7 @@ const OTHERS: [&str; 7] =
 /// for `query_prompt`. In sentence-transformers' labelled lists, `labels` says by 1 and 0 which texts of the list
 /// `positive` are answers.
 impl Record for Vec<Pair> {
-    fn from_object(mut object: Object) -> Result<Self, FieldError> {
+    fn from_object(mut object: Object) -> Result<Self, String> {
         let anchor = text(&object, &ANCHOR)?.to_owned();
         let anchor_id = optional_id(&object, &ANCHOR_ID)?;
         let (name, positive) = find(&object, &POSITIVE).ok_or_else(|| missing(&POSITIVE[..2]))?;
@@ -40,7 +40,7 @@ impl Record for Vec<Pair> {
         let query_prompt = optional_text(&object, &["query_prompt", prompt])?.filter(|prompt| !prompt.is_empty());
         let (query_prompt, group) = (query_prompt.map(str::to_owned), optional_id(&object, &["group"])?);
         let names = [&ANCHOR[..], &ANCHOR_ID, &POSITIVE, &POSITIVE_ID, &NEGATIVES, &OTHERS, &[prompt]].concat();
-        object.retain(|name| !names.contains(&name) && number_of(name).is_none() && Some(name) != label);
+        object.0.retain(|name, _| !names.contains(&&**name) && number_of(name).is_none() && label != Some(&**name));
         let mut pairs = Vec::with_capacity(positives.len());
         for (index, positive) in positives.into_iter().enumerate() {
             pairs.push(Pair {
@@ -51,7 +51,7 @@ impl Record for Vec<Pair> {
                 positive_id: positive_ids.as_ref().map(|ids| ids[index].clone()),
                 negative_ids: negative_ids.clone(),
                 negative_groups: negative_groups.clone(),
-                scores: scores.as_ref().map(|scores| [&scores.positives[index..=index], &scores.negatives].concat()),
+                scores: scores.as_ref().map(|scores| [&scores[0][index..=index], &scores[1]].concat()),
                 group: group.clone(),
                 query_prompt: query_prompt.clone(),
                 rest: object.clone(),
@@ -73,18 +73,15 @@ struct Texts {
     label: Option<&'static str>,
 }
 
-/// Scores of all positives, and of all negatives.
-struct Scores {
-    positives: Vec<f64>,
-    negatives: Vec<f64>,
-}
+/// Scores of the positives, and of the negatives.
+type Scores = [Vec<f64>; 2];
 
 impl Texts {
     /// Answers and other documents in separate columns; the answers are in the column `name`.
-    fn named(object: &Object, name: &str) -> Result<Self, FieldError> {
+    fn named(object: &Object, name: &str) -> Result<Self, String> {
         let positives = texts(object, name)?;
         if positives.is_empty() {
-            return Err(FieldError(format!("field \"{name}\" must be a list of at least one string")));
+            return Err(format!("field \"{name}\" must be a list of at least one string"));
         }
         let mut numbered: Vec<&str> = object.iter().map(|(name, _)| name).filter(|n| number_of(n).is_some()).collect();
         numbered.sort_by_key(|name| number_of(name));
@@ -100,13 +97,13 @@ impl Texts {
     }
 
     /// Answers and other documents in one column, `name`; the field `label` is 1 for answers and 0 for others.
-    fn labelled(object: &Object, name: &str, label: &'static str) -> Result<Self, FieldError> {
+    fn labelled(object: &Object, name: &str, label: &'static str) -> Result<Self, String> {
         if let Some(other) = object.iter().map(|(name, _)| name).find(|name| {
             (NEGATIVES.contains(name) || number_of(name).is_some()) && object.get(name).is_some_and(|it| !it.is_null())
         }) {
-            return Err(FieldError(format!(
+            return Err(format!(
                 "field \"{label}\" says which texts of the list \"{name}\" are answers, so there must be no \"{other}\""
-            )));
+            ));
         }
         let documents = texts(object, name)?;
         let count = (name, documents.len());
@@ -123,21 +120,19 @@ impl Texts {
             scores: None,
             label: Some(label),
         };
-        let mut of_each = Scores { positives: Vec::new(), negatives: Vec::new() };
+        let mut of_each = Scores::default();
         for (index, document) in documents.into_iter().enumerate() {
             let is_answer = match labels[index] {
                 1.0 => true,
                 0.0 => false,
                 other => {
-                    return Err(FieldError(format!(
-                        "field \"{label}\" of a list must hold 1 and 0 only, found {other}"
-                    )));
+                    return Err(format!("field \"{label}\" of a list must hold 1 and 0 only, found {other}"));
                 }
             };
             let (column, id_column, score_column) = if is_answer {
-                (&mut texts.positives, &mut texts.positive_ids, &mut of_each.positives)
+                (&mut texts.positives, &mut texts.positive_ids, &mut of_each[0])
             } else {
-                (&mut texts.negatives, &mut texts.negative_ids, &mut of_each.negatives)
+                (&mut texts.negatives, &mut texts.negative_ids, &mut of_each[1])
             };
             column.push(document);
             score_column.push(scores.as_ref().map_or(labels[index], |scores| scores[index]));
@@ -146,7 +141,7 @@ impl Texts {
             }
         }
         if texts.positives.is_empty() {
-            return Err(FieldError(format!("field \"{label}\" names no text of the list \"{name}\" as an answer")));
+            return Err(format!("field \"{label}\" names no text of the list \"{name}\" as an answer"));
         }
         texts.scores = Some(of_each);
         Ok(texts)
@@ -160,7 +155,7 @@ fn number_of(name: &str) -> Option<u32> {
 }
 
 /// A text, or a list of texts.
-fn texts(object: &Object, name: &str) -> Result<Vec<String>, FieldError> {
+fn texts(object: &Object, name: &str) -> Result<Vec<String>, String> {
     let expected = "a string, or a list of strings";
     Ok(list(object, name, expected, |value| value.as_str().map(str::to_owned))?.unwrap_or_default())
 }
@@ -172,25 +167,25 @@ fn column<T>(
     expected: &str,
     item: impl Fn(&Field) -> Option<T>,
     (texts, count): (&str, usize),
-) -> Result<Option<Vec<T>>, FieldError> {
+) -> Result<Option<Vec<T>>, String> {
     match list(object, name, expected, item)? {
-        Some(items) if items.len() != count => Err(FieldError(format!("{count} {texts} but {} {name}", items.len()))),
+        Some(items) if items.len() != count => Err(format!("{count} {texts} but {} {name}", items.len())),
         items => Ok(items),
     }
 }
 
-fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>, FieldError> {
+fn positive_ids(object: &Object, positives: usize) -> Result<Option<Vec<String>>, String> {
     let Some((name, value)) = find(object, &POSITIVE_ID) else { return Ok(None) };
     let Some(items) = value.items() else {
         // A single id cannot belong to several texts.
         let id = optional_id(object, &[name])?;
         return match positives {
             1 => Ok(id.map(|id| vec![id])),
-            _ => Err(FieldError(format!("{positives} positives but 1 {name}"))),
+            _ => Err(format!("{positives} positives but 1 {name}")),
         };
     };
     if items.len() != positives {
-        return Err(FieldError(format!("{positives} positives but {} {name}", items.len())));
+        return Err(format!("{positives} positives but {} {name}", items.len()));
     }
     let mut one = Object::new();
     let ids = items.into_iter().map(|item| {
@@ -206,23 +201,23 @@ fn scores(
     object: &Object,
     positives: usize,
     negatives: usize,
-) -> Result<(Option<Scores>, Option<&'static str>), FieldError> {
+) -> Result<(Option<Scores>, Option<&'static str>), String> {
     let numbers = |name: &str| list(object, name, "a list of numbers", Field::as_f64);
     if let Some(scores) = numbers("scores")? {
         if positives > 1 {
-            return Err(FieldError(format!(
+            return Err(format!(
                 "field \"scores\" beside {positives} positives does not say which of them are answers\n\
                  hint: labels, a list of 1 and 0, tells them apart; pos_scores and neg_scores are the scores of answers and others"
-            )));
+            ));
         }
         let expected = 1 + negatives;
         if scores.len() != expected {
             let plural = if expected == 1 { "" } else { "s" };
             let what = format!("expected {expected} score{plural} (positive, then negatives), found {}", scores.len());
-            return Err(FieldError(what));
+            return Err(what);
         }
         check_scores("scores", &scores)?;
-        return Ok((Some(Scores { positives: scores[..1].to_vec(), negatives: scores[1..].to_vec() }), None));
+        return Ok((Some([scores[..1].to_vec(), scores[1..].to_vec()]), None));
     }
     let of_positives = numbers("pos_scores")?.filter(|scores| !scores.is_empty());
     let of_negatives = numbers("neg_scores")?.filter(|scores| !scores.is_empty());
@@ -233,11 +228,11 @@ fn scores(
             ("neg_scores", &of_negatives, "negatives", negatives),
         ] {
             if scores.len() != count {
-                return Err(FieldError(format!("{count} {texts} but {} {name}", scores.len())));
+                return Err(format!("{count} {texts} but {} {name}", scores.len()));
             }
             check_scores(name, scores)?;
         }
-        return Ok((Some(Scores { positives: of_positives, negatives: of_negatives }), None));
+        return Ok((Some([of_positives, of_negatives]), None));
     }
     // With several texts, it is unclear which one a single number belongs to.
     if positives > 1 || negatives > 0 {
@@ -246,12 +241,12 @@ fn scores(
     let Some((name, value)) = find(object, &LABELS) else { return Ok((None, None)) };
     let score = [value.as_f64().ok_or_else(|| wrong(name, "a number", value))?];
     check_scores(name, &score)?;
-    Ok((Some(Scores { positives: score.to_vec(), negatives: Vec::new() }), Some(name)))
+    Ok((Some([score.to_vec(), Vec::new()]), Some(name)))
 }
 
-fn check_scores<'a>(name: &str, scores: impl IntoIterator<Item = &'a f64>) -> Result<(), FieldError> {
+fn check_scores<'a>(name: &str, scores: impl IntoIterator<Item = &'a f64>) -> Result<(), String> {
     match scores.into_iter().find(|score| !(**score as f32).is_finite()) {
-        Some(score) => Err(FieldError(format!("field \"{name}\": {score:e} is too large for a number of 32 bits"))),
+        Some(score) => Err(format!("field \"{name}\": {score:e} is too large for a number of 32 bits")),
         None => Ok(()),
     }
 }

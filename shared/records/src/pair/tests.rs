@@ -6,7 +6,7 @@ use crate::{Record as _, Records, write_json_line};
 
 /// The pairs of a record.
 fn all(value: Value) -> Result<Vec<Pair>, String> {
-    Vec::from_object(serde_json::from_str(&value.to_string()).unwrap()).map_err(|error| error.to_string())
+    Vec::from_object(serde_json::from_str(&value.to_string()).unwrap())
 }
 
 /// The only pair of a record.
@@ -49,12 +49,12 @@ fn every_positive_is_a_pair_with_its_own_score() {
     );
     for pair in &pairs {
         assert_eq!((pair.anchor.as_str(), &pair.negatives[..]), ("q", &["n".to_owned(), "m".to_owned()][..]));
-        assert_eq!((pair.query_prompt.as_deref(), pair.rest.len()), (Some("Represent: "), 1));
+        assert_eq!((pair.query_prompt.as_deref(), pair.rest.0.len()), (Some("Represent: "), 1));
         assert_eq!(&Vec::from_object(pair.to_object()).unwrap()[0], pair, "what is written reads back");
     }
     // In other formats a prompt may be anything, such as the request to a language model.
     let other = read(json!({"anchor": "q", "positive": "p", "prompt": "Write a query."})).unwrap();
-    assert_eq!((other.query_prompt, other.rest.len()), (None, 1));
+    assert_eq!((other.query_prompt, other.rest.0.len()), (None, 1));
     let empty = json!({"query": "q", "pos": ["a"], "neg": ["n"], "pos_scores": [], "neg_scores": null, "prompt": ""});
     let empty = read(empty).unwrap();
     assert_eq!((empty.scores, empty.query_prompt), (None, None), "nothing is said");
@@ -71,7 +71,7 @@ fn labelled_lists_are_split() {
     for pair in &pairs {
         assert_eq!(pair.negatives, ["n", "m"]);
         assert_eq!(pair.negative_ids.as_deref(), Some(&["1".to_owned(), "3".to_owned()][..]));
-        assert_eq!((&pair.scores, pair.rest.len()), (&Some(vec![1.0, 0.0, 0.0]), 0));
+        assert_eq!((&pair.scores, pair.rest.0.len()), (&Some(vec![1.0, 0.0, 0.0]), 0));
     }
     let scored = read(json!({"anchor": "q", "positive": ["a", "n"], "labels": [1, 0], "scores": [0.7, 0.4]})).unwrap();
     assert_eq!(scored.scores, Some(vec![0.7, 0.4]));
@@ -121,7 +121,7 @@ fn mismatches_are_reported() {
 fn a_label_is_the_score_of_a_pair_without_negatives() {
     for name in ["score", "label", "labels"] {
         let pair = read(json!({"anchor": "q", "positive": "p", name: 0.25, "lang": "de"})).unwrap();
-        assert_eq!((&pair.scores, pair.rest.len()), (&Some(vec![0.25]), 1), "{name}");
+        assert_eq!((&pair.scores, pair.rest.0.len()), (&Some(vec![0.25]), 1), "{name}");
         assert_eq!(Vec::from_object(pair.to_object()).unwrap(), [pair]);
     }
     let score = |mut value: Value| {
@@ -182,7 +182,7 @@ proptest! {
             negative_groups: Some(vec![id.clone(); negatives.len()]),
             scores: Some(vec![0.5; negatives.len() + 1]),
             negatives, anchor_id: Some(id.clone()), positive_id: None, group: Some(id),
-            query_prompt: Some("p".into()), rest: Object::from_iter([("extra".to_owned(), extra.as_str().into())]),
+            query_prompt: Some("p".into()), rest: Object([("extra".to_owned(), extra.as_str().into())].into()),
         };
         let mut line = Vec::new();
         write_json_line(&pair.to_object(), &mut line).unwrap();

@@ -54,7 +54,7 @@ fn missing(role: Role, object: &Object) -> String {
         Role::Document => "\"doc_id\" or \"corpus_id\"",
         Role::Value => "\"score\" or \"relevance\"",
     };
-    let hint = match object.contains("results") {
+    let hint = match object.get("results").is_some() {
         true => {
             "\nhint: jq -r '.query_id as $q | .results[] | \"\\($q)\\tQ0\\t\\(.corpus_id)\\t0\\t\\(.score)\\trun\"' FILE"
         }

@@ -13,22 +13,10 @@ const MOST_PENDING: usize = 10_000;
 struct Table<'a, T, R> {
     lines: Lines<R>,
     rows: &'a mut T,
-    comments: Comments,
-}
-
-/// Lines that were taken for comments.
-#[derive(Default)]
-struct Comments {
-    count: u64,
-    /// The number of the first one.
-    first: u64,
-}
-
-impl Comments {
-    fn add(&mut self, line: u64) {
-        self.count += 1;
-        self.first = if self.count == 1 { line } else { self.first.min(line) };
-    }
+    /// Number of lines that were taken for comments.
+    comments: u64,
+    /// The line of the first one.
+    first_comment: u64,
 }
 
 pub(super) fn read<T: RowCollector>(
@@ -37,15 +25,16 @@ pub(super) fn read<T: RowCollector>(
     rows: &mut T,
     note: &mut dyn FnMut(String),
 ) -> Result<(), ReadError> {
-    let mut table = Table { lines: Lines::with_default_limit(name, reader), rows, comments: Comments::default() };
+    let lines = Lines::with_default_limit(name, reader);
+    let mut table = Table { lines, rows, comments: 0, first_comment: u64::MAX };
     if let Some(columns) = table.start()? {
         while let Some(line) = table.next_line()? {
             let number = table.lines.number();
             table.take(&columns, number, &line)?;
         }
     }
-    if table.comments.count > 0 {
-        let Comments { count, first } = table.comments;
+    let Table { comments: count, first_comment: first, .. } = table;
+    if count > 0 {
         note(format!("{name}: {count} lines that begin with # are comments (first: line {first})"));
     }
     Ok(())
@@ -96,7 +85,7 @@ impl<T: RowCollector, R: BufRead> Table<'_, T, R> {
         for (number, line) in pending {
             match &columns {
                 Some(columns) => self.take(columns, number, &line)?,
-                None => self.comments.add(number),
+                None => self.add_comment(number),
             }
         }
         Ok(columns)
@@ -114,10 +103,15 @@ impl<T: RowCollector, R: BufRead> Table<'_, T, R> {
             },
         };
         if line.starts_with('#') {
-            self.comments.add(number);
+            self.add_comment(number);
             return Ok(());
         }
         Err(self.error(number, what))
+    }
+
+    fn add_comment(&mut self, line: u64) {
+        self.comments += 1;
+        self.first_comment = self.first_comment.min(line);
     }
 
     fn error(&self, line: u64, what: String) -> ReadError {

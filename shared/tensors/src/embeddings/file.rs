@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 
 use super::ids::IdList;
-use super::meta::VERSION;
-use super::{EmbeddingsMeta, json_lines};
+use super::{EmbeddingsMeta, VERSION, json_lines};
 use crate::numbers::{check_offsets, i64_at};
 use crate::{Tensor, TensorFile, TensorsError, VectorType, npy, open_regular};
 
@@ -23,10 +22,13 @@ pub(crate) struct EmbeddingsFile {
     ids: Ids,
     /// The scales of int8, if they are in a separate file.
     scales: Option<TensorFile>,
-    meta: Option<EmbeddingsMeta>,
+    /// The metadata; files of other tools have none.
+    pub(crate) meta: Option<EmbeddingsMeta>,
     stored: VectorType,
-    len: usize,
-    dim: usize,
+    /// Number of vectors.
+    pub(crate) len: usize,
+    /// Dimensions of a vector.
+    pub(crate) dim: usize,
 }
 
 /// The path of the ids (`ids`) or scales (`scales`) of an array: `x.ids` for `x.npy`, `x.bin.ids` for `x.bin`.
@@ -146,21 +148,6 @@ impl EmbeddingsFile {
     /// The file's name, for messages.
     pub(crate) fn name(&self) -> &str {
         self.file.name()
-    }
-
-    /// Number of vectors.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Dimensions of a vector.
-    pub(crate) fn dim(&self) -> usize {
-        self.dim
-    }
-
-    /// The metadata; files of other tools have none.
-    pub(crate) fn meta(&self) -> Option<&EmbeddingsMeta> {
-        self.meta.as_ref()
     }
 
     /// Id of a vector; empty when `index` is out of range.

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::meta::EmbeddingsMeta;
+use super::EmbeddingsMeta;
 use super::writer::EmbeddingsWriter;
 use crate::{TensorFile, TensorsError, VectorType, open_regular};
 

@@ -12,7 +12,6 @@
 mod file;
 mod ids;
 mod json_lines;
-mod meta;
 mod writer;
 
 use std::borrow::Cow;
@@ -20,14 +19,47 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use file::sidecar_path;
-pub use meta::EmbeddingsMeta;
 pub use writer::EmbeddingsWriter;
 
 use crate::TensorsError;
 use file::EmbeddingsFile;
+
+/// Version of the layout; files of other versions are refused.
+pub(crate) const VERSION: u32 = 1;
+
+/// How the vectors were computed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingsMeta {
+    /// Version of the layout; set by the writer.
+    #[serde(default)]
+    pub version: u32,
+    /// Fingerprint of the model directory.
+    pub model: String,
+    /// How token vectors become one vector.
+    pub pooling: String,
+    /// `query`, `document` or nothing.
+    pub role: Option<String>,
+    /// The prompt before each text.
+    pub prompt: String,
+    /// Whether the vectors have length 1 (before quantisation).
+    pub normalized: bool,
+    /// The name of the [`VectorType`](crate::VectorType); set by the writer.
+    #[serde(default)]
+    pub dtype: String,
+    /// The precision of the model.
+    pub precision: String,
+    /// Tokens at which a text was cut.
+    pub max_seq_length: usize,
+    /// Number of texts that were cut.
+    pub truncated: u64,
+    /// Number of texts that were embedded in several chunks.
+    #[serde(default)]
+    pub chunked: u64,
+}
 
 /// Mapped vectors of one file, or of several as if they were one.
 pub struct Embeddings {
@@ -53,7 +85,7 @@ impl Embeddings {
             matching_files(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
         let mut starts = vec![0];
         starts.extend(files.iter().scan(0, |rows, file| {
-            *rows += file.len();
+            *rows += file.len;
             Some(*rows)
         }));
         let name = if files.len() == 1 { files[0].name().to_owned() } else { path.display().to_string() };
@@ -65,14 +97,14 @@ impl Embeddings {
 
     /// Refuses files of different models or dimensions.
     fn check_files(&self) -> Result<(), TensorsError> {
-        let mut filled = self.files.iter().filter(|file| file.len() > 0);
+        let mut filled = self.files.iter().filter(|file| file.len > 0);
         let Some(first) = filled.next() else { return Ok(()) };
         for file in filled {
             let differ = |what: &str| TensorsError::Space(format!("{} and {} {what}", first.name(), file.name()));
-            if file.dim() != first.dim() {
-                return Err(differ(&format!("have vectors of {} and {} elements", first.dim(), file.dim())));
+            if file.dim != first.dim {
+                return Err(differ(&format!("have vectors of {} and {} elements", first.dim, file.dim)));
             }
-            if let (Some(a), Some(b)) = (first.meta(), file.meta()) {
+            if let (Some(a), Some(b)) = (&first.meta, &file.meta) {
                 if (&a.model, &a.pooling) != (&b.model, &b.pooling) {
                     return Err(differ("were made by different models"));
                 }
@@ -129,12 +161,12 @@ impl Embeddings {
 
     /// Dimensions of a vector.
     pub fn dim(&self) -> usize {
-        self.files.iter().find(|file| file.len() > 0).unwrap_or(&self.files[0]).dim()
+        self.files.iter().find(|file| file.len > 0).unwrap_or(&self.files[0]).dim
     }
 
     /// The metadata of the first file; files of other tools have none.
     pub fn meta(&self) -> Option<&EmbeddingsMeta> {
-        self.files[0].meta()
+        self.files[0].meta.as_ref()
     }
 
     /// Id of a vector; empty when `index` is out of range.
@@ -145,7 +177,7 @@ impl Embeddings {
 
     /// The ids, in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().flat_map(|file| (0..file.len()).map(|row| file.id(row)))
+        self.files.iter().flat_map(|file| (0..file.len).map(|row| file.id(row)))
     }
 
     /// The rows of each file.
@@ -160,11 +192,11 @@ impl Embeddings {
     /// When the range goes past the last vector.
     pub fn rows_f32(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
         let (file, start) = self.locate(rows.start);
-        let held = file.len() - start;
+        let held = file.len - start;
         if rows.len() <= held {
             return file.rows_f32(start..start + rows.len());
         }
-        let mut vectors = file.rows_f32(start..file.len()).into_owned();
+        let mut vectors = file.rows_f32(start..file.len).into_owned();
         vectors.extend_from_slice(&self.rows_f32(rows.start + held..rows.end));
         vectors.into()
     }
@@ -207,7 +239,8 @@ pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
 
 /// An index of vectors by id; it takes about 100 bytes of memory per vector.
 pub struct VectorsById<'a> {
-    vectors: &'a Embeddings,
+    /// The vectors.
+    pub vectors: &'a Embeddings,
     /// What the vectors represent, for messages: `query` or `document`.
     kind: &'static str,
     rows: HashMap<&'a str, usize>,

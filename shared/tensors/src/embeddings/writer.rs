@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use super::meta::{EmbeddingsMeta, VERSION};
+use super::{EmbeddingsMeta, VERSION};
 use crate::safetensors_writer::{SpooledTensor, write_spooled};
 use crate::{TensorsError, VectorType};
 

@@ -37,13 +37,8 @@ struct ColumnSpool {
     hashes: [SpooledTensor; 3],
     /// Scores of documents; anchors have none.
     scores: Option<SpooledTensor>,
-    guide: Option<GuideSpool>,
-}
-
-/// Vectors are stored with length 1, because training needs only their cosines, and f16 has no numbers above 65,504.
-struct GuideSpool {
-    dimension: usize,
-    vectors: SpooledTensor,
+    /// The dimensions of the guide's vectors, and the vectors.
+    guide: Option<(usize, SpooledTensor)>,
 }
 
 impl ShardWriter {
@@ -100,7 +95,7 @@ impl ShardWriter {
             spools.push(column.cu_seqlens);
             spools.push(column.input_ids);
             spools.extend(column.scores.filter(|_| self.has_scores));
-            spools.extend(column.guide.map(|guide| guide.vectors));
+            spools.extend(column.guide.map(|(_, vectors)| vectors));
         }
         write_spooled(spools, Some(("embtune", &json)), out)
     }
@@ -110,8 +105,8 @@ impl ColumnSpool {
     fn new(directory: &Path, column: Column, guide_dimension: Option<usize>) -> io::Result<Self> {
         let spool = |part: &str, dtype| SpooledTensor::new(directory, &column.tensor(part), dtype, &[]);
         let guide = |dimension| {
-            let vectors = SpooledTensor::new(directory, &column.tensor("guide"), Dtype::F16, &[dimension])?;
-            Ok::<_, io::Error>(GuideSpool { dimension, vectors })
+            SpooledTensor::new(directory, &column.tensor("guide"), Dtype::F16, &[dimension])
+                .map(|vectors| (dimension, vectors))
         };
         let mut cu_seqlens = spool("cu_seqlens", Dtype::I64)?;
         cu_seqlens.push(1, &0_i64.to_le_bytes())?;
@@ -130,7 +125,7 @@ impl ColumnSpool {
     }
 
     fn push(&mut self, row: ShardRow<'_>) -> Result<(), TensorsError> {
-        let expected = self.guide.as_ref().map_or(0, |guide| guide.dimension);
+        let expected = self.guide.as_ref().map_or(0, |(dimension, _)| *dimension);
         if row.guide.len() != expected {
             let found = row.guide.len();
             return Err(TensorsError::Write(format!("guide's vector has {found} dimensions, expected {expected}")));
@@ -148,14 +143,14 @@ impl ColumnSpool {
         if let Some(scores) = &mut self.scores {
             scores.push(1, &row.score.unwrap_or(f32::NAN).to_le_bytes())?;
         }
-        if let Some(guide) = &mut self.guide {
-            guide.vectors.push(1, &unit(row.guide))?;
+        if let Some((_, vectors)) = &mut self.guide {
+            vectors.push(1, &unit(row.guide))?;
         }
         Ok(())
     }
 }
 
-/// A vector normalised to length 1, as bytes of f16.
+/// A vector normalised to length 1, because training needs only cosines and f16 has no numbers above 65,504, as its bytes.
 fn unit(vector: &[f32]) -> Vec<u8> {
     let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(SMALLEST_NORM);
     vector.iter().flat_map(|x| f16::from_f64(f64::from(*x) / norm).to_le_bytes()).collect()

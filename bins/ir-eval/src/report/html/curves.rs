@@ -2,47 +2,38 @@
 
 use embtune_metrics::{interpolated_precision, mean};
 use embtune_records::JudgedQuery;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::class;
 use super::svg::{Chart, Scale};
 use crate::diagnosis::CONTEXT_RECALL;
 use crate::results::{Results, SystemResults};
 
-/// The two charts.
-#[derive(Serialize)]
-pub(super) struct Curves {
-    recall: String,
-    precision: String,
-}
-
-impl Curves {
-    /// The curves of all systems over the queries with a relevant document; recall down to rank `depth`.
-    pub(super) fn new(results: &Results, depth: usize) -> Self {
-        let deepest = depth.max(2);
-        let unit = Scale::Linear(0.0, 1.0);
-        let mut recall = Chart::new(Scale::Log(1.0, deepest as f64), unit, "rank k");
-        recall.mark(CONTEXT_RECALL, "0.75");
-        let mut precision = Chart::new(unit, unit, "recall");
-        for (index, system) in results.systems.iter().enumerate() {
-            let found = relevant_ranks(results, system);
-            let recall_at = |k: usize| {
-                let share = |(query, ranks): &(&JudgedQuery, &[usize])| {
-                    ranks.partition_point(|rank| *rank <= k) as f64 / total_relevant(query) as f64
-                };
-                mean(&found.iter().map(share).collect::<Vec<f64>>())
+/// The curves of all systems over the queries with a relevant document; recall down to rank `depth`.
+pub(super) fn curves(results: &Results, depth: usize) -> Value {
+    let deepest = depth.max(2);
+    let unit = Scale::Linear(0.0, 1.0);
+    let mut recall = Chart::new(Scale::Log(1.0, deepest as f64), unit, "rank k");
+    recall.mark(CONTEXT_RECALL, "0.75");
+    let mut precision = Chart::new(unit, unit, "recall");
+    for (index, system) in results.systems.iter().enumerate() {
+        let found = relevant_ranks(results, system);
+        let recall_at = |k: usize| {
+            let share = |(query, ranks): &(&JudgedQuery, &[usize])| {
+                ranks.partition_point(|rank| *rank <= k) as f64 / query.relevant() as f64
             };
-            recall.line((1..=deepest).map(|k| (k as f64, recall_at(k))), &class(index));
-            let curves: Vec<[f64; 11]> =
-                found.iter().map(|(query, ranks)| interpolated_precision(ranks, total_relevant(query))).collect();
-            let level = |tenths: usize| mean(&curves.iter().map(|curve| curve[tenths]).collect::<Vec<f64>>());
-            precision.line((0..11).map(|tenths| (tenths as f64 / 10.0, level(tenths))), &class(index));
-        }
-        Self {
-            recall: recall.finish("Recall at k, by rank"),
-            precision: precision.finish("Interpolated precision, by recall"),
-        }
+            mean(&found.iter().map(share).collect::<Vec<f64>>())
+        };
+        recall.line((1..=deepest).map(|k| (k as f64, recall_at(k))), &class(index));
+        let curves: Vec<[f64; 11]> =
+            found.iter().map(|(query, ranks)| interpolated_precision(ranks, query.relevant())).collect();
+        let level = |tenths: usize| mean(&curves.iter().map(|curve| curve[tenths]).collect::<Vec<f64>>());
+        precision.line((0..11).map(|tenths| (tenths as f64 / 10.0, level(tenths))), &class(index));
     }
+    json!({
+        "recall": recall.finish("Recall at k, by rank"),
+        "precision": precision.finish("Interpolated precision, by recall"),
+    })
 }
 
 /// Every query that has a relevant document, with the ranks of those that the system found.
@@ -50,8 +41,4 @@ fn relevant_ranks<'a>(results: &'a Results, system: &'a SystemResults) -> Vec<(&
     let hits = system.evaluation.hits.iter();
     let ranks = hits.map(|hits| hits.as_ref().map_or(&[][..], |hits| &hits.relevant_ranks));
     results.queries.iter().zip(ranks).filter(|(query, _)| query.has_relevant()).collect()
-}
-
-fn total_relevant(query: &JudgedQuery) -> usize {
-    query.ideal.iter().filter(|relevance| **relevance > 0).count()
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::class;
 use crate::diagnosis::Diagnosis;
 use crate::measure::{QueryHits, RankedDocument};
 use crate::results::{Results, SystemResults};
-use crate::texts::Texts;
+use crate::texts::{self, Texts};
 
 /// How many queries of each kind are shown.
 const MAX_EXAMPLES: usize = 5;
@@ -22,12 +22,10 @@ pub(super) struct PageTexts<'a> {
 }
 
 /// The queries, by index, that are shown.
-pub(super) struct Examples {
-    /// Those that gained most; of a single system, its best ones.
-    best: Vec<usize>,
-    /// Those that lost most; of a single system, its worst ones.
-    worst: Vec<usize>,
-}
+///
+/// The first are those that gained most, or the best ones of a single system; the second those that lost most, or its
+/// worst ones.
+pub(super) struct Examples([Vec<usize>; 2]);
 
 impl Examples {
     /// Picks queries by the primary metric, comparing the last system with the first, or the only one with 0.5.
@@ -40,13 +38,13 @@ impl Examples {
         order.sort_by(|a, b| changes[*b].total_cmp(&changes[*a]));
         let best = order.iter().copied().filter(|query| changes[*query] > 1e-9).take(MAX_EXAMPLES).collect();
         let worst = order.iter().rev().copied().filter(|query| changes[*query] < -1e-9).take(MAX_EXAMPLES).collect();
-        Self { best, worst }
+        Self([best, worst])
     }
 
     /// The ids of the documents that the page shows, those of the diagnosis included.
     pub(super) fn documents<'a>(&self, results: &'a Results, diagnosis: &Diagnosis) -> HashSet<&'a str> {
         let diagnosed = diagnosis.systems.iter().flat_map(|findings| &findings.false_positives);
-        let queries = self.best.iter().chain(&self.worst).copied().chain(diagnosed.map(|example| example.query));
+        let queries = self.0.iter().flatten().copied().chain(diagnosed.map(|example| example.query));
         let of_query =
             |query: usize| results.systems.iter().filter_map(move |system| system.evaluation.hits[query].as_ref());
         let of_hits =
@@ -55,83 +53,41 @@ impl Examples {
     }
 
     /// The section: the queries under their titles.
-    pub(super) fn groups(&self, results: &Results, texts: &PageTexts<'_>) -> Vec<Group> {
+    pub(super) fn groups(&self, results: &Results, texts: &PageTexts<'_>) -> Value {
         let last = results.systems.len() - 1;
         let (systems, titles) =
             if last == 0 { (vec![0], ["Best", "Worst"]) } else { (vec![0, last], ["Gained most", "Lost most"]) };
-        let groups = titles.into_iter().zip([&self.best, &self.worst]).filter(|(_, queries)| !queries.is_empty());
-        groups
-            .map(|(title, queries)| Group {
-                title,
-                stories: queries.iter().map(|query| Example::new(results, *query, &systems, texts)).collect(),
-            })
-            .collect()
-    }
-}
-
-/// Queries with a title.
-#[derive(Serialize)]
-pub(super) struct Group {
-    title: &'static str,
-    stories: Vec<Example>,
-}
-
-/// A query, and what the systems found.
-#[derive(Serialize)]
-pub(super) struct Example {
-    id: String,
-    text: Option<String>,
-    systems: Vec<Found>,
-}
-
-#[derive(Serialize)]
-struct Found {
-    name: String,
-    class: String,
-    value: String,
-    relevant: Option<Document>,
-    /// The document at rank 1, if it is not relevant.
-    top: Option<Document>,
-}
-
-#[derive(Serialize)]
-struct Document {
-    id: String,
-    rank: usize,
-    score: String,
-    text: Option<String>,
-}
-
-impl Example {
-    pub(super) fn new(results: &Results, query: usize, systems: &[usize], texts: &PageTexts<'_>) -> Self {
-        let id = &results.queries[query].id;
-        let found = |index: &usize| {
-            let system = &results.systems[*index];
-            let hits = system.evaluation.hits[query].as_ref();
-            let document = |document: &RankedDocument| Document {
-                id: document.id.clone(),
-                rank: document.rank,
-                score: format!("{:.4}", document.score),
-                text: texts.corpus.get(&document.id).map(shorten),
-            };
-            Found {
-                name: system.name.clone(),
-                class: class(*index),
-                value: format!("{:.4}", system.evaluation.values[results.primary][query]),
-                relevant: hits.and_then(|hits| hits.best_relevant.as_ref()).map(document),
-                top: hits.and_then(|hits| hits.best_irrelevant.as_ref()).filter(|top| top.rank == 1).map(document),
-            }
+        let groups = titles.into_iter().zip(&self.0).filter(|(_, queries)| !queries.is_empty());
+        let group = |(title, queries): (&str, &Vec<usize>)| {
+            let stories: Value = queries.iter().map(|query| example(results, *query, &systems, texts)).collect();
+            json!({ "title": title, "stories": stories })
         };
-        Self { id: id.clone(), text: texts.queries.get(id).map(shorten), systems: systems.iter().map(found).collect() }
+        groups.map(group).collect()
     }
 }
 
-/// The beginning of a text, on one line.
+/// A query, and what the systems found: the best relevant document, and the one at rank 1 if it is not relevant.
+pub(super) fn example(results: &Results, query: usize, systems: &[usize], texts: &PageTexts<'_>) -> Value {
+    let id = &results.queries[query].id;
+    let document = |document: &RankedDocument| {
+        let text = texts.corpus.get(&document.id).map(shorten);
+        json!({ "id": document.id, "rank": document.rank, "score": format!("{:.4}", document.score), "text": text })
+    };
+    let found = |index: &usize| {
+        let system = &results.systems[*index];
+        let hits = system.evaluation.hits[query].as_ref();
+        json!({
+            "name": system.name,
+            "class": class(*index),
+            "value": format!("{:.4}", system.evaluation.values[results.primary][query]),
+            "relevant": hits.and_then(|hits| hits.best_relevant.as_ref()).map(document),
+            "top": hits.and_then(|hits| hits.best_irrelevant.as_ref()).filter(|top| top.rank == 1).map(document),
+        })
+    };
+    let systems: Value = systems.iter().map(found).collect();
+    json!({ "id": id, "text": texts.queries.get(id).map(shorten), "systems": systems })
+}
+
 fn shorten(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    if words.chars().count() <= MAX_CHARACTERS {
-        words
-    } else {
-        words.chars().take(MAX_CHARACTERS).chain(['…']).collect()
-    }
+    texts::shorten(text, MAX_CHARACTERS, "…")
 }

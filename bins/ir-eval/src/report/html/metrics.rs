@@ -1,7 +1,7 @@
 //! The metrics: bars for each system, differences with their intervals, and the tests.
 
 use embtune_metrics::Tally;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::super::table::p_value;
 use super::svg::waterfall;
@@ -11,50 +11,17 @@ use crate::results::{Results, SystemResults};
 /// The most bars of a chart. If there are more queries, every n-th of them is drawn.
 const MAX_BARS: usize = 600;
 
-/// The primary metric of a system, in large letters at the top.
-#[derive(Serialize)]
-pub(super) struct Headline {
-    name: String,
-    class: String,
-    value: String,
-}
-
-pub(super) fn headline(results: &Results) -> Vec<Headline> {
-    let headline = |(index, system): (usize, &SystemResults)| Headline {
-        name: system.name.clone(),
-        class: class(index),
-        value: format!("{:.4}", system.evaluation.mean(results.primary)),
+/// The primary metric of each system, in large letters at the top.
+pub(super) fn headline(results: &Results) -> Value {
+    let headline = |(index, system): (usize, &SystemResults)| {
+        let value = format!("{:.4}", system.evaluation.mean(results.primary));
+        json!({ "name": system.name, "class": class(index), "value": value })
     };
     results.systems.iter().enumerate().map(headline).collect()
 }
 
-/// A metric of all systems.
-#[derive(Serialize)]
-pub(super) struct Figure {
-    metric: String,
-    primary: bool,
-    bars: Vec<Bar>,
-}
-
-#[derive(Serialize)]
-struct Bar {
-    class: String,
-    name: String,
-    width: String,
-    value: String,
-    change: Option<Change>,
-}
-
-/// The difference from the first system.
-#[derive(Serialize)]
-struct Change {
-    sign: &'static str,
-    difference: String,
-    mark: &'static str,
-    track: Track,
-}
-
-pub(super) fn figures(results: &Results) -> Vec<Figure> {
+/// The bars of every metric.
+pub(super) fn figures(results: &Results) -> Value {
     let comparisons = || results.systems.iter().flat_map(|system| &system.comparisons);
     // All intervals share one axis, so that they can be compared by eye.
     let axis =
@@ -62,44 +29,39 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
     let bar = |index: usize, metric: usize| {
         let system = &results.systems[index];
         let value = system.evaluation.mean(metric);
-        Bar {
-            class: class(index),
-            name: system.name.clone(),
-            width: format!("{:.2}%", 100.0 * value.clamp(0.0, 1.0)),
-            value: format!("{value:.4}"),
-            change: change(system, metric, axis),
-        }
+        json!({
+            "class": class(index),
+            "name": system.name,
+            "width": format!("{:.2}%", 100.0 * value.clamp(0.0, 1.0)),
+            "value": format!("{value:.4}"),
+            "change": change(system, metric, axis),
+        })
     };
-    let figure = |metric: usize| Figure {
-        metric: results.metric_name(metric),
-        primary: metric == results.primary,
-        bars: (0..results.systems.len()).map(|index| bar(index, metric)).collect(),
+    let figure = |metric: usize| {
+        let bars: Vec<Value> = (0..results.systems.len()).map(|index| bar(index, metric)).collect();
+        json!({ "metric": results.metric_name(metric), "primary": metric == results.primary, "bars": bars })
     };
     (0..results.metrics.len()).map(figure).collect()
 }
 
-fn change(system: &SystemResults, metric: usize, axis: Axis) -> Option<Change> {
+/// The difference from the first system.
+fn change(system: &SystemResults, metric: usize, axis: Axis) -> Option<Value> {
     let comparison = system.comparisons.get(metric)?;
-    Some(Change {
-        sign: match comparison.difference {
-            difference if difference > 0.0 => "gain",
-            difference if difference < 0.0 => "loss",
-            _ => "same",
-        },
-        difference: signed(comparison.difference),
-        mark: comparison.significance_mark(),
-        track: axis.track((comparison.interval.low, comparison.interval.high), comparison.difference),
-    })
+    let sign = match comparison.difference {
+        difference if difference > 0.0 => "gain",
+        difference if difference < 0.0 => "loss",
+        _ => "same",
+    };
+    Some(json!({
+        "sign": sign,
+        "difference": signed(comparison.difference),
+        "mark": comparison.significance_mark(),
+        "track": axis.track((comparison.interval.low, comparison.interval.high), comparison.difference),
+    }))
 }
 
 /// All tests of a system's differences.
-#[derive(Serialize)]
-pub(super) struct Tests {
-    system: String,
-    rows: Vec<[String; 10]>,
-}
-
-pub(super) fn tests(results: &Results) -> Vec<Tests> {
+pub(super) fn tests(results: &Results) -> Value {
     let row = |system: &SystemResults, metric: usize| {
         let comparison = &system.comparisons[metric];
         [
@@ -115,28 +77,15 @@ pub(super) fn tests(results: &Results) -> Vec<Tests> {
             comparison.tally.losses.to_string(),
         ]
     };
-    let tests = |system: &SystemResults| Tests {
-        system: system.name.clone(),
-        rows: (0..results.metrics.len()).map(|metric| row(system, metric)).collect(),
+    let tests = |system: &SystemResults| {
+        let rows: Vec<_> = (0..results.metrics.len()).map(|metric| row(system, metric)).collect();
+        json!({ "system": system.name, "rows": rows })
     };
     results.compared().iter().map(tests).collect()
 }
 
 /// A system's differences from the first, query by query, in descending order.
-#[derive(Serialize)]
-pub(super) struct Differences {
-    system: String,
-    chart: String,
-    wins: usize,
-    ties: usize,
-    losses: usize,
-    best: String,
-    worst: String,
-    /// Every how many queries one is drawn.
-    step: usize,
-}
-
-pub(super) fn differences(results: &Results) -> Vec<Differences> {
+pub(super) fn differences(results: &Results) -> Value {
     let of = |system: &SystemResults| {
         let (ours, theirs) = (&system.evaluation.values, &results.systems[0].evaluation.values);
         let pairs = ours[results.primary].iter().zip(&theirs[results.primary]);
@@ -146,16 +95,16 @@ pub(super) fn differences(results: &Results) -> Vec<Differences> {
         let step = differences.len().div_ceil(MAX_BARS).max(1);
         let drawn: Vec<f64> = differences.iter().copied().step_by(step).collect();
         let end = |value: Option<&f64>| signed(value.copied().unwrap_or(0.0));
-        Differences {
-            system: system.name.clone(),
-            chart: waterfall(&drawn, "Difference of every query, highest first"),
-            wins,
-            ties,
-            losses,
-            best: end(differences.first()),
-            worst: end(differences.last()),
-            step,
-        }
+        json!({
+            "system": system.name,
+            "chart": waterfall(&drawn, "Difference of every query, highest first"),
+            "wins": wins,
+            "ties": ties,
+            "losses": losses,
+            "best": end(differences.first()),
+            "worst": end(differences.last()),
+            "step": step,
+        })
     };
     results.compared().iter().map(of).collect()
 }
@@ -167,16 +116,6 @@ pub(super) struct Axis {
     high: f64,
 }
 
-/// An interval with a point, placed on an axis in per cent of its width.
-#[derive(Debug, Serialize)]
-pub(super) struct Track {
-    /// Where 0 is, if the axis contains it.
-    zero: Option<String>,
-    left: String,
-    width: String,
-    point: String,
-}
-
 impl Axis {
     /// An axis that contains all of `values`, and 0.
     pub(super) fn containing(values: impl IntoIterator<Item = f64>) -> Self {
@@ -185,15 +124,16 @@ impl Axis {
         Self { low: low - padding, high: high + padding }
     }
 
-    pub(super) fn track(self, (from, to): (f64, f64), point: f64) -> Track {
+    /// An interval with a point, in per cent of the axis, and where 0 is if the axis contains it.
+    pub(super) fn track(self, (from, to): (f64, f64), point: f64) -> Value {
         let Self { low, high } = self;
         let share = |value: f64| 100.0 * (value - low) / (high - low);
         let percent = |share: f64| format!("{share:.2}%");
-        Track {
-            zero: (low..=high).contains(&0.0).then(|| percent(share(0.0))),
-            left: percent(share(from)),
-            width: percent(share(to) - share(from)),
-            point: percent(share(point)),
-        }
+        json!({
+            "zero": (low..=high).contains(&0.0).then(|| percent(share(0.0))),
+            "left": percent(share(from)),
+            "width": percent(share(to) - share(from)),
+            "point": percent(share(point)),
+        })
     }
 }

@@ -14,7 +14,7 @@ use std::io::Write;
 use embtune_cli::Session;
 use minijinja::Environment;
 use minijinja::value::Serde;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::table::verdict;
 use crate::diagnosis::Diagnosis;
@@ -23,35 +23,6 @@ use crate::texts::Texts;
 
 pub(crate) use provenance::PageSettings;
 pub(crate) use training::TrainingLog;
-
-/// What `page.html` is filled with.
-#[derive(Serialize)]
-struct Page<'a> {
-    style: &'static str,
-    title: String,
-    legend: Vec<Legend<'a>>,
-    verdicts: Vec<String>,
-    /// The primary one.
-    metric: String,
-    queries: usize,
-    headline: Vec<metrics::Headline>,
-    figures: Vec<metrics::Figure>,
-    tests: Vec<metrics::Tests>,
-    differences: Vec<metrics::Differences>,
-    curves: curves::Curves,
-    diagnosis: diagnosis::Section,
-    stories: Vec<examples::Group>,
-    training: Option<training::Section>,
-    provenance: Vec<(String, String)>,
-}
-
-/// A system in the legend.
-#[derive(Serialize)]
-struct Legend<'a> {
-    name: &'a str,
-    /// The style class of its colour.
-    class: String,
-}
 
 /// The style class of a system's colour: grey for the first, then seven others in turn.
 fn class(system: usize) -> String {
@@ -68,7 +39,7 @@ fn signed(value: f64) -> String {
 /// # Errors
 /// Documents that cannot be read, a full disk.
 pub(super) fn write(
-    settings: &PageSettings,
+    settings: &PageSettings<'_>,
     results: &Results,
     diagnosis: &Diagnosis,
     queries: &Texts,
@@ -77,29 +48,27 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let examples = examples::Examples::pick(results);
     let ids: HashSet<&str> = examples.documents(results, diagnosis);
-    let corpus = Texts::read(settings.corpus.as_deref(), &ids, session)?;
+    let corpus = Texts::read(settings.input.corpus.as_deref(), &ids, session)?;
     let texts = examples::PageTexts { queries, corpus: &corpus };
     let systems = || results.systems.iter();
-    let page = Page {
-        style: include_str!("style.css"),
-        title: systems().map(|system| &*system.name).rev().collect::<Vec<_>>().join(" against "),
-        legend: systems()
-            .enumerate()
-            .map(|(index, system)| Legend { name: &system.name, class: class(index) })
-            .collect(),
-        verdicts: results.compared().iter().map(|system| verdict(results, system)).collect(),
-        metric: results.metric_name(results.primary),
-        queries: results.queries.len(),
-        headline: metrics::headline(results),
-        figures: metrics::figures(results),
-        tests: metrics::tests(results),
-        differences: metrics::differences(results),
-        curves: curves::Curves::new(results, settings.depth),
-        diagnosis: diagnosis::Section::new(results, diagnosis, &texts),
-        stories: examples.groups(results, &texts),
-        training: settings.training_log.as_ref().map(training::Section::new),
-        provenance: provenance::all(settings, results),
-    };
+    let legend = systems().enumerate().map(|(index, system)| json!({ "name": system.name, "class": class(index) }));
+    let page = json!({
+        "style": include_str!("style.css"),
+        "title": systems().map(|system| &*system.name).rev().collect::<Vec<_>>().join(" against "),
+        "legend": legend.collect::<Value>(),
+        "verdicts": results.compared().iter().map(|system| verdict(results, system)).collect::<Value>(),
+        "metric": results.metric_name(results.primary),
+        "queries": results.queries.len(),
+        "headline": metrics::headline(results),
+        "figures": metrics::figures(results),
+        "tests": metrics::tests(results),
+        "differences": metrics::differences(results),
+        "curves": curves::curves(results, settings.depth),
+        "diagnosis": diagnosis::section(results, diagnosis, &texts),
+        "stories": examples.groups(results, &texts),
+        "training": settings.training_log.as_ref().map(training::section),
+        "provenance": provenance::all(settings, results),
+    });
     let mut templates = Environment::new();
     templates.add_template("page.html", include_str!("page.html"))?;
     let html = templates.get_template("page.html")?.render(Serde(&page))?;

@@ -1,19 +1,17 @@
 //! Where the numbers of a page come from.
 
-use std::path::PathBuf;
-
+use embtune_cli::counted;
 use embtune_metrics::Ties;
 
 use super::TrainingLog;
 use crate::comparison::CONFIDENCE;
+use crate::input::InputArgs;
 use crate::measure::{MissingPolicy, NoRelevantPolicy, Rules};
 use crate::results::Results;
 
 /// The inputs and rules that a page names.
-pub(crate) struct PageSettings {
-    pub(crate) qrels: PathBuf,
-    pub(crate) queries: Option<PathBuf>,
-    pub(crate) corpus: Option<PathBuf>,
+pub(crate) struct PageSettings<'a> {
+    pub(crate) input: &'a InputArgs,
     pub(crate) training_log: Option<TrainingLog>,
     pub(crate) rules: Rules,
     /// How many hits a search keeps per query.
@@ -22,7 +20,7 @@ pub(crate) struct PageSettings {
 }
 
 /// Names and what they stand for. The same flags always give the same page.
-pub(super) fn all(settings: &PageSettings, results: &Results) -> Vec<(String, String)> {
+pub(super) fn all(settings: &PageSettings<'_>, results: &Results) -> Vec<(String, String)> {
     let rules = settings.rules;
     let mut all = vec![
         ("program".to_owned(), format!("ir-eval {}", env!("CARGO_PKG_VERSION"))),
@@ -31,23 +29,17 @@ pub(super) fn all(settings: &PageSettings, results: &Results) -> Vec<(String, St
     for system in &results.systems {
         let missing = match system.missing {
             0 => String::new(),
-            1 => "; 1 judged query not answered".into(),
-            missing => format!("; {missing} judged queries not answered"),
+            count => format!("; {} not answered", counted(count as u64, "judged query", "judged queries")),
         };
         all.push((system.name.clone(), format!("{}{missing}", system.origin)));
     }
-    let training_log = settings.training_log.as_ref().map(|log| &log.file);
-    let files =
-        [("queries", settings.queries.as_ref()), ("corpus", settings.corpus.as_ref()), ("training log", training_log)];
-    for (name, file) in files {
+    let InputArgs { queries, corpus, training_log, .. } = settings.input;
+    for (name, file) in [("queries", queries), ("corpus", corpus), ("training log", training_log)] {
         if let Some(file) = file {
             all.push((name.into(), file.display().to_string()));
         }
     }
-    let ties = match rules.ties {
-        Ties::GreaterId => "the greater id first",
-        Ties::SmallerId => "the smaller id first",
-    };
+    let ties = if rules.ties == Ties::GreaterId { "the greater id first" } else { "the smaller id first" };
     let left_out = if rules.exclude_self { "; documents with the query's id left out" } else { "" };
     let (similarity, hits) = (results.names.similarity_name(), settings.depth);
     let search = format!("exact, {similarity} similarity, {hits} hits a query; of equal scores {ties}{left_out}");
@@ -64,7 +56,7 @@ pub(super) fn all(settings: &PageSettings, results: &Results) -> Vec<(String, St
     all
 }
 
-fn judgments(settings: &PageSettings, results: &Results) -> String {
+fn judgments(settings: &PageSettings<'_>, results: &Results) -> String {
     let no_relevant = match settings.rules.no_relevant {
         NoRelevantPolicy::Zero => "counted as 0",
         NoRelevantPolicy::Skip => "left out",
@@ -75,7 +67,7 @@ fn judgments(settings: &PageSettings, results: &Results) -> String {
     };
     format!(
         "{}: {} queries, {} evaluated, {} without a relevant document ({no_relevant}); those not answered {missing}",
-        settings.qrels.display(),
+        settings.input.qrels.display(),
         results.judged_queries,
         results.queries.len(),
         results.without_relevant

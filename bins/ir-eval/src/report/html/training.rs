@@ -1,11 +1,11 @@
 //! The training: what mnrl-train wrote to stdout, and its curves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::ensure;
 use embtune_cli::Session;
 use embtune_records::{Field, Object, Records};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::svg::{Chart, Scale};
 
@@ -15,7 +15,6 @@ const MAX_POINTS: usize = 300;
 /// The steps of a training and its evaluations.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TrainingLog {
-    pub(super) file: PathBuf,
     /// Step and loss.
     losses: Vec<(f64, f64)>,
     /// Step and score on the dev set.
@@ -32,7 +31,7 @@ impl TrainingLog {
     pub(crate) fn read(file: &Path, session: &Session) -> anyhow::Result<Self> {
         let input = session.input(file)?;
         let name = input.name.clone();
-        let mut log = Self { file: file.to_owned(), losses: Vec::new(), scores: Vec::new(), metric: None };
+        let mut log = Self { losses: Vec::new(), scores: Vec::new(), metric: None };
         for record in Records::<Object, _>::with_default_limit(name.clone(), input) {
             log.add(&record?);
         }
@@ -55,23 +54,13 @@ impl TrainingLog {
 }
 
 /// The charts of the loss and, if there was a dev set, of the score.
-#[derive(Serialize)]
-pub(super) struct Section {
-    loss: String,
-    score: Option<String>,
-    metric: Option<String>,
-    steps: f64,
-}
-
-impl Section {
-    pub(super) fn new(log: &TrainingLog) -> Self {
-        Self {
-            loss: chart(&averaged(&log.losses), "Loss, by step"),
-            score: (log.scores.len() > 1).then(|| chart(&log.scores, "Dev set, by step")),
-            metric: log.metric.clone(),
-            steps: log.losses.last().map_or(0.0, |(step, _)| *step),
-        }
-    }
+pub(super) fn section(log: &TrainingLog) -> Value {
+    json!({
+        "loss": chart(&averaged(&log.losses), "Loss, by step"),
+        "score": (log.scores.len() > 1).then(|| chart(&log.scores, "Dev set, by step")),
+        "metric": log.metric,
+        "steps": log.losses.last().map_or(0.0, |(step, _)| *step),
+    })
 }
 
 fn chart(points: &[(f64, f64)], title: &str) -> String {

@@ -91,7 +91,7 @@ struct Machine<'a> {
     stack: Vec<Id>,
     /// Heights of the stack at each mark.
     marks: Vec<usize>,
-    memo: BTreeMap<u32, Id>,
+    memo: BTreeMap<u64, Id>,
 }
 
 impl<'a> Machine<'a> {
@@ -135,23 +135,11 @@ impl<'a> Machine<'a> {
                 self.insert(&items)?;
             }
             b'(' => self.marks.push(self.stack.len()),
-            b'q' => {
-                let index = self.byte()?;
-                self.memoize(index.into())?;
-            }
-            b'r' => {
-                let index = u32::from_le_bytes(self.array()?);
-                self.memoize(index)?;
-            }
-            0x94 => self.memoize(self.memo.len() as u32)?,
-            b'h' => {
-                let index = self.byte()?;
-                self.recall(index.into())?;
-            }
-            b'j' => {
-                let index = u32::from_le_bytes(self.array()?);
-                self.recall(index)?;
-            }
+            b'q' => self.memoize(1)?,
+            b'r' => self.memoize(4)?,
+            0x94 => self.memoize(0)?,
+            b'h' => self.recall(1)?,
+            b'j' => self.recall(4)?,
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push_global(module, name)?;

@@ -60,13 +60,17 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
-    pub(super) fn memoize(&mut self, index: u32) -> Result<(), String> {
+    /// Keeps the topmost value under a number of so many bytes, or under the next one.
+    pub(super) fn memoize(&mut self, index_bytes: usize) -> Result<(), String> {
         let value = self.top()?;
+        let index = if index_bytes == 0 { self.memo.len() as u64 } else { little_endian(self.take(index_bytes)?) };
         self.memo.insert(index, value);
         Ok(())
     }
 
-    pub(super) fn recall(&mut self, index: u32) -> Result<(), String> {
+    /// Pushes the value that is kept under a number of so many bytes.
+    pub(super) fn recall(&mut self, index_bytes: usize) -> Result<(), String> {
+        let index = little_endian(self.take(index_bytes)?);
         let value = self.memo.get(&index).ok_or_else(|| format!("recalls value {index}, which it did not keep"))?;
         self.stack.push(*value);
         Ok(())

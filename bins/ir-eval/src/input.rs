@@ -1,7 +1,44 @@
-//! The operand: a system to measure.
+//! The systems to measure, and the files that they are measured with.
 
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use clap::Args;
+use embtune_cli::HubArgs;
+
+/// What is measured.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Systems to measure; the others are compared with the first
+    ///
+    /// NAME=QUERIES,CORPUS takes two files of vectors, in any form that `embed` writes: safetensors, JSON Lines, or X.npy
+    /// with the ids in X.ids, one per line. Each may be a quoted glob pattern ('b=q.npy,corpus-*.npy'), whose files are one
+    /// corpus, which may be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times as many hits in CORPUS, whose
+    /// vectors may be quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, as a directory or a
+    /// Hugging Face name, and embeds --queries and --corpus with it. NAME=RUN takes a run: see Files.
+    #[arg(value_name = "SYSTEM", required = true)]
+    pub(crate) systems: Vec<System>,
+
+    /// Relevance judgments in BEIR's or TREC's form, CSV or JSON (see Files)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qrels: PathBuf,
+
+    /// Texts of the queries, for models and for showing single queries
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+
+    /// Texts of the documents, likewise
+    #[arg(long, value_name = "FILE")]
+    pub(crate) corpus: Option<PathBuf>,
+
+    /// What mnrl-train wrote to stdout, to show its curves on the page
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) training_log: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
+}
 
 /// A system: its name and where its rankings come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,15 @@
-//! The sections of the manual after the flags.
+//! The command line. Each module has the flags that it reads.
 
-/// What `--help` and the man page say at the end.
-pub(super) const SECTIONS: &str = "\
+use clap::Parser;
+use embtune_cli::{CommonArgs, OrtArgs};
+
+use crate::gates::GateArgs;
+use crate::input::InputArgs;
+use crate::measure::MetricArgs;
+use crate::report::OutputArgs;
+use crate::retrieval::SearchArgs;
+
+const SECTIONS: &str = "\
 Formulas:
   Of each query, the first k ranks count; without @k, everything that was retrieved. A document is
   relevant if its relevance is above 0. R is the number of relevant documents in the judgments,
@@ -102,3 +110,37 @@ Examples:
     ir-eval --qrels qrels.txt --compat trec --run '{}.run' tuned=q.safetensors,c.safetensors
     trec_eval -c -m ndcg_cut.10 qrels.txt tuned.run
 ";
+
+/// Measure retrieval and compare systems
+///
+/// Searches exactly, with the vectors of each system, for the queries that the judgments name, and reports how high the
+/// relevant documents are ranked. With two systems or more, it also tests whether they differ by more than chance.
+#[derive(Debug, Parser)]
+#[command(name = "ir-eval", version, after_long_help = SECTIONS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
+
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
+
+    #[command(flatten)]
+    pub(crate) gates: GateArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) ort: OrtArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+embtune_cli::filter!(Cli {
+    unit: "block",
+    example: "ir-eval --qrels qrels.tsv base=base.q.npy,base.c.npy tuned=tuned.q.npy,tuned.c.npy"
+});
