@@ -62,7 +62,6 @@ fn companions() -> BTreeMap<&'static str, &'static str> {
         ("--shard-pairs", "--out SHARDS"),
         ("--tokens-per-second", "--describe train.safetensors"),
         ("--holdout", "--holdout-dir HELD"),
-        ("--temperature", "--loss gist"),
         ("--margin", "--loss triplet"),
         ("--epochs", "--plan"),
     ])

@@ -18,7 +18,7 @@ pub(super) fn model_card(trained: &TrainedModel<'_, '_>) -> anyhow::Result<Strin
         ("hard negatives", shards.negatives().to_string()),
         ("steps", format!("{} of {} trained, {} tokens", weights.step, state.step, state.tokens)),
         ("epochs, batch size", format!("{}, {}", config.epochs, config.batch_size)),
-        ("loss", config.objective.to_string()),
+        ("loss", learner.objective.to_string()),
         (
             "optimizer",
             format!(

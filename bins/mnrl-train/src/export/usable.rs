@@ -38,7 +38,7 @@ impl TrainedModel<'_, '_> {
             steps => format!("{steps} steps"),
         };
         let why = if state.loss.compared == 0 {
-            self.learner.objective.loss.as_loss().nothing_compared().to_owned()
+            self.learner.objective.loss.nothing_compared().to_owned()
         } else if (0..state.step).all(|step| self.schedule.rate(step) == 0.0) {
             format!("the learning rate was 0 in all of the training ({steps})\nhint: lower --warmup-steps")
         } else {

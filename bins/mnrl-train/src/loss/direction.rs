@@ -1,16 +1,15 @@
 //! Which rows of a batch are compared with which.
 
-use std::fmt::{self, Formatter};
-use std::ops::Range;
-
 use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use super::Chunk;
 
 /// What a pair's row is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 pub(crate) enum Direction {
     /// Each anchor with all positives and negatives
     #[value(name = "q2d")]
@@ -39,20 +38,12 @@ impl Direction {
     /// Dot products of some pairs' rows with all candidates, times a factor.
     ///
     /// # Shapes
-    /// - `anchors`: `[pairs, size]`
-    /// - `documents`: `[documents, size]`
-    /// - `rows`: a range of pairs
     /// - output: `[rows, pairs or documents]`
     ///
     /// # Errors
     /// libtorch's own.
-    pub(crate) fn products(
-        self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        rows: Range<usize>,
-        factor: f64,
-    ) -> Result<Tensor, TorchError> {
+    pub(crate) fn products(self, chunk: &Chunk<'_>, factor: f64) -> Result<Tensor, TorchError> {
+        let Chunk { anchors, documents, rows, .. } = chunk;
         let (left, right) = match self {
             Self::QueryToDocument => (anchors, documents),
             Self::DocumentToQuery => (documents, anchors),
@@ -65,11 +56,9 @@ impl Direction {
     }
 }
 
-/// Writes the directions in the description of a loss, unless q2d is the only one.
-pub(crate) fn write_directions(f: &mut Formatter<'_>, directions: &[Direction]) -> fmt::Result {
-    if directions.len() < 2 {
-        return Ok(());
-    }
-    write!(f, ", directions")?;
-    directions.iter().try_for_each(|direction| write!(f, " {}", value_name(*direction)))
+/// The directions in the description of a loss; nothing if q2d is the only one.
+pub(crate) fn described(directions: &[Direction]) -> String {
+    let names =
+        directions.iter().filter(|_| directions.len() > 1).map(|direction| format!(" {}", value_name(*direction)));
+    names.enumerate().map(|(index, name)| if index == 0 { format!(", directions{name}") } else { name }).collect()
 }

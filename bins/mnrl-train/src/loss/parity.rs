@@ -59,7 +59,6 @@ impl Figures {
                 scores: expected["scores"].as_bool().unwrap().then_some(scores),
                 guide: objective
                     .loss
-                    .as_loss()
                     .needs()
                     .guide
                     .then(|| Guide::new(&rows(&self.0["guide_anchors"]), &documents("guide_documents")).unwrap()),

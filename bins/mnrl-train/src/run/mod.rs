@@ -64,9 +64,9 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
     let part = RankInfo { rank: group.rank(), world_size: group.world_size(), ..ranks };
     let shards = Shards::open(&settings::shards(cli, part), &base, session)?;
     let objective = cli.loss.objective(base.dimension())?;
-    let (loss, columns) = (objective.loss.name(), shards.columns()?);
-    let needs = objective.loss.as_loss().needs();
-    needs.check(loss, columns)?;
+    let (loss, columns) = (objective.name(), shards.columns()?);
+    let needs = objective.loss.needs();
+    needs.check(&loss, columns)?;
     let prompts = shards.prompts()?;
     if let Some(changes) = prompts.changes(&base).filter(|_| is_main) {
         session.notice(changes);
@@ -82,12 +82,12 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
             session.warn(warning);
         }
     };
-    objective.warning(model.dimension()).into_iter().chain(needs.unread_labels(loss, columns)).for_each(warn);
+    objective.warning(model.dimension()).into_iter().chain(needs.unread_labels(&loss, columns)).for_each(warn);
     if let Some(reason) = unlinked {
         warn(format!("the GPUs exchange gradients through the CPU, because NCCL does not run: {reason}"));
     }
     let config = settings::training_config(cli, &model, &prompts, &objective, shards.fingerprint())?;
-    let cosine = objective.loss.as_loss().searches_by_cosine();
+    let cosine = objective.loss.searches_by_cosine();
     let mut learner = Learner::new(&model, settings::learner(cli), objective, device, group)?;
     let encoding = Encoding { cosine, batch_tokens: learner.budget.batch_tokens, threads };
     let dev = settings::dev_set(cli, encoding).filter(|_| is_main);
@@ -171,7 +171,7 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
 fn summarize(cli: &Cli, learner: &Learner<'_>, state: &TrainerState, weights: &FinalWeights, session: &Session) {
     let (compared, idle) = (state.loss.compared, state.loss.idle);
     if compared == 0 {
-        session.warn(learner.objective.loss.as_loss().nothing_compared());
+        session.warn(learner.objective.loss.nothing_compared());
     } else if idle > 0 {
         let message = format!(
             "{idle} of {} batches had nothing to compare, such as a single pair or pairs that are all masked: nothing was learnt from them, and they are not part of the loss",

@@ -161,7 +161,7 @@ pub(super) fn training_config(
         gradient_accumulation: training.gradient_accumulation,
         dropout: training.dropout,
         seed: training.seed,
-        objective: objective.clone(),
+        objective: objective.values(),
         learning_rate: optimizer.learning_rate,
         decay: optimizer.schedule,
         warmup_steps: optimizer.warmup_steps,

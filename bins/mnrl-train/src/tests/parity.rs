@@ -9,7 +9,7 @@ use embtune_tokenize::Tokenizer;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::Value;
 
-use crate::loss::{AnyLoss, Direction, FalseNegatives, Mnrl, Objective, Partition, Similarity, Targets};
+use crate::loss::{FalseNegatives, LossArgs, Targets};
 use crate::network::{Network, Packed, Pass, Row};
 use crate::weights::param_groups::{Settings, specs};
 use crate::weights::parameters::Parameters;
@@ -89,14 +89,12 @@ fn loss_and_gradients_agree_with_the_reference() {
         let vectors = fixture.encode(&texts, fixture.model.max_seq_length());
         let pairs = anchors.len() as i64;
         let (anchors, documents) = (vectors.narrow(0, 0, pairs), vectors.narrow(0, pairs, documents.len() as i64));
-        let scale = figures["scale"].as_f64().unwrap();
         let close = |found: f64, expected: f64, size: f64, what: &str| {
             assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
         };
 
-        let directions = vec![Direction::QueryToDocument];
-        let mnrl = Mnrl { scale, similarity: Similarity::Cosine, directions, partition: Partition::Joint };
-        let objective = Objective { loss: AnyLoss::Mnrl(mnrl), sizes: Vec::new(), no_mask: false };
+        let flags = format!("--scale {}", figures["scale"]);
+        let objective = LossArgs::parse(&flags).unwrap().objective(fixture.model.dimension()).unwrap();
         let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
         let mut targets = Targets {
             pairs: pairs as usize,

@@ -12,7 +12,6 @@ use super::schedule::Decay;
 use crate::checkpoint::first_difference;
 use crate::data::sampler::BatchFrom;
 use crate::distributed::ProcessGroup;
-use crate::loss::Objective;
 use crate::network::Precision;
 use crate::weights::lora::Lora;
 use crate::weights::param_groups::Freeze;
@@ -48,7 +47,7 @@ pub(crate) struct TrainingConfig {
     pub(crate) seed: u64,
     /// `--loss` and the flags that belong to it.
     #[serde(flatten)]
-    pub(crate) objective: Objective,
+    pub(crate) objective: Map<String, Value>,
     #[serde(rename = "--learning-rate")]
     pub(crate) learning_rate: f64,
     #[serde(rename = "--schedule")]

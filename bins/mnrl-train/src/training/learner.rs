@@ -148,7 +148,7 @@ impl<'a> Learner<'a> {
         let documents = leaf.f_narrow(0, pairs, leaf.size()[0] - pairs)?;
         let loss = self.objective.backward(&anchors, &documents, targets)?.f_double_value(&[])?;
         let not_finite = if loss.is_finite() { Vec::new() } else { pairs_not_finite(&leaf, batch)? };
-        let form = self.objective.loss.as_loss();
+        let form = &self.objective.loss;
         let (masked, compares) = (form.masked(targets), form.compares(targets)?);
         Ok((BatchLoss { loss, compares, masked, not_finite }, leaf.f_grad()?))
     }

@@ -91,7 +91,7 @@ impl Trainer<'_> {
             }
             if state.batch >= batches.len() {
                 if state.epoch == 0 && state.loss.compared == 0 && self.main.is_some() {
-                    self.session.warn(self.learner.objective.loss.as_loss().nothing_compared());
+                    self.session.warn(self.learner.objective.loss.nothing_compared());
                 }
                 check_unchanged()?;
                 state.epoch += 1;
