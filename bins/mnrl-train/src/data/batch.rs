@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
             pairs: self.pairs,
             owners: self.owners.clone(),
             false_negatives: if objective.no_mask {
-                FalseNegatives::none()
+                FalseNegatives::default()
             } else {
                 FalseNegatives::find(&hashes(anchors), &hashes(documents))
             },

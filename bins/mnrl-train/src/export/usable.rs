@@ -18,8 +18,8 @@ impl TrainedModel<'_, '_> {
                 return Err(diverged(&format!("tensor \"{name}\" holds NaN or infinity")).into());
             }
         }
-        let Self { config, state, weights: chosen, session, .. } = self;
-        if config.learning_rate == 0.0 {
+        let Self { args, state, weights: chosen, session, .. } = self;
+        if args.schedule.learning_rate == 0.0 {
             session.warn("--learning-rate is 0: the saved model has the base model's weights");
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl TrainedModel<'_, '_> {
         } else if (0..state.step).all(|step| self.schedule.rate(step) == 0.0) {
             format!("the learning rate was 0 in all of the training ({steps})\nhint: lower --warmup-steps")
         } else {
-            let flags = [("--ema", config.ema.is_some()), ("--merge-base", chosen.base_share.is_some())];
+            let flags = [("--ema", args.learner.ema.is_some()), ("--merge-base", chosen.base_share.is_some())];
             let lower: String =
                 flags.iter().filter(|(_, given)| *given).map(|(flag, _)| format!(", or lower {flag}")).collect();
             format!("{steps} did not change a weight\nhint: raise --learning-rate{lower}")

@@ -4,28 +4,23 @@ use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::Serialize;
 
 use super::Chunk;
 
 /// What a pair's row is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Direction {
     /// Each anchor with all positives and negatives
     #[value(name = "q2d")]
-    #[serde(rename = "q2d")]
     QueryToDocument,
     /// Each positive with all anchors
     #[value(name = "d2q")]
-    #[serde(rename = "d2q")]
     DocumentToQuery,
     /// Each anchor with all other anchors
     #[value(name = "q2q")]
-    #[serde(rename = "q2q")]
     QueryToQuery,
     /// Each positive with the documents of other pairs
     #[value(name = "d2d")]
-    #[serde(rename = "d2d")]
     DocumentToDocument,
 }
 
@@ -56,9 +51,12 @@ impl Direction {
     }
 }
 
+/// The directions as the flag has them.
+pub(super) fn names(directions: &[Direction]) -> Vec<String> {
+    directions.iter().map(|direction| value_name(*direction)).collect()
+}
+
 /// The directions in the description of a loss; nothing if q2d is the only one.
-pub(crate) fn described(directions: &[Direction]) -> String {
-    let names =
-        directions.iter().filter(|_| directions.len() > 1).map(|direction| format!(" {}", value_name(*direction)));
-    names.enumerate().map(|(index, name)| if index == 0 { format!(", directions{name}") } else { name }).collect()
+pub(super) fn described(directions: &[Direction]) -> String {
+    if directions.len() > 1 { format!(", directions {}", names(directions).join(" ")) } else { String::new() }
 }

@@ -10,7 +10,7 @@ use embtune_torch::tch::Tensor;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::direction::described;
+use super::direction::{described, names};
 use super::{Chunk, Direction, Loss, LossArgs, Needs, Targets};
 
 /// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the positive
@@ -45,7 +45,7 @@ impl Loss for Gist {
 
     fn values(&self) -> Value {
         let Self { scale, strategy, margin, directions } = self;
-        json!({"--scale": scale, "--margin-strategy": strategy, "--margin": margin, "--directions": directions})
+        json!({"--scale": scale, "--margin-strategy": strategy, "--margin": margin, "--directions": names(directions)})
     }
 
     fn description(&self) -> String {

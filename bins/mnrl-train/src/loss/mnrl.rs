@@ -5,7 +5,7 @@ use embtune_torch::tch::Tensor;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::direction::described;
+use super::direction::{described, names};
 use super::vectors::Similarity;
 use super::{Chunk, Direction, Loss, LossArgs, Targets};
 
@@ -62,7 +62,7 @@ impl Loss for Mnrl {
 
     fn values(&self) -> Value {
         let Self { scale, similarity, directions, partition } = self;
-        json!({"--scale": scale, "--similarity": similarity, "--directions": directions, "partition": partition})
+        json!({"--scale": scale, "--similarity": similarity, "--directions": names(directions), "partition": partition})
     }
 
     fn description(&self) -> String {

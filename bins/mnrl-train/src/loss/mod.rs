@@ -82,7 +82,7 @@ pub(crate) trait Loss {
 
     /// Number of negatives of the batch that are excluded as false negatives.
     fn masked(&self, targets: &Targets) -> u64 {
-        targets.false_negatives.count()
+        targets.false_negatives.count
     }
 
     /// Whether the batch has anything to compare. If it has not, the loss is 0 whatever the vectors are.

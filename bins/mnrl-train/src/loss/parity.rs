@@ -55,7 +55,7 @@ impl Figures {
             documents: documents("documents").set_requires_grad(true),
             targets: Targets {
                 pairs,
-                false_negatives: FalseNegatives::none(),
+                false_negatives: FalseNegatives::default(),
                 scores: expected["scores"].as_bool().unwrap().then_some(scores),
                 guide: objective
                     .loss

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::loss::{FalseNegatives, LossArgs, Targets};
 use crate::network::{Network, Packed, Pass, Row};
-use crate::weights::param_groups::{Settings, specs};
+use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
@@ -34,7 +34,7 @@ impl Fixture {
             if name == "minilm" { root.join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
         let model = ModelDir::open(&directory).unwrap();
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
-        let specs = specs(&model, &Settings::default()).unwrap();
+        let specs = specs(&model, &ParamArgs::default(), 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
         let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
@@ -99,7 +99,7 @@ fn loss_and_gradients_agree_with_the_reference() {
         let mut targets = Targets {
             pairs: pairs as usize,
             owners,
-            false_negatives: FalseNegatives::none(),
+            false_negatives: FalseNegatives::default(),
             scores: None,
             guide: None,
         };
