@@ -2,14 +2,13 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::ffi::{
-    RawCommunicator, c_string, check, embtune_communicator_all_gather, embtune_communicator_all_reduce,
+    Owned, RawCommunicator, c_string, check, embtune_communicator_all_gather, embtune_communicator_all_reduce,
     embtune_communicator_broadcast, embtune_communicator_join, embtune_communicator_leave,
     embtune_communicator_use_nccl, handle, make, milliseconds, process_number,
 };
@@ -22,7 +21,7 @@ use crate::{Store, TorchError};
 /// Tensors are exchanged by Gloo, which works on the CPU: those on a GPU are copied there and back, unless
 /// [`use_nccl`](Self::use_nccl) has switched them to NCCL.
 pub struct Communicator {
-    raw: NonNull<RawCommunicator>,
+    raw: Owned<RawCommunicator>,
     rank: usize,
     world_size: usize,
     timeout: Duration,
@@ -48,12 +47,12 @@ impl Communicator {
     ) -> Result<Self, TorchError> {
         let interface = c_string(interface.unwrap_or_default())?;
         let (c_rank, c_size) = (process_number(rank)?, process_number(world_size)?);
-        let mut raw = ptr::null_mut();
         // SAFETY: the store and the string live for the call; the store as long as the communicator.
-        check(unsafe {
-            embtune_communicator_join(store.raw(), c_rank, c_size, interface.as_ptr(), milliseconds(timeout), &mut raw)
-        })?;
-        let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("no communicator"))?;
+        let join = |out: *mut _| unsafe {
+            embtune_communicator_join(store.raw(), c_rank, c_size, interface.as_ptr(), milliseconds(timeout), out)
+        };
+        // A reducer has a reference of its own to what is left.
+        let raw = Owned::make(join, embtune_communicator_leave)?;
         Ok(Self { raw, rank, world_size, timeout, bytes_sent: Cell::new(0), _store: Arc::clone(store) })
     }
 
@@ -91,7 +90,7 @@ impl Communicator {
     }
 
     pub(crate) fn raw(&self) -> *mut RawCommunicator {
-        self.raw.as_ptr()
+        self.raw.raw()
     }
 
     /// Number of this process, from 0.
@@ -164,13 +163,6 @@ impl Communicator {
     pub fn all_gather_number(&self, number: i64) -> Result<Vec<i64>, TorchError> {
         let own = Tensor::f_full([1, 1], number, (Kind::Int64, Device::Cpu))?;
         Ok(Vec::<i64>::try_from(&self.all_gather(&own)?.f_view([-1])?)?)
-    }
-}
-
-impl Drop for Communicator {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from `embtune_communicator_join` and is not used again; a reducer has a reference of its own.
-        unsafe { embtune_communicator_leave(self.raw.as_ptr()) }
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_double, c_int};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use tch::{TchError, Tensor};
@@ -194,6 +194,39 @@ pub(crate) fn make(call: impl FnOnce(*mut Handle) -> c_int) -> Result<Tensor, To
     check(call(&mut out))?;
     // SAFETY: the shim returned 0, so the handle is a new tensor that nobody else owns.
     Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// An object of the shim, which is freed when it is dropped.
+pub(crate) struct Owned<T> {
+    raw: NonNull<T>,
+    free: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// The object that a call creates.
+    ///
+    /// `call` gets a pointer to a pointer, and must store there an object that `free` frees when it returns 0.
+    pub(crate) fn make(
+        call: impl FnOnce(*mut *mut T) -> c_int,
+        free: unsafe extern "C" fn(*mut T),
+    ) -> Result<Self, TorchError> {
+        let mut raw = ptr::null_mut();
+        check(call(&mut raw))?;
+        let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("the shim has created nothing"))?;
+        Ok(Self { raw, free })
+    }
+
+    /// The pointer that the shim takes; valid while this lives.
+    pub(crate) fn raw(&self) -> *mut T {
+        self.raw.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from the call that `free` belongs to, and is not used again.
+        unsafe { (self.free)(self.raw.as_ptr()) }
+    }
 }
 
 /// A C string, which must not contain a NUL.

@@ -2,12 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
-use std::ptr::{self, NonNull};
 
 use tch::Tensor;
 
 use crate::ffi::{
-    RawReducer, check, embtune_reducer_add, embtune_reducer_drop, embtune_reducer_finish, embtune_reducer_new,
+    Owned, RawReducer, check, embtune_reducer_add, embtune_reducer_drop, embtune_reducer_finish, embtune_reducer_new,
     embtune_reducer_prepare, embtune_reducer_started, handle,
 };
 use crate::{Communicator, TorchError};
@@ -26,7 +25,9 @@ pub struct Bucket<'t> {
 ///
 /// The sums are those of [`Communicator::all_reduce`] over one bucket after the other, bit for bit.
 pub struct Reducer<'g> {
-    raw: NonNull<RawReducer>,
+    /// When it is dropped, the leaves' hooks keep references to what it points to, and do nothing from then on; if it
+    /// never is, they start sums in a group that is still alive.
+    raw: Owned<RawReducer>,
     group: &'g Communicator,
     grads: Tensor,
 }
@@ -41,16 +42,14 @@ impl<'g> Reducer<'g> {
         if !is_partition(ranges, grads.numel() as i64) {
             return Err(TorchError::new("reducer: the buckets do not cover each element of the gradient once"));
         }
-        let mut raw = ptr::null_mut();
         // SAFETY: the group lives for the call, which takes a reference of its own.
-        check(unsafe { embtune_reducer_new(group.raw(), &mut raw) })?;
-        let raw = NonNull::new(raw).ok_or_else(|| TorchError::new("no reducer"))?;
+        let raw = Owned::make(|out| unsafe { embtune_reducer_new(group.raw(), out) }, embtune_reducer_drop)?;
         let reducer = Self { raw, group, grads: grads.shallow_clone() };
         for Bucket { range, leaves } in buckets {
             let part = grads.f_narrow(0, range.start, range.end - range.start)?;
             let leaves: Vec<_> = leaves.iter().map(|leaf| handle(leaf)).collect();
             // SAFETY: all tensors live for the call, which takes references of its own to what it keeps.
-            check(unsafe { embtune_reducer_add(raw.as_ptr(), handle(&part), leaves.as_ptr(), leaves.len()) })?;
+            check(unsafe { embtune_reducer_add(reducer.raw.raw(), handle(&part), leaves.as_ptr(), leaves.len()) })?;
         }
         Ok(reducer)
     }
@@ -62,7 +61,7 @@ impl<'g> Reducer<'g> {
     /// The sums of an earlier announcement are not finished.
     pub fn prepare_for_backward(&self) -> Result<(), TorchError> {
         // SAFETY: the pointer is live.
-        check(unsafe { embtune_reducer_prepare(self.raw.as_ptr()) })
+        check(unsafe { embtune_reducer_prepare(self.raw.raw()) })
     }
 
     /// Number of buckets whose sum has started.
@@ -72,7 +71,7 @@ impl<'g> Reducer<'g> {
     pub fn started(&self) -> Result<usize, TorchError> {
         let mut started = 0;
         // SAFETY: pointer and number are live for the call.
-        check(unsafe { embtune_reducer_started(self.raw.as_ptr(), &mut started) })?;
+        check(unsafe { embtune_reducer_started(self.raw.raw(), &mut started) })?;
         Ok(started)
     }
 
@@ -83,16 +82,7 @@ impl<'g> Reducer<'g> {
     pub fn finish(&self) -> Result<(), TorchError> {
         self.group.count_all_reduce(&self.grads);
         // SAFETY: the pointer is live.
-        check(unsafe { embtune_reducer_finish(self.raw.as_ptr()) })
-    }
-}
-
-impl Drop for Reducer<'_> {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from `embtune_reducer_new` and is not used again. The leaves' hooks hold references to
-        // what it points to, and do nothing from now on; if a reducer is never dropped, they start sums in a group that
-        // is still alive.
-        unsafe { embtune_reducer_drop(self.raw.as_ptr()) }
+        check(unsafe { embtune_reducer_finish(self.raw.raw()) })
     }
 }
 

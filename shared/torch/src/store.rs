@@ -1,19 +1,19 @@
 //! torch.distributed's key-value store, through which the processes of a group find each other.
 #![allow(unsafe_code)]
 
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::time::Duration;
 
 use tch::Tensor;
 
 use crate::TorchError;
 use crate::ffi::{
-    Handle, RawStore, c_string, check, embtune_store_close, embtune_store_get, embtune_store_open, embtune_store_set,
-    milliseconds,
+    Handle, Owned, RawStore, c_string, check, embtune_store_close, embtune_store_get, embtune_store_open,
+    embtune_store_set, milliseconds,
 };
 
 /// Keys and values that all processes see: one process serves them, the others reach it over TCP (c10d's TCPStore).
-pub struct Store(NonNull<RawStore>);
+pub struct Store(Owned<RawStore>);
 
 // SAFETY: c10d's stores lock around each operation; any thread may call them.
 unsafe impl Send for Store {}
@@ -40,19 +40,11 @@ impl Store {
     /// The port is taken, or the host does not answer within `timeout`.
     pub fn open(address: StoreAddress<'_>, timeout: Duration) -> Result<Self, TorchError> {
         let (host, prefix) = (c_string(address.host)?, c_string(address.prefix)?);
-        let mut store = ptr::null_mut();
+        let (StoreAddress { port, serves, .. }, timeout) = (address, milliseconds(timeout));
         // SAFETY: both strings live for the call.
-        check(unsafe {
-            embtune_store_open(
-                host.as_ptr(),
-                address.port,
-                address.serves,
-                prefix.as_ptr(),
-                milliseconds(timeout),
-                &mut store,
-            )
-        })?;
-        NonNull::new(store).map(Self).ok_or_else(|| TorchError::new("no store"))
+        let open =
+            |out: *mut _| unsafe { embtune_store_open(host.as_ptr(), port, serves, prefix.as_ptr(), timeout, out) };
+        Owned::make(open, embtune_store_close).map(Self)
     }
 
     /// Sets a key's value.
@@ -83,13 +75,6 @@ impl Store {
     }
 
     pub(crate) fn raw(&self) -> *mut RawStore {
-        self.0.as_ptr()
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from `embtune_store_open` and is not used again.
-        unsafe { embtune_store_close(self.0.as_ptr()) }
+        self.0.raw()
     }
 }

@@ -61,7 +61,6 @@ fn companions() -> BTreeMap<&'static str, &'static str> {
         ("--min-cosine", "--verify c"),
         ("--shard-pairs", "--out SHARDS"),
         ("--holdout", "--holdout-dir HELD"),
-        ("--temperature", "--loss gist"),
         ("--margin", "--loss triplet"),
         ("--epochs", "--plan"),
     ])

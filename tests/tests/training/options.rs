@@ -91,12 +91,11 @@ const FLAGS: &[(&str, &[Effect])] = &[
             Trains("--loss gist", Moves::All),
         ],
     ),
-    ("--scale", &[Trains("--scale 5", Moves::All)]),
+    ("--scale", &[Trains("--scale 5", Moves::All), Trains("--loss gist --scale 10", Moves::All)]),
     ("--similarity", &[Trains("--similarity dot --scale 0.1", Moves::All)]),
     ("--directions", &[Trains("--directions q2d,d2q,q2q,d2d", Moves::All)]),
     ("--margin", &[Trains("--loss triplet --margin 1", Moves::All)]),
     ("--distance", &[Trains("--loss triplet --distance cosine --margin 0.5", Moves::All)]),
-    ("--temperature", &[Trains("--loss gist --temperature 0.1", Moves::All)]),
     ("--margin-strategy", &[Trains("--loss gist --margin-strategy relative --margin 0.1", Moves::All)]),
     (
         "--matryoshka",

@@ -14,7 +14,7 @@ pub(crate) struct Evaluation {
 }
 
 /// All evaluations so far, in the order of their steps. The best one and early stopping follow from them alone, so a
-/// checkpoint stores nothing else.
+/// checkpoint stores nothing else. The first one is that of the base model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Evaluations(pub(crate) Vec<Evaluation>);
@@ -26,16 +26,6 @@ impl Evaluations {
         let is_best = self.best().is_none_or(|best| evaluation.score > best.score);
         self.0.push(evaluation);
         is_best
-    }
-
-    /// The first evaluation, that of the base model.
-    pub(crate) fn first(&self) -> Option<Evaluation> {
-        self.0.first().copied()
-    }
-
-    /// The latest evaluation.
-    pub(crate) fn last(&self) -> Option<Evaluation> {
-        self.0.last().copied()
     }
 
     /// The best evaluation, the first one of several.

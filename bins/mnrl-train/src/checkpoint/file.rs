@@ -24,7 +24,8 @@ pub(crate) type NamedTensor<'a> = (&'a str, &'a Tensor);
 /// A checkpoint that has been read and checked.
 pub(crate) struct Checkpoint {
     file: TensorFile,
-    state: TrainerState,
+    /// How far the training had come.
+    pub(crate) state: TrainerState,
 }
 
 /// Bytes of these tensors in a file; the header is small.
@@ -49,13 +50,12 @@ pub(super) fn write(path: &Path, metadata: &str, tensors: &[NamedTensor<'_>]) ->
     no_grad(write).with_context(|| path.display().to_string())
 }
 
+/// The types that a checkpoint can hold.
+const KINDS: [(Kind, Dtype); 3] = [(Kind::Float, Dtype::F32), (Kind::Int64, Dtype::I64), (Kind::Uint8, Dtype::U8)];
+
 fn dtype(tensor: &Tensor) -> Result<Dtype, TorchError> {
-    match tensor.kind() {
-        Kind::Float => Ok(Dtype::F32),
-        Kind::Int64 => Ok(Dtype::I64),
-        Kind::Uint8 => Ok(Dtype::U8),
-        other => Err(TorchError::new(format!("a checkpoint cannot hold {other:?}"))),
-    }
+    let found = KINDS.iter().find(|(kind, _)| *kind == tensor.kind()).map(|(_, dtype)| *dtype);
+    found.ok_or_else(|| TorchError::new(format!("a checkpoint cannot hold {:?}", tensor.kind())))
 }
 
 /// Memory is little-endian on all platforms of libtorch, and so is the file.
@@ -83,11 +83,6 @@ impl Checkpoint {
         let file = TensorFile::open(path).map_err(Damaged)?;
         file.verify_checksum().map_err(Damaged)?;
         Ok(Self { state: read_state(&file)?, file })
-    }
-
-    /// How far the training had come.
-    pub(crate) fn state(&self) -> &TrainerState {
-        &self.state
     }
 
     /// Refuses to continue with different settings: the result would belong to neither.
@@ -119,7 +114,10 @@ impl Checkpoint {
     /// The tensor is missing or has a type that checkpoints do not use.
     pub(crate) fn tensor(&self, name: &str) -> anyhow::Result<Tensor> {
         let stored = self.file.require(name)?;
-        let kind = kind(&stored).with_context(|| format!("{}: tensor \"{name}\"", self.file.name()))?;
+        let kind =
+            KINDS.iter().find(|(_, dtype)| *dtype == stored.dtype).map(|(kind, _)| *kind).with_context(|| {
+                format!("{}: tensor \"{name}\": a checkpoint cannot hold {:?}", self.file.name(), stored.dtype)
+            })?;
         let target = Tensor::f_zeros([stored.len() as i64], (kind, Device::Cpu)).map_err(TorchError::from)?;
         self.restore(name, &target)?;
         Ok(target)
@@ -158,13 +156,4 @@ fn copy_in(stored: &StoredTensor<'_>, target: &Tensor) -> Result<(), TorchError>
         start += length;
     }
     Ok(())
-}
-
-fn kind(stored: &StoredTensor<'_>) -> anyhow::Result<Kind> {
-    match stored.dtype {
-        Dtype::F32 => Ok(Kind::Float),
-        Dtype::I64 => Ok(Kind::Int64),
-        Dtype::U8 => Ok(Kind::Uint8),
-        other => anyhow::bail!("a checkpoint cannot hold {other:?}"),
-    }
 }

@@ -1,11 +1,13 @@
 //! The folder with the checkpoints of one training.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::Args;
 use embtune_cli::{Lock, free_bytes, sync_folder};
 use embtune_tensors::TensorFile;
 use embtune_torch::tch::Tensor;
@@ -16,12 +18,44 @@ use super::trainer_state::TrainerState;
 /// Name of the tensor in a file with the best weights.
 const BEST_TENSOR: &str = "values";
 
-/// Where checkpoints are saved, and how many are kept.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) folder: PathBuf,
-    /// Number of checkpoints that are kept.
+/// When the training is saved, and whether it resumes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct CheckpointArgs {
+    /// Save the training every so many steps, and when a signal ends it
+    #[arg(long, value_name = "STEPS", hide_short_help = true)]
+    pub(crate) checkpoint_every: Option<NonZero<u64>>,
+
+    /// Folder for the checkpoints [default: the name of --out with .checkpoints appended]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub(crate) checkpoint_dir: Option<PathBuf>,
+
+    /// Number of checkpoints that are kept, the newest ones
+    #[arg(long, value_name = "NUM", default_value = "2", hide_short_help = true)]
     pub(crate) keep: NonZero<usize>,
+
+    /// Continue from the newest checkpoint, with the same flags and data
+    ///
+    /// On the CPU, with the same number of threads, the weights have the same bytes as without the interruption.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+impl CheckpointArgs {
+    /// The folder that `--checkpoint-dir` names, by default the name of `--out` with `.checkpoints` appended.
+    pub(crate) fn folder(&self, out: &Path) -> PathBuf {
+        self.checkpoint_dir.clone().unwrap_or_else(|| {
+            let mut name = without_trailing_slash(out);
+            name.push(".checkpoints");
+            name.into()
+        })
+    }
+}
+
+fn without_trailing_slash(path: &Path) -> OsString {
+    // `.` and `..` have no name to append to.
+    let real = path.canonicalize().ok().filter(|_| path.file_name().is_none());
+    real.unwrap_or_else(|| path.components().collect()).into_os_string()
 }
 
 /// The checkpoints of a training, and the weights that were best on its dev set.
@@ -29,7 +63,7 @@ pub(crate) struct Settings {
 /// The files are `step-00000120.safetensors` and `best-00000080.safetensors`; each is complete when it appears. The
 /// folder is created with the first file, and from then on no other process can train into it.
 pub(crate) struct Checkpoints {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     keep: usize,
     /// Held as long as the training runs; the system releases it however the process ends.
     lock: Option<File>,
@@ -69,8 +103,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// Another running training saves to the same folder, or the folder cannot be read.
-    pub(crate) fn open(settings: Settings) -> anyhow::Result<Self> {
-        let Settings { folder, keep } = settings;
+    pub(crate) fn open(folder: PathBuf, keep: NonZero<usize>) -> anyhow::Result<Self> {
         let mut checkpoints = Self { folder, keep: keep.get(), lock: None, lock_warning: None };
         if checkpoints.folder.exists() {
             checkpoints.lock()?;
@@ -81,11 +114,6 @@ impl Checkpoints {
     /// A pending warning, which is returned once.
     pub(crate) fn warning(&mut self) -> Option<String> {
         self.lock_warning.take()
-    }
-
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Refuses a folder that contains checkpoints, which a training from the start would remove.

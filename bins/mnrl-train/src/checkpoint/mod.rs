@@ -9,5 +9,5 @@ mod trainer_state;
 
 pub(crate) use early_stopping::Evaluation;
 pub(crate) use file::{Checkpoint, NamedTensor, bytes};
-pub(crate) use folder::{Checkpoints, Settings};
+pub(crate) use folder::{CheckpointArgs, Checkpoints};
 pub(crate) use trainer_state::{TrainerState, first_difference};

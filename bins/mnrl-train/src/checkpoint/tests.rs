@@ -10,17 +10,36 @@ use embtune_torch::tch::{Device, Kind, Tensor};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::trainer_state::tests::state;
-use super::{Checkpoint, Checkpoints, Evaluation, Settings, TrainerState, bytes};
+use super::early_stopping::Evaluations;
+use super::trainer_state::LossMeter;
+use super::{Checkpoint, Checkpoints, Evaluation, TrainerState, bytes, first_difference};
 
 const F32: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-fn settings(place: &TempDir, keep: usize) -> Settings {
-    Settings { folder: place.path().join("c"), keep: NonZero::new(keep).unwrap() }
+fn state(step: u64) -> TrainerState {
+    // A sum of which no digit may get lost.
+    let mut loss = LossMeter::default();
+    [1.0 / 3.0, 5e-324, 1.1e300].into_iter().for_each(|batch| loss.add(batch, 3, true));
+    let settings = json!({"--learning-rate": 2e-5, "data": "xxh3:1", "--seed": 42});
+    let evaluations = vec![Evaluation { step: 5, score: 0.7 }, Evaluation { step: 10, score: 2.0 / 3.0 }];
+    TrainerState {
+        step,
+        epoch: 1,
+        batch: 3,
+        tokens: 12_345,
+        seconds: 0.1 + 0.2,
+        loss,
+        evaluations: Evaluations(evaluations),
+        settings: settings.as_object().unwrap().clone(),
+    }
+}
+
+fn try_open(place: &TempDir, keep: usize) -> anyhow::Result<Checkpoints> {
+    Checkpoints::open(place.path().join("c"), NonZero::new(keep).unwrap())
 }
 
 fn open(place: &TempDir, keep: usize) -> Checkpoints {
-    Checkpoints::open(settings(place, keep)).unwrap()
+    try_open(place, keep).unwrap()
 }
 
 fn files(place: &TempDir) -> Vec<String> {
@@ -67,7 +86,7 @@ fn everything_reads_back_bit_for_bit() {
     assert!((bytes(&tensors)..bytes(&tensors) + 4096).contains(&size), "{size} bytes");
 
     let checkpoint = latest(&checkpoints).0.unwrap();
-    assert_eq!(*checkpoint.state(), state(120));
+    assert_eq!(checkpoint.state, state(120));
     for (name, tensor) in tensors {
         let bits = |tensor: &Tensor| Vec::<u8>::try_from(tensor.view_dtype(Kind::Uint8).flatten(0, -1)).unwrap();
         assert!(bits(&checkpoint.tensor(name).unwrap()) == bits(tensor), "{name}");
@@ -85,7 +104,7 @@ fn the_newest_are_kept_and_other_files_left_alone() {
     let mut checkpoints = open(&place, 2);
     for step in [1, 20, 100_000_000, 300_000_000] {
         save(&mut checkpoints, &state(step));
-        assert_eq!(latest(&checkpoints).0.unwrap().state().step, step);
+        assert_eq!(latest(&checkpoints).0.unwrap().state.step, step);
     }
     let message = checkpoints.check_unused().unwrap_err().to_string();
     assert!(message.contains("unfinished training, the last one after step 300000000\nhint: --resume"), "{message}");
@@ -125,7 +144,7 @@ fn a_damaged_checkpoint_is_replaced_by_the_one_before() {
     for at in [0, 20, whole.len() / 2, whole.len() - 1] {
         flip(&path(30), at);
         let (found, warnings) = latest(&checkpoints);
-        assert_eq!(found.unwrap().state().step, 20);
+        assert_eq!(found.unwrap().state.step, 20);
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
         assert!(warning.contains("step-00000030.safetensors: ") && warning.ends_with("using the checkpoint before it"));
         fs::write(path(30), &whole).unwrap();
@@ -151,7 +170,7 @@ fn a_failed_save_leaves_the_older_ones() {
     let error = checkpoints.save(&state(20), &[("values", &half)]).unwrap_err();
     assert!(format!("{error:#}").contains("step-00000020.safetensors: libtorch: a checkpoint cannot hold BFloat16"));
     assert_eq!(files(&place), ["step-00000010.safetensors"]);
-    assert_eq!(latest(&checkpoints).0.unwrap().state().step, 10);
+    assert_eq!(latest(&checkpoints).0.unwrap().state.step, 10);
 }
 
 #[test]
@@ -166,7 +185,7 @@ fn partial_files_of_a_killed_process_are_removed() {
     }
     let first = open(&place, 1);
     assert_eq!(files(&place), [foreign[0], foreign[1], "step-00000010.safetensors"]);
-    let second = Checkpoints::open(settings(&place, 1)).err().unwrap().to_string();
+    let second = try_open(&place, 1).err().unwrap().to_string();
     assert!(second.contains("c: another training saves its checkpoints here\nhint: "), "{second}");
     drop(first);
     open(&place, 1);
@@ -255,4 +274,55 @@ fn a_full_disk_is_reported_before_the_training() {
         let message = refusal(checkpoint, best);
         assert!(message.contains(&needs(files * (size >> 20))), "{files}: {message}");
     }
+}
+
+#[test]
+fn numbers_read_back_exactly() {
+    let state = state(7);
+    assert_eq!(TrainerState::from_json(&state.to_json().unwrap()), Ok(state));
+}
+
+#[test]
+fn anything_else_is_refused() {
+    let whole = state(7).to_json().unwrap();
+    for length in 0..whole.len() {
+        let message = TrainerState::from_json(&whole[..length]).unwrap_err();
+        assert!(message.starts_with("not a checkpoint: metadata"), "{message}");
+    }
+    let message = TrainerState::from_json(&whole.replace("\"version\":3", "\"version\":2")).unwrap_err();
+    assert!(message.starts_with("a checkpoint of version 2, but this program reads version 3\nhint: "), "{message}");
+    let message = TrainerState::from_json(&whole.replace("\"step\":7", "\"step\":-7")).unwrap_err();
+    assert!(message.starts_with("not a checkpoint: metadata: invalid value"), "{message}");
+}
+
+#[test]
+fn the_first_setting_that_differs_is_named() {
+    let settings = state(7).settings;
+    let mut now = settings.clone();
+    assert_eq!(first_difference(&settings, &now), None);
+    now["--learning-rate"] = json!(3e-5);
+    now["--seed"] = json!(1);
+    let difference = |now| first_difference(&settings, &now).unwrap();
+    assert_eq!(difference(now.clone()), ("--learning-rate".into(), "0.00002".into(), "0.00003".into()));
+    let (mut less, mut more) = (settings.clone(), settings.clone());
+    less.shift_remove("data");
+    more.insert("--lora".into(), json!("r=16"));
+    assert_eq!(difference(less), ("data".into(), "\"xxh3:1\"".into(), "not set".into()));
+    assert_eq!(difference(more), ("--lora".into(), "not set".into(), "\"r=16\"".into()));
+}
+
+#[test]
+fn the_loss_is_the_epoch_s_mean_over_compared_pairs() {
+    let mut loss = LossMeter::default();
+    assert_eq!((loss.mean(), loss.shown().as_str()), (None, "none"));
+    loss.add(0.0, 1, false);
+    assert_eq!(loss.mean(), None);
+    for (batch, pairs, compares) in [(3.0, 16, true), (5.0, 16, true), (8.0, 8, true), (0.0, 1, false)] {
+        loss.add(batch, pairs, compares);
+    }
+    assert_eq!(loss.mean(), Some((3.0 * 16.0 + 5.0 * 16.0 + 8.0 * 8.0) / 40.0));
+    loss.begin_epoch();
+    loss.add(1.0, 4, true);
+    assert_eq!(loss.mean(), Some(1.0));
+    assert_eq!((loss.compared, loss.idle), (4, 2), "of the whole training");
 }

@@ -82,7 +82,7 @@ impl<'a> Batch<'a> {
             let on_device = || Tensor::f_from_slice(&vectors)?.f_view([places.len() as i64, -1])?.f_to_device(device);
             anyhow::Ok(on_device().map_err(TorchError::from)?)
         };
-        let needs = objective.loss.as_loss().needs();
+        let needs = objective.loss.needs();
         let is_label = |score: &f32| [0.0, 1.0].contains(score);
         // All documents have a score, or none is used.
         let scores: Option<Vec<f32>> = match needs.scores {
@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
             pairs: self.pairs,
             owners: self.owners.clone(),
             false_negatives: if objective.no_mask {
-                FalseNegatives::none()
+                FalseNegatives::default()
             } else {
                 FalseNegatives::find(&hashes(anchors), &hashes(documents))
             },

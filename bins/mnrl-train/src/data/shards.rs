@@ -4,25 +4,46 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use clap::Args;
 use embtune_cli::Session;
 use embtune_model::ModelDir;
 use embtune_tensors::{Column, Shard};
+use serde::Serialize;
 
 use super::prompts::Prompts;
 pub(crate) use super::shard_file::ShardFile;
 use super::shard_file::files;
+use crate::distributed::RankInfo;
 use crate::loss::ShardColumns;
 
-/// Which shards are opened, and by which process.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The operands; none is stdin.
+/// The training data.
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct SetArgs {
+    /// Shards, 'patterns', directories of pairs2shards --out; none, or -, is stdin
+    #[serde(skip)]
+    #[arg(value_name = "SET", help_heading = "Files")]
     pub(crate) sets: Vec<PathBuf>,
-    /// How many times the pairs of each set are seen in an epoch; empty for once each.
+
+    /// How many times the pairs of each set are seen in an epoch, separated by commas [default: 1 for each]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        value_parser = parse_weight,
+        help_heading = "Files",
+        hide_short_help = true
+    )]
     pub(crate) weights: Vec<f64>,
-    /// Number of this process, which checks a part of the token ids.
-    pub(crate) rank: usize,
-    pub(crate) world_size: usize,
+}
+
+/// The largest number of times that a pair is seen in an epoch, whose order is held in memory.
+const MAX_WEIGHT: f64 = 1000.0;
+
+fn parse_weight(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(weight) if weight > 0.0 && weight <= MAX_WEIGHT => Ok(weight),
+        _ => Err(format!("expected a number above 0, at most {MAX_WEIGHT}")),
+    }
 }
 
 /// Memory-mapped shards, whose pairs are numbered consecutively.
@@ -47,10 +68,10 @@ impl Shards {
     ///
     /// # Errors
     /// A shard that is damaged or was made for another model, a set without pairs, or not one weight per set.
-    pub(crate) fn open(settings: &Settings, model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &SetArgs, part: RankInfo, model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
         let stdin = [PathBuf::from("-")];
-        let operands = if settings.sets.is_empty() { &stdin[..] } else { &settings.sets };
-        let (weights, sets) = (settings.weights.len(), operands.len());
+        let operands = if args.sets.is_empty() { &stdin[..] } else { &args.sets };
+        let (weights, sets) = (args.weights.len(), operands.len());
         let noun = |count: usize, one: &'static str, many: &'static str| if count == 1 { one } else { many };
         ensure!(
             weights == 0 || weights == sets,
@@ -61,11 +82,11 @@ impl Shards {
         let tokenizer = model.tokenizer_fingerprint()?;
         let mut all = Vec::new();
         for (index, operand) in operands.iter().enumerate() {
-            let open = |file: &PathBuf| ShardFile::open(file, settings.rank, settings.world_size, session);
+            let open = |file: &PathBuf| ShardFile::open(file, part.rank, part.world_size, session);
             let shards: Vec<_> = files(operand)?.iter().map(open).collect::<Result<_, _>>()?;
             shards.iter().try_for_each(|shard| shard.check(&tokenizer, model))?;
             ensure!(shards.iter().any(|file| file.shard.pairs() > 0), "{}: no training pairs", operand.display());
-            all.push((shards, settings.weights.get(index).copied().unwrap_or(1.0)));
+            all.push((shards, args.weights.get(index).copied().unwrap_or(1.0)));
         }
         Ok(Self::new(all))
     }
@@ -232,5 +253,18 @@ impl Shards {
             anyhow::bail!("{first} and {other} have the vectors of different guide models");
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_have_bounds() {
+        assert_eq!((parse_weight("0.5"), parse_weight("1e3")), (Ok(0.5), Ok(1000.0)));
+        for bad in ["", "x", "0", "-1", "NaN", "inf", "1e4"] {
+            assert!(parse_weight(bad).is_err(), "{bad}");
+        }
     }
 }

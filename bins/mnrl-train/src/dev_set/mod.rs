@@ -6,15 +6,17 @@ mod texts;
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
-use std::num::NonZeroUsize;
+use std::num::{NonZero, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use embtune_cli::{Input, Session};
 use embtune_metrics::{Metric, TopK, mean};
 use embtune_model::{ModelDir, Role};
 use embtune_records::{JudgedQuery, Judgments};
 use embtune_torch::tch::{Device, Tensor, no_grad};
 use embtune_torch::{TorchError, normalize};
+use serde::{Serialize, Serializer};
 use xxhash_rust::xxh3::Xxh3;
 
 pub(crate) use texts::TextFile;
@@ -39,14 +41,46 @@ pub(crate) struct DevSet {
     normalizes: bool,
 }
 
-/// The files of a dev set, and how it is evaluated.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) queries: PathBuf,
-    pub(crate) corpus: PathBuf,
-    pub(crate) qrels: PathBuf,
+/// The dev set, and how often the model is evaluated on it.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Dev set")]
+pub(crate) struct DevArgs {
+    /// Queries of a dev set (see --help), which chooses the saved model
+    ///
+    /// JSON Lines in BEIR's form; --dev-corpus and --dev-qrels name the other files. The model with the best score is
+    /// saved.
+    /// Texts are embedded as `embed --role query` and `--role document` do, with the prompts of the shards, and scores are
+    /// those of `ir-eval`.
+    #[serde(skip)]
+    #[arg(long, value_name = "FILE", requires_all = ["dev_corpus", "dev_qrels"])]
+    pub(crate) dev_queries: Option<PathBuf>,
+
+    /// Documents in which the dev set's queries are searched, as JSON Lines (BEIR's form)
+    #[serde(skip)]
+    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_qrels"], hide_short_help = true)]
+    pub(crate) dev_corpus: Option<PathBuf>,
+
+    /// Relevant documents of the dev set's queries, in BEIR's or TREC's form
+    #[serde(skip)]
+    #[arg(long, value_name = "FILE", requires_all = ["dev_queries", "dev_corpus"], hide_short_help = true)]
+    pub(crate) dev_qrels: Option<PathBuf>,
+
+    /// Steps between two evaluations [default: an epoch]
+    #[arg(long, value_name = "STEPS", requires = "dev_queries", hide_short_help = true)]
+    pub(crate) eval_every: Option<NonZero<u64>>,
+
+    /// Metric that decides which model is best: ndcg, recall, mrr, precision, map or accuracy, at a rank
+    #[serde(serialize_with = "as_text")]
+    #[arg(long, value_name = "METRIC", default_value = "ndcg@10", requires = "dev_queries", hide_short_help = true)]
     pub(crate) metric: Metric,
-    pub(crate) encoding: Encoding,
+
+    /// Stop after this many evaluations in a row without a better score
+    #[arg(long, value_name = "NUM", requires = "dev_queries", hide_short_help = true)]
+    pub(crate) patience: Option<NonZero<u32>>,
+}
+
+fn as_text<S: Serializer>(metric: &Metric, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(metric)
 }
 
 /// The opened files of a dev set.
@@ -77,20 +111,27 @@ pub(crate) struct Score {
 }
 
 impl DevSet {
-    /// Reads and tokenises the dev set.
+    /// Reads and tokenises the dev set; `None` if the flags name none.
     ///
     /// Token ids stay in memory, 4 bytes each; texts and document vectors do not.
     ///
     /// # Errors
     /// Files that do not belong together, records and judgments that cannot be read, duplicate ids.
-    pub(crate) fn open(settings: &Settings, model: &ModelDir, session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        args: &DevArgs,
+        encoding: Encoding,
+        model: &ModelDir,
+        session: &Session,
+    ) -> anyhow::Result<Option<Self>> {
         let open = |path: &Path| -> anyhow::Result<TextFile<Input>> {
             let reader = session.input(path)?;
             Ok(TextFile { name: reader.name.clone(), reader })
         };
-        let Settings { queries, corpus, qrels, metric, encoding } = settings;
+        let (Some(queries), Some(corpus), Some(qrels)) = (&args.dev_queries, &args.dev_corpus, &args.dev_qrels) else {
+            return Ok(None);
+        };
         let files = Files { queries: open(queries)?, corpus: open(corpus)?, qrels: open(qrels)? };
-        Self::read(files, model, *metric, *encoding, |warning| session.warn(warning))
+        Self::read(files, model, args.metric, encoding, |warning| session.warn(warning)).map(Some)
     }
 
     fn read<R: BufRead>(

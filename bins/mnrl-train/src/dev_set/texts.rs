@@ -23,8 +23,9 @@ pub(crate) struct Texts {
     ids: Vec<String>,
     rows: Vec<Vec<u32>>,
     batches: Vec<Range<usize>>,
-    role: Role,
-    sample: Vec<Sample>,
+    pub(crate) role: Role,
+    /// Some of the texts, to be tokenised again after the training.
+    pub(crate) sample: Vec<Sample>,
 }
 
 /// A text as it was read, with its token ids.
@@ -106,16 +107,6 @@ impl Texts {
     /// Number of texts without a token, which occur if the tokenizer adds no special tokens.
     pub(crate) fn empty(&self) -> usize {
         self.rows.iter().filter(|row| row.is_empty()).count()
-    }
-
-    /// The role of the texts.
-    pub(crate) fn role(&self) -> Role {
-        self.role
-    }
-
-    /// Some of the texts, to be tokenised again after the training.
-    pub(crate) fn sample(&self) -> &[Sample] {
-        &self.sample
     }
 
     /// Number of tokens of all texts.

@@ -31,6 +31,8 @@ pub(super) struct Beat {
 pub(super) struct Heartbeat {
     requests: Sender<Request>,
     operation: Arc<AtomicU64>,
+    rank: usize,
+    world_size: usize,
     thread: JoinHandle<()>,
 }
 
@@ -43,14 +45,8 @@ pub(super) enum StoreFailure {
     Timeout,
 }
 
-/// What other threads ask of the heartbeat's thread.
-enum Request {
-    /// The last beats of all processes; `None` for one that has not joined.
-    Beats(Sender<Vec<Option<Beat>>>),
-    Get(String, Sender<Option<Vec<u8>>>),
-    Set(String, Vec<u8>, Sender<()>),
-    AnnounceExit(String, Sender<()>),
-}
+/// What another thread asks of the heartbeat's thread, which passes the store and what it publishes.
+type Request = Box<dyn FnOnce(&Store, &mut Beat) + Send>;
 
 impl Heartbeat {
     pub(super) fn start(store: Arc<Store>, rank: usize, world_size: usize) -> Self {
@@ -58,9 +54,9 @@ impl Heartbeat {
         let operation = Arc::new(AtomicU64::new(0));
         let thread = {
             let operation = Arc::clone(&operation);
-            thread::spawn(move || run(&store, rank, world_size, &operation, &received))
+            thread::spawn(move || run(&store, rank, &operation, received))
         };
-        Self { requests, operation, thread }
+        Self { requests, operation, rank, world_size, thread }
     }
 
     /// Counts a collective operation, and returns its number.
@@ -68,24 +64,35 @@ impl Heartbeat {
         self.operation.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The last beats of all processes, ordered by rank.
+    /// The last beats of all processes, ordered by rank; `None` for one that has not joined.
     pub(super) fn beats(&self) -> Result<Vec<Option<Beat>>, StoreFailure> {
-        self.ask(Request::Beats)
+        let ranks = 0..self.world_size;
+        self.ask(move |store, _| {
+            let read = |rank| Ok(store.get(&key(rank))?.and_then(|value| serde_json::from_slice(&value).ok()));
+            ranks.map(read).collect()
+        })
     }
 
     /// A key's value, if the store answers and has one.
     pub(super) fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.ask(|reply| Request::Get(key.to_owned(), reply)).ok().flatten()
+        let key = key.to_owned();
+        self.ask(move |store, _| store.get(&key)).ok().flatten()
     }
 
     /// Sets a key's value.
     pub(super) fn set(&self, key: &str, value: Vec<u8>) -> Result<(), StoreFailure> {
-        self.ask(|reply| Request::Set(key.to_owned(), value, reply))
+        let key = key.to_owned();
+        self.ask(move |store, _| store.set(&key, &value))
     }
 
     /// Tells the other processes why this one ends.
     pub(super) fn announce_exit(&self, reason: String) {
-        let _ = self.ask(|reply| Request::AnnounceExit(reason, reply));
+        let rank = self.rank;
+        let _ = self.ask(move |store, own| {
+            own.exit_reason = Some(reason);
+            let _ = publish(store, rank, own);
+            Ok(())
+        });
     }
 
     /// Stops the heartbeat.
@@ -97,9 +104,16 @@ impl Heartbeat {
         }
     }
 
-    fn ask<T>(&self, request: impl FnOnce(Sender<T>) -> Request) -> Result<T, StoreFailure> {
+    /// If the store fails, no reply is sent, which the caller sees as [`StoreFailure::Gone`].
+    fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Store, &mut Beat) -> Result<T, TorchError> + Send + 'static,
+    ) -> Result<T, StoreFailure> {
         let (reply, answer) = mpsc::channel();
-        self.requests.send(request(reply)).map_err(|_| StoreFailure::Gone)?;
+        let request: Request = Box::new(move |store, own| {
+            let _ = act(store, own).map(|value| reply.send(value));
+        });
+        self.requests.send(request).map_err(|_| StoreFailure::Gone)?;
         answer.recv_timeout(STORE_TIMEOUT).map_err(|error| match error {
             RecvTimeoutError::Timeout => StoreFailure::Timeout,
             RecvTimeoutError::Disconnected => StoreFailure::Gone,
@@ -111,35 +125,23 @@ fn key(rank: usize) -> String {
     format!("beat/{rank}")
 }
 
-/// The thread. If the store fails, no reply is sent, which the caller sees as [`StoreFailure::Gone`].
-fn run(store: &Store, rank: usize, world_size: usize, operation: &AtomicU64, requests: &Receiver<Request>) {
+fn publish(store: &Store, rank: usize, own: &Beat) -> Result<(), TorchError> {
+    serde_json::to_vec(own).map_or(Ok(()), |value| store.set(&key(rank), &value))
+}
+
+/// The thread.
+fn run(store: &Store, rank: usize, operation: &AtomicU64, requests: Receiver<Request>) {
     let mut own = Beat::default();
-    let publish = |own: &Beat| serde_json::to_vec(own).map(|value| store.set(&key(rank), &value));
     let mut next = Instant::now();
     loop {
         if Instant::now() >= next {
             own.count += 1;
             own.operation = operation.load(Ordering::Relaxed);
-            let _ = publish(&own);
+            let _ = publish(store, rank, &own);
             next = Instant::now() + INTERVAL;
         }
         match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(Request::Beats(reply)) => {
-                let read = |rank| Ok(store.get(&key(rank))?.and_then(|value| serde_json::from_slice(&value).ok()));
-                let beats: Result<_, TorchError> = (0..world_size).map(read).collect();
-                let _ = beats.map(|beats| reply.send(beats));
-            }
-            Ok(Request::Get(key, reply)) => {
-                let _ = store.get(&key).map(|value| reply.send(value));
-            }
-            Ok(Request::Set(key, value, reply)) => {
-                let _ = store.set(&key, &value).map(|()| reply.send(()));
-            }
-            Ok(Request::AnnounceExit(reason, reply)) => {
-                own.exit_reason = Some(reason);
-                let _ = publish(&own);
-                let _ = reply.send(());
-            }
+            Ok(request) => request(store, &mut own),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

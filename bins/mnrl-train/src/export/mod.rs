@@ -9,7 +9,7 @@ mod usable;
 mod verify;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use embtune_cli::Session;
@@ -19,30 +19,24 @@ use embtune_onnx::{PORTABLE_FILE, portable_encoder};
 use crate::checkpoint::TrainerState;
 use crate::data::shards::Shards;
 use crate::dev_set::DevSet;
-use crate::training::config::TrainingConfig;
+use crate::training::config::TrainingArgs;
 use crate::training::final_weights::FinalWeights;
 use crate::training::learner::Learner;
 use crate::training::schedule::Schedule;
 use model_card::model_card;
 pub(crate) use usable::UnusableWeights;
 
-/// Where the model is saved, and how it is verified.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) out: PathBuf,
+/// A model at the end of its training, with the values that are to be saved in place.
+pub(crate) struct TrainedModel<'a, 'l> {
+    pub(crate) out: &'a Path,
     /// Whether a model that exists there is replaced.
     pub(crate) overwrite: bool,
     /// The base model as the user named it.
-    pub(crate) base: String,
-    pub(crate) ort_library: Option<PathBuf>,
-    /// CPU threads.
+    pub(crate) base: &'a str,
+    pub(crate) ort_library: Option<&'a Path>,
+    /// CPU threads of the verification.
     pub(crate) threads: usize,
-}
-
-/// A model at the end of its training, with the values that are to be saved in place.
-pub(crate) struct TrainedModel<'a, 'l> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) config: &'a TrainingConfig,
+    pub(crate) args: &'a TrainingArgs,
     pub(crate) learner: &'a Learner<'l>,
     pub(crate) shards: &'a Shards,
     pub(crate) dev: Option<&'a DevSet>,
@@ -59,19 +53,19 @@ impl TrainedModel<'_, '_> {
     /// [`UnusableWeights`] if the weights are the base model's or not finite; a disk that fails; a directory that turns
     /// out not to be the network that was trained. In all these cases no directory appears.
     pub(crate) fn save(&self) -> anyhow::Result<()> {
-        let Self { settings, learner, .. } = self;
+        let Self { out, overwrite, base, learner, .. } = self;
         let model = learner.model;
-        let mut weights = learner.weights()?;
-        let adapter = learner.settings.parameters.lora.as_ref().map(|lora| {
+        let mut weights = learner.parameters.to_weights()?;
+        let adapter = learner.args.parameters.lora.as_ref().map(|lora| {
             let (merged, changes) = lora.merge(std::mem::take(&mut weights), &model.parameters());
             weights = merged;
             (lora, changes)
         });
         self.check_usable(&weights)?;
         let card = model_card(self)?;
-        save(model, &weights, &settings.out, settings.overwrite, |folder| {
+        save(model, &weights, out, *overwrite, |folder| {
             if let Some((lora, changes)) = &adapter {
-                lora.save_adapter(changes, &settings.base, &folder.join("adapter"))?;
+                lora.save_adapter(changes, base, &folder.join("adapter"))?;
             }
             write_files(folder, &card)?;
             self.verify_weights(folder, &weights)?;
@@ -87,7 +81,7 @@ impl TrainedModel<'_, '_> {
                 written.require(name)?.to_f32().map_err(|kind| anyhow::anyhow!("tensor \"{name}\" is {kind}"))?;
             let is_same =
                 found.len() == values.len() && found.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
-            let out = self.settings.out.display();
+            let out = self.out.display();
             anyhow::ensure!(is_same, "{out}: tensor \"{name}\" does not read back as it was written");
         }
         Ok(())

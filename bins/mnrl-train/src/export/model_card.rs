@@ -4,29 +4,35 @@ use std::fmt::Write as _;
 
 use embtune_cli::value_name;
 use embtune_model::{ModelDir, Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::TrainedModel;
+use crate::training::config::TrainingArgs;
+use crate::training::learner::LearnerArgs;
 
 /// `README.md` of the saved directory.
 pub(super) fn model_card(trained: &TrainedModel<'_, '_>) -> anyhow::Result<String> {
-    let TrainedModel { settings, config, learner, shards, state, weights, .. } = trained;
+    let TrainedModel { out, args, learner, shards, state, weights, .. } = trained;
     let model = learner.model;
+    let TrainingArgs { sampler, schedule, learner: LearnerArgs { parameters, .. }, .. } = args;
     let mut rows: Vec<(&str, String)> = vec![
-        ("base model's fingerprint", format!("`{}`", config.base_model)),
+        (
+            "base model's fingerprint",
+            format!("`{}`", state.settings.get("base model").and_then(Value::as_str).unwrap_or_default()),
+        ),
         ("training pairs", shards.pairs().to_string()),
         ("hard negatives", shards.negatives().to_string()),
         ("steps", format!("{} of {} trained, {} tokens", weights.step, state.step, state.tokens)),
-        ("epochs, batch size", format!("{}, {}", config.epochs, config.batch_size)),
-        ("loss", config.objective.to_string()),
+        ("epochs, batch size", format!("{}, {}", sampler.epochs, sampler.batch_size)),
+        ("loss", learner.objective.to_string()),
         (
             "optimizer",
             format!(
                 "AdamW, learning rate {}, {} schedule, weight decay {}, {}",
-                config.learning_rate,
-                value_name(config.decay),
-                config.weight_decay,
-                match config.max_grad_norm {
+                schedule.learning_rate,
+                value_name(schedule.schedule),
+                parameters.weight_decay,
+                match args.learner.max_grad_norm {
                     0.0 => "gradient not clipped".to_owned(),
                     norm => format!("gradient norm at most {norm}"),
                 }
@@ -34,22 +40,22 @@ pub(super) fn model_card(trained: &TrainedModel<'_, '_>) -> anyhow::Result<Strin
         ),
         (
             "warm-up",
-            config
-                .warmup_ratio
-                .map_or(format!("{} steps", config.warmup_steps), |share| format!("{} % of the steps", share * 100.0)),
+            schedule.warmup_ratio.map_or(format!("{} steps", schedule.warmup_steps), |share| {
+                format!("{} % of the steps", share * 100.0)
+            }),
         ),
-        ("dropout", config.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string())),
-        ("precision, seed", format!("{}, {}", value_name(config.precision), config.seed)),
+        ("dropout", args.learner.dropout.map_or_else(|| "the base model's".into(), |share| share.to_string())),
+        ("precision, seed", format!("{}, {}", value_name(args.learner.precision), sampler.seed)),
     ];
     let mut option = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
-    option("LoRA", config.lora.as_ref().map(ToString::to_string));
-    option("frozen", config.freeze.map(|freeze| freeze.to_string()));
-    option("moving average of the weights", config.ema.map(|decay| format!("decay {decay}")));
+    option("LoRA", parameters.lora.as_ref().map(ToString::to_string));
+    option("frozen", parameters.freeze.map(|freeze| freeze.to_string()));
+    option("moving average of the weights", args.learner.ema.map(|decay| format!("decay {decay}")));
     option("share of the base model", weights.base_share.map(|share| share.to_string()));
     option("final loss", Some(state.loss.shown()));
     option("dev set", weights.scores.map(|scores| scores.to_string()));
     option("time", Some(format!("{:.0} s", state.seconds)));
-    let name = settings.out.file_name().unwrap_or_default().to_string_lossy();
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
     let mut table = String::from("| | |\n|---|---|\n");
     for (name, value) in rows {
         writeln!(table, "| {name} | {value} |")?;
@@ -72,7 +78,7 @@ Fine-tuned from `{base}` with embtune {version} (mnrl-train).
 {usage}
 Vectors have {dim} elements, pooling is {pooling}, texts are truncated to {length} tokens, as in the base model.
 ",
-        base = settings.base,
+        base = trained.base,
         version = env!("CARGO_PKG_VERSION"),
         usage = usage(model, &name),
         dim = model.dimension(),

@@ -9,7 +9,7 @@ use embtune_tokenize::{Tokenizer, Tokens};
 use embtune_torch::tch::{Device, Kind, Tensor};
 
 use crate::network::{Network, Pass};
-use crate::weights::param_groups::{self, specs};
+use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 /// A model directory, ready to embed on the CPU.
@@ -93,7 +93,6 @@ impl ReloadedModel {
 
 /// A network with the weights of a directory.
 fn network(model: &ModelDir) -> anyhow::Result<Network> {
-    let parameters =
-        Parameters::load(specs(model, &param_groups::Settings::default())?, &model.weights()?, Device::Cpu)?;
+    let parameters = Parameters::load(specs(model, &ParamArgs::default(), 0)?, &model.weights()?, Device::Cpu)?;
     Ok(Network::new(model, model.trainable_config()?, &parameters, None)?)
 }

@@ -13,9 +13,9 @@ use crate::dev_set::{TextFile, Texts};
 use crate::distributed::ProcessGroup;
 use crate::loss::LossArgs;
 use crate::network::Precision;
-use crate::training::learner::{Learner, Settings};
+use crate::training::learner::{Learner, LearnerArgs};
 use crate::weights::lora::Lora;
-use crate::weights::param_groups;
+use crate::weights::param_groups::ParamArgs;
 
 const TEXTS: &str = "{\"_id\": \"a\", \"text\": \"hail on the roof\"}\n{\"_id\": \"b\", \"text\": \"sand\"}\n";
 const ROW: [u32; 5] = [2, 17, 9, 40, 3];
@@ -25,18 +25,17 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn learner<'a>(model: &'a ModelDir, precision: Precision, lora: Option<Lora>, group: &'a ProcessGroup) -> Learner<'a> {
-    let settings = Settings {
-        parameters: param_groups::Settings { lora, ..param_groups::Settings::default() },
+    let args = LearnerArgs {
+        parameters: ParamArgs { lora, ..ParamArgs::default() },
         precision,
         dropout: None,
-        seed: 42,
         max_grad_norm: 1.0,
         ema: None,
         batch_tokens: None,
         memory: None,
     };
     let objective = LossArgs::parse("").unwrap().objective(model.dimension()).unwrap();
-    Learner::new(model, settings, objective, Device::Cpu, group).unwrap()
+    Learner::new(model, args, 42, objective, Device::Cpu, group).unwrap()
 }
 
 /// A directory that is saved from a network and then modified.
@@ -56,8 +55,8 @@ impl Case<'_> {
         // In place of a training step.
         let values = &learner.parameters.values;
         no_grad(|| values.shallow_clone().copy_(&(values + values.rand_like() * 0.05)));
-        let mut weights = learner.weights().unwrap();
-        if let Some(lora) = &learner.settings.parameters.lora {
+        let mut weights = learner.parameters.to_weights().unwrap();
+        if let Some(lora) = &learner.args.parameters.lora {
             weights = lora.merge(weights, &model.parameters()).0;
         }
         let place = TempDir::new().unwrap();
@@ -76,7 +75,7 @@ impl Case<'_> {
             for role in [Role::Query, Role::Document] {
                 let file = TextFile { name: "dev".into(), reader: TEXTS.as_bytes() };
                 let texts = Texts::read(file, &model, role, 100, 1, |_| true)?;
-                assert_eq!(texts.sample().len(), 2);
+                assert_eq!(texts.sample.len(), 2);
                 compare_texts(&learner, &mut reloaded, &texts)?;
             }
             anyhow::Ok(())
@@ -145,7 +144,7 @@ fn outdated_casts_are_noticed() {
     no_grad(|| values.data().copy_(&(&values + values.rand_like() * 0.3)));
     let place = TempDir::new().unwrap();
     let folder = place.path().join("saved");
-    save::<anyhow::Error>(&model, &learner.weights().unwrap(), &folder, false, |_| Ok(())).unwrap();
+    save::<anyhow::Error>(&model, &learner.parameters.to_weights().unwrap(), &folder, false, |_| Ok(())).unwrap();
     let mut reloaded = ReloadedModel::open(&folder, 1, None, |warning| panic!("{warning}")).unwrap();
     let message = compare(&learner, &mut reloaded, "the row", &ROW).unwrap_err().to_string();
     assert!(message.contains("a different vector than the network that was trained, in BFloat16"), "{message}");

@@ -18,8 +18,8 @@ impl TrainedModel<'_, '_> {
                 return Err(diverged(&format!("tensor \"{name}\" holds NaN or infinity")).into());
             }
         }
-        let Self { config, state, weights: chosen, session, .. } = self;
-        if config.learning_rate == 0.0 {
+        let Self { args, state, weights: chosen, session, .. } = self;
+        if args.schedule.learning_rate == 0.0 {
             session.warn("--learning-rate is 0: the saved model has the base model's weights");
             return Ok(());
         }
@@ -38,11 +38,11 @@ impl TrainedModel<'_, '_> {
             steps => format!("{steps} steps"),
         };
         let why = if state.loss.compared == 0 {
-            self.learner.objective.loss.as_loss().nothing_compared().to_owned()
+            self.learner.objective.loss.nothing_compared().to_owned()
         } else if (0..state.step).all(|step| self.schedule.rate(step) == 0.0) {
             format!("the learning rate was 0 in all of the training ({steps})\nhint: lower --warmup-steps")
         } else {
-            let flags = [("--ema", config.ema.is_some()), ("--merge-base", chosen.base_share.is_some())];
+            let flags = [("--ema", args.learner.ema.is_some()), ("--merge-base", chosen.base_share.is_some())];
             let lower: String =
                 flags.iter().filter(|(_, given)| *given).map(|(flag, _)| format!(", or lower {flag}")).collect();
             format!("{steps} did not change a weight\nhint: raise --learning-rate{lower}")

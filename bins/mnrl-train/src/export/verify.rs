@@ -36,11 +36,11 @@ impl TrainedModel<'_, '_> {
     /// Opens the directory again with the code that `embed` uses, and compares it with the network: the tokens of some
     /// texts of the dev set, the vectors of these and of some rows of the shards, and the score on the dev set.
     pub(super) fn verify_vectors(&self, folder: &Path) -> anyhow::Result<()> {
-        let (library, session) = (self.settings.ort_library.as_deref(), self.session);
+        let (library, session) = (self.ort_library, self.session);
         // Each thread has its own copy of the weights: for a few rows one thread is enough.
-        let threads = if self.dev.is_some() { self.settings.threads } else { 1 };
+        let threads = if self.dev.is_some() { self.threads } else { 1 };
         let mut reloaded = ReloadedModel::open(folder, threads, library, |warning| session.warn(warning))?;
-        let named = || self.settings.out.display().to_string();
+        let named = || self.out.display().to_string();
         for (name, tokens) in self.shards.samples(MAX_TOKENS)? {
             session.interrupt().check()?;
             compare(self.learner, &mut reloaded, &name, &tokens).with_context(named)?;
@@ -55,12 +55,12 @@ impl TrainedModel<'_, '_> {
 
     fn compare_scores(&self, reloaded: &mut ReloadedModel) -> anyhow::Result<()> {
         let (Some(dev), Some(expected)) = (self.dev, self.weights.scores) else { return Ok(()) };
-        let (out, session) = (self.settings.out.display(), self.session);
+        let (out, session) = (self.out.display(), self.session);
         let tokens = dev.queries.tokens() + dev.corpus.tokens();
         if self.learner.device.is_cuda() && tokens * size_of::<u32>() > CPU_MINUTES * reloaded.bytes_per_minute() {
             session.notice(format!(
                 "the saved model was verified with {} of the dev set's {} texts: all of them would take the CPU more than {CPU_MINUTES} minutes",
-                dev.queries.sample().len() + dev.corpus.sample().len(),
+                dev.queries.sample.len() + dev.corpus.sample.len(),
                 dev.queries.len() + dev.corpus.len()
             ));
             return Ok(());
@@ -85,9 +85,9 @@ impl TrainedModel<'_, '_> {
 
 /// Compares the tokens of some texts, with the directory's own prompts, and their vectors.
 pub(super) fn compare_texts(learner: &Learner<'_>, reloaded: &mut ReloadedModel, texts: &Texts) -> anyhow::Result<()> {
-    for sample in texts.sample() {
+    for sample in &texts.sample {
         let name = format!("\"{}\" of {}", sample.id, texts.name);
-        let tokens = reloaded.tokenize(&sample.text, texts.role())?;
+        let tokens = reloaded.tokenize(&sample.text, texts.role)?;
         ensure!(tokens == sample.tokens, "opened again, it turns {name} into different tokens than in the training");
         compare(learner, reloaded, &name, &tokens)?;
     }

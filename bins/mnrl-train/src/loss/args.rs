@@ -1,34 +1,56 @@
 //! The flags of the loss, and the objective that they describe.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
-use embtune_cli::value_name;
+use embtune_cli::{parse_not_negative, value_name};
 
 use super::contrastive::Contrastive;
 use super::cosent::CoSent;
-use super::gist::{Gist, GistArgs};
+use super::gist::{Gist, MarginStrategy};
 use super::margin_mse::MarginMse;
 use super::mnrl::Mnrl;
-use super::shared_args::SharedArgs;
-use super::triplet::{Triplet, TripletArgs};
-use super::{AnyLoss, Objective};
+use super::triplet::{Distance, Triplet};
+use super::vectors::Similarity;
+use super::{Direction, Loss, Objective};
 
 /// The flags of the loss. Without the flag, each loss has its own default.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Loss")]
 pub(crate) struct LossArgs {
     /// Loss to minimise
     #[arg(long = "loss", value_name = "LOSS", default_value = "mnrl", help_heading = "Training")]
     kind: LossKind,
 
-    #[command(flatten)]
-    shared: SharedArgs,
+    /// Factor on similarities, the inverse of a temperature: for mnrl, symmetric, cosent [default: 20], gist [default: 100]
+    ///
+    /// With dot products, 1 is usual.
+    #[arg(long, value_name = "FACTOR", value_parser = parse_positive, hide_short_help = true)]
+    pub(super) scale: Option<f64>,
 
-    #[command(flatten)]
-    triplet: TripletArgs,
+    /// Similarity of two vectors: for mnrl, symmetric, cosent, margin-mse [default: cosine; dot for margin-mse]
+    #[arg(long, value_name = "SIMILARITY", hide_short_help = true)]
+    pub(super) similarity: Option<Similarity>,
 
-    #[command(flatten)]
-    gist: GistArgs,
+    /// Rows that are compared with each other: for mnrl [default: q2d], gist [default: q2d,q2q,d2d]
+    ///
+    /// The list must contain q2d. gist has no d2q, and its d2d compares positives only.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', hide_short_help = true)]
+    pub(super) directions: Option<Vec<Direction>>,
+
+    /// Margin between positives and negatives: for triplet [default: 5], contrastive [default: 0.5], gist [default: 0]
+    ///
+    /// triplet: how much farther away than the positive a negative must be. contrastive: how far from the anchor, as 1
+    /// minus the cosine. gist: see --margin-strategy.
+    #[arg(long, value_name = "MARGIN", value_parser = parse_not_negative, hide_short_help = true)]
+    pub(super) margin: Option<f64>,
+
+    /// Distance of triplet [default: euclidean]
+    #[arg(long, value_name = "DISTANCE", hide_short_help = true)]
+    pub(super) distance: Option<Distance>,
+
+    /// Highest guide cosine of gist's negatives, relative to that of anchor and positive [default: absolute]
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    pub(super) margin_strategy: Option<MarginStrategy>,
 
     /// Train vectors truncated to these sizes, the largest first, as in 384,256,128
     ///
@@ -43,9 +65,10 @@ pub(crate) struct LossArgs {
 }
 
 /// The losses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum LossKind {
     /// Each anchor is to be closest to its positive among all documents of the batch
+    #[default]
     Mnrl,
     /// mnrl, and each positive is to be closest to its anchor among all anchors of the batch
     Symmetric,
@@ -62,67 +85,68 @@ pub(crate) enum LossKind {
     Gist,
 }
 
-impl LossKind {
-    /// The flags that the loss has, except --matryoshka, which works with every loss.
-    fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::Mnrl => Mnrl::FLAGS,
-            Self::Symmetric => Mnrl::SYMMETRIC_FLAGS,
-            Self::Triplet => Triplet::FLAGS,
-            Self::Contrastive => Contrastive::FLAGS,
-            Self::Cosent => CoSent::FLAGS,
-            Self::MarginMse => MarginMse::FLAGS,
-            Self::Gist => Gist::FLAGS,
-        }
-    }
-}
-
 impl LossArgs {
     /// The objective for vectors of a size.
     ///
     /// # Errors
     /// A flag that the loss does not have, or values that contradict each other.
     pub(crate) fn objective(&self, size: usize) -> anyhow::Result<Objective> {
-        self.check_flags()?;
+        let loss = self.build(self.kind)?;
+        self.check_flags(&*loss)?;
         self.check_matryoshka(size)?;
         let sizes = self.matryoshka.iter().map(|size| *size as i64).collect();
-        Ok(Objective { loss: self.loss()?, sizes, no_mask: self.no_mask })
+        Ok(Objective { kind: self.kind, loss, sizes, no_mask: self.no_mask })
     }
 
-    fn loss(&self) -> anyhow::Result<AnyLoss> {
-        let shared = &self.shared;
-        Ok(match self.kind {
-            LossKind::Mnrl => AnyLoss::Mnrl(Mnrl::new(shared)?),
-            LossKind::Symmetric => AnyLoss::Symmetric(Mnrl::symmetric(shared)),
-            LossKind::Triplet => AnyLoss::Triplet(Triplet::new(shared, &self.triplet)),
-            LossKind::Contrastive => AnyLoss::Contrastive(Contrastive::new(shared)),
-            LossKind::Cosent => AnyLoss::Cosent(CoSent::new(shared)),
-            LossKind::MarginMse => AnyLoss::MarginMse(MarginMse::new(shared)),
-            LossKind::Gist => AnyLoss::Gist(Gist::new(shared, &self.gist)?),
+    fn build(&self, kind: LossKind) -> anyhow::Result<Box<dyn Loss>> {
+        Ok(match kind {
+            LossKind::Mnrl => Box::new(Mnrl::new(self)?),
+            LossKind::Symmetric => Box::new(Mnrl::symmetric(self)),
+            LossKind::Triplet => Box::new(Triplet::new(self)),
+            LossKind::Contrastive => Box::new(Contrastive::new(self)),
+            LossKind::Cosent => Box::new(CoSent::new(self)),
+            LossKind::MarginMse => Box::new(MarginMse::new(self)),
+            LossKind::Gist => Box::new(Gist::new(self)?),
         })
     }
 
-    fn check_flags(&self) -> anyhow::Result<()> {
+    fn check_flags(&self, loss: &dyn Loss) -> anyhow::Result<()> {
         let given = [
-            ("--scale", self.shared.scale.is_some()),
-            ("--similarity", self.shared.similarity.is_some()),
-            ("--directions", self.shared.directions.is_some()),
-            ("--margin", self.shared.margin.is_some()),
-            ("--distance", self.triplet.distance.is_some()),
-            ("--temperature", self.gist.temperature.is_some()),
-            ("--margin-strategy", self.gist.margin_strategy.is_some()),
+            ("--scale", self.scale.is_some()),
+            ("--similarity", self.similarity.is_some()),
+            ("--directions", self.directions.is_some()),
+            ("--margin", self.margin.is_some()),
+            ("--distance", self.distance.is_some()),
+            ("--margin-strategy", self.margin_strategy.is_some()),
             ("--no-mask", self.no_mask),
         ];
-        for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
-            let with_flag = LossKind::value_variants().iter().filter(|kind| kind.flags().contains(&flag));
-            ensure!(
-                self.kind.flags().contains(&flag),
-                "--loss {} has no {flag}\nhint: {flag} is for {}",
-                value_name(self.kind),
-                with_flag.map(|kind| value_name(*kind)).collect::<Vec<_>>().join(", ")
-            );
+        let not_its_own = |(flag, given): &(&str, bool)| *given && !loss.flags().contains(flag);
+        if let Some((flag, _)) = given.into_iter().find(not_its_own) {
+            let mut with_flag = Vec::new();
+            for kind in LossKind::value_variants() {
+                if Self::default().build(*kind)?.flags().contains(&flag) {
+                    with_flag.push(value_name(*kind));
+                }
+            }
+            let (name, others) = (value_name(self.kind), with_flag.join(", "));
+            bail!("--loss {name} has no {flag}\nhint: {flag} is for {others}");
         }
         Ok(())
+    }
+
+    /// The directions, q2d first and each once.
+    ///
+    /// # Errors
+    /// A list without q2d, which alone has a positive for every anchor.
+    pub(super) fn directions(&self, default: &[Direction]) -> anyhow::Result<Vec<Direction>> {
+        let mut directions = self.directions.clone().unwrap_or_else(|| default.to_vec());
+        directions.sort_unstable();
+        directions.dedup();
+        ensure!(
+            directions.first() == Some(&Direction::QueryToDocument),
+            "--directions lacks q2d, which has the positives"
+        );
+        Ok(directions)
     }
 
     fn check_matryoshka(&self, size: usize) -> anyhow::Result<()> {
@@ -132,6 +156,13 @@ impl LossArgs {
         );
         ensure!(self.matryoshka.is_sorted_by(|a, b| a > b), "--matryoshka takes different sizes, the largest first");
         Ok(())
+    }
+}
+
+fn parse_positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected a number above 0".into()),
     }
 }
 
@@ -183,8 +214,8 @@ mod tests {
             ("--loss contrastive", "ContrastiveLoss, margin 0.5"),
             ("--loss cosent", "CoSENTLoss, cosine, scale 20"),
             ("--loss margin-mse", "MarginMSELoss, dot product"),
-            ("--loss gist", "GISTEmbedLoss, temperature 0.01, absolute margin 0, directions q2d q2q d2d"),
-            ("--loss gist --directions q2d", "GISTEmbedLoss, temperature 0.01, absolute margin 0"),
+            ("--loss gist", "GISTEmbedLoss, scale 100, absolute margin 0, directions q2d q2q d2d"),
+            ("--loss gist --directions q2d", "GISTEmbedLoss, scale 100, absolute margin 0"),
         ] {
             assert_eq!(objective(flags).to_string(), expected, "{flags}");
         }
@@ -193,12 +224,11 @@ mod tests {
     #[test]
     fn flags_of_other_losses_are_refused() {
         let flags = [
-            ("--scale 2", "mnrl symmetric cosent"),
+            ("--scale 2", "mnrl symmetric cosent gist"),
             ("--similarity cosine", "mnrl symmetric cosent margin-mse"),
             ("--directions q2d", "mnrl gist"),
             ("--margin 1", "triplet contrastive gist"),
             ("--distance cosine", "triplet"),
-            ("--temperature 1", "gist"),
             ("--margin-strategy relative", "gist"),
             ("--no-mask", "mnrl symmetric triplet contrastive gist"),
             ("--matryoshka 64", "mnrl symmetric triplet contrastive cosent margin-mse gist"),
@@ -207,14 +237,14 @@ mod tests {
             for loss in ["mnrl", "symmetric", "triplet", "contrastive", "cosent", "margin-mse", "gist"] {
                 let flags = format!("--loss {loss} {flag}");
                 if losses.split(' ').any(|other| other == loss) {
-                    assert_eq!(objective(&flags).loss.name(), loss);
+                    assert_eq!(objective(&flags).name(), loss);
                 } else {
                     let name = flag.split(' ').next().unwrap();
                     assert_eq!(refusal(&flags), format!("--loss {loss} has no {name}"));
                 }
             }
         }
-        let message = LossArgs::parse("--loss cosent --margin 1").unwrap().objective(SIZE).unwrap_err().to_string();
+        let message = LossArgs::parse("--loss cosent --margin 1").unwrap().objective(SIZE).err().unwrap().to_string();
         assert!(message.ends_with("\nhint: --margin is for triplet, contrastive, gist"), "{message}");
     }
 
@@ -223,7 +253,7 @@ mod tests {
         for (flags, part) in [
             ("--scale 0", "above 0"),
             ("--scale nan", "above 0"),
-            ("--loss gist --temperature -1", "unexpected argument"),
+            ("--loss gist --scale -1", "unexpected argument"),
             ("--loss triplet --margin inf", "not negative"),
             ("--directions d2q", "lacks q2d"),
             ("--directions", "value is required"),
@@ -239,9 +269,9 @@ mod tests {
         }
     }
 
-    /// What a checkpoint stores must read back in every later version, so these texts must not change.
+    /// Every later version compares its own values with what a checkpoint stores, so these texts must not change.
     #[test]
-    fn stored_losses_read_back() {
+    fn stored_losses_do_not_change() {
         for (flags, stored) in [
             (
                 "--directions q2d,d2q,q2q,d2d --no-mask",
@@ -274,16 +304,14 @@ mod tests {
             ),
             (
                 "--loss gist",
-                r#"{"--loss":"gist","--temperature":0.01,"--margin-strategy":"absolute","--margin":0.0,"--directions":["q2d","q2q","d2d"],"--matryoshka":[],"--no-mask":false}"#,
+                r#"{"--loss":"gist","--scale":100.0,"--margin-strategy":"absolute","--margin":0.0,"--directions":["q2d","q2q","d2d"],"--matryoshka":[],"--no-mask":false}"#,
             ),
             (
                 "--loss gist --margin-strategy relative --directions q2d",
-                r#"{"--loss":"gist","--temperature":0.01,"--margin-strategy":"relative","--margin":0.0,"--directions":["q2d"],"--matryoshka":[],"--no-mask":false}"#,
+                r#"{"--loss":"gist","--scale":100.0,"--margin-strategy":"relative","--margin":0.0,"--directions":["q2d"],"--matryoshka":[],"--no-mask":false}"#,
             ),
         ] {
-            let objective = objective(flags);
-            assert_eq!(serde_json::from_str::<Objective>(stored).unwrap(), objective, "{flags}");
-            assert_eq!(serde_json::to_string(&objective).unwrap(), stored, "{flags}");
+            assert_eq!(serde_json::to_string(&objective(flags).values()).unwrap(), stored, "{flags}");
         }
     }
 }

@@ -1,47 +1,47 @@
 //! ContrastiveLoss.
 
-use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::shared_args::SharedArgs;
 use super::vectors::{dots, select};
-use super::{Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
+use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
 /// Pulls matching pairs together and pushes the others apart, up to a margin:
 /// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over each anchor with each document of its pair.
 ///
 /// The label `y` is the document's score, 0 or 1; without scores it is 1 for positives and 0 for negatives. Hadsell et al.
 /// 2006; sentence-transformers `losses/contrastive.py`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Contrastive {
-    #[serde(rename = "--margin")]
     margin: f64,
 }
 
 impl Contrastive {
-    pub(super) const FLAGS: &[&str] = &["--margin", "--no-mask"];
-
-    pub(super) fn new(shared: &SharedArgs) -> Self {
-        Self { margin: shared.margin.unwrap_or(0.5) }
+    pub(super) fn new(args: &LossArgs) -> Self {
+        Self { margin: args.margin.unwrap_or(0.5) }
     }
 }
 
 impl Loss for Contrastive {
+    fn flags(&self) -> &'static [&'static str] {
+        &["--margin", "--no-mask"]
+    }
+
+    fn values(&self) -> Value {
+        json!({"--margin": self.margin})
+    }
+
+    fn description(&self) -> String {
+        format!("ContrastiveLoss, margin {}", self.margin)
+    }
+
     fn needs(&self) -> Needs {
         Needs { scores: Scores::Labels, ..Needs::default() }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
+    fn chunk(&self, Chunk { anchors, documents, targets, rows }: Chunk<'_>) -> Result<Tensor, TorchError> {
         let count = labelled(targets, 0..targets.pairs).len();
         let labelled = labelled(targets, rows);
         let labels: Vec<f32> = labelled.iter().map(|(.., label)| *label).collect();
@@ -56,10 +56,6 @@ impl Loss for Contrastive {
         Ok(near.f_add(&far)?.f_sum(None)?.f_div_scalar(2.0 * count as f64)?)
     }
 
-    fn on_unit_vectors(&self) -> bool {
-        true
-    }
-
     fn masked(&self, targets: &Targets) -> u64 {
         if targets.scores.is_some() { 0 } else { targets.false_own_negatives() }
     }
@@ -71,12 +67,6 @@ impl Loss for Contrastive {
 
     fn nothing_compared(&self) -> &'static str {
         NO_OWN_NEGATIVES
-    }
-}
-
-impl Display for Contrastive {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "ContrastiveLoss, margin {}", self.margin)
     }
 }
 

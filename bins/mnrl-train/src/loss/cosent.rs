@@ -1,50 +1,47 @@
 //! CoSENTLoss.
 
-use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
-
 use embtune_torch::TorchError;
 use embtune_torch::tch::{Kind, Tensor};
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::shared_args::SharedArgs;
 use super::vectors::{Similarity, dots, select};
-use super::{Loss, Needs, Scores, Targets};
+use super::{Chunk, Loss, LossArgs, Needs, Scores, Targets};
 
 /// Trains similarities to have the order of the scores: `log( 1 + Σ exp(sᵢ − sⱼ) )` over all `i`, `j` with
 /// `score(i) < score(j)`, where `s` is the scaled similarity of a document with its own anchor.
 ///
 /// Huang et al. 2024, CoSENT; sentence-transformers `losses/cosent.py`. Sorted by score, the sum over `i` is cumulative,
 /// so that no matrix of all combinations is needed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CoSent {
     /// The inverse of the temperature.
-    #[serde(rename = "--scale")]
     scale: f64,
-    #[serde(rename = "--similarity")]
     similarity: Similarity,
 }
 
 impl CoSent {
-    pub(super) const FLAGS: &[&str] = &["--scale", "--similarity"];
-
-    pub(super) fn new(shared: &SharedArgs) -> Self {
-        Self { scale: shared.scale(), similarity: shared.similarity.unwrap_or(Similarity::Cosine) }
+    pub(super) fn new(args: &LossArgs) -> Self {
+        Self { scale: args.scale.unwrap_or(20.0), similarity: args.similarity.unwrap_or(Similarity::Cosine) }
     }
 }
 
 impl Loss for CoSent {
+    fn flags(&self) -> &'static [&'static str] {
+        &["--scale", "--similarity"]
+    }
+
+    fn values(&self) -> Value {
+        json!({"--scale": self.scale, "--similarity": self.similarity})
+    }
+
+    fn description(&self) -> String {
+        format!("CoSENTLoss, {}, scale {}", self.similarity.name(), self.scale)
+    }
+
     fn needs(&self) -> Needs {
         Needs { scores: Scores::Required, ..Needs::default() }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
+    fn chunk(&self, Chunk { anchors, documents, targets, rows }: Chunk<'_>) -> Result<Tensor, TorchError> {
         let scores = targets.scores()?;
         let mut ascending: Vec<_> = targets.own(rows).collect();
         ascending.sort_by(|(_, a), (_, b)| scores[*a].total_cmp(&scores[*b]));
@@ -67,10 +64,6 @@ impl Loss for CoSent {
         self.similarity == Similarity::Cosine
     }
 
-    fn searches_by_cosine(&self) -> bool {
-        self.similarity == Similarity::Cosine
-    }
-
     /// None: the scores express how well a document matches.
     fn masked(&self, _: &Targets) -> u64 {
         0
@@ -89,11 +82,5 @@ impl Loss for CoSent {
 
     fn in_chunks(&self) -> bool {
         false
-    }
-}
-
-impl Display for CoSent {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "CoSENTLoss, {}, scale {}", self.similarity, self.scale)
     }
 }

@@ -1,32 +1,26 @@
 //! Which rows of a batch are compared with which.
 
-use std::fmt::{self, Formatter};
-use std::ops::Range;
-
 use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+
+use super::Chunk;
 
 /// What a pair's row is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Direction {
     /// Each anchor with all positives and negatives
     #[value(name = "q2d")]
-    #[serde(rename = "q2d")]
     QueryToDocument,
     /// Each positive with all anchors
     #[value(name = "d2q")]
-    #[serde(rename = "d2q")]
     DocumentToQuery,
     /// Each anchor with all other anchors
     #[value(name = "q2q")]
-    #[serde(rename = "q2q")]
     QueryToQuery,
     /// Each positive with the documents of other pairs
     #[value(name = "d2d")]
-    #[serde(rename = "d2d")]
     DocumentToDocument,
 }
 
@@ -39,20 +33,12 @@ impl Direction {
     /// Dot products of some pairs' rows with all candidates, times a factor.
     ///
     /// # Shapes
-    /// - `anchors`: `[pairs, size]`
-    /// - `documents`: `[documents, size]`
-    /// - `rows`: a range of pairs
     /// - output: `[rows, pairs or documents]`
     ///
     /// # Errors
     /// libtorch's own.
-    pub(crate) fn products(
-        self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        rows: Range<usize>,
-        factor: f64,
-    ) -> Result<Tensor, TorchError> {
+    pub(crate) fn products(self, chunk: &Chunk<'_>, factor: f64) -> Result<Tensor, TorchError> {
+        let Chunk { anchors, documents, rows, .. } = chunk;
         let (left, right) = match self {
             Self::QueryToDocument => (anchors, documents),
             Self::DocumentToQuery => (documents, anchors),
@@ -65,11 +51,12 @@ impl Direction {
     }
 }
 
-/// Writes the directions in the description of a loss, unless q2d is the only one.
-pub(crate) fn write_directions(f: &mut Formatter<'_>, directions: &[Direction]) -> fmt::Result {
-    if directions.len() < 2 {
-        return Ok(());
-    }
-    write!(f, ", directions")?;
-    directions.iter().try_for_each(|direction| write!(f, " {}", value_name(*direction)))
+/// The directions as the flag has them.
+pub(super) fn names(directions: &[Direction]) -> Vec<String> {
+    directions.iter().map(|direction| value_name(*direction)).collect()
+}
+
+/// The directions in the description of a loss; nothing if q2d is the only one.
+pub(super) fn described(directions: &[Direction]) -> String {
+    if directions.len() > 1 { format!(", directions {}", names(directions).join(" ")) } else { String::new() }
 }

@@ -11,7 +11,7 @@ use embtune_tensors::Hashes;
 
 use super::Direction;
 
-/// The false negatives of a batch, stored as the hashes that rows share instead of a matrix, which for 8,192 pairs would
+/// The false negatives of a batch, by default none, stored as the hashes that rows share instead of a matrix, which for 8,192 pairs would
 /// have 134 million entries.
 ///
 /// Pairs with the same anchor text are one query. A query owns its text, and the text, document id and group of each of
@@ -23,7 +23,8 @@ use super::Direction;
 #[derive(Debug, Default)]
 pub(crate) struct FalseNegatives {
     index: Option<Index>,
-    count: u64,
+    /// Number of masked combinations of an anchor with another pair's positive or with any negative.
+    pub(crate) count: u64,
 }
 
 #[derive(Debug)]
@@ -46,11 +47,6 @@ enum Kind {
 }
 
 impl FalseNegatives {
-    /// No false negatives.
-    pub(crate) fn none() -> Self {
-        Self::default()
-    }
-
     /// The false negatives among rows with these hashes; a hash of 0 is unknown and matches nothing.
     ///
     /// # Shapes
@@ -79,19 +75,14 @@ impl FalseNegatives {
         let pair_queries: Vec<_> = (0..).zip(queries.iter().copied()).collect();
         let index = Index {
             query_pairs: Lists::inverse(query_count as usize, &pair_queries),
-            key_queries: Lists::inverse(keys.count(), &query_keys),
+            key_queries: Lists::inverse(keys.0.len(), &query_keys),
             query_keys: Lists::new(query_count as usize, &query_keys),
-            key_documents: Lists::inverse(keys.count(), &document_keys),
+            key_documents: Lists::inverse(keys.0.len(), &document_keys),
             document_keys: Lists::new(documents.len(), &document_keys),
             queries,
         };
         let count = index.count(documents.len());
         Self { index: Some(index), count }
-    }
-
-    /// Number of masked combinations of an anchor with another pair's positive or with any negative.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
     }
 
     /// Whether a document, other than the pair's own positive, is a false negative of the pair's anchor.
@@ -183,10 +174,6 @@ impl Keys {
     fn of(&mut self, hashes: &Hashes) -> [Option<u32>; 3] {
         [(Kind::Text, hashes.text), (Kind::Document, hashes.document), (Kind::Group, hashes.group)]
             .map(|(kind, hash)| self.number(kind, hash))
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
     }
 }
 

@@ -1,53 +1,35 @@
 //! GISTEmbedLoss.
 
-use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 
 use anyhow::ensure;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::direction::write_directions;
-use super::shared_args::{SharedArgs, parse_positive};
-use super::{Direction, Loss, Needs, Targets};
+use super::direction::{described, names};
+use super::{Chunk, Direction, Loss, LossArgs, Needs, Targets};
 
 /// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the positive
-/// is to its anchor: `mean_i( log Zᵢ − cos(aᵢ, dᵢ) / T )`.
+/// is to its anchor: `mean_i( log Zᵢ − s · cos(aᵢ, dᵢ) )`.
 ///
-/// `Z` sums `exp(cos / T)` over the candidates of all directions, in d2d over positives only. The guide's vectors are in
+/// `Z` sums `exp(s · cos)` over the candidates of all directions, in d2d over positives only. The guide's vectors are in
 /// the shard. Solatorio 2024; sentence-transformers `losses/gist_embed.py`, and `losses/cached_gist_embed.py` for more
 /// than one negative.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gist {
-    /// `T`
-    #[serde(rename = "--temperature")]
-    temperature: f64,
-    #[serde(rename = "--margin-strategy")]
+    /// `s`, the inverse of the temperature.
+    scale: f64,
     strategy: MarginStrategy,
-    #[serde(rename = "--margin")]
     margin: f64,
     /// [`Direction::QueryToDocument`] first; [`Direction::DocumentToQuery`] is not allowed.
-    #[serde(rename = "--directions")]
     directions: Vec<Direction>,
 }
 
-/// The flags that only this loss has.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct GistArgs {
-    /// Divisor of gist's cosines [default: 0.01]
-    #[arg(long, value_name = "DIVISOR", value_parser = parse_positive, hide_short_help = true)]
-    pub(super) temperature: Option<f64>,
-
-    /// Highest guide cosine of gist's negatives, relative to that of anchor and positive [default: absolute]
-    #[arg(long, value_name = "HOW", hide_short_help = true)]
-    pub(super) margin_strategy: Option<MarginStrategy>,
-}
-
 /// The highest guide cosine that a negative may have, given that of anchor and positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum MarginStrategy {
     /// That cosine minus the margin
@@ -57,19 +39,28 @@ pub(crate) enum MarginStrategy {
 }
 
 impl Loss for Gist {
+    fn flags(&self) -> &'static [&'static str] {
+        &["--scale", "--directions", "--margin", "--margin-strategy", "--no-mask"]
+    }
+
+    fn values(&self) -> Value {
+        let Self { scale, strategy, margin, directions } = self;
+        json!({"--scale": scale, "--margin-strategy": strategy, "--margin": margin, "--directions": names(directions)})
+    }
+
+    fn description(&self) -> String {
+        let Self { scale, margin, .. } = self;
+        let (strategy, directions) = (value_name(self.strategy), described(&self.directions));
+        format!("GISTEmbedLoss, scale {scale}, {strategy} margin {margin}{directions}")
+    }
+
     fn needs(&self) -> Needs {
         Needs { guide: true, ..Needs::default() }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
-        let logits =
-            |direction| products(direction, anchors, documents, targets.pairs, rows.clone(), 1.0 / self.temperature);
+    fn chunk(&self, chunk: Chunk<'_>) -> Result<Tensor, TorchError> {
+        let Chunk { targets, rows, .. } = chunk.clone();
+        let logits = |direction| products(direction, chunk.clone(), self.scale);
         let q2d = logits(Direction::QueryToDocument)?;
         let positives = q2d.f_diagonal(rows.start as i64, 0, 1)?;
         let mut log_sums = Vec::new();
@@ -79,14 +70,6 @@ impl Loss for Gist {
         }
         let log_z = Tensor::f_stack(&log_sums, 1)?.f_logsumexp([1], false)?;
         Ok(log_z.f_sub(&positives)?.f_sum(None)?.f_div_scalar(targets.pairs as f64)?)
-    }
-
-    fn on_unit_vectors(&self) -> bool {
-        true
-    }
-
-    fn masked(&self, targets: &Targets) -> u64 {
-        targets.false_negatives.count()
     }
 
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
@@ -110,32 +93,23 @@ impl Loss for Gist {
 const COMPARED_ROWS: usize = 64;
 
 /// Dot products of some pairs' rows with the candidates of a direction, times a factor.
-fn products(
-    direction: Direction,
-    anchors: &Tensor,
-    documents: &Tensor,
-    pairs: usize,
-    rows: Range<usize>,
-    factor: f64,
-) -> Result<Tensor, TorchError> {
-    let positives = documents.f_narrow(0, 0, pairs as i64)?;
-    let candidates = if direction == Direction::DocumentToDocument { &positives } else { documents };
-    direction.products(anchors, candidates, rows, factor)
+fn products(direction: Direction, chunk: Chunk<'_>, factor: f64) -> Result<Tensor, TorchError> {
+    let positives = chunk.documents.f_narrow(0, 0, chunk.targets.pairs as i64)?;
+    let documents = if direction == Direction::DocumentToDocument { &positives } else { chunk.documents };
+    direction.products(&Chunk { documents, ..chunk }, factor)
 }
 
 impl Gist {
-    pub(super) const FLAGS: &[&str] = &["--directions", "--margin", "--temperature", "--margin-strategy", "--no-mask"];
-
     /// # Errors
     /// Directions that the loss does not have.
-    pub(super) fn new(shared: &SharedArgs, own: &GistArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &LossArgs) -> anyhow::Result<Self> {
         let default = [Direction::QueryToDocument, Direction::QueryToQuery, Direction::DocumentToDocument];
-        let directions = shared.directions(&default)?;
+        let directions = args.directions(&default)?;
         ensure!(!directions.contains(&Direction::DocumentToQuery), "--loss gist has no direction d2q");
         Ok(Self {
-            temperature: own.temperature.unwrap_or(0.01),
-            strategy: own.margin_strategy.unwrap_or(MarginStrategy::Absolute),
-            margin: shared.margin.unwrap_or(0.0),
+            scale: args.scale.unwrap_or(100.0),
+            strategy: args.margin_strategy.unwrap_or(MarginStrategy::Absolute),
+            margin: args.margin.unwrap_or(0.0),
             directions,
         })
     }
@@ -148,8 +122,8 @@ impl Gist {
             .as_ref()
             .ok_or_else(|| TorchError::new("the loss needs guide vectors, but the batch has none"))?;
         let own = |x: &Tensor| x.f_diagonal(rows.start as i64, 0, 1);
-        let guided =
-            |direction| products(direction, &guide.anchors, &guide.documents, targets.pairs, rows.clone(), 1.0);
+        let chunk = Chunk { anchors: &guide.anchors, documents: &guide.documents, targets, rows: rows.clone() };
+        let guided = |direction| products(direction, chunk.clone(), 1.0);
         let q2d = guided(Direction::QueryToDocument)?;
         let highest = self.highest(&own(&q2d)?)?;
         let excluded = |direction, guided: Tensor| {
@@ -178,13 +152,5 @@ impl Gist {
             MarginStrategy::Relative => positives.f_sub(&positives.f_abs()?.f_mul_scalar(self.margin)?)?,
         };
         Ok(highest.f_unsqueeze(1)?)
-    }
-}
-
-impl Display for Gist {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { temperature, margin, .. } = self;
-        write!(f, "GISTEmbedLoss, temperature {temperature}, {} margin {margin}", value_name(self.strategy))?;
-        write_directions(f, &self.directions)
     }
 }

@@ -1,46 +1,44 @@
 //! MarginMSELoss.
 
-use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
-
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::shared_args::SharedArgs;
 use super::vectors::{Similarity, dots, select};
-use super::{Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
+use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
 /// Trains the margins that a teacher sees between a positive and each negative of its pair:
 /// `mean( ((a·p − a·n) − (score(p) − score(n)))² )`.
 ///
 /// Hofstätter et al. 2020, section 3.2; sentence-transformers `losses/margin_mse.py`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MarginMse {
-    #[serde(rename = "--similarity")]
     similarity: Similarity,
 }
 
 impl MarginMse {
-    pub(super) const FLAGS: &[&str] = &["--similarity"];
-
-    pub(super) fn new(shared: &SharedArgs) -> Self {
-        Self { similarity: shared.similarity.unwrap_or(Similarity::Dot) }
+    pub(super) fn new(args: &LossArgs) -> Self {
+        Self { similarity: args.similarity.unwrap_or(Similarity::Dot) }
     }
 }
 
 impl Loss for MarginMse {
+    fn flags(&self) -> &'static [&'static str] {
+        &["--similarity"]
+    }
+
+    fn values(&self) -> Value {
+        json!({"--similarity": self.similarity})
+    }
+
+    fn description(&self) -> String {
+        format!("MarginMSELoss, {}", self.similarity.name())
+    }
+
     fn needs(&self) -> Needs {
         Needs { negatives: true, scores: Scores::Required, guide: false }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
+    fn chunk(&self, Chunk { anchors, documents, targets, rows }: Chunk<'_>) -> Result<Tensor, TorchError> {
         let scores = targets.scores()?;
         let count = targets.own_negatives(0..targets.pairs).count().max(1);
         let triplets: Vec<_> = targets.own_negatives(rows).collect();
@@ -58,10 +56,6 @@ impl Loss for MarginMse {
         self.similarity == Similarity::Cosine
     }
 
-    fn searches_by_cosine(&self) -> bool {
-        self.similarity == Similarity::Cosine
-    }
-
     /// None: the teacher's score expresses how well a document matches.
     fn masked(&self, _: &Targets) -> u64 {
         0
@@ -73,11 +67,5 @@ impl Loss for MarginMse {
 
     fn nothing_compared(&self) -> &'static str {
         NO_OWN_NEGATIVES
-    }
-}
-
-impl Display for MarginMse {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "MarginMSELoss, {}", self.similarity)
     }
 }

@@ -1,38 +1,30 @@
 //! MultipleNegativesRankingLoss, and its symmetric form.
 
-use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
-
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::direction::write_directions;
-use super::shared_args::SharedArgs;
+use super::direction::{described, names};
 use super::vectors::Similarity;
-use super::{Direction, Loss, Needs, Targets};
+use super::{Chunk, Direction, Loss, LossArgs, Targets};
 
 /// Trains each anchor to rank its own positive first: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
 ///
 /// `Z` sums `exp(s · sim)` over all candidates. Henderson et al. 2017, section 4.4; sentence-transformers
 /// `losses/multiple_negatives_ranking.py`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mnrl {
     /// `s`, the inverse of the temperature.
-    #[serde(rename = "--scale")]
     pub(crate) scale: f64,
     /// `sim`
-    #[serde(rename = "--similarity")]
     pub(crate) similarity: Similarity,
     /// [`Direction::QueryToDocument`] first.
-    #[serde(rename = "--directions")]
     pub(crate) directions: Vec<Direction>,
-    #[serde(rename = "partition")]
     pub(crate) partition: Partition,
 }
 
 /// How the directions share `Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Partition {
     /// One sum over the candidates of all directions.
@@ -42,25 +34,18 @@ pub(crate) enum Partition {
 }
 
 impl Mnrl {
-    pub(super) const FLAGS: &[&str] = &["--scale", "--similarity", "--directions", "--no-mask"];
-    pub(super) const SYMMETRIC_FLAGS: &[&str] = &["--scale", "--similarity", "--no-mask"];
-
     /// # Errors
     /// A list of directions without q2d.
-    pub(super) fn new(shared: &SharedArgs) -> anyhow::Result<Self> {
-        Ok(Self {
-            scale: shared.scale(),
-            similarity: shared.similarity.unwrap_or(Similarity::Cosine),
-            directions: shared.directions(&[Direction::QueryToDocument])?,
-            partition: Partition::Joint,
-        })
+    pub(super) fn new(args: &LossArgs) -> anyhow::Result<Self> {
+        let directions = args.directions(&[Direction::QueryToDocument])?;
+        Ok(Self { directions, partition: Partition::Joint, ..Self::symmetric(args) })
     }
 
     /// The loss in both directions, each with its own softmax.
-    pub(super) fn symmetric(shared: &SharedArgs) -> Self {
+    pub(super) fn symmetric(args: &LossArgs) -> Self {
         Self {
-            scale: shared.scale(),
-            similarity: shared.similarity.unwrap_or(Similarity::Cosine),
+            scale: args.scale.unwrap_or(20.0),
+            similarity: args.similarity.unwrap_or(Similarity::Cosine),
             directions: vec![Direction::QueryToDocument, Direction::DocumentToQuery],
             partition: Partition::PerDirection,
         }
@@ -68,18 +53,31 @@ impl Mnrl {
 }
 
 impl Loss for Mnrl {
-    fn needs(&self) -> Needs {
-        Needs::default()
+    fn flags(&self) -> &'static [&'static str] {
+        match self.partition {
+            Partition::Joint => &["--scale", "--similarity", "--directions", "--no-mask"],
+            Partition::PerDirection => &["--scale", "--similarity", "--no-mask"],
+        }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
-        let logits = |direction: Direction| direction.products(anchors, documents, rows.clone(), self.scale);
+    fn values(&self) -> Value {
+        let Self { scale, similarity, directions, partition } = self;
+        json!({"--scale": scale, "--similarity": similarity, "--directions": names(directions), "partition": partition})
+    }
+
+    fn description(&self) -> String {
+        let partition = match self.partition {
+            _ if self.directions.len() == 1 => "",
+            Partition::Joint => ", joint",
+            Partition::PerDirection => ", per-direction",
+        };
+        let (similarity, directions) = (self.similarity.name(), described(&self.directions));
+        format!("MultipleNegativesRankingLoss, {similarity}, scale {}{directions}{partition}", self.scale)
+    }
+
+    fn chunk(&self, chunk: Chunk<'_>) -> Result<Tensor, TorchError> {
+        let Chunk { targets, rows, .. } = chunk.clone();
+        let logits = |direction: Direction| direction.products(&chunk, self.scale);
         let log_sum = |direction, mut logits: Tensor| -> Result<Tensor, TorchError> {
             let columns = logits.size()[1] as usize;
             if let Some(excluded) = targets.excluded(direction, rows.clone(), columns, logits.device())? {
@@ -106,31 +104,9 @@ impl Loss for Mnrl {
         self.similarity == Similarity::Cosine
     }
 
-    fn searches_by_cosine(&self) -> bool {
-        self.similarity == Similarity::Cosine
-    }
-
-    fn masked(&self, targets: &Targets) -> u64 {
-        targets.false_negatives.count()
-    }
-
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         let of_documents = |direction| matches!(direction, Direction::QueryToDocument | Direction::DocumentToDocument);
         let columns = |direction| if of_documents(direction) { targets.owners.len() } else { targets.pairs };
         Ok(self.directions.iter().any(|direction| targets.has_negative(*direction, columns(*direction))))
-    }
-}
-
-impl Display for Mnrl {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "MultipleNegativesRankingLoss, {}, scale {}", self.similarity, self.scale)?;
-        write_directions(f, &self.directions)?;
-        if self.directions.len() > 1 {
-            f.write_str(match self.partition {
-                Partition::Joint => ", joint",
-                Partition::PerDirection => ", per-direction",
-            })?;
-        }
-        Ok(())
     }
 }

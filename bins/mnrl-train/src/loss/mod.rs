@@ -1,9 +1,7 @@
 //! Losses, each with the formula and the defaults of sentence-transformers 6.0.1.
 //!
-//! A new loss is a file beside these that implements [`Loss`], with flags of its own if it has any, and a variant of
-//! [`AnyLoss`] and [`LossKind`](args::LossKind).
+//! A new loss is a file beside these that implements [`Loss`], and a variant of [`LossKind`](args::LossKind).
 
-mod any;
 mod args;
 mod contrastive;
 mod cosent;
@@ -16,64 +14,76 @@ mod needs;
 mod objective;
 #[cfg(test)]
 mod parity;
-mod shared_args;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod triplet;
 mod vectors;
 
-use std::fmt::Display;
 use std::ops::Range;
 
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
+use serde_json::Value;
 
-pub(crate) use any::AnyLoss;
 pub(crate) use args::LossArgs;
 pub(crate) use direction::Direction;
 pub(crate) use false_negatives::FalseNegatives;
-#[cfg(test)]
-pub(crate) use mnrl::{Mnrl, Partition};
 pub(crate) use needs::{Needs, Scores, ShardColumns};
 pub(crate) use objective::{Objective, bytes};
 pub(crate) use targets::{Guide, Targets};
-#[cfg(test)]
-pub(crate) use vectors::Similarity;
 
-/// A loss of a batch's vectors. Its `Display` form is the one in the model card.
-pub(crate) trait Loss: Display {
+/// Some pairs of a batch, and everything that they are compared with.
+#[derive(Clone)]
+pub(crate) struct Chunk<'a> {
+    /// `[pairs, size]`, f32
+    pub(crate) anchors: &'a Tensor,
+    /// `[documents, size]`, f32; document `i` is the positive of anchor `i`, the others are negatives
+    pub(crate) documents: &'a Tensor,
+    pub(crate) targets: &'a Targets,
+    /// The pairs.
+    pub(crate) rows: Range<usize>,
+}
+
+/// A loss of a batch's vectors.
+pub(crate) trait Loss {
+    /// The flags that the loss has, except --matryoshka, which works with every loss.
+    fn flags(&self) -> &'static [&'static str];
+
+    /// All values by the names of their flags, as a checkpoint stores them, so that it can say which one has changed.
+    fn values(&self) -> Value;
+
+    /// The loss in the model card.
+    fn description(&self) -> String;
+
     /// What the loss reads of the shards besides token ids.
-    fn needs(&self) -> Needs;
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// The share of some pairs in the batch's loss: the shares of all pairs add up to it.
     ///
     /// # Shapes
-    /// - `anchors`: `[pairs, size]`, f32
-    /// - `documents`: `[documents, size]`, f32; document `i` is the positive of anchor `i`, the others are negatives
-    /// - `rows`: a range of pairs
     /// - output: `[]`
     ///
     /// # Errors
     /// libtorch's own, or targets that lack what the loss needs.
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError>;
+    fn chunk(&self, chunk: Chunk<'_>) -> Result<Tensor, TorchError>;
 
     /// Whether [`chunk`](Self::chunk) expects vectors of length 1, as a loss on cosines does.
-    fn on_unit_vectors(&self) -> bool;
-
-    /// Whether a search compares vectors of the trained model by cosine, otherwise by dot product.
-    fn searches_by_cosine(&self) -> bool {
+    fn on_unit_vectors(&self) -> bool {
         true
     }
 
+    /// Whether a search compares vectors of the trained model by cosine, otherwise by dot product.
+    fn searches_by_cosine(&self) -> bool {
+        self.on_unit_vectors()
+    }
+
     /// Number of negatives of the batch that are excluded as false negatives.
-    fn masked(&self, targets: &Targets) -> u64;
+    fn masked(&self, targets: &Targets) -> u64 {
+        targets.false_negatives.count
+    }
 
     /// Whether the batch has anything to compare. If it has not, the loss is 0 whatever the vectors are.
     ///

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn needs(flags: &str) -> Needs {
-        LossArgs::parse(flags).unwrap().objective(384).unwrap().loss.as_loss().needs()
+        LossArgs::parse(flags).unwrap().objective(384).unwrap().loss.needs()
     }
 
     #[test]

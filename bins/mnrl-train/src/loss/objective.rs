@@ -1,28 +1,26 @@
 //! The training objective: from vectors to the gradient of a loss.
 
 use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
 
+use embtune_cli::value_name;
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{TorchError, normalize};
-use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::{AnyLoss, Targets};
+use super::args::LossKind;
+use super::{Chunk, Loss, Targets};
 
 /// Entries of an anchor by document matrix that are computed at once: 16 MB for each of a handful of matrices.
 const CHUNK_ENTRIES: usize = 4 << 20;
 
 /// A loss on whole vectors, or the sum of the loss over vectors that are truncated to several sizes and normalised again
 /// (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Objective {
-    #[serde(flatten)]
-    pub(crate) loss: AnyLoss,
+    pub(crate) kind: LossKind,
+    pub(crate) loss: Box<dyn Loss>,
     /// Sizes of Matryoshka representation learning; empty for whole vectors only.
-    #[serde(rename = "--matryoshka")]
     pub(crate) sizes: Vec<i64>,
     /// Whether false negatives are kept.
-    #[serde(rename = "--no-mask")]
     pub(crate) no_mask: bool,
 }
 
@@ -32,6 +30,18 @@ pub(crate) fn bytes(pairs: usize, documents: usize) -> u64 {
 }
 
 impl Objective {
+    /// The value of `--loss`.
+    pub(crate) fn name(&self) -> String {
+        value_name(self.kind)
+    }
+
+    /// All values by the names of their flags, as a checkpoint stores them.
+    pub(crate) fn values(&self) -> Map<String, Value> {
+        let own = [json!({"--loss": self.name()}), self.loss.values()];
+        let all = own.into_iter().chain([json!({"--matryoshka": self.sizes, "--no-mask": self.no_mask})]);
+        all.filter_map(|values| values.as_object().cloned()).flatten().collect()
+    }
+
     /// A warning for a training that leaves whole vectors of this size out.
     pub(crate) fn warning(&self, size: usize) -> Option<String> {
         let largest = *self.sizes.first()?;
@@ -70,7 +80,7 @@ impl Objective {
         documents: &Tensor,
         targets: &Targets,
     ) -> Result<Tensor, TorchError> {
-        let loss = self.loss.as_loss();
+        let loss = &self.loss;
         let chunk = if loss.in_chunks() { chunk } else { targets.pairs };
         let mut total = Tensor::f_zeros([], (Kind::Float, anchors.device()))?;
         let mut surrogate = total.shallow_clone();
@@ -80,8 +90,8 @@ impl Objective {
             let leaf = |x: &Tensor| x.f_detach()?.f_set_requires_grad(true);
             let leaves = [leaf(&shaped[0])?, leaf(&shaped[1])?];
             for start in (0..targets.pairs).step_by(chunk) {
-                let rows: Range<usize> = start..targets.pairs.min(start + chunk);
-                let share = loss.chunk(&leaves[0], &leaves[1], targets, rows)?;
+                let rows = start..targets.pairs.min(start + chunk);
+                let share = loss.chunk(Chunk { anchors: &leaves[0], documents: &leaves[1], targets, rows })?;
                 share.f_backward()?;
                 total = total.f_add(&share.f_detach()?)?;
             }
@@ -96,14 +106,14 @@ impl Objective {
     /// The vectors as the loss expects them at a size, `[rows, size]`.
     fn shape(&self, x: &Tensor, size: i64) -> Result<Tensor, TorchError> {
         let cut = x.f_narrow(1, 0, size)?;
-        let normalizes = self.loss.as_loss().on_unit_vectors() || !self.sizes.is_empty();
+        let normalizes = self.loss.on_unit_vectors() || !self.sizes.is_empty();
         if normalizes { normalize(&cut) } else { Ok(cut) }
     }
 }
 
 impl Display for Objective {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.loss.as_loss())?;
+        f.write_str(&self.loss.description())?;
         if !self.sizes.is_empty() {
             let sizes = self.sizes.iter().map(i64::to_string).collect::<Vec<_>>();
             write!(f, ", Matryoshka at {}", sizes.join(", "))?;

@@ -55,11 +55,10 @@ impl Figures {
             documents: documents("documents").set_requires_grad(true),
             targets: Targets {
                 pairs,
-                false_negatives: FalseNegatives::none(),
+                false_negatives: FalseNegatives::default(),
                 scores: expected["scores"].as_bool().unwrap().then_some(scores),
                 guide: objective
                     .loss
-                    .as_loss()
                     .needs()
                     .guide
                     .then(|| Guide::new(&rows(&self.0["guide_anchors"]), &documents("guide_documents")).unwrap()),

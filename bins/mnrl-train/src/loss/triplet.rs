@@ -1,48 +1,32 @@
 //! TripletLoss.
 
-use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
-
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::shared_args::SharedArgs;
 use super::vectors::{dots, norms, select, sums};
-use super::{Loss, NO_OWN_NEGATIVES, Needs, Targets};
+use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Targets};
 
 /// Trains each positive to be closer to its anchor than each negative of the pair, by a margin:
 /// `mean( max(δ(a, p) − δ(a, n) + margin, 0) )` over all triplets of a pair and one of its negatives.
 ///
 /// sentence-transformers `losses/triplet.py`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Triplet {
-    #[serde(rename = "--distance")]
     distance: Distance,
-    #[serde(rename = "--margin")]
     margin: f64,
 }
 
-/// The flag that only this loss has.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct TripletArgs {
-    /// Distance of triplet [default: euclidean]
-    #[arg(long, value_name = "DISTANCE", hide_short_help = true)]
-    pub(super) distance: Option<Distance>,
-}
-
 impl Triplet {
-    pub(super) const FLAGS: &[&str] = &["--margin", "--distance", "--no-mask"];
-
-    pub(super) fn new(shared: &SharedArgs, own: &TripletArgs) -> Self {
-        Self { distance: own.distance.unwrap_or(Distance::Euclidean), margin: shared.margin.unwrap_or(5.0) }
+    pub(super) fn new(args: &LossArgs) -> Self {
+        Self { distance: args.distance.unwrap_or(Distance::Euclidean), margin: args.margin.unwrap_or(5.0) }
     }
 }
 
 /// Distance of two vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Distance {
     /// Length of the difference
@@ -54,17 +38,23 @@ pub(crate) enum Distance {
 }
 
 impl Loss for Triplet {
+    fn flags(&self) -> &'static [&'static str] {
+        &["--margin", "--distance", "--no-mask"]
+    }
+
+    fn values(&self) -> Value {
+        json!({"--distance": self.distance, "--margin": self.margin})
+    }
+
+    fn description(&self) -> String {
+        format!("TripletLoss, {} distance, margin {}", value_name(self.distance), self.margin)
+    }
+
     fn needs(&self) -> Needs {
         Needs { negatives: true, ..Needs::default() }
     }
 
-    fn chunk(
-        &self,
-        anchors: &Tensor,
-        documents: &Tensor,
-        targets: &Targets,
-        rows: Range<usize>,
-    ) -> Result<Tensor, TorchError> {
+    fn chunk(&self, Chunk { anchors, documents, targets, rows }: Chunk<'_>) -> Result<Tensor, TorchError> {
         let count = targets.true_negatives(0..targets.pairs).count().max(1);
         let triplets: Vec<_> = targets.true_negatives(rows).collect();
         let pairs = || triplets.iter().map(|(pair, _)| *pair);
@@ -80,6 +70,10 @@ impl Loss for Triplet {
         self.distance == Distance::Cosine
     }
 
+    fn searches_by_cosine(&self) -> bool {
+        true
+    }
+
     fn masked(&self, targets: &Targets) -> u64 {
         targets.false_own_negatives()
     }
@@ -90,12 +84,6 @@ impl Loss for Triplet {
 
     fn nothing_compared(&self) -> &'static str {
         NO_OWN_NEGATIVES
-    }
-}
-
-impl Display for Triplet {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "TripletLoss, {} distance, margin {}", value_name(self.distance), self.margin)
     }
 }
 

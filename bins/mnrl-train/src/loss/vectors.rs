@@ -1,14 +1,12 @@
 //! Operations on rows of vectors that losses share.
 
-use std::fmt::{self, Display, Formatter};
-
 use clap::ValueEnum;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Similarity of two vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Similarity {
     /// Cosine of their angle
@@ -17,12 +15,13 @@ pub(crate) enum Similarity {
     Dot,
 }
 
-impl Display for Similarity {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Similarity {
+    /// As in the description of a loss.
+    pub(super) fn name(self) -> &'static str {
+        match self {
             Self::Cosine => "cosine",
             Self::Dot => "dot product",
-        })
+        }
     }
 }
 

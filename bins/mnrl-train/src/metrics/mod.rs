@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 
 use embtune_cli::{Output, Session};
 use embtune_metrics::Metric;
-use serde::ser::SerializeMap as _;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde_json::json;
 
 pub(crate) use tensorboard::TensorBoard;
 
@@ -34,7 +34,7 @@ pub(crate) struct StepMetrics {
     pub(crate) sent_bytes: Option<u64>,
 }
 
-/// The metrics of an evaluation on the dev set; the score's key is the metric's name.
+/// The metrics of an evaluation on the dev set.
 #[derive(Debug)]
 pub(crate) struct DevMetrics {
     /// Steps before the evaluation; 0 is the base model.
@@ -44,17 +44,6 @@ pub(crate) struct DevMetrics {
     /// Whether it is the best score so far.
     pub(crate) best: bool,
     pub(crate) seconds: f64,
-}
-
-impl Serialize for DevMetrics {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("step", &self.step)?;
-        map.serialize_entry(&self.metric.to_string(), &self.score)?;
-        map.serialize_entry("best", &self.best)?;
-        map.serialize_entry("seconds", &self.seconds)?;
-        map.end()
-    }
 }
 
 /// Where metrics are written. If an output fails, the training continues, because hours of work are worth more than their
@@ -81,10 +70,11 @@ impl MetricsLog {
         self.log(metrics.step, &scalars, metrics, session);
     }
 
-    /// Logs an evaluation on the dev set.
+    /// Logs an evaluation on the dev set; the key of the score is the metric's name.
     pub(crate) fn evaluation(&mut self, metrics: &DevMetrics, session: &Session) {
-        let tag = format!("eval/{}", metrics.metric);
-        self.log(metrics.step, &[(&tag, metrics.score)], metrics, session);
+        let DevMetrics { step, metric, score, best, seconds } = *metrics;
+        let line = json!({"step": step, (metric.to_string()): score, "best": best, "seconds": seconds});
+        self.log(step, &[(&format!("eval/{metric}"), score)], &line, session);
     }
 
     /// Returns the first failure of an output, if the log is incomplete.

@@ -41,7 +41,7 @@ impl TensorBoard {
         let first = resumed.map_or(0, |step| step + 1);
         board.append(first, What::FileVersion(FILE_VERSION.into()))?;
         if resumed.is_some() {
-            board.append(first, What::SessionLog(SessionLog { status: SessionStatus::Start.into() }))?;
+            board.append(first, What::SessionLog(SessionLog { status: SESSION_START }))?;
         }
         Ok(board)
     }
@@ -120,16 +120,13 @@ struct Value {
 
 #[derive(Clone, PartialEq, Message)]
 struct SessionLog {
-    #[prost(enumeration = "SessionStatus", tag = "1")]
+    /// An enumeration.
+    #[prost(int32, tag = "1")]
     status: i32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
-enum SessionStatus {
-    Unspecified = 0,
-    Start = 1,
-}
+/// `SessionStatus::START`.
+const SESSION_START: i32 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -61,8 +61,8 @@ fn pool(pooling: Pooling, hidden: &Tensor, packed: &Packed) -> Result<Tensor, To
     let sum = |values: &Tensor| reduce(values, "sum", 0.0);
     let column = |values: Tensor| values.f_to_kind(Kind::Float)?.f_unsqueeze(1);
     match pooling {
-        Pooling::Cls => pick(packed.first_tokens()?),
-        Pooling::LastToken => pick(packed.first_tokens()?.f_add(&lengths)?.f_sub_scalar(1)?),
+        Pooling::Cls => pick(packed.sequences.first_tokens()?),
+        Pooling::LastToken => pick(packed.sequences.first_tokens()?.f_add(&lengths)?.f_sub_scalar(1)?),
         Pooling::Max => Ok(reduce(&hidden.f_to_kind(Kind::Float)?, "max", f64::NEG_INFINITY)?),
         Pooling::Mean => Ok(sum(&hidden.f_to_kind(Kind::Float)?)?.f_div(&column(lengths.shallow_clone())?)?),
         Pooling::MeanSqrtLen => {

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use embtune_model::{Architecture, BertConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Dropout, TorchError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
@@ -22,7 +22,7 @@ use linear::Builder;
 pub(crate) use packed::{Packed, Row, batch_key, row_key};
 
 /// Type of the hidden states and matrices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Precision {
     /// 32-bit floats throughout, TF32 off

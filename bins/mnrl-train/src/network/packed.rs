@@ -25,7 +25,7 @@ pub(crate) struct Packed {
     /// Number of tokens of each row.
     pub(crate) lengths: Vec<i64>,
     /// Where each row starts.
-    sequences: Sequences,
+    pub(crate) sequences: Sequences,
 }
 
 impl Packed {
@@ -47,16 +47,6 @@ impl Packed {
             sequences: Sequences::new(&lengths, device)?,
             lengths: lengths.iter().map(|length| *length as i64).collect(),
         })
-    }
-
-    /// Where each row starts, for attention.
-    pub(crate) fn sequences(&self) -> &Sequences {
-        &self.sequences
-    }
-
-    /// Index of each row's first token, i64 `[rows]`.
-    pub(crate) fn first_tokens(&self) -> Result<Tensor, TorchError> {
-        self.sequences.first_tokens()
     }
 }
 

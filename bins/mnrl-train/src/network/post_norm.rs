@@ -62,7 +62,7 @@ impl PostNormLayer {
         let qkv = self.qkv.apply(hidden)?;
         let dropout = pass.attention(packed, self.site);
         let context = match bias {
-            None => attention(&qkv, packed.sequences(), self.heads, dropout)?,
+            None => attention(&qkv, &packed.sequences, self.heads, dropout)?,
             Some(bias) => relative_attention(&qkv, bias, self.heads, dropout)?,
         };
         let output = self.attention_output.apply(&context)?;

@@ -1,7 +1,9 @@
 //! Steps, tokens and peak memory, computed from the lengths of the rows.
 
+use std::fmt;
+
+use embtune_cli::{format_duration, group_digits};
 use embtune_torch::{all_gather_bytes, all_reduce_bytes};
-use serde::Serialize;
 
 use crate::distributed::RowAssignment;
 
@@ -39,7 +41,7 @@ pub(crate) struct Costs<'a> {
 }
 
 /// Bytes that each process uses at the peak of the largest step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) weights: u64,
     pub(crate) copies: u64,
@@ -52,14 +54,14 @@ pub(crate) struct Memory {
 }
 
 /// Bytes that each process sends to others in a step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) gradients: u64,
     pub(crate) vectors: u64,
 }
 
 /// The estimate of a training.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) epochs: u32,
     pub(crate) steps: u64,
@@ -73,14 +75,8 @@ pub(crate) struct Plan {
     pub(crate) sent: Sent,
     /// Bytes that are available on the device, if they are known.
     pub(crate) available: Option<u64>,
-    /// Whether the peak is not above that.
-    pub(crate) fits: Option<bool>,
     /// Measured on a few micro-batches.
     pub(crate) tokens_per_sec: Option<f64>,
-    /// Seconds of an epoch.
-    pub(crate) epoch_seconds: Option<f64>,
-    /// Seconds of all epochs.
-    pub(crate) seconds: Option<f64>,
 }
 
 /// Estimates a training from all its steps, each of some batches, as the sampler draws them.
@@ -131,7 +127,6 @@ pub(crate) fn plan(
     };
     let Memory { weights, copies, gradients, moments, program, .. } = memory;
     memory.total = weights + copies + gradients + moments + activations + loss + program;
-    let seconds = tokens_per_sec.map(|rate| tokens as f64 / rate);
     Plan {
         epochs,
         steps: count,
@@ -142,10 +137,7 @@ pub(crate) fn plan(
         memory,
         sent: Sent { gradients: all_reduce_bytes(costs.processes, 4 * costs.trainable), vectors },
         available,
-        fits: available.map(|available| memory.total <= available),
         tokens_per_sec,
-        epoch_seconds: seconds.map(|seconds| seconds / f64::from(epochs)),
-        seconds,
     }
 }
 
@@ -160,8 +152,57 @@ fn graph_bytes(lengths: &[usize], budget: usize, bytes_per_token: &dyn Fn(usize)
     bytes.ceil() as u64
 }
 
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<16}{:>15}", "epochs", self.epochs)?;
+        for (name, number) in [
+            ("steps", self.steps),
+            ("tokens", self.tokens),
+            ("largest batch", self.largest_batch_tokens),
+            ("longest text", self.longest_row_tokens),
+        ] {
+            let unit = if name == "steps" || name == "tokens" { "" } else { " tokens" };
+            writeln!(f, "{name:<16}{:>15}{unit}", group_digits(number))?;
+        }
+        if let Some(rate) = self.tokens_per_sec {
+            let seconds = self.tokens as f64 / rate;
+            let epoch = seconds / f64::from(self.epochs);
+            writeln!(f, "{:<16}{:>15} tokens/s", "speed", group_digits(rate as u64))?;
+            writeln!(f, "{:<16}{:>15}", "time per epoch", format_duration(epoch))?;
+            writeln!(f, "{:<16}{:>15}", "time", format_duration(seconds))?;
+        }
+        let several = self.processes > 1;
+        let whose = if several { format!(", of each of {} processes", self.processes) } else { String::new() };
+        writeln!(f, "\nmemory at the peak{whose}")?;
+        let Memory { weights, copies, gradients, moments, activations, loss, program, total } = self.memory;
+        for (name, bytes) in [
+            ("weights", weights),
+            ("their copies", copies),
+            ("gradients", gradients),
+            ("moments", moments),
+            ("activations", activations),
+            ("loss", loss),
+            ("program", program),
+            ("total", total),
+        ] {
+            writeln!(f, "{name:<16}{:>15} MB", group_digits(bytes.div_ceil(1 << 20)))?;
+        }
+        if let Some(available) = self.available {
+            let verdict = if self.memory.total <= available { "it fits" } else { "it does not fit" };
+            writeln!(f, "{:<16}{:>15} MB: {verdict}", "available", group_digits(available >> 20))?;
+        }
+        if several {
+            writeln!(f, "\nsent in a step, by each of {} processes", self.processes)?;
+            for (name, bytes) in [("gradients", self.sent.gradients), ("vectors", self.sent.vectors)] {
+                writeln!(f, "{name:<16}{:>15} kB", group_digits(bytes.div_ceil(1 << 10)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
     /// 1,000 bytes per token, and one more for each token of its row.
@@ -173,7 +214,7 @@ pub(super) mod tests {
         12 * (pairs * documents) as u64
     }
 
-    pub(in super::super) fn costs(batch_tokens: usize, live_tokens: usize) -> Costs<'static> {
+    fn costs(batch_tokens: usize, live_tokens: usize) -> Costs<'static> {
         Costs {
             parameters: 1_000_000,
             trainable: 600_000,
@@ -188,7 +229,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn steps() -> Vec<Vec<BatchRows>> {
+    fn steps() -> Vec<Vec<BatchRows>> {
         vec![
             vec![BatchRows { pairs: 2, lengths: vec![10, 20, 100, 300] }],
             vec![BatchRows { pairs: 1, lengths: vec![30, 40, 50] }],
@@ -198,9 +239,9 @@ pub(super) mod tests {
 
     #[test]
     fn everything_is_counted() {
-        let plan = plan(2, steps(), &costs(1 << 20, 0), Some(30_000_000), Some(100.0));
+        let plan = plan(2, steps(), &costs(1 << 20, 0), Some(30_000_000), Some(0.1));
         assert_eq!((plan.steps, plan.tokens, plan.largest_batch_tokens, plan.longest_row_tokens), (3, 550, 430, 300));
-        assert_eq!((plan.seconds, plan.epoch_seconds), (Some(5.5), Some(2.75)));
+        assert!(plan.to_string().contains(" 45 min 50 s\ntime                 1 h 31 min\n"), "{plan}");
         let expected = Memory {
             weights: 4_000_000,
             copies: 2_000_000,
@@ -211,7 +252,8 @@ pub(super) mod tests {
             program: 5,
             total: 13_730_873,
         };
-        assert_eq!((plan.memory, plan.fits), (expected, Some(true)));
+        assert_eq!(plan.memory, expected);
+        assert!(plan.to_string().contains("MB: it fits\n"));
     }
 
     #[test]
@@ -241,8 +283,46 @@ pub(super) mod tests {
     #[test]
     fn it_fits_if_the_total_fits() {
         let total = plan(1, steps(), &costs(50, 0), None, None).memory.total;
-        for (available, fits) in [(None, None), (Some(total), Some(true)), (Some(total - 1), Some(false))] {
-            assert_eq!(plan(1, steps(), &costs(50, 0), available, None).fits, fits);
+        for (available, verdict) in
+            [(None, ""), (Some(total), "MB: it fits\n"), (Some(total - 1), "MB: it does not fit\n")]
+        {
+            let table = plan(1, steps(), &costs(50, 0), available, None).to_string();
+            assert!(table.ends_with(verdict) && table.contains("it fits") == (verdict == "MB: it fits\n"), "{table}");
         }
+    }
+
+    #[test]
+    fn the_table_is_readable() {
+        let table = plan(3, steps(), &costs(50, 0), Some(1 << 30), Some(0.125));
+        let expected = "\
+epochs                        3
+steps                         3
+tokens                      550
+largest batch               430 tokens
+longest text                300 tokens
+speed                         0 tokens/s
+time per epoch      24 min 27 s
+time                 1 h 13 min
+
+memory at the peak
+weights                       4 MB
+their copies                  2 MB
+gradients                     3 MB
+moments                       5 MB
+activations                   1 MB
+loss                          1 MB
+program                       1 MB
+total                        13 MB
+available                 1,024 MB: it fits
+";
+        assert_eq!(table.to_string(), expected);
+        let several = plan(3, steps(), &Costs { processes: 2, ..costs(50, 0) }, None, None).to_string();
+        assert!(several.contains("\nmemory at the peak, of each of 2 processes\nweights  "), "{several}");
+        let expected = "
+sent in a step, by each of 2 processes
+gradients                 2,344 kB
+vectors                       1 kB
+";
+        assert!(several.ends_with(expected), "{several}");
     }
 }

@@ -1,7 +1,6 @@
 //! `--plan`: the time and memory that a training needs, before it begins.
 
 mod estimate;
-mod table;
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -23,21 +22,12 @@ const PROGRAM: u64 = 256 << 20;
 /// Number of micro-batches whose time is measured.
 const MEASURED: usize = 3;
 
-/// The length of the training, and the processes that share it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) epochs: u32,
-    /// Batches of a step.
-    pub(crate) gradient_accumulation: usize,
-    pub(crate) ranks: RankInfo,
-}
-
 /// Measures a few micro-batches, and prints the estimate.
 ///
 /// # Errors
 /// libtorch's own, or a closed stdout.
 pub(crate) fn show(
-    settings: Settings,
+    ranks: RankInfo,
     learner: &mut Learner<'_>,
     shards: &Shards,
     sampler: &Sampler,
@@ -49,32 +39,34 @@ pub(crate) fn show(
     let budget = learner.budget;
     let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());
     let bytes_per_token = |length: usize| memory::bytes_per_token(config, kind, length) as f64;
-    let loss_bytes = |pairs: usize, documents: usize| loss::bytes(pairs, documents);
     // Weights are copied if they are used in another type, or with LoRA's changes.
-    let has_copy = kind.elt_size_in_bytes() < 4 || learner.settings.parameters.lora.is_some();
+    let has_copy = kind.elt_size_in_bytes() < 4 || learner.args.parameters.lora.is_some();
     let costs = Costs {
         parameters: trainable + frozen,
         trainable,
         copy_bytes: if has_copy { kind.elt_size_in_bytes() as u64 } else { 0 }
-            + if learner.settings.ema.is_some() { 4 } else { 0 },
+            + if learner.args.ema.is_some() { 4 } else { 0 },
         bytes_per_token: &bytes_per_token,
-        loss_bytes: &loss_bytes,
+        loss_bytes: &loss::bytes,
         hidden: learner.model.dimension(),
         program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_per_token(config, kind),
         batch_tokens: budget.batch_tokens,
         live_tokens: budget.live_tokens,
-        processes: settings.ranks.world_size,
+        processes: ranks.world_size,
     };
     // On the CPU, processes share the machine's memory; each GPU belongs to one process.
-    let sharing = if learner.device == Device::Cpu { settings.ranks.local_world_size as u64 } else { 1 };
+    let sharing = if learner.device == Device::Cpu { ranks.local_world_size as u64 } else { 1 };
     let available = memory::free(learner.device)?.map(|bytes| bytes / sharing);
     let rows = |pairs: &Vec<usize>| BatchRows { pairs: pairs.len(), lengths: shards.lengths(pairs) };
-    let steps = (0..settings.epochs).flat_map(|epoch| {
+    let steps = (0..sampler.args.epochs).flat_map(|epoch| {
         let batches = sampler.epoch(epoch);
-        batches.chunks(settings.gradient_accumulation).map(|step| step.iter().map(rows).collect()).collect::<Vec<_>>()
+        batches
+            .chunks(sampler.args.gradient_accumulation as usize)
+            .map(|step| step.iter().map(rows).collect())
+            .collect::<Vec<_>>()
     });
-    let rate = measure(learner, shards, sampler)? * settings.ranks.world_size as f64;
-    let plan = plan(settings.epochs, steps, &costs, available, Some(rate));
+    let rate = measure(learner, shards, sampler)? * ranks.world_size as f64;
+    let plan = plan(sampler.args.epochs, steps, &costs, available, Some(rate));
     let mut out = session.output(None)?;
     write!(out, "{plan}")?;
     Ok(out.flush()?)

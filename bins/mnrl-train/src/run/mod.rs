@@ -1,13 +1,13 @@
 //! The course of a run: from flags to a saved model.
 
 mod paths;
-mod settings;
 
 use anyhow::Context as _;
 use embtune_cli::{Device, Interrupted, Outcome, Session};
 use embtune_model::{ModelDir, check_target, locate};
 use embtune_tensors::{check_unchanged, report_truncated_files};
 use embtune_torch::{open_device, tch};
+use serde_json::{Map, Value};
 
 use crate::checkpoint::{self, Checkpoint, Checkpoints, TrainerState};
 use crate::cli::Cli;
@@ -18,8 +18,8 @@ use crate::distributed::{ProcessGroup, RankInfo, Rendezvous};
 use crate::export::{TrainedModel, UnusableWeights};
 use crate::metrics::{MetricsLog, TensorBoard};
 use crate::plan;
-use crate::training::config::{TrainingConfig, check_same_settings};
-use crate::training::final_weights::{FinalWeights, final_weights};
+use crate::training::config::check_same_settings;
+use crate::training::final_weights::{FinalWeights, MergeBase, final_weights};
 use crate::training::learner::Learner;
 use crate::training::schedule::Schedule;
 use crate::training::trainer::{MainProcess, Trainer};
@@ -27,23 +27,40 @@ use crate::training::{resume, save};
 
 pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     report_truncated_files(session.error_lines());
-    if cli.engine.plan {
+    if cli.plan {
         let ranks = RankInfo::from_environment()?;
-        settings::check(&cli, ranks.world_size)?;
+        check(&cli, ranks.world_size)?;
         // The estimate is the same for every process, so the first one prints it.
         return if ranks.rank == 0 { train(&cli, &ProcessGroup::single(), ranks, session) } else { Ok(Outcome::Done) };
     }
     let rendezvous = Rendezvous::from_environment()?;
-    settings::check(&cli, rendezvous.as_ref().map_or(1, |rendezvous| rendezvous.world_size))?;
+    check(&cli, rendezvous.as_ref().map_or(1, |rendezvous| rendezvous.world_size))?;
     let group = match rendezvous {
         Some(rendezvous) => {
-            let timeout = std::time::Duration::from_secs(cli.distributed.dist_timeout.get().into());
+            let timeout = std::time::Duration::from_secs(cli.dist_timeout.get().into());
             ProcessGroup::join(rendezvous, timeout, session.interrupt())?
         }
         None => ProcessGroup::single(),
     };
     let outcome = train(&cli, &group, group.rank_info(), session);
     group.leave(outcome)
+}
+
+/// Refuses flags that do not go together, as far as clap cannot check it.
+///
+/// # Errors
+/// The flags.
+fn check(cli: &Cli, world_size: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        cli.merge_base != Some(MergeBase::Auto) || cli.training.dev.dev_queries.is_some(),
+        "--merge-base auto needs a dev set\nhint: name one with --dev-queries, --dev-corpus and --dev-qrels"
+    );
+    let pairs = cli.training.sampler.batch_size;
+    anyhow::ensure!(
+        pairs as usize >= world_size,
+        "--batch-size is {pairs}, but WORLD_SIZE is {world_size}: there is not a pair for each process\nhint: --batch-size is that of all processes together"
+    );
+    Ok(())
 }
 
 /// What each process does; the main process also evaluates and writes.
@@ -60,13 +77,14 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
             session.warn(guess);
         }
     }
-    let checkpoints = if is_main && !cli.engine.plan { Some(open_checkpoints(cli, session)?) } else { None };
+    let checkpoints = if is_main && !cli.plan { Some(open_checkpoints(cli, session)?) } else { None };
+    let args = &cli.training;
     let part = RankInfo { rank: group.rank(), world_size: group.world_size(), ..ranks };
-    let shards = Shards::open(&settings::shards(cli, part), &base, session)?;
-    let objective = cli.loss.objective(base.dimension())?;
-    let (loss, columns) = (objective.loss.name(), shards.columns()?);
-    let needs = objective.loss.as_loss().needs();
-    needs.check(loss, columns)?;
+    let shards = Shards::open(&args.data, part, &base, session)?;
+    let objective = args.loss.objective(base.dimension())?;
+    let (loss, columns) = (objective.name(), shards.columns()?);
+    let needs = objective.loss.needs();
+    needs.check(&loss, columns)?;
     let prompts = shards.prompts()?;
     if let Some(changes) = prompts.changes(&base).filter(|_| is_main) {
         session.notice(changes);
@@ -82,24 +100,32 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
             session.warn(warning);
         }
     };
-    objective.warning(model.dimension()).into_iter().chain(needs.unread_labels(loss, columns)).for_each(warn);
+    objective.warning(model.dimension()).into_iter().chain(needs.unread_labels(&loss, columns)).for_each(warn);
     if let Some(reason) = unlinked {
         warn(format!("the GPUs exchange gradients through the CPU, because NCCL does not run: {reason}"));
     }
-    let config = settings::training_config(cli, &model, &prompts, &objective, shards.fingerprint())?;
-    let cosine = objective.loss.as_loss().searches_by_cosine();
-    let mut learner = Learner::new(&model, settings::learner(cli), objective, device, group)?;
+    let mut settings: Map<String, Value> = [
+        ("base model", model.fingerprint()?),
+        ("the prompt of queries", prompts.query),
+        ("the prompt of documents", prompts.document),
+        ("training data", shards.fingerprint()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.into()))
+    .chain(args.values(&objective)?)
+    .collect();
+    let cosine = objective.loss.searches_by_cosine();
+    let mut learner = Learner::new(&model, args.learner.clone(), args.sampler.seed, objective, device, group)?;
     let encoding = Encoding { cosine, batch_tokens: learner.budget.batch_tokens, threads };
-    let dev = settings::dev_set(cli, encoding).filter(|_| is_main);
-    let dev = dev.map(|settings| DevSet::open(&settings, &model, session)).transpose()?;
-    let sampler = Sampler::new(&shards, settings::sampler(cli));
-    if cli.engine.plan {
-        plan::show(settings::plan(cli, ranks), &mut learner, &shards, &sampler, session)?;
+    let dev = if is_main { DevSet::open(&args.dev, encoding, &model, session)? } else { None };
+    let sampler = Sampler::new(&shards, args.sampler);
+    if cli.plan {
+        plan::show(ranks, &mut learner, &shards, &sampler, session)?;
         return Ok(Outcome::Done);
     }
-    let total = sampler.total_steps(cli.training.epochs, cli.training.gradient_accumulation);
+    let total = sampler.total_steps(args.sampler.epochs, args.sampler.gradient_accumulation);
     anyhow::ensure!(total > 0, "--weights leave no pair to train on\nhint: raise them, or --epochs");
-    let schedule = Schedule::new(cli.optimizer.learning_rate, cli.optimizer.schedule, settings::warmup(cli), total);
+    let schedule = Schedule::new(&args.schedule, total);
     if schedule.warmup >= total {
         let (warmup, peak) = (schedule.warmup, schedule.peak);
         warn(format!(
@@ -107,11 +133,12 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
         ));
     }
 
-    check_same_settings(group, &config.to_map()?)?;
+    check_same_settings(group, &settings)?;
     // Only the main process has the dev set, and only it reads checkpoints.
-    let config = TrainingConfig { dev_set: dev.as_ref().map(DevSet::fingerprint), ..config };
+    settings.insert("the dev set".into(), dev.as_ref().map(DevSet::fingerprint).into());
     let checkpoint = checkpoints.as_ref().map(|folder| find_checkpoint(cli, folder, session)).transpose()?.flatten();
-    let mut state = resume(TrainerState::new(config.to_map()?), checkpoint.as_ref(), &mut learner, group)?;
+    let mut state =
+        resume(TrainerState { settings, ..TrainerState::default() }, checkpoint.as_ref(), &mut learner, group)?;
     let main = match checkpoints {
         Some(checkpoints) => {
             Some(main_process(cli, &state, &learner, dev, checkpoints, checkpoint.is_some(), session)?)
@@ -119,8 +146,9 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
         None => None,
     };
     drop(checkpoint);
-    let settings = settings::trainer(cli);
-    let mut trainer = Trainer { settings, learner, shards: &shards, sampler, schedule, session, group, main };
+    let checkpoint_every = cli.checkpoint.checkpoint_every;
+    let mut trainer =
+        Trainer { dev: &args.dev, checkpoint_every, learner, shards: &shards, sampler, schedule, session, group, main };
     // If another program has changed the data, that explains any other error.
     trainer.train(&mut state).map_err(|error| match check_unchanged() {
         Err(changed) if !error.is::<Interrupted>() => changed.into(),
@@ -129,16 +157,19 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
     if !is_main {
         return Ok(Outcome::Done);
     }
-    let weights = final_weights(&mut trainer, &state, cli.optimizer.merge_base)?;
+    let weights = final_weights(&mut trainer, &state, cli.merge_base)?;
     let Trainer { mut learner, main: Some(MainProcess { dev, mut checkpoints, log }), .. } = trainer else {
         return Ok(Outcome::Done);
     };
-    let export = settings::export(cli, threads);
     learner
         .with_values(&weights.values, |learner| {
             TrainedModel {
-                settings: &export,
-                config: &config,
+                out: &cli.out,
+                overwrite: cli.overwrite,
+                base: &cli.model.model,
+                ort_library: cli.ort.ort_library.as_deref(),
+                threads,
+                args,
                 learner,
                 shards: &shards,
                 dev: dev.as_ref(),
@@ -171,7 +202,7 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
 fn summarize(cli: &Cli, learner: &Learner<'_>, state: &TrainerState, weights: &FinalWeights, session: &Session) {
     let (compared, idle) = (state.loss.compared, state.loss.idle);
     if compared == 0 {
-        session.warn(learner.objective.loss.as_loss().nothing_compared());
+        session.warn(learner.objective.loss.nothing_compared());
     } else if idle > 0 {
         let message = format!(
             "{idle} of {} batches had nothing to compare, such as a single pair or pairs that are all masked: nothing was learnt from them, and they are not part of the loss",
@@ -201,7 +232,7 @@ fn keep(
     if error.is::<UnusableWeights>() {
         return Err(error);
     }
-    let place = checkpoints.folder().display().to_string();
+    let place = checkpoints.folder.display().to_string();
     match save(state, learner, checkpoints) {
         Ok(()) => session.notice(format!("the trained weights are kept in {place}: --resume tries again to save them")),
         Err(second) => session.warn(format!("the trained weights are lost: {second:#}")),
@@ -230,7 +261,7 @@ fn open(cli: &Cli, group: &ProcessGroup, session: &Session) -> anyhow::Result<tc
 
 /// Locks the folder of the checkpoints before anything is loaded.
 fn open_checkpoints(cli: &Cli, session: &Session) -> anyhow::Result<Checkpoints> {
-    let mut checkpoints = Checkpoints::open(settings::checkpoints(cli))?;
+    let mut checkpoints = Checkpoints::open(cli.checkpoint.folder(&cli.out), cli.checkpoint.keep)?;
     checkpoints.warning().iter().for_each(|warning| session.warn(warning));
     if !cli.checkpoint.resume {
         checkpoints.check_unused()?;

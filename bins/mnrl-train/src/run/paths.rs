@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use embtune_cli::is_inside;
 
-use super::settings::checkpoint_folder;
 use crate::cli::Cli;
 
 /// Refuses inputs and outputs inside `--out`. They would be removed when the model replaces that directory; an output would
@@ -20,15 +19,16 @@ pub(super) fn check_paths(cli: &Cli) -> anyhow::Result<()> {
         out.display()
     );
     let given = |name: &'static str, path: &Option<PathBuf>| path.clone().map(|path| (name, path));
-    let written = [Some(("--checkpoint-dir", checkpoint_folder(cli))), given("--tensorboard", &cli.tensorboard)];
+    let written =
+        [Some(("--checkpoint-dir", cli.checkpoint.folder(&cli.out))), given("--tensorboard", &cli.tensorboard)];
     let read = [
-        given("--dev-queries", &cli.dev.dev_queries),
-        given("--dev-corpus", &cli.dev.dev_corpus),
-        given("--dev-qrels", &cli.dev.dev_qrels),
+        given("--dev-queries", &cli.training.dev.dev_queries),
+        given("--dev-corpus", &cli.training.dev.dev_corpus),
+        given("--dev-qrels", &cli.training.dev.dev_qrels),
         // The log, if stdout is a file.
         given("the log", &Some(PathBuf::from("/proc/self/fd/1"))),
     ];
-    let files = cli.data.sets.iter().filter(|set| *set != Path::new("-"));
+    let files = cli.training.data.sets.iter().filter(|set| *set != Path::new("-"));
     let sets = files.map(|set| Some(("the training set", set.clone())));
     for (name, path) in written.into_iter().chain(read).chain(sets).flatten() {
         anyhow::ensure!(
@@ -90,5 +90,18 @@ mod tests {
         };
         model("link").unwrap();
         assert!(model("link/base").unwrap_err().to_string().starts_with("--model"));
+    }
+
+    #[test]
+    fn checkpoints_are_beside_the_model() {
+        let folder = |flags: &str| {
+            let line = format!("mnrl-train --model M {flags}");
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            cli.checkpoint.folder(&cli.out)
+        };
+        assert_eq!(folder("--out models/tuned/"), Path::new("models/tuned.checkpoints"));
+        assert_eq!(folder("--out models/tuned/ --checkpoint-dir x"), Path::new("x"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(folder("--out ."), PathBuf::from(format!("{}.checkpoints", here.display())));
     }
 }

@@ -9,7 +9,7 @@ use crate::network::{Network, Pass, Row, batch_key, row_key};
 use crate::training::grad_cache::GradCache;
 use crate::training::memory::Budget;
 use crate::weights::lora::Lora;
-use crate::weights::param_groups::{Settings, specs};
+use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 const DROPOUT: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.1, attention_dropout: 0.1 };
@@ -29,8 +29,8 @@ impl Fixture {
     fn with(name: &str, lora: Option<&Lora>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name);
         let model = ModelDir::open(&root).unwrap();
-        let settings = Settings { lora: lora.cloned(), ..Settings::default() };
-        let specs = specs(&model, &settings).unwrap();
+        let args = ParamArgs { lora: lora.cloned(), ..ParamArgs::default() };
+        let specs = specs(&model, &args, 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
         let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, lora).unwrap();
         let most = model.config().max_length().min(40);

@@ -9,9 +9,9 @@ use embtune_tokenize::Tokenizer;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde_json::Value;
 
-use crate::loss::{AnyLoss, Direction, FalseNegatives, Mnrl, Objective, Partition, Similarity, Targets};
+use crate::loss::{FalseNegatives, LossArgs, Targets};
 use crate::network::{Network, Packed, Pass, Row};
-use crate::weights::param_groups::{Settings, specs};
+use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
@@ -34,7 +34,7 @@ impl Fixture {
             if name == "minilm" { root.join(".deps/models/all-MiniLM-L6-v2") } else { parity.join(name) };
         let model = ModelDir::open(&directory).unwrap();
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
-        let specs = specs(&model, &Settings::default()).unwrap();
+        let specs = specs(&model, &ParamArgs::default(), 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
         let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
@@ -89,19 +89,17 @@ fn loss_and_gradients_agree_with_the_reference() {
         let vectors = fixture.encode(&texts, fixture.model.max_seq_length());
         let pairs = anchors.len() as i64;
         let (anchors, documents) = (vectors.narrow(0, 0, pairs), vectors.narrow(0, pairs, documents.len() as i64));
-        let scale = figures["scale"].as_f64().unwrap();
         let close = |found: f64, expected: f64, size: f64, what: &str| {
             assert!((found - expected).abs() <= 1e-4 * size, "{name} {what}: {found}, expected {expected}");
         };
 
-        let directions = vec![Direction::QueryToDocument];
-        let mnrl = Mnrl { scale, similarity: Similarity::Cosine, directions, partition: Partition::Joint };
-        let objective = Objective { loss: AnyLoss::Mnrl(mnrl), sizes: Vec::new(), no_mask: false };
+        let flags = format!("--scale {}", figures["scale"]);
+        let objective = LossArgs::parse(&flags).unwrap().objective(fixture.model.dimension()).unwrap();
         let owners = (0..documents.size()[0]).map(|document| (document % pairs) as usize).collect();
         let mut targets = Targets {
             pairs: pairs as usize,
             owners,
-            false_negatives: FalseNegatives::none(),
+            false_negatives: FalseNegatives::default(),
             scores: None,
             guide: None,
         };

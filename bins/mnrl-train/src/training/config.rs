@@ -1,99 +1,58 @@
-//! Everything that decides the result of a training.
-//!
-//! A checkpoint stores it, because to continue with other settings would give a result that belongs to neither. The names
-//! are those of messages, and must stay the same in all later versions.
+//! The flags that decide the result of a training.
 
-use std::num::NonZero;
-
-use serde::{Deserialize, Serialize};
+use clap::Args;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::schedule::Decay;
+use super::learner::LearnerArgs;
+use super::schedule::ScheduleArgs;
 use crate::checkpoint::first_difference;
-use crate::data::sampler::BatchFrom;
+use crate::data::sampler::SamplerArgs;
+use crate::data::shards::SetArgs;
+use crate::dev_set::DevArgs;
 use crate::distributed::ProcessGroup;
-use crate::loss::Objective;
-use crate::network::Precision;
-use crate::weights::lora::Lora;
-use crate::weights::param_groups::Freeze;
+use crate::loss::{LossArgs, Objective};
 
-/// Everything that decides the result of a training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TrainingConfig {
-    /// Fingerprint of the base model.
-    #[serde(rename = "base model")]
-    pub(crate) base_model: String,
-    #[serde(rename = "the prompt of queries")]
-    pub(crate) query_prompt: String,
-    #[serde(rename = "the prompt of documents")]
-    pub(crate) document_prompt: String,
-    /// Fingerprint of the shards.
-    #[serde(rename = "training data")]
-    pub(crate) training_data: String,
-    #[serde(rename = "--weights")]
-    pub(crate) weights: Vec<f64>,
-    #[serde(rename = "--batch-from")]
-    pub(crate) batch_from: BatchFrom,
-    #[serde(rename = "--no-duplicates")]
-    pub(crate) no_duplicates: bool,
-    #[serde(rename = "--epochs")]
-    pub(crate) epochs: u32,
-    #[serde(rename = "--batch-size")]
-    pub(crate) batch_size: u32,
-    #[serde(rename = "--gradient-accumulation")]
-    pub(crate) gradient_accumulation: u32,
-    #[serde(rename = "--dropout")]
-    pub(crate) dropout: Option<f64>,
-    #[serde(rename = "--seed")]
-    pub(crate) seed: u64,
-    /// `--loss` and the flags that belong to it.
+/// The flags that decide the result of a training, each where it is read. What is not serialised does not change the
+/// result.
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct TrainingArgs {
+    #[command(flatten)]
     #[serde(flatten)]
-    pub(crate) objective: Objective,
-    #[serde(rename = "--learning-rate")]
-    pub(crate) learning_rate: f64,
-    #[serde(rename = "--schedule")]
-    pub(crate) decay: Decay,
-    #[serde(rename = "--warmup-steps")]
-    pub(crate) warmup_steps: u64,
-    #[serde(rename = "--warmup-ratio")]
-    pub(crate) warmup_ratio: Option<f64>,
-    #[serde(rename = "--weight-decay")]
-    pub(crate) weight_decay: f64,
-    #[serde(rename = "--max-grad-norm")]
-    pub(crate) max_grad_norm: f64,
-    #[serde(rename = "--layer-decay")]
-    pub(crate) layer_decay: f64,
-    #[serde(rename = "--freeze")]
-    pub(crate) freeze: Option<Freeze>,
-    #[serde(rename = "--lora")]
-    pub(crate) lora: Option<Lora>,
-    #[serde(rename = "--ema")]
-    pub(crate) ema: Option<f64>,
-    #[serde(rename = "--precision")]
-    pub(crate) precision: Precision,
-    #[serde(rename = "--batch-tokens")]
-    pub(crate) batch_tokens: Option<u32>,
-    #[serde(rename = "--metric")]
-    pub(crate) metric: String,
-    #[serde(rename = "--eval-every")]
-    pub(crate) eval_every: Option<NonZero<u64>>,
-    #[serde(rename = "--patience")]
-    pub(crate) patience: Option<NonZero<u32>>,
-    /// Fingerprint of the dev set, which only process 0 has.
-    #[serde(rename = "the dev set")]
-    pub(crate) dev_set: Option<String>,
+    pub(crate) data: SetArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) sampler: SamplerArgs,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) loss: LossArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) learner: LearnerArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) dev: DevArgs,
 }
 
-impl TrainingConfig {
-    /// The settings by name, as a checkpoint stores them.
+impl TrainingArgs {
+    /// All values by the names of their flags. A checkpoint stores them, because to continue with other settings would give
+    /// a result that belongs to neither; the names must stay the same in all later versions.
     ///
     /// # Errors
-    /// None in practice: every field has a JSON form.
-    pub(crate) fn to_map(&self) -> serde_json::Result<Map<String, Value>> {
-        Ok(match serde_json::to_value(self)? {
-            Value::Object(settings) => settings,
-            _ => Map::new(),
-        })
+    /// None in practice: every value has a JSON form.
+    pub(crate) fn values(&self, objective: &Objective) -> serde_json::Result<Map<String, Value>> {
+        let own = serde_json::to_value(self)?;
+        let own = own.as_object().into_iter().flatten();
+        let own = own.map(|(name, value)| (format!("--{}", name.replace('_', "-")), value.clone()));
+        Ok(own.chain(objective.values()).collect())
     }
 }
 
@@ -116,47 +75,61 @@ pub(crate) fn check_same_settings(group: &ProcessGroup, settings: &Map<String, V
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    /// A checkpoint that was written by an earlier version. This text must not change.
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Flags {
+        #[command(flatten)]
+        training: TrainingArgs,
+    }
+
+    /// What earlier versions have stored. This text must not change.
     const STORED: &str = r#"{
-        "base model": "xxh3:1", "the prompt of queries": "query: ", "the prompt of documents": "",
-        "training data": "xxh3:2+xxh3:3", "--weights": [1.0, 0.5], "--batch-from": "one-set", "--no-duplicates": true,
+        "--weights": [1.0, 0.5], "--batch-from": "one-set", "--no-duplicates": true,
         "--epochs": 3, "--batch-size": 32, "--gradient-accumulation": 2, "--dropout": 0.1, "--seed": 42,
         "--loss": "mnrl", "--scale": 20.0, "--similarity": "cosine", "--directions": ["q2d"], "partition": "joint",
         "--matryoshka": [384, 64], "--no-mask": false, "--learning-rate": 2e-5, "--schedule": "linear",
         "--warmup-steps": 100, "--warmup-ratio": 0.1, "--weight-decay": 0.01, "--max-grad-norm": 1.0,
         "--layer-decay": 0.9, "--freeze": "layers:2", "--lora": "r=16,alpha=32,targets=query,value", "--ema": 0.999,
-        "--precision": "fp32", "--batch-tokens": 2048, "--metric": "ndcg@10", "--eval-every": 100, "--patience": 5,
-        "the dev set": "00ff"
+        "--precision": "fp32", "--batch-tokens": 2048, "--metric": "ndcg@10", "--eval-every": 100, "--patience": 5
     }"#;
 
-    #[test]
-    fn stored_settings_read_back() {
-        let stored: Map<String, Value> = serde_json::from_str(STORED).unwrap();
-        let config: TrainingConfig = serde_json::from_str(STORED).unwrap();
-        assert_eq!(config.to_map().unwrap(), stored);
-        assert_eq!(config.freeze, Some(Freeze::Layers(2)));
-        assert_eq!(config.lora.unwrap().targets, ["query", "value"]);
+    /// The flags with these values.
+    const FLAGS: &str = "--weights 1,0.5 --no-duplicates --gradient-accumulation 2 --dropout 0.1 --matryoshka 384,64 \
+        --warmup-ratio 0.1 --weight-decay 0.01 --layer-decay 0.9 --freeze layers:2 --lora r=16 --ema 0.999 \
+        --batch-tokens 2048 --dev-queries q --dev-corpus c --dev-qrels r --eval-every 100 --patience 5";
+
+    fn stored(flags: &str) -> Map<String, Value> {
+        let Flags { training } = Flags::try_parse_from(flags.split_whitespace()).unwrap();
+        training.values(&training.loss.objective(384).unwrap()).unwrap()
     }
 
     #[test]
-    fn every_stored_variant_reads_back() {
-        let with = |name: &str, value: &str| {
-            let mut stored: Map<String, Value> = serde_json::from_str(STORED).unwrap();
-            stored[name] = value.into();
-            let config: TrainingConfig = serde_json::from_value(Value::Object(stored.clone())).unwrap();
-            assert_eq!(config.to_map().unwrap(), stored, "{name} {value}");
-            config
-        };
-        assert_eq!(with("--batch-from", "one-set").batch_from, BatchFrom::OneSet);
-        assert_eq!(with("--batch-from", "mixed").batch_from, BatchFrom::Mixed);
-        assert_eq!(with("--schedule", "linear").decay, Decay::Linear);
-        assert_eq!(with("--schedule", "cosine").decay, Decay::Cosine);
-        assert_eq!(with("--schedule", "constant").decay, Decay::Constant);
-        assert_eq!(with("--precision", "fp32").precision, Precision::Fp32);
-        assert_eq!(with("--precision", "bf16").precision, Precision::Bf16);
-        assert_eq!(with("--freeze", "embeddings").freeze, Some(Freeze::Embeddings));
-        assert_eq!(with("--freeze", "layers:12").freeze, Some(Freeze::Layers(12)));
+    fn stored_settings_do_not_change() {
+        let expected: Map<String, Value> = serde_json::from_str(STORED).unwrap();
+        assert_eq!(stored(FLAGS), expected);
+    }
+
+    #[test]
+    fn stored_variants_do_not_change() {
+        for (flag, values) in [
+            ("--batch-from", ["one-set", "mixed"].as_slice()),
+            ("--schedule", &["linear", "cosine", "constant"]),
+            ("--precision", &["fp32", "bf16"]),
+            ("--freeze", &["embeddings", "layers:12"]),
+            ("--lora", &["r=2,alpha=3,targets=key"]),
+        ] {
+            for value in values {
+                assert_eq!(stored(&format!("{flag} {value}"))[flag], *value);
+            }
+        }
+    }
+
+    #[test]
+    fn flags_that_do_not_change_the_result_are_not_stored() {
+        assert_eq!(stored("--memory 1G shard"), stored(""));
     }
 }

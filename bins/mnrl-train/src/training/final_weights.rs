@@ -80,7 +80,7 @@ pub(crate) fn final_weights(
         values = values.copy();
         main.checkpoints.restore_best(step, &values)?;
     }
-    let base_score = state.evaluations.first().map(|first| first.score);
+    let base_score = state.evaluations.0.first().map(|first| first.score);
     let mut result = best.map(|best| best.score);
     let mut base_share = None;
     if let Some(wanted) = merge_base {
@@ -102,7 +102,7 @@ pub(crate) fn final_weights(
             (base_share, values, result) = (Some(share), mixed, score);
         }
     }
-    let metric = trainer.settings.metric;
+    let metric = trainer.dev.metric;
     let scores = base_score.zip(result).map(|(base, result)| DevScores { metric, base, result });
     Ok(FinalWeights { values, scores, step, base_share, has_moved })
 }

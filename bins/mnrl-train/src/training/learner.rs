@@ -1,8 +1,11 @@
 //! The model in training: gradients of batches, updates, and vectors of texts.
 
-use embtune_model::{Architecture, BertConfig, ModelDir, NewWeights};
+use clap::Args;
+use embtune_cli::{parse_bytes, parse_not_negative, parse_share};
+use embtune_model::{Architecture, BertConfig, ModelDir};
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{AdamW, Reducer, TorchError, clip, seed};
+use embtune_torch::{AdamW, Reducer, TorchError, clip};
+use serde::Serialize;
 
 use super::grad_cache::GradCache;
 use super::memory::Budget;
@@ -11,26 +14,53 @@ use crate::data::batch::Batch;
 use crate::distributed::{ProcessGroup, RowAssignment};
 use crate::loss::{Objective, Targets};
 use crate::network::{Network, Pass, Precision, Row, batch_key, row_key};
-use crate::weights::param_groups::{self, specs};
+use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 /// How a model is trained.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) parameters: param_groups::Settings,
-    pub(crate) precision: Precision,
-    /// Dropout on hidden states and attention; the model's own by default.
-    pub(crate) dropout: Option<f64>,
-    /// Seed of the dropout.
-    pub(crate) seed: u64,
-    /// The largest norm of the gradient; 0 for no limit.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Optimizer")]
+pub(crate) struct LearnerArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) parameters: ParamArgs,
+
+    /// Largest norm of the gradient, to which a longer one is scaled down; 0 turns clipping off
+    #[arg(
+        long,
+        value_name = "NORM",
+        default_value_t = 1.0,
+        value_parser = parse_not_negative,
+        hide_short_help = true
+    )]
     pub(crate) max_grad_norm: f64,
-    /// Decay of the moving average of the weights.
+
+    /// Save the exponential moving average of the weights, with this decay per step
+    #[arg(long, value_name = "DECAY", value_parser = parse_share, hide_short_help = true)]
     pub(crate) ema: Option<f64>,
-    /// Tokens of a micro-batch.
-    pub(crate) batch_tokens: Option<usize>,
-    /// Bytes for what the backward pass needs of a batch.
-    pub(crate) memory: Option<u64>,
+
+    /// Dropout on hidden states and attention, below 1 [default: the model's]
+    #[arg(long, help_heading = "Training", value_name = "SHARE", value_parser = parse_share, hide_short_help = true)]
+    pub(crate) dropout: Option<f64>,
+
+    /// Type of matrices
+    ///
+    /// Hidden states have it too. Weights, norms, sums and the loss are fp32 in any case.
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Precision::Fp32, help_heading = "Training")]
+    pub(crate) precision: Precision,
+
+    /// Tokens that go through the network at once [default: 2048 on the CPU, 65536 on CUDA, fewer for large models]
+    ///
+    /// A text with more tokens goes alone. By default they need at most 1 GB on the CPU, and half of --memory on CUDA.
+    #[arg(long, help_heading = "Engine", value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    pub(crate) batch_tokens: Option<u32>,
+
+    /// Memory for what the backward pass needs of a batch; what does not fit is computed twice
+    ///
+    /// The default is 2G on the CPU, and 70 % of the free memory on CUDA. The result is the same bit for bit.
+    #[serde(skip)]
+    #[arg(long, help_heading = "Engine", value_name = "BYTES", value_parser = parse_bytes, hide_short_help = true)]
+    pub(crate) memory: Option<usize>,
 }
 
 /// A model with its optimizer and its objective.
@@ -43,7 +73,9 @@ pub(crate) struct Learner<'a> {
     /// Exponential moving average of the trained values, f32 `[n]`.
     average: Option<Tensor>,
     pub(crate) budget: Budget,
-    pub(crate) settings: Settings,
+    pub(crate) args: LearnerArgs,
+    /// Seed of the dropout.
+    seed: u64,
     pub(crate) objective: Objective,
     group: &'a ProcessGroup,
     network: Network,
@@ -69,29 +101,33 @@ impl<'a> Learner<'a> {
     /// A model that cannot be loaded, or settings that do not fit it.
     pub(crate) fn new(
         model: &'a ModelDir,
-        settings: Settings,
+        args: LearnerArgs,
+        seed: u64,
         objective: Objective,
         device: Device,
         group: &'a ProcessGroup,
     ) -> anyhow::Result<Self> {
         let config = model.trainable_config()?;
-        let parameters = Parameters::load(specs(model, &settings.parameters)?, &model.weights()?, device)?;
+        let parameters = Parameters::load(specs(model, &args.parameters, seed)?, &model.weights()?, device)?;
         // Checked even if it is not used, because the trained model gets the same config.json.
         let of_model = dropout_of(model, config)?;
-        let [hidden_dropout, attention_dropout] = settings.dropout.map_or(of_model, |share| [share; 2]);
-        let kind = settings.precision.kind();
-        let network = Network::new(model, config, &parameters, settings.parameters.lora.as_ref())?;
+        let [hidden_dropout, attention_dropout] = args.dropout.map_or(of_model, |share| [share; 2]);
+        let kind = args.precision.kind();
+        let network = Network::new(model, config, &parameters, args.parameters.lora.as_ref())?;
         let reducer = group.reducer(&parameters.grads, &parameters.leaves())?;
+        let (batch_tokens, memory) =
+            (args.batch_tokens.map(|tokens| tokens as usize), args.memory.map(|bytes| bytes as u64));
         let learner = Self {
             network,
             reducer,
             optimizer: AdamW::new(&parameters.values, parameters.groups.clone())?,
-            average: settings.ema.map(|_| parameters.values.copy()),
-            budget: Budget::new(settings.batch_tokens, settings.memory, config, kind, device)?,
+            average: args.ema.map(|_| parameters.values.copy()),
+            budget: Budget::new(batch_tokens, memory, config, kind, device)?,
             pass: Pass { kind, hidden_dropout, attention_dropout },
             model,
             config,
-            settings,
+            args,
+            seed,
             objective,
             group,
             device,
@@ -116,7 +152,7 @@ impl<'a> Learner<'a> {
     ) -> anyhow::Result<BatchLoss> {
         let assignment = RowAssignment::new(&batch.lengths, self.group.world_size());
         let own = assignment.rows(self.group.rank());
-        let key = batch_key(self.settings.seed, number);
+        let key = batch_key(self.seed, number);
         let tokens = own.iter().map(|row| batch.row(*row)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<_> =
             own.iter().zip(&tokens).map(|(row, tokens)| Row { tokens, key: row_key(key, *row) }).collect();
@@ -148,7 +184,7 @@ impl<'a> Learner<'a> {
         let documents = leaf.f_narrow(0, pairs, leaf.size()[0] - pairs)?;
         let loss = self.objective.backward(&anchors, &documents, targets)?.f_double_value(&[])?;
         let not_finite = if loss.is_finite() { Vec::new() } else { pairs_not_finite(&leaf, batch)? };
-        let form = self.objective.loss.as_loss();
+        let form = &self.objective.loss;
         let (masked, compares) = (form.masked(targets), form.compares(targets)?);
         Ok((BatchLoss { loss, compares, masked, not_finite }, leaf.f_grad()?))
     }
@@ -168,7 +204,7 @@ impl<'a> Learner<'a> {
 
     /// Seeds CUDA's dropout as of a step, differently in each process, because each computes other rows.
     pub(crate) fn seed_dropout(&self, step: u64) {
-        seed(self.settings.seed.wrapping_add(step << 32 | self.group.rank() as u64));
+        embtune_torch::seed(self.seed.wrapping_add(step << 32 | self.group.rank() as u64));
     }
 
     /// The norm of the accumulated gradient, and the divisor that clips it.
@@ -176,7 +212,7 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// libtorch's own.
     pub(crate) fn clip(&self) -> Result<(f64, Tensor), TorchError> {
-        let max_norm = Some(self.settings.max_grad_norm).filter(|norm| *norm > 0.0);
+        let max_norm = Some(self.args.max_grad_norm).filter(|norm| *norm > 0.0);
         let (norm, divisor) = clip(&self.parameters.grads, max_norm.unwrap_or(f64::INFINITY))?;
         Ok((norm.f_double_value(&[])?, divisor))
     }
@@ -188,7 +224,7 @@ impl<'a> Learner<'a> {
     pub(crate) fn update(&mut self, learning_rate: f64, divisor: &Tensor) -> Result<(), TorchError> {
         self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, divisor)?;
         let _ = self.parameters.grads.f_zero_()?;
-        if let (Some(average), Some(decay)) = (&mut self.average, self.settings.ema) {
+        if let (Some(average), Some(decay)) = (&mut self.average, self.args.ema) {
             let _ = average.f_lerp_(&self.parameters.values, 1.0 - decay)?;
         }
         Ok(())
@@ -272,14 +308,6 @@ impl<'a> Learner<'a> {
     fn set_values(&mut self, values: &Tensor) -> Result<(), TorchError> {
         // Without no_grad, the copy would become part of the leaves' graph.
         no_grad(|| self.parameters.values.f_copy_(values)).map(|_| ()).map_err(TorchError::from)
-    }
-
-    /// All current weights by name; with LoRA, its matrices are separate from the weights they change.
-    ///
-    /// # Errors
-    /// libtorch's own.
-    pub(crate) fn weights(&self) -> Result<NewWeights, TorchError> {
-        self.parameters.to_weights()
     }
 }
 

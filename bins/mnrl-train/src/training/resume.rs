@@ -44,7 +44,7 @@ fn restore(state: &TrainerState, checkpoint: &Checkpoint, learner: &Learner<'_>)
     if learner.device != Device::Cpu {
         set_generator_state(learner.device, &checkpoint.tensor(GENERATOR)?)?;
     }
-    Ok(checkpoint.state().clone())
+    Ok(checkpoint.state.clone())
 }
 
 /// Saves a checkpoint.

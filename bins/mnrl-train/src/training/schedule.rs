@@ -2,10 +2,12 @@
 
 use std::f64::consts::PI;
 
-use serde::{Deserialize, Serialize};
+use clap::Args;
+use embtune_cli::{parse_not_negative, parse_share};
+use serde::Serialize;
 
 /// How the learning rate changes after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Decay {
     /// Falls linearly to 0
@@ -16,12 +18,31 @@ pub(crate) enum Decay {
     Constant,
 }
 
-/// How long the learning rate rises.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Warmup {
-    Steps(u64),
-    /// A share of all steps.
-    Ratio(f64),
+/// The flags of the schedule.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Optimizer")]
+pub(crate) struct ScheduleArgs {
+    /// Highest learning rate
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value = "2e-5",
+        value_parser = parse_not_negative,
+        help_heading = "Training"
+    )]
+    pub(crate) learning_rate: f64,
+
+    /// How the learning rate changes after the warm-up
+    #[arg(long, value_name = "SHAPE", value_enum, default_value_t = Decay::Linear, hide_short_help = true)]
+    pub(crate) schedule: Decay,
+
+    /// Steps in which the learning rate rises from 0
+    #[arg(long, value_name = "NUM", default_value_t = 100, conflicts_with = "warmup_ratio", hide_short_help = true)]
+    pub(crate) warmup_steps: u64,
+
+    /// Length of the warm-up as a share of all steps, below 1
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, hide_short_help = true)]
+    pub(crate) warmup_ratio: Option<f64>,
 }
 
 /// Rises linearly from 0, then decays.
@@ -38,12 +59,10 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// The schedule of a training of `total` steps.
-    pub(crate) fn new(peak: f64, decay: Decay, warmup: Warmup, total: u64) -> Self {
-        let warmup = match warmup {
-            Warmup::Steps(steps) => steps,
-            Warmup::Ratio(share) => (share * total as f64).ceil() as u64,
-        };
-        Self { peak, decay, warmup, total }
+    pub(crate) fn new(args: &ScheduleArgs, total: u64) -> Self {
+        let share = |share: f64| (share * total as f64).ceil() as u64;
+        let warmup = args.warmup_ratio.map_or(args.warmup_steps, share);
+        Self { peak: args.learning_rate, decay: args.schedule, warmup, total }
     }
 
     /// The learning rate of step `t`, counted from 0.
@@ -89,6 +108,8 @@ mod tests {
         assert_rates(Decay::Constant, [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         let empty = Schedule { peak: 1.0, decay: Decay::Linear, warmup: 0, total: 0 };
         assert_eq!(empty.rate(0), 0.0);
-        assert_eq!(Schedule::new(1.0, Decay::Linear, Warmup::Ratio(0.25), 10).warmup, 3);
+        let args =
+            ScheduleArgs { learning_rate: 1.0, schedule: Decay::Linear, warmup_steps: 100, warmup_ratio: Some(0.25) };
+        assert_eq!(Schedule::new(&args, 10).warmup, 3);
     }
 }

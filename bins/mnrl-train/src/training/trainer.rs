@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::time::Instant;
 
 use embtune_cli::Session;
-use embtune_metrics::Metric;
 use embtune_tensors::check_unchanged;
 use embtune_torch::tch::Tensor;
 
@@ -16,29 +15,15 @@ use crate::checkpoint::{Checkpoints, Evaluation, TrainerState};
 use crate::data::batch::Batch;
 use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
-use crate::dev_set::DevSet;
+use crate::dev_set::{DevArgs, DevSet};
 use crate::distributed::ProcessGroup;
 use crate::metrics::{DevMetrics, MetricsLog, StepMetrics};
 
-/// When the loop updates, evaluates, saves and stops.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// Batches of a step.
-    pub(crate) gradient_accumulation: usize,
-    /// Steps between two checkpoints.
-    pub(crate) checkpoint_every: Option<NonZero<u64>>,
-    /// Whether there is a dev set.
-    pub(crate) evaluates: bool,
-    pub(crate) metric: Metric,
-    /// Steps between two evaluations; an epoch by default.
-    pub(crate) eval_every: Option<NonZero<u64>>,
-    /// Evaluations without an improvement after which the training stops.
-    pub(crate) patience: Option<NonZero<u32>>,
-}
-
 /// A training.
 pub(crate) struct Trainer<'a> {
-    pub(crate) settings: Settings,
+    pub(crate) dev: &'a DevArgs,
+    /// Steps between two checkpoints.
+    pub(crate) checkpoint_every: Option<NonZero<u64>>,
     pub(crate) learner: Learner<'a>,
     pub(crate) shards: &'a Shards,
     pub(crate) sampler: Sampler,
@@ -77,7 +62,7 @@ impl Trainer<'_> {
                 }
                 return Err(error);
             }
-            let every = self.settings.checkpoint_every;
+            let every = self.checkpoint_every;
             if state.step > saved && every.is_some_and(|every| state.step.is_multiple_of(every.get())) {
                 self.save(state)?;
                 saved = state.step;
@@ -86,12 +71,12 @@ impl Trainer<'_> {
                 self.save_for_resume(state, saved)?;
                 return Err(interrupted);
             }
-            if state.step >= total || state.evaluations.is_out_of_patience(self.settings.patience) {
+            if state.step >= total || state.evaluations.is_out_of_patience(self.dev.patience) {
                 return Ok(());
             }
             if state.batch >= batches.len() {
                 if state.epoch == 0 && state.loss.compared == 0 && self.main.is_some() {
-                    self.session.warn(self.learner.objective.loss.as_loss().nothing_compared());
+                    self.session.warn(self.learner.objective.loss.nothing_compared());
                 }
                 check_unchanged()?;
                 state.epoch += 1;
@@ -99,7 +84,7 @@ impl Trainer<'_> {
                 state.loss.begin_epoch();
                 batches = self.sampler.epoch(state.epoch);
             }
-            let end = batches.len().min(state.batch + self.settings.gradient_accumulation);
+            let end = batches.len().min(state.batch + self.sampler.args.gradient_accumulation as usize);
             let step_batches = &batches[state.batch..end];
             let epoch = f64::from(state.epoch) + end as f64 / batches.len() as f64;
             self.step(state, step_batches, epoch)?;
@@ -157,15 +142,15 @@ impl Trainer<'_> {
     /// Evaluations are due at the start, at the end, and in between every `eval_every` steps or after each epoch; each
     /// of them once.
     fn is_evaluation_due(&self, state: &TrainerState, epoch_ends: bool) -> bool {
-        let is_done = state.evaluations.last().is_some_and(|last| last.step == state.step);
-        let is_due = self.settings.eval_every.map_or(epoch_ends, |every| state.step.is_multiple_of(every.get()));
-        self.settings.evaluates && !is_done && (state.step == 0 || is_due || state.step >= self.schedule.total)
+        let is_done = state.evaluations.0.last().is_some_and(|last| last.step == state.step);
+        let is_due = self.dev.eval_every.map_or(epoch_ends, |every| state.step.is_multiple_of(every.get()));
+        self.dev.dev_queries.is_some() && !is_done && (state.step == 0 || is_due || state.step >= self.schedule.total)
     }
 
     fn evaluate_and_record(&mut self, state: &mut TrainerState) -> anyhow::Result<()> {
         let began = Instant::now();
         let result = self.learner.result();
-        let (group, step, metric) = (self.group, state.step, self.settings.metric);
+        let (group, step, metric) = (self.group, state.step, self.dev.metric);
         let Some(score) = group.on_main_process(|| self.evaluate(&result))? else { return Ok(()) };
         let best = state.evaluations.push(Evaluation { step, score });
         let Some(main) = &mut self.main else { return Ok(()) };

@@ -11,14 +11,13 @@ use embtune_model::{NewWeights, Parameter};
 use embtune_tensors::{Dtype, write_tensors};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::parameters::{Initial, ParamSpec};
 
 /// `--lora r=16,alpha=32,targets=query,value`. A checkpoint stores it as the flag has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lora {
     /// r: number of rows of A and of columns of B.
     pub(crate) rank: usize,
@@ -69,17 +68,9 @@ impl FromStr for Lora {
     }
 }
 
-impl TryFrom<String> for Lora {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Lora> for String {
-    fn from(lora: Lora) -> Self {
-        lora.to_string()
+impl Serialize for Lora {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

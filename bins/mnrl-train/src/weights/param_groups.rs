@@ -3,15 +3,16 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use clap::Args;
+use embtune_cli::parse_not_negative;
 use embtune_model::ModelDir;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 use super::lora::Lora;
 use super::parameters::{Initial, ParamOptions, ParamSpec};
 
 /// `--freeze`: what keeps the base model's values. A checkpoint stores it as the flag has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freeze {
     /// The embeddings.
     Embeddings,
@@ -40,35 +41,52 @@ impl FromStr for Freeze {
     }
 }
 
-impl TryFrom<String> for Freeze {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Freeze> for String {
-    fn from(freeze: Freeze) -> Self {
-        freeze.to_string()
+impl Serialize for Freeze {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
 /// Which parameters are trained, and how. The default trains all of them alike.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Optimizer")]
+pub(crate) struct ParamArgs {
+    /// Weight decay, on all weights except biases and norms
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value_t = 0.0,
+        value_parser = parse_not_negative,
+        hide_short_help = true
+    )]
     pub(crate) weight_decay: f64,
-    /// Factor on the learning rate from each layer to the one below.
+
+    /// Factor on the learning rate from each layer to the one below it, at most 1
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_factor, hide_short_help = true)]
     pub(crate) layer_decay: f64,
+
+    /// What keeps the base model's weights: embeddings, or layers:NUM for these and the lowest NUM layers
+    #[arg(long, value_name = "PART", hide_short_help = true)]
     pub(crate) freeze: Option<Freeze>,
+
+    /// Train low-rank changes of linear layers only, as in r=16,alpha=32,targets=query,value
+    ///
+    /// The default of alpha is twice r, that of targets is query and value. The model is saved with the changes merged,
+    /// and the changes alone as a PEFT adapter in its folder adapter.
+    #[arg(long, value_name = "SPEC", hide_short_help = true)]
     pub(crate) lora: Option<Lora>,
-    /// Seed of LoRA's initial values.
-    pub(crate) seed: u64,
 }
 
-impl Default for Settings {
+impl Default for ParamArgs {
     fn default() -> Self {
-        Self { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None, seed: 0 }
+        Self { weight_decay: 0.0, layer_decay: 1.0, freeze: None, lora: None }
+    }
+}
+
+fn parse_factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.0..=1.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number from 0 to 1".into()),
     }
 }
 
@@ -76,9 +94,9 @@ impl Default for Settings {
 ///
 /// # Errors
 /// More frozen layers than the model has, or a LoRA target that names no layer.
-pub(crate) fn specs(model: &ModelDir, settings: &Settings) -> anyhow::Result<Vec<ParamSpec>> {
+pub(crate) fn specs(model: &ModelDir, args: &ParamArgs, seed: u64) -> anyhow::Result<Vec<ParamSpec>> {
     let layers = model.config().num_hidden_layers();
-    let frozen_depth = match settings.freeze {
+    let frozen_depth = match args.freeze {
         None => 0,
         Some(Freeze::Embeddings) => 1,
         Some(Freeze::Layers(count)) => {
@@ -90,19 +108,19 @@ pub(crate) fn specs(model: &ModelDir, settings: &Settings) -> anyhow::Result<Vec
     let options = |name: &str| {
         let depth = depth(name, layers);
         (depth >= frozen_depth).then(|| ParamOptions {
-            lr_scale: settings.layer_decay.powi((layers.saturating_sub(depth)) as i32),
-            weight_decay: if decays(name) { settings.weight_decay } else { 0.0 },
+            lr_scale: args.layer_decay.powi((layers.saturating_sub(depth)) as i32),
+            weight_decay: if decays(name) { args.weight_decay } else { 0.0 },
         })
     };
     let mut specs: Vec<ParamSpec> = Vec::new();
     for parameter in &parameters {
         // With LoRA, only its own matrices are trained.
-        let training = options(&parameter.name).filter(|_| settings.lora.is_none());
+        let training = options(&parameter.name).filter(|_| args.lora.is_none());
         let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
         specs.push(ParamSpec { name, shape, training, initial: Initial::BaseModel });
     }
-    if let Some(lora) = &settings.lora {
-        let specs_of_lora = lora.specs(&parameters, settings.seed)?.into_iter();
+    if let Some(lora) = &args.lora {
+        let specs_of_lora = lora.specs(&parameters, seed)?.into_iter();
         specs.extend(specs_of_lora.map(|spec| ParamSpec { training: options(&spec.name), ..spec }));
     }
     specs.sort_by_key(|spec| spec.shape.len() < 2);
@@ -134,10 +152,10 @@ mod tests {
 
     use super::*;
 
-    fn options(settings: &Settings) -> Vec<(String, Option<ParamOptions>)> {
+    fn options(args: &ParamArgs) -> Vec<(String, Option<ParamOptions>)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-bert");
         let model = ModelDir::open(&root).unwrap();
-        specs(&model, settings).unwrap().into_iter().map(|spec| (spec.name, spec.training)).collect()
+        specs(&model, args, 0).unwrap().into_iter().map(|spec| (spec.name, spec.training)).collect()
     }
 
     /// A model of 2 layers and a dense layer has something to train even if both are frozen.
@@ -146,9 +164,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-dense");
         let model = ModelDir::open(&root).unwrap();
         let layers = model.config().num_hidden_layers();
-        let settings = Settings { layer_decay: 0.5, freeze: Some(Freeze::Layers(layers)), ..decaying() };
-        let trained =
-            specs(&model, &settings).unwrap().into_iter().filter_map(|spec| Some((spec.name, spec.training?)));
+        let args = ParamArgs { layer_decay: 0.5, freeze: Some(Freeze::Layers(layers)), ..decaying() };
+        let trained = specs(&model, &args, 0).unwrap().into_iter().filter_map(|spec| Some((spec.name, spec.training?)));
         let trained: Vec<_> = trained.collect();
         assert!(!trained.is_empty());
         for (name, options) in trained {
@@ -156,8 +173,8 @@ mod tests {
         }
     }
 
-    fn decaying() -> Settings {
-        Settings { weight_decay: 0.1, ..Settings::default() }
+    fn decaying() -> ParamArgs {
+        ParamArgs { weight_decay: 0.1, ..ParamArgs::default() }
     }
 
     #[test]
@@ -173,7 +190,7 @@ mod tests {
 
     #[test]
     fn lower_layers_have_lower_rates() {
-        let all = options(&Settings { layer_decay: 0.5, ..decaying() });
+        let all = options(&ParamArgs { layer_decay: 0.5, ..decaying() });
         let layers = all.iter().filter_map(|(name, _)| name.split('.').nth(2)?.parse::<i32>().ok()).max().unwrap() + 1;
         for (name, options) in all {
             let below_the_last = match name.split('.').nth(2).and_then(|index| index.parse::<i32>().ok()) {
@@ -187,7 +204,7 @@ mod tests {
     #[test]
     fn lora_matrices_have_the_rates_of_their_layers() {
         let lora = Some("r=2".parse().unwrap());
-        let all = options(&Settings { layer_decay: 0.5, freeze: Some(Freeze::Layers(1)), lora, ..decaying() });
+        let all = options(&ParamArgs { layer_decay: 0.5, freeze: Some(Freeze::Layers(1)), lora, ..decaying() });
         assert!(all.iter().all(|(name, options)| name.contains(".lora_") || options.is_none()));
         let trained: Vec<_> = all.iter().filter_map(|(name, options)| Some((name, (*options)?))).collect();
         assert!(trained.len() >= 4 && trained.iter().all(|(name, _)| !name.starts_with("encoder.layer.0.")));
@@ -202,7 +219,7 @@ mod tests {
     fn frozen_layers_are_not_trained() {
         assert_eq!("layers:2".parse(), Ok(Freeze::Layers(2)));
         assert!("layers:x".parse::<Freeze>().is_err());
-        for (name, options) in options(&Settings { freeze: Some(Freeze::Layers(1)), ..decaying() }) {
+        for (name, options) in options(&ParamArgs { freeze: Some(Freeze::Layers(1)), ..decaying() }) {
             let is_frozen = name.starts_with("embeddings") || name.starts_with("encoder.layer.0.");
             assert_eq!(options.is_none(), is_frozen, "{name}");
         }

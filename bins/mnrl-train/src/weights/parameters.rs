@@ -207,7 +207,7 @@ impl Parameters {
         Ok(true)
     }
 
-    /// All values by name.
+    /// All values by name; with LoRA, its matrices are separate from the weights they change.
     ///
     /// # Errors
     /// libtorch's own.

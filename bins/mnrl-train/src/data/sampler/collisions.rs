@@ -5,8 +5,8 @@ pub(crate) struct Collisions {
     /// `[pairs + 1]`: where the keys of each pair begin.
     starts: Vec<usize>,
     keys: Vec<u32>,
-    /// Number of different keys.
-    count: usize,
+    /// Number of different keys, which are numbered from 0.
+    pub(crate) count: usize,
 }
 
 impl Collisions {
@@ -49,10 +49,5 @@ impl Collisions {
     /// The keys of a pair, each once.
     pub(crate) fn of(&self, pair: usize) -> &[u32] {
         &self.keys[self.starts[pair]..self.starts[pair + 1]]
-    }
-
-    /// Number of different keys, which are numbered from 0.
-    pub(crate) fn count(&self) -> usize {
-        self.count
     }
 }

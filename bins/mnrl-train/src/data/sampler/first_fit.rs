@@ -10,7 +10,7 @@ use super::collisions::Collisions;
 pub(crate) fn first_fit(order: &[usize], batch_size: usize, collisions: &Collisions) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut open = Open { next: vec![0] };
-    let mut uses = vec![Uses::default(); collisions.count()];
+    let mut uses = vec![Uses::default(); collisions.count];
     for pair in order {
         let keys = || collisions.of(*pair).iter().map(|key| *key as usize);
         let earliest = keys().map(|key| uses[key].earliest).max().unwrap_or(0);

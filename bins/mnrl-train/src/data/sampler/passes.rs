@@ -11,18 +11,14 @@ use super::generator;
 /// With a weight of 2, each epoch sees every pair twice, in two orders; with 0.5, one epoch sees a random half and the
 /// next epoch the other. At any time, no pair has been seen more than once more often than another.
 pub(crate) struct Passes {
-    pairs: Range<usize>,
-    weight: f64,
-    seed: u64,
+    pub(super) pairs: Range<usize>,
+    pub(super) weight: f64,
+    pub(super) seed: u64,
     /// Number of the set, from 0.
-    set: u64,
+    pub(super) set: u64,
 }
 
 impl Passes {
-    pub(crate) fn new(pairs: Range<usize>, weight: f64, seed: u64, set: u64) -> Self {
-        Self { pairs, weight, seed, set }
-    }
-
     /// Number of pairs that an epoch sees.
     pub(crate) fn pairs_in(&self, epoch: u32) -> u64 {
         let range = self.range(epoch);

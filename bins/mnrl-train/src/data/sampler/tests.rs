@@ -9,13 +9,14 @@ use serde_json::Value;
 
 use super::*;
 
-fn settings(batch_from: BatchFrom, batch_size: usize) -> Settings {
-    Settings { batch_from, batch_size, no_duplicates: false, seed: 42 }
+fn args(batch_from: BatchFrom, batch_size: usize) -> SamplerArgs {
+    let batch_size = batch_size as u32;
+    SamplerArgs { epochs: 1, batch_size, gradient_accumulation: 1, batch_from, no_duplicates: false, seed: 42 }
 }
 
 /// A sampler that does not look for duplicates.
 fn sampler(sets: &[(Range<usize>, f64)], batch_from: BatchFrom, batch_size: usize) -> Sampler {
-    Sampler::of_sets(sets, None, settings(batch_from, batch_size))
+    Sampler::of_sets(sets, None, args(batch_from, batch_size))
 }
 
 fn find(keys: &[Vec<u64>], repeats: bool) -> Collisions {
@@ -42,7 +43,7 @@ fn an_epoch_has_every_pair_once() {
     assert_eq!(sorted(first.concat()), (0..10).collect::<Vec<_>>());
     assert_eq!(first, one.epoch(0));
     assert_ne!(first, one.epoch(1), "another epoch");
-    let seeded = Sampler::of_sets(&[(0..10, 1.0)], None, Settings { seed: 43, ..settings(BatchFrom::OneSet, 4) });
+    let seeded = Sampler::of_sets(&[(0..10, 1.0)], None, SamplerArgs { seed: 43, ..args(BatchFrom::OneSet, 4) });
     assert_ne!(first, seeded.epoch(0), "another seed");
 }
 
@@ -198,7 +199,7 @@ proptest! {
         let middle = keys.len() / 2;
         let sets = [(0..middle, 1.0), (middle..keys.len(), weight)];
         let from = if mixed { BatchFrom::Mixed } else { BatchFrom::OneSet };
-        let sampler = Sampler::of_sets(&sets, Some(find(&keys, true)), settings(from, batch_size));
+        let sampler = Sampler::of_sets(&sets, Some(find(&keys, true)), args(from, batch_size));
         let batches = sampler.epoch(epoch);
         let expected: Vec<usize> = sampler.sets.iter().flat_map(|set| set.epoch(epoch)).collect();
         check_batches(&batches, &expected, batch_size, &keys);
