@@ -61,7 +61,7 @@ pub(crate) struct LlmArgs {
     pub(crate) max_retries: u32,
 }
 
-/// What a run may cost.
+/// Limits on the cost of a run.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Cost and batches")]
 pub(crate) struct CostArgs {

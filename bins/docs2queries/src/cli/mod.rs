@@ -84,7 +84,7 @@ pub(crate) enum Generator {
     Extractive,
 }
 
-/// What the language model is asked for.
+/// Flags that shape the prompt.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub(crate) struct PromptArgs {

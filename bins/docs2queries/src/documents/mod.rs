@@ -12,7 +12,7 @@ use embtune_text::is_blank;
 pub(crate) use corpus::{Census, Corpus, ReadAhead, Settings};
 pub(crate) use passages::{Part, Passage, passages};
 
-/// Documents on their way from the input.
+/// A stream of documents from the input.
 pub(crate) type Documents = Box<dyn Iterator<Item = Result<SourceDocument, ReadError>> + Send>;
 
 /// A document, and its location in the input.
@@ -44,7 +44,7 @@ impl SourceDocument {
         Ok(Self { location, id, title, text, group })
     }
 
-    /// Whether there is nothing to write queries about.
+    /// Whether the text is blank, so that no query can be written for it.
     pub(crate) fn is_blank(&self) -> bool {
         is_blank(&self.text)
     }

@@ -1,4 +1,4 @@
-//! What one request is about: a document, or a passage of a long one.
+//! The subject of one request: a document, or a passage of a long one.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_of_several_documents_are_no_queries() {
+    fn sentences_of_several_documents_are_not_queries() {
         let (corpus, documents) = corpus();
         for document in &documents {
             assert!(corpus.queries(document, 9, 42).iter().all(|query| !query.query.starts_with("Notices")));

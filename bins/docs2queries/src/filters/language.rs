@@ -25,7 +25,7 @@ pub(super) fn is_in_other_language(query: &str, requested: Option<Language>, tex
     if !is_other && wanted.may_have_script_of(query) {
         return false;
     }
-    // If a language other than the document's was requested, shared words are no excuse.
+    // If a language other than the document's was requested, shared words do not excuse a query.
     requested.is_some_and(|requested| Some(requested) != of_text) || letters_beyond(query, text) >= MIN_LETTERS
 }
 

@@ -1,4 +1,4 @@
-//! The parameters that a server takes, which it teaches us by refusing others.
+//! The parameters that a server accepts, learnt from its refusals of others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::address::{Address, Host};
 
-/// What OpenAI calls the limit on a reply's tokens, and what everybody else calls it.
+/// OpenAI's name for the limit on a reply's tokens, and everybody else's.
 const LIMIT_NAMES: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 const FORMAT: &str = "response_format";
 const TEMPERATURE: &str = "temperature";
@@ -36,7 +36,7 @@ const REFUSALS: [&str; 18] = [
 const VALUE_ERRORS: [&str; 7] =
     ["too large", "too high", "at most", "less than", "greater than", "context length", "context window"];
 
-/// How a server wants its requests.
+/// The form in which a server accepts requests.
 ///
 /// A request's journal key is computed before it is translated, so that its reply is found again whichever server the
 /// next run asks.
@@ -57,7 +57,7 @@ struct Parameters {
     has_temperature: bool,
 }
 
-/// How the form of a reply is asked for, from the most that a server can do to the least.
+/// How the form of a reply is requested, from the strictest way to the loosest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResponseFormat {
     AsRequested,
@@ -103,8 +103,7 @@ impl RequestDialect {
         request
     }
 
-    /// Learns from the error body with which a server refused a request. Returns what to tell the user, if anything was
-    /// learnt.
+    /// Learns from the body of an error that refused a request. Returns a message for the user if anything was learnt.
     ///
     /// The next translation then differs from the refused one. If it does not, the error was about something else.
     pub(super) fn learn(&self, sent: &Value, body: &str) -> Option<String> {
@@ -136,7 +135,7 @@ impl RequestDialect {
     }
 
     fn parameters(&self) -> MutexGuard<'_, Parameters> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves sound values behind.
+        // Each change is complete before the lock is released, so the values are consistent even if a thread panicked.
         self.parameters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong with a request, and what follows from it.
+//! Failed requests: the error, and what to do about it.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::budget::Tokens;
 #[derive(Debug, thiserror::Error)]
 #[error("{message}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub(crate) struct Failure {
-    /// What happened, without the hint.
+    /// The error, without the hint.
     pub(crate) message: String,
     pub(super) hint: Option<&'static str>,
     /// What to do about it.
@@ -23,7 +23,7 @@ pub(crate) struct Failure {
     /// Whether the server takes no request of this form. If it has taken others, which differ in their content only,
     /// then it is the content that is at fault.
     pub(crate) is_rejection: bool,
-    /// Whether what was asked for is no longer at the server, if it ever was.
+    /// Whether the server does not have the requested object, or no longer has it.
     pub(crate) is_gone: bool,
     /// Whether the server may have done the work, and may charge for it.
     pub(crate) may_cost: bool,

@@ -1,4 +1,4 @@
-//! A language model at its server, and what it costs to ask it.
+//! A language model at its server, and its price.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl<'a> Model<'a> {
         RequestDialect::new(&self.settings.model, &self.address)
     }
 
-    /// What a token costs, if that is known.
+    /// The price of a token, if it is known.
     fn price(&self) -> anyhow::Result<Option<Price>> {
         let given = self.settings.prices;
         let price = Price::find(given, &self.settings.model, self.address.host)?;

@@ -1,4 +1,4 @@
-//! What the user may want to know while requests are in flight.
+//! Messages for the user while requests are in flight.
 
 use embtune_cli::Session;
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ enum Kind {
     Wait,
     /// A long wait that the server asked for when it refused a request.
     Overload,
-    /// Something is not done the way the user asked for.
+    /// Something is not done as the user asked.
     Warning,
 }
 
@@ -38,7 +38,7 @@ impl Notice {
         Self { kind: Kind::Overload, text: text.into() }
     }
 
-    /// The notice where a rate limiter reports overloads: there, those of single requests are details.
+    /// Makes an overload a detail, because the rate limiter reports it once for all requests.
     #[must_use]
     pub(crate) fn beside_a_rate_limiter(self) -> Self {
         Self { kind: if self.kind == Kind::Overload { Kind::Detail } else { self.kind }, ..self }
@@ -49,7 +49,7 @@ impl Notice {
         Self { kind: Kind::Warning, text: text.into() }
     }
 
-    /// The notice with the name of what it is about in front.
+    /// Puts the name of the subject before the text.
     #[must_use]
     pub(crate) fn about(self, what: &str) -> Self {
         Self { text: format!("{what}: {}", self.text), ..self }

@@ -9,7 +9,7 @@ use super::failure::FailureKind;
 const EXCERPT_CHARS: usize = 200;
 
 /// Finish reasons of replies that moderation stopped or withheld: OpenAI's and Azure's, Zhipu's, Google's, Anthropic's,
-/// Bedrock's. What there is of such a reply is no answer.
+/// Bedrock's. Such a reply is incomplete, and is not used as an answer.
 const MODERATED: [&str; 9] = [
     "content_filter",
     "sensitive",
@@ -22,14 +22,14 @@ const MODERATED: [&str; 9] = [
     "guardrail_intervened",
 ];
 
-/// Why a reply is no answer.
+/// Why a reply contains no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
 }
 
-/// What a chat completion says. A field that is missing or has another type counts as absent and is never an error,
+/// The contents of a chat completion. A field that is missing or has another type counts as absent and is never an error,
 /// because the reply is paid for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -62,7 +62,7 @@ impl Reply {
         self.usage.unwrap_or(Tokens { output, ..most })
     }
 
-    /// What the model wrote.
+    /// The text that the model wrote.
     ///
     /// # Errors
     /// A reply that moderation stopped: what there is of it must not be used.
@@ -85,7 +85,7 @@ impl Reply {
         self.content.contains(char::REPLACEMENT_CHARACTER)
     }
 
-    /// Why there is no answer in the text; `missing` is what was looked for, such as "query".
+    /// Why there is no answer in the text; `missing` names the thing that was looked for, such as "query".
     pub(crate) fn without(&self, missing: &str) -> Unusable {
         if let Some(refusal) = &self.refusal {
             return Unusable {
@@ -113,7 +113,7 @@ impl Reply {
         self.finish_reason.as_deref().unwrap_or("unknown")
     }
 
-    /// The beginning of what the model said, for the end of a message.
+    /// The beginning of the model's text, for the end of a message.
     fn excerpt(&self) -> String {
         match excerpt(self.refusal.as_deref().unwrap_or(&self.content)) {
             text if text.is_empty() => text,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn why_there_is_no_answer() {
+    fn the_reason_for_a_missing_answer_is_given() {
         let unusable = |body: Value| {
             let reply = Reply::read(&body);
             let Unusable { kind, message } = reply.text().err().unwrap_or_else(|| reply.without("query"));

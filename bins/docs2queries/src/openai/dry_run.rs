@@ -1,4 +1,4 @@
-//! What a run would take, without sending anything.
+//! Estimates the requests, tokens and cost of a run, without sending anything.
 
 use std::io::Write as _;
 

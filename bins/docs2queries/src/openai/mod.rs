@@ -32,7 +32,7 @@ const MIN_QUERIES: u64 = 3;
 /// and most queries for a passage if the user names no number: more than ten in one reply repeat each other.
 const MAX_QUERIES: u64 = 10;
 
-/// What is done with the requests.
+/// The way in which requests are sent.
 #[derive(Debug, Clone)]
 pub(crate) enum Mode {
     /// They are sent one by one.
@@ -47,7 +47,7 @@ pub(crate) enum Mode {
     DryRun,
 }
 
-/// What the generator is to do.
+/// Settings of the generator.
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) llm: LlmSettings,
@@ -93,7 +93,7 @@ pub(crate) fn run(settings: &Settings, session: &Session) -> anyhow::Result<Outc
     }
 }
 
-/// What all modes need.
+/// The context that all modes share.
 struct Run<'a> {
     settings: &'a Settings,
     session: &'a Session,

@@ -10,7 +10,7 @@ use super::queries::expected_output;
 use crate::documents::{Census, passages};
 use crate::llm::{BatchRequest, Estimate, Journal, Key, RequestSource, report_resent, request_lines};
 
-/// What was counted while the requests were made.
+/// Counts from making the requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestCounts {
     pub(super) census: Census,

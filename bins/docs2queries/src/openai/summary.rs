@@ -1,4 +1,4 @@
-//! What a run reports: its spending while it runs, its counts at the end.
+//! Reports of a run: its spending while it runs, its counts at the end.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Summary {
     }
 
     /// The share of the documents that is done, of those that must be asked about: replies in the journal cost nothing,
-    /// and so do not tell what the others will cost.
+    /// and so do not predict the cost of the others.
     pub(super) fn share_done(&self, total: u64) -> Option<f64> {
         let (done, total) = (self.documents - self.known_documents, total.saturating_sub(self.known_documents));
         (total > 0).then(|| done as f64 / total as f64)

@@ -1,4 +1,4 @@
-//! Removes what a model thought before it answered, in the format of each family, and what follows its turn.
+//! Removes a model's reasoning before its answer, in the format of each family, and any text after its turn.
 
 use std::borrow::Cow;
 
@@ -97,7 +97,7 @@ pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The message in harmony's final channel, else the last one that is no analysis. If the server has removed the marks,
+/// The message in harmony's final channel, else the last one that is not analysis. If the server has removed the marks,
 /// the names of the channels tell.
 fn final_message(text: &str) -> &str {
     if text.contains(CHANNEL) || text.contains(MESSAGE) {
@@ -172,7 +172,7 @@ fn by_asker(text: &str) -> Vec<&str> {
     parts
 }
 
-/// The text without what is between the tags of thoughts. A closing tag alone ends thoughts that the chat template
+/// The text without the thoughts between tags. A closing tag alone ends thoughts that the chat template
 /// opened.
 fn without_blocks(text: &str) -> Cow<'_, str> {
     let marks = marks(text);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_no_marks() {
+    fn words_are_not_channel_marks() {
         for text in [
             "what does <think> do",
             "analysis of the lease",

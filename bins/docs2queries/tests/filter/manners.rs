@@ -84,7 +84,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let mut child = command.spawn().unwrap();

@@ -1,4 +1,4 @@
-//! Useless replies: they are paid for and recorded, but are no answer.
+//! Useless replies: they are paid for and recorded, but contain no answer.
 
 use std::fs;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn journals_of_earlier_versions_are_judged_again() {
     let emitted = run(&mut filter(&["--llm", "test-model", "--emit-batch", "-n", "2"]), corpus(3));
     let keys: Vec<Value> =
         emitted.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["custom_id"].clone()).collect();
-    // What they took for an answer: an empty reply, a transient error, the beginning of a reply that broke off.
+    // They took these for answers: an empty reply, a transient error, the beginning of a reply that broke off.
     let partial = json!({"content": "{\"queries\": [\"half\", \"an ans"});
     let bodies = [
         json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}),

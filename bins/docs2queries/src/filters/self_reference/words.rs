@@ -19,9 +19,9 @@ pub(super) struct Words {
     pub(super) says: &'static str,
     /// Whether the verb of a question comes before its subject.
     pub(super) is_inverted: bool,
-    /// What everybody calls a document, with all forms of each noun: text, passage, article.
+    /// General words for a document, with all forms of each noun: text, passage, article.
     pub(super) media: &'static [&'static str],
-    /// What a document may be, and may be about, with all forms of each noun: contract, report.
+    /// Words for kinds of documents that can also be their subject, with all forms of each noun: contract, report.
     pub(super) works: &'static [&'static str],
 }
 

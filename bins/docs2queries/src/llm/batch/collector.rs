@@ -58,7 +58,7 @@ pub(super) struct Collector<'a> {
     foreign: u64,
 }
 
-/// What a file contained.
+/// The contents of a result file.
 #[derive(Default)]
 pub(super) struct FileContents {
     /// The number of lines that are JSON.
@@ -325,7 +325,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// What happens to requests whose results are lost, and can have cost `most`.
+/// Explains what happens to requests whose results are lost and that may have cost `most`.
 pub(super) fn lost_requests(most: Cost) -> String {
     let cost = match (most.input, most.output) {
         (0, _) | (_, None) => "what it cost is not known".to_owned(),

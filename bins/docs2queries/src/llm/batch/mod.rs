@@ -41,7 +41,7 @@ pub(crate) trait RequestSource {
     ) -> anyhow::Result<u64>;
 }
 
-/// What all work on batches needs.
+/// The context that all batch functions share.
 #[derive(Clone, Copy)]
 pub(crate) struct BatchContext<'a> {
     pub(crate) session: &'a Session,

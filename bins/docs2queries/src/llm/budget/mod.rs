@@ -1,4 +1,4 @@
-//! What may be spent, and what has been.
+//! The budget of a run: its caps, and the amounts that are spent and reserved.
 //!
 //! Before a request is sent, the most that it can cost is reserved; its actual cost replaces the reservation when the
 //! answer has arrived. The sum of what is spent and reserved never exceeds the caps, however many requests are in
@@ -67,12 +67,12 @@ impl Budget {
         Self { price, caps, state, changed: Notify::new() }
     }
 
-    /// What `tokens` cost; nothing if prices are unknown.
+    /// The cost of `tokens`; nothing if prices are unknown.
     pub(crate) fn cost(&self, tokens: Tokens) -> Spent {
         Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
     }
 
-    /// What a token costs, if that is known.
+    /// The price of a token, if it is known.
     pub(crate) fn price(&self) -> Option<Price> {
         self.price
     }
@@ -87,7 +87,7 @@ impl Budget {
         self.caps
     }
 
-    /// What this run has spent.
+    /// The amount that this run has spent.
     pub(crate) fn spent(&self) -> Spent {
         self.state().spent
     }
@@ -97,10 +97,10 @@ impl Budget {
         self.state().is_exhausted
     }
 
-    /// Reserves what a request of at most `most` tokens can cost.
+    /// Reserves the highest possible cost of a request that takes at most `most` tokens.
     ///
-    /// If that does not fit, it waits for other requests to cost less than was reserved for them; none if there is no
-    /// other request in flight.
+    /// If the caps leave no room for it, waits for other requests to cost less than was reserved for them; `None` if no
+    /// other request is in flight.
     pub(crate) async fn reserve(self: &Arc<Self>, most: Tokens) -> Option<Reservation> {
         loop {
             // Registered before the state is checked, so that no change between the two is missed.
@@ -127,7 +127,7 @@ impl Budget {
         self.fits(&self.state(), more)
     }
 
-    /// Counts what was spent without a reservation.
+    /// Adds an amount that was spent without a reservation.
     pub(crate) fn add(&self, spent: Spent) {
         self.state().spent += spent;
     }
@@ -139,7 +139,7 @@ impl Budget {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves a sound state behind.
+        // Each change is complete before the lock is released, so the state is consistent even if a thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! What a server advises about trying again.
+//! A server's advice on retrying a request.
 
 use std::time::SystemTime;
 

@@ -21,7 +21,7 @@ const MAX_RESULT_BYTES: u64 = 256 << 10;
 /// and this many besides.
 const MAX_EXTRA_BYTES: u64 = 64 << 20;
 
-/// A file longer than this is no error message.
+/// A file longer than this is not an error message.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// The state of a batch, as the server describes it.
@@ -41,7 +41,7 @@ pub(crate) struct Batch {
     pub(crate) failed: u64,
     /// and of all requests.
     pub(crate) total: u64,
-    /// What the server says was wrong with the batch.
+    /// The server's explanation of why the batch failed.
     pub(crate) errors: String,
 }
 
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_id_is_no_file() {
+    fn a_file_without_an_id_is_refused() {
         let batch = Batch::read(&json!({
             "id": "b", "status": "completed", "output_file_id": null, "error_file_id": "",
             "request_counts": {"total": 2, "completed": 0, "failed": 2},

@@ -39,7 +39,7 @@ const MAX_REDIRECTS: usize = 5;
 ///
 /// async-openai's own retries are bypassed, because they give up within a second and hide the status of an error behind
 /// the form of its body. Its HTTP service is replaced by [`Transport`], which turns every error status into a
-/// [`Failure`] and bounds what is read.
+/// [`Failure`] and limits how much is read.
 pub(super) struct Client {
     api: async_openai::Client<OpenAIConfig>,
     transport: Arc<Transport>,
@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// Whether an error may refuse a parameter of the request; what that teaches is then in the dialect.
+    /// Whether an error may refuse a parameter of the request; if so, the dialect has learnt from it.
     fn learn(&self, error: &OpenAIError, sent: &Value) -> bool {
         let OpenAIError::Boxed(error) = error else { return false };
         let Some(response) = error.downcast_ref::<ErrorResponse>() else { return false };

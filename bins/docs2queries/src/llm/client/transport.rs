@@ -1,4 +1,4 @@
-//! HTTP: requests are signed, answers are bounded in length, and every answer that is no success becomes a [`Failure`].
+//! HTTP: requests are signed, answers are bounded in length, and every answer other than a success is a [`Failure`].
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -28,7 +28,7 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// The time limit of a download, whatever its size.
 pub(super) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The HTTP client, and what it knows of the server.
+/// The HTTP client, with the properties of the server.
 pub(super) struct Transport {
     pub(super) http: reqwest::Client,
     pub(super) address: Address,

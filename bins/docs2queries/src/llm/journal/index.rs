@@ -1,4 +1,4 @@
-//! Where the lines of a journal are, and what they cost together.
+//! The positions of a journal's lines, and their total cost.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ const MAX_TRIES: u32 = 2;
 /// All that is known of a journal's lines without reading them again.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// The replies that are what was asked for.
+    /// The replies that contain an answer.
     usable: HashMap<Key, LineSpan>,
     /// The others.
     useless: HashMap<Key, UselessReplies>,
@@ -33,7 +33,7 @@ pub(super) struct LineSpan {
     pub(super) length: usize,
 }
 
-/// What there is for a request.
+/// The replies to a request that the journal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FoundReply {
     pub(super) place: LineSpan,
@@ -129,12 +129,12 @@ impl Index {
         self.useless.get(&key).map(|useless| useless.latest)
     }
 
-    /// What the replies have cost.
+    /// The cost of all replies.
     pub(super) fn paid(&self) -> Costs {
         self.paid
     }
 
-    /// What the requests without a reply can have cost, and their number.
+    /// The highest possible cost of the requests without a reply, and their number.
     pub(super) fn unanswered(&self) -> (Costs, u64) {
         let mut costs = Costs::default();
         let mut count = 0;

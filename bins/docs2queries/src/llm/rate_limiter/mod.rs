@@ -101,13 +101,13 @@ impl RateLimiter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is released, so a panic elsewhere leaves a sound state behind.
+        // Each change is complete before the lock is released, so the state is consistent even if a thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
-    /// The request succeeded; `tokens` is what it took, if that is known.
+    /// Records that the request succeeded and used `tokens`, if their number is known.
     pub(super) fn succeeded(self, tokens: Option<u64>) {
         self.limiter.state().succeeded(tokens.map_or(0.0, |tokens| self.tokens - tokens as f64));
     }

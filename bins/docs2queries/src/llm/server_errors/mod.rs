@@ -81,7 +81,7 @@ impl Failure {
 
     /// The error in a body that came with a success status, as routers report upstream errors; none if it is a reply.
     ///
-    /// An error in a choice, or beside an incomplete one, means that the reply broke off: what there is of it is no
+    /// An error in a choice, or beside an incomplete one, means that the reply broke off: the part that arrived is not an
     /// answer, and may have been charged for.
     pub(super) fn in_reply(body: &Value) -> Option<Self> {
         let body = error_body::unwrapped(body);
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(kind(400, azure), moderated);
         assert_eq!(kind(400, r#"{"error": {"message": "Content Exists Risk"}}"#), moderated);
         assert_eq!(kind(422, r#"{"detail": [{"msg": "blocked by the content policy"}]}"#), moderated);
-        // What is wrong with the account concerns all requests.
+        // A fault of the account affects all requests.
         for body in [r#"{"error": {"message": "Your account was flagged"}}"#, r#"{"error": {"message": "no key"}}"#, ""]
         {
             assert_eq!((kind(403, body), verdict(403, body)), (None, Verdict::Fatal), "{body}");

@@ -1,4 +1,4 @@
-//! What an error message is about, by its phrases.
+//! Classifies error messages by their phrases.
 //!
 //! Servers have no common code for a prompt that is too long or that their moderation turns away, so the message has to
 //! tell. The phrases were collected from the servers' sources and from reports of their users; each occurs in many
@@ -76,7 +76,7 @@ const MODERATION: [&str; 25] = [
     "敏感内容",
 ];
 
-/// What else can be flagged and blocked; then no request will succeed.
+/// Things other than a prompt that can be flagged and blocked; then no request will succeed.
 const ACCOUNT: [&str; 5] = ["your account", "your organization", "your access", "your api key", "your project"];
 
 /// Codes for moderation, in the same form.
