@@ -15,7 +15,7 @@ pub struct Folder(TempDir);
 
 impl Folder {
     /// An empty folder.
-    #[expect(clippy::new_without_default, reason = "a folder on the disk is no default value")]
+    #[expect(clippy::new_without_default, reason = "a folder on the disk is not a default value")]
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

@@ -31,7 +31,7 @@ pub(crate) struct Comparison {
     pub(crate) tally: Tally,
 }
 
-/// What a comparison concludes.
+/// The conclusion of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Better,

@@ -187,7 +187,7 @@ fn retriever<'a>(cli: &Cli, selection: &Selection, rules: Rules, session: &'a Se
         similarity: cli.search.similarity,
         ties: rules.ties,
         dim: cli.search.truncate_dim.map(std::num::NonZeroUsize::get),
-        // One more hit makes up for the document that is left out afterwards.
+        // One more hit is needed, because the query's own document is then left out.
         depth: depth + usize::from(rules.exclude_self),
     };
     let model = ModelSettings {

@@ -178,7 +178,7 @@ pub(crate) struct ChoiceArgs {
     pub(crate) sampling: Sampling,
 }
 
-/// What follows from the rank of a pair's own document.
+/// Flags that act on the rank of a pair's own document.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Round-trip filter")]
 pub(crate) struct RoundTripArgs {

@@ -37,7 +37,7 @@ pub(crate) struct Miner<'a> {
     pub(crate) session: &'a Session,
 }
 
-/// What the search found for a pair.
+/// The result of the search for a pair.
 struct Found {
     filtered: Filtered,
     positive_score: f32,

@@ -78,7 +78,7 @@ pub(crate) struct Cli {
 /// - glibc raises the size above which memory is returned to the system up to 32 MB, so that tensors of every size
 ///   fragment the heap, which grew by a quarter over 20 steps. With 16 MB it does not grow, at the same speed.
 /// - With that size fixed, glibc returns every free 128 kB at the end of the heap, which the next tensor takes again, page
-///   by page: a twelfth of the time in bf16. So the process keeps what a batch needs.
+///   by page: a twelfth of the time in bf16. So the process keeps the memory that a batch needs.
 /// - oneDNN and torch's layer above it cache the last 1,024 programs each, of a megabyte each, but no two batches have the
 ///   same number of tokens: MiniLM grew from 0.8 to 1.7 GB in 30 steps, and nothing was used twice. A micro-batch needs
 ///   about 20 programs; with 32 the memory does not grow after some steps, at the same speed.
@@ -123,7 +123,7 @@ pub(crate) struct DataArgs {
     pub(crate) no_duplicates: bool,
 }
 
-/// How long the training is, and what a batch is.
+/// The length of the training, and the size of a batch.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
@@ -206,7 +206,7 @@ pub(crate) struct OptimizerArgs {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = parse_factor, hide_short_help = true)]
     pub(crate) layer_decay: f64,
 
-    /// What keeps the base model's weights: embeddings, or layers:NUM for these and the lowest NUM layers
+    /// Parts that are not trained: embeddings, or layers:NUM for these and the lowest NUM layers
     #[arg(long, value_name = "PART", hide_short_help = true)]
     pub(crate) freeze: Option<Freeze>,
 
@@ -242,7 +242,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub(crate) batch_tokens: Option<u32>,
 
-    /// Memory for what the backward pass needs of a batch; what does not fit is computed twice
+    /// Memory for a batch's activations; those that do not fit are recomputed in the backward pass
     ///
     /// The default is 2G on the CPU, and 70 % of the free memory on CUDA. The result is the same bit for bit.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, hide_short_help = true)]
@@ -291,7 +291,7 @@ pub(crate) struct DevArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct CheckpointArgs {
-    /// Save the training every so many steps, and when a signal ends it
+    /// Steps between two checkpoints; a signal that ends the training also saves one
     #[arg(long, value_name = "STEPS", hide_short_help = true)]
     pub(crate) checkpoint_every: Option<NonZero<u64>>,
 

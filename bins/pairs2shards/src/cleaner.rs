@@ -14,7 +14,7 @@ use crate::warnings::Contradictions;
 /// Pairs that are remembered to find near-duplicates, about 300 bytes each.
 const MOST_REMEMBERED: usize = 4_000_000;
 
-/// What is dropped.
+/// Which pairs are dropped.
 pub(crate) struct Settings {
     /// Similarity from which on texts are near-duplicates.
     pub(crate) near_duplicate: f64,
@@ -37,7 +37,7 @@ impl DropReason {
     pub(crate) const ALL: [Self; 5] =
         [Self::Blank, Self::Duplicate, Self::NearDuplicate, Self::EvaluationQuery, Self::NearEvaluationQuery];
 
-    /// The reason in words, to follow a number or a location.
+    /// A description of the reason, to follow a number or a location.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",
@@ -66,7 +66,7 @@ impl Cleaner {
     /// A cleaner that has seen no pairs yet.
     ///
     /// # Errors
-    /// A file of queries that cannot be read, or a line of it that is no query.
+    /// A file of queries that cannot be read, or that has a line that is not a query.
     pub(crate) fn new(settings: &Settings, session: &Session) -> anyhow::Result<Self> {
         Ok(Self {
             texts: HashSet::new(),

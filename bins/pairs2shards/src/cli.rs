@@ -44,7 +44,7 @@ Held-out split:
   learnt from. A query is therefore left out if a training pair has the same query, or nearly
   (--near-duplicate), and a held-out pair if its text is that of a training document of another
   group, or nearly; among negatives, only equal texts are found. A query without any pair left is
-  left out as well. -v reports what is left out, and why.
+  left out as well. -v reports each omission and its reason.
 
 Scores:
   The scores of a pair (of the positive, then of each negative, from a teacher or mine-negatives)
@@ -86,7 +86,7 @@ Memory:
 Examples:
   One shard, with a tenth of the documents held out:
       pairs2shards --model BASE --holdout 0.1 --holdout-dir heldout pairs.jsonl -o train.safetensors
-  What is in it, and how long an epoch takes at 1,500 tokens per second:
+  Its contents, and the time of an epoch at 1,500 tokens per second:
       pairs2shards --describe train.safetensors --tokens-per-second 1500
   Training pairs without the queries of a public benchmark:
       pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl -o train.safetensors

@@ -1,4 +1,4 @@
-//! Query prompts that pairs bring with them.
+//! Query prompts in the fields of pairs.
 
 use embtune_records::Pair;
 

@@ -36,7 +36,7 @@ pub(crate) struct Shards<'a> {
     cut: [u64; 3],
 }
 
-/// What has been written.
+/// Counts of the output.
 pub(crate) struct Written {
     pub(crate) shards: usize,
     /// Texts that were cut, by column.

@@ -10,7 +10,7 @@ use embtune_tokenize::{Tokenizer, Tokens};
 
 use crate::guide::GuideRows;
 
-/// How texts are tokenised; what is not set is the model's.
+/// How texts are tokenised; the model's values apply where none are set.
 pub(crate) struct Settings {
     pub(crate) query: ColumnSettings,
     pub(crate) document: ColumnSettings,
@@ -52,7 +52,7 @@ struct ColumnTokenizer {
     tokenizer: Tokenizer,
     prompt: String,
     max_length: usize,
-    /// What its texts are called in flags and messages.
+    /// The name of its texts in flags and messages.
     name: &'static str,
 }
 

@@ -66,7 +66,7 @@ impl AtomicFile {
         Ok(Self { file, target, overwritten: Some((obstacle, opened)) })
     }
 
-    /// If the file cannot be replaced in one step: why not, and what is done instead, as a message for the user.
+    /// A message for the user if the file cannot be replaced in one step: the reason, and the fallback.
     pub fn slow(&self) -> Option<String> {
         let (obstacle, _) = self.overwritten.as_ref()?;
         Some(format!("{obstacle}: the file is overwritten when the output is complete"))
@@ -99,8 +99,8 @@ impl AtomicFile {
     }
 }
 
-/// Gives a new file or directory the permissions and the owner of an older one. Only root may change the owner, and others
-/// only the group to one of their own; what is not allowed is left unchanged.
+/// Gives a new file or directory the permissions and the owner of an older one. Only root may change the owner, and
+/// others only the group to one of theirs; anything that is not allowed is left unchanged.
 pub(crate) fn copy_permissions(file: &File, older: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if new.gid() != older.gid() {

@@ -60,7 +60,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self::Held),
             Err(TryLockError::WouldBlock) => Ok(Self::InUse),
-            // NFS locks only what is open for writing, which a folder never is.
+            // NFS locks only files that are open for writing, which a folder never is.
             Err(TryLockError::Error(error))
                 if is_unsupported(&error) || Errno::from_io_error(&error) == Some(Errno::BADF) =>
             {

@@ -46,7 +46,7 @@ pub(crate) fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// Escapes what is written to a terminal.
+/// Escapes text for a terminal.
 pub(crate) struct EscapingWriter<W> {
     inner: W,
     /// The first bytes of a character that is not complete yet.

@@ -151,7 +151,7 @@ fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     F::from_arg_matches_mut(&mut matches).map(Some)
 }
 
-/// Reports on stderr what is wrong with the command line, in colour unless an argument has control characters.
+/// Reports a bad command line on stderr, in colour unless an argument has control characters.
 fn refuse(refusal: &clap::Error) -> ExitCode {
     let plain = refusal.to_string();
     let is_plain =

@@ -6,7 +6,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | everything was done, or the reader of stdout closed it |
-//! | 1 | finished, but the answer is no or records were skipped ([`Outcome::Incomplete`]) |
+//! | 1 | finished, but a check failed or records were skipped ([`Outcome::Incomplete`]) |
 //! | 2 | usage, input or output, model or device error |
 //! | 129, 130, 143 | ended by SIGHUP, SIGINT, SIGTERM |
 //!

@@ -45,7 +45,7 @@ impl Field {
         (self.first_byte() == b'[').then(|| serde_json::from_str(&self.json()).unwrap_or_default())
     }
 
-    /// The kind of value, in words.
+    /// A name for the kind of value, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self.first_byte() {
             b'"' => "a string",

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// The CPU runs what is otherwise for a GPU.
+    /// The CPU runs the code path for GPUs.
     #[test]
     fn the_top_of_blocks_gives_what_all_scores_give() {
         let folder = tempfile::tempdir().unwrap();

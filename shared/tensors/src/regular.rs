@@ -1,4 +1,4 @@
-//! Opening regular files, which can be mapped or read as a whole.
+//! Opens regular files, which can be mapped or read to the end.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};

@@ -22,7 +22,7 @@ pub struct Window {
     pub ids: Vec<u32>,
     /// Number of ids that belong to the body.
     pub own: usize,
-    /// The bytes of the body that they stand for.
+    /// The bytes of the body that they encode.
     pub span: Range<usize>,
 }
 

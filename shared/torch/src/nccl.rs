@@ -25,7 +25,7 @@ impl Nccl {
     pub(crate) fn load(library: &str) -> Result<Self, TorchError> {
         let library = c_string(library)?;
         let mut raw = ptr::null_mut();
-        // SAFETY: the string lives for the call. Nothing can check what the library's functions do: their names and types
+        // SAFETY: the string lives for the call. Nothing can check the library's functions: their names and types
         // are those of nccl.h, and the caller names a library that implements it.
         check(unsafe { embtune_nccl_load(library.as_ptr(), &mut raw) })?;
         NonNull::new(raw).map(Self).ok_or_else(|| TorchError::new("no NCCL"))

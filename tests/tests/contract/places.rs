@@ -175,7 +175,7 @@ fn folders_above_are_made_and_go_with_a_refusal() {
 }
 
 #[test]
-fn what_a_killed_run_has_left_is_removed() {
+fn leftovers_of_a_killed_run_are_removed() {
     let folder = workbench();
     for name in [".out.aB3dEf.tmp", ".out.aB3dEf.tmp.mine", ".other.aB3dEf.tmp"] {
         folder.copy_fixture("parity/tiny-bert", name);
@@ -302,7 +302,7 @@ fn paths_that_cannot_be_outputs_are_refused_before_the_work() {
 }
 
 #[test]
-fn names_may_be_anything() {
+fn names_of_files_may_have_any_bytes() {
     let folder = workbench();
     let embed = "embed --device cpu --model BASE --role document corpus.jsonl -o";
     let expected = folder.run(&format!("{embed} plain")).done();
@@ -324,7 +324,7 @@ fn names_may_be_anything() {
 }
 
 #[test]
-fn what_is_no_part_of_a_model_is_not_removed_with_one() {
+fn files_that_are_not_part_of_a_model_are_not_removed_with_one() {
     for name in ["thesis.txt", "data/corpus.jsonl", ".git/HEAD"] {
         let folder = workbench();
         write_older(&folder, "out");
@@ -332,7 +332,7 @@ fn what_is_no_part_of_a_model_is_not_removed_with_one() {
         folder.write(&format!("out/{name}"), "years of work");
         let ran = folder.run(&format!("{TRAIN} out --overwrite")).ran().with_code(2);
         let ran =
-            ran.saying(&format!("out: holds \"{}\", which is no part of a model", name.split('/').next().unwrap()));
+            ran.saying(&format!("out: contains \"{}\", which is not part of a model", name.split('/').next().unwrap()));
         assert!(
             folder.bytes(&format!("out/{name}")) == b"years of work" && folder.path("out/modules.json").exists(),
             "{ran}"

@@ -50,7 +50,7 @@ pub(super) struct RequestDialect {
 struct Parameters {
     /// One of `LIMIT_NAMES`.
     limit_name: &'static str,
-    /// Whether the server has refused the other name: then this one stays.
+    /// Whether the server has refused the other name, so that this one is not changed again.
     is_limit_settled: bool,
     format: ResponseFormat,
     /// Whether the temperature is sent.
@@ -160,7 +160,7 @@ fn refused_parameter(sent: &Value, body: &str) -> Option<&'static str> {
     let field = value["error"]["param"].as_str().or_else(|| value["param"].as_str()).unwrap_or_default();
     let refused = candidates.iter().find(|name| field.starts_with(**name)).or_else(|| candidates.first())?;
     let contains = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
-    // Whatever is wrong with the format, a simpler one may do.
+    // Whatever the server dislikes about the format, it may accept a simpler one.
     (*refused == FORMAT || (contains(&REFUSALS) && !contains(&VALUE_ERRORS))).then_some(*refused)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::budget::Tokens;
 
-/// A request that brought no reply.
+/// A request that got no usable reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub(crate) struct Failure {
@@ -31,7 +31,7 @@ pub(crate) struct Failure {
     pub(crate) paid: Option<Box<PaidError>>,
 }
 
-/// An answer that is an error, and was charged for all the same.
+/// An answer that is an error but was charged for.
 #[derive(Debug)]
 pub(crate) struct PaidError {
     pub(crate) tokens: Tokens,
@@ -44,7 +44,7 @@ pub(crate) enum Verdict {
     /// It is transient: try again, after this pause if the server named one. If it persists, other requests may still
     /// succeed.
     Retry(Option<Duration>),
-    /// The server went away: try again. If it stays away, no request will succeed.
+    /// The server cannot be reached: try again. If that does not help, no request will succeed.
     Reconnect,
     /// This request cannot succeed; others can.
     Request,

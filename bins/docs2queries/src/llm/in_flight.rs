@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use super::journal::Key;
 
-/// The keys of the requests that are in flight. A task that wants to send the same one waits, and then finds its reply in
-/// the journal.
+/// The keys of the requests that are in flight. A task that wants to send the same one waits, and then finds its reply
+/// in the journal.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     keys: Mutex<HashSet<Key>>,

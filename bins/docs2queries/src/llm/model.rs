@@ -22,7 +22,7 @@ use super::retry::RetryPolicy;
 /// For this many requests in flight, one more may be prepared in the journal.
 const IN_FLIGHT_PER_PREPARED: usize = 4;
 
-/// Which model is asked, and within which limits.
+/// The model to ask, and the limits on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The model's name at its server.

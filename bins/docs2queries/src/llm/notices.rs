@@ -79,7 +79,7 @@ impl Notices {
         (Self(sender), receiver)
     }
 
-    /// Sends a notice. After the run has failed, nobody receives it any more.
+    /// Sends a notice, which is lost if the run has failed and the receiver is gone.
     pub(crate) fn send(&self, notice: Notice) {
         let _ = self.0.send(notice);
     }

@@ -29,8 +29,8 @@ pub(crate) struct Unusable {
     pub(crate) message: String,
 }
 
-/// The contents of a chat completion. A field that is missing or has another type counts as absent and is never an error,
-/// because the reply is paid for.
+/// The contents of a chat completion. A field that is missing or has another type counts as absent and is never an
+/// error, because the reply is paid for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     content: String,

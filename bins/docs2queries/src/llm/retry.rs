@@ -15,7 +15,7 @@ pub(crate) struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Calls `attempt` until it succeeds, fails for good, or `stop` becomes true; `notify` is told of every pause.
+    /// Calls `attempt` until it succeeds, fails for good, or `stop` becomes true, and reports every pause to `notify`.
     ///
     /// # Errors
     /// The failure of the last attempt. If it was a transient one, it now concerns this request only. Or
@@ -40,7 +40,7 @@ impl RetryPolicy {
             if retries == self.max_retries {
                 return Err(failure.given_up(retries + 1));
             }
-            // Jitter even after a pause that the server chose, so that all who were told the same do not come back at
+            // Jitter even after a pause that the server chose, so that clients with the same pause do not come back at
             // once.
             let pause = requested.map_or_else(
                 || jittered(retries),

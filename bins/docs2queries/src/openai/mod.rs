@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         self.corpus.documents(self.session)
     }
 
-    /// Checks that no batch is in progress that may bring the replies.
+    /// Checks that no batch in progress may still return these replies.
     fn check_no_open_batches(&self) -> anyhow::Result<()> {
         let open = self.journal.as_ref().map_or(0, |journal| journal.open_batches().len());
         ensure!(

@@ -159,7 +159,7 @@ impl Pipeline<'_> {
                 }
             }
             Err(failure) => match failure.verdict {
-                // The reason is a signal, or the failure of another request; what other requests brought is written.
+                // The reason is a signal, or the failure of another request; the replies to other requests are written.
                 Verdict::Stopped => {}
                 Verdict::Fatal | Verdict::BudgetExhausted => return Err(failure.into()),
                 _ => {

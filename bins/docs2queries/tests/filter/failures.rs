@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::server::{Answer, Server, completion, ok};
 use crate::support::{Ran, client, corpus, run};
 
-/// Runs three documents, of which the second gets this answer.
+/// Runs three documents; the second one gets this answer.
 fn second(status: u16, body: &str, args: &[&str]) -> (Server, Ran) {
     let body = body.to_owned();
     let server = Server::start(move |request| match request.document() {

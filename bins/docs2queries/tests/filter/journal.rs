@@ -28,7 +28,7 @@ fn a_rerun_asks_for_nothing() {
     assert!(!fs::read_to_string(&path).unwrap().contains(KEY));
 
     let more = run(&mut client(&server, &["--journal", journal]), corpus(6));
-    assert_eq!((more.ids().len(), server.requests().len()), (12, 6), "only what is new is asked for");
+    assert_eq!((more.ids().len(), server.requests().len()), (12, 6), "only the new documents are asked about");
     run(&mut client(&server, &["--journal", journal, "-n", "3"]), corpus(1));
     assert_eq!(server.requests().len(), 7, "another question is another key");
 }

@@ -34,7 +34,7 @@ fn a_cap_on_tokens_holds_however_many_are_in_flight() {
     // Reservations that turn out too high are spent on other requests, except for the most that one request can cost.
     assert!(tokens_served(&server) > 36_000, "{}", tokens_served(&server));
     let asked = server.requests().len();
-    assert_eq!(ran.pairs().len(), 2 * asked, "what is paid for is written");
+    assert_eq!(ran.pairs().len(), 2 * asked, "every reply that was paid for is written");
     assert!(
         ran.stderr
             .contains(&format!("passages left out because a cap is reached: {}\nhint: raise --max-usd", 400 - asked)),

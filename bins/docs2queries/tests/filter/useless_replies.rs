@@ -143,7 +143,7 @@ fn journals_of_earlier_versions_are_judged_again() {
     let ran = run(&mut client(&server, &["--journal", path.to_str().unwrap(), "-n", "2"]), corpus(3));
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 6, 3), "{ran:?}");
     let said = "requests sent again because the journal's reply was useless: 1\n";
-    assert!(ran.stderr.contains(said), "errors that pass are no tries: {ran:?}");
+    assert!(ran.stderr.contains(said), "transient errors do not count as tries: {ran:?}");
 }
 
 #[test]

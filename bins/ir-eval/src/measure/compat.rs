@@ -1,4 +1,4 @@
-//! The programs whose results can be reproduced, and what they call their metrics.
+//! The programs whose results can be reproduced, and their names for metrics.
 
 use clap::ValueEnum;
 use embtune_metrics::{Kind, Metric};
@@ -23,7 +23,7 @@ pub(crate) fn compatible_metric(compat: Option<Compat>, metric: Metric) -> Metri
     }
 }
 
-/// What metrics are called in a report.
+/// The convention for names of metrics in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MetricNames {
     pub(crate) compat: Option<Compat>,
@@ -41,7 +41,7 @@ impl MetricNames {
         }
     }
 
-    /// What sentence-transformers calls the similarity.
+    /// The name of the similarity in sentence-transformers.
     pub(crate) fn similarity_name(self) -> &'static str {
         match self.similarity {
             Similarity::Cosine => "cosine",

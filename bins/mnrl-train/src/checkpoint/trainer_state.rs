@@ -1,4 +1,4 @@
-//! How far a training has come: what a checkpoint stores besides tensors.
+//! The progress of a training, which a checkpoint stores besides tensors.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -70,7 +70,7 @@ impl TrainerState {
         serde_json::to_string(&Versioned { version: VERSION, state: self })
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote, or says what is wrong with it.
+    /// Reads the JSON of [`to_json`](Self::to_json). The error is a message about the first fault in it.
     pub(super) fn from_json(json: &str) -> Result<Self, String> {
         let value: Value =
             serde_json::from_str(json).map_err(|error| format!("not a checkpoint: metadata: {error}"))?;
@@ -140,7 +140,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn state(step: u64) -> TrainerState {
-        // A sum of which no digit may get lost.
+        // A sum that must not lose a digit.
         let mut loss = LossMeter::default();
         [1.0 / 3.0, 5e-324, 1.1e300].into_iter().for_each(|batch| loss.add(batch, 3, true));
         let settings = json!({"--learning-rate": 2e-5, "data": "xxh3:1", "--seed": 42});

@@ -68,7 +68,7 @@ impl<'a> Batch<'a> {
         self.lengths.iter().map(|length| *length as u64).sum()
     }
 
-    /// What the loss knows of the rows.
+    /// Labels and masks of the rows, for the loss.
     ///
     /// # Errors
     /// Damaged vectors of the guide, or libtorch's own.

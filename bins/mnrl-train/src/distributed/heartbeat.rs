@@ -14,7 +14,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the store may take to answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a process publishes about itself, under its key in the store.
+/// The status that a process publishes under its key in the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Beat {
     /// Rises as long as the process lives.
@@ -43,7 +43,7 @@ pub(super) enum StoreFailure {
     Timeout,
 }
 
-/// What other threads ask of the heartbeat's thread.
+/// Requests from other threads to the heartbeat's thread.
 enum Request {
     /// The last beats of all processes; `None` for one that has not joined.
     Beats(Sender<Vec<Option<Beat>>>),

@@ -1,4 +1,4 @@
-//! What the processes of a training do together.
+//! The collective operations of a training's processes.
 
 use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};

@@ -9,7 +9,7 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// What a pair's row is compared with.
+/// The rows that a pair's row is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Direction {
     /// Each anchor with all positives and negatives

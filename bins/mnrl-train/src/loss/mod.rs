@@ -43,7 +43,7 @@ pub(crate) use vectors::Similarity;
 
 /// A loss of a batch's vectors. Its `Display` form is the one in the model card.
 pub(crate) trait Loss: Display {
-    /// What the loss reads of the shards besides token ids.
+    /// The columns of the shards that the loss reads besides token ids.
     fn needs(&self) -> Needs;
 
     /// The share of some pairs in the batch's loss: the shares of all pairs add up to it.
@@ -93,6 +93,6 @@ pub(crate) trait Loss: Display {
     }
 }
 
-/// What [`Loss::nothing_compared`] says for losses that compare a pair with its own negatives only.
+/// The message of [`Loss::nothing_compared`] for losses that compare a pair with its own negatives only.
 const NO_OWN_NEGATIVES: &str = "no step had a negative, so nothing was learnt\n\
      hint: the negatives of a pair come with it, except those that share a text, an id or a group with its positive; mine-negatives adds some";

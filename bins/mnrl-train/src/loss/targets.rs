@@ -1,4 +1,4 @@
-//! What a loss knows of a batch besides the vectors.
+//! The inputs of a loss besides the vectors: labels, scores and masks.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use embtune_torch::{TorchError, normalize};
 
 use super::{Direction, FalseNegatives};
 
-/// What a loss knows of a batch besides the vectors.
+/// The inputs of a loss for one batch besides the vectors.
 pub(crate) struct Targets {
     /// Number of pairs.
     pub(crate) pairs: usize,

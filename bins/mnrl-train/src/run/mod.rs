@@ -46,7 +46,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     group.leave(outcome)
 }
 
-/// What each process does; the main process also evaluates and writes.
+/// The training in one process; the main process also evaluates and writes.
 fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) -> anyhow::Result<Outcome> {
     let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     base.trainable_config()?;
@@ -250,7 +250,7 @@ fn find_checkpoint(cli: &Cli, checkpoints: &Checkpoints, session: &Session) -> a
     Ok(found)
 }
 
-/// What the main process evaluates with and writes to, if the disk has room for it.
+/// The evaluator and the outputs of the main process, if the disk has room for them.
 fn main_process(
     cli: &Cli,
     state: &TrainerState,

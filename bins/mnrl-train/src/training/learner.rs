@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) ema: Option<f64>,
     /// Tokens of a micro-batch.
     pub(crate) batch_tokens: Option<usize>,
-    /// Bytes for what the backward pass needs of a batch.
+    /// Bytes for the activations of a batch that are kept for the backward pass.
     pub(crate) memory: Option<u64>,
 }
 
@@ -227,7 +227,7 @@ impl<'a> Learner<'a> {
         tensors
     }
 
-    /// The base model's values of what is trained, on the learner's device.
+    /// The base model's values of the trained parameters, on the learner's device.
     ///
     /// # Errors
     /// A base model that cannot be read.

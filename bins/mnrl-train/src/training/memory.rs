@@ -70,7 +70,7 @@ pub(crate) fn bytes_per_token(config: &BertConfig, kind: Kind, length: usize) ->
     (elements * kind.elt_size_in_bytes() + floats * 4) as u64
 }
 
-/// Bytes that a pass needs for each token of its micro-batch, besides what it keeps: the inner states of one layer and
+/// Bytes that a pass needs for each token of its micro-batch, besides those it keeps: the inner states of one layer and
 /// their gradients.
 pub(crate) fn working_bytes_per_token(config: &BertConfig, kind: Kind) -> u64 {
     (4 * config.intermediate_size.max(config.hidden_size) * kind.elt_size_in_bytes()) as u64
@@ -117,7 +117,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What a control group (version 2) has left: its limit minus what is in use. Inactive pages of files are not counted as
+/// The free memory of a control group (version 2): its limit minus its use. Inactive pages of files are not counted as
 /// in use, because the kernel frees them on demand.
 fn of_control_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     let max: u64 = max.trim().parse().ok()?; // "max" means no limit

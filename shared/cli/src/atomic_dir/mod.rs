@@ -91,7 +91,7 @@ impl AtomicDir {
         }
     }
 
-    /// If the target cannot be replaced in one step: why not, and what is done instead, as a message for the user.
+    /// A message for the user if the target cannot be replaced in one step: the reason, and the fallback.
     pub fn slow(&self) -> Option<&str> {
         self.slow.as_deref()
     }

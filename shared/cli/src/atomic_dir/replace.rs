@@ -1,4 +1,4 @@
-//! Putting a new directory in the place of an old one: finding out beforehand how that can be done, and doing it.
+//! Replaces a directory with a new one, by the best method that the file system allows, which is tested beforehand.
 //!
 //! Only the exchange is one step. During the other ways, nothing has a name that a later process would take for a leftover:
 //! what a power cut leaves is complete, under names that begin with the target's.
@@ -99,7 +99,7 @@ pub(super) fn rename_twice(new: &Path, target: &Path) -> io::Result<()> {
         })?;
         return back(error);
     }
-    // The new directory is in place; what is left of the old one does no harm.
+    // The new directory is in place; remains of the old one do no harm.
     let _ = fs::remove_dir_all(&old);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The proxies that the environment names.
 //!
-//! Every HTTP client reads these variables differently and silently ignores what it does not understand, so a program may
-//! not use the proxy that the user chose. Here they are read once, and an invalid value is an error.
+//! Every HTTP client reads these variables differently and silently ignores values that it does not understand, so a
+//! program may not use the proxy that the user chose. Here they are read once, and an invalid value is an error.
 
 mod exception;
 

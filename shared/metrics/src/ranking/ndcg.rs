@@ -1,6 +1,6 @@
 //! Normalised discounted cumulative gain.
 
-/// What a document of a given relevance is worth.
+/// The gain from a document, as a function of its relevance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gain {
     /// The relevance itself (Järvelin and Kekäläinen 2002, ACM TOIS 20(4); trec_eval, BEIR).
@@ -10,7 +10,7 @@ pub(crate) enum Gain {
 }
 
 impl Gain {
-    /// 0 if the relevance is negative.
+    /// The gain; 0 if the relevance is negative, as in trec_eval.
     fn of(self, relevance: i64) -> f64 {
         match self {
             Self::Linear => relevance.max(0) as f64,

@@ -2,7 +2,7 @@
 
 use super::{is_relevant, top};
 
-/// The probability that a reader goes on to the next document.
+/// The probability that a reader continues to the next document.
 const PERSISTENCE: f64 = 0.8;
 
 /// The highest grade of relevance: TREC's scale, as in gdeval.

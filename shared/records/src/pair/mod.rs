@@ -67,7 +67,7 @@ impl Pair {
         object
     }
 
-    /// What splits and masks are based on: the group, else the positive's id.
+    /// The key for splits and masks: the group, else the positive's id.
     pub fn group_or_positive_id(&self) -> Option<&str> {
         self.group.as_deref().or(self.positive_id.as_deref())
     }

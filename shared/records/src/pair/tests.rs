@@ -50,7 +50,7 @@ fn every_positive_is_a_pair_with_its_own_score() {
     for pair in &pairs {
         assert_eq!((pair.anchor.as_str(), &pair.negatives[..]), ("q", &["n".to_owned(), "m".to_owned()][..]));
         assert_eq!((pair.query_prompt.as_deref(), pair.rest.len()), (Some("Represent: "), 1));
-        assert_eq!(&Vec::from_object(pair.to_object()).unwrap()[0], pair, "what is written reads back");
+        assert_eq!(&Vec::from_object(pair.to_object()).unwrap()[0], pair, "it reads back as written");
     }
     // In other formats a prompt may be anything, such as the request to a language model.
     let other = read(json!({"anchor": "q", "positive": "p", "prompt": "Write a query."})).unwrap();
@@ -172,7 +172,7 @@ fn negatives_are_removed_with_their_ids_and_scores() {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn a_pair_reads_back_as_written(
         anchor in ".*", positive in ".*", negatives in prop::collection::vec(".*", 0..4),
         id in "[a-z]{1,5}", extra in ".*",
     ) {

@@ -208,7 +208,7 @@ pub fn matching_files(path: &Path) -> Result<Vec<PathBuf>, TensorsError> {
 /// An index of vectors by id; it takes about 100 bytes of memory per vector.
 pub struct VectorsById<'a> {
     vectors: &'a Embeddings,
-    /// What the vectors represent, for messages: `query` or `document`.
+    /// The kind of text that the vectors represent, for messages: `query` or `document`.
     kind: &'static str,
     rows: HashMap<&'a str, usize>,
 }

@@ -69,7 +69,7 @@ pub(super) struct FileContents {
     replied: HashSet<Key>,
     /// those that have an error,
     failed: HashSet<Key>,
-    /// and those of unreadable lines, as far as they can be told.
+    /// and those of unreadable lines, as far as they can be identified.
     garbled: Vec<Key>,
 }
 
@@ -262,7 +262,7 @@ impl<'a> Collector<'a> {
         let missing = paid
             .saturating_sub(count(&contents.replied))
             .min(batch.total.max(batch.completed).saturating_sub(count(&with_result)));
-        // If the server does not count requests, the tokens have to tell.
+        // If the server does not count requests, the token counts show whether any were done.
         let is_uncounted = batch.total == 0 && (is_gone || batch.status == Status::Completed);
         let mut most = self.context.journal.most_of_batch(file);
         let is_known = most.input > 0;

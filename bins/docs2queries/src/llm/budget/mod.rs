@@ -61,7 +61,7 @@ pub(crate) struct Reservation {
 }
 
 impl Budget {
-    /// A budget of which `before` is spent already.
+    /// A budget from which earlier runs have spent `before`.
     pub(crate) fn new(price: Option<Price>, caps: Caps, before: Spent) -> Self {
         let state = Mutex::new(State { before, ..State::default() });
         Self { price, caps, state, changed: Notify::new() }

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn without_counts_there_is_no_usage() {
+    fn missing_or_contradictory_counts_are_ignored() {
         for usage in [
             json!(null),
             json!({}),

@@ -35,7 +35,7 @@ use transport::{DOWNLOAD_TIMEOUT, ErrorResponse, Transport};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
 
-/// Sends one request at a time, and repeats none that a server may have worked on.
+/// Sends each request once: it never repeats one that a server may have processed.
 ///
 /// async-openai's own retries are bypassed, because they give up within a second and hide the status of an error behind
 /// the form of its body. Its HTTP service is replaced by [`Transport`], which turns every error status into a
@@ -49,7 +49,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of the server at an address. Keys and proxies come from the environment; `limiter` is told of the
+    /// A client of the server at an address. Keys and proxies come from the environment; `limiter` is notified of the
     /// limits that the server reports.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Client {
         Ok(Self { api, transport, dialect, notices, requests: AtomicU64::new(0) })
     }
 
-    /// Sends a chat completion request and returns the body of the reply, of which only the outline is checked.
+    /// Sends a chat completion request and returns the body of the reply, after checking that it is not an error.
     ///
     /// If the server does not support a parameter, the request is sent again at once without it.
     pub(super) async fn complete(&self, request: &Value) -> Result<Value, Failure> {
@@ -116,8 +116,8 @@ impl Client {
         is_refusal
     }
 
-    /// A body that is a reply and no error. Secrets are redacted before a message is cut to length, so that no part of
-    /// one is left.
+    /// Returns the body if it is not an error. Secrets are redacted before a message is cut to length, so that no part
+    /// of one is left.
     fn checked(&self, body: Value) -> Result<Value, Failure> {
         if Failure::in_reply(&body).is_none() {
             return Ok(body);
@@ -127,7 +127,7 @@ impl Client {
         Failure::in_reply(&body).map_or(Ok(body), |failure| Err(advice::apply(failure, &HeaderMap::new(), &text)))
     }
 
-    /// The failure that a body describes which the server sent in place of a file.
+    /// The failure described by a body that the server sent in place of a file.
     fn error_in_place_of_file(&self, body: &Value) -> Option<Failure> {
         let failure = Failure::in_place_of_file(body)?;
         Some(self.redacted(advice::apply(failure, &HeaderMap::new(), &body.to_string())))
@@ -139,7 +139,7 @@ impl Client {
         content.map_err(|error| self.failure_within(error, DOWNLOAD_TIMEOUT))
     }
 
-    /// The JSON that a call of async-openai brought.
+    /// The JSON in the result of an async-openai call.
     fn value(&self, answer: Result<Value, OpenAIError>) -> Result<Value, Failure> {
         mended(answer).map_err(|error| self.failure(error))
     }
@@ -199,7 +199,7 @@ fn http_client(address: &Address, timeout: Duration, proxy: Option<&str>) -> any
         ));
     }
     if !address.is_encrypted() && !proxy.is_some_and(|proxy| proxy.starts_with("https:")) {
-        // Without TLS, a machine without CA certificates will do.
+        // Without TLS the machine needs no CA certificates.
         http = http.tls_certs_only([]);
     }
     if let Some(proxy) = proxy {

@@ -100,7 +100,7 @@ impl Transport {
             return Ok(response);
         }
         let mut body = Vec::new();
-        // An error that breaks off or never ends is an error all the same.
+        // An error whose body breaks off or never ends is still an error.
         let _ = self
             .read(&mut response, MAX_ERROR_BYTES, |chunk| {
                 body.extend_from_slice(chunk);

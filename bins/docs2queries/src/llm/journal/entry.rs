@@ -50,7 +50,7 @@ pub(crate) enum BatchState {
 pub(super) enum ReplyQuality {
     /// It contains an answer to the request.
     Usable,
-    /// It is not, because of the document or the model: another try may help once, if at all.
+    /// It contains none, because of the document or the model: another try may help once, if at all.
     Useless,
     /// It reports an error that may be transient.
     Error,

@@ -1,16 +1,16 @@
 //! The journal: a file of all replies that were paid for, and of all requests that may have been.
 //!
-//! Each line is a JSON object, which is appended and synced before anything acts on it. Before a request
-//! is sent, `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has
-//! arrived, and before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost,
-//! "reply": {…}}` and `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed
-//! run leaves a record of what its requests in flight can have cost. The key is a hash of the whole request: document,
-//! prompt, model and parameters. There are also lines about batches. A killed process leaves at most an incomplete last
-//! line, which is repaired when the file is opened. Lines that are written at about the same time share one sync.
+//! Each line is a JSON object, which is appended and synced before anything acts on it. Before a request is sent,
+//! `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has arrived, and
+//! before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply": {…}}` and
+//! `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed run leaves a record
+//! of what its requests in flight can have cost. The key is a hash of the whole request: document, prompt, model and
+//! parameters. There are also lines about batches. A killed process leaves at most an incomplete last line, which is
+//! repaired when the file is opened. Lines that are written at about the same time share one sync.
 //!
-//! Every reply that was paid for is kept, even one without an answer: an empty reply, a refusal, an error with token counts.
-//! Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent again by
-//! the next run, once; a second useless reply settles it.
+//! Every reply that was paid for is kept, even one without an answer: an empty reply, a refusal, an error with token
+//! counts. Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent
+//! again by the next run, once; a second useless reply settles it.
 
 mod cost;
 mod entry;
@@ -138,8 +138,8 @@ impl Journal {
         self.file.index().paid().at(price, 0)
     }
 
-    /// The highest possible cost of requests without a reply, and their number: those in flight when a run was killed, and those
-    /// that timed out or broke off. A reply without a known limit counts as one of `longest_reply` tokens.
+    /// The highest possible cost of requests without a reply, and their number: those in flight when a run was killed,
+    /// and those that timed out or broke off. A reply without a known limit counts as one of `longest_reply` tokens.
     pub(crate) fn unanswered(&self, price: Option<Price>, longest_reply: u64) -> (Spent, u64) {
         let (costs, count) = self.file.index().unanswered();
         (costs.at(price, longest_reply), count)

@@ -28,11 +28,11 @@ use super::notices::{Notice, Notices};
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     state: Mutex<State>,
-    /// The head of the queue waits for the state to change, all others wait for their turn: a change wakes one task.
+    /// Only the task that holds this waits for the state to change, so that a change wakes one task and not all.
     turnstile: Turnstile<()>,
     changed: Notify,
     notices: Notices,
-    /// Whether the user knows that their own limits make requests wait.
+    /// Whether the user has been told that their own limits make requests wait.
     has_reported_own_limit: AtomicBool,
 }
 

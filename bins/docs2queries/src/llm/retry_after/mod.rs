@@ -1,7 +1,7 @@
 //! Rate limits, and the pause that a server asks for before the next request.
 //!
-//! Servers state them in headers, in fields of the body, or in prose, and write the time as a number of seconds, a duration, a
-//! Unix time or a date.
+//! Servers state them in headers, in fields of the body, or in prose, and write the time as a number of seconds, a
+//! duration, a Unix time or a date.
 
 mod body;
 mod time;
@@ -57,8 +57,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| until(text(headers, RETRY_AFTER.as_str())?, now))
 }
 
-/// The pause that a refusal asks for, in its headers, in its body, or by the reset time of a limit
-/// that is used up.
+/// The pause that a refusal asks for, in its headers, in its body, or by the reset time of a limit that is used up.
 pub(super) fn requested_pause(headers: &HeaderMap, body: &str) -> Option<Duration> {
     retry_after(headers).or_else(|| body::pause(body, clock(headers))).or_else(|| {
         let is_used_up = |kind| names(kind, "remaining").iter().any(|name| text(headers, name) == Some("0"));

@@ -87,7 +87,7 @@ const MODERATION_CODES: &str = "contentfilter contentpolicyviolation contentpoli
 
 const OUT_OF_CREDIT: [&str; 3] = ["credit balance is too low", "insufficient balance", "insufficient credits"];
 
-/// A file or a batch that is not at the server any more.
+/// A file or a batch that the server no longer has.
 const MISSING_FILE: [&str; 6] = ["no such file", "no such batch", "not found", "does not exist", "expired", "deleted"];
 
 /// Whether a word is in a list of words, separated by spaces.

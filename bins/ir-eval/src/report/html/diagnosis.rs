@@ -67,7 +67,7 @@ impl Section {
         let axis = Axis::containing(margins().flat_map(|margins| [margins.quantile(0.05), margins.quantile(0.95)]));
         let systems = results.systems.iter().zip(&diagnosis.systems).enumerate();
         let changes = results.compared().iter().zip(&diagnosis.changes);
-        // The examples are those of the last system: what is still wrong.
+        // The examples are those of the last system, because its failures are the ones that remain.
         let last = results.systems.len() - 1;
         let examples = diagnosis.systems[last].false_positives.iter();
         Self {

@@ -1,4 +1,4 @@
-//! Single queries with their texts and what the systems found.
+//! Single queries with their texts and the documents that the systems found.
 
 use std::collections::HashSet;
 
@@ -76,7 +76,7 @@ pub(super) struct Group {
     stories: Vec<Example>,
 }
 
-/// A query, and what the systems found.
+/// A query, and the documents that the systems found.
 #[derive(Serialize)]
 pub(super) struct Example {
     id: String,

@@ -21,7 +21,7 @@ pub(crate) struct PageSettings {
     pub(crate) seed: u64,
 }
 
-/// Names and what they stand for. The same flags always give the same page.
+/// Names with their meanings. The same flags always give the same page.
 pub(super) fn all(settings: &PageSettings, results: &Results) -> Vec<(String, String)> {
     let rules = settings.rules;
     let mut all = vec![
