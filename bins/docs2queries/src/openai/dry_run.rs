@@ -1,4 +1,4 @@
-//! Estimates the requests, tokens and cost of a run, without sending anything.
+//! What a run would take, without sending anything.
 
 use std::io::Write as _;
 
