@@ -69,9 +69,10 @@ Fields:
   -v says which pairs --keep-rank drops, with their ranks.
 
 Memory:
-  The vectors are memory-mapped, and the texts stay in their file. About 100 bytes are held in memory
-  for each document and each query, and 1,024 pairs with their hits. The input is read twice, first
-  to collect all positives, so a pipe is copied to an unnamed temporary file, as is that of --texts.
+  The vectors are memory-mapped, and the texts stay in their file. About 100 bytes are held in
+  memory for each document and each query, and 1,024 pairs with their hits. The input is read twice,
+  first to collect all positives, so a pipe is copied to an unnamed temporary file, as is that of
+  --texts.
 
 Examples:
   mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\

@@ -89,11 +89,13 @@ Examples:
   Its contents, and the time of an epoch at 1,500 tokens per second:
       pairs2shards --describe train.safetensors --tokens-per-second 1500
   Training pairs without the queries of a public benchmark:
-      pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl -o train.safetensors
+      pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl \\
+        -o train.safetensors
   Shards of 100,000 pairs:
       pairs2shards --model BASE --out shards --shard-pairs 100000 < pairs.jsonl
   Prompts for a model whose files do not have them; the trained model's files will:
-      pairs2shards --model BASE --query-prompt 'query: ' --document-prompt 'passage: ' pairs.jsonl -o train.safetensors";
+      pairs2shards --model BASE --query-prompt 'query: ' --document-prompt 'passage: ' pairs.jsonl \\
+        -o train.safetensors";
 
 /// Tokenise training pairs into safetensors shards
 ///
