@@ -55,7 +55,7 @@ impl Lock {
     /// Tries to lock a file for this process, without waiting.
     ///
     /// # Errors
-    /// Those of the system, except for a file system without locks.
+    /// Errors of the system, except for a file system without locks.
     pub fn take(file: &File) -> io::Result<Self> {
         match file.try_lock() {
             Ok(()) => Ok(Self::Held),

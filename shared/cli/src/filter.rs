@@ -120,7 +120,7 @@ fn command<F: Filter>() -> Command {
 /// Checks that `-h` of a filter fits one screen: for its tests.
 ///
 /// # Errors
-/// What does not fit.
+/// A message that names the part that does not fit.
 pub fn check_short_help<F: Filter>() -> Result<(), String> {
     let mut command = command::<F>().color(ColorChoice::Never).term_width(MOST_COLUMNS);
     let help = command.render_help().to_string();

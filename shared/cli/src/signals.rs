@@ -27,7 +27,7 @@ impl Signals {
     /// that is both blocked and ignored, so ignored signals must not be among those that are waited for.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub(crate) fn block() -> io::Result<Self> {
         let ignored = ignored_from_the_start();
         let is_handled = |signal: &Signal| ignored & 1 << (*signal as u32 - 1) == 0;
@@ -44,7 +44,7 @@ impl Signals {
     /// Waits for the next one that asks to end, and discards the others.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub(crate) fn wait(&self) -> io::Result<Signal> {
         loop {
             let signal = self.0.wait()?;

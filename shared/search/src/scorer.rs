@@ -62,7 +62,7 @@ impl SessionPool {
     /// another and no worker waits for the slowest.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// An error of `work`.
     pub(crate) fn for_each_block(
         &mut self,
         engine: &Engine,

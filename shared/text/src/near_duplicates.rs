@@ -45,7 +45,7 @@ impl NearDuplicates {
         MinHash::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
     }
 
-    /// Likewise for a signature, which may have been computed on another thread.
+    /// The same as [`insert`](Self::insert), for a signature, which may have been computed on another thread.
     pub fn insert_signature(&mut self, ordinal: u64, signature: &MinHash) -> Option<u64> {
         let found = self.find(signature);
         if found.is_none() {

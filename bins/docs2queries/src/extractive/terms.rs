@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The length of the shortest term: "of" is too short, a single Chinese character is not.
 const MIN_TERM_BYTES: usize = 3;
-/// A term is common if more than one document in this many has it,
+/// A term is common if more than one document in this many has it.
 const COMMON_ONE_IN: u32 = 10;
-/// and if there are enough documents for that to mean something.
+/// In a smaller corpus no term is common, because every term that two documents share would be.
 const ENOUGH_DOCUMENTS: u32 = 20;
 
 /// The number of documents that have each term.

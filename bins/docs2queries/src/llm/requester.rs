@@ -243,14 +243,14 @@ impl Requester {
         }
     }
 
-    /// The journal cannot be written, and later replies could not be recorded either.
+    /// Stops the run if the journal cannot be written, because later replies could not be recorded either.
     fn journal_failed(&self, error: anyhow::Error) -> Failure {
         self.stop();
         Failure::fatal(error)
     }
 }
 
-/// The answer in the journal. An earlier run may have found it useless, and then this one does so too.
+/// The answer in the journal. If an earlier run found it useless, this run does so too.
 fn from_journal(reply: JournaledReply, key: Key) -> Result<Answer, Failure> {
     let given_up = match reply.tries {
         0 | 1 => String::new(),

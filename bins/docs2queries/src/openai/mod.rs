@@ -25,11 +25,11 @@ use crate::prompt::{self, Prompt};
 use pipeline::Pipeline;
 use queries::queries_of;
 
-/// The number of queries that a corpus should have in all (GPL, <https://arxiv.org/abs/2112.07577>, 4.2),
+/// The number of queries that a corpus should have in all (GPL, <https://arxiv.org/abs/2112.07577>, 4.2).
 const QUERIES_PER_CORPUS: u64 = 250_000;
-/// and the fewest
+/// The fewest queries for a passage if the user does not give a number.
 const MIN_QUERIES: u64 = 3;
-/// and most queries for a passage if the user names no number: more than ten in one reply repeat each other.
+/// The most queries for a passage if the user does not give a number: more in one reply repeat each other.
 const MAX_QUERIES: u64 = 10;
 
 /// The way in which requests are sent.

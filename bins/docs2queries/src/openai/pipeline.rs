@@ -51,9 +51,9 @@ pub(super) struct State {
     waiting: VecDeque<Passage>,
     /// In the order of the input.
     tasks: VecDeque<Task>,
-    /// Whether a passage of the current document has queries,
+    /// Whether a passage of the current document has queries.
     is_answered: bool,
-    /// and whether one had to be sent to the server.
+    /// Whether a passage of the current document had to be sent to the server.
     is_sent: bool,
     summary: Summary,
 }

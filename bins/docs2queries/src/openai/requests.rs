@@ -27,7 +27,7 @@ impl Run<'_> {
     /// journal, with all requests.
     ///
     /// # Errors
-    /// Those of reading the input and of rendering the prompt, and of `take`.
+    /// If the input cannot be read, the prompt cannot be rendered, or `take` fails.
     pub(super) fn for_each_request(
         &self,
         journal: Option<&Journal>,

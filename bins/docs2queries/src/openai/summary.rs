@@ -9,9 +9,9 @@ use crate::filters::Filters;
 use crate::llm::{Budget, FailureKind, Requester, Spent, Usd};
 use crate::pairs::PairWriter;
 
-/// Why queries that a reply had are not there: it was cut off in the middle of one,
+/// The reason for which a query is lost when its reply was cut off.
 pub(super) const CUT_OFF: &str = "cut off";
-/// or it has more than were asked for.
+/// The reason for which queries are lost when a reply has more than were requested.
 pub(super) const SURPLUS: &str = "beyond the number asked for";
 
 /// The counts of a run.

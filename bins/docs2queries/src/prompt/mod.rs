@@ -112,7 +112,7 @@ fn read_examples(input: Input) -> anyhow::Result<Vec<Example>> {
     let count = examples.len();
     anyhow::ensure!(
         count <= MAX_EXAMPLES,
-        "{name}: {count} documents\nhint: each is sent with every request; {MAX_EXAMPLES} are the most"
+        "{name}: {count} documents\nhint: each is sent with every request, so at most {MAX_EXAMPLES} are allowed"
     );
     Ok(examples)
 }

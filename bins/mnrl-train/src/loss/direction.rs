@@ -45,7 +45,7 @@ impl Direction {
     /// - output: `[rows, pairs or documents]`
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn products(
         self,
         anchors: &Tensor,

@@ -55,7 +55,7 @@ pub(crate) trait Loss: Display {
     /// - output: `[]`
     ///
     /// # Errors
-    /// libtorch's own, or targets that lack what the loss needs.
+    /// An error of libtorch, or targets that lack a column that the loss needs.
     fn chunk(
         &self,
         anchors: &Tensor,
@@ -78,7 +78,7 @@ pub(crate) trait Loss: Display {
     /// Whether the batch has anything to compare. If it has not, the loss is 0 whatever the vectors are.
     ///
     /// # Errors
-    /// libtorch's own, or targets that lack what the loss needs.
+    /// An error of libtorch, or targets that lack a column that the loss needs.
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError>;
 
     /// Explains to the user why no batch had anything to compare, with a hint.

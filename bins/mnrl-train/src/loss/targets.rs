@@ -33,7 +33,7 @@ impl Guide {
     /// Normalises vectors, f32, on the loss's device.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn new(anchors: &Tensor, documents: &Tensor) -> Result<Self, TorchError> {
         Ok(Self { anchors: normalize(anchors)?, documents: normalize(documents)? })
     }
@@ -74,7 +74,7 @@ impl Targets {
     /// negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn excluded(
         &self,
         direction: Direction,

@@ -35,7 +35,7 @@ pub(crate) struct Settings {
 /// Measures a few micro-batches, and prints the estimate.
 ///
 /// # Errors
-/// libtorch's own, or a closed stdout.
+/// An error of libtorch, or a closed stdout.
 pub(crate) fn show(
     settings: Settings,
     learner: &mut Learner<'_>,

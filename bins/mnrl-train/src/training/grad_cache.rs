@@ -83,7 +83,7 @@ impl Forward {
     /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one row.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn vectors(&self) -> Result<Tensor, TorchError> {
         let detached: Vec<_> = self.outputs.iter().map(Tensor::detach).collect();
         let mut positions = vec![0_i64; self.micro.order.len()];
@@ -97,7 +97,7 @@ impl GradCache<'_> {
     /// The forward pass of some rows.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn forward(&self, rows: &[Row<'_>]) -> Result<Forward, TorchError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let micro = MicroBatches::new(&lengths, self.budget);
@@ -121,7 +121,7 @@ impl GradCache<'_> {
     /// - `grads`: `[rows, dimension]`, f32, for the rows of the forward pass
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn backward(&self, rows: &[Row<'_>], forward: Forward, grads: &Tensor) -> Result<(), TorchError> {
         let Forward { micro, mut outputs, mut states } = forward;
         let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();

@@ -30,7 +30,7 @@ impl Budget {
     /// The budget for a model and a device; `batch_tokens` and `memory`, in bytes, are the user's choices.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn new(
         batch_tokens: Option<usize>,
         memory: Option<u64>,
@@ -79,7 +79,7 @@ pub(crate) fn working_bytes_per_token(config: &BertConfig, kind: Kind) -> u64 {
 /// Bytes that are still available on the device, if they are known.
 ///
 /// # Errors
-/// libtorch's own.
+/// An error of libtorch.
 pub(crate) fn free(device: Device) -> anyhow::Result<Option<u64>> {
     Ok(match cuda_memory(device)? {
         Some(memory) => Some(memory.free),
@@ -90,7 +90,7 @@ pub(crate) fn free(device: Device) -> anyhow::Result<Option<u64>> {
 /// The most bytes that this process has used on the device.
 ///
 /// # Errors
-/// libtorch's own, or a system that does not report it.
+/// An error of libtorch, or a system that does not report it.
 pub(crate) fn peak(device: Device) -> anyhow::Result<u64> {
     const FILE: &str = "/proc/self/status";
     if let Some(memory) = cuda_memory(device)? {

@@ -210,7 +210,7 @@ impl Parameters {
     /// All values by name.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn to_weights(&self) -> Result<NewWeights, TorchError> {
         self.entries
             .iter()

@@ -72,7 +72,7 @@ impl Pair {
         self.group.as_deref().or(self.positive_id.as_deref())
     }
 
-    /// Likewise for a negative.
+    /// The key of a negative: its group, else its id.
     pub fn negative_group_or_id(&self, index: usize) -> Option<&str> {
         [&self.negative_groups, &self.negative_ids]
             .into_iter()

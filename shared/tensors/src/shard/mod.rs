@@ -62,7 +62,7 @@ pub struct ShardMeta {
     /// Languages of a sample of the anchors: the number of texts by ISO 639-3 code; `und` is undetermined.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query_languages: BTreeMap<String, u64>,
-    /// Likewise of the positives.
+    /// The same counts for the positives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub document_languages: BTreeMap<String, u64>,
     /// Fingerprint of the guide model, if its vectors are present and name it.

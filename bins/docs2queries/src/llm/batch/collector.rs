@@ -65,11 +65,11 @@ pub(super) struct FileContents {
     readable: u64,
     /// The first line that is not.
     first_unreadable: Option<String>,
-    /// The requests that have a reply,
+    /// The requests that have a reply.
     replied: HashSet<Key>,
-    /// those that have an error,
+    /// The requests that have an error.
     failed: HashSet<Key>,
-    /// and those of unreadable lines, as far as they can be identified.
+    /// The requests of unreadable lines, as far as they can be identified.
     garbled: Vec<Key>,
 }
 
@@ -246,7 +246,7 @@ impl<'a> Collector<'a> {
     /// as the most that they can cost. Returns a description of these, if there are any.
     ///
     /// # Errors
-    /// Those of making the requests, and a journal that cannot be written.
+    /// If the requests cannot be made, or the journal cannot be written.
     pub(super) async fn end(
         &mut self,
         file: &str,
@@ -313,7 +313,7 @@ impl<'a> Collector<'a> {
             (&self.errors, "failed batch requests"),
             (&self.unreadable, "unreadable result lines"),
             (&self.mended, "result lines with invalid characters, read as U+FFFD"),
-            (&self.duplicates, "result lines that repeat a reply, of which the first counts"),
+            (&self.duplicates, "result lines that repeat a reply; only the first is used"),
         ] {
             if let Some(first) = &lines.first {
                 session.warn(format!("{kind}: {}, the first: {first}", lines.count));
@@ -328,7 +328,7 @@ impl<'a> Collector<'a> {
 /// Explains what happens to requests whose results are lost and that may have cost `most`.
 pub(super) fn lost_requests(most: Cost) -> String {
     let cost = match (most.input, most.output) {
-        (0, _) | (_, None) => "what it cost is not known".to_owned(),
+        (0, _) | (_, None) => "its cost is not known".to_owned(),
         (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
     };
     format!("its requests will be sent again, and {cost}")

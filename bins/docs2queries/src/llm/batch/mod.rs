@@ -32,7 +32,7 @@ pub(crate) trait RequestSource {
     /// more because the journal's reply is useless.
     ///
     /// # Errors
-    /// Those of making the requests, and of `take`.
+    /// If the requests cannot be made, or `take` fails.
     fn for_each(
         &self,
         journal: Option<&Journal>,

@@ -16,9 +16,9 @@ pub(crate) struct Price {
 /// An entry of the price list.
 struct ListedModel {
     name: &'static str,
-    /// Dollars for a million tokens of the prompt,
+    /// Dollars for a million tokens of the prompt.
     input: f64,
-    /// and of the completion.
+    /// Dollars for a million tokens of the completion.
     output: f64,
     /// The longest completion, in tokens.
     longest: u64,

@@ -185,7 +185,7 @@ impl Journal {
     /// Records a reply from a batch or a result file.
     ///
     /// # Errors
-    /// As for [`Self::put`].
+    /// If the file cannot be written; it is then left as it was.
     pub(crate) async fn put_batch_reply(
         &self,
         key: Key,
