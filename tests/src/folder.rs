@@ -102,8 +102,8 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 impl Folder {
-    /// A folder with `BASE`, a copy of a model of `tests/fixtures/parity`, and `corpus.jsonl`, the documents of the pipeline's
-    /// tests.
+    /// A folder with `BASE`, a copy of a model of `tests/fixtures/parity`, and `corpus.jsonl`, the documents of the
+    /// pipeline's tests.
     pub fn with_corpus(model: &str) -> Self {
         let folder = Self::new();
         folder.copy_fixture(&format!("parity/{model}"), "BASE");

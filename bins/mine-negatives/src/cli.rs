@@ -153,8 +153,9 @@ pub(crate) struct ChoiceArgs {
 
     /// Candidates to consider after the limits on scores, at most
     ///
-    /// By default --range-min plus --num-negatives (10 times --num-negatives with a limit that drops the best candidates:
-    /// --max-score, --absolute-margin or --relative-margin), plus the largest number of positives that a query has.
+    /// By default --range-min plus --num-negatives (10 times --num-negatives with a limit that drops the best
+    /// candidates: --max-score, --absolute-margin or --relative-margin), plus the largest number of positives that a
+    /// query has.
     #[arg(long, value_name = "NUM", hide_short_help = true)]
     pub(crate) range_max: Option<usize>,
 

@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// deviation at 0.8).
 const SHORTEST_BYTES: usize = 44;
 
-/// Detecting a language takes as long as tokenising, so it is done for a sample: the first pairs of the input, and one of
-/// every `SAMPLE_STEP` after them.
+/// Detecting a language takes as long as tokenising, so it is done for a sample: the first pairs of the input, and one
+/// of every `SAMPLE_STEP` after them.
 const SAMPLE_FIRST: u64 = 1024;
 const SAMPLE_STEP: u64 = 32;
 /// Bytes of a text that are enough to detect its language.

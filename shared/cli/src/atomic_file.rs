@@ -18,9 +18,9 @@ const CHUNK: usize = 1 << 20;
 
 /// A file that appears under its name, complete and on disk, when [`AtomicFile::commit`] succeeds, and not before.
 ///
-/// Until then it is a temporary file next to its target, removed when this is dropped. It gets the permissions, and where
-/// the system allows it the owner, of the file that it replaces. A file that cannot be replaced, such as a mount point, is
-/// overwritten when the output is complete.
+/// Until then it is a temporary file next to its target, removed when this is dropped. It gets the permissions, and
+/// where the system allows it the owner, of the file that it replaces. A file that cannot be replaced, such as a mount
+/// point, is overwritten when the output is complete.
 pub struct AtomicFile {
     file: NamedTempFile,
     target: PathBuf,
@@ -80,7 +80,8 @@ impl AtomicFile {
     /// Syncs the file to disk and puts it in place.
     ///
     /// # Errors
-    /// When the disk refuses. The target is then as it was; a complete file is kept under a name that the message gives.
+    /// When the disk refuses. The target is then as it was; a complete file is kept under a name that the message
+    /// gives.
     pub fn commit(self) -> io::Result<()> {
         let Self { file, target, overwritten } = self;
         sync(file.as_file())?;

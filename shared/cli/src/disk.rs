@@ -70,8 +70,8 @@ impl Lock {
         }
     }
 
-    /// Locks a file, which messages call `name`, for this process. If the file system has no locks, returns a warning that
-    /// `no_other` process must use the file.
+    /// Locks a file, which messages call `name`, for this process. If the file system has no locks, returns a warning
+    /// that `no_other` process must use the file.
     ///
     /// # Errors
     /// A file that another process has locked, with the message `in_use`; errors of the system.

@@ -48,8 +48,8 @@ impl RowCollector for Qrels {
 }
 
 impl Qrels {
-    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read,
-    /// such as the number of comments.
+    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be
+    /// read, such as the number of comments.
     ///
     /// # Errors
     /// A line with a different number of columns, a relevance that is not a whole number, a duplicate judgment.

@@ -30,8 +30,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a run from `reader`, which messages call `name`. `note` is given remarks about a file that can be read, such
-    /// as the number of comments.
+    /// Reads a run from `reader`, which messages call `name`. `note` is given remarks about a file that can be read,
+    /// such as the number of comments.
     ///
     /// # Errors
     /// A line with a different number of columns, a score that is not finite, a duplicate document, or three columns of
@@ -45,8 +45,8 @@ impl Run {
         Ok(reading.run)
     }
 
-    /// Whether the numbers may be ranks: those of each query rise from line to line, or are 1 to n in an order that is not
-    /// that of decreasing scores.
+    /// Whether the numbers may be ranks: those of each query rise from line to line, or are 1 to n in an order that is
+    /// not that of decreasing scores.
     fn may_be_ranked(&self) -> bool {
         let mut several = self.queries.values().filter(|documents| documents.len() > 1).peekable();
         several.peek().is_some()

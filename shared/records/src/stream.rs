@@ -42,8 +42,8 @@ impl<T: Record, R: BufRead> RecordStream<T, R> {
 }
 
 impl<T, R: BufRead> RecordStream<T, R> {
-    /// The records that `parse` returns for lines. It is given the number that the record has in the stream, from 1, and
-    /// skips a line by returning `None`.
+    /// The records that `parse` returns for lines. It is given the number that the record has in the stream, from 1,
+    /// and skips a line by returning `None`.
     pub fn of_lines(
         inputs: impl IntoIterator<Item = Lines<R>>,
         parse: impl FnMut(&str, u64) -> Option<Result<T, String>> + Send + 'static,

@@ -123,8 +123,8 @@ impl Searcher {
         })
     }
 
-    /// Scores hits again with the vectors of `corpus` and keeps the best `k` of each query. The hits may have been found
-    /// with coarser vectors of the same documents in the same order.
+    /// Scores hits again with the vectors of `corpus` and keeps the best `k` of each query. The hits may have been
+    /// found with coarser vectors of the same documents in the same order.
     ///
     /// # Errors
     /// Corpus vectors that are not finite.

@@ -93,8 +93,8 @@ impl Library {
         Ok(library)
     }
 
-    /// Refuses a tokenizer for which some usual texts are too much. A text that it has no tokens for is not one of them:
-    /// that is reported when such a text is tokenised.
+    /// Refuses a tokenizer for which some usual texts are too much. A text that it has no tokens for is not one of
+    /// them: that is reported when such a text is tokenised.
     fn probe(&self) -> Result<(), String> {
         RUNS.iter().try_for_each(|run| {
             let text = format!("{}.", run.repeat(RUN_LENGTH));

@@ -13,11 +13,11 @@ pub(crate) const LONGEST_WORD: usize = 4 * PIECE;
 
 /// The tokens of a text, a piece at a time; memory does not grow with the text.
 ///
-/// A piece ends where a word ends, as the tokenizer itself divides the text into words, because no token crosses the end
-/// of a word. To find that place, the text is tokenised in windows that extend beyond the piece on both sides, so that
-/// two consecutive windows both contain it. A word that is longer than WordPiece allows is one unknown token, however long
-/// it is. For the other models, a word of more than `longest` bytes is split after that many bytes, which may split a
-/// token.
+/// A piece ends where a word ends, as the tokenizer itself divides the text into words, because no token crosses the
+/// end of a word. To find that place, the text is tokenised in windows that extend beyond the piece on both sides, so
+/// that two consecutive windows both contain it. A word that is longer than WordPiece allows is one unknown token,
+/// however long it is. For the other models, a word of more than `longest` bytes is split after that many bytes, which
+/// may split a token.
 pub(crate) struct Pieces<'a> {
     library: &'a Library,
     word_limit: Option<WordLimit>,

@@ -161,8 +161,8 @@ pub fn attention(qkv: &Tensor, sequences: &Sequences, heads: i64, dropout: Dropo
     if rows != sequences.tokens {
         return Err(TorchError::new(format!("attention: sequences of {} tokens for {rows}", sequences.tokens)));
     }
-    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The sequences have as many
-    // tokens as `qkv` has rows, which keeps CUDA's kernels within its memory.
+    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The sequences have as
+    // many tokens as `qkv` has rows, which keeps CUDA's kernels within its memory.
     make(|out| unsafe {
         if qkv.device() == Device::Cpu {
             embtune_attention(handle(qkv), handle(&sequences.starts), heads, handle(keys), site, p, out)

@@ -70,8 +70,8 @@ impl Targets {
         self.scores.as_deref().ok_or_else(|| TorchError::new("the loss needs scores, but the batch has none"))
     }
 
-    /// The candidates that are excluded for some pairs' rows, bool `[rows, columns]`, or `None` if there are none: false
-    /// negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
+    /// The candidates that are excluded for some pairs' rows, bool `[rows, columns]`, or `None` if there are none:
+    /// false negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
     ///
     /// # Errors
     /// An error of libtorch.

@@ -1,9 +1,10 @@
 //! Any batch size in fixed memory: gradients through cached vectors (Gao et al. 2021, GradCache).
 //!
-//! The loss needs all vectors of a batch at once, but the network does not. Rows are computed in micro-batches, the loss
-//! gives each vector its gradient, and each micro-batch is then propagated back by itself. Graphs are kept for as many
-//! micro-batches as fit in memory, the others are computed a second time. Which ones are kept does not change the result:
-//! a second pass repeats the first one bit for bit, dropout included, and gradients are always summed in the same order.
+//! The loss needs all vectors of a batch at once, but the network does not. Rows are computed in micro-batches, the
+//! loss gives each vector its gradient, and each micro-batch is then propagated back by itself. Graphs are kept for as
+//! many micro-batches as fit in memory, the others are computed a second time. Which ones are kept does not change the
+//! result: a second pass repeats the first one bit for bit, dropout included, and gradients are always summed in the
+//! same order.
 
 use std::ops::Range;
 
@@ -80,7 +81,8 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one row.
+    /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one
+    /// row.
     ///
     /// # Errors
     /// An error of libtorch.

@@ -55,8 +55,8 @@ impl Budget {
     }
 }
 
-/// Bytes that the backward pass needs for each token of a row of this length: in each layer its input, query, key, value,
-/// context, both sums before the norms, the first norm's output, the inner state, and f32 statistics.
+/// Bytes that the backward pass needs for each token of a row of this length: in each layer its input, query, key,
+/// value, context, both sums before the norms, the first norm's output, the inner state, and f32 statistics.
 pub(crate) fn bytes_per_token(config: &BertConfig, kind: Kind, length: usize) -> u64 {
     let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     let scores = match config.architecture {

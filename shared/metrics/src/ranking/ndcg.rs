@@ -22,8 +22,8 @@ impl Gain {
 
 /// NDCG@k: the gain of the first k documents, discounted by rank, relative to the best possible order.
 ///
-/// `DCG@k = Σ gain_i / log2(i + 1)` over the ranks `i <= k`, and `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of all
-/// judged documents in the best order, retrieved or not; 0 if nothing is relevant (trec_eval `ndcg_cut_k`,
+/// `DCG@k = Σ gain_i / log2(i + 1)` over the ranks `i <= k`, and `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of
+/// all judged documents in the best order, retrieved or not; 0 if nothing is relevant (trec_eval `ndcg_cut_k`,
 /// m_ndcg_cut.c; with [`Gain::Exponential`] gdeval's `ndcg@k`, whose natural logarithms cancel out).
 pub(crate) fn ndcg(ranked: &[Option<i64>], ideal: &[i64], k: usize, gain: Gain) -> f64 {
     debug_assert!(ideal.is_sorted_by(|a, b| a >= b), "the ideal order is descending");

@@ -144,8 +144,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// Names in the files of BEIR, TREC, MS MARCO, ir_datasets, PyTerrier and MTEB. Where several are present, the first one in
-/// this list counts: a file may have the query's text next to its id, and PyTerrier has its internal docid next to docno.
+/// Names in the files of BEIR, TREC, MS MARCO, ir_datasets, PyTerrier and MTEB. Where several are present, the first
+/// one in this list counts: a file may have the query's text next to its id, and PyTerrier has its internal docid next
+/// to docno.
 const QUERY: [&str; 7] = ["queryid", "qid", "topicid", "queryno", "qno", "topic", "query"];
 const DOCUMENT: [&str; 9] = ["corpusid", "docno", "docid", "documentid", "passageid", "pid", "did", "document", "doc"];
 

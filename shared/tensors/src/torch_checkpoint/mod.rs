@@ -130,8 +130,8 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
             }))
 }
 
-/// Two names may share one tensor (tied weights). Partly overlapping tensors are refused, because they would let a small
-/// file claim any amount of data.
+/// Two names may share one tensor (tied weights). Partly overlapping tensors are refused, because they would let a
+/// small file claim any amount of data.
 fn check_overlaps(tensors: &BTreeMap<String, TensorInfo>) -> Result<(), String> {
     let mut places: Vec<(&Range<usize>, &String)> = tensors.iter().map(|(name, entry)| (&entry.range, name)).collect();
     places.retain(|(range, _)| !range.is_empty());
