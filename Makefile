@@ -1,6 +1,6 @@
 # embtune: build, check, install, and the reproducible run. `make` alone lists the targets.
 #
-# Settings are given on the command line (make run EPOCHS=1); variables of the environment change no result.
+# Settings are given on the command line (make run EPOCHS=1); environment variables do not change a result.
 # A target bench-X or check-X that needs a script is served by make/bench_X.py or make/check_X.py.
 
 SHELL := bash
@@ -65,10 +65,10 @@ check: $(demo_model) ## Check form: rustfmt, clippy, documentation, layering rul
 	cargo build --release
 	@for filter in $(filters); do \
 	  $(BIN)/$$filter --generate man | cmp -s - man/$$filter.1 || \
-	    { echo "make: man/$$filter.1 is not what $$filter --generate man says: run \`make man\`" >&2; exit 1; }; \
+	    { echo "make: man/$$filter.1 differs from the output of $$filter --generate man: run \`make man\`" >&2; exit 1; }; \
 	done
 
-# libtorch is not instrumented, but the sanitizer's malloc, which is loaded first, guards what it allocates. --workspace
+# libtorch is not instrumented, but the sanitizer's malloc, which is loaded first, guards its allocations. --workspace
 # builds nothing twice: the dependencies have the same features as in `make test`.
 asan_tests := $(basename $(notdir $(wildcard shared/torch/tests/*.rs))) group
 .PHONY: check-asan
@@ -161,5 +161,5 @@ check-cuda bench-cuda: build ## Check, or time, every CUDA path against the CPU'
 
 # .deps took minutes to fetch, and runs/ may have cost money, so both are kept.
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove the build output
 	cargo clean

@@ -2,8 +2,8 @@
 """Times the filters that make training data.
 
 pairs2shards, from reading its input to the shard on disk, is timed beside the tokenizers crate alone, which tokenises
-the same texts from memory. The two run in turns, and the median of their ratio counts. mine-negatives is timed on random
-vectors: its search, the whole of it, and the most memory that it had for itself.
+the same texts from memory. The two alternate, and the median of their ratios counts. mine-negatives is timed on random
+vectors: its search, the whole run, and its peak of memory, mapped files excluded.
 """
 import json
 import pathlib

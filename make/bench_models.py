@@ -2,8 +2,8 @@
 """Times embed and mnrl-train beside sentence-transformers and fastembed: the same texts, model, threads and length.
 
 The machine may be busy, so in every round the two sides run one after the other, and only the ratio of their speeds is
-to be trusted. A training's speed counts only if the training has learnt: how far the loss of the pairs fell, and how well
-they now find each other, is printed for both sides. Where embtune's loss falls less than three quarters as far as the
+reliable. A training's speed counts only if the training has learnt something: the fall of the pairs' loss, and how well the
+pairs then find each other, are printed for both sides. If embtune's loss falls less than three quarters as far as the
 reference's, the benchmark fails.
 """
 import json
@@ -79,7 +79,7 @@ class Bench:
         return Timed(int(tokens) / float(seconds), ran.seconds, ran.peak_mb)
 
     def mnrl_train(self, model, out, *flags):
-        """Trains on all pairs; gives each step's record and what was measured."""
+        """Trains on all pairs; returns each step's record and the measurements."""
         options = self.options
         command = [options.bin / "mnrl-train", "--model", model, "--out", out, "--overwrite", "--device", "cpu"]
         # The reference does not mask the other passages of a pair's document.
@@ -136,7 +136,7 @@ class Bench:
 
 
 def check_learnt(work, base, ours, theirs):
-    """Ends the benchmark when embtune has not learnt what the reference has."""
+    """Fails the benchmark if embtune has learnt much less than the reference."""
     fell, expected = base.loss - ours.loss, base.loss - theirs.loss
     if not fell > 0.75 * expected > 0 or ours.ndcg < base.ndcg:
         sys.exit(

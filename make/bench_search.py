@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times ir-eval beside sentence-transformers' evaluator, faiss, pytrec_eval and trec_eval.
 
-All have the same vectors, judgments and threads, and run in turns, as whole processes: files in, figures out. The machine
-may be busy, so the seconds of the processor are printed beside those of the clock, and ratios of both. Timed alone are
-the searches of ir-eval and faiss, and trec_eval's own code without Python's start.
+All have the same vectors, judgments and threads, and run alternately, as whole processes: files in, figures out. The
+machine may be busy, so CPU time is printed beside wall-clock time, with ratios of both. The searches of ir-eval and faiss
+are also timed alone, as is trec_eval's own code without Python's start.
 """
 import pathlib
 import re
@@ -21,7 +21,7 @@ METRICS += [f"{name}@{k}" for name in AT_CUTOFFS for k in (5, 10, 15, 20, 30, 10
 
 
 def compare(title, commands, rounds):
-    """Runs the commands in turns and prints a row for each, with ratios to the first."""
+    """Runs the commands alternately and prints a row for each, with ratios to the first."""
     print(title)
     measured = {name: [] for name in commands}
     for _ in range(rounds):
@@ -42,7 +42,7 @@ def compare(title, commands, rounds):
 
 
 def seconds_alone(ran):
-    """What a program says that its search or evaluation took; 0 when it says nothing."""
+    """The time that a program reports for its search or evaluation; 0 if it reports none."""
     found = re.search(r"(?:documents in|alone) ([\d.]+) s", ran.stdout + ran.stderr)
     return float(found[1]) if found else 0
 

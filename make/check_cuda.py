@@ -19,7 +19,7 @@ SMALLEST_FP16_COSINE = 0.9999
 LARGEST_FP32_DIFFERENCE = 1e-4
 # mnrl-train promises this for bf16; on the CPU the difference is 0.3 %.
 LARGEST_BF16_DIFFERENCE = 0.02
-# The dropout masks must be the same, but FlashAttention's backward pass adds up in no fixed order.
+# The dropout masks must be the same, but FlashAttention's backward pass adds in no fixed order.
 LARGEST_REPLAY_DIFFERENCE = 1e-3
 # Masks can be compared only if they matter: on the CPU dropout changes a figure by 0.1 to 3.
 SMALLEST_EFFECT_OF_DROPOUT = 0.02

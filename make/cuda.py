@@ -22,7 +22,7 @@ import bench_cuda
 import check_cuda
 
 HERE = pathlib.Path(__file__).resolve().parent
-# How many documents of the corpus and pairs from them: enough for figures, few enough for the CPU's side.
+# Numbers of documents and of pairs: enough for reliable figures, few enough for the CPU's side.
 SIZES = {"check": (200, 192), "bench": (600, 1024)}
 SMALL = (24, 96)
 
@@ -37,7 +37,7 @@ class Lab:
         self.rows, self.made = [], 0
 
     def check(self, title):
-        """Runs the decorated function at once, which gives (fine, figure), and keeps its row."""
+        """Runs the decorated function at once, which returns (is_ok, figure), and keeps its row."""
 
         def decorate(function):
             start = time.perf_counter()

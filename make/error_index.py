@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a retrieval test set out of real text that every Rust toolchain has: its error index.
 
-Writes, in BEIR's form, corpus.jsonl (what `rustc --explain` prints for each error code), queries.jsonl (messages of the
+Writes, in BEIR's form, corpus.jsonl (the output of `rustc --explain` for each error code), queries.jsonl (messages of the
 compiler) and qrels.tsv (which explanation belongs to which message). Nobody has to label anything: most explanations
 show code that does not compile, and rustc prints its message together with the code.
 
@@ -22,7 +22,7 @@ RUSTC = os.environ.get("RUSTC") or "rustc"
 CODES = [f"E{number:04}" for number in range(1, 1000)]
 CODE_BLOCK = re.compile(r"^```.*\n((?:.*\n)*?)```", re.MULTILINE)
 
-# What rustdoc leaves outside the function that it wraps around an example.
+# Lines that rustdoc leaves outside the function that it wraps around an example.
 CRATE_LEVEL = re.compile(r"^(?:#!\[.*\]|(?:#\[.*\]\s*)*extern crate .*;.*)\n", re.MULTILINE)
 
 

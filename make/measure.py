@@ -1,4 +1,4 @@
-"""What the benchmarks share: their common flags, and running a program while measuring it."""
+"""Helpers of the benchmarks: common flags, and running a program while measuring it."""
 import argparse
 import os
 import pathlib
@@ -22,7 +22,7 @@ FLAGS = {
 
 
 def parser(description, *names):
-    """A parser with those of the common flags that are named."""
+    """A parser with the named ones of the common flags."""
     found = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in names:
         found.add_argument(f"--{name}", **FLAGS[name])
@@ -36,7 +36,7 @@ class Measured:
     stdout: str
     stderr: str
     seconds: float
-    """By the clock on the wall, from its start."""
+    """Wall-clock time, from its start."""
     cpu_seconds: float
     peak_mb: float
     """The most memory that it had, mapped files included."""

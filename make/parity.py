@@ -19,7 +19,7 @@ MIN_COSINE = 0.99999
 
 
 def load_texts():
-    """The texts that all-MiniLM-L6-v2's committed figures are of."""
+    """The texts for which all-MiniLM-L6-v2's reference figures are committed."""
     return json.loads((FIXTURES / "minilm.json").read_text(encoding="utf-8"))["texts"]
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Trains embtune and sentence-transformers with the same settings on a retrieval set, and compares what they reach.
+"""Trains embtune and sentence-transformers with the same settings on a retrieval set, and compares the results.
 
 The set is a folder in BEIR's layout with qrels/train.tsv and qrels/test.tsv. Prints NDCG@10 of the base model and of
 every seed on both sides, then ir-eval's comparison of the first seed with the base model. With --negatives, embtune is
-also trained with hard negatives that mine-negatives finds with the base model; no document that a test query is judged
-by is among them.
+also trained with hard negatives that mine-negatives finds with the base model, without any document that is judged for a
+test query.
 """
 import functools
 import json
@@ -33,7 +33,7 @@ class Comparison:
 
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        # A name by which the files of its vectors are called.
+        # The files of its vectors are named after this link.
         self.base = folder / "base"
         self.base.symlink_to(options.model.resolve())
 
@@ -143,7 +143,7 @@ def main():
     parser.add_argument("--train-flags", default="", help="more flags of mnrl-train, such as '--lora r=16'")
     parser.add_argument("--negatives", type=int, default=0, help="negatives a pair, mined with the base model")
     parser.add_argument("--mine-flags", default="--relative-margin 0.05", help="flags of mine-negatives")
-    parser.add_argument("--also", type=pathlib.Path, action="append", default=[], help="another set, to see what is forgotten")
+    parser.add_argument("--also", type=pathlib.Path, action="append", default=[], help="another set, to measure forgetting")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Comparison(options, pathlib.Path(folder)).run()

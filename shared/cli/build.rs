@@ -1,4 +1,4 @@
-//! Compiles what has to run before Rust's own runtime.
+//! Compiles the code that has to run before Rust's own runtime.
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");

@@ -15,7 +15,7 @@ pub struct Folder(TempDir);
 
 impl Folder {
     /// An empty folder.
-    #[expect(clippy::new_without_default, reason = "a folder on the disk is no default value")]
+    #[expect(clippy::new_without_default, reason = "a folder on the disk is not a default value")]
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -102,8 +102,8 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 impl Folder {
-    /// A folder with `BASE`, a copy of a model of `tests/fixtures/parity`, and `corpus.jsonl`, the documents of the pipeline's
-    /// tests.
+    /// A folder with `BASE`, a copy of a model of `tests/fixtures/parity`, and `corpus.jsonl`, the documents of the
+    /// pipeline's tests.
     pub fn with_corpus(model: &str) -> Self {
         let folder = Self::new();
         folder.copy_fixture(&format!("parity/{model}"), "BASE");

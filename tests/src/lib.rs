@@ -38,8 +38,7 @@ pub fn workspace() -> &'static std::path::Path {
 /// Notes that the running test is skipped because the machine lacks something; the test then returns.
 ///
 /// A test that returns early counts as passed, so its name and the reason are appended to `skipped-tests`, in the
-/// folder
-/// of the programs. `make test` removes that file before it begins, and its last line names what it then holds.
+/// folder of the programs. `make test` removes that file before it begins, and its last line names the tests in it.
 ///
 /// # Panics
 /// When the file cannot be written.
@@ -54,7 +53,7 @@ pub fn skip(reason: &str) {
     written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Checks many items on all cores, and returns what is wrong with some of them. Each thread has a state made by `start`.
+/// Checks many items on all cores, and returns the faults that were found. Each thread has a state made by `start`.
 ///
 /// # Panics
 /// When there are no items, or a check panics.

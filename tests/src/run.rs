@@ -139,7 +139,7 @@ impl Run {
 }
 
 impl Run {
-    /// Runs to the end with stdout on a terminal; also returns what was written to it.
+    /// Runs to the end with stdout on a terminal; also returns the output there.
     ///
     /// # Panics
     /// When it was not UTF-8.

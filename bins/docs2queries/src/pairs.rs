@@ -10,7 +10,7 @@ use embtune_records::{Object, Pair, ReadError, write_json_line};
 use crate::documents::{Part, SourceDocument, readable};
 use crate::text::fold;
 
-/// Where pairs go, and what is done about bad records.
+/// Writes pairs, and applies the policy on bad records.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The output file; none is stdout.

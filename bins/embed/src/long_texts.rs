@@ -11,7 +11,7 @@ use crate::embedding::{Origin, RecordEmbedding};
 use crate::input::fields::Text;
 use crate::vectors::normalize;
 
-/// What to do with a text that is too long.
+/// The policy on texts that are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnLong {
     /// Embed its beginning
@@ -22,7 +22,7 @@ pub(crate) enum OnLong {
     Chunk,
 }
 
-/// What to write for a text that was divided into chunks.
+/// The output for a text that was divided into chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ChunkOutput {
     /// One vector, the mean of the chunks' vectors
@@ -47,9 +47,9 @@ pub(crate) enum LongTextPolicy {
     Truncate,
     /// They are refused.
     Error,
-    /// Their vector is the mean of the vectors of their chunks, which overlap by so many tokens.
+    /// Their vector is the mean of the vectors of their chunks, which overlap by this many tokens.
     Mean(usize),
-    /// Each of their chunks has its own vector; chunks overlap by so many tokens.
+    /// Each of their chunks has its own vector; chunks overlap by this many tokens.
     Separate(usize),
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct ChunkedText {
 }
 
 struct Chunk {
-    /// Number of tokens of the text itself: neither special tokens nor what is repeated in each chunk.
+    /// Number of tokens of the text itself, without special tokens and the part that is repeated in each chunk.
     own_tokens: usize,
     /// Position in the field that was divided, in bytes.
     span: Range<usize>,

@@ -74,7 +74,7 @@ pub(crate) struct LoadedModel {
     pub(crate) normalized: bool,
 }
 
-/// Finds and loads the model, and tells the user what may be surprising about it.
+/// Finds and loads the model, and reports any of its properties that may surprise the user.
 ///
 /// # Errors
 /// The model cannot be found, fetched or loaded, or the device cannot run.

@@ -207,7 +207,7 @@ fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, to
     match long_texts {
         _ if truncated == 0 => {}
         LongTextPolicy::Mean(_) | LongTextPolicy::Separate(_) => session.notice(format!(
-            "in {}, what comes before each chunk took more than half of it and was cut",
+            "in {}, the text before each chunk took more than half of it and was cut",
             plural(truncated, "text", "texts")
         )),
         _ => session.notice(format!("{} and {} cut", longer(truncated), was(truncated))),

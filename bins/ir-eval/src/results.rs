@@ -10,7 +10,7 @@ use crate::measure::{Evaluation, MetricNames, MissingPolicy, Rules, Selection};
 /// The results of one system.
 pub(crate) struct SystemResults {
     pub(crate) name: String,
-    /// Where its rankings come from, in words.
+    /// A description of the source of its rankings.
     pub(crate) origin: String,
     pub(crate) evaluation: Evaluation,
     /// How many measured queries the system did not answer.
@@ -72,7 +72,7 @@ impl Results {
         self.systems.get(1..).unwrap_or_default()
     }
 
-    /// What the metric with this index is called.
+    /// The name of the metric with this index.
     pub(crate) fn metric_name(&self, metric: usize) -> String {
         self.names.of(self.metrics[metric])
     }

@@ -1,4 +1,4 @@
-//! The texts of queries and documents: those that are shown, and the words that are too common to tell anything.
+//! The texts of queries and documents: those that are shown, and the words that are too common to be informative.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;

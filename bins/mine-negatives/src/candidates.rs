@@ -37,7 +37,7 @@ pub(crate) struct Filtered {
     pub(crate) dropped: Vec<(Candidate, DropReason)>,
 }
 
-/// What is known of a query before its hits are filtered.
+/// The known positives of a query, against which its hits are filtered.
 pub(crate) struct QueryPositives<'a> {
     pub(crate) documents: &'a [Positive],
     pub(crate) texts: &'a [Shingles],

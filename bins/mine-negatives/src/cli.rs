@@ -69,9 +69,10 @@ Fields:
   -v says which pairs --keep-rank drops, with their ranks.
 
 Memory:
-  The vectors are memory-mapped, and the texts stay in their file. About 100 bytes are held in memory
-  for each document and each query, and 1,024 pairs with their hits. The input is read twice, first
-  to collect all positives, so a pipe is copied to an unnamed temporary file, as is that of --texts.
+  The vectors are memory-mapped, and the texts stay in their file. About 100 bytes are held in
+  memory for each document and each query, and 1,024 pairs with their hits. The input is read twice,
+  first to collect all positives, so a pipe is copied to an unnamed temporary file, as is that of
+  --texts.
 
 Examples:
   mine-negatives --queries q.safetensors --corpus c.safetensors --texts corpus.jsonl \\
@@ -152,8 +153,9 @@ pub(crate) struct ChoiceArgs {
 
     /// Candidates to consider after the limits on scores, at most
     ///
-    /// By default --range-min plus --num-negatives (10 times --num-negatives with a limit that drops the best candidates:
-    /// --max-score, --absolute-margin or --relative-margin), plus the largest number of positives that a query has.
+    /// By default --range-min plus --num-negatives (10 times --num-negatives with a limit that drops the best
+    /// candidates: --max-score, --absolute-margin or --relative-margin), plus the largest number of positives that a
+    /// query has.
     #[arg(long, value_name = "NUM", hide_short_help = true)]
     pub(crate) range_max: Option<usize>,
 
@@ -178,7 +180,7 @@ pub(crate) struct ChoiceArgs {
     pub(crate) sampling: Sampling,
 }
 
-/// What follows from the rank of a pair's own document.
+/// Flags that act on the rank of a pair's own document.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Round-trip filter")]
 pub(crate) struct RoundTripArgs {

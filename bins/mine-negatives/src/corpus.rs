@@ -17,7 +17,7 @@ use crate::hash::hash;
 /// How many bytes are read at a time. Most documents are shorter.
 const BUFFER_BYTES: usize = 4096;
 
-/// What is held in memory of a document. Texts and groups are compared by their hashes.
+/// The part of a document that is held in memory. Texts and groups are compared by their hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The byte at which its line begins in the file.

@@ -1,4 +1,4 @@
-//! What happened in a run, for the summary at the end.
+//! Counts of a run, for the summary at the end.
 
 use embtune_cli::counted;
 

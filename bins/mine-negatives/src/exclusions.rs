@@ -9,7 +9,7 @@ use embtune_records::{Document, HoldoutSplit, Lines, Pair};
 use crate::drop_reason::DropReason;
 use crate::hash::hash;
 
-/// What is reserved for the evaluation.
+/// The documents that are reserved for the evaluation.
 pub(crate) struct ExclusionSettings {
     pub(crate) holdout: Option<HoldoutSplit>,
     /// A list of ids and groups, one per line.

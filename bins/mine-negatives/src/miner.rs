@@ -37,7 +37,7 @@ pub(crate) struct Miner<'a> {
     pub(crate) session: &'a Session,
 }
 
-/// What the search found for a pair.
+/// The result of the search for a pair.
 struct Found {
     filtered: Filtered,
     positive_score: f32,
@@ -143,8 +143,8 @@ impl Miner<'_> {
         Ok(())
     }
 
-    /// Takes the negatives of a pair. `None` if --keep-rank drops it. A held-out pair goes to the evaluation, so it gets
-    /// no negatives and is never dropped.
+    /// Takes the negatives of a pair. `None` if --keep-rank drops it. A held-out pair goes to the evaluation, so it
+    /// gets no negatives and is never dropped.
     fn finish(&mut self, mut pair: Pair, found: Found) -> anyhow::Result<Option<Pair>> {
         let is_held_out = self.exclusions.holds_out(&pair);
         if !is_held_out && self.keep_rank.is_some_and(|max| found.positive_rank.is_none_or(|rank| rank > max)) {

@@ -80,7 +80,7 @@ impl Positives {
     }
 }
 
-/// The records of all inputs. A record may stand for several pairs.
+/// The records of all inputs. A record may contain several pairs.
 ///
 /// # Errors
 /// A file that cannot be opened again.

@@ -22,7 +22,7 @@ pub(crate) struct IndexedPair {
 }
 
 impl IndexedPair {
-    /// Finds the vectors of a pair, or says what is missing and how to make it.
+    /// Finds the vectors of a pair. The error names the missing one and how to make it.
     pub(crate) fn new(pair: Pair, queries: &VectorsById<'_>, corpus: &Corpus) -> Result<Self, String> {
         let query = queries.find("anchor_id", pair.anchor_id.as_deref());
         let query = query.map_err(|what| format!("{what}\nhint: {QUERY_HINT}"))?;

@@ -79,7 +79,7 @@ pub(crate) struct Cli {
 /// - glibc raises the size above which memory is returned to the system up to 32 MB, so that tensors of every size
 ///   fragment the heap, which grew by a quarter over 20 steps. With 16 MB it does not grow, at the same speed.
 /// - With that size fixed, glibc returns every free 128 kB at the end of the heap, which the next tensor takes again, page
-///   by page: a twelfth of the time in bf16. So the process keeps what a batch needs.
+///   by page: a twelfth of the time in bf16. So the process keeps the memory that a batch needs.
 /// - oneDNN and torch's layer above it cache the last 1,024 programs each, of a megabyte each, but no two batches have the
 ///   same number of tokens: MiniLM grew from 0.8 to 1.7 GB in 30 steps, and nothing was used twice. A micro-batch needs
 ///   about 20 programs; with 32 the memory does not grow after some steps, at the same speed.

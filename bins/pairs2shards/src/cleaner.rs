@@ -28,7 +28,7 @@ impl DropReason {
     pub(crate) const ALL: [Self; 5] =
         [Self::Blank, Self::Duplicate, Self::NearDuplicate, Self::EvaluationQuery, Self::NearEvaluationQuery];
 
-    /// The reason in words, to follow a number or a location.
+    /// A description of the reason, to follow a number or a location.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",

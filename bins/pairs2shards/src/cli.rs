@@ -44,7 +44,7 @@ Held-out split:
   learnt from. A query is therefore left out if a training pair has the same query, or nearly
   (--near-duplicate), and a held-out pair if its text is that of a training document of another
   group, or nearly; among negatives, only equal texts are found. A query without any pair left is
-  left out as well. -v reports what is left out, and why.
+  left out as well. -v reports each omission and its reason.
 
 Scores:
   The scores of a pair (of the positive, then of each negative, from a teacher or mine-negatives)
@@ -88,11 +88,13 @@ Examples:
   What is in it:
       pairs2shards --describe train.safetensors
   Training pairs without the queries of a public benchmark:
-      pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl -o train.safetensors
+      pairs2shards --model BASE --exclude-queries benchmark/queries.jsonl pairs.jsonl \\
+        -o train.safetensors
   Shards of 100,000 pairs:
       pairs2shards --model BASE --out shards --shard-pairs 100000 < pairs.jsonl
   Prompts for a model whose files do not have them; the trained model's files will:
-      pairs2shards --model BASE --query-prompt 'query: ' --document-prompt 'passage: ' pairs.jsonl -o train.safetensors";
+      pairs2shards --model BASE --query-prompt 'query: ' --document-prompt 'passage: ' pairs.jsonl \\
+        -o train.safetensors";
 
 /// Tokenise training pairs into safetensors shards
 ///

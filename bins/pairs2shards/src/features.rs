@@ -1,4 +1,4 @@
-//! What cleaning and splitting need to know of a pair, computed from its texts alone and so in parallel.
+//! Features of a pair for cleaning and splitting, which depend on its texts alone and so are computed in parallel.
 
 use embtune_records::Pair;
 use embtune_text::{Language, MinHash, detect_language, is_blank, text_hash};
@@ -8,14 +8,14 @@ use xxhash_rust::xxh3::xxh3_64;
 /// deviation at 0.8).
 const SHORTEST_BYTES: usize = 44;
 
-/// Detecting a language takes as long as tokenising, so it is done for a sample: the first pairs of the input, and one of
-/// every `SAMPLE_STEP` after them.
+/// Detecting a language takes as long as tokenising, so it is done for a sample: the first pairs of the input, and one
+/// of every `SAMPLE_STEP` after them.
 const SAMPLE_FIRST: u64 = 1024;
 const SAMPLE_STEP: u64 = 32;
 /// Bytes of a text that are enough to detect its language.
 const LANGUAGE_BYTES: usize = 300;
 
-/// What a text is compared by: a hash for equal texts, and a signature for near-duplicates.
+/// The features by which a text is compared: a hash for equal texts, and a signature for near-duplicates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     /// Hash of the normal form.
@@ -93,7 +93,7 @@ fn content(texts: u64, pair: &Pair) -> Option<u64> {
     (pair.scores.is_some() || !pair.negatives.is_empty()).then(|| hash([hash([texts, score(0)]), negatives]))
 }
 
-/// What near-duplicate pairs must have in common besides their texts. The descriptions of two products may be alike
+/// Near-duplicate pairs must have this in common besides their texts. The descriptions of two products may be alike
 /// because they come from one template, and two equal pairs may have different labels.
 fn document(pair: &Pair, score: Option<f32>) -> Option<MinHash> {
     let id = pair.positive_id.as_deref().or(pair.group.as_deref());

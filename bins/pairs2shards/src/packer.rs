@@ -69,7 +69,7 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// The pair as it goes into a shard, unless it is dropped or held out; the inner error says what is wrong with it.
+    /// The pair as it goes into a shard, unless it is dropped or held out; the inner error describes its fault.
     fn take(
         &mut self,
         pair: Pair,

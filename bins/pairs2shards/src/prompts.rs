@@ -1,8 +1,9 @@
-//! Query prompts that pairs bring with them.
+//! Query prompts in the fields of pairs.
 
 use embtune_records::Pair;
 
-/// Chooses the prompt before the anchors of a shard: that of the flag, else the one that all pairs have, else the model's.
+/// Chooses the prompt before the anchors of a shard: that of the flag, else the one that all pairs have, else the
+/// model's.
 pub(crate) struct Prompts {
     /// The prompt of pairs that have none.
     default: String,

@@ -29,7 +29,7 @@ struct ColumnTokenizer {
     tokenizer: Tokenizer,
     prompt: String,
     max_length: usize,
-    /// What its texts are called in flags and messages.
+    /// The name of its texts in flags and messages.
     name: &'static str,
 }
 

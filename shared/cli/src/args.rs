@@ -19,7 +19,7 @@ pub struct CommonArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Print what is done; -vv prints debugging details
+    /// Print progress messages; -vv also prints debugging details
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
@@ -58,9 +58,9 @@ pub struct RecordArgs {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnError::Fail, hide_short_help = true)]
     pub on_error: OnError,
 
-    /// Longest record that is accepted, in bytes (suffixes K, M, G)
+    /// Maximum length of a record, in bytes (suffixes K, M, G)
     ///
-    /// At most 1G, because a record is held in memory as a whole.
+    /// At most 1G, because all of a record is held in memory.
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_record_bytes, hide_short_help = true)]
     pub max_record_bytes: usize,
 }
@@ -102,7 +102,7 @@ pub struct HubArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Compute")]
 pub struct ComputeArgs {
-    /// Where the model runs: auto, cpu, cuda or cuda:N
+    /// Device to compute on: auto, cpu, cuda or cuda:N
     ///
     /// `auto` uses CUDA if its driver and libraries load, else the CPU, and reports which. `cuda` is an error if it
     /// cannot run.

@@ -18,9 +18,9 @@ const CHUNK: usize = 1 << 20;
 
 /// A file that appears under its name, complete and on disk, when [`AtomicFile::commit`] succeeds, and not before.
 ///
-/// Until then it is a temporary file next to its target, removed when this is dropped. It gets the permissions, and where
-/// the system allows it the owner, of the file that it replaces. A file that cannot be replaced, such as a mount point, is
-/// overwritten when the output is complete.
+/// Until then it is a temporary file next to its target, removed when this is dropped. It gets the permissions, and
+/// where the system allows it the owner, of the file that it replaces. A file that cannot be replaced, such as a mount
+/// point, is overwritten when the output is complete.
 pub struct AtomicFile {
     file: NamedTempFile,
     target: PathBuf,
@@ -66,7 +66,7 @@ impl AtomicFile {
         Ok(Self { file, target, overwritten: Some((obstacle, opened)) })
     }
 
-    /// If the file cannot be replaced in one step: why not, and what is done instead, as a message for the user.
+    /// A message for the user if the file cannot be replaced in one step: the reason, and the fallback.
     pub fn slow(&self) -> Option<String> {
         let (obstacle, _) = self.overwritten.as_ref()?;
         Some(format!("{obstacle}: the file is overwritten when the output is complete"))
@@ -80,7 +80,8 @@ impl AtomicFile {
     /// Syncs the file to disk and puts it in place.
     ///
     /// # Errors
-    /// When the disk refuses. The target is then as it was; a complete file is kept under a name that the message gives.
+    /// When the disk refuses. The target is then as it was; a complete file is kept under a name that the message
+    /// gives.
     pub fn commit(self) -> io::Result<()> {
         let Self { file, target, overwritten } = self;
         sync(file.as_file())?;
@@ -99,8 +100,8 @@ impl AtomicFile {
     }
 }
 
-/// Gives a new file or directory the permissions and the owner of an older one. Only root may change the owner, and others
-/// only the group to one of their own; what is not allowed is left unchanged.
+/// Gives a new file or directory the permissions and the owner of an older one. Only root may change the owner, and
+/// others only the group to one of theirs; anything that is not allowed is left unchanged.
 pub(crate) fn copy_permissions(file: &File, older: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if new.gid() != older.gid() {

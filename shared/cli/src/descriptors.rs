@@ -19,8 +19,8 @@ pub(crate) fn stdin() -> io::Result<File> {
     duplicate(io::stdin().as_fd(), OFlags::WRONLY, "for reading")
 }
 
-/// A duplicate of stdout, which shares its position with all processes that have it open. Rust's own stdout reports success
-/// when it is closed.
+/// A duplicate of stdout, which shares its position with all processes that have it open. Rust's own stdout reports
+/// success when it is closed.
 ///
 /// # Errors
 /// When it is closed, or only open for reading.

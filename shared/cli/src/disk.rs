@@ -55,12 +55,12 @@ impl Lock {
     /// Tries to lock a file for this process, without waiting.
     ///
     /// # Errors
-    /// Those of the system, except for a file system without locks.
+    /// Errors of the system, except for a file system without locks.
     pub fn take(file: &File) -> io::Result<Self> {
         match file.try_lock() {
             Ok(()) => Ok(Self::Held),
             Err(TryLockError::WouldBlock) => Ok(Self::InUse),
-            // NFS locks only what is open for writing, which a folder never is.
+            // NFS locks only files that are open for writing, which a folder never is.
             Err(TryLockError::Error(error))
                 if is_unsupported(&error) || Errno::from_io_error(&error) == Some(Errno::BADF) =>
             {
@@ -70,8 +70,8 @@ impl Lock {
         }
     }
 
-    /// Locks a file, which messages call `name`, for this process. If the file system has no locks, returns a warning that
-    /// `no_other` process must use the file.
+    /// Locks a file, which messages call `name`, for this process. If the file system has no locks, returns a warning
+    /// that `no_other` process must use the file.
     ///
     /// # Errors
     /// A file that another process has locked, with the message `in_use`; errors of the system.

@@ -13,14 +13,14 @@ pub struct EnvironmentSetting {
     pub value: &'static str,
 }
 
-/// ONNX Runtime 1.30 records each session under `~/.cache/Microsoft` and in `/tmp` for its telemetry, unless this variable
-/// is set before the library is loaded; its API can only disable it later.
+/// ONNX Runtime 1.30 records each session under `~/.cache/Microsoft` and in `/tmp` for its telemetry, unless this
+/// variable is set before the library is loaded; its API can only disable it later.
 pub(crate) const ONNX_RUNTIME: [EnvironmentSetting; 1] =
     [EnvironmentSetting { names: &["ORT_DISABLE_TELEMETRY"], value: "1" }];
 
-/// Executes the program again, as the same process, unless these settings are present: a change from inside would come too
-/// late for libraries that read them when they are loaded, and would not be safe with their threads. If the program cannot
-/// be executed again, it continues without the settings.
+/// Executes the program again, as the same process, unless these settings are present: a change from inside would come
+/// too late for libraries that read them when they are loaded, and would not be safe with their threads. If the program
+/// cannot be executed again, it continues without the settings.
 pub(crate) fn start_with<'s>(settings: impl Iterator<Item = &'s EnvironmentSetting>) {
     let missing = missing(settings, |name| env::var_os(name).is_some());
     let mut arguments = env::args_os();

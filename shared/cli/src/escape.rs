@@ -1,16 +1,16 @@
 //! Untrusted text on a terminal.
 //!
-//! An id, a file name or a server's reply may hold characters that control a terminal (move its cursor, set its title, type
-//! on the user's behalf) or that override the reading direction of a line. They are escaped as in JSON, so an escaped JSON
-//! object is still the same object. All other characters, of any script, are left as they are.
+//! An id, a file name or a server's reply may hold characters that control a terminal (move its cursor, set its title,
+//! type on the user's behalf) or that override the reading direction of a line. They are escaped as in JSON, so an
+//! escaped JSON object is still the same object. All other characters, of any script, are left as they are.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Whether a character controls the terminal: the control characters of ASCII (except the tab) and of ISO 6429, line and
-/// paragraph separators, and overrides of the writing direction.
+/// Whether a character controls the terminal: the control characters of ASCII (except the tab) and of ISO 6429, line
+/// and paragraph separators, and overrides of the writing direction.
 fn is_control(c: char) -> bool {
     matches!(c, '\0'..='\x08' | '\n'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -46,7 +46,7 @@ pub(crate) fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// Escapes what is written to a terminal.
+/// Escapes text for a terminal.
 pub(crate) struct EscapingWriter<W> {
     inner: W,
     /// The first bytes of a character that is not complete yet.

@@ -104,7 +104,7 @@ fn command<F: Filter>() -> Command {
 /// Checks that `-h` of a filter fits one screen: for its tests.
 ///
 /// # Errors
-/// What does not fit.
+/// A message that names the part that does not fit.
 pub fn check_short_help<F: Filter>() -> Result<(), String> {
     let mut command = command::<F>().color(ColorChoice::Never).term_width(MOST_COLUMNS);
     let help = command.render_help().to_string();
@@ -135,7 +135,7 @@ fn parse<F: Filter>() -> Result<Option<F>, clap::Error> {
     F::from_arg_matches_mut(&mut matches).map(Some)
 }
 
-/// Reports on stderr what is wrong with the command line, in colour unless an argument has control characters.
+/// Reports a bad command line on stderr, in colour unless an argument has control characters.
 fn refuse(refusal: &clap::Error) -> ExitCode {
     let plain = refusal.to_string();
     let is_plain =

@@ -34,8 +34,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Starts the thread that handles signals. Before the first one takes effect, `announce` is called with it on another
-    /// thread: it may block on a stopped terminal, and the second signal must be handled even then.
+    /// Starts the thread that handles signals. Before the first one takes effect, `announce` is called with it on
+    /// another thread: it may block on a stopped terminal, and the second signal must be handled even then.
     pub(crate) fn listen(signals: Signals, announce: impl FnOnce(Signal) + Send + 'static) -> io::Result<Self> {
         let (wake, sender) = UnixStream::pair()?;
         let interrupt = Self {
@@ -85,7 +85,8 @@ impl Interrupt {
         self.wake();
     }
 
-    /// Ends every wait for input, now and later. The byte is never read; writing it cannot block, because few are written.
+    /// Ends every wait for input, now and later. The byte is never read; writing it cannot block, because few are
+    /// written.
     fn wake(&self) {
         let _ = (&*self.sender).write_all(&[0]);
     }

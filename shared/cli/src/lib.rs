@@ -1,17 +1,17 @@
 //! How every filter behaves as a process: flags, exit codes, signals, inputs, outputs and messages.
 //!
-//! The `main` of a filter is one call of [`main`]: it parses the flags, answers `--generate`, runs the filter's body, and
-//! turns the result into an exit code and, if there is an error, one message on stderr.
+//! The `main` of a filter is one call of [`main`]: it parses the flags, answers `--generate`, runs the filter's body,
+//! and turns the result into an exit code and, if there is an error, one message on stderr.
 //!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | everything was done, or the reader of stdout closed it |
-//! | 1 | finished, but the answer is no or records were skipped ([`Outcome::Incomplete`]) |
+//! | 1 | finished, but a check failed or records were skipped ([`Outcome::Incomplete`]) |
 //! | 2 | usage, input or output, model or device error |
 //! | 129, 130, 143 | ended by SIGHUP, SIGINT, SIGTERM |
 //!
-//! Messages have the form `prog: source:line: what`. A remedy follows on a second line that begins with `hint: `; it is part
-//! of the error's text, so that libraries can give one without knowing how it is printed.
+//! Messages have the form `prog: source:line: what`. A remedy follows on a second line that begins with `hint: `; it is
+//! part of the error's text, so that libraries can give one without knowing how it is printed.
 
 mod args;
 mod atomic_dir;

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command};
 
 const EXIT_STATUS: &str = "\
 0    everything was done, or the reader of stdout closed it
-1    finished, but the answer is no or records were skipped
+1    finished, but a check failed or records were skipped
 2    usage, input or output, model or device error
 129  ended by SIGHUP
 130  ended by SIGINT

@@ -21,8 +21,8 @@ pub(crate) struct ClosedPipe;
 
 /// The output of a filter: stdout, or a file that appears whole or not at all.
 ///
-/// Write errors name the output. [`Output::finish`] must be called; a named file of an output that is dropped earlier stays
-/// as it was. Control characters are escaped on a terminal.
+/// Write errors name the output. [`Output::finish`] must be called; a named file of an output that is dropped earlier
+/// stays as it was. Control characters are escaped on a terminal.
 pub struct Output {
     name: String,
     target: Target,
@@ -174,8 +174,8 @@ pub fn is_stream(output: Option<&Path>) -> bool {
     is_stdout(output) || output.is_some_and(|path| Descriptor::named(path).is_some() || is_special(path))
 }
 
-/// A directory for temporary data of `output`: that of the output, whose disk has to hold the data anyway, or the system's
-/// for streams and where the output's cannot be written.
+/// A directory for temporary data of `output`: that of the output, whose disk has to hold the data anyway, or the
+/// system's for streams and where the output's cannot be written.
 pub fn spool_directory(output: Option<&Path>) -> PathBuf {
     match output {
         Some(path) if !is_stream(output) => {

@@ -86,7 +86,7 @@ pub fn output_path_parser(own: &'static [&'static str]) -> impl TypedValueParser
     })
 }
 
-/// What is wrong with a name, if it has the extension of another format than `own`.
+/// A message about a name that has the extension of a format other than `own`.
 fn extension_error(path: &Path, own: &[&str]) -> Option<String> {
     let extension = &*extension(path).filter(|extension| !own.contains(&&**extension))?;
     if is_stream(Some(path)) {
@@ -104,7 +104,7 @@ fn extension_error(path: &Path, own: &[&str]) -> Option<String> {
         .then(|| format!("the output format is .{0}\nhint: name it {1}", own[0], path.with_extension(own[0]).display()))
 }
 
-/// What is wrong with a name that has the extension of a compressed file.
+/// A message about a name that has the extension of a compressed file.
 fn compressed(path: &Path, extension: &str) -> Option<String> {
     let (_, command) = COMPRESSED.iter().find(|(known, _)| *known == extension)?;
     let plain = path.with_extension("").display().to_string();

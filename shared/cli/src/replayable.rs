@@ -11,8 +11,8 @@ use crate::{Input, Interrupt};
 /// Longest line that is copied: more than any record may have.
 const MOST_LINE_BYTES: usize = 2 << 30;
 
-/// An input that can be read from its beginning more than once: a regular file, or a copy of a pipe in an unnamed temporary
-/// file.
+/// An input that can be read from its beginning more than once: a regular file, or a copy of a pipe in an unnamed
+/// temporary file.
 pub struct Replayable {
     name: String,
     content: Content,

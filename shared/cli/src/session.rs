@@ -20,7 +20,7 @@ pub enum Outcome {
     Incomplete,
 }
 
-/// What a filter's body needs of its process: messages, progress, signals, inputs and outputs.
+/// The services of the process for a filter's body: messages, progress, signals, inputs and outputs.
 pub struct Session {
     pub(crate) log: Log,
     bars: MultiProgress,
@@ -58,7 +58,7 @@ impl Session {
         self.log.write(Level::Warning, message.as_ref());
     }
 
-    /// Prints what is done, with `-v`.
+    /// Prints a progress message, with `-v`.
     pub fn info(&self, message: impl AsRef<str>) {
         self.log.write(Level::Info, message.as_ref());
     }
@@ -68,7 +68,7 @@ impl Session {
         self.log.write(Level::Debug, message.as_ref());
     }
 
-    /// Prints what a user waits for, such as the counts at the end; silent with `-q`.
+    /// Prints a message that the user expects, such as the counts at the end; silent with `-q`.
     pub fn notice(&self, message: impl AsRef<str>) {
         self.log.write(Level::Notice, message.as_ref());
     }

@@ -1,10 +1,10 @@
 //! The signals that a filter handles, and how it ends by one.
 //!
 //! No handler is installed, because a handler's frame is written to the stack pointer of the interrupted thread, and in
-//! oneDNN's matrix kernels that points into a matrix on the heap (oneDNN issue 4845). Instead, every thread blocks these
-//! signals, and one thread waits for them. The other signals keep their default action, which writes no frame either: the
-//! kernel itself ends, stops or continues the process, or discards the signal. The only handler is the one for a mapped
-//! file that can no longer be read (SIGBUS, in embtune-tensors), which never returns.
+//! oneDNN's matrix kernels that points into a matrix on the heap (oneDNN issue 4845). Instead, every thread blocks
+//! these signals, and one thread waits for them. The other signals keep their default action, which writes no frame
+//! either: the kernel itself ends, stops or continues the process, or discards the signal. The only handler is the one
+//! for a mapped file that can no longer be read (SIGBUS, in embtune-tensors), which never returns.
 
 use std::{fs, io};
 
@@ -23,11 +23,11 @@ pub(crate) struct Signals(SigSet);
 impl Signals {
     /// Blocks them in this thread, and so in all threads that it starts from now on.
     ///
-    /// Ignored signals stay ignored: SIGHUP under `nohup`, SIGINT in a background job of a script. Linux queues a signal
-    /// that is both blocked and ignored, so ignored signals must not be among those that are waited for.
+    /// Ignored signals stay ignored: SIGHUP under `nohup`, SIGINT in a background job of a script. Linux queues a
+    /// signal that is both blocked and ignored, so ignored signals must not be among those that are waited for.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub(crate) fn block() -> io::Result<Self> {
         let ignored = ignored_from_the_start();
         let is_handled = |signal: &Signal| ignored & 1 << (*signal as u32 - 1) == 0;
@@ -44,7 +44,7 @@ impl Signals {
     /// Waits for the next one that asks to end, and discards the others.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub(crate) fn wait(&self) -> io::Result<Signal> {
         loop {
             let signal = self.0.wait()?;
@@ -55,8 +55,8 @@ impl Signals {
     }
 }
 
-/// Ends the process with a signal's default action, so that the shell and make see what happened. Returns only if that is
-/// impossible.
+/// Ends the process with a signal's default action, so that the shell and make see what happened. Returns only if that
+/// is impossible.
 pub(crate) fn end_by(signal: Signal) {
     let only: SigSet = [signal].into_iter().collect();
     let _ = only.thread_unblock().and_then(|()| raise(signal));

@@ -7,10 +7,10 @@ use clap::ValueEnum;
 
 use crate::{Outcome, Session, counted};
 
-/// Bad records that are reported one by one; further ones are only counted.
+/// This many bad records are reported one by one, so that the messages remain readable; the rest are only counted.
 const SHOWN: u64 = 10;
 
-/// What to do about a record that cannot be used.
+/// The policy on records that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnError {
     /// Stop at the first one

@@ -1,7 +1,7 @@
 //! Temporary files and folders, which are renamed when they are complete.
 //!
-//! They are called `.NAME.XXXXXX.tmp`, and their process holds a lock on each. A leftover of a killed process is therefore not
-//! locked, and the next process that writes to the same name removes it.
+//! They are called `.NAME.XXXXXX.tmp`, and their process holds a lock on each. A leftover of a killed process is
+//! therefore not locked, and the next process that writes to the same name removes it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -114,8 +114,8 @@ pub(crate) fn lasting_name(target: &Path, place: &Path, kind: &str) -> io::Resul
     Ok(Builder::new().prefix(&prefix).rand_bytes(RANDOM_CHARS).tempdir_in(place)?.path().to_owned())
 }
 
-/// Renames a complete file or folder that cannot get the name of `target`, so that the next process does not remove it as a
-/// leftover; returns its path.
+/// Renames a complete file or folder that cannot get the name of `target`, so that the next process does not remove it
+/// as a leftover; returns its path.
 pub(crate) fn keep_complete(kept: PathBuf, target: &Path, place: &Path) -> PathBuf {
     match lasting_name(target, place, "new") {
         Ok(lasting) if fs::rename(&kept, &lasting).is_ok() => lasting,

@@ -49,7 +49,7 @@ pub enum EncodeError {
     Onnx {
         /// The file.
         file: String,
-        /// What was expected and what was found.
+        /// The expected and the found value, as text.
         what: String,
     },
     /// The device has no kernels for the precision.

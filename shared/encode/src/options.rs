@@ -1,18 +1,18 @@
-//! How a model is to be run.
+//! Options for running a model.
 
 use std::path::Path;
 
 use embtune_cli::Device;
 use embtune_onnx::Precision;
 
-/// How a model is to be run.
+/// Options for running a model.
 #[derive(Debug, Clone)]
 pub struct EncoderOptions<'a> {
     /// Text that is put before every text.
     pub prompt: &'a str,
     /// Length at which a text is cut, in tokens; `None` takes the model's own limit.
     pub max_seq_length: Option<usize>,
-    /// Whether vectors are scaled to length 1; [`embtune_model::ModelDir::normalizes`] tells what the model wants.
+    /// Whether vectors are scaled to length 1; [`embtune_model::ModelDir::normalizes`] returns the model's own setting.
     pub normalize: bool,
     /// Number format of the encoder's computations.
     pub precision: Precision,

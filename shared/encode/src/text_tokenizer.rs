@@ -1,4 +1,4 @@
-//! Texts to rows of tokens.
+//! Turns texts into rows of tokens.
 
 use embtune_model::AnyModelDir;
 use embtune_tokenize::{Tokenizer, Tokens};
@@ -42,7 +42,7 @@ impl TextTokenizer {
         &self.prompt
     }
 
-    /// Length at which a text is cut, in tokens.
+    /// The length at which texts are cut, in tokens.
     pub fn max_seq_length(&self) -> usize {
         self.max_seq_length
     }
@@ -50,7 +50,7 @@ impl TextTokenizer {
     /// Tokenises texts in parallel; the rows come in the order of the texts.
     ///
     /// # Errors
-    /// The tokenizer refuses a text.
+    /// If the tokenizer refuses a text.
     pub fn tokenize(&self, texts: &[impl AsRef<str> + Sync]) -> Result<Vec<Tokens>, EncodeError> {
         Ok(self.tokenizer.encode(texts, &self.prompt)?)
     }

@@ -8,7 +8,7 @@ use crate::ranking::{
     judged, ndcg, precision, r_precision, rank_biased_precision, recall, reciprocal_rank,
 };
 
-/// What a metric measures. R is the number of relevant documents of the query.
+/// The quantity that a metric measures. R is the number of relevant documents of the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Normalised discounted cumulative gain with linear gain: `DCG@k / IDCG@k`, `DCG@k = Σ relevance / log2(rank + 1)`
@@ -94,7 +94,7 @@ impl Kind {
 /// A metric of the first k documents, or of all that were retrieved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Metric {
-    /// What is measured.
+    /// The quantity that is measured.
     pub kind: Kind,
     /// How many documents are looked at; all if absent.
     pub k: Option<NonZeroUsize>,

@@ -58,7 +58,7 @@ const ALIASES: [(&str, Kind, Cutoff); 34] = [
     ("ndcg_exponential", Kind::NdcgExp, Cutoff::Optional),
 ];
 
-/// Well-known names of what is not computed here, with what it is and the closest metric that is.
+/// Well-known metrics that are not computed here, with their meaning and the closest metric that is.
 const NOT_COMPUTED: [(&str, &str); 10] = [
     ("hits", "counts documents; precision@k divides that by k, recall@k by the number of relevant documents"),
     ("dcg", "is not normalised; ndcg@k divides it by the best possible value"),
@@ -68,7 +68,7 @@ const NOT_COMPUTED: [(&str, &str); 10] = [
     ("set_map", "is precision times recall; map averages the precision at each relevant document"),
     ("setap", "is precision times recall; map averages the precision at each relevant document"),
     ("gm_map", "is a geometric mean over the queries; map is the arithmetic mean"),
-    ("ndcg_rel", "is relative to what was retrieved; ndcg is relative to all judged documents"),
+    ("ndcg_rel", "is relative to the retrieved documents; ndcg is relative to all judged documents"),
     ("main_score", "depends on the task (MTEB); most retrieval tasks use ndcg@10"),
 ];
 
@@ -107,7 +107,7 @@ pub enum ParseMetricError {
     NeedsCutoff {
         /// The name as written.
         name: String,
-        /// What it measures.
+        /// The quantity that it measures.
         kind: Kind,
     },
     /// The name means something that is not computed here.
@@ -115,7 +115,7 @@ pub enum ParseMetricError {
     NotComputed {
         /// The name as written.
         name: String,
-        /// What it is, and which metric comes close.
+        /// Its meaning, and the closest metric that is computed.
         what: &'static str,
     },
     /// A name of sentence-transformers, whose evaluator has its own rules.

@@ -80,7 +80,7 @@ impl<'a, I: Fn(usize) -> &'a str> TopK<I> {
     /// past the k-th place, it is called again for more documents, because ids decide there and not rows.
     ///
     /// # Errors
-    /// Those of `find`.
+    /// The error of `find`.
     ///
     /// # Panics
     /// If `queries` goes past the last query.

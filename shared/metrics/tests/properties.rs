@@ -1,4 +1,4 @@
-//! What holds for every ranking and every list of differences.
+//! Properties of every ranking and every list of differences.
 
 use std::num::NonZeroUsize;
 

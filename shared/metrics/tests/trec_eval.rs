@@ -1,5 +1,5 @@
-//! Every metric, on every query of a random run with ties, against the values of trec_eval and, for metrics that it lacks,
-//! of gdeval and ir_measures.
+//! Every metric, on every query of a random run with ties, against the values of trec_eval and, for metrics that it
+//! lacks, of gdeval and ir_measures.
 
 use std::collections::BTreeMap;
 

@@ -41,7 +41,8 @@ fn discounts() {
     assert_eq!(value("ndcg@10", &[None, None, Some(1)], &[1]), 0.5);
 }
 
-/// One relevant document among 20 with equal scores: its place by the tie rule decides, and a cutoff does not soften it.
+/// One relevant document among 20 with equal scores: its place by the tie rule decides, and a cutoff does not soften
+/// it.
 #[test]
 fn a_constant_scorer_is_judged_by_the_tie_rule() {
     let mut ranked = [None; 20];

@@ -200,7 +200,7 @@ fn message(error: Error) -> String {
     error.to_string()
 }
 
-/// What went wrong with a body.
+/// A message about a failed download of a body.
 fn body_message(error: &io::Error, size: u64) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::BodyExceedsLimit(_)) => format!("it is longer than the {size} bytes that the hub announces"),

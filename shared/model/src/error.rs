@@ -21,7 +21,7 @@ pub enum ModelError {
     Content {
         /// The file's name.
         file: String,
-        /// What was expected and what was found.
+        /// The expected and the found value, as text.
         what: String,
     },
     /// The model is valid, but of a kind that embtune does not support.
@@ -29,7 +29,7 @@ pub enum ModelError {
     Unsupported {
         /// The model directory.
         directory: String,
-        /// The name of the property, and what is supported.
+        /// The name of the property, and the supported values.
         what: String,
     },
     /// The weights cannot be read.

@@ -14,7 +14,7 @@ const MAX_BYTES: u64 = 2 << 30;
 /// The files that hold tensors of the ONNX file `path`, relative to its folder, sorted.
 ///
 /// # Errors
-/// Those of [`names`]; a file that is missing.
+/// The errors of [`names`], or a missing file.
 pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let names = names(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -43,7 +43,7 @@ pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Resu
 /// A hash that identifies the content of some files, which are relative to `root`, and of `extra`: XXH3 with 128 bits
 /// over names, lengths and bytes. Files that are missing are left out.
 ///
-/// It distinguishes contents; it is no protection against forgery. It is limited by memory bandwidth, and takes a
+/// It distinguishes contents, but does not protect against forgery. It is limited by memory bandwidth, and takes a
 /// fraction of the time that loading the model does.
 pub(crate) fn fingerprint(root: &Path, files: &[PathBuf], extra: &str) -> Result<String, ModelError> {
     let mut hash = Xxh3::new();

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_directory_nor_name_is_refused() {
+    fn a_model_that_is_neither_directory_nor_name_is_refused() {
         for bad in ["", "nowhere", "a/b/c", "../x", "/nowhere/model", "a b/c"] {
             let error = locate(bad, true).unwrap_err().to_string();
             assert!(error.contains("no such"), "{bad}: {error}");

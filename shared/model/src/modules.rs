@@ -40,7 +40,7 @@ struct Module {
     kind: String,
 }
 
-/// What follows the encoder: pooling, Dense modules, normalisation.
+/// The modules after the encoder: pooling, Dense modules, normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Head {
     pub(crate) pooling: Pooling,
@@ -52,7 +52,7 @@ pub(crate) struct Head {
     pub(crate) dropout: f64,
     /// The files that this was read from, relative to the directory.
     pub(crate) files: Vec<PathBuf>,
-    /// What the pooling was guessed from, if there is no `modules.json`.
+    /// The source of the guessed pooling, if there is no `modules.json`.
     pub(crate) guess: Option<&'static str>,
 }
 
@@ -148,8 +148,8 @@ impl Head {
         Self { pooling, pooled_size: None, dense: Vec::new(), normalize: false, dropout: 0.0, files: Vec::new(), guess }
     }
 
-    /// What follows the encoder in a directory without `modules.json`: what `1_Pooling` says, if it exists, else what
-    /// sentence-transformers guesses from `config.json`: the last token of a causal language model, the mean of others.
+    /// The modules of a directory without `modules.json`: the pooling of `1_Pooling`, if it exists, else the guess that
+    /// sentence-transformers makes from `config.json`: the last token of a causal language model, the mean of others.
     ///
     /// Source: `SentenceTransformer._load_default_modules`.
     pub(crate) fn guess(root: &Path, config: &Value) -> Result<Self, ModelError> {

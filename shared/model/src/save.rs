@@ -194,8 +194,8 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
 }
 
 /// Writes the encoder's file: the tensors with new values, and the base's other tensors, such as a pooler. If a tensor
-/// with new values has a second name (tied weights), that is left out, as is usual in safetensors files: readers tie
-/// them again.
+/// with new values has a second name (tied weights), the second name is left out, as usual in safetensors files:
+/// readers tie them again.
 fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
     let file = old.file();
     let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();

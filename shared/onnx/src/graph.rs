@@ -17,7 +17,7 @@ const IR_VERSION: i64 = 8;
 /// The domain of operators that only ONNX Runtime has; for graphs that embtune runs itself.
 pub(crate) const MICROSOFT: &str = "com.microsoft";
 
-/// Name of a value in the graph. An empty name stands for an optional input that is absent.
+/// Name of a value in the graph. An empty name means that an optional input is absent.
 pub(crate) type Value = String;
 
 /// Where a tensor's data is stored outside the graph.

@@ -1,4 +1,4 @@
-//! What follows the encoder: pooling, Dense modules, normalisation.
+//! The modules after the encoder: pooling, Dense modules, normalisation.
 
 use embtune_model::{Dense, DenseActivation, DenseWeights, ModelDir, ModelError, Pooling};
 use embtune_tensors::SMALLEST_NORM;

@@ -1,4 +1,4 @@
-//! Whole models: what other programs load, and what embtune itself runs.
+//! Whole models: for other programs to load, and for embtune itself to run.
 
 use std::path::PathBuf;
 

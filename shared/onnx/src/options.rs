@@ -1,4 +1,4 @@
-//! How a graph is to be built.
+//! Options for building a graph.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use embtune_model::{Architecture, EncoderConfig};
 
 use crate::proto::DataType;
 
-/// How the graph of a sentence encoder is to be built.
+/// Options for building the graph of a sentence encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GraphOptions {
     /// How batches are arranged in the inputs.

@@ -4,7 +4,7 @@ use crate::graph::{Graph, Value, int};
 use crate::options::Layout;
 use crate::proto::DataType;
 
-/// The declared inputs, and what can be derived from them.
+/// The declared inputs, and values derived from them.
 pub(crate) enum Tokens {
     /// [`Layout::Equal`] and [`Layout::Padded`].
     Rectangle {

@@ -19,7 +19,7 @@ pub struct Engine {
     is_profiling: bool,
 }
 
-/// A graph, with what it needs to become a session.
+/// A graph, with the settings of its session.
 #[derive(Debug, Clone, Copy)]
 pub struct Graph<'a> {
     /// The model as ONNX protobuf.
@@ -140,7 +140,7 @@ impl Engine {
                 builder = builder.with_config_entry(key, folder.display().to_string())?;
             }
             if self.device != Device::Cpu {
-                // CUDA's Gemm adds the bias with a matrix product of its own. A separate Add is fused with the node
+                // CUDA's Gemm adds the bias with a second matrix product. A separate Add is fused with the node
                 // that follows.
                 builder = builder.with_config_entry("optimization.disable_specified_optimizers", "MatMulAddFusion")?;
             }

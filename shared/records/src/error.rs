@@ -12,18 +12,18 @@ pub enum ReadError {
     Io {
         /// The input's name.
         source_name: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// A line is not what was expected; the lines after it can still be read.
+    /// A line is malformed; the lines after it can still be read.
     #[error("{source_name}:{line}: {what}")]
     Record {
         /// The input's name.
         source_name: String,
         /// Counted from 1.
         line: u64,
-        /// What was expected and what was found.
+        /// The expected and the found value, as text.
         what: String,
     },
     /// The file can be read, but has the wrong content.
@@ -31,7 +31,7 @@ pub enum ReadError {
     Content {
         /// The input's name.
         source_name: String,
-        /// What was expected and what was found.
+        /// The expected and the found value, as text.
         what: String,
     },
 }

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 /// The value of a field.
 ///
-/// A string is decoded, because texts are what records are read for. Any other value stays as it was read, so that it is
-/// written back unchanged: as numbers, 2^64 and 1.10 would be written differently.
+/// A string is decoded, because texts are what records are read for. Any other value stays as it was read, so that it
+/// is written back unchanged: as numbers, 2^64 and 1.10 would be written differently.
 #[derive(Debug, Clone)]
 pub enum Field {
     /// A string.
@@ -45,7 +45,7 @@ impl Field {
         (self.first_byte() == b'[').then(|| serde_json::from_str(&self.json()).unwrap_or_default())
     }
 
-    /// The kind of value, in words.
+    /// A name for the kind of value, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self.first_byte() {
             b'"' => "a string",

@@ -60,7 +60,7 @@ impl<T: Record, R: BufRead> Iterator for Records<T, R> {
     }
 }
 
-/// Parses a line of JSON; `None` for a blank line. The error says what is wrong with it.
+/// Parses a line of JSON; `None` for a blank line. The error describes its fault.
 pub fn parse_line<T: Record>(line: &str) -> Option<Result<T, String>> {
     (!line.trim().is_empty()).then(|| parse(line))
 }

@@ -63,7 +63,7 @@ impl Judgments {
     /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read.
     ///
     /// # Errors
-    /// What [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.
+    /// Files that [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.
     pub fn read(name: &str, reader: impl BufRead, note: impl FnMut(String)) -> Result<Self, ReadError> {
         let refuse = |what: &str| ReadError::content(name, what);
         let qrels = Qrels::read(name, reader, note)?;
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(missing(&["q1", "q2"]), "1 judged query is missing (first: \"q3\")");
         let dangling =
             |corpus: &[&str]| judgments.dangling("corpus", corpus.iter().copied()).map_err(|error| error.to_string());
-        assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "what is not relevant need not be there");
+        assert_eq!(dangling(&["d3", "d2", "d1"]), Ok(None), "documents that are not relevant may be missing");
         assert_eq!(
             dangling(&["d2"]).unwrap().unwrap(),
             "2 of 3 relevant documents are not in the corpus (first: \"d1\", relevant to query \"q1\")"

@@ -48,8 +48,8 @@ impl RowCollector for Qrels {
 }
 
 impl Qrels {
-    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read,
-    /// such as the number of comments.
+    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be
+    /// read, such as the number of comments.
     ///
     /// # Errors
     /// A line with a different number of columns, a relevance that is not a whole number, a duplicate judgment.
@@ -171,7 +171,7 @@ mod tests {
         let mut written = Vec::new();
         expected.write(&mut written).unwrap();
         assert_eq!(read(std::str::from_utf8(&written).unwrap()).unwrap(), expected);
-        // A line of data tells what the columns are; other lines with # are comments, which are counted in a note.
+        // A line of data determines the columns; other lines with # are comments, which are counted in a note.
         let text = "#query-id\tcorpus-id\tscore\n#1\t#2\t1\n# judged in 2024\n#\n#by hand\n# 3\td\t0\n#\t# x\t2\n";
         let (read, notes) = read_with_notes(text).unwrap();
         assert_eq!(read, expected);

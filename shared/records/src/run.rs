@@ -18,7 +18,7 @@ pub struct RunEntry {
     pub score: f64,
 }
 
-/// What a system retrieved for each query, in the order of the file.
+/// The documents that a system retrieved for each query, in the order of the file.
 ///
 /// Read from TREC's six columns (`query-id Q0 document-id rank score tag`), from three (query, document, score), with
 /// tabs, blanks or commas between them, from columns that a header names, from an object a line with such fields, and
@@ -30,12 +30,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a run from `reader`, which messages call `name`. `note` is given remarks about a file that can be read, such
-    /// as the number of comments.
+    /// Reads a run from `reader`, which messages call `name`. `note` is given remarks about a file that can be read,
+    /// such as the number of comments.
     ///
     /// # Errors
-    /// A line with a different number of columns, a score that is not finite, a duplicate document, three columns of which
-    /// the last may be a rank or a score.
+    /// A line with a different number of columns, a score that is not finite, a duplicate document, or three columns of
+    /// which the last may be a rank or a score.
     pub fn read(name: &str, reader: impl BufRead, mut note: impl FnMut(String)) -> Result<Self, ReadError> {
         let mut reading = RunReader::default();
         rows::read(name, reader, &mut reading, &mut note)?;
@@ -45,8 +45,8 @@ impl Run {
         Ok(reading.run)
     }
 
-    /// Whether the numbers may be ranks: those of each query rise from line to line, or are 1 to n in an order that is not
-    /// that of decreasing scores.
+    /// Whether the numbers may be ranks: those of each query rise from line to line, or are 1 to n in an order that is
+    /// not that of decreasing scores.
     fn may_be_ranked(&self) -> bool {
         let mut several = self.queries.values().filter(|documents| documents.len() > 1).peekable();
         several.peek().is_some()
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_run_reads_back_as_written() {
         let entries =
             vec![RunEntry { document: "b".into(), score: 0.1 + 0.2 }, RunEntry { document: "a".into(), score: -1e-9 }];
         let mut text = Vec::new();
@@ -195,7 +195,7 @@ mod tests {
             let message = read(ranks).unwrap_err();
             assert!(message.contains("may be the rank (MS MARCO) or the score\nhint: for ranks, awk"), "{message}");
         }
-        // One document has one order; scores decrease, or are no counts; a header tells what they are.
+        // One document has one order; scores decrease, or are not counts; a header names them.
         for scores in
             ["q a 1\nr b 1\n", "q a 3\nq b 2\nq c 1\n", "q a 1\nq b 2.5\n", "q a 2\nq b 2\n", "q a -2\nq b -1\n"]
         {

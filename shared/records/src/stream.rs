@@ -42,8 +42,8 @@ impl<T: Record, R: BufRead> RecordStream<T, R> {
 }
 
 impl<T, R: BufRead> RecordStream<T, R> {
-    /// The records that `parse` returns for lines. It is given the number that the record has in the stream, from 1, and
-    /// skips a line by returning `None`.
+    /// The records that `parse` returns for lines. It is given the number that the record has in the stream, from 1,
+    /// and skips a line by returning `None`.
     pub fn of_lines(
         inputs: impl IntoIterator<Item = Lines<R>>,
         parse: impl FnMut(&str, u64) -> Option<Result<T, String>> + Send + 'static,
@@ -58,7 +58,7 @@ impl<T, R: BufRead> RecordStream<T, R> {
     }
 
     /// Yields only records at the positions, counted from 0, that `is_selected` accepts. A record that cannot be used
-    /// has a position too, so the positions do not depend on what is done about such records.
+    /// has a position too, so the positions do not depend on the policy on such records.
     #[must_use]
     pub fn select(self, is_selected: impl Fn(u64) -> bool + Send + 'static) -> Self {
         Self { is_selected: Box::new(is_selected), ..self }

@@ -62,7 +62,7 @@ impl SessionPool {
     /// another and no worker waits for the slowest.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// An error of `work`.
     pub(crate) fn for_each_block(
         &mut self,
         engine: &Engine,
@@ -103,7 +103,7 @@ pub(crate) fn with_inputs<T>(
     run([("queries", Tensor::F32(queries, &shapes[0])), ("corpus", Tensor::F32(documents, &shapes[1]))])
 }
 
-/// Computes all scores, of which only one block per worker is held at a time.
+/// Computes all scores, holding only one block per worker at a time.
 pub(crate) struct Scorer {
     engine: Engine,
     pool: SessionPool,

@@ -123,8 +123,8 @@ impl Searcher {
         })
     }
 
-    /// Scores hits again with the vectors of `corpus` and keeps the best `k` of each query. The hits may have been found
-    /// with coarser vectors of the same documents in the same order.
+    /// Scores hits again with the vectors of `corpus` and keeps the best `k` of each query. The hits may have been
+    /// found with coarser vectors of the same documents in the same order.
     ///
     /// # Errors
     /// Corpus vectors that are not finite.
@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// The CPU runs what is otherwise for a GPU.
+    /// The CPU runs the code path for GPUs.
     #[test]
     fn the_top_of_blocks_gives_what_all_scores_give() {
         let folder = tempfile::tempdir().unwrap();

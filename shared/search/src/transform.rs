@@ -11,7 +11,8 @@ use crate::{SearchError, Similarity};
 /// A vector whose length differs from 1 by at most this, two steps of an f32, is normalised already.
 const ROUNDING: f32 = 2.0 * f32::EPSILON;
 
-/// The fewest rows that are worth another thread. The CPU's workers, which are threads already, do not split their blocks.
+/// The fewest rows that are worth another thread. The CPU's workers, which are threads already, do not split their
+/// blocks.
 const MIN_ROWS: usize = 2048;
 
 /// Sums that are accumulated in parallel, because one long chain of additions would be slower than the product.

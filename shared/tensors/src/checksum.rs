@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_file_with_a_checksum_reads_back_as_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         write(&path);

@@ -10,7 +10,7 @@ pub enum TensorsError {
     Io {
         /// The file's name.
         file: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The file is not in the safetensors format, or is damaged.
@@ -26,7 +26,7 @@ pub enum TensorsError {
     Content {
         /// The file's name.
         file: String,
-        /// What was expected and what was found.
+        /// The expected and the found value, as text.
         what: String,
     },
     /// Two files of vectors do not belong together.

@@ -127,8 +127,8 @@ impl TensorFile {
         self.span(name).map(|span| span.start)
     }
 
-    /// The position of a tensor's data in the file. Looking a tensor up by name takes longer than reading a number from it,
-    /// so readers keep spans.
+    /// The position of a tensor's data in the file. Looking a tensor up by name takes longer than reading a number from
+    /// it, so readers keep spans.
     pub(crate) fn span(&self, name: &str) -> Option<Range<usize>> {
         self.entries.get(name).map(|entry| entry.range.clone())
     }

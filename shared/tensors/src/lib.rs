@@ -1,13 +1,13 @@
 //! Files of tensors: safetensors files, embeddings and training shards; NumPy arrays; PyTorch checkpoints (read only).
 //!
-//! Files are mapped into memory and not trusted: sizes are checked before anything is read, and a damaged file is an error
-//! that names it. Written files have at most one metadata key, because safetensors stores metadata as an unordered map, and
-//! the same input must give the same bytes.
+//! Files are mapped into memory and not trusted: sizes are checked before anything is read, and a damaged file is an
+//! error that names it. Written files have at most one metadata key, because safetensors stores metadata as an
+//! unordered map, and the same input must give the same bytes.
 //!
-//! Mapping is the only unsafe code that depends on other processes. A file that another process truncates while it is mapped
-//! ends the program, with a message if [`report_truncated_files`] was called. Content that another process modifies is
-//! checked like any other, and [`check_unchanged`] detects the modification at the end. embtune itself never modifies a
-//! file in place: outputs are replaced by renaming.
+//! Mapping is the only unsafe code that depends on other processes. A file that another process truncates while it is
+//! mapped ends the program, with a message if [`report_truncated_files`] was called. Content that another process
+//! modifies is checked like any other, and [`check_unchanged`] detects the modification at the end. embtune itself
+//! never modifies a file in place: outputs are replaced by renaming.
 
 mod checksum;
 mod embeddings;

@@ -1,7 +1,8 @@
 //! Mapped files, and their modification while they are mapped.
 //!
-//! A file is mapped and not copied, so another program can modify it while it is read. If it is truncated, reading beyond its
-//! new end raises SIGBUS, which by default ends the process without a message. All maps are registered here, for
+//! A file is mapped and not copied, so another program can modify it while it is read. If it is truncated, reading
+//! beyond its new end raises SIGBUS, which by default ends the process without a message. All maps are registered here,
+//! for
 //! [`check_unchanged`], which checks the files, and for the handler of the signal, which names the file.
 
 use std::collections::BTreeMap;
@@ -167,16 +168,16 @@ fn lost(name: &str) -> String {
     format!("{name}: was cut short while it was being read, or its disk has failed")
 }
 
-/// Makes the program name the file when a mapped file can no longer be read, and end with exit code 2. `format_line` formats
-/// an error message. It must be called before any file is mapped.
+/// Makes the program name the file when a mapped file can no longer be read, and end with exit code 2. `format_line`
+/// formats an error message. It must be called before any file is mapped.
 #[allow(unsafe_code)]
 pub fn report_truncated_files(format_line: impl Fn(&str) -> String + Send + Sync + 'static) {
     let unnamed_line = format_line(&lost("a file"));
     if FORMAT_LINE.set(Box::new(format_line)).is_err() || UNNAMED_LINE.set(unnamed_line).is_err() {
         return;
     }
-    // SAFETY: the structure is plain data, whose zeros are an empty mask and no flags. The handler has the signature that
-    // SA_SIGINFO requires, and does only what a handler may do. If it cannot be installed, nothing changes.
+    // SAFETY: the structure is plain data, whose zeros are an empty mask and no flags. The handler has the signature
+    // that SA_SIGINFO requires, and does only what a handler may do. If it cannot be installed, nothing changes.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_bus_error as *const () as usize;
@@ -187,16 +188,16 @@ pub fn report_truncated_files(format_line: impl Fn(&str) -> String + Send + Sync
 
 /// Writes the line of the map that was read, and ends the process.
 ///
-/// No other signal has a handler in embtune, because a handler's frame may be written into memory of a library whose kernel
-/// has moved the stack pointer. Here that does no harm, because the thread never continues.
+/// No other signal has a handler in embtune, because a handler's frame may be written into memory of a library whose
+/// kernel has moved the stack pointer. Here that does no harm, because the thread never continues.
 #[allow(unsafe_code)]
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     /// `BUS_ADRERR` of sigaction(2): the address is beyond the end of the file.
     const NO_SUCH_ADDRESS: libc::c_int = 2;
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
-    // SAFETY: the system passes a valid `info` to a handler with SA_SIGINFO. A line lives as long as its map, and the map
-    // of this address is alive, because it is being read. write, signal, pause and _exit are async-signal-safe; nothing
-    // is allocated and no lock is taken.
+    // SAFETY: the system passes a valid `info` to a handler with SA_SIGINFO. A line lives as long as its map, and the
+    // map of this address is alive, because it is being read. write, signal, pause and _exit are async-signal-safe;
+    // nothing is allocated and no lock is taken.
     unsafe {
         let (code, address) = ((*info).si_code, (*info).si_addr() as usize);
         if code != NO_SUCH_ADDRESS {

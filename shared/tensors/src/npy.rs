@@ -17,7 +17,7 @@ const MOST_HEADER_BYTES: usize = 64 << 10;
 /// Finds the array in a file, and checks its header against the file's size.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// A message about the file's fault.
 pub(crate) fn read(file: &[u8]) -> Result<TensorInfo, String> {
     let rest = file.strip_prefix(MAGIC).ok_or("not an array of NumPy")?;
     let (length_bytes, rest) = match rest {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn an_array_reads_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         for (stored, columns, dtype) in [
             (VectorType::F32, Some(2), Dtype::F32),

@@ -1,4 +1,4 @@
-//! Opening regular files, which can be mapped or read as a whole.
+//! Opens regular files, which can be mapped or read to the end.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,8 +9,8 @@ use rustix::fs::OFlags;
 
 /// Opens a regular file for reading.
 ///
-/// A device may have no end, and opening a FIFO waits for a writer, so neither can be mapped or read as a whole. Every file
-/// of a model directory and every file of tensors is opened here.
+/// A device may have no end, and opening a FIFO waits for a writer, so neither can be mapped or read as a whole. Every
+/// file of a model directory and every file of tensors is opened here.
 ///
 /// # Errors
 /// A missing or unreadable file; anything other than a regular file, with its kind.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// Data begins at a multiple of this many bytes, so that mapped f64 and i64 are aligned.
 const ALIGNMENT: usize = 8;
 
-/// What the header says of a tensor.
+/// A tensor's entry in the header.
 pub(crate) struct TensorSpec {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,

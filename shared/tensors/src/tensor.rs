@@ -38,7 +38,7 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// What a file's header says of a tensor.
+/// A tensor's entry in a file's header.
 pub(crate) struct TensorInfo {
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,

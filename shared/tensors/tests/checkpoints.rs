@@ -45,7 +45,7 @@ fn tensors_are_those_that_torch_saved() {
 }
 
 #[test]
-fn what_is_not_a_dict_of_plain_tensors_is_refused_by_name() {
+fn checkpoints_other_than_a_dict_of_plain_tensors_are_refused_by_name() {
     for (name, expected) in [
         ("evil.bin", "its data.pkl names \"posix.system\", which a file of tensors does not"),
         ("transposed.bin", "tensor \"weight\": is not stored row by row (strides [1, 3])"),

@@ -44,7 +44,7 @@ fn write_all_parts(directory: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn a_shard_reads_back_as_written() {
     let directory = tempfile::tempdir().unwrap();
     let shard = Shard::open(&write(directory.path(), 9)).unwrap();
     assert_eq!((shard.pairs(), shard.negatives(0), shard.negatives(1)), (2, 0..0, 0..2));

@@ -48,8 +48,8 @@ impl MinHash {
         Self::of_hashes(shingles.hashes().iter().copied())
     }
 
-    /// The signature of two texts as a pair. The similarity of two pairs is the product of the similarities of their first
-    /// and of their second texts, so that pairs are near-duplicates only if both are.
+    /// The signature of two texts as a pair. The similarity of two pairs is the product of the similarities of their
+    /// first and of their second texts, so that pairs are near-duplicates only if both are.
     #[must_use]
     pub fn joined(&self, other: &Self) -> Self {
         // Any odd factor will do: if one of the bytes stays the same, a different other byte gives a different sum.

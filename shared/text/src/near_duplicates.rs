@@ -1,14 +1,14 @@
-//! Finding near-duplicates among millions of texts.
+//! Finds near-duplicates among millions of texts.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::min_hash::{BINS, MinHash};
 
-/// The probability with which a text at the threshold is found, at least.
+/// The lowest probability with which a text at the threshold must be found.
 const FOUND: f64 = 0.99;
-/// Texts that are kept for one value of a band: a template that a whole collection shares must not make each new text be
-/// compared with all others.
+/// At most this many texts are kept for one value of a band. Otherwise a template that a whole collection shares would
+/// make each new text be compared with all others.
 const MOST_IN_BUCKET: usize = 64;
 
 /// The texts so far, in about 300 bytes each, which can be searched for near-duplicates.
@@ -45,7 +45,7 @@ impl NearDuplicates {
         MinHash::of(text).and_then(|signature| self.insert_signature(ordinal, &signature))
     }
 
-    /// Likewise for a signature, which may have been computed on another thread.
+    /// The same as [`insert`](Self::insert), for a signature, which may have been computed on another thread.
     pub fn insert_signature(&mut self, ordinal: u64, signature: &MinHash) -> Option<u64> {
         let found = self.find(signature);
         if found.is_none() {
@@ -54,7 +54,7 @@ impl NearDuplicates {
         found
     }
 
-    /// Remembers a text under `ordinal`, near-duplicate or not, unless the most texts are already remembered.
+    /// Remembers a text under `ordinal`, near-duplicate or not, unless the maximum number is already remembered.
     pub fn add(&mut self, ordinal: u64, signature: &MinHash) {
         if self.is_full() {
             return;
@@ -92,7 +92,7 @@ impl NearDuplicates {
         candidates.copied().filter(move |index| self.texts[*index as usize].1.jaccard(signature) >= self.threshold)
     }
 
-    /// Whether the most texts are remembered.
+    /// Whether the maximum number of texts is remembered.
     pub fn is_full(&self) -> bool {
         self.texts.len() >= self.most
     }

@@ -32,8 +32,8 @@ pub fn text_hash(text: &str) -> u128 {
     xxh3_128(normalised(text).as_bytes())
 }
 
-/// Whether a text has no visible character: it is empty, or has only white space, control characters and characters that
-/// are ignored by default (zero-width spaces and joiners, direction marks, variation selectors, fillers).
+/// Whether a text has no visible character: it is empty, or has only white space, control characters and characters
+/// that are ignored by default (zero-width spaces and joiners, direction marks, variation selectors, fillers).
 pub fn is_blank(text: &str) -> bool {
     !text.chars().any(is_visible)
 }

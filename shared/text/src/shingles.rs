@@ -9,8 +9,8 @@ use crate::normal::normalised;
 /// put no spaces between words.
 const LENGTH: usize = 5;
 
-/// The hashes of the distinct shingles of a text's normal form, of five characters each, in ascending order; a shorter text
-/// is one shingle, and a text without words has none.
+/// The hashes of the distinct shingles of a text's normal form, of five characters each, in ascending order; a shorter
+/// text is one shingle, and a text without words has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shingles(Vec<u64>);
 

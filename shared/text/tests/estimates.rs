@@ -46,7 +46,7 @@ fn near_duplicates_are_found_and_others_are_not() {
 }
 
 #[test]
-fn no_more_than_the_most_texts_are_remembered() {
+fn no_more_texts_than_the_limit_are_remembered() {
     let mut seen = NearDuplicates::new(0.8, 2);
     for n in 0..3 {
         assert_eq!(seen.insert(n, &sentence(n as usize)), None);

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 /// The rows in order of decreasing length; rows of equal length keep their order.
 ///
-/// Neighbours then have similar lengths, so a batch of them has little padding. The largest batch comes first, so memory
-/// peaks at the start and not after hours.
+/// Neighbours then have similar lengths, so a batch of them has little padding. The largest batch comes first, so
+/// memory peaks at the start and not after hours.
 pub fn longest_first(lengths: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|row| Reverse(lengths[*row]));

@@ -1,4 +1,4 @@
-//! The tokenizers library, which trusts its files and its texts: what it panics with is an error here.
+//! The tokenizers library, which trusts its files and its texts: its panics become errors here.
 
 use embtune_cli::catch_panic;
 use embtune_model::ModelError;
@@ -44,7 +44,7 @@ pub enum TokenizeError {
     },
 }
 
-/// A token and the bytes of the text that it stands for.
+/// A token and the bytes of the text that it encodes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Token {
     pub(crate) id: u32,
@@ -93,8 +93,8 @@ impl Library {
         Ok(library)
     }
 
-    /// Refuses a tokenizer for which some usual texts are too much. A text that it has no tokens for is not one of them:
-    /// that is reported when such a text is tokenised.
+    /// Refuses a tokenizer for which some usual texts are too much. A text that it has no tokens for is not one of
+    /// them: that is reported when such a text is tokenised.
     fn probe(&self) -> Result<(), String> {
         RUNS.iter().try_for_each(|run| {
             let text = format!("{}.", run.repeat(RUN_LENGTH));

@@ -8,16 +8,16 @@ use crate::library::{Library, Token, TokenizeError, WordLimit, WordToken};
 const PIECE: usize = 64 << 10;
 /// Bytes around a piece that are tokenised with it, so that its words are those of the whole text.
 const CONTEXT: usize = 1 << 10;
-/// Longest word that is tokenised as a whole, in bytes, where nothing says how much of it is needed.
+/// Longest word that is tokenised in one piece, in bytes, if it is not known how much of it is needed.
 pub(crate) const LONGEST_WORD: usize = 4 * PIECE;
 
 /// The tokens of a text, a piece at a time; memory does not grow with the text.
 ///
-/// A piece ends where a word ends, as the tokenizer itself divides the text into words, because no token crosses the end
-/// of a word. To find that place, the text is tokenised in windows that extend beyond the piece on both sides, so that
-/// two consecutive windows both contain it. A word that is longer than WordPiece allows is one unknown token, however long
-/// it is. For the other models, a word of more than `longest` bytes is split after that many bytes, which may split a
-/// token.
+/// A piece ends where a word ends, as the tokenizer itself divides the text into words, because no token crosses the
+/// end of a word. To find that place, the text is tokenised in windows that extend beyond the piece on both sides, so
+/// that two consecutive windows both contain it. A word that is longer than WordPiece allows is one unknown token,
+/// however long it is. For the other models, a word of more than `longest` bytes is split after that many bytes, which
+/// may split a token.
 pub(crate) struct Pieces<'a> {
     library: &'a Library,
     word_limit: Option<WordLimit>,
@@ -30,7 +30,7 @@ pub(crate) struct Pieces<'a> {
     pub(crate) has_split_word: bool,
 }
 
-/// What is known about the text at [`Pieces::at`].
+/// The state of the text at [`Pieces::at`].
 enum State {
     /// The text begins there, or is treated as if it did.
     Begin,
@@ -108,7 +108,7 @@ impl<'a> Pieces<'a> {
             let all = first..tokens.len();
             return Ok(Some(finish(tokens, all, known)));
         }
-        // Several tokens may stand for one character: a position that two of them share does not separate them.
+        // Several tokens may encode one character: a position that two of them share does not separate them.
         let is_border = |index: usize| begins(index) && tokens[index].token.start > tokens[index - 1].token.start;
         let last =
             (first + 1..tokens.len()).rev().find(|index| is_border(*index) && tokens[*index].token.start <= certain);
@@ -133,7 +133,7 @@ impl<'a> Pieces<'a> {
             (self.at, self.state) = (word.start, State::Word);
             return Ok(Some(known.into_iter().collect()));
         }
-        // One word that continues to the end of what is certain, or that no token follows.
+        // One word that continues to the end of the text that is certain, or that no token follows.
         let is_one_token = first + 1 == tokens.len();
         if is_one_token && word.end <= certain {
             (self.at, self.state) = (certain, State::Nothing);

@@ -36,8 +36,8 @@ const SETTLED_TOKENS: usize = 64;
 const MOST_TOKEN_BYTES: usize = 256;
 
 impl Tokenizer {
-    /// Builds the tokenizer that a directory describes, for a model with this number of word embeddings (`None` where it
-    /// is not known).
+    /// Builds the tokenizer that a directory describes, for a model with this number of word embeddings (`None` where
+    /// it is not known).
     ///
     /// Truncation and padding that the file asks for are replaced, as sentence-transformers does: texts are cut at
     /// `max_length` tokens, on the side that the directory names.
@@ -78,8 +78,8 @@ impl Tokenizer {
         self.room
     }
 
-    /// Whether anything of a text is left after a prompt when texts are cut at their end. If not, all texts become the same
-    /// row.
+    /// Whether anything of a text is left after a prompt when texts are cut at their end. If not, all texts become the
+    /// same row.
     ///
     /// # Errors
     /// A prompt that the tokenizer cannot take.
@@ -139,8 +139,9 @@ impl Tokenizer {
     /// Whether the first tokens of a text in which a word was split are those of the whole text.
     ///
     /// Unigram takes the best of all ways to divide a word, which may depend on its end: of "haha...ha" it may take the
-    /// first "ha" or the last. But every way has the end of a token within any stretch as long as the longest token. If all
-    /// prefixes of the text that end in such a stretch, from `reach` on, have the same first tokens, so has the whole text.
+    /// first "ha" or the last. But every way has the end of a token within any stretch as long as the longest token. If
+    /// all prefixes of the text that end in such a stretch, from `reach` on, have the same first tokens, so has the
+    /// whole text.
     fn is_settled(&self, text: &str, ids: &[u32], reach: Option<usize>) -> Result<bool, TokenizeError> {
         let Some(longest) = self.library.longest_unigram() else { return Ok(true) };
         let Some(reach) = reach.filter(|_| !self.cuts_left && longest <= MOST_TOKEN_BYTES) else { return Ok(false) };
@@ -163,8 +164,8 @@ impl Tokenizer {
         Ok(Tokens { ids: self.framed(kept), truncated: count > self.room })
     }
 
-    /// Refuses ids that have no word embedding. A vocabulary may be larger than the embeddings as long as no text has those
-    /// tokens.
+    /// Refuses ids that have no word embedding. A vocabulary may be larger than the embeddings as long as no text has
+    /// those tokens.
     pub(crate) fn check_embedded(&self, ids: &[u32], location: impl FnOnce() -> String) -> Result<(), TokenizeError> {
         let Some(id) = ids.iter().find(|id| **id as usize >= self.word_embeddings) else { return Ok(()) };
         let token = self.library.token_text(*id);
@@ -194,8 +195,8 @@ impl Tokenizer {
     }
 }
 
-/// The first position, `from` bytes into the text or later, at which the text can be divided without changing the tokens
-/// on either side.
+/// The first position, `from` bytes into the text or later, at which the text can be divided without changing the
+/// tokens on either side.
 ///
 /// That is before a space between two letters or digits: tokenizers divide words there before anything else, and the
 /// space belongs to the word after it, if to any.

@@ -22,7 +22,7 @@ pub struct Window {
     pub ids: Vec<u32>,
     /// Number of ids that belong to the body.
     pub own: usize,
-    /// The bytes of the body that they stand for.
+    /// The bytes of the body that they encode.
     pub span: Range<usize>,
 }
 
@@ -46,8 +46,8 @@ impl Tokenizer {
     /// Divides texts, in parallel, into windows of the tokenizer's length, each of which begins with the last `overlap`
     /// tokens of the previous one; the results are in the texts' order.
     ///
-    /// A text that fits is one window, with the ids that [`encode`](Self::encode) gives it. Windows end where tokens end.
-    /// A long text goes through the tokenizer in pieces, so that only its ids are held in memory.
+    /// A text that fits is one window, with the ids that [`encode`](Self::encode) gives it. Windows end where tokens
+    /// end. A long text goes through the tokenizer in pieces, so that only its ids are held in memory.
     ///
     /// # Errors
     /// A text that the tokenizer cannot take (its own rules).

@@ -104,7 +104,7 @@ fn every_change_is_refused_by_name_or_accepted() {
 }
 
 #[test]
-fn what_the_library_panics_at_is_named() {
+fn a_panic_of_the_library_becomes_an_error_that_names_the_file() {
     let changed = |model: &str, part: &str, value: Value| {
         let mut content = read(model);
         content[part] = value;

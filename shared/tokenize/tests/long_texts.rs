@@ -156,7 +156,7 @@ fn texts_of_many_pieces_lose_nothing() {
     }
 }
 
-/// Texts that are tokenised in pieces, with what is hard about each.
+/// Texts that are tokenised in pieces, with the difficulty of each.
 fn long_texts() -> Vec<(&'static str, String)> {
     let han = "\u{4e0a}\u{4e0d}\u{591c}\u{96e8}\u{5b66}\u{5b69}\u{6821}\u{957f}";
     let cycle = |text: &str, step: usize, count: usize| -> String {

@@ -139,7 +139,7 @@ impl Sequences {
     /// Index of each sequence's first token, i64 `[sequences]`.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub fn first_tokens(&self) -> Result<Tensor, TorchError> {
         let first = self.starts.f_narrow(0, 0, self.starts.size()[0] - 1)?;
         // A copy: through a view the offsets could be changed.
@@ -161,8 +161,8 @@ pub fn attention(qkv: &Tensor, sequences: &Sequences, heads: i64, dropout: Dropo
     if rows != sequences.tokens {
         return Err(TorchError::new(format!("attention: sequences of {} tokens for {rows}", sequences.tokens)));
     }
-    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The sequences have as many
-    // tokens as `qkv` has rows, which keeps CUDA's kernels within its memory.
+    // SAFETY: all handles are live tensors for the calls, which check their shapes and types. The sequences have as
+    // many tokens as `qkv` has rows, which keeps CUDA's kernels within its memory.
     make(|out| unsafe {
         if qkv.device() == Device::Cpu {
             embtune_attention(handle(qkv), handle(&sequences.starts), heads, handle(keys), site, p, out)
@@ -248,7 +248,7 @@ pub fn feed_forward(
 /// - `x`, output: `[rows, width]`
 ///
 /// # Errors
-/// libtorch's own.
+/// An error of libtorch.
 pub fn normalize(x: &Tensor) -> Result<Tensor, TorchError> {
     let norms = x.f_norm_scalaropt_dim(2, [1].as_slice(), false)?;
     Ok(x.f_div(&norms.f_clamp_min(SMALLEST_NORM)?.f_unsqueeze(1)?)?)

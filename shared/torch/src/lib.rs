@@ -2,8 +2,8 @@
 //!
 //! - [`leaf`] creates parameters that are views of one flat buffer and accumulate their gradients in another, so that
 //!   clipping and AdamW take a handful of kernels ([`clip`], [`AdamW`]);
-//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding; [`normalize`] on
-//!   vectors;
+//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
+//!   [`normalize`] on vectors;
 //! - [`Communicator`] connects several processes, over Gloo or NCCL, and [`Reducer`] sums their gradients during the
 //!   backward pass;
 //! - [`open_device`] loads CUDA on demand, so that one build serves machines with and without a GPU.

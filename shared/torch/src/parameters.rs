@@ -64,7 +64,8 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step. Elements that are in no group keep their values.
+    /// An optimizer for the buffer `parameters`, f32 `[n]`, that has taken no step. Elements that are in no group keep
+    /// their values.
     ///
     /// # Errors
     /// A group outside the buffer, or groups that overlap: their elements would be updated twice in a step.

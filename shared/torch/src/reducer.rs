@@ -67,7 +67,7 @@ impl<'g> Reducer<'g> {
     /// Number of buckets whose sum has started.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub fn started(&self) -> Result<usize, TorchError> {
         let mut started = 0;
         // SAFETY: pointer and number are live for the call.

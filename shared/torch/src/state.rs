@@ -22,7 +22,7 @@ fn index(device: Device) -> i64 {
 /// State of a device's random number generator, u8 `[bytes]` on the CPU.
 ///
 /// # Errors
-/// libtorch's own.
+/// An error of libtorch.
 pub fn generator_state(device: Device) -> Result<Tensor, TorchError> {
     // SAFETY: the shim fills in the handle.
     make(|out| unsafe { embtune_generator_state(index(device), out) })
@@ -49,7 +49,7 @@ pub struct CudaMemory {
 /// Memory of a CUDA device; `None` for the CPU.
 ///
 /// # Errors
-/// libtorch's own.
+/// An error of libtorch.
 pub fn cuda_memory(device: Device) -> Result<Option<CudaMemory>, TorchError> {
     let Device::Cuda(index) = device else { return Ok(None) };
     let (mut free, mut peak) = (0, 0);

@@ -29,7 +29,7 @@ fn finish(mut running: Running) -> embtune_tests::Ran {
 }
 
 #[test]
-fn one_that_is_cut_short_is_named() {
+fn a_mapped_file_that_is_cut_short_is_named() {
     for line in LINES {
         for (flags, expected) in
             [("", "c: was cut short while it was being read"), ("--log-format json", "\"msg\":\"c: was cut short")]
@@ -49,7 +49,7 @@ fn one_that_is_cut_short_is_named() {
 }
 
 #[test]
-fn one_that_is_written_into_is_named() {
+fn a_mapped_file_that_is_written_into_is_named() {
     for line in LINES {
         let folder = workbench();
         let running = waiting(&folder, line);
@@ -60,7 +60,7 @@ fn one_that_is_written_into_is_named() {
 }
 
 #[test]
-fn one_that_is_replaced_is_the_old_one_to_the_end() {
+fn a_mapped_file_that_is_replaced_is_read_to_its_end() {
     for line in LINES {
         let folder = workbench();
         let running = waiting(&folder, line);
@@ -117,7 +117,7 @@ fn a_shard_that_changes_during_the_training_is_named() {
 
 /// Everything that is read is checked, even offsets that were valid before.
 #[test]
-fn a_shard_of_noise_is_no_internal_error() {
+fn a_shard_of_noise_is_not_an_internal_error() {
     let line = "mnrl-train --device cpu --model BASE --out TUNED --threads 1 --batch-size 2 -q --epochs 1000000 train.safetensors";
     for byte in [0x00, 0x7f, 0xff] {
         let folder = workbench();

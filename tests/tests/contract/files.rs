@@ -46,7 +46,7 @@ const READ: [&str; 8] = [
 ];
 
 #[test]
-fn a_part_of_a_model_that_is_no_file_is_named() {
+fn a_part_of_a_model_that_is_not_a_file_is_named() {
     for filter in of_models() {
         for file in READ {
             for (kind, expected) in KINDS {
@@ -69,7 +69,7 @@ fn a_part_of_a_model_that_is_no_file_is_named() {
 }
 
 #[test]
-fn an_onnx_model_that_is_no_file_is_named() {
+fn an_onnx_model_that_is_not_a_file_is_named() {
     for (kind, expected) in KINDS {
         let folder = Folder::new();
         folder.copy_fixture("foreign/tiny-albert", "BASE");
@@ -80,7 +80,7 @@ fn an_onnx_model_that_is_no_file_is_named() {
 }
 
 #[test]
-fn vectors_that_are_no_file_are_named() {
+fn vectors_that_are_not_a_file_are_named() {
     for filter in ALL {
         for file in filter.mapped.iter().filter(|file| !file.contains('/')) {
             for (kind, expected) in KINDS {
@@ -98,7 +98,7 @@ fn vectors_that_are_no_file_are_named() {
 }
 
 #[test]
-fn a_list_of_ids_that_is_no_file_is_named() {
+fn a_list_of_ids_that_is_not_a_file_is_named() {
     let folder = workbench();
     let embed = "embed --device cpu --model BASE --role document";
     let _ = folder.run(&format!("{embed} corpus.jsonl -o c.npy --format npy")).done();
@@ -174,7 +174,7 @@ fn a_shard_of_another_tokenizer_is_refused() {
 }
 
 #[test]
-fn weights_that_are_no_numbers_are_refused() {
+fn weights_that_are_not_numbers_are_refused() {
     let weights = "BASE/model.safetensors";
     for (name, tensor, expected) in [
         ("embed", "embeddings.LayerNorm.weight", "the model's weights are damaged"),

@@ -2,7 +2,7 @@
 
 use embtune_tests::{Folder, Run};
 
-/// What a filter reads from stdin.
+/// The kind of records that a filter reads from stdin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
     Documents,
@@ -166,7 +166,7 @@ pub(crate) fn with_output() -> Vec<Filter> {
     some(ALL.into_iter().filter(|filter| !filter.output.is_empty()))
 }
 
-/// Filters of the table, of which there must be some: a test over none would pass without testing anything.
+/// Filters of the table. There must be some, because a test over none would pass without testing anything.
 fn some(filters: impl Iterator<Item = Filter>) -> Vec<Filter> {
     let filters: Vec<_> = filters.collect();
     assert!(!filters.is_empty());

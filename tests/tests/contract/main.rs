@@ -1,4 +1,4 @@
-//! What every filter promises its user: the same tests for all seven, with a table of them.
+//! The conventions that every filter follows: the same tests for all seven, with a table of them.
 
 mod changed;
 mod extremes;

@@ -35,7 +35,7 @@ fn a_model_of_an_unknown_kind_is_refused_by_its_kind() {
 }
 
 #[test]
-fn a_file_that_is_no_json_is_named() {
+fn a_file_that_is_not_json_is_named() {
     for filter in of_models() {
         for file in ["config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"] {
             let folder = workbench();
@@ -206,7 +206,7 @@ fn try_out(model: &str, file: &str, line: &str) {
 const EMBED: &str = "embed -q --device cpu --threads 1 --model BASE --text";
 
 #[test]
-fn every_setting_of_an_encoder() {
+fn any_value_of_an_encoder_s_setting_is_used_or_refused_by_name() {
     for model in
         ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert", "tiny-modernbert", "tiny-nomic", "tiny-qwen3"]
     {
@@ -216,7 +216,7 @@ fn every_setting_of_an_encoder() {
 }
 
 #[test]
-fn every_setting_of_what_surrounds_an_encoder() {
+fn any_value_of_a_setting_around_the_encoder_is_used_or_refused_by_name() {
     for file in [
         "modules.json",
         "sentence_bert_config.json",
@@ -231,7 +231,7 @@ fn every_setting_of_what_surrounds_an_encoder() {
 }
 
 #[test]
-fn onnx_files_that_are_cut_short_or_damaged() {
+fn damaged_onnx_files_are_refused_by_name() {
     let folder = Folder::new();
     folder.copy_fixture("foreign/tiny-albert", "BASE");
     let whole = folder.bytes("BASE/model.onnx");

@@ -1,4 +1,4 @@
-//! Outputs appear as a whole or not at all: full and failing disks, file systems without locks, readers that leave.
+//! Outputs appear complete or not at all: full and failing disks, file systems without locks, readers that leave.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn a_reader_that_leaves_is_not_an_error() {
     let folder = workbench();
     for filter in ALL {
         let ran = filter.run(&folder, "-q").to_closed_pipe().ran().with_code(0);
@@ -156,7 +156,7 @@ fn a_journal_without_locks_is_reported_and_used() {
 }
 
 #[test]
-fn a_disk_that_fails_is_no_file_system_that_lacks_something() {
+fn a_failing_disk_is_not_mistaken_for_a_file_system_without_a_feature() {
     let folder = workbench();
     let failing = lacking("EIO");
     let embed = "embed --device cpu --model BASE --role document corpus.jsonl -o out";

@@ -175,7 +175,7 @@ fn folders_above_are_made_and_go_with_a_refusal() {
 }
 
 #[test]
-fn what_a_killed_run_has_left_is_removed() {
+fn leftovers_of_a_killed_run_are_removed() {
     let folder = workbench();
     for name in [".out.aB3dEf.tmp", ".out.aB3dEf.tmp.mine", ".other.aB3dEf.tmp"] {
         folder.copy_fixture("parity/tiny-bert", name);
@@ -302,7 +302,7 @@ fn paths_that_cannot_be_outputs_are_refused_before_the_work() {
 }
 
 #[test]
-fn names_may_be_anything() {
+fn names_of_files_may_have_any_bytes() {
     let folder = workbench();
     let embed = "embed --device cpu --model BASE --role document corpus.jsonl -o";
     let expected = folder.run(&format!("{embed} plain")).done();
@@ -324,7 +324,7 @@ fn names_may_be_anything() {
 }
 
 #[test]
-fn what_is_no_part_of_a_model_is_not_removed_with_one() {
+fn files_that_are_not_part_of_a_model_are_not_removed_with_one() {
     for name in ["thesis.txt", "data/corpus.jsonl", ".git/HEAD"] {
         let folder = workbench();
         write_older(&folder, "out");

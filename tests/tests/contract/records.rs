@@ -6,7 +6,7 @@ use crate::filters::{ALL, DOCUMENTS, Input, JUDGMENTS, PAIRS, of_records, readin
 const LONG: usize = 20 << 20;
 
 #[test]
-fn nothing_in_nothing_out() {
+fn an_empty_input_gives_an_empty_output() {
     let folder = workbench();
     for filter in ALL {
         let run = filter.empty(&folder, "");
@@ -65,7 +65,7 @@ fn a_bad_record_is_named_or_skipped() {
             let input = [first.as_bytes(), &bad, b"\n", rest.as_bytes()].concat();
             let failed = filter.empty(&folder, "").stdin(input.clone()).ran().with_code(2);
             let failed = failed.saying(&format!("{}: <stdin>:2: {what}", filter.name));
-            assert!(failed.stderr().len() < 1000, "the record itself is no help: {}", failed.stderr().len());
+            assert!(failed.stderr().len() < 1000, "the message does not repeat the record: {}", failed.stderr().len());
             // While a long record is being read, the first record's result may already be written.
             assert!(expected.starts_with(&failed.stdout), "{failed}");
 
@@ -77,7 +77,7 @@ fn a_bad_record_is_named_or_skipped() {
 }
 
 #[test]
-fn warnings_are_bounded() {
+fn only_the_first_bad_records_are_reported_one_by_one() {
     let folder = workbench();
     for filter in of_records() {
         let ran = filter.empty(&folder, "--on-error skip").stdin("{\n".repeat(5000)).ran().with_code(1);

@@ -221,7 +221,7 @@ fn a_terminal_that_closes_is_one_request_however_often_it_is_told() {
 
 /// As with `nohup` and in a script's background jobs.
 #[test]
-fn what_is_ignored_from_the_start_stays_ignored() {
+fn signals_that_are_ignored_from_the_start_stay_ignored() {
     let folder = workbench();
     for filter in reading_anything() {
         let mut running = folder.run(&format!("env --ignore-signal=INT --ignore-signal=HUP {}", filter.line)).start();

@@ -183,7 +183,7 @@ fn a_report_is_harmless_on_a_terminal_and_exact_in_a_file() {
         is_harmless(&seen.replace("\r\n", "\n")) && seen.contains(SHOWN) && seen.contains("ndcg@10"),
         "{seen}\n{ran}"
     );
-    assert!(folder.run(line).stdout().contains(HOSTILE), "a pipe is no terminal");
+    assert!(folder.run(line).stdout().contains(HOSTILE), "a pipe is not a terminal");
     folder.run(&format!("{line} -o report")).done();
     assert!(folder.read("report").contains(HOSTILE));
 }

@@ -128,7 +128,7 @@ fn the_man_page_is_the_one_in_man() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_an_error() {
+fn help_and_version_that_cannot_be_printed_are_an_error() {
     for name in FILTERS {
         for flags in ["--help", "--version", "--generate man"] {
             let folder = Folder::new();

@@ -32,7 +32,7 @@ fn a_text_is_embedded_once() {
 }
 
 #[test]
-fn only_what_is_made_alike_is_used() {
+fn vectors_made_with_other_settings_are_not_used() {
     let folder = start(RECORDS);
     let cached = |flags: &str| embed(&folder, &format!("--cache CACHE {flags}"));
     cached("").done();

@@ -102,7 +102,7 @@ fn a_run_that_was_interrupted_or_met_a_full_disk_can_be_resumed() {
 }
 
 #[test]
-fn what_is_kept_is_of_this_run_and_this_input() {
+fn kept_vectors_of_another_run_or_input_are_refused() {
     let folder = start(RECORDS);
     assert!(is_killed(&folder, "--resume -o out", 100));
     // The unfinished output would be removed by the next run.

@@ -18,13 +18,13 @@ type Names = Vec<String>;
 pub(crate) struct Modules {
     /// The folder of the sources, from which places are given.
     src: PathBuf,
-    /// What each module declares and names.
+    /// The declarations and uses of each module.
     modules: BTreeMap<Names, Module>,
 }
 
 #[derive(Default)]
 struct Module {
-    /// Each name that a `use` brings in, with what it means.
+    /// Each name that a `use` brings in, with its full path.
     imports: BTreeMap<String, Names>,
     /// Each path in the module, as it is written, with its file and line.
     paths: Vec<(Names, String)>,
@@ -36,7 +36,7 @@ pub(crate) struct Reference {
     pub(crate) from: Names,
     /// The module in which the path ends.
     pub(crate) to: Names,
-    /// Where the path is, and what is written there.
+    /// The location of the path, and its text.
     pub(crate) place: String,
 }
 
@@ -182,7 +182,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads what comes next, and returns what is left.
+    /// Reads the next item, and returns the remaining tokens.
     fn item<'t>(&mut self, tokens: &'t [TokenTree]) -> &'t [TokenTree] {
         match tokens {
             [hash, TokenTree::Group(attribute), rest @ ..] if is_punct(hash, '#') && is_test(attribute.stream()) => {
@@ -229,7 +229,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The paths of a `use`, whose braces share what is in front of them.
+    /// The paths of a `use`, whose braces share the prefix before them.
     fn imports(&mut self, tokens: &[TokenTree], prefix: &[String]) {
         let Some(first) = tokens.first() else { return };
         // `use ::name` is another crate.
@@ -249,7 +249,7 @@ impl Reader<'_> {
                 self.import(name.to_string(), path, first.span());
             }
             _ => {
-                // `{self}` is what is in front of the braces. A `*` is left in `rest`: the path ends at its module.
+                // `{self}` is the prefix before the braces. A `*` is left in `rest`: the path ends at its module.
                 path.pop_if(|last| last == "self" && !prefix.is_empty());
                 self.import(path.last().cloned().unwrap_or_default(), path, first.span());
             }
@@ -290,7 +290,7 @@ fn is_test(attribute: TokenStream) -> bool {
     text == "cfg(test)" || text.starts_with("cfg(all(test,")
 }
 
-/// What comes after an item, of which attributes may be left.
+/// The tokens after an item.
 fn after_item(tokens: &[TokenTree]) -> &[TokenTree] {
     let is_use = tokens.iter().find(|token| matches!(token, TokenTree::Ident(word) if word != "pub"));
     let has_braces = !is_use.is_some_and(|word| is_ident(word, "use"));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_path_is_none() {
+    fn texts_that_only_look_like_paths_are_not_paths() {
         let name_nothing = [
             "// use crate::b::B;",
             "/// See [`crate::b::B`].\nstruct A;",
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_that_import_each_other_lead_nowhere() {
+    fn imports_of_each_other_do_not_loop() {
         let modules = made_up(&[("lib.rs", "mod a { pub use crate::X; } pub use a::X;")]);
         assert!(modules.circles().is_empty());
     }

@@ -1,4 +1,4 @@
-//! The filters one after the other, joined by files or by pipes, and what every stage leaves.
+//! The filters one after the other, joined by files or by pipes, and the files that every stage writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -128,7 +128,7 @@ fn the_same_run_gives_the_same_bytes() {
 }
 
 #[test]
-fn xlm_roberta_goes_the_same_way() {
+fn the_pipeline_works_with_xlm_roberta() {
     let folder = whole("tiny-xlmr");
     the_loss_falls(&folder);
     the_tuned_model_replaces_the_base_of_xlmr(&folder);

@@ -91,7 +91,7 @@ fn an_array_has_its_ids_beside_it_and_one_vector_for_each() {
 }
 
 #[test]
-fn bytes_in_json_say_what_they_are() {
+fn bytes_in_json_name_their_type() {
     let folder = sides();
     embed(&folder, "int8", "jsonl");
     let bare = folder.read("q.jsonl").replace("\"embedding_scale\"", "\"other\"");

@@ -64,7 +64,7 @@ fn shards_that_several_processes_wrote_train_the_same_weights() {
 }
 
 #[test]
-fn what_needs_the_whole_input_says_so() {
+fn extractive_queries_of_parts_differ_from_those_of_the_whole() {
     // The extractive generator weighs terms by the whole corpus. Its page says that it cannot be divided, as this
     // shows.
     let folder = start();

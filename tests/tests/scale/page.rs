@@ -64,7 +64,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// What roff prints for a line, with its end.
+/// The text that roff prints for a line, with its end.
 fn plain(line: &str) -> String {
     line.replace("\\-", "-").replace("\\(aq", "'").replace("\\(dq", "\"").replace("\\&", "").replace("\\e", "\\") + "\n"
 }
@@ -117,7 +117,7 @@ fn its_commands_for_spark_succeed() {
 }
 
 #[test]
-fn blocks_are_found_with_what_they_need() {
+fn blocks_are_found_with_their_requirements() {
     let page = ".SH A\n.\\\" test: out\n.nf\na \\-\\-b \\e\n  \\(aqc\\(aq\n.fi\n.nf\nnot this\n.fi\n\
                 .\\\" test with torchrun: TUNED/x\n.nf\nd\n.fi\n";
     let found: Vec<_> = blocks(page).into_iter().map(|block| (block.line, block.needs, block.leaves)).collect();

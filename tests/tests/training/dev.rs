@@ -94,7 +94,7 @@ fn tensorboard_gets_what_the_log_has() {
 
 /// Its vector is zero, as in embed, and not the mean of nothing, NaN, which would look like a diverged training.
 #[test]
-fn a_text_without_tokens_is_no_divergence() {
+fn a_text_without_tokens_is_not_a_divergence() {
     let folder = start();
     folder.remove_special_tokens("BASE");
     let prompts = "--query-prompt= --document-prompt=";

@@ -58,7 +58,7 @@ fn distance(folder: &Folder, file: &str, other: &str, wanted: impl Fn(&str) -> b
     (difference / length).sqrt()
 }
 
-/// The same for two models. The gradient of a key's bias is a rounding error, of which AdamW makes steps of full
+/// The same for two models. The gradient of a key's bias is a rounding error, which AdamW turns into steps of full
 /// length, so it is left out.
 pub(crate) fn distance_of_models(folder: &Folder, model: &str, other: &str) -> f64 {
     let file = |model| format!("{model}/model.safetensors");

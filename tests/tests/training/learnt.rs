@@ -1,4 +1,4 @@
-//! A saved model has been trained, with every loss, and what was not learnt is reported.
+//! A saved model has been trained, with every loss, and a training that learnt nothing is reported.
 
 use embtune_tests::{Folder, Ran};
 
@@ -206,7 +206,7 @@ fn a_missing_onnx_runtime_is_reported() {
 }
 
 #[test]
-fn what_cannot_be_saved_is_kept() {
+fn weights_that_cannot_be_saved_are_kept_in_a_checkpoint() {
     let folder = scored();
     let command = "mnrl-train --device cpu --threads 1 --model BASE --batch-size 16 --warmup-steps 2 --epochs 1";
     folder.run(&format!("{command} --out WHOLE train.safetensors")).done();

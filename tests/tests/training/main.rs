@@ -1,4 +1,4 @@
-//! What mnrl-train promises for long trainings: no work is lost, and no bad weights are saved.
+//! Long trainings with mnrl-train: no work is lost, and no bad weights are saved.
 
 mod dev;
 mod distributed;

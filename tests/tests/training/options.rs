@@ -22,7 +22,7 @@ enum Moves {
     Only(&'static [&'static str]),
 }
 
-/// What a flag does in a training.
+/// The effect of a flag on a training.
 #[derive(Debug, Clone, Copy)]
 enum Effect {
     /// It changes the training; these flags show it.
@@ -268,7 +268,7 @@ fn a_step_is_that_of_a_new_network_with_the_same_weights() {
 /// The loss of the next step would be the loss of the saved weights: with all pairs in each batch and without
 /// dropout, a training with one more step shows it.
 #[test]
-fn what_is_saved_is_the_network_that_was_trained() {
+fn the_saved_model_is_the_network_that_was_trained() {
     let folder = folder();
     for (flags, moves) in rows() {
         if moves.is_none() || flags.contains("--dropout") || flags.contains("--batch-size") {

@@ -1,4 +1,4 @@
-//! The prompts that pairs were trained with become those of the model.
+//! The prompts of the training pairs become those of the model.
 
 use embtune_tests::Folder;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn json_of(folder: &Folder, file: &str) -> Value {
 }
 
 #[test]
-fn the_dev_set_the_saved_model_and_its_card_have_them() {
+fn the_prompts_of_the_pairs_are_used_for_the_dev_set_and_saved_with_the_model() {
     let folder = start();
     // As with e5: prompts that the base model's files do not have, and a prompt name that embtune does not use.
     folder.write(&format!("BASE/{FILE}"), r#"{"prompts": {"s2s": "same: "}, "default_prompt_name": null}"#);

@@ -188,7 +188,7 @@ impl Case<'_> {
     }
 }
 
-/// The gradient of a key's bias is a rounding error, of which AdamW makes steps of full length.
+/// The gradient of a key's bias is a rounding error, which AdamW turns into steps of full length.
 fn is_bias_of_keys(name: &str) -> bool {
     ["key.bias", "attn.k.bias", "k_lin.bias"].iter().any(|end| name.ends_with(end))
 }

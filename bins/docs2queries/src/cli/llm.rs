@@ -1,4 +1,4 @@
-//! Flags of the generator `openai`: the model, its server, and what may be spent.
+//! Flags of the generator `openai`: the model, its server, and the limits on its cost.
 
 use std::path::PathBuf;
 
@@ -26,16 +26,16 @@ pub(crate) struct LlmArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
 
-    /// Most requests in flight at once
+    /// Maximum number of requests in flight
     #[arg(long, value_name = "NUM", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) concurrency: u32,
 
-    /// Most requests a minute, evenly spread
+    /// Maximum number of requests per minute, evenly spread
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     pub(crate) rpm: Option<u64>,
 
-    /// Most tokens a minute, of prompts and completions together, evenly spread
+    /// Maximum number of tokens per minute, of prompts and completions together, evenly spread
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     pub(crate) tpm: Option<u64>,
 
@@ -43,25 +43,25 @@ pub(crate) struct LlmArgs {
     #[arg(long, value_name = "NUM", value_parser = parse_temperature, hide_short_help = true)]
     pub(crate) temperature: Option<f64>,
 
-    /// Most tokens of a reply, including reasoning; without it, the server's default
+    /// Maximum number of tokens of a reply, including reasoning; without it, the server's default
     #[arg(long, value_name = "NUM", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub(crate) max_completion_tokens: Option<u32>,
 
-    /// How the form of the reply is asked for; any form is understood
+    /// How to request the form of the reply; any form is understood
     #[arg(long, value_name = "FORM", value_enum, default_value_t = ReplyFormat::Schema, hide_short_help = true)]
     pub(crate) reply_format: ReplyFormat,
 
-    /// Longest wait for one reply, in seconds
+    /// Timeout for one reply, in seconds
     #[arg(long, value_name = "NUM", default_value_t = 120, hide_short_help = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout_secs: u64,
 
-    /// Attempts after the first, for one document
+    /// Maximum number of retries for one document
     #[arg(long, value_name = "NUM", default_value_t = 8, hide_short_help = true)]
     pub(crate) max_retries: u32,
 }
 
-/// What a run may cost.
+/// Limits on the cost of a run.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Cost and batches")]
 pub(crate) struct CostArgs {
@@ -69,11 +69,11 @@ pub(crate) struct CostArgs {
     #[arg(long, conflicts_with_all = ["batch", "emit_batch", "ingest_batch", "show_prompt"])]
     pub(crate) dry_run: bool,
 
-    /// Most dollars to spend, including replies in the journal
+    /// Spending limit in dollars, including replies in the journal
     #[arg(long, value_name = "USD", value_parser = parse_not_negative)]
     pub(crate) max_usd: Option<f64>,
 
-    /// Most tokens to spend, of prompts and completions together, including replies in the journal
+    /// Limit on the tokens of prompts and completions together, including replies in the journal
     #[arg(long, value_name = "NUM", hide_short_help = true)]
     pub(crate) max_tokens: Option<u64>,
 
@@ -86,7 +86,7 @@ pub(crate) struct CostArgs {
     pub(crate) price_out: Option<f64>,
 }
 
-/// Requests by the file.
+/// Requests in batches.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Cost and batches")]
 pub(crate) struct BatchArgs {
@@ -104,7 +104,7 @@ pub(crate) struct BatchArgs {
     #[arg(long, conflicts_with = "show_prompt")]
     pub(crate) batch: bool,
 
-    /// Seconds between two looks at a batch
+    /// Seconds between two checks of a batch's status
     #[arg(long, value_name = "NUM", default_value_t = 30.0, value_parser = parse_poll_secs, hide_short_help = true)]
     pub(crate) poll_secs: f64,
 }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_bounded() {
+    fn temperatures_and_intervals_out_of_range_are_refused() {
         assert_eq!(parse_temperature("0.7"), Ok(0.7));
         for bad in ["-0.1", "2.1", "NaN", "inf", "warm"] {
             assert!(parse_temperature(bad).is_err(), "{bad}");

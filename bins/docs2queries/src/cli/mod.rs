@@ -37,11 +37,11 @@ pub(crate) struct Cli {
     #[arg(value_parser = Reasons::parse, help_heading = "Output", hide_short_help = true)]
     pub(crate) drop: Reasons,
 
-    /// Who writes the queries
+    /// Source of the queries
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Generator::Openai, help_heading = "Queries")]
     pub(crate) generator: Generator,
 
-    /// Most queries for one document, or for each passage of a long one
+    /// Maximum queries per document, or per passage of a long one
     ///
     /// Without it, 5 with the generator extractive, and with openai a number that depends on the size of the corpus:
     /// 250,000 divided by the number of passages, but at least 3 and at most 10. The input is then read twice, for
@@ -74,16 +74,16 @@ pub(crate) struct Cli {
     pub(crate) common: CommonArgs,
 }
 
-/// Who writes the queries.
+/// The source of the queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Generator {
-    /// A language model behind an OpenAI-compatible server
+    /// A language model on an OpenAI-compatible server
     Openai,
     /// The document itself: title, sentences, rare terms; no network
     Extractive,
 }
 
-/// What the language model is asked for.
+/// Flags that shape the prompt.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Prompt")]
 pub(crate) struct PromptArgs {
@@ -111,10 +111,10 @@ pub(crate) struct PromptArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_language, help_heading = "Queries")]
     pub(crate) language: Option<Language>,
 
-    /// Longest passage asked about, in characters
+    /// Maximum length of a passage, in characters
     ///
     /// A longer document is split into passages of about the same length, between paragraphs if possible. A passage
-    /// should not be longer than what the embedding model will see of it.
+    /// should not be longer than the part of it that the embedding model sees.
     #[arg(long, value_name = "NUM", default_value_t = 2000, value_parser = parse_passage_chars, help_heading = "Queries")]
     pub(crate) passage_chars: usize,
 }

@@ -58,7 +58,7 @@ impl SourceDocument {
         Ok(Self { location, id, title, text, group })
     }
 
-    /// Whether there is nothing to write queries about.
+    /// Whether the text is blank, so that no query can be written for it.
     pub(crate) fn is_blank(&self) -> bool {
         is_blank(&self.text)
     }

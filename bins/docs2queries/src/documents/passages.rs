@@ -1,4 +1,4 @@
-//! What one request is about: a document, or a passage of a long one.
+//! The subject of one request: a document, or a passage of a long one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub(crate) struct Passage {
 pub(crate) struct Part {
     /// Counted from 0.
     pub(crate) number: usize,
-    /// Its first character in the document's text,
+    /// The position of its first character in the document's text.
     pub(crate) start: usize,
-    /// and the one after its last.
+    /// The position after its last character.
     pub(crate) end: usize,
 }
 

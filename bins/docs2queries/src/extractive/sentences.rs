@@ -89,7 +89,7 @@ fn list_marker(line: &str) -> usize {
 
 /// The sentences of one paragraph.
 fn split(paragraph: &str) -> Vec<Range<usize>> {
-    // In collections that are all in lower case, letters do not tell where a sentence begins.
+    // In text that is all lower case, letters do not show where a sentence begins.
     let is_cased = paragraph.chars().any(char::is_uppercase);
     let masked = mask(paragraph, is_cased);
     let mut sentences: Vec<Range<usize>> = Vec::new();
@@ -104,9 +104,8 @@ fn split(paragraph: &str) -> Vec<Range<usize>> {
     sentences
 }
 
-/// The paragraph, byte for byte, in which everything is masked that Unicode's rules would take for the end of a
-/// sentence and that is none: line breaks, punctuation in `code spans`, and punctuation inside of words (`a.b`,
-/// `?x=1`).
+/// The paragraph, with each byte in its place, but with everything masked that Unicode's rules would wrongly take for
+/// the end of a sentence: line breaks, punctuation in `code spans`, and punctuation inside words (`a.b`, `?x=1`).
 fn mask(paragraph: &str, is_cased: bool) -> String {
     let mut masked = String::with_capacity(paragraph.len());
     let mut in_code = false;
@@ -118,7 +117,7 @@ fn mask(paragraph: &str, is_cased: bool) -> String {
         masked.push(match c {
             '\n' | '\r' => ' ',
             '.' | '?' | '!' if in_code || is_inside_word(rest) => '_',
-            // By Unicode's rules, a full stop before a lower-case letter ends no sentence, but this does.
+            // By Unicode's rules a full stop before a lower-case letter does not end a sentence, but `!` does.
             '.' if !is_cased => '!',
             _ => c,
         });
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn punctuation_in_code_ends_nothing() {
+    fn punctuation_in_code_does_not_end_a_sentence() {
         assert_eq!(
             read("Use the `?` operator and `println!` here. Not `a. B` but `c`."),
             ["Use the `?` operator and `println!` here.", "Not `a. B` but `c`."]
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn abbreviations_and_numbers_end_nothing() {
+    fn abbreviations_and_numbers_do_not_end_a_sentence() {
         for sentence in [
             "Dr. Smith of Acme Corp. Signed the contract in the U.S. District of it.",
             "It was shown by J. R. Smith (cf. Fig. 3) in 1999.",
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_bounded() {
+    fn sentences_that_are_too_short_or_too_long_are_left_out() {
         assert!(read("Too short it. Erroneous code example:").is_empty());
         assert!(read(&"word ".repeat(61)).is_empty());
         assert_eq!(read(&"word ".repeat(60)).len(), 1);

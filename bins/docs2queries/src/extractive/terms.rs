@@ -1,4 +1,4 @@
-//! How rare a term is in the corpus.
+//! The rarity of terms in the corpus.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The length of the shortest term: "of" is too short, a single Chinese character is not.
 const MIN_TERM_BYTES: usize = 3;
-/// A term is common if more than one document in this many has it,
+/// A term is common if more than one document in this many has it.
 const COMMON_ONE_IN: u32 = 10;
-/// and if there are enough documents to tell.
+/// In a smaller corpus no term is common, because every term that two documents share would be.
 const ENOUGH_DOCUMENTS: u32 = 20;
 
 /// The number of documents that have each term.
@@ -46,8 +46,8 @@ impl Terms {
         if count == 0.0 { 0.0 } else { sum / count }
     }
 
-    /// At most `max_terms` terms that tell these texts from the rest of the corpus, each spelt as it first occurs, in the
-    /// order of the texts.
+    /// At most `max_terms` terms that distinguish these texts from the rest of the corpus, each spelt as it first
+    /// occurs, in the order of the texts.
     ///
     /// The weight of a term grows with its rarity and, logarithmically, with the number of times that the texts use it,
     /// so that a single typing error does not outweigh the subject.

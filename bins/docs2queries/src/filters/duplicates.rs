@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use embtune_text::{MinHash, NearDuplicates, Shingles, normalised, text_hash};
 
-/// The Jaccard similarity from which on two queries of one document are duplicates,
+/// From this Jaccard similarity on, two queries of one document are duplicates.
 const MIN_SIMILARITY_WITHIN: f64 = 0.8;
-/// and two queries of different documents, which may well differ in a name only.
+/// The same for queries of different documents, which may differ only in a name and yet be two queries.
 const MIN_SIMILARITY_ACROSS: f64 = 0.9;
 /// The most queries that are remembered, at 300 bytes each.
 const MAX_QUERIES: usize = 1_000_000;
@@ -19,9 +19,9 @@ pub(super) struct Duplicates {
     near: NearDuplicates,
     /// For each query in `near`, the hash of its words with digits.
     codes: Vec<u64>,
-    /// The id of the current document,
+    /// The id of the current document.
     document: String,
-    /// and its queries.
+    /// The queries of the current document.
     document_queries: Vec<(Shingles, u64)>,
 }
 

@@ -16,7 +16,7 @@ const MIN_HAN: usize = 40;
 /// Whether a query is certainly not in the language that was `requested`, or, if none was, in the document's.
 ///
 /// Words that a query shares with its document prove nothing, because a Chinese manual contains English terms. Neither
-/// do Han characters alone tell Chinese from Japanese or Korean, whatever a detector says.
+/// do Han characters alone distinguish Chinese from Japanese or Korean, whatever a detector says.
 pub(super) fn is_in_other_language(query: &str, requested: Option<Language>, text: &str) -> bool {
     let of_text = detect_language(text).filter(|_| han_only(text).is_none_or(|count| count >= MIN_HAN));
     let Some(wanted) = requested.or(of_text) else { return false };
@@ -27,7 +27,7 @@ pub(super) fn is_in_other_language(query: &str, requested: Option<Language>, tex
     if !is_other && wanted.may_have_script_of(query) {
         return false;
     }
-    // If a language other than the document's was requested, shared words are no excuse.
+    // If a language other than the document's was requested, shared words do not excuse a query.
     requested.is_some_and(|requested| Some(requested) != of_text) || letters_beyond(query, text) >= MIN_LETTERS
 }
 

@@ -1,4 +1,4 @@
-//! Queries that must not become pairs, and why.
+//! Filters that keep bad queries out of the pairs.
 
 mod copied;
 mod duplicates;
@@ -57,7 +57,7 @@ impl Reason {
     /// All reasons, in the order in which they are checked.
     const ALL: [Self; 6] = [Self::Empty, Self::Example, Self::Duplicate, Self::Copied, Self::Reference, Self::Language];
 
-    /// How messages describe a query that is dropped for this reason.
+    /// The description of a dropped query in messages.
     pub(crate) fn description(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -106,7 +106,7 @@ impl Filters {
             Reason::Language => is_in_other_language(query, self.language, &full_text),
             Reason::Duplicate => false,
         });
-        // Last, because no query is a duplicate of one that was dropped.
+        // This is checked last, so that a query is never a duplicate of one that was dropped.
         if found.is_none()
             && self.active.0.contains(&Reason::Duplicate)
             && self.duplicates.check(query, &passage.document.id)

@@ -22,7 +22,7 @@ pub(crate) struct Address {
     pub(crate) host: Host,
 }
 
-/// Servers that differ in what they accept and what they charge.
+/// Servers that differ in the parameters that they accept and in their prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
     /// OpenAI itself.
@@ -61,7 +61,7 @@ impl Address {
     /// Parses an address; an empty one is OpenAI's.
     ///
     /// # Errors
-    /// A text that is no HTTP URL, or that contains a user name or a password.
+    /// A text that is not an HTTP URL, or that contains a user name or a password.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let (base, query) = match text.trim().split_once('?') {
             Some((base, query)) => (base, Some(query.to_owned())),

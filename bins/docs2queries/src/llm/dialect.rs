@@ -1,4 +1,4 @@
-//! The parameters that a server takes, which it teaches us by refusing others.
+//! The parameters that a server accepts, learnt from its refusals of others.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use super::address::{Address, Host};
 use super::lock;
 use crate::text::has_phrase;
 
-/// What OpenAI calls the limit on a reply's tokens, and what everybody else calls it.
+/// OpenAI's name for the limit on a reply's tokens, and everybody else's.
 const LIMIT_NAMES: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 const FORMAT: &str = "response_format";
 const TEMPERATURE: &str = "temperature";
@@ -20,7 +20,7 @@ const REFUSALS: &str = "not support|unsupported|unrecognized|unknown|unexpected|
 /// Phrases with which they accept the parameter and refuse its value or the prompt.
 const VALUE_ERRORS: &str = "too large|too high|at most|less than|greater than|context length|context window";
 
-/// How a server wants its requests.
+/// The form in which a server accepts requests.
 ///
 /// A request's journal key is computed before it is translated, so that its reply is found again whichever server the
 /// next run asks.
@@ -34,14 +34,14 @@ pub(super) struct RequestDialect {
 struct Parameters {
     /// One of `LIMIT_NAMES`.
     limit_name: &'static str,
-    /// Whether the server has refused the other name: then this one stays.
+    /// Whether the server has refused the other name, so that this one is not changed again.
     is_limit_settled: bool,
     format: ResponseFormat,
     /// Whether the temperature is sent.
     has_temperature: bool,
 }
 
-/// How the form of a reply is asked for, from the most that a server can do to the least.
+/// How the form of a reply is requested, from the strictest way to the loosest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResponseFormat {
     AsRequested,
@@ -87,8 +87,7 @@ impl RequestDialect {
         request
     }
 
-    /// Learns from the error body with which a server refused a request. Returns what to tell the user, if anything was
-    /// learnt.
+    /// Learns from the body of an error that refused a request. Returns a message for the user if anything was learnt.
     ///
     /// The next translation then differs from the refused one. If it does not, the error was about something else.
     pub(super) fn learn(&self, sent: &Value, body: &str) -> Option<String> {

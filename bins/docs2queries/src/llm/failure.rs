@@ -1,4 +1,4 @@
-//! What went wrong with a request, and what follows from it.
+//! Failed requests: the error, and what to do about it.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::budget::Tokens;
 
-/// A request that brought no reply.
+/// A request that got no usable reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub(crate) struct Failure {
-    /// What happened, without the hint.
+    /// The error, without the hint.
     pub(crate) message: String,
     pub(super) hint: Option<&'static str>,
     /// What to do about it.
@@ -24,7 +24,7 @@ pub(crate) struct Failure {
     /// Whether the server takes no request of this form. If it has taken others, which differ in their content only,
     /// then it is the content that is at fault.
     pub(crate) is_rejection: bool,
-    /// Whether what was asked for is no longer at the server, if it ever was.
+    /// Whether the server does not have the requested object, or no longer has it.
     pub(crate) is_gone: bool,
     /// Whether the server may have done the work, and may charge for it.
     pub(crate) may_cost: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Failure {
     pub(crate) paid: Option<Box<PaidError>>,
 }
 
-/// An answer that is an error, and was charged for all the same.
+/// An answer that is an error but was charged for.
 #[derive(Debug)]
 pub(crate) struct PaidError {
     pub(crate) tokens: Tokens,
@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
     /// It is transient: try again, after this pause if the server named one. If it persists, other requests may still
     /// succeed.
     Retry(Option<Duration>),
-    /// The server went away: try again. If it stays away, no request will succeed.
+    /// The server cannot be reached: try again. If that does not help, no request will succeed.
     Reconnect,
     /// This request cannot succeed; others can.
     Request,

@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use super::journal::Key;
 use super::lock;
 
-/// The keys of the requests that are in flight. Whoever wants to send the same one waits, and then finds its reply in
-/// the journal.
+/// The keys of the requests that are in flight. A task that wants to send the same one waits, and then finds its reply
+/// in the journal.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     keys: Mutex<HashSet<Key>>,

@@ -1,6 +1,6 @@
 //! JSON from servers, read as leniently as they write it.
 //!
-//! What a server sends is paid for, so one bad character must not cost all of it. A lone surrogate (`\ud83d`, half an
+//! A server's reply is paid for, so one bad character must not lose all of it. A lone surrogate (`\ud83d`, half an
 //! emoji that a model did not finish) and bytes that are not UTF-8 become U+FFFD, as in every text decoder. A raw
 //! control character in a string stands for itself, and so does a backslash that escapes nothing. `NaN` and `Infinity`,
 //! which Python writes, are null, and a byte order mark is skipped.
@@ -50,7 +50,7 @@ fn repaired(text: &str) -> String {
     sound
 }
 
-/// Copies the escape sequence that `rest` begins with, or what it was meant to be; returns its length.
+/// Copies the escape sequence that `rest` begins with, repaired if it is broken; returns its length.
 fn escape(rest: &str, sound: &mut String) -> usize {
     if let Some(first) = unit(rest) {
         let second = rest.get(6..).and_then(unit);
@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// The value of a text that is no valid JSON.
+    /// The value of a text that is not valid JSON.
     fn mended(text: impl AsRef<[u8]>) -> Value {
         let read = read(text.as_ref()).unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(text.as_ref())));
         assert!(read.is_repaired, "{:?}", read.value);

@@ -1,7 +1,7 @@
-//! A language model behind an OpenAI-compatible server.
+//! Asking a language model through an OpenAI-compatible server.
 //!
 //! Everything here is about requests (the JSON bodies of chat completions) and their replies. What a request is about,
-//! and what makes a reply usable, is for the caller to say: see [`Request`], [`RequestSource`] and [`IsUsable`].
+//! and when a reply is usable, is up to the caller: see [`Request`], [`RequestSource`] and [`IsUsable`].
 
 mod address;
 mod batch;

@@ -1,4 +1,4 @@
-//! A language model at its server, and what it costs to ask it.
+//! A language model at its server, and its price.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::requester::Server;
 /// For this many requests in flight, one more may be prepared in the journal.
 const IN_FLIGHT_PER_PREPARED: usize = 4;
 
-/// Which model is asked, and within which limits.
+/// The model to ask, and the limits on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The model's name at its server.
@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
         RequestDialect::new(&self.settings.model, &self.address)
     }
 
-    /// What a token costs, if that is known.
+    /// The price of a token, if it is known.
     fn price(&self) -> anyhow::Result<Option<Price>> {
         let given = self.settings.prices;
         let price = Price::find(given, &self.settings.model, self.address.host)?;

@@ -1,4 +1,4 @@
-//! What the user may want to know while requests are in flight.
+//! Messages for the user while requests are in flight.
 
 use embtune_cli::Session;
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ pub(super) enum NoticeKind {
     Wait,
     /// A long wait that the server asked for when it refused a request. A rate limiter reports it once for all requests.
     Overload,
-    /// Something is not done the way the user asked for.
+    /// Something is not done as the user asked.
     Warning,
 }
 
@@ -30,7 +30,7 @@ impl Notice {
         Self { kind: if self.kind == NoticeKind::Overload { NoticeKind::Detail } else { self.kind }, ..self }
     }
 
-    /// The notice with the name of what it is about in front.
+    /// Puts the name of the subject before the text.
     #[must_use]
     pub(crate) fn about(self, what: &str) -> Self {
         Self { text: format!("{what}: {}", self.text), ..self }
@@ -60,7 +60,7 @@ impl Notices {
         (Self(sender), receiver)
     }
 
-    /// Sends a notice. After the run has failed, nobody receives it any more.
+    /// Sends a notice, which is lost if the run has failed and the receiver is gone.
     pub(crate) fn send(&self, notice: Notice) {
         let _ = self.0.send(notice);
     }

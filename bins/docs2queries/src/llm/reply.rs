@@ -14,15 +14,15 @@ const EXCERPT_CHARS: usize = 200;
 const MODERATED: &str = "content_filter sensitive safety recitation prohibited_content blocklist spii refusal \
     guardrail_intervened";
 
-/// Why a reply is no answer.
+/// Why a reply contains no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
 }
 
-/// What a chat completion says. A field that is missing or has another type counts as absent and is never an error,
-/// because the reply is paid for.
+/// The contents of a chat completion. A field that is missing or has another type counts as absent and is never an
+/// error, because the reply is paid for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
     content: String,
@@ -54,7 +54,7 @@ impl Reply {
         self.usage.unwrap_or(Tokens { output, ..most })
     }
 
-    /// What the model wrote.
+    /// The text that the model wrote.
     ///
     /// # Errors
     /// A reply that moderation stopped: what there is of it must not be used.
@@ -77,7 +77,7 @@ impl Reply {
         self.content.contains(char::REPLACEMENT_CHARACTER)
     }
 
-    /// Why there is no answer in the text; `missing` is what was looked for, such as "query".
+    /// Why there is no answer in the text; `missing` names the thing that was looked for, such as "query".
     pub(crate) fn without(&self, missing: &str) -> Unusable {
         if let Some(refusal) = &self.refusal {
             return Unusable {
@@ -104,7 +104,7 @@ impl Reply {
         self.finish_reason.as_deref().unwrap_or("unknown")
     }
 
-    /// The beginning of what the model said, for the end of a message.
+    /// The beginning of the model's text, for the end of a message.
     fn excerpt(&self) -> String {
         match excerpt(self.refusal.as_deref().unwrap_or(&self.content)) {
             text if text.is_empty() => text,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn why_there_is_no_answer() {
+    fn the_reason_for_a_missing_answer_is_given() {
         let unusable = |body: Value| {
             let reply = Reply::read(&body);
             let Unusable { kind, message } = reply.text().err().unwrap_or_else(|| reply.without("query"));

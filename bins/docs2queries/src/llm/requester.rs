@@ -31,7 +31,7 @@ pub(crate) struct Requester {
     resent: AtomicU64,
 }
 
-/// A server, and how it is treated.
+/// A server, with the policies for using it.
 pub(crate) struct Server {
     pub(super) client: Client,
     pub(super) limiter: Arc<RateLimiter>,
@@ -47,12 +47,12 @@ pub(crate) struct Server {
     pub(super) prepared: Semaphore,
 }
 
-/// A request, and what it is about.
+/// A request and its subject.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// The id of what it is about, for the journal.
+    /// The id of its subject, for the journal.
     pub(crate) id: &'a str,
-    /// How messages call what it is about.
+    /// The name of its subject in messages.
     pub(crate) label: &'a str,
     /// The body of a chat completion request.
     pub(crate) body: &'a Value,
@@ -60,12 +60,12 @@ pub(crate) struct Request<'a> {
     pub(crate) expected_output: u64,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 pub(crate) enum Answer {
     Reply {
         reply: Reply,
         is_from_journal: bool,
-        /// What to tell the user if the reply is useless and will not be asked for again; may be empty.
+        /// A note for the user if the reply is useless and the request will not be sent again; may be empty.
         given_up: String,
     },
     /// The request was not sent: a cap is reached, or there is no server.
@@ -108,7 +108,7 @@ impl Requester {
     /// Gets the reply to a request.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub(crate) async fn reply_to(&self, request: Request<'_>) -> Result<Answer, Failure> {
         let key = Key::of(request.body);
         let _guard = match &self.journal {
@@ -178,7 +178,7 @@ impl Requester {
                     self.release(key, reservation);
                 }
                 if failure.verdict == Verdict::Fatal {
-                    // While the permit is held, so that no other request is sent that cannot succeed.
+                    // Stop while the permit is held, so that no other request that cannot succeed is sent.
                     self.stop();
                 }
                 if failure.is_overload {
@@ -205,7 +205,7 @@ impl Requester {
     async fn admit(&self, server: &Server, key: Key, estimate: &Estimate) -> Result<(Reservation, Permit), Failure> {
         let exhausted = || Failure::new("a cap is reached", None, Verdict::BudgetExhausted);
         if server.budget.is_exhausted() {
-            // Without a place in the queue, where all requests after this one would have to wait for theirs.
+            // Fail before queueing, because every later request would otherwise wait for its turn only to fail too.
             return Err(exhausted());
         }
         let mut stopped = self.stop.subscribe();
@@ -235,7 +235,7 @@ impl Requester {
         }
     }
 
-    /// Gives back what was reserved for a request that cost nothing.
+    /// Gives back the reservation of a request that cost nothing.
     fn release(&self, key: Key, reservation: Reservation) {
         reservation.used(Tokens::default());
         if let Some(journal) = &self.journal {
@@ -243,14 +243,14 @@ impl Requester {
         }
     }
 
-    /// The journal cannot be written, and later replies could not be recorded either.
+    /// Stops the run if the journal cannot be written, because later replies could not be recorded either.
     fn journal_failed(&self, error: anyhow::Error) -> Failure {
         self.stop();
         Failure::fatal(error)
     }
 }
 
-/// The answer in the journal. An earlier run may have found it useless, and then this one does so too.
+/// The answer in the journal. If an earlier run found it useless, this run does so too.
 fn from_journal(reply: JournaledReply, key: Key) -> Result<Answer, Failure> {
     let given_up = match reply.tries {
         0 | 1 => String::new(),

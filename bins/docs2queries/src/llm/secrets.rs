@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What replaces a secret.
+/// The text that replaces a secret.
 const REDACTED: &str = "[key]";
 
 /// A secret of this length or more is replaced wherever it is found, because it cannot be there by chance.

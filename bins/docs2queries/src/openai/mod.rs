@@ -24,14 +24,14 @@ use crate::prompt::{self, Prompt};
 use pipeline::Pipeline;
 use queries::queries_of;
 
-/// The number of queries that a corpus should have in all (GPL, <https://arxiv.org/abs/2112.07577>, 4.2),
+/// The number of queries that a corpus should have in all (GPL, <https://arxiv.org/abs/2112.07577>, 4.2).
 const QUERIES_PER_CORPUS: u64 = 250_000;
-/// and the fewest
+/// The fewest queries for a passage if the user does not give a number.
 const MIN_QUERIES: u64 = 3;
-/// and most queries for a passage if the user names no number: more than ten in one reply repeat each other.
+/// The most queries for a passage if the user does not give a number: more in one reply repeat each other.
 const MAX_QUERIES: u64 = 10;
 
-/// What is done with the requests.
+/// The way in which requests are sent.
 #[derive(Debug, Clone)]
 pub(crate) enum Mode {
     /// They are sent one by one.
@@ -46,7 +46,7 @@ pub(crate) enum Mode {
     DryRun,
 }
 
-/// What the generator is to do.
+/// Settings of the generator.
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) llm: LlmSettings,
@@ -92,7 +92,7 @@ pub(crate) fn run(settings: &Settings, session: &Session) -> anyhow::Result<Outc
     }
 }
 
-/// What all modes need.
+/// The context that all modes share.
 struct Run<'a> {
     settings: &'a Settings,
     session: &'a Session,
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         self.corpus.documents(self.session)
     }
 
-    /// Checks that no batch is in progress that may bring the replies.
+    /// Checks that no batch in progress may still return these replies.
     fn check_no_open_batches(&self) -> anyhow::Result<()> {
         let open = self.journal.as_ref().map_or(0, |journal| journal.open_batches().len());
         ensure!(

@@ -51,9 +51,9 @@ pub(super) struct State {
     waiting: VecDeque<Passage>,
     /// In the order of the input.
     tasks: VecDeque<Task>,
-    /// Whether a passage of the current document has queries,
+    /// Whether a passage of the current document has queries.
     is_answered: bool,
-    /// and whether one had to be sent to the server.
+    /// Whether a passage of the current document had to be sent to the server.
     is_sent: bool,
     summary: Summary,
 }
@@ -160,7 +160,7 @@ impl Pipeline<'_> {
                 }
             }
             Err(failure) => match failure.verdict {
-                // The reason is a signal, or the failure of another request; what other requests brought is written.
+                // The reason is a signal, or the failure of another request; the replies to other requests are written.
                 Verdict::Stopped => {}
                 Verdict::Fatal | Verdict::BudgetExhausted => return Err(failure.into()),
                 _ => {

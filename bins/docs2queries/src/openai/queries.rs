@@ -6,7 +6,7 @@ use crate::parse::{self, ParsedQueries};
 /// The queries in a reply, at most `max_queries`.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is none.
 pub(super) fn queries_of(reply: &Reply, max_queries: usize) -> Result<ParsedQueries, Unusable> {
     let found = parse::queries(reply.text()?, max_queries, reply.is_cut_off());
     if found.queries.is_empty() { Err(reply.without("query")) } else { Ok(found) }

@@ -10,7 +10,7 @@ use super::queries::expected_output;
 use crate::documents::{Census, passages, readable};
 use crate::llm::{BatchRequest, Estimate, Journal, Key, RequestSource, Spent, Tokens, report_resent, request_lines};
 
-/// What was counted while the requests were made.
+/// Counts from making the requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestCounts {
     pub(super) census: Census,
@@ -27,7 +27,7 @@ impl Run<'_> {
     /// journal, with all requests.
     ///
     /// # Errors
-    /// Those of reading the input and of rendering the prompt, and of `take`.
+    /// If the input cannot be read, the prompt cannot be rendered, or `take` fails.
     pub(super) fn for_each_request(
         &self,
         journal: Option<&Journal>,

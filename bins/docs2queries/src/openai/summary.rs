@@ -1,4 +1,4 @@
-//! What a run reports: its spending while it runs, its counts at the end.
+//! Reports of a run: its spending while it runs, its counts at the end.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::filters::Filters;
 use crate::llm::{Budget, FailureKind, Requester, Spent, Usd};
 use crate::pairs::PairWriter;
 
-/// Why queries that a reply had are not there: it was cut off in the middle of one,
+/// The reason for which a query is lost when its reply was cut off.
 pub(super) const CUT_OFF: &str = "cut off";
-/// or it has more than were asked for.
+/// The reason for which queries are lost when a reply has more than were requested.
 pub(super) const SURPLUS: &str = "beyond the number asked for";
 
 /// The counts of a run.
@@ -46,7 +46,7 @@ impl Summary {
     }
 
     /// The share of the documents that is done, of those that must be asked about: replies in the journal cost nothing,
-    /// and so do not tell what the others will cost.
+    /// and so do not predict the cost of the others.
     pub(super) fn share_done(&self, total: u64) -> Option<f64> {
         let (done, total) = (self.documents - self.known_documents, total.saturating_sub(self.known_documents));
         (total > 0).then(|| done as f64 / total as f64)

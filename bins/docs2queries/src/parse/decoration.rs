@@ -1,4 +1,4 @@
-//! What models put around the queries of a list: quotes, emphasis, labels, citations.
+//! Decoration that models put around the queries of a list: quotes, emphasis, labels, citations.
 
 use super::key_names::is_kind_label;
 

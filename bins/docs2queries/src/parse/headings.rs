@@ -1,4 +1,4 @@
-//! Headings, which tell a list of drafts from the final list.
+//! Headings, which distinguish a list of drafts from the final list.
 
 use super::list_markers::marker;
 use crate::text::{has_phrase, has_word, words};

@@ -1,4 +1,4 @@
-//! What the keys of a value mean, however a model spells them.
+//! The meanings of a value's keys, however a model spells them.
 
 use crate::text::has_word;
 
@@ -27,12 +27,12 @@ pub(super) fn is_aside(key: &str) -> bool {
     name.is_empty() || has_word(ASIDE, &name)
 }
 
-/// Whether an answer may be nested under a key, although a text there is none.
+/// Whether an answer may be nested under a key, although a plain text there is not an answer.
 pub(super) fn is_wrapper(key: &str) -> bool {
     matches!(name(key).as_str(), "answer" | "response" | "message" | "" | "example")
 }
 
-/// Whether a key is the name of a kind of query; `query` itself is none.
+/// Whether a key is the name of a kind of query; `query` itself is not.
 pub(super) fn is_kind(key: &str) -> bool {
     let name = name(key);
     !name.ends_with("query") && name != "q" && is_kind_label(&name.replace('_', " "))

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_in_prose_are_no_value() {
+    fn brackets_in_prose_are_not_a_value() {
         for text in ["[see the note]", "{x}", "(a)", "[E0308] mismatched", "{% if x %}"] {
             assert!(value(text, 0).is_none_or(|parsed| parsed.node == Node::List(Vec::new())), "{text}");
         }

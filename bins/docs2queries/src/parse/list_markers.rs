@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_no_marks() {
+    fn words_are_not_list_markers() {
         for line in ["1.5 months notice", "10:30 train", "2024 budget", "vec![\"a\"]", "-- d", "*args", "C++", ""] {
             assert_eq!(marker(line), None, "{line}");
         }

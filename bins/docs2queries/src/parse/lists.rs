@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headings_and_notes_are_no_queries() {
+    fn headings_and_notes_are_not_queries() {
         for text in [
             "Here are two:\n1. a\n2. b\n\nLet me know.",
             "Key points:\n- x\n- y\n\nQueries:\n- a\n- b\n\nNotes:\n- z",
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_no_list_are_no_marks() {
+    fn numbers_outside_a_list_are_not_list_markers() {
         for text in ["2024: a year", "15. Mai 2024", "3) of three", "what is 1. FC Nuremberg"] {
             assert!(marked(text).is_empty(), "{text}");
         }

@@ -101,7 +101,7 @@ fn of_turn(text: &str, max_queries: usize, is_cut: bool) -> ParsedQueries {
     forms.iter().filter_map(|form| form()).find(says_something).unwrap_or_default()
 }
 
-/// Whether a character does not belong into a query: a control character or a byte order mark.
+/// Whether a character has no place in a query: a control character or a byte order mark.
 fn is_no_text(c: char) -> bool {
     c.is_control() || c == '\u{feff}'
 }

@@ -76,7 +76,7 @@ pub(super) fn lines(text: &str, max_queries: usize) -> Vec<String> {
     if is_prose || !is_list { Vec::new() } else { undecorated(queries.into_iter().map(str::to_owned).collect()) }
 }
 
-/// Whether a line ends like a sentence that is no question.
+/// Whether a line ends like a sentence that is not a question.
 fn is_sentence(line: &str) -> bool {
     line.ends_with(['.', '。']) || is_exclamation(line)
 }

@@ -1,4 +1,4 @@
-//! Removes what a model thought before it answered, in the format of each family, and what follows its turn.
+//! Removes a model's reasoning before its answer, in the format of each family, and any text after its turn.
 
 use super::list_markers::{Mark, marker};
 
@@ -34,7 +34,7 @@ pub(super) fn without_thoughts(text: &str) -> String {
     element(without_section(&without_blocks(final_message(text)))).to_owned()
 }
 
-/// The message in harmony's final channel, else the last one that is no analysis. If the server has removed the marks,
+/// The message in harmony's final channel, else the last one that is not analysis. If the server has removed the marks,
 /// the names of the channels tell.
 fn final_message(text: &str) -> &str {
     if text.contains(CHANNEL) || text.contains(MESSAGE) {
@@ -109,7 +109,7 @@ fn by_asker(text: &str) -> Vec<&str> {
     parts
 }
 
-/// The text without what is between the tags of thoughts. A closing tag alone ends thoughts that the chat template
+/// The text without the thoughts between tags. A closing tag alone ends thoughts that the chat template
 /// opened.
 fn without_blocks(text: &str) -> String {
     let marks = marks(text);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_no_marks() {
+    fn words_are_not_channel_marks() {
         for text in [
             "what does <think> do",
             "analysis of the lease",

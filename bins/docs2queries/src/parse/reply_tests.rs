@@ -113,7 +113,7 @@ fn encoded_twice() {
 }
 
 #[test]
-fn an_echo_of_the_schema_is_no_answer() {
+fn an_echo_of_the_schema_is_not_an_answer() {
     assert_all(&[
         (
             r#"{"type": "object", "properties": {"queries": {"type": "array", "items": {"type": "string"}}}, "required": ["queries"]}"#,

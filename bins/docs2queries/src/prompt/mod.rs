@@ -28,7 +28,7 @@ const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 /// Examples that a prompt has room for; Promptagator (<https://arxiv.org/abs/2209.11755>) takes at most 8.
 const MAX_EXAMPLES: usize = 20;
 
-/// What is asked for, and how.
+/// Settings of the prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The template; none is the built-in one.
@@ -114,7 +114,7 @@ fn read_examples(input: Input) -> anyhow::Result<Vec<Example>> {
     let count = examples.len();
     anyhow::ensure!(
         count <= MAX_EXAMPLES,
-        "{name}: {count} documents\nhint: each is sent with every request; {MAX_EXAMPLES} are the most"
+        "{name}: {count} documents\nhint: each is sent with every request, so at most {MAX_EXAMPLES} are allowed"
     );
     Ok(examples)
 }

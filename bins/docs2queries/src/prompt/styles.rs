@@ -33,7 +33,7 @@ impl Styles {
     /// Parses `question=4,keyword=2`; a style that is not named has weight 0, and one without a number weight 1.
     ///
     /// # Errors
-    /// An unknown style, a weight that is no number, or no weight above 0.
+    /// An unknown style, a weight that is not a number, or no weight above 0.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut weights = [0.0; STYLES.len()];
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {

@@ -221,7 +221,7 @@ fn repeated_and_foreign_lines_are_counted() {
     });
     let ran = api.round_trip(&[], 2);
     assert_eq!((ran.code, ran.stdout), (Some(0), one_by_one(2)), "the first one counts: {}", ran.stderr);
-    let said = "result lines that repeat a reply, of which the first counts: 2, the first: batch batch-0:5\n";
+    let said = "result lines that repeat a reply; only the first is used: 2, the first: batch batch-0:5\n";
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     assert!(ran.stderr.contains("result lines for requests that are not of this run: 1\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("tokens in: 200, tokens out: 40"), "and is paid for once: {}", ran.stderr);

@@ -1,4 +1,4 @@
-//! Requests with the parameters that the server supports, which it teaches by refusing others.
+//! Requests have the parameters that the server supports, learnt from its refusals of others.
 
 use std::process::Command;
 

@@ -3,7 +3,7 @@
 use crate::server::{Answer, Server, completion, ok};
 use crate::support::{Ran, ask};
 
-/// Runs three documents, of which the second gets this answer.
+/// Runs three documents; the second one gets this answer.
 fn second(status: u16, body: &str, args: &[&str]) -> (Server, Ran) {
     let body = body.to_owned();
     let server = Server::start(move |request| match request.document() {

@@ -84,7 +84,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let server = Server::start(ok);
     for mut command in both(&server) {
         let mut child = command.spawn().unwrap();
@@ -118,7 +118,7 @@ fn a_signal_lets_what_is_in_flight_finish() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(2), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 4);
-    assert_eq!(server.requests().len(), 2, "nothing new is asked");
+    assert_eq!(server.requests().len(), 2, "no new request is sent");
 }
 
 #[test]

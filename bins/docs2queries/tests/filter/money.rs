@@ -1,4 +1,4 @@
-//! What a run may cost, and what it reports.
+//! Caps on the cost of a run, and the reports of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +31,10 @@ fn a_cap_on_tokens_holds_however_many_are_in_flight() {
     let ran = capped(&server, &["--max-tokens", "40000"], 400);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(tokens_served(&server) <= 40_000, "{}", tokens_served(&server));
-    // What was reserved and not needed is spent on other requests, except the most of one request.
+    // Reservations that turn out too high are spent on other requests, except for the most that one request can cost.
     assert!(tokens_served(&server) > 36_000, "{}", tokens_served(&server));
     let asked = server.requests().len();
-    assert_eq!(ran.pairs().len(), 2 * asked, "what is paid for is written");
+    assert_eq!(ran.pairs().len(), 2 * asked, "every reply that was paid for is written");
     assert!(
         ran.stderr
             .contains(&format!("passages left out because a cap is reached: {}\nhint: raise --max-usd", 400 - asked)),

@@ -18,7 +18,7 @@ fn is_retried(first: impl Fn() -> Answer + Send + Sync + 'static, args: &[&str])
     assert_eq!(server.asked("text 1"), 2);
 }
 
-/// Runs three documents, of which the second gets `answer`, and checks that it is a bad record and is asked about once.
+/// Runs three documents, and checks that the second one, which gets `answer`, is a bad record and is asked about once.
 fn is_a_bad_record(answer: impl Fn() -> Answer + Send + Sync + 'static, expected: &str) {
     let server = Server::start(move |request| if request.document() == "text 2" { answer() } else { ok(request) });
     let ran = ask(&server, &["--concurrency", "1"], 3);
@@ -132,7 +132,7 @@ fn answers_without_a_query_are_bad_records() {
     is_a_bad_record(move || Answer::Http(200, "", refusal.to_string()), "the model refused: I can't help with that.");
     is_a_bad_record(
         || Answer::Http(200, "", "<html>Welcome</html>".into()),
-        "the server's answer is no chat completion",
+        "the server's answer is not a chat completion",
     );
     let too_long = r#"{"error": {"message": "too long", "type": "exceed_context_size_error", "code": 400}}"#;
     is_a_bad_record(|| Answer::Http(400, "", too_long.into()), "the server answered 400 Bad Request: too long");

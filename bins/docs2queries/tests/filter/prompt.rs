@@ -1,4 +1,4 @@
-//! What the model is asked: the prompt, the passages, the number of queries.
+//! The prompt, the passages, and the number of queries.
 
 use std::fs;
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(crate) struct Request {
     /// The request line and the headers.
     pub(crate) head: String,
-    /// Null if it is no JSON.
+    /// Null if it is not JSON.
     pub(crate) body: Value,
     pub(crate) text: String,
     document: String,
@@ -34,7 +34,7 @@ impl Request {
     }
 }
 
-/// The document that a request body is about; empty if it is no chat completion.
+/// The document that a request body is about; empty if it is not a chat completion.
 pub(crate) fn document_of(body: &Value) -> &str {
     let prompt =
         body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str()).unwrap_or_default();

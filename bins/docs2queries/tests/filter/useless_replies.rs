@@ -1,4 +1,4 @@
-//! Useless replies: they are paid for and recorded, but are no answer.
+//! Useless replies: they are paid for and recorded, but contain no answer.
 
 use std::fs;
 use std::path::Path;
@@ -124,7 +124,7 @@ fn journals_of_earlier_versions_are_judged_again() {
     let emitted = run(&mut filter(&["--llm", "test-model", "--emit-batch", "-n", "2"]), corpus(3));
     let keys: Vec<Value> =
         emitted.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["custom_id"].clone()).collect();
-    // What they took for an answer: an empty reply, a transient error, the beginning of a reply that broke off.
+    // They took these for answers: an empty reply, a transient error, the beginning of a reply that broke off.
     let partial = json!({"content": "{\"queries\": [\"half\", \"an ans"});
     let bodies = [
         json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}),
@@ -137,7 +137,7 @@ fn journals_of_earlier_versions_are_judged_again() {
     let ran = ask(&server, &["--journal", path.to_str().unwrap(), "-n", "2"], 3);
     assert_eq!((ran.code, ran.ids().len(), server.requests().len()), (Some(0), 6, 3), "{ran:?}");
     let said = "requests sent again because the journal's reply was useless: 1\n";
-    assert!(ran.stderr.contains(said), "errors that pass are no tries: {ran:?}");
+    assert!(ran.stderr.contains(said), "transient errors do not count as tries: {ran:?}");
 }
 
 #[test]

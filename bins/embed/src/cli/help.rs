@@ -27,7 +27,7 @@ Files:
 
 Empty texts:
   If the tokenizer adds no special tokens, a text may have no token at all. Its vector is zeros, and
-  the end of the run says how many there are.
+  a message at the end counts such texts.
 
 Long texts:
   --on-long decides what to do with a text that is longer than --max-seq-length. truncate embeds its

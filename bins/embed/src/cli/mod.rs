@@ -46,7 +46,7 @@ pub(crate) struct Cli {
     pub(crate) common: CommonArgs,
 }
 
-/// What is put before texts, and where they are cut.
+/// Flags for prompts and the length at which texts are cut.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct TextArgs {
@@ -66,7 +66,7 @@ pub(crate) struct TextArgs {
     pub(crate) max_seq_length: Option<usize>,
 }
 
-/// What is read.
+/// Input flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
@@ -98,7 +98,7 @@ pub(crate) struct InputArgs {
     pub(crate) shard: Option<InputShard>,
 }
 
-/// What to do with texts that are too long.
+/// Flags for texts that are too long.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Long texts")]
 pub(crate) struct LongArgs {
@@ -115,7 +115,7 @@ pub(crate) struct LongArgs {
     pub(crate) chunk_overlap: Option<usize>,
 }
 
-/// What is written, and where.
+/// Output flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
@@ -153,7 +153,7 @@ pub(crate) struct OutputArgs {
     pub(crate) cache: Option<PathBuf>,
 }
 
-/// What vectors are compared with.
+/// Flags for comparing vectors with a reference.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Verification")]
 pub(crate) struct VerifyArgs {

@@ -38,7 +38,7 @@ impl Fields {
     }
 }
 
-/// A text in two parts: what is repeated before each chunk, and what is divided into chunks.
+/// A text in two parts: a head that is repeated before each chunk, and a body that is divided into chunks.
 pub(crate) struct Text<'a> {
     /// Comes before each chunk; ends with a space, unless it is empty.
     pub(crate) before: String,

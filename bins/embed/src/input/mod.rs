@@ -10,7 +10,7 @@ use embtune_records::{Document, Lines, Located, Object, RecordStream, parse_line
 
 pub(crate) use shard::InputShard;
 
-/// What is read.
+/// How records are read.
 pub(crate) struct RecordSettings {
     /// None is stdin.
     pub(crate) files: Vec<PathBuf>,
@@ -20,7 +20,7 @@ pub(crate) struct RecordSettings {
     pub(crate) shard: Option<InputShard>,
 }
 
-/// What an input consists of.
+/// The format of an input.
 pub(crate) enum RecordFormat {
     /// JSON Lines.
     Json {

@@ -19,7 +19,7 @@ const EMBEDDING: &str = "embedding";
 const DTYPE: &str = "embedding_dtype";
 const SCALE: &str = "embedding_scale";
 
-/// An output line: the record with its vector. If the numbers are not the elements themselves, it says what they are.
+/// An output line: the record with its vector, and with the number type if the numbers are not the elements themselves.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! The output: what is written of each record's embedding, in which format, and how it is counted.
+//! The output: writes embeddings in each format, and counts them.
 
 mod chunk_records;
 mod jsonl;
@@ -17,7 +17,7 @@ use embtune_tensors::{EmbeddingsMeta, VectorType};
 use crate::input::fields::Fields;
 use seen_ids::SeenIds;
 
-/// What is written, and where.
+/// Which output is written, and where.
 pub(crate) struct OutputSettings {
     /// `None` is stdout.
     pub(crate) path: Option<PathBuf>,

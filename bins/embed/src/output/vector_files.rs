@@ -56,7 +56,7 @@ pub(super) struct NpyFile {
     sidecars: Option<Sidecars>,
 }
 
-/// The files beside an array, with what an array cannot hold.
+/// The files beside an array, with the ids and scales that an array cannot hold.
 pub(super) struct Sidecars {
     seen: SeenIds,
     /// The ids, one per line.

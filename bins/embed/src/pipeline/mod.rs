@@ -93,7 +93,7 @@ pub(crate) fn run(
     })
 }
 
-/// Lets all stages end, also after a panic: their results are not needed any more.
+/// Lets all stages end, also after a panic, because their results are no longer needed.
 struct Shutdown<'a> {
     queue: &'a WindowQueue,
     interrupt: &'a Interrupt,

@@ -1,4 +1,4 @@
-//! What each stage of the pipeline does, and the windows that go from one stage to the next.
+//! The stages of the pipeline, and the windows that pass from one stage to the next.
 
 use std::iter::repeat_n;
 use std::sync::mpsc::SyncSender;

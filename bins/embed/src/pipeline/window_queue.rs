@@ -18,7 +18,7 @@ const MAX_WINDOW_BYTES: usize = 16 << 20;
 ///
 /// A window is as large as it may be, so that the same file is always divided into the same windows. There is one
 /// exception: if the reader waits for a pipe and no other window is being processed, the records so far become a
-/// window. A program that writes slowly into the pipe then sees the vectors of what it has written.
+/// window. A program that writes slowly into the pipe then sees the vectors of the records that it has written.
 pub(super) struct WindowQueue {
     state: Mutex<State>,
     changed: Condvar,
@@ -45,7 +45,7 @@ enum End {
     Open,
     /// Everything has been read, or reading has failed.
     Reached(anyhow::Result<()>),
-    /// The tokeniser has been told so.
+    /// The tokeniser has been notified.
     Reported,
 }
 

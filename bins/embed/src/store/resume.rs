@@ -58,7 +58,7 @@ pub(crate) fn path(output: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(target.with_file_name(name))
 }
 
-/// Opens or creates the file, for reading what it contains and for appending to it.
+/// Opens or creates the file for reading and appending.
 ///
 /// # Errors
 /// The file belongs to a run with other settings, or another process uses it.

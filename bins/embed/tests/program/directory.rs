@@ -1,4 +1,4 @@
-//! Model directories, and what a run leaves behind.
+//! Model directories, and the files that a run leaves in its folder.
 
 use std::fs;
 

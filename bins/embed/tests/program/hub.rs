@@ -59,7 +59,7 @@ fn embed(folder: &Folder, hub: &str, flags: &str) -> Run {
 /// The address of a hub that does not respond.
 const UNREACHABLE: &str = "http://127.0.0.1:1";
 
-/// What goes wrong when the weights are downloaded.
+/// A fault while the weights are downloaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,

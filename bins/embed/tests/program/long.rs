@@ -170,7 +170,7 @@ fn a_title_that_leaves_no_room_is_cut_and_counted() {
     let record = json!({"id": 1, "title": words[..30].join(" "), "text": words[30..].join(" ")});
     folder.write("long", record.to_string());
     let ran = embed(&folder, &format!("{CHUNKS} --chunk-overlap 0 --chunks separate long")).done();
-    let ran = ran.saying("in 1 text, what comes before each chunk took more than half of it and was cut");
+    let ran = ran.saying("in 1 text, the text before each chunk took more than half of it and was cut");
     assert_eq!(ran.stdout().lines().count(), 4, "8 words of 30 beside 8 of the title");
     let _ = embed(&folder, &format!("{CHUNKS} -o v long")).done();
     assert_eq!(of_file(&folder, "v").0.meta().unwrap().truncated, 1);

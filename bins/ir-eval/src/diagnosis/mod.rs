@@ -13,7 +13,7 @@ use crate::texts::Texts;
 pub(crate) use system::{MARGIN_QUANTILES, SystemDiagnosis};
 pub(crate) use terms::Term;
 
-/// The share of the relevant documents that has to be retrieved so that what is built on the retrieval has enough to
+/// The share of the relevant documents that has to be retrieved so that an application that uses them has enough to
 /// work with. Below it, fine-tuning is worthwhile.
 pub(crate) const CONTEXT_RECALL: f64 = 0.75;
 

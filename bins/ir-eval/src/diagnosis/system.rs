@@ -1,4 +1,4 @@
-//! What the hits of one system show.
+//! The diagnosis of one system, from its hits.
 
 use embtune_metrics::mean;
 use embtune_records::JudgedQuery;
@@ -11,7 +11,7 @@ const MAX_EXAMPLES: usize = 5;
 /// The quantiles of the score margins that are shown.
 pub(crate) const MARGIN_QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
 
-/// What the hits of one system show.
+/// The diagnosis of one system, from its hits.
 pub(crate) struct SystemDiagnosis {
     /// How many queries have a relevant document. Only these are counted below.
     pub(crate) queries: usize,

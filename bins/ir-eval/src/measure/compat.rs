@@ -1,4 +1,4 @@
-//! The programs whose results can be reproduced, and what they call their metrics.
+//! The programs whose results can be reproduced, and their names for metrics.
 
 use clap::ValueEnum;
 use embtune_cli::value_name;
@@ -24,7 +24,7 @@ pub(crate) fn compatible_metric(compat: Option<Compat>, metric: Metric) -> Metri
     }
 }
 
-/// What metrics are called in a report.
+/// The convention for names of metrics in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MetricNames {
     pub(crate) compat: Option<Compat>,

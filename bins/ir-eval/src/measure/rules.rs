@@ -1,4 +1,4 @@
-//! What a value depends on besides the formula of its metric.
+//! Rules that affect a value besides the formula of its metric.
 
 use std::cmp::Ordering;
 

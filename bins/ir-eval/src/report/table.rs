@@ -48,7 +48,7 @@ fn row(results: &Results, metric: usize) -> Vec<String> {
     cells
 }
 
-/// What the asterisks mean.
+/// Explains the asterisks.
 fn notes(results: &Results) -> Vec<String> {
     let mut notes = Vec::new();
     if !results.compared().is_empty() {

@@ -47,11 +47,11 @@ pub(crate) struct Retriever<'a> {
     searcher: Option<Searcher>,
 }
 
-/// What a system retrieved, and where that comes from.
+/// The documents that a system retrieved, and their source.
 pub(crate) struct Retrieved {
     /// Each query's documents, best first.
     pub(crate) run: Run,
-    /// In words, for the report.
+    /// A description for the report.
     pub(crate) origin: String,
 }
 
@@ -103,7 +103,7 @@ impl<'a> Retriever<'a> {
     }
 }
 
-/// Where vectors come from, in words.
+/// A description of the source of vectors.
 fn describe(vectors: &Vectors) -> String {
     let Vectors { queries, corpus, full } = vectors;
     let mut words = format!("{} vectors of {} elements", corpus.len(), corpus.dim());

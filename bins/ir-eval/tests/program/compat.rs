@@ -92,7 +92,7 @@ fn trec_eval_counts_queries_without_a_relevant_document() {
     let folder = Folder::new();
     folder.write("qrels", "q1 0 a 1\nq1 0 b 0\nq1 0 c 2\nq2 0 x 0\nq3 0 a 1\n");
     folder.write("run", "q1 Q0 a 1 1.0 t\nq1 Q0 b 2 1.0 t\nq2 Q0 x 1 0.5 t\nq4 Q0 z 1 0.5 t\n");
-    // What trec_eval 10 -c prints of these files.
+    // The output of trec_eval 10 -c for these files.
     let line = "ir-eval -q --qrels qrels --compat trec --metrics map,mrr,ndcg@10,recall@10 --format trec s=run";
     let expected = "\
 runid                 \tall\ts

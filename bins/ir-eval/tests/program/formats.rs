@@ -64,7 +64,7 @@ fn every_form_has_the_same_figures() {
 }
 
 #[test]
-fn what_is_not_read_says_what_makes_it_readable() {
+fn unreadable_judgments_and_runs_are_refused_with_a_remedy() {
     let folder = Folder::new();
     folder.write("qrels", "q\td\t1\n");
     folder.write("run", "q Q0 d 1 1 t\n");

@@ -1,4 +1,4 @@
-//! Systems other than two files that embed wrote, and what is refused of them.
+//! Systems other than two files that embed wrote, valid and refused.
 
 use std::fs;
 

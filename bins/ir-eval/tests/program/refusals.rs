@@ -1,4 +1,4 @@
-//! What is refused, and with which messages.
+//! Inputs that are refused, with their messages.
 
 use embtune_tests::Folder;
 

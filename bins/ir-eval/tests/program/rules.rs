@@ -59,7 +59,7 @@ fn missing_queries_count_as_the_flag_says() {
     assert!(refusal.contains("no judged query is answered by all systems"), "{refusal}");
 }
 
-/// A run counts as a whole, even what is below the depth of a search.
+/// All of a run counts, even documents below the depth of a search.
 #[test]
 fn metrics_without_a_cutoff_look_at_whole_runs() {
     let folder = Folder::new();

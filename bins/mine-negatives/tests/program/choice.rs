@@ -34,7 +34,7 @@ fn margins_are_measured_from_the_positive() {
     assert_eq!(mined("d2", "--absolute-margin 0.2"), "567");
     assert_eq!(mined("d2", "--relative-margin 0.5"), "789");
     assert_eq!(mined("d2", "--absolute-margin 0"), "345", "only what is farther than the positive");
-    // The range counts what the margin left.
+    // The range counts the candidates that remain after the margin.
     assert_eq!(mined("d0", "--absolute-margin 0.2 --range-min 2"), "678");
     // At most --range-max documents are looked at.
     assert_eq!(mined("d0", "--absolute-margin 0.2 --range-max 5"), "45");

@@ -1,4 +1,4 @@
-//! What is refused, and with which messages.
+//! Inputs that are refused, with their messages.
 
 use embtune_tests::Folder;
 
@@ -33,7 +33,7 @@ fn pairs_without_vectors() {
 }
 
 #[test]
-fn lines_that_are_no_pairs() {
+fn lines_that_are_not_pairs_are_refused() {
     assert_says(&about_record("{"), "bad:2: not JSON");
     assert_says(&about_record("[]"), "bad:2: expected a JSON object");
     assert_says(&about_record(r#"{"anchor":1,"positive":"p"}"#), "bad:2: field \"anchor\" must be a string");

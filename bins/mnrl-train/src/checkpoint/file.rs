@@ -69,7 +69,7 @@ fn copy_out(tensor: &Tensor, buffer: &mut [u8], out: &mut impl Write) -> anyhow:
     Ok(())
 }
 
-/// The file's checksum does not match, so it is not what was written. An earlier checkpoint may be intact.
+/// The file's checksum does not match, so it is damaged. An earlier checkpoint may be intact.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct Damaged(#[from] TensorsError);

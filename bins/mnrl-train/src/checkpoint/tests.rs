@@ -1,4 +1,4 @@
-//! What a folder with checkpoints guarantees.
+//! Guarantees of a folder with checkpoints.
 
 use std::fs::{self, File};
 use std::io::Write as _;

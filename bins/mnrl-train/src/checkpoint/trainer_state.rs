@@ -1,4 +1,4 @@
-//! How far a training has come: what a checkpoint stores besides tensors.
+//! The progress of a training, which a checkpoint stores besides tensors.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -56,7 +56,7 @@ impl TrainerState {
         serde_json::to_string(&Versioned { version: VERSION, state: self })
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote, or says what is wrong with it.
+    /// Reads the JSON of [`to_json`](Self::to_json). The error is a message about the first fault in it.
     pub(super) fn from_json(json: &str) -> Result<Self, String> {
         let value: Value =
             serde_json::from_str(json).map_err(|error| format!("not a checkpoint: metadata: {error}"))?;

@@ -68,10 +68,10 @@ impl<'a> Batch<'a> {
         self.lengths.iter().map(|length| *length as u64).sum()
     }
 
-    /// What the loss knows of the rows.
+    /// Labels and masks of the rows, for the loss.
     ///
     /// # Errors
-    /// Damaged vectors of the guide, or libtorch's own.
+    /// Damaged vectors of the guide, or an error of libtorch.
     pub(crate) fn targets(&self, objective: &Objective, device: Device) -> anyhow::Result<Targets> {
         let (anchors, documents) = self.places.split_at(self.pairs);
         let hashes = |places: &[Place<'_>]| places.iter().map(Place::hashes).collect::<Vec<_>>();

@@ -187,7 +187,7 @@ impl Shards {
         self.files.iter().map(|file| file.shard.negative_rows()).sum()
     }
 
-    /// What the pairs have besides anchors and positives.
+    /// The columns of the pairs besides anchors and positives.
     ///
     /// # Errors
     /// Vectors of different guide models.

@@ -203,7 +203,7 @@ impl DevSet {
     /// Holds the vectors of all queries and of one block of documents. An error of `encode`, such as a signal, ends it.
     ///
     /// # Errors
-    /// Those of `encode`, a vector that holds NaN or infinity, or libtorch's own.
+    /// An error of `encode`, a vector that holds NaN or infinity, or an error of libtorch.
     pub(crate) fn evaluate(&self, encode: &mut Encode<'_>) -> anyhow::Result<Score> {
         no_grad(|| self.search(encode))
     }

@@ -22,8 +22,9 @@ fn model() -> ModelDir {
     ModelDir::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-bert")).unwrap()
 }
 
-/// A vector derived from the last tokens, so that texts with the same ending match. Its length is a power of two and its
-/// elements are whole numbers: products, sums and normalised vectors are exact in any order, so that ties stay ties.
+/// A vector derived from the last tokens, so that texts with the same ending match. Its length is a power of two and
+/// its elements are whole numbers: products, sums and normalised vectors are exact in any order, so that ties stay
+/// ties.
 fn vector(tokens: &[u32]) -> Vec<f32> {
     let seed = tokens
         .iter()

@@ -1,9 +1,11 @@
-//! The flat gradient, cut into buckets that are summed over the processes as soon as the backward pass has completed them.
+//! The flat gradient, cut into buckets that are summed over the processes as soon as the backward pass has completed
+//! them.
 
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// Elements at which a bucket is large enough: 16 MB, whose transfer takes much longer than the wait for other processes.
+/// Elements at which a bucket is large enough: 16 MB, whose transfer takes much longer than the wait for other
+/// processes.
 const BUCKET_ELEMENTS: i64 = 4 << 20;
 
 /// A range of the flat gradient, and the leaves in it.
@@ -17,8 +19,8 @@ pub(super) struct BucketRange {
 /// Cuts a gradient of `total` elements into buckets, in the order in which the backward pass completes them.
 ///
 /// `leaves` are in the order in which the forward pass uses them, so the backward pass completes them last to first. A
-/// bucket ends where the layout of the buffer leaves that order: the biases, which follow all matrices, must not make the
-/// upper layers' matrices wait for those of the lowest layer.
+/// bucket ends where the layout of the buffer leaves that order: the biases, which follow all matrices, must not make
+/// the upper layers' matrices wait for those of the lowest layer.
 pub(super) fn cut(leaves: &[Range<i64>], total: i64) -> Vec<BucketRange> {
     let mut from_the_end: Vec<usize> = (0..leaves.len()).collect();
     from_the_end.sort_by_key(|leaf| Reverse(leaves[*leaf].start));
@@ -55,7 +57,8 @@ mod tests {
     #[test]
     fn upper_layers_do_not_wait_for_the_biases() {
         const M: i64 = 1 << 20;
-        // The embedding table, three layers of one matrix each, then the bias of the embeddings' norm and those of the layers.
+        // The embedding table, three layers of one matrix each, then the bias of the embeddings' norm and those of the
+        // layers.
         let starts = [0, 12 * M, 14 * M, 16 * M, 20 * M, 20 * M + 1, 20 * M + 2, 20 * M + 3];
         let end = 20 * M + 4;
         let range = |leaf: usize| starts[leaf]..starts.get(leaf + 1).copied().unwrap_or(end);

@@ -14,7 +14,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the store may take to answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a process publishes about itself, under its key in the store.
+/// The status that a process publishes under its key in the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Beat {
     /// Rises as long as the process lives.

@@ -11,7 +11,7 @@ use super::heartbeat::{Beat, Heartbeat, INTERVAL, StoreFailure};
 
 /// How long the process that serves the store waits for the others when it ends with an error.
 const LINGER: Duration = Duration::from_secs(20);
-/// Time between two polls of what a process waits for.
+/// Time between two polls of a condition that a process waits for.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Appended to messages of a failure that loses steps.

@@ -1,4 +1,4 @@
-//! What the processes of a training do together.
+//! The collective operations of a training's processes.
 
 use std::cell::Cell;
 use std::net::{TcpListener, TcpStream};
@@ -143,7 +143,7 @@ impl ProcessGroup {
     /// them.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn reducer(
         &self,
         grads: &Tensor,
@@ -217,7 +217,7 @@ impl ProcessGroup {
     /// Leaves the group. If `result` is an error, the other processes learn why.
     ///
     /// # Errors
-    /// Those of `result`, with this process's rank.
+    /// The error of `result`, with this process's rank.
     pub(crate) fn leave<T>(self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         let Some(Peers { rendezvous, communicator, heartbeat, .. }) = self.0 else { return result };
         // Only the first line: a hint is for the reader of this process's own message.

@@ -1,7 +1,7 @@
 //! Which process computes which rows of a batch.
 
-/// The rows of each process, in ascending order: about the same number of tokens for each. All processes compute the same
-/// assignment.
+/// The rows of each process, in ascending order: about the same number of tokens for each. All processes compute the
+/// same assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowAssignment(Vec<Vec<usize>>);
 

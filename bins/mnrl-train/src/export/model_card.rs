@@ -1,4 +1,4 @@
-//! The model card: what was trained, on which data, and how.
+//! The model card: the base model, the training data, and the settings.
 
 use std::fmt::Write as _;
 

@@ -70,16 +70,17 @@ pub(crate) enum LossKind {
     /// Each anchor is to be closest to its positive among all documents of the batch
     #[default]
     Mnrl,
-    /// mnrl, and each positive is to be closest to its anchor among all anchors of the batch
+    /// mnrl, and each positive should be closest to its anchor among all anchors of the batch
     Symmetric,
-    /// The positive is to be closer to the anchor than each of the pair's negatives, by a margin
+    /// The positive should be closer to the anchor than each of the pair's negatives, by a margin
     Triplet,
-    /// The positive is to be close to the anchor and the pair's negatives far away; the shard's scores are used as labels
-    /// if all of them are 1, for close, or 0, for far
+    /// The positive should be close to the anchor and the pair's negatives far away; the shard's scores are used as
+    /// labels if all of them are 1, for close, or 0, for far
     Contrastive,
-    /// The similarities of anchors with their positives and negatives are to have the order of the shard's scores
+    /// The similarities of anchors with their positives and negatives should have the order of the shard's scores
     Cosent,
-    /// The similarity to the positive minus that to each of the pair's negatives is to be as in the shard's scores
+    /// The similarity to the positive minus that to each of the pair's negatives should equal that of the shard's
+    /// scores
     MarginMse,
     /// mnrl without the negatives that a guide model, whose vectors are in the shard, finds closer than the positive
     Gist,

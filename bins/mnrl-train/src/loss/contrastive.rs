@@ -60,7 +60,7 @@ impl Loss for Contrastive {
         if targets.scores.is_some() { 0 } else { targets.false_own_negatives() }
     }
 
-    /// A positive is pulled to its anchor even if the batch has nothing else.
+    /// A positive is pulled to its anchor even if it is the only document of the batch.
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError> {
         Ok(!labelled(targets, 0..targets.pairs).is_empty())
     }

@@ -38,7 +38,7 @@ struct Index {
     key_documents: Lists,
 }
 
-/// What was hashed: hashes of different kinds are never compared.
+/// The kind of a hash; hashes of different kinds are never compared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Text,

@@ -88,7 +88,7 @@ pub(crate) trait Loss {
     /// Whether the batch has anything to compare. If it has not, the loss is 0 whatever the vectors are.
     ///
     /// # Errors
-    /// libtorch's own, or targets that lack what the loss needs.
+    /// An error of libtorch, or targets that lack a column that the loss needs.
     fn compares(&self, targets: &Targets) -> Result<bool, TorchError>;
 
     /// Explains to the user why no batch had anything to compare, with a hint.
@@ -103,6 +103,6 @@ pub(crate) trait Loss {
     }
 }
 
-/// What [`Loss::nothing_compared`] says for losses that compare a pair with its own negatives only.
+/// The message of [`Loss::nothing_compared`] for losses that compare a pair with its own negatives only.
 const NO_OWN_NEGATIVES: &str = "no step had a negative, so nothing was learnt\n\
      hint: the negatives of a pair come with it, except those that share a text, an id or a group with its positive; mine-negatives adds some";

@@ -1,8 +1,8 @@
-//! What a loss reads of the shards besides token ids, and whether they have it.
+//! The columns of the shards that a loss reads besides token ids, and the check that they exist.
 
 use anyhow::ensure;
 
-/// What a loss reads of the shards besides token ids.
+/// The columns of the shards that a loss reads besides token ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs {
     /// Whether the loss compares a pair with its own negatives only, so that the shards must have some.
@@ -25,7 +25,7 @@ pub(crate) enum Scores {
     Required,
 }
 
-/// What the shards have besides anchors and positives.
+/// The columns of the shards besides anchors and positives.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ShardColumns {
     /// Whether some pair has a negative.
@@ -41,10 +41,10 @@ pub(crate) struct ShardColumns {
 }
 
 impl Needs {
-    /// Refuses shards that lack what the loss needs; `loss` is its name.
+    /// Refuses shards that lack a column that the loss needs; `loss` is its name.
     ///
     /// # Errors
-    /// What is missing, and which program adds it.
+    /// The error names the missing column and the program that adds it.
     pub(crate) fn check(&self, loss: &str, columns: ShardColumns) -> anyhow::Result<()> {
         ensure!(
             columns.negatives || !self.negatives,

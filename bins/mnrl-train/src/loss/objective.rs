@@ -62,7 +62,7 @@ impl Objective {
     /// - output: `[]`, without a graph
     ///
     /// # Errors
-    /// libtorch's own, or targets that lack what the loss needs.
+    /// An error of libtorch, or targets that lack a column that the loss needs.
     pub(crate) fn backward(
         &self,
         anchors: &Tensor,

@@ -1,4 +1,4 @@
-//! What a loss knows of a batch besides the vectors.
+//! The inputs of a loss besides the vectors: labels, scores and masks.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use embtune_torch::{TorchError, normalize};
 
 use super::{Direction, FalseNegatives};
 
-/// What a loss knows of a batch besides the vectors.
+/// The inputs of a loss for one batch besides the vectors.
 pub(crate) struct Targets {
     /// Number of pairs.
     pub(crate) pairs: usize,
@@ -33,7 +33,7 @@ impl Guide {
     /// Normalises vectors, f32, on the loss's device.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn new(anchors: &Tensor, documents: &Tensor) -> Result<Self, TorchError> {
         Ok(Self { anchors: normalize(anchors)?, documents: normalize(documents)? })
     }
@@ -70,11 +70,11 @@ impl Targets {
         self.scores.as_deref().ok_or_else(|| TorchError::new("the loss needs scores, but the batch has none"))
     }
 
-    /// The candidates that are excluded for some pairs' rows, bool `[rows, columns]`, or `None` if there are none: false
-    /// negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
+    /// The candidates that are excluded for some pairs' rows, bool `[rows, columns]`, or `None` if there are none:
+    /// false negatives, an anchor compared with itself (q2q), a positive with the documents of its own pair (d2d).
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn excluded(
         &self,
         direction: Direction,

@@ -13,7 +13,7 @@ fn objective(flags: &str) -> Objective {
     LossArgs::parse(flags).unwrap().objective(SIZE as usize).unwrap()
 }
 
-/// Vectors of which no two are alike.
+/// Vectors that all differ.
 fn vectors(rows: usize, first: f64) -> Tensor {
     let places = Tensor::arange(rows as i64 * SIZE, (Kind::Float, Device::Cpu)) * 1.7 + first;
     places.sin().view([rows as i64, SIZE])

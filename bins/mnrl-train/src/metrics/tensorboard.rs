@@ -23,8 +23,8 @@ pub(crate) struct TensorBoard {
 impl TensorBoard {
     /// Creates a file in `folder`, which is created if it does not exist; files of earlier runs are kept.
     ///
-    /// If the training resumes after step `resumed`, TensorBoard discards what an earlier process has logged of later
-    /// steps, which are trained again.
+    /// If the training resumes after step `resumed`, TensorBoard discards the values that an earlier process has logged
+    /// of later steps, which are trained again.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_logged_reads_back() {
+    fn logged_values_read_back() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("a/b");
         let mut board = TensorBoard::create(&folder, None).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 
-    /// What tensorboard 2.21.0 writes with `RecordWriter(file).write(b"embtune")`.
+    /// The bytes that tensorboard 2.21.0 writes with `RecordWriter(file).write(b"embtune")`.
     #[test]
     fn a_record_is_that_of_the_reference() {
         let reference =

@@ -115,8 +115,9 @@ pub(crate) struct Cast {
 }
 
 impl Affine {
-    /// Weight and bias in this type; gradients flow back to the f32 leaves. The cast is computed once for all micro-batches
-    /// between two updates of the values: its backward pass saves no tensors, so it can run any number of times.
+    /// Weight and bias in this type; gradients flow back to the f32 leaves. The cast is computed once for all
+    /// micro-batches between two updates of the values: its backward pass saves no tensors, so it can run any number of
+    /// times.
     pub(crate) fn cast(&self, kind: Kind) -> Result<Rc<Cast>, TorchError> {
         // All trained values share one buffer, which counts its changes; frozen values never change.
         let changing = self.adapter.as_ref().map_or(&self.weight, |adapter| &adapter.a[0]);

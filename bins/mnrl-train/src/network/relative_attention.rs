@@ -8,8 +8,8 @@ use embtune_model::relative_position_bucket;
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{Dropout, TorchError};
 
-/// Tokens in one attention product: short rows of equal length are cheaper together, but the scores of more tokens do not
-/// fit into the cache (measured on 2 Zen 4 cores).
+/// Tokens in one attention product: short rows of equal length are cheaper together, but the scores of more tokens do
+/// not fit into the cache (measured on 2 Zen 4 cores).
 const RUN_TOKENS: i64 = 512;
 
 /// Consecutive rows of equal length.
@@ -67,7 +67,8 @@ pub(crate) fn relative_attention(
     let size = qkv.size()[1] / 3 / heads;
     let scale = 1.0 / (size as f64).sqrt();
     let tokens: Vec<_> = bias.runs.iter().map(|run| run.rows * run.length).collect();
-    // One split, whose gradient is one concatenation; the gradient of each slice would have the size of the whole tensor.
+    // One split, whose gradient is one concatenation; the gradient of each slice would have the size of the whole
+    // tensor.
     let chunks = qkv.f_split_with_sizes(&tokens[..], 0)?;
     let mut start = 0;
     let mut contexts = Vec::with_capacity(chunks.len());

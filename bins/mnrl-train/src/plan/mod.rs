@@ -25,7 +25,7 @@ const MEASURED: usize = 3;
 /// Measures a few micro-batches, and prints the estimate.
 ///
 /// # Errors
-/// libtorch's own, or a closed stdout.
+/// An error of libtorch, or a closed stdout.
 pub(crate) fn show(
     ranks: RankInfo,
     learner: &mut Learner<'_>,

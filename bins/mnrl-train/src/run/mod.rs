@@ -281,7 +281,7 @@ fn find_checkpoint(cli: &Cli, checkpoints: &Checkpoints, session: &Session) -> a
     Ok(found)
 }
 
-/// What the main process evaluates with and writes to, if the disk has room for it.
+/// The evaluator and the outputs of the main process, if the disk has room for them.
 fn main_process(
     cli: &Cli,
     state: &TrainerState,

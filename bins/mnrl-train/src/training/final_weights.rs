@@ -62,7 +62,7 @@ pub(crate) struct FinalWeights {
 /// Chooses the weights to save, in process 0.
 ///
 /// # Errors
-/// Those of an evaluation, or best weights that cannot be read back.
+/// If an evaluation fails, or the best weights cannot be read back.
 pub(crate) fn final_weights(
     trainer: &mut Trainer<'_>,
     state: &TrainerState,

@@ -1,9 +1,10 @@
 //! Any batch size in fixed memory: gradients through cached vectors (Gao et al. 2021, GradCache).
 //!
-//! The loss needs all vectors of a batch at once, but the network does not. Rows are computed in micro-batches, the loss
-//! gives each vector its gradient, and each micro-batch is then propagated back by itself. Graphs are kept for as many
-//! micro-batches as fit in memory, the others are computed a second time. Which ones are kept does not change the result:
-//! a second pass repeats the first one bit for bit, dropout included, and gradients are always summed in the same order.
+//! The loss needs all vectors of a batch at once, but the network does not. Rows are computed in micro-batches, the
+//! loss gives each vector its gradient, and each micro-batch is then propagated back by itself. Graphs are kept for as
+//! many micro-batches as fit in memory, the others are computed a second time. Which ones are kept does not change the
+//! result: a second pass repeats the first one bit for bit, dropout included, and gradients are always summed in the
+//! same order.
 
 use std::ops::Range;
 
@@ -80,10 +81,11 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one row.
+    /// The vectors of all rows in their order, without a graph: `[rows, dimension]`, f32. There must be at least one
+    /// row.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn vectors(&self) -> Result<Tensor, TorchError> {
         let detached: Vec<_> = self.outputs.iter().map(Tensor::detach).collect();
         let mut positions = vec![0_i64; self.micro.order.len()];
@@ -97,7 +99,7 @@ impl GradCache<'_> {
     /// The forward pass of some rows.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn forward(&self, rows: &[Row<'_>]) -> Result<Forward, TorchError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
         let micro = MicroBatches::new(&lengths, self.budget);
@@ -121,7 +123,7 @@ impl GradCache<'_> {
     /// - `grads`: `[rows, dimension]`, f32, for the rows of the forward pass
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn backward(&self, rows: &[Row<'_>], forward: Forward, grads: &Tensor) -> Result<(), TorchError> {
         let Forward { micro, mut outputs, mut states } = forward;
         let order: Vec<_> = micro.order.iter().map(|row| *row as i64).collect();

@@ -142,7 +142,7 @@ impl<'a> Learner<'a> {
     /// [`sync_gradient`](Self::sync_gradient).
     ///
     /// # Errors
-    /// libtorch's own, a damaged row, or another process that is gone or hangs.
+    /// An error of libtorch, a damaged row, or another process that is gone or hangs.
     pub(crate) fn accumulate(
         &mut self,
         batch: &Batch<'_>,
@@ -210,7 +210,7 @@ impl<'a> Learner<'a> {
     /// The norm of the accumulated gradient, and the divisor that clips it.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn clip(&self) -> Result<(f64, Tensor), TorchError> {
         let max_norm = Some(self.args.max_grad_norm).filter(|norm| *norm > 0.0);
         let (norm, divisor) = clip(&self.parameters.grads, max_norm.unwrap_or(f64::INFINITY))?;
@@ -220,7 +220,7 @@ impl<'a> Learner<'a> {
     /// Takes one step of the optimizer and resets the gradient to 0.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn update(&mut self, learning_rate: f64, divisor: &Tensor) -> Result<(), TorchError> {
         self.optimizer.step(&self.parameters.values, &self.parameters.grads, learning_rate, divisor)?;
         let _ = self.parameters.grads.f_zero_()?;
@@ -233,7 +233,7 @@ impl<'a> Learner<'a> {
     /// Vectors of rows of token ids, without dropout: f32 `[rows, dimension]`, on the learner's device.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn encode(&self, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         self.encode_as(self.kind(), rows)
     }
@@ -241,7 +241,7 @@ impl<'a> Learner<'a> {
     /// The same vectors, computed in this type.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn encode_as(&self, kind: Kind, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         let pass = Pass { kind, ..self.pass.without_dropout() };
         self.network.encode(rows, self.config, pass, self.device)
@@ -263,7 +263,7 @@ impl<'a> Learner<'a> {
         tensors
     }
 
-    /// The base model's values of what is trained, on the learner's device.
+    /// The base model's values of the trained parameters, on the learner's device.
     ///
     /// # Errors
     /// A base model that cannot be read.
@@ -288,7 +288,7 @@ impl<'a> Learner<'a> {
     /// Runs `act` with other values in place of those in training, and restores them afterwards.
     ///
     /// # Errors
-    /// Those of `act`, or libtorch's own.
+    /// The error of `act`, or an error of libtorch.
     pub(crate) fn with_values<T>(
         &mut self,
         values: &Tensor,

@@ -30,7 +30,7 @@ impl Budget {
     /// The budget for a model and a device; `batch_tokens` and `memory`, in bytes, are the user's choices.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn new(
         batch_tokens: Option<usize>,
         memory: Option<u64>,
@@ -55,8 +55,8 @@ impl Budget {
     }
 }
 
-/// Bytes that the backward pass needs for each token of a row of this length: in each layer its input, query, key, value,
-/// context, both sums before the norms, the first norm's output, the inner state, and f32 statistics.
+/// Bytes that the backward pass needs for each token of a row of this length: in each layer its input, query, key,
+/// value, context, both sums before the norms, the first norm's output, the inner state, and f32 statistics.
 pub(crate) fn bytes_per_token(config: &BertConfig, kind: Kind, length: usize) -> u64 {
     let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
     let scores = match config.architecture {
@@ -70,7 +70,7 @@ pub(crate) fn bytes_per_token(config: &BertConfig, kind: Kind, length: usize) ->
     (elements * kind.elt_size_in_bytes() + floats * 4) as u64
 }
 
-/// Bytes that a pass needs for each token of its micro-batch, besides what it keeps: the inner states of one layer and
+/// Bytes that a pass needs for each token of its micro-batch, besides those it keeps: the inner states of one layer and
 /// their gradients.
 pub(crate) fn working_bytes_per_token(config: &BertConfig, kind: Kind) -> u64 {
     (4 * config.intermediate_size.max(config.hidden_size) * kind.elt_size_in_bytes()) as u64
@@ -79,7 +79,7 @@ pub(crate) fn working_bytes_per_token(config: &BertConfig, kind: Kind) -> u64 {
 /// Bytes that are still available on the device, if they are known.
 ///
 /// # Errors
-/// libtorch's own.
+/// An error of libtorch.
 pub(crate) fn free(device: Device) -> anyhow::Result<Option<u64>> {
     Ok(match cuda_memory(device)? {
         Some(memory) => Some(memory.free),
@@ -90,7 +90,7 @@ pub(crate) fn free(device: Device) -> anyhow::Result<Option<u64>> {
 /// The most bytes that this process has used on the device.
 ///
 /// # Errors
-/// libtorch's own, or a system that does not report it.
+/// An error of libtorch, or a system that does not report it.
 pub(crate) fn peak(device: Device) -> anyhow::Result<u64> {
     const FILE: &str = "/proc/self/status";
     if let Some(memory) = cuda_memory(device)? {
@@ -117,7 +117,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What a control group (version 2) has left: its limit minus what is in use. Inactive pages of files are not counted as
+/// The free memory of a control group (version 2): its limit minus its use. Inactive pages of files are not counted as
 /// in use, because the kernel frees them on demand.
 fn of_control_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     let max: u64 = max.trim().parse().ok()?; // "max" means no limit

@@ -50,7 +50,7 @@ fn restore(state: &TrainerState, checkpoint: &Checkpoint, learner: &Learner<'_>)
 /// Saves a checkpoint.
 ///
 /// # Errors
-/// A full disk, or libtorch's own.
+/// A full disk, or an error of libtorch.
 pub(crate) fn save(state: &TrainerState, learner: &Learner<'_>, checkpoints: &mut Checkpoints) -> anyhow::Result<()> {
     let mut tensors = learner.tensors();
     // On the CPU nothing is drawn: dropout masks are computed from seed, epoch and batch.

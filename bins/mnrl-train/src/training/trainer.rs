@@ -34,7 +34,7 @@ pub(crate) struct Trainer<'a> {
     pub(crate) main: Option<MainProcess>,
 }
 
-/// What only the main process has: it evaluates on the dev set, and writes.
+/// The parts that only the main process has, which evaluates on the dev set and writes.
 pub(crate) struct MainProcess {
     pub(crate) dev: Option<DevSet>,
     pub(crate) checkpoints: Checkpoints,
@@ -180,7 +180,7 @@ impl Trainer<'_> {
         })
     }
 
-    /// Saves what is not saved yet before a signal ends the program.
+    /// Saves a checkpoint before a signal ends the program, unless the newest one is up to date.
     fn save_for_resume(&mut self, state: &TrainerState, saved: u64) -> anyhow::Result<()> {
         if state.step > saved {
             self.save(state)?;

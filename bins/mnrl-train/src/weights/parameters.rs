@@ -1,4 +1,4 @@
-//! The model's weights in flat buffers: one for what is trained, one for its gradients, and one for what is frozen.
+//! The model's weights in flat buffers: one for trained parameters, one for their gradients, and one for frozen ones.
 //!
 //! Zeroing, clipping and the optimizer then take a handful of kernels instead of hundreds.
 
@@ -176,7 +176,7 @@ impl Parameters {
         self.place(name).filter(|entry| entry.is_trained).map(|entry| self.grads.narrow(0, entry.offset, entry.length))
     }
 
-    /// The base model's values of what is trained: f32 `[n]`, on the CPU.
+    /// The base model's values of the trained parameters: f32 `[n]`, on the CPU.
     ///
     /// # Errors
     /// A parameter that the base model does not have.
@@ -210,7 +210,7 @@ impl Parameters {
     /// All values by name; with LoRA, its matrices are separate from the weights they change.
     ///
     /// # Errors
-    /// libtorch's own.
+    /// An error of libtorch.
     pub(crate) fn to_weights(&self) -> Result<NewWeights, TorchError> {
         self.entries
             .iter()

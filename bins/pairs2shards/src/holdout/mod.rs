@@ -100,7 +100,7 @@ impl Holdout {
     /// All chunks of a parent document are on one side: see [`HoldoutSplit`].
     ///
     /// # Errors
-    /// What is wrong with a pair whose document is unknown.
+    /// A message about a pair whose document is unknown.
     pub(crate) fn take(&mut self, mut pair: Pair, features: &Features) -> Result<Option<(Pair, u64)>, String> {
         let group = pair.group_or_positive_id().ok_or("--holdout needs a field \"group\" or \"positive_id\"")?;
         if !self.split.holds_out(group) {
@@ -149,7 +149,7 @@ impl Holdout {
         self.trained.flush().with_context(|| cannot_store(&self.directory))
     }
 
-    /// Writes queries.jsonl, qrels.tsv and corpus-ids.txt, and reports what is left out and why.
+    /// Writes queries.jsonl, qrels.tsv and corpus-ids.txt, and reports each omission with its reason.
     ///
     /// # Errors
     /// A full disk.

@@ -33,7 +33,7 @@ impl Trained {
         self.texts += 1;
     }
 
-    /// Writes what was pushed to disk.
+    /// Flushes the pushed entries to disk.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.file.write_all(&self.unwritten)?;
         self.unwritten.clear();

@@ -109,7 +109,7 @@ fn add_negatives(pair: &mut Pair, other: Pair) {
     pair.scores.as_mut().zip(other.scores).into_iter().for_each(|(scores, more)| scores.extend(&more[1..]));
 }
 
-/// Hash of what the rows of one pair have in common.
+/// Hash of the fields that the rows of one pair have in common.
 fn key(pair: &Pair) -> u64 {
     let mut hash = Xxh3::new();
     let ids = [&pair.anchor_id, &pair.positive_id, &pair.group, &pair.query_prompt].map(Option::as_deref);

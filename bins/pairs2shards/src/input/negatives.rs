@@ -18,7 +18,7 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) const ALL: [Self; 3] = [Self::Blank, Self::Positive, Self::Repeated];
 
-    /// The fault in words, to follow a number.
+    /// A description of the fault, to follow a number.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Blank => "blank",

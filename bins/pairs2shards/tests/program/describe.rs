@@ -1,4 +1,4 @@
-//! What `--describe` prints of a shard, and of files that are not shards.
+//! The output of `--describe` for a shard, and for files that are not shards.
 
 use crate::folder;
 

@@ -181,7 +181,7 @@ fn no_held_out_text_is_near_a_training_pairs() {
 }
 
 #[test]
-fn what_belongs_together_is_asked_for_together() {
+fn holdout_and_holdout_dir_require_each_other() {
     let folder = folder();
     for flags in ["--holdout 0.1", "--holdout-dir heldout"] {
         let message = folder.run(&format!("pairs2shards --model BASE -o out {flags}")).refusal();
@@ -194,7 +194,7 @@ fn what_belongs_together_is_asked_for_together() {
 }
 
 #[test]
-fn a_pair_with_the_label_0_is_no_relevant_judgment() {
+fn a_pair_with_the_label_0_is_not_a_relevant_judgment() {
     let group = groups(true).next().unwrap();
     let pair = |n: usize, label: usize| {
         format!(

@@ -1,4 +1,4 @@
-//! embtune-shards(5) says what is in a shard.
+//! embtune-shards(5) describes shards as they are written.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Rows of one pair, records of several, and what they say of each other.
+//! Rows that belong to one pair, and records with several pairs.
 
 use embtune_tensors::{Column, Shard};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn a_shard_has_one_prompt() {
     let _ = flag
         .saying("1 pair has a different query prompt than --query-prompt, which takes precedence")
         .saying("3 written");
-    // Elsewhere a field of this name is nobody's business.
+    // In other records a field of this name is ignored.
     let other = "{\"anchor\":\"a\",\"positive\":\"p\",\"prompt\":\"Write a query.\"}\n";
     assert_eq!(shard(&folder, "", other).meta().query_prompt, "query: ", "the model's own");
 }
@@ -190,7 +190,7 @@ fn ignored_fields_that_look_like_data_are_reported() {
 }
 
 #[test]
-fn pairs_of_different_documents_are_no_near_duplicates() {
+fn pairs_of_different_documents_are_not_near_duplicates() {
     let folder = folder();
     let product = |n: usize, id: Value, label: Value| {
         json!({

@@ -19,8 +19,8 @@ use crate::{Output, escape};
 
 /// A directory that appears under its name, complete and on disk, when [`AtomicDir::commit`] succeeds, and not before.
 ///
-/// Until then it is a temporary directory, removed when this is dropped. It is next to its target, or inside a target whose
-/// content can be replaced but not the directory itself, such as a mount point. Symbolic links are followed.
+/// Until then it is a temporary directory, removed when this is dropped. It is next to its target, or inside a target
+/// whose content can be replaced but not the directory itself, such as a mount point. Symbolic links are followed.
 pub struct AtomicDir {
     temporary: TemporaryDir,
     target: PathBuf,
@@ -33,8 +33,8 @@ pub struct AtomicDir {
 }
 
 impl AtomicDir {
-    /// Starts a directory that will replace any other at `target`, and finds out, without changing anything, how that can
-    /// be done. Leftovers of killed processes are removed.
+    /// Starts a directory that will replace any other at `target`, and finds out, without changing anything, how that
+    /// can be done. Leftovers of killed processes are removed.
     ///
     /// # Errors
     /// When the target cannot be written.
@@ -91,7 +91,7 @@ impl AtomicDir {
         }
     }
 
-    /// If the target cannot be replaced in one step: why not, and what is done instead, as a message for the user.
+    /// A message for the user if the target cannot be replaced in one step: the reason, and the fallback.
     pub fn slow(&self) -> Option<&str> {
         self.slow.as_deref()
     }

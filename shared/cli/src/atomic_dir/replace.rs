@@ -1,7 +1,7 @@
-//! Putting a new directory in the place of an old one: finding out beforehand how that can be done, and doing it.
+//! Replaces a directory with a new one, by the best method that the file system allows, which is tested beforehand.
 //!
-//! Only the exchange is one step. During the other ways, nothing has a name that a later process would take for a leftover:
-//! what a power cut leaves is complete, under names that begin with the target's.
+//! Only the exchange is one step. During the other ways, nothing has a name that a later process would take for a
+//! leftover: what a power cut leaves is complete, under names that begin with the target's.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ use crate::disk::{sync, sync_folder};
 use crate::paths::{folder_of, is_mount_point};
 use crate::temporary::lasting_name;
 
-/// Whether a directory is the working directory of this program, and so, probably, of the shell that started it: replacing
-/// it would leave both in a removed directory.
+/// Whether a directory is the working directory of this program, and so, probably, of the shell that started it:
+/// replacing it would leave both in a removed directory.
 pub(super) fn is_in_use(target: &Path) -> bool {
     env::current_dir().is_ok_and(|folder| folder == target)
 }
@@ -99,7 +99,7 @@ pub(super) fn rename_twice(new: &Path, target: &Path) -> io::Result<()> {
         })?;
         return back(error);
     }
-    // The new directory is in place; what is left of the old one does no harm.
+    // The new directory is in place; remains of the old one do no harm.
     let _ = fs::remove_dir_all(&old);
     Ok(())
 }
@@ -172,8 +172,8 @@ pub(super) fn move_all(names: &[OsString], from: &Path, to: &Path) -> io::Result
     Ok(())
 }
 
-/// Moves a file or directory, by copying where it cannot be renamed: to another file system, or out of an overlay's lower
-/// layer.
+/// Moves a file or directory, by copying where it cannot be renamed: to another file system, or out of an overlay's
+/// lower layer.
 fn move_one(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) => {}

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// All files under a folder, with what is in them.
+/// All files under a folder, with their contents.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -66,7 +66,7 @@ fn links_are_followed_and_kept() {
         assert!(link.is_symlink());
         expect(&place.path().join("far"), &[("out/file", content)]);
     }
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "the link and what it leads to");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2, "the link and its target");
 }
 
 const OLD: [(&str, &str); 4] = [("a", "old"), ("b", "old"), ("c/d", "old"), ("c/e/f", "old")];

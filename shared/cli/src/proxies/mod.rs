@@ -1,7 +1,7 @@
 //! The proxies that the environment names.
 //!
-//! Every HTTP client reads these variables differently and silently ignores what it does not understand, so a program may
-//! not use the proxy that the user chose. Here they are read once, and an invalid value is an error.
+//! Every HTTP client reads these variables differently and silently ignores values that it does not understand, so a
+//! program may not use the proxy that the user chose. Here they are read once, and an invalid value is an error.
 
 mod exception;
 
@@ -44,8 +44,8 @@ impl Proxy {
 }
 
 impl Proxies {
-    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or else lower case, as curl does; an empty
-    /// variable counts as unset.
+    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or else lower case, as curl does; an
+    /// empty variable counts as unset.
     ///
     /// # Errors
     /// An invalid value; the message names the variable and has no password.
@@ -99,8 +99,8 @@ impl Proxies {
     }
 }
 
-/// Parses `[scheme://][user[:password]@]host[:port]`. Messages repeat only the scheme, because anything in the wrong place
-/// may be a password.
+/// Parses `[scheme://][user[:password]@]host[:port]`. Messages repeat only the scheme, because anything in the wrong
+/// place may be a password.
 fn read_proxy(value: &str) -> anyhow::Result<Proxy> {
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
@@ -126,7 +126,8 @@ fn read_proxy(value: &str) -> anyhow::Result<Proxy> {
     Ok(Proxy { url: format!("{scheme}://{user}{host}{port}"), password })
 }
 
-/// Whether all characters are allowed in the user part of a URL, and every percent sign begins a code (RFC 3986, 3.2.1).
+/// Whether all characters are allowed in the user part of a URL, and every percent sign begins a code (RFC 3986,
+/// 3.2.1).
 fn is_encoded(user: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%".contains(c);
     let mut codes = user.split('%').skip(1);

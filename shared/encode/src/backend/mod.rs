@@ -1,5 +1,5 @@
-//! What computes vectors from batches of tokens: a graph that embtune writes itself, or an ONNX file of the model
-//! directory.
+//! Backends, which compute vectors from batches of tokens: a graph that embtune writes itself, or an ONNX file of the
+//! model directory.
 
 pub(crate) mod native;
 pub(crate) mod onnx_file;

@@ -14,8 +14,8 @@ use crate::batch::Batch;
 use crate::error::EncodeError;
 use crate::options::EncoderOptions;
 
-/// Loads a model's ONNX file and runs it once, to make sure that it returns what it declares. With `pad_rows`, rows of
-/// different lengths share a batch, provided that the file takes an attention mask.
+/// Loads a model's ONNX file and runs it once, to make sure that its outputs have the declared shapes. With `pad_rows`,
+/// rows of different lengths share a batch, provided that the file takes an attention mask.
 pub(crate) fn load(
     engine: &Engine,
     model: &AnyModelDir,
@@ -113,7 +113,7 @@ struct OnnxFileWorker {
     head: Head,
 }
 
-/// What turns the file's output into a vector.
+/// The step from the file's output to a vector.
 enum Head {
     /// A graph of pooling, Dense modules and normalisation.
     Graph { session: Session, layout: Layout },

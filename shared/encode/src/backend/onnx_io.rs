@@ -5,7 +5,7 @@ use embtune_tokenize::Tokens;
 
 use crate::batch::{Batch, attention_mask, longest, padded_ids};
 
-/// What an input expects.
+/// The meaning of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InputKind {
     TokenIds,

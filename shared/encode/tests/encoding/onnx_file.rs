@@ -67,6 +67,7 @@ fn inputs_and_outputs_are_recognised_by_name() {
         let mut encoder = load(&with_case(name)).unwrap();
         let rows = encoder.text_tokenizer().tokenize(&["harbour", "Fishing boats leave before dawn"]).unwrap();
         let vectors = encoder.runner().run(&rows).unwrap();
+        assert_eq!(vectors.len(), 2 * 32);
         for (row, found) in rows.iter().zip(vectors.chunks_exact(32)) {
             let ids = row.ids.iter().enumerate().map(|(place, id)| *id as f32 + positions * place as f32);
             assert!(cosine(&states(ids), found) > 0.999_99, "{name}");
@@ -123,6 +124,7 @@ fn a_file_may_pool_by_itself() {
     let texts = ["harbour", "Fishing boats leave before dawn"];
     let (expected, found) =
         (with_modules.encode(&texts).unwrap().vectors, without_modules.encode(&texts).unwrap().vectors);
+    assert_eq!((expected.len(), found.len()), (2 * 32, 2 * 32));
     for (expected, found) in expected.chunks_exact(32).zip(found.chunks_exact(32)) {
         assert!(cosine(expected, found) > 0.999_99);
     }
@@ -144,6 +146,7 @@ fn a_directory_without_modules_is_pooled_by_mean() {
     let found = encoder.runner().run(&rows).unwrap();
     let mean: Vec<f32> =
         states(rows[0].ids.iter().map(|id| *id as f32)).iter().map(|x| x / rows[0].ids.len() as f32).collect();
+    assert_eq!(found.len(), mean.len());
     assert!(found.iter().zip(&mean).all(|(found, mean)| (found - mean).abs() < 1e-5), "{found:?} {mean:?}");
 
     // Hidden states with another name are recognised by their width only.

@@ -1,4 +1,4 @@
-//! What several tests use.
+//! Helpers that several tests use.
 
 use embtune_cli::Device;
 use embtune_encode::{EncoderOptions, Precision};

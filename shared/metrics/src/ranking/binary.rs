@@ -57,8 +57,8 @@ fn sum_of_precisions(ranked: &[Option<i64>], k: usize) -> f64 {
     sum
 }
 
-/// RR@k, whose mean over the queries is MRR@k (trec_eval `recip_rank`, m_recip_rank.c, of a run cut at k; Voorhees 1999,
-/// the TREC-8 question answering track).
+/// RR@k, whose mean over the queries is MRR@k (trec_eval `recip_rank`, m_recip_rank.c, of a run cut at k; Voorhees
+/// 1999, the TREC-8 question answering track).
 pub(crate) fn reciprocal_rank(ranked: &[Option<i64>], k: usize) -> f64 {
     top(ranked, k).iter().position(|relevance| is_relevant(*relevance)).map_or(0.0, |index| 1.0 / (index + 1) as f64)
 }

@@ -1,4 +1,4 @@
-//! Metrics for incomplete judgments: they tell documents judged not relevant from documents that nobody judged.
+//! Metrics for incomplete judgments: they distinguish documents judged not relevant from documents that nobody judged.
 
 use super::{is_relevant, share, top, total_relevant};
 
@@ -7,7 +7,7 @@ use super::{is_relevant, share, top, total_relevant};
 /// `(1 / R) Σ (1 - min(n, R) / min(N, R))` over the retrieved relevant documents, where n is the number of documents
 /// above that were judged not relevant and N the number of all documents judged so. A term is 1 if n is 0, so that
 /// judgments without irrelevant documents do not divide by 0 (trec_eval `bpref`, m_bpref.c; Buckley and Voorhees 2004,
-/// SIGIR). As in trec_eval, a negative relevance is no judgment.
+/// SIGIR). As in trec_eval, a negative relevance does not count as a judgment.
 pub(crate) fn bpref(ranked: &[Option<i64>], ideal: &[i64]) -> f64 {
     let relevant = total_relevant(ideal);
     let not_relevant = ideal.iter().filter(|relevance| **relevance == 0).count();

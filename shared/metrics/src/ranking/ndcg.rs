@@ -1,6 +1,6 @@
 //! Normalised discounted cumulative gain.
 
-/// What a document of a given relevance is worth.
+/// The gain from a document, as a function of its relevance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gain {
     /// The relevance itself (Järvelin and Kekäläinen 2002, ACM TOIS 20(4); trec_eval, BEIR).
@@ -10,7 +10,7 @@ pub(crate) enum Gain {
 }
 
 impl Gain {
-    /// 0 if the relevance is negative.
+    /// The gain; 0 if the relevance is negative, as in trec_eval.
     fn of(self, relevance: i64) -> f64 {
         match self {
             Self::Linear => relevance.max(0) as f64,
@@ -22,8 +22,8 @@ impl Gain {
 
 /// NDCG@k: the gain of the first k documents, discounted by rank, relative to the best possible order.
 ///
-/// `DCG@k = Σ gain_i / log2(i + 1)` over the ranks `i <= k`, and `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of all
-/// judged documents in the best order, retrieved or not; 0 if nothing is relevant (trec_eval `ndcg_cut_k`,
+/// `DCG@k = Σ gain_i / log2(i + 1)` over the ranks `i <= k`, and `NDCG@k = DCG@k / IDCG@k`, where IDCG is the DCG of
+/// all judged documents in the best order, retrieved or not; 0 if nothing is relevant (trec_eval `ndcg_cut_k`,
 /// m_ndcg_cut.c; with [`Gain::Exponential`] gdeval's `ndcg@k`, whose natural logarithms cancel out).
 pub(crate) fn ndcg(ranked: &[Option<i64>], ideal: &[i64], k: usize, gain: Gain) -> f64 {
     debug_assert!(ideal.is_sorted_by(|a, b| a >= b), "the ideal order is descending");

@@ -2,7 +2,7 @@
 
 use super::{is_relevant, top};
 
-/// The probability that a reader goes on to the next document.
+/// The probability that a reader continues to the next document.
 const PERSISTENCE: f64 = 0.8;
 
 /// The highest grade of relevance: TREC's scale, as in gdeval.
@@ -25,9 +25,10 @@ pub(crate) fn rank_biased_precision(ranked: &[Option<i64>], k: usize) -> f64 {
 
 /// ERR@k: the expected reciprocal of the rank at which a reader is satisfied.
 ///
-/// `ERR@k = Σ (1 / i) p_i Π (1 - p_j)` over the ranks `i <= k` and `j < i`, with `p = (2^relevance - 1) / 2^4` (Chapelle,
-/// Metlzer, Zhang and Grinspan 2009, CIKM; the scale of 0 to 4 is that of gdeval's `err@k`). A relevance above 4 counts
-/// as 4. Values are small on a scale of 0 and 1, because a relevant document then satisfies one reader in 16.
+/// `ERR@k = Σ (1 / i) p_i Π (1 - p_j)` over the ranks `i <= k` and `j < i`, with `p = (2^relevance - 1) / 2^4`
+/// (Chapelle, Metlzer, Zhang and Grinspan 2009, CIKM; the scale of 0 to 4 is that of gdeval's `err@k`). A relevance
+/// above 4 counts as 4. Values are small on a scale of 0 and 1, because a relevant document then satisfies one reader
+/// in 16.
 pub(crate) fn expected_reciprocal_rank(ranked: &[Option<i64>], k: usize) -> f64 {
     let (mut reads, mut sum) = (1.0, 0.0);
     for (index, relevance) in top(ranked, k).iter().enumerate() {

@@ -47,8 +47,8 @@ impl Tally {
 /// Corrects p-values for multiple testing, in the order given: the chance that any of them is a false alarm stays below
 /// the level to which they are held.
 ///
-/// The i-th smallest of m p-values (from 0) is multiplied by `m - i`, is never below the one before it, and is at most 1
-/// (Holm 1979, Scandinavian Journal of Statistics 6(2)). The tests may depend on each other in any way.
+/// The i-th smallest of m p-values (from 0) is multiplied by `m - i`, is never below the one before it, and is at most
+/// 1 (Holm 1979, Scandinavian Journal of Statistics 6(2)). The tests may depend on each other in any way.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));

@@ -26,8 +26,8 @@ pub struct Randomisation {
 /// If the systems were equal, each difference could just as well have the other sign. p is the share of all sign flips
 /// whose sum is at least as large, in absolute value, as the observed one. Up to 20 differences other than 0, all flips
 /// are enumerated; otherwise `samples` flips are drawn from `seed`, and `p = (c + 1) / (samples + 1)`, where c of them
-/// reach the observed sum, so that p is never 0 (Fisher 1935, "The Design of Experiments"; Smucker, Allan and Carterette 2007, CIKM;
-/// Phipson and Smyth 2010 for the + 1).
+/// reach the observed sum, so that p is never 0 (Fisher 1935, "The Design of Experiments"; Smucker, Allan and
+/// Carterette 2007, CIKM; Phipson and Smyth 2010 for the + 1).
 pub fn randomisation_test(differences: &[f64], samples: usize, seed: u64) -> Randomisation {
     // A difference of 0 is the same with either sign.
     let differences: Vec<f64> = differences.iter().copied().filter(|difference| *difference != 0.0).collect();

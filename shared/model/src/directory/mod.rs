@@ -20,7 +20,7 @@ pub(crate) use open::WEIGHTS;
 /// Heads for other uses of the encoder, which sentence-transformers does not read (bge-m3 has them).
 const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
 
-/// What a text is for.
+/// The purpose of a text, which selects its prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A search query.

@@ -43,7 +43,7 @@ pub struct BertConfig {
     pub hidden_act: Activation,
     /// Rows of the position embeddings.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings, of which embtune uses row 0; 0 in architectures without token types.
+    /// Rows of the token type embeddings, only the first of which is used; 0 in architectures without token types.
     pub type_vocab_size: usize,
     /// Added to the variance in layer norms.
     pub layer_norm_eps: f64,

@@ -1,4 +1,4 @@
-//! What the `config.json` of all families have in common.
+//! The fields that the `config.json` of all families have in common.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -20,7 +20,7 @@ pub use onnx_file::OnnxEncoder;
 pub use qwen3::{Qwen3Config, Qwen3LayerNames};
 pub use relative_position::{MAX_RELATIVE_DISTANCE, RELATIVE_BUCKETS, relative_position_bucket};
 
-/// What computes a directory's hidden states.
+/// The network that computes a directory's hidden states.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyEncoder {
     /// A family that embtune computes itself, with weights that it can read.

@@ -25,7 +25,7 @@ pub struct NomicBertConfig {
     pub intermediate_size: usize,
     /// Maximum number of tokens of a text.
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings, of which embtune uses row 0.
+    /// Rows of the token type embeddings, only the first of which is used.
     pub type_vocab_size: usize,
     /// Added to the variance in layer norms.
     pub layer_norm_eps: f64,

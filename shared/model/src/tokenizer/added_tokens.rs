@@ -12,7 +12,7 @@ use crate::{ModelError, files};
 
 const ADDED_TOKENS: &str = "added_tokens.json";
 
-/// The flags of a token that affect ids: what may surround it, and whether it is searched for in normalized text.
+/// The flags of a token that affect ids: the characters that may surround it, and whether normalized text is searched.
 const FLAGS: [&str; 4] = ["single_word", "lstrip", "rstrip", "normalized"];
 
 /// Adds the list of added tokens to `overrides`, if it differs from that of `file`.
@@ -81,7 +81,7 @@ fn special_tokens(class: TokenizerClass, config: &TokenizerConfig) -> Vec<Value>
     SPECIAL_TOKEN_ROLES.into_iter().filter_map(by_role).chain(extra).collect()
 }
 
-/// A token with all its flags. A string stands for a special token with the default flags.
+/// A token with all its flags. A plain string means a special token with the default flags.
 fn as_object(token: &Value) -> Option<Map<String, Value>> {
     let mut object = token_object(content(token)?, true).as_object().cloned()?;
     if let Some(given) = token.as_object() {

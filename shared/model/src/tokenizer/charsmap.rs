@@ -13,7 +13,7 @@ const HEADER_DIGITS: usize = 6;
 /// (sentencepiece's `Normalizer::DecodePrecompiledCharsMap`).
 ///
 /// # Errors
-/// A message that says what is wrong with the table.
+/// A message about the first fault of the table.
 pub(super) fn check(normalizer: &Value) -> Result<(), String> {
     let Some(table) = super::file::precompiled(normalizer).and_then(|step| step.get("precompiled_charsmap")) else {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn check(normalizer: &Value) -> Result<(), String> {
     let bits = digits
         .filter(|digits| digits.len() == HEADER_DIGITS)
         .map(|digits| digits.iter().fold(0, |bits, digit| bits << DIGIT_BITS | digit));
-    // 36 bits, of which the first 32 are the number.
+    // 36 bits, the first 32 of which are the number.
     let length = bits.map(|bits| u32::from_be_bytes(((bits >> 4) as u32).to_le_bytes())).map(|length| length as usize);
     match length {
         Some(length) if length <= bytes.saturating_sub(4) => Ok(()),

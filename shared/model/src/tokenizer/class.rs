@@ -118,7 +118,7 @@ impl TokenizerClass {
         }
     }
 
-    /// Adds to `overrides` what the class builds differently from `file`.
+    /// Adds to `overrides` the parts that the class builds differently from `file`.
     pub(super) fn override_parts(
         self,
         config: &TokenizerConfig,
@@ -152,7 +152,7 @@ impl TokenizerClass {
         Ok(())
     }
 
-    /// What the class builds around the vocabulary; `None` if it uses the file unchanged.
+    /// The tokenizer that the class builds around the vocabulary; `None` if it uses the file unchanged.
     fn build(self, config: &TokenizerConfig, file: &TokenizerFile) -> Result<Option<Built>, String> {
         let kind = match self {
             Self::Bert | Self::MpNet => "WordPiece",

@@ -1,4 +1,4 @@
-//! The tokenizer: `tokenizer.json`, and what the files beside it override.
+//! The tokenizer: `tokenizer.json`, and the settings in other files that override it.
 //!
 //! transformers 5 does not use `tokenizer.json` as it is. For the classes that it implements, it takes the vocabulary
 //! alone and builds everything else from `tokenizer_config.json`. That file decides, for instance, whether text is
@@ -99,7 +99,7 @@ impl TokenizerSpec {
         Ok(Value::Object(content).to_string().into_bytes())
     }
 
-    /// What the files beside `tokenizer.json` change about token ids, as JSON; empty if they change nothing.
+    /// The changes to token ids by the files beside `tokenizer.json`, as JSON; empty if there are none.
     pub(crate) fn overrides(&self) -> String {
         let mut changes = self.overrides.clone();
         if self.truncates_left {

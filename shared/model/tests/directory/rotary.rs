@@ -36,7 +36,7 @@ fn change(root: &Path, change: impl FnOnce(&mut Map<String, Value>)) {
 }
 
 #[test]
-fn each_family_is_read() {
+fn the_configuration_and_all_tensors_of_each_family_are_read() {
     let config = modern_bert(&fixture("tiny-modernbert"));
     assert_eq!(config.is_global, [true, false, false, true]);
     assert_eq!((config.window, config.global_rope_theta, config.local_rope_theta), (12, 160_000.0, 10_000.0));

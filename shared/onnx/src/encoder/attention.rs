@@ -14,8 +14,8 @@ pub(crate) struct Attention<'a> {
     pub(crate) value: &'a Value,
     pub(crate) heads: usize,
     pub(crate) size: usize,
-    /// Added to the scores: hides padding, and carries what the encoder adds, such as relative positions. Broadcasts to
-    /// `[batch, heads, sequence, sequence]`.
+    /// Added to the scores: hides padding, and carries the encoder's own biases, such as relative positions. Broadcasts
+    /// to `[batch, heads, sequence, sequence]`.
     pub(crate) bias: Option<&'a Value>,
     /// Whether a token sees only itself and the tokens before it. Where rows are padded, the bias must hide the others.
     pub(crate) causal: bool,

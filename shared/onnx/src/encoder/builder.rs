@@ -110,8 +110,8 @@ impl Builder<'_> {
     }
 
     /// Whether the graph must use standard operators only, because other programs than ONNX Runtime may read it. Padded
-    /// rows in fp32 are what a portable graph has; embtune's own inference rarely has them, so that they need no
-    /// operators of their own.
+    /// rows in fp32 occur in portable graphs; embtune's own inference rarely has them, so they need no special
+    /// operators.
     fn is_portable(&self) -> bool {
         matches!(self.tokens, Tokens::Rectangle { mask: Some(_), .. }) && self.graph.hidden_type() == DataType::Float
     }

@@ -19,7 +19,7 @@ use crate::graph::{Graph, MICROSOFT, Value, int, ints};
 use crate::matrix::Matrix;
 use crate::proto::DataType;
 
-/// What is known about the values that a linear layer reads.
+/// The known range of the values that a linear layer reads.
 #[derive(Clone, Copy)]
 pub(crate) enum InputRange<'a> {
     /// Either sign, unknown range.
@@ -31,7 +31,7 @@ pub(crate) enum InputRange<'a> {
     Above(f32),
 }
 
-/// A normed channel is assumed to stay within so many standard deviations.
+/// A normed channel is assumed to stay within this many standard deviations.
 const DEVIATIONS: f32 = 3.0;
 /// Smallest range of a token, so that the scale of zeros is not 0.
 const MIN_RANGE: f32 = 1e-9;

@@ -13,7 +13,7 @@ use crate::weights::WeightSource;
 pub(crate) struct Linear<'a> {
     /// Stems of the tensors' names; a layer's weight is `[out, in]`.
     pub(crate) names: &'a [&'a str],
-    /// What is known about the values of the input; 8-bit integers need it.
+    /// The known range of the input's values; only 8-bit integers need it.
     pub(crate) input_range: InputRange<'a>,
     pub(crate) has_bias: bool,
 }
@@ -84,13 +84,13 @@ impl Linear<'_> {
     }
 }
 
-/// A single node, which reads the weight in place. ONNX Runtime would fold a Transpose into a transposed copy.
+/// A single node, which reads the weight in place. A Transpose would cost memory: ONNX Runtime folds it into a copy.
 fn gemm(graph: &mut Graph, x: &Value, weight: &Value, bias: Option<Value>) -> Value {
     let inputs: Vec<&Value> = [x, weight].into_iter().chain(&bias).collect();
     graph.node("Gemm", &inputs, &[int("transB", 1)])
 }
 
-/// For CUDA, whose Gemm adds the bias with a matrix product of its own. A separate Add is fused with the node that
+/// Used on CUDA, whose Gemm adds the bias with a second matrix product. A separate Add is fused with the node that
 /// follows.
 fn matmul_add(graph: &mut Graph, x: &Value, weight: &Value, bias: Option<Value>) -> Value {
     let weight = graph.node("Transpose", &[weight], &[ints("perm", &[1, 0])]);

@@ -67,12 +67,12 @@ impl Pair {
         object
     }
 
-    /// What splits and masks are based on: the group, else the positive's id.
+    /// The key for splits and masks: the group, else the positive's id.
     pub fn group_or_positive_id(&self) -> Option<&str> {
         self.group.as_deref().or(self.positive_id.as_deref())
     }
 
-    /// Likewise for a negative.
+    /// The key of a negative: its group, else its id.
     pub fn negative_group_or_id(&self, index: usize) -> Option<&str> {
         [&self.negative_groups, &self.negative_ids]
             .into_iter()

@@ -172,7 +172,7 @@ fn negatives_are_removed_with_their_ids_and_scores() {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn a_pair_reads_back_as_written(
         anchor in ".*", positive in ".*", negatives in prop::collection::vec(".*", 0..4),
         id in "[a-z]{1,5}", extra in ".*",
     ) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Role, Row, RowCollector, find_role};
 
-/// What separates two columns.
+/// The separator between two columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Separator {
     /// A tab; ids may have spaces.
@@ -47,7 +47,7 @@ impl Values<'_> {
 }
 
 impl Columns {
-    /// The columns that a header names. A line of data is no header, because its value is not a name.
+    /// The columns that a header names. A line of data is not a header, because its value is not a name.
     pub(super) fn of_header<T: RowCollector>(line: &str) -> Option<Self> {
         separators(line).into_iter().find_map(|separator| {
             let values = separator.split(line)?;
@@ -87,7 +87,7 @@ impl Columns {
     }
 }
 
-/// What may separate the columns of a line. In a line with tabs, spaces belong to ids, except in TREC's six columns, which
+/// The possible separators of a line. In a line with tabs, spaces belong to ids, except in TREC's six columns, which
 /// may be aligned with both.
 fn separators(line: &str) -> Vec<Separator> {
     if !line.contains('\t') {
@@ -120,7 +120,7 @@ fn split_csv(line: &str) -> Option<Vec<Cow<'_, str>>> {
     }
 }
 
-/// The first value, and what follows it.
+/// The first value, and the rest.
 fn first_csv_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(',').unwrap_or(text.len());

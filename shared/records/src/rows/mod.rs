@@ -1,4 +1,4 @@
-//! What judgments and runs have in common: rows of a query, a document and a value, in all formats in which such files
+//! The common format of judgments and runs: rows of a query, a document and a value, in all formats in which such files
 //! are exchanged.
 //!
 //! The format is detected from the content and not from the file's name: columns (separated by tabs, spaces or commas,
@@ -27,9 +27,9 @@ pub(crate) struct Row<'a> {
 
 /// Collects rows.
 pub(crate) trait RowCollector {
-    /// What a row is called in messages.
+    /// The name of a row in messages.
     const KIND: &'static str;
-    /// What the value is called in messages.
+    /// The name of the value in messages.
     const VALUE: &'static str;
     /// Names of the value's column or field, in lower case without punctuation; the first one that is present counts.
     const VALUE_NAMES: &'static [&'static str];
@@ -38,7 +38,7 @@ pub(crate) trait RowCollector {
     /// The value of each document in a list without values, if such a list is accepted.
     const LIST_VALUE: Option<&'static str>;
 
-    /// Adds a row, or returns what is wrong with it.
+    /// Adds a row. The error describes its fault.
     fn take(&mut self, row: Row<'_>) -> Result<(), String>;
 
     /// Adds a query without documents; returns whether it is new.
@@ -105,7 +105,7 @@ impl Format {
     }
 }
 
-/// Formats that are not text: their first bytes, what they are, and what converts them.
+/// Formats that are not text: their first bytes, their names, and the programs that convert them.
 const UNSUPPORTED: [(&[u8], &str, &str); 11] = [
     (b"\x1f\x8b", "compressed (gzip)", "zcat FILE"),
     (b"\x28\xb5\x2f\xfd", "compressed (Zstandard)", "zstdcat FILE"),
@@ -120,7 +120,7 @@ const UNSUPPORTED: [(&[u8], &str, &str); 11] = [
     (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE"),
 ];
 
-/// What a file is, and what converts it, if it is not text.
+/// The format of a file that is not text, and the program that converts it.
 fn unsupported(head: &[u8]) -> Option<String> {
     let (_, what, remedy) = UNSUPPORTED.iter().find(|(magic, ..)| head.starts_with(magic))?;
     Some(format!("{what}, which is not supported\nhint: {remedy}"))
@@ -144,8 +144,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// Names in the files of BEIR, TREC, MS MARCO, ir_datasets, PyTerrier and MTEB. Where several are present, the first one in
-/// this list counts: a file may have the query's text next to its id, and PyTerrier has its internal docid next to docno.
+/// Names in the files of BEIR, TREC, MS MARCO, ir_datasets, PyTerrier and MTEB. Where several are present, the first
+/// one in this list counts: a file may have the query's text next to its id, and PyTerrier has its internal docid next
+/// to docno.
 const QUERY: [&str; 7] = ["queryid", "qid", "topicid", "queryno", "qno", "topic", "query"];
 const DOCUMENT: [&str; 9] = ["corpusid", "docno", "docid", "documentid", "passageid", "pid", "did", "document", "doc"];
 
@@ -166,7 +167,7 @@ fn find_role<'a, T: RowCollector>(role: Role, names: impl Iterator<Item = &'a st
     found.min().map(|(_, index)| index)
 }
 
-/// What is wrong with an id, if anything.
+/// A message about an id that cannot be used.
 fn id_error(role: Role, id: &str) -> Option<String> {
     if id.is_empty() {
         Some(format!("the id of the {role} is empty"))

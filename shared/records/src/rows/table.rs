@@ -6,7 +6,7 @@ use super::columns::{Columns, count};
 use super::{RowCollector, add};
 use crate::{Lines, ReadError};
 
-/// Lines that may be comments, and are kept until a line tells what the columns are.
+/// Lines that may be comments, and are kept until a line determines the columns.
 const MOST_PENDING: usize = 10_000;
 
 /// A file while it is read. A line that begins with # is a comment only if it is not a row: ids may begin with #.
@@ -52,8 +52,8 @@ impl<T: RowCollector, R: BufRead> Table<'_, T, R> {
         Ok(None)
     }
 
-    /// Reads until the columns are known, and adds what was read. The first line that does not begin with # tells them; if
-    /// there is none, the first line that can be a row.
+    /// Reads until the columns are known, and adds the rows read. The first line that does not begin with # determines
+    /// them; if there is none, the first line that can be a row.
     fn start(&mut self) -> Result<Option<Columns>, ReadError> {
         let mut pending: Vec<(u64, String)> = Vec::new();
         let (mut columns, mut has_header) = (None, true);

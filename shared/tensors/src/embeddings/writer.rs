@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(
+        fn vectors_read_back_as_written(
             rows in prop::collection::btree_map("\\PC{1,9}", prop::array::uniform8(-1e3_f32..1e3), 0..20),
             stored in prop::sample::select(&VectorType::ALL[..]),
         ) {

@@ -62,7 +62,7 @@ pub struct ShardMeta {
     /// Languages of a sample of the anchors: the number of texts by ISO 639-3 code; `und` is undetermined.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query_languages: BTreeMap<String, u64>,
-    /// Likewise of the positives.
+    /// The same counts for the positives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub document_languages: BTreeMap<String, u64>,
     /// Fingerprint of the guide model, if its vectors are present and name it.
@@ -88,8 +88,8 @@ impl Shard {
         Self::open_part(path, 0, 1)
     }
 
-    /// Opens a shard as one of several processes, which together check all its numbers before training begins: each process
-    /// checks only its part, `number` of `of` from 0, of the token ids and vectors, which are most of the file.
+    /// Opens a shard as one of several processes, which together check all its numbers before training begins: each
+    /// process checks only its part, `number` of `of` from 0, of the token ids and vectors, which are most of the file.
     /// [`tokens`](Self::tokens) and [`guide`](Self::guide) check what they read, because other processes may have other
     /// copies of the file.
     ///
@@ -152,9 +152,9 @@ impl Shard {
         self.columns[2].rows
     }
 
-    /// A fingerprint of the content: the 128-bit XXH3 hash, in hexadecimal, of everything except token ids and vectors, which
-    /// are most of the file. They follow from the texts, whose hashes are included, and from the tokenizer and the guide
-    /// model, which the metadata names.
+    /// A fingerprint of the content: the 128-bit XXH3 hash, in hexadecimal, of everything except token ids and vectors,
+    /// which are most of the file. They follow from the texts, whose hashes are included, and from the tokenizer and
+    /// the guide model, which the metadata names.
     pub fn fingerprint(&self) -> String {
         let of_column =
             |column: &Spans| [Some(column.input_ids.clone()), column.guide.as_ref().map(|g| g.span.clone())];

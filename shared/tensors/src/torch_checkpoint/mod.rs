@@ -1,6 +1,6 @@
 //! State dicts as `torch.save` writes them: `pytorch_model.bin`.
 //!
-//! The file is a zip archive whose records are stored, not compressed: `*/data.pkl` says what the tensors are (see
+//! The file is a zip archive whose records are stored, not compressed: `*/data.pkl` describes the tensors (see
 //! [`pickle`]), `*/data/KEY` holds the numbers. A mapped file therefore gives its tensors without a copy, as
 //! safetensors does. Names, sizes and positions in the file are not trusted: each is checked before it is used.
 //!
@@ -27,7 +27,7 @@ const SAVE_AGAIN: &str = "\nhint: load the model with transformers or sentence-t
 /// The tensors of a checkpoint by name.
 ///
 /// # Errors
-/// What is wrong, or is not supported.
+/// A message about a fault of the file, or an unsupported feature.
 pub(crate) fn read(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
     if file.starts_with(&BEFORE_1_6) {
         return Err(format!("has the format of PyTorch before version 1.6, which is not supported{SAVE_AGAIN}"));
@@ -130,8 +130,8 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
             }))
 }
 
-/// Two names may share one tensor (tied weights). Partly overlapping tensors are refused, because they would let a small
-/// file claim any amount of data.
+/// Two names may share one tensor (tied weights). Partly overlapping tensors are refused, because they would let a
+/// small file claim any amount of data.
 fn check_overlaps(tensors: &BTreeMap<String, TensorInfo>) -> Result<(), String> {
     let mut places: Vec<(&Range<usize>, &String)> = tensors.iter().map(|(name, entry)| (&entry.range, name)).collect();
     places.retain(|(range, _)| !range.is_empty());

@@ -1,4 +1,4 @@
-//! Process groups, with threads in the place of processes: what they compute, and how a missing process shows.
+//! Process groups, with threads in place of processes: their results, and the errors when a process is missing.
 
 mod nccl;
 mod reducer;

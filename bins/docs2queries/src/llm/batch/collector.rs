@@ -68,18 +68,18 @@ struct Counts {
     foreign: u64,
 }
 
-/// What a file contained.
+/// The contents of a result file.
 #[derive(Default)]
 pub(super) struct FileContents {
     /// The number of lines that are JSON.
     readable: u64,
     /// The first line that is not.
     first_unreadable: Option<String>,
-    /// The requests that have a reply,
+    /// The requests that have a reply.
     replied: HashSet<Key>,
-    /// those that have an error,
+    /// The requests that have an error.
     failed: HashSet<Key>,
-    /// and those of unreadable lines, as far as they can be told.
+    /// The requests of unreadable lines, as far as they can be identified.
     garbled: Vec<Key>,
 }
 
@@ -225,7 +225,7 @@ impl<'a> Collector<'a> {
     /// as the most that they can cost. Returns a description of these, if there are any.
     ///
     /// # Errors
-    /// Those of making the requests, and a journal that cannot be written.
+    /// If the requests cannot be made, or the journal cannot be written.
     pub(super) async fn end(
         &mut self,
         file: &str,
@@ -241,7 +241,7 @@ impl<'a> Collector<'a> {
         let missing = paid
             .saturating_sub(count(&contents.replied))
             .min(batch.total.max(batch.completed).saturating_sub(count(&with_result)));
-        // If the server does not count requests, the tokens have to tell.
+        // If the server does not count requests, the token counts show whether any were done.
         let is_uncounted = batch.total == 0 && (is_gone || batch.status == Status::Completed);
         let mut most = self.context.journal.most_of_batch(file);
         let is_known = most.input > 0;
@@ -299,10 +299,10 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// What happens to requests whose results are lost, and can have cost `most`.
+/// Explains what happens to requests whose results are lost and that may have cost `most`.
 pub(super) fn lost_requests(most: Cost) -> String {
     let cost = match (most.input, most.output) {
-        (0, _) | (_, None) => "what it cost is not known".to_owned(),
+        (0, _) | (_, None) => "its cost is not known".to_owned(),
         (input, Some(output)) => format!("it counts as {} tokens", input.saturating_add(output)),
     };
     format!("its requests will be sent again, and {cost}")

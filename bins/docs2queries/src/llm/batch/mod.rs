@@ -32,7 +32,7 @@ pub(crate) trait RequestSource {
     /// more because the journal's reply is useless.
     ///
     /// # Errors
-    /// Those of making the requests, and of `take`.
+    /// If the requests cannot be made, or `take` fails.
     fn for_each(
         &self,
         journal: Option<&Journal>,
@@ -41,7 +41,7 @@ pub(crate) trait RequestSource {
     ) -> anyhow::Result<u64>;
 }
 
-/// What all work on batches needs.
+/// The context that all batch functions share.
 #[derive(Clone, Copy)]
 pub(crate) struct BatchContext<'a> {
     pub(crate) session: &'a Session,

@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// journal; `poll` is the time between two looks at a batch.
 ///
 /// # Errors
-/// Those of the server and of the disk, and a signal. The next run then collects the batches that are at the server.
+/// Errors of the server and of the disk, and a signal. The next run then collects the batches that are at the server.
 pub(crate) async fn round_trip(
     context: BatchContext<'_>,
     model: &Model<'_>,

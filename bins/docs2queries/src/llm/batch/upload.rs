@@ -1,4 +1,4 @@
-//! The requests of a round trip, in files.
+//! Writes the requests of a round trip to files for upload.
 
 use std::io::{BufWriter, Write as _};
 
@@ -31,11 +31,11 @@ impl RequestFile {
     }
 }
 
-/// The requests that the journal has no reply to, as far as the caps allow, in files of a size that servers accept;
-/// each with the most that it can cost.
+/// Writes the requests to which the journal has no reply, as far as the caps allow, to files that are small enough for
+/// servers, and returns each file with the most that it can cost.
 ///
 /// # Errors
-/// Those of making the requests, and of writing the files.
+/// If the requests cannot be made, or the files cannot be written.
 pub(super) fn request_files(
     context: BatchContext<'_>,
     model: &Model<'_>,

@@ -1,4 +1,4 @@
-//! What may be spent, and what has been.
+//! The budget of a run: its caps, and the amounts that are spent and reserved.
 //!
 //! Before a request is sent, the most that it can cost is reserved; its actual cost replaces the reservation when the
 //! answer has arrived. The sum of what is spent and reserved never exceeds the caps, however many requests are in
@@ -65,13 +65,13 @@ pub(crate) struct Reservation {
 }
 
 impl Budget {
-    /// A budget of which `before` is spent already.
+    /// A budget from which earlier runs have spent `before`.
     pub(crate) fn new(price: Option<Price>, caps: Caps, before: Spent) -> Self {
         let state = Mutex::new(State { before, ..State::default() });
         Self { price, caps, state, changed: Notify::new() }
     }
 
-    /// What `tokens` cost; nothing if prices are unknown.
+    /// The cost of `tokens`; nothing if prices are unknown.
     pub(crate) fn cost(&self, tokens: Tokens) -> Spent {
         Spent { tokens, usd: self.price.map(|price| price.of(tokens)).unwrap_or_default() }
     }
@@ -86,10 +86,10 @@ impl Budget {
         lock(&self.state).is_exhausted
     }
 
-    /// Reserves what a request of at most `most` tokens can cost.
+    /// Reserves the highest possible cost of a request that takes at most `most` tokens.
     ///
-    /// If that does not fit, it waits for other requests to cost less than was reserved for them; none if there is no
-    /// other request in flight.
+    /// If the caps leave no room for it, waits for other requests to cost less than was reserved for them; `None` if no
+    /// other request is in flight.
     pub(crate) async fn reserve(self: &Arc<Self>, most: Tokens) -> Option<Reservation> {
         loop {
             // Registered before the state is checked, so that no change between the two is missed.
@@ -116,7 +116,7 @@ impl Budget {
         self.fits(&lock(&self.state), more)
     }
 
-    /// Counts what was spent without a reservation.
+    /// Adds an amount that was spent without a reservation.
     pub(crate) fn add(&self, spent: Spent) {
         lock(&self.state).spent += spent;
     }

@@ -1,4 +1,4 @@
-//! What tokens cost.
+//! Prices of tokens.
 
 use anyhow::bail;
 
@@ -6,7 +6,7 @@ use super::tokens::Tokens;
 use super::usd::Usd;
 use crate::llm::address::Host;
 
-/// What a token costs.
+/// The price of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Price {
     input: Usd,
@@ -16,23 +16,23 @@ pub(crate) struct Price {
 /// An entry of the price list.
 struct ListedModel {
     name: &'static str,
-    /// Dollars for a million tokens of the prompt,
+    /// Dollars for a million tokens of the prompt.
     input: f64,
-    /// and of the completion.
+    /// Dollars for a million tokens of the completion.
     output: f64,
     /// The longest completion, in tokens.
     longest: u64,
     surcharge: Surcharge,
 }
 
-/// What a model's tokens cost in addition.
+/// Surcharges on a model's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Surcharge {
     None,
     /// A tenth at regional addresses: models released since 5 March 2026
     /// (<https://developers.openai.com/api/docs/guides/data-residency>).
     Regional,
-    /// That, and a quarter for what the server writes to its cache, which it does unasked: models since GPT-5.6.
+    /// As above, plus a quarter for the tokens that the server caches without being asked to: models since GPT-5.6.
     RegionalAndCacheWrites,
 }
 
@@ -105,7 +105,7 @@ impl Price {
         Self { input: half(self.input), output: half(self.output) }
     }
 
-    /// What `tokens` cost.
+    /// The cost of `tokens`.
     pub(crate) fn of(self, tokens: Tokens) -> Usd {
         self.input.times(tokens.input) + self.output.times(tokens.output)
     }

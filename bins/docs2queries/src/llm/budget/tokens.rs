@@ -14,9 +14,9 @@ pub(crate) struct Tokens {
 /// How many tokens a request may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimate {
-    /// Probably.
+    /// The probable number.
     pub(crate) expected: Tokens,
-    /// At most.
+    /// The highest possible number.
     pub(crate) upper_bound: Tokens,
 }
 

@@ -14,7 +14,7 @@ const REASONING: [&str; 4] = [
     "/reasoning_tokens",
     "/thoughtsTokenCount",
 ];
-/// What Anthropic counts in addition to `input_tokens`.
+/// Anthropic does not include these in `input_tokens`.
 const CACHED: [&str; 2] = ["cache_creation_input_tokens", "cache_read_input_tokens"];
 
 impl Tokens {
@@ -22,7 +22,7 @@ impl Tokens {
     ///
     /// Reasoning is paid for. Most servers count it as part of the completion; xAI and Google count it separately, so
     /// that only the total contains it. If the counts contradict each other, the highest wins. None if there are no
-    /// counts, or if the prompt or a completion allegedly has no tokens at all.
+    /// counts, or if they claim that the prompt or a completion has no tokens at all.
     pub(in crate::llm) fn of_usage(usage: &Value, has_content: bool) -> Option<Self> {
         let first = |names: &[&str]| names.iter().find_map(|name| count(&usage[name]));
         let (input, output, total) = (first(&INPUT), first(&OUTPUT), first(&TOTAL));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn without_counts_there_is_no_usage() {
+    fn missing_or_contradictory_counts_are_ignored() {
         for usage in [
             json!(null),
             json!({}),

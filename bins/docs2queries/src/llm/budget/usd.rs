@@ -37,7 +37,7 @@ impl Add for Usd {
 
 impl Display for Usd {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Cents are too coarse for what a request costs.
+        // A single request may cost less than a cent.
         let digits = if self.dollars() < 1.0 { 4 } else { 2 };
         write!(f, "${:.digits$}", self.dollars())
     }

@@ -1,4 +1,4 @@
-//! What a server advises about trying again.
+//! A server's advice on retrying a request.
 
 use std::time::SystemTime;
 
@@ -26,7 +26,7 @@ pub(super) fn apply(mut failure: Failure, headers: &HeaderMap, body: &str) -> Fa
         Some(pause) => {
             let wait = format_duration(pause.as_secs_f64());
             let end = SystemTime::now().checked_add(pause).map(httpdate::fmt_http_date).unwrap_or_default();
-            let hint = "that is too long to wait; with --journal, the same command can continue from here then";
+            let hint = "that is too long to wait; with --journal, the same command can continue from here later";
             let message = format!("{failure} (it asks for a pause of {wait}, until {end})");
             let Failure { may_cost, paid, .. } = failure;
             Failure { may_cost, paid, ..Failure::new(message, Some(hint), Verdict::Fatal) }

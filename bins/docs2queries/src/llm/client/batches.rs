@@ -19,32 +19,32 @@ use crate::text::has_word;
 
 /// Pages of a hundred batches each that are searched for the batch of a file.
 const MAX_PAGES: usize = 100;
-/// The longest result file has this many bytes for each request, more than replies have on average,
+/// A result file may have this many bytes for each request, which is more than replies have on average.
 const MAX_RESULT_BYTES: u64 = 256 << 10;
-/// and this many besides.
+/// A result file may have this many bytes in addition, for files with few but long replies.
 const MAX_EXTRA_BYTES: u64 = 64 << 20;
 
-/// A file longer than this is no error message.
+/// A file longer than this is not an error message.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// The state of a batch, as the server describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
     pub(crate) id: String,
-    /// The status in the server's own word.
+    /// The status as the server spells it.
     pub(crate) status_text: String,
     pub(crate) status: Status,
     /// The file with the results of the requests that succeeded.
     pub(crate) output_file: Option<String>,
     /// The file with the errors of the others.
     pub(crate) error_file: Option<String>,
-    /// The number of requests that succeeded,
+    /// The number of requests that succeeded.
     pub(crate) completed: u64,
-    /// that failed,
+    /// The number of requests that failed.
     pub(crate) failed: u64,
-    /// and of all requests.
+    /// The number of all requests.
     pub(crate) total: u64,
-    /// What the server says was wrong with the batch.
+    /// The server's explanation of why the batch failed.
     pub(crate) errors: String,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Status {
     Failed,
     /// It expired or was cancelled; a part of the requests may be done.
     Ended,
-    /// A word that we do not know.
+    /// A status that is not in the list.
     Unknown,
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_have_many_names() {
+    fn statuses_are_read_in_the_words_of_many_servers() {
         for (word, expected) in [
             ("COMPLETED", Status::Completed),
             ("Completed", Status::Completed),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_of_a_failed_batch_has_many_forms() {
+    fn the_reason_for_a_failed_batch_is_read_in_any_form() {
         for (errors, expected) in [
             (json!({"errors": {"data": [{"message": "a"}, {"code": "b", "message": null}]}}), "a; b"),
             (json!({"errors": "quota"}), "quota"),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_id_is_no_file() {
+    fn a_file_without_an_id_is_refused() {
         let batch = Batch::read(&json!({
             "id": "b", "status": "completed", "output_file_id": null, "error_file_id": "",
             "request_counts": {"total": 2, "completed": 0, "failed": 2},

@@ -34,11 +34,11 @@ use transport::{ErrorResponse, Transport};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5;
 
-/// Sends one request at a time, and repeats none that a server may have worked on.
+/// Sends each request once: it never repeats one that a server may have processed.
 ///
 /// async-openai's own retries are bypassed, because they give up within a second and hide the status of an error behind
 /// the form of its body. Its HTTP service is replaced by [`Transport`], which turns every error status into a
-/// [`Failure`] and bounds what is read.
+/// [`Failure`] and limits how much is read.
 pub(super) struct Client {
     api: async_openai::Client<OpenAIConfig>,
     transport: Arc<Transport>,
@@ -49,7 +49,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of the server at an address. Keys and proxies come from the environment; `limiter` is told of the
+    /// A client of the server at an address. Keys and proxies come from the environment; `limiter` is notified of the
     /// limits that the server reports.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Client {
         Ok(Self { api, transport, dialect, notices, requests: AtomicU64::new(0) })
     }
 
-    /// Sends a chat completion request and returns the body of the reply, of which only the outline is checked.
+    /// Sends a chat completion request and returns the body of the reply, after checking that it is not an error.
     ///
     /// If the server does not support a parameter, the request is sent again at once without it.
     pub(super) async fn complete(&self, request: &Value) -> Result<Value, Failure> {
@@ -105,7 +105,7 @@ impl Client {
         }
     }
 
-    /// Whether an error may refuse a parameter of the request; what that teaches is then in the dialect.
+    /// Whether an error may refuse a parameter of the request; if so, the dialect has learnt from it.
     fn learn(&self, error: &OpenAIError, sent: &Value) -> bool {
         let OpenAIError::Boxed(error) = error else { return false };
         let Some(response) = error.downcast_ref::<ErrorResponse>() else { return false };
@@ -116,8 +116,8 @@ impl Client {
         is_refusal
     }
 
-    /// A body that is a reply and no error. Secrets are redacted before a message is cut to length, so that no part of
-    /// one is left.
+    /// Returns the body if it is not an error. Secrets are redacted before a message is cut to length, so that no part
+    /// of one is left.
     fn checked(&self, body: Value) -> Result<Value, Failure> {
         if Failure::in_reply(&body).is_none() {
             return Ok(body);

@@ -1,4 +1,4 @@
-//! HTTP: requests are signed, answers are bounded in length, and every answer that is no success becomes a [`Failure`].
+//! HTTP: requests are signed, answers are bounded in length, and every answer other than a success is a [`Failure`].
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -26,7 +26,7 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// The time limit of a download, whatever its size.
 pub(super) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The HTTP client, and what it knows of the server.
+/// The HTTP client, with the properties of the server.
 pub(super) struct Transport {
     pub(super) http: reqwest::Client,
     pub(super) address: Address,
@@ -91,7 +91,7 @@ impl Transport {
             return Ok(response);
         }
         let mut body = Vec::new();
-        // An error that breaks off or never ends is an error all the same.
+        // An error whose body breaks off or never ends is still an error.
         let _ = self
             .read(&mut response, MAX_ERROR_BYTES, |chunk| {
                 body.extend_from_slice(chunk);

@@ -1,10 +1,10 @@
-//! The costs in journal lines, of which some are not known yet.
+//! The costs in journal lines, some of which are not known yet.
 
 use serde_json::{Value, json};
 
 use crate::llm::budget::{Budget, Price, Spent, Tokens, Usd};
 
-/// What a request has cost, or the most that it can cost.
+/// The cost of a request, or the most that it can cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) input: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// The cost of what costs nothing, or of which nothing is known.
+    /// No cost, or a cost about which nothing is known.
     pub(crate) const NOTHING: Self = Self { input: 0, output: Some(0), usd: None };
 
     /// The cost of `tokens` at the budget's price.
@@ -30,7 +30,7 @@ impl Cost {
         Self { output: None, usd: None, ..self }
     }
 
-    /// What remains after `tokens` of it, at the budget's price.
+    /// The rest after `tokens` have been subtracted, at the budget's price.
     #[must_use]
     pub(crate) fn minus(self, tokens: Tokens, budget: &Budget) -> Self {
         let input = self.input.saturating_sub(tokens.input);
@@ -39,7 +39,7 @@ impl Cost {
         if output.is_some() { rest } else { rest.without_limit() }
     }
 
-    /// What it takes from a budget. What had no known price counts at the budget's.
+    /// The amount to take from a budget. A cost without a known price counts at the budget's.
     pub(crate) fn spent(self, budget: &Budget) -> Spent {
         let tokens = Tokens { input: self.input, output: self.output.unwrap_or_default() };
         Spent { tokens, usd: self.usd.unwrap_or(budget.cost(tokens).usd) }
@@ -61,7 +61,7 @@ impl Cost {
     }
 }
 
-/// A sum of costs, of which some are not known yet.
+/// A sum of costs, some of which are not known yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Costs {
     known: Spent,

@@ -45,18 +45,18 @@ pub(crate) enum BatchState {
     Lost(Cost),
 }
 
-/// What a successful answer is worth.
+/// How useful a successful answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyQuality {
-    /// It is what was asked for.
+    /// It contains an answer to the request.
     Usable,
-    /// It is not, because of the document or the model: another try may help once, if at all.
+    /// It contains none, because of the document or the model: another try may help once, if at all.
     Useless,
     /// It reports an error that may be transient.
     Error,
 }
 
-/// Says whether a reply is what was asked for.
+/// Decides whether a reply contains an answer to its request.
 pub(crate) type IsUsable = dyn Fn(&Reply) -> bool + Send + Sync;
 
 impl ReplyQuality {
@@ -118,7 +118,7 @@ impl Entry {
     }
 }
 
-/// The line of a reply. It contains the cost, so that a later run knows what was spent.
+/// The line of a reply. It contains the cost, so that a later run knows how much was spent.
 pub(super) fn reply_line(key: Key, document: &str, cost: Cost, reply: &Value) -> String {
     let (tokens, usd) = cost.fields();
     line(&json!({"key": key.text(), "id": document, "tokens": tokens, "usd": usd, "reply": reply}))

@@ -1,4 +1,4 @@
-//! The journal's file: locking, scanning, appending.
+//! The journal's file, which is locked, scanned once, and then only appended to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -20,7 +20,7 @@ pub(super) struct JournalFile {
     is_usable: Box<IsUsable>,
     /// A warning for the user if the file could not be locked.
     pub(super) lock_warning: Option<String>,
-    /// Not locked while the disk is busy, so that lookups never wait for a write.
+    /// It is not locked while the disk is busy, so that lookups never wait for a write.
     index: Mutex<Index>,
 }
 

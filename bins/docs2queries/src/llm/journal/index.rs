@@ -1,4 +1,4 @@
-//! Where the lines of a journal are, and what they cost together.
+//! The positions of a journal's lines, and their total cost.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ const MAX_TRIES: u32 = 2;
 /// All that is known of a journal's lines without reading them again.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// The replies that are what was asked for.
+    /// The replies that contain an answer.
     usable: HashMap<Key, LineSpan>,
     /// The others.
     useless: HashMap<Key, UselessReplies>,
@@ -35,7 +35,7 @@ pub(super) struct LineSpan {
     pub(super) length: usize,
 }
 
-/// What there is for a request.
+/// The replies to a request that the journal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FoundReply {
     pub(super) place: LineSpan,

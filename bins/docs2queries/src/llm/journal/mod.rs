@@ -1,16 +1,16 @@
 //! The journal: a file of all replies that were paid for, and of all requests that may have been.
 //!
-//! Each line is a JSON object, which is appended and synced before anything is done with what it says. Before a request
-//! is sent, `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has
-//! arrived, and before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost,
-//! "reply": {…}}` and `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed
-//! run leaves a record of what its requests in flight can have cost. The key is a hash of the whole request: document,
-//! prompt, model and parameters. There are also lines about batches. A killed process leaves at most an incomplete last
-//! line, which is repaired when the file is opened. Lines that are written at about the same time share one sync.
+//! Each line is a JSON object, which is appended and synced before anything acts on it. Before a request is sent,
+//! `{"asked": "<32 hexadecimal digits>", "tokens": [in, out], "usd": most}` is written. When its reply has arrived, and
+//! before it is used, `{"key": "<the same>", "id": "<document>", "tokens": [in, out], "usd": cost, "reply": {…}}` and
+//! `{"answered": "<the same>"}` follow; the latter alone if the request cost nothing. So a killed run leaves a record
+//! of what its requests in flight can have cost. The key is a hash of the whole request: document, prompt, model and
+//! parameters. There are also lines about batches. A killed process leaves at most an incomplete last line, which is
+//! repaired when the file is opened. Lines that are written at about the same time share one sync.
 //!
-//! Everything that was paid for is kept, even what is no answer: an empty reply, a refusal, an error with token counts.
-//! Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent again by
-//! the next run, once; a second useless reply settles it.
+//! Every reply that was paid for is kept, even one without an answer: an empty reply, a refusal, an error with token
+//! counts. Whether a reply is usable is decided whenever the journal is read. A request whose reply is useless is sent
+//! again by the next run, once; a second useless reply settles it.
 
 mod cost;
 mod entry;
@@ -88,7 +88,7 @@ impl Journal {
         Self { path, file, writes: Some(writes), writer: Some(writer) }
     }
 
-    /// What the user should know about the file.
+    /// A warning about the file for the user.
     pub(crate) fn warning(&self) -> Option<&str> {
         self.file.lock_warning.as_deref()
     }
@@ -132,13 +132,13 @@ impl Journal {
         Ok(line["id"] == source && line["reply"] == *reply)
     }
 
-    /// What all replies have cost. What had no known price counts at this one.
+    /// The cost of all replies. Those without a known price count at this one.
     pub(crate) fn paid(&self, price: Option<Price>) -> Spent {
         self.file.index().paid.at(price, 0)
     }
 
-    /// What requests without a reply can have cost, and their number: those in flight when a run was killed, and those
-    /// that timed out or broke off. A reply without a known limit counts as one of `longest_reply` tokens.
+    /// The highest possible cost of requests without a reply, and their number: those in flight when a run was killed,
+    /// and those that timed out or broke off. A reply without a known limit counts as one of `longest_reply` tokens.
     pub(crate) fn unanswered(&self, price: Option<Price>, longest_reply: u64) -> (Spent, u64) {
         let (costs, count) = self.file.index().unanswered();
         (costs.at(price, longest_reply), count)
@@ -184,7 +184,7 @@ impl Journal {
     /// Records a reply from a batch or a result file.
     ///
     /// # Errors
-    /// As for [`Self::put`].
+    /// If the file cannot be written; it is then left as it was.
     pub(crate) async fn put_batch_reply(
         &self,
         key: Key,
@@ -226,7 +226,7 @@ impl Drop for Journal {
     }
 }
 
-/// Writes everything that is in the queue at once, again and again.
+/// Writes queued lines until the queue is closed: all that are waiting go to disk with one sync.
 fn write_queued(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
     while let Ok(first) = queue.recv() {
         let (mut lines, mut waiting) = (Vec::new(), Vec::new());
@@ -236,7 +236,7 @@ fn write_queued(queue: &mpsc::Receiver<Write>, file: &JournalFile) {
         }
         let written = file.append(&lines).map_err(Arc::new);
         for done in waiting {
-            // Whoever gave up waiting needs no result.
+            // A caller that gave up waiting needs no result.
             let _ = done.send(written.clone());
         }
     }

@@ -181,7 +181,7 @@ fn a_request_with_a_useless_reply_is_sent_once_more() {
 }
 
 #[test]
-fn a_transient_error_is_no_try() {
+fn a_transient_error_does_not_count_as_a_try() {
     let (_directory, path) = with_two_replies();
     let error = json!({"choices": [{"error": {"code": 502}}], "usage": {}});
     for _ in 0..3 {

@@ -79,7 +79,7 @@ impl Limit {
         }
     }
 
-    /// Adopts the state that the server reports. Our own count stays if it is lower, because the server does not know
+    /// Adopts the state that the server reports. A lower local count is kept, because the server does not know
     /// yet what is on its way to it.
     pub(super) fn update(&mut self, reported: RateLimit, now: Instant) {
         let used = reported.limit - reported.remaining;

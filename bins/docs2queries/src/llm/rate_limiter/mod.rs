@@ -29,11 +29,11 @@ use super::retry::NOTICEABLE_WAIT;
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     state: Mutex<State>,
-    /// The head of the queue waits for the state to change, all others wait for their turn: a change wakes one task.
+    /// Only the task that holds this waits for the state to change, so that a change wakes one task and not all.
     turnstile: Turnstile<()>,
     changed: Notify,
     notices: Notices,
-    /// Whether the user knows that their own limits make requests wait.
+    /// Whether the user has been told that their own limits make requests wait.
     has_reported_own_limit: AtomicBool,
 }
 
@@ -103,7 +103,7 @@ impl RateLimiter {
 }
 
 impl Permit {
-    /// The request succeeded; `tokens` is what it took, if that is known.
+    /// Records that the request succeeded and used `tokens`, if their number is known.
     pub(super) fn succeeded(self, tokens: Option<u64>) {
         lock(&self.limiter.state).succeeded(tokens.map_or(0.0, |tokens| self.tokens - tokens as f64));
     }

@@ -48,7 +48,7 @@ pub(super) enum Admission {
     WhenOneReturns,
 }
 
-/// What a request waits for.
+/// The reason for which a request waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WaitReason {
     /// The end of the pause after a refusal.

@@ -1,7 +1,7 @@
-//! What servers say about when to come back.
+//! Rate limits, and the pause that a server asks for before the next request.
 //!
-//! They say it in headers, in fields of the body, or in prose, and write the time as a number of seconds, a duration, a
-//! Unix time or a date.
+//! Servers state them in headers, in fields of the body, or in prose, and write the time as a number of seconds, a
+//! duration, a Unix time or a date.
 
 mod body;
 mod time;
@@ -12,7 +12,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use time::{date, seconds, until};
 
-/// What rate limits count, as headers call it.
+/// The kinds of rate limits, as they are named in headers.
 pub(super) const KINDS: [&str; 2] = ["requests", "tokens"];
 
 /// The state of a server's rate limit.
@@ -57,8 +57,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| until(text(headers, RETRY_AFTER.as_str())?, now))
 }
 
-/// The pause that a refusal asks for, wherever it says so: in its headers, in its body, or by the reset time of a limit
-/// that is used up.
+/// The pause that a refusal asks for, in its headers, in its body, or by the reset time of a limit that is used up.
 pub(super) fn requested_pause(headers: &HeaderMap, body: &str) -> Option<Duration> {
     retry_after(headers).or_else(|| body::pause(body, clock(headers))).or_else(|| {
         let is_used_up = |kind| names(kind, "remaining").iter().any(|name| text(headers, name) == Some("0"));
@@ -71,7 +70,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The time by the server's clock, which its dates refer to; by ours if the server does not give it.
+/// The time by the server's clock, to which its dates refer; by the local clock if the server does not give it.
 fn clock(headers: &HeaderMap) -> SystemTime {
     text(headers, DATE.as_str()).and_then(date).unwrap_or_else(SystemTime::now)
 }
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_limits_are_read() {
+    fn rate_limits_are_read_from_the_headers_of_openai_and_anthropic() {
         let given = headers(&[
             ("x-ratelimit-limit-requests", "500"),
             ("x-ratelimit-remaining-requests", "499"),
@@ -140,11 +139,11 @@ mod tests {
         ]);
         let reset = Some(Duration::from_secs(1));
         assert_eq!(RateLimit::read(&given, "tokens"), Some(RateLimit { limit: 80_000.0, remaining: 79_000.0, reset }));
-        assert_eq!(RateLimit::read(&given, "requests"), None, "a negative count is no count");
+        assert_eq!(RateLimit::read(&given, "requests"), None, "a negative count is ignored");
     }
 
     #[test]
-    fn a_refusal_may_ask_for_a_pause_in_many_places() {
+    fn a_pause_is_found_in_headers_before_the_body_and_reset_times() {
         let words = r#"{"error": {"message": "Please try again in 20s."}}"#;
         let reset = ("x-ratelimit-reset-tokens", "30s");
         let remaining = |count| headers(&[("x-ratelimit-remaining-tokens", count), reset]);

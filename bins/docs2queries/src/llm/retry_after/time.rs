@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// A time further away than this is not believed, because the longest quotas are monthly.
+/// A pause longer than this is taken for an error, because the longest quotas are monthly.
 const FURTHEST: Duration = Duration::from_secs(32 * 86_400);
 
-/// From these numbers on, a number is no duration but a Unix time, in this many units a second.
+/// A number from these values on is a Unix time and not a duration, in this many units per second.
 const UNIX_TIMES: [(f64, f64); 4] = [(1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (1e9, 1.0)];
 
 /// Names of units, and their length in seconds.
@@ -36,7 +36,7 @@ pub(super) fn until(text: &str, now: SystemTime) -> Option<Duration> {
         return plausible(date.duration_since(now).ok()?);
     }
     let (pause, rest) = leading(text)?;
-    // If several servers on the way have added a value, the first one counts.
+    // If several proxies have added a value, the first one counts.
     plausible(pause).filter(|_| rest.starts_with(',') || rest.trim_end_matches('.').is_empty())
 }
 
@@ -83,7 +83,7 @@ pub(super) fn date(text: &str) -> Option<SystemTime> {
 
 fn iso_8601(text: &str) -> Option<SystemTime> {
     let text = text.trim_end_matches("UTC").trim_end_matches("GMT").trim_end();
-    // A date without a time of day is no point in time.
+    // A date without a time of day is not precise enough.
     text.contains(':').then_some(())?;
     let timestamp = text.parse::<Timestamp>().or_else(|_| {
         text.parse::<DateTime>().and_then(|date| date.to_zoned(TimeZone::UTC)).map(|date| date.timestamp())

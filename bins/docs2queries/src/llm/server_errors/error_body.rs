@@ -86,7 +86,7 @@ impl ErrorBody {
         self.codes.iter().any(|code| has_word(OUT_OF_CREDIT, code)) || has_phrase(phrases::OUT_OF_CREDIT, &self.message)
     }
 
-    /// What was wrong with the request that the server refused with this status; none if other requests would fare no
+    /// The fault of the request that the server refused with this status; none if other requests would fare no
     /// better.
     pub(super) fn kind(&self, status: u16) -> Option<FailureKind> {
         // Problems of the account, and transient ones, are described in similar words, so the status must fit.
@@ -134,7 +134,7 @@ pub(super) fn is_error(value: &Value) -> bool {
 fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        // FastAPI's list of what is wrong.
+        // FastAPI's list of errors.
         Value::Array(items) => items.iter().find_map(message),
         Value::Object(fields) => MESSAGES.iter().filter_map(|name| fields.get(*name)).find_map(message),
         _ => None,

@@ -76,14 +76,14 @@ impl Failure {
                 .possibly_paid();
         }
         let hint = "does the address end in /v1 (--base-url)?";
-        let message = format!("the server's answer is no chat completion: {}", excerpt(body));
+        let message = format!("the server's answer is not a chat completion: {}", excerpt(body));
         Self::new(message, Some(hint), Verdict::Request).possibly_paid()
     }
 
     /// The error in a body that came with a success status, as routers report upstream errors; none if it is a reply.
     ///
-    /// An error in a choice, or beside an incomplete one, means that the reply broke off: what there is of it is no
-    /// answer, and may have been charged for.
+    /// An error in a choice, or beside an incomplete one, means that the reply broke off: the part that arrived is not
+    /// an answer, and may have been charged for.
     pub(super) fn in_reply(body: &Value) -> Option<Self> {
         let body = error_body::unwrapped(body);
         let choice = &body["choices"][0];
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(kind(400, azure), moderated);
         assert_eq!(kind(400, r#"{"error": {"message": "Content Exists Risk"}}"#), moderated);
         assert_eq!(kind(422, r#"{"detail": [{"msg": "blocked by the content policy"}]}"#), moderated);
-        // What is wrong with the account concerns all requests.
+        // A fault of the account affects all requests.
         for body in [r#"{"error": {"message": "Your account was flagged"}}"#, r#"{"error": {"message": "no key"}}"#, ""]
         {
             assert_eq!((kind(403, body), verdict(403, body)), (None, Verdict::Fatal), "{body}");
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_has_cost_is_known() {
+    fn the_cost_of_an_error_is_read_from_its_token_counts() {
         let usage = json!({"prompt_tokens": 5, "completion_tokens": 2});
         let broken =
             |usage: &Value| Failure::in_reply(&json!({"choices": [{"error": {"code": 502}}], "usage": usage})).unwrap();

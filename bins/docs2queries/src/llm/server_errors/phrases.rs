@@ -1,4 +1,4 @@
-//! What an error message is about, by its phrases.
+//! Classifies error messages by their phrases.
 //!
 //! Servers have no common code for a prompt that is too long or that their moderation turns away, so the message has to
 //! tell. The phrases were collected from the servers' sources and from reports of their users; each occurs in many

@@ -1,4 +1,4 @@
-//! Single queries with their texts and what the systems found.
+//! Single queries with their texts and the documents that the systems found.
 
 use std::collections::HashSet;
 

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom as _;
 
 use super::generator;
 
-/// A sequence of shuffled passes over a set, of which each epoch takes the next `weight` passes.
+/// A sequence of shuffled passes over a set; each epoch takes the next `weight` passes.
 ///
 /// With a weight of 2, each epoch sees every pair twice, in two orders; with 0.5, one epoch sees a random half and the
 /// next epoch the other. At any time, no pair has been seen more than once more often than another.

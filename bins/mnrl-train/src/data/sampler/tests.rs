@@ -120,7 +120,7 @@ fn a_text_of_very_many_pairs_is_in_as_many_batches() {
     check_batches(&batches, &all, 8, &keys);
 }
 
-/// What batches without duplicates guarantee.
+/// Checks the guarantees of batches without duplicates.
 fn check_batches(batches: &[Vec<usize>], order: &[usize], batch_size: usize, keys: &[Vec<u64>]) {
     assert_eq!(sorted(batches.concat()), sorted(order.to_vec()), "nothing is lost");
     for batch in batches {
