@@ -12,11 +12,11 @@ use embtune_cli::HubArgs;
 pub(crate) struct InputArgs {
     /// Systems to measure; the others are compared with the first
     ///
-    /// NAME=QUERIES,CORPUS takes two files of vectors, in any form that `embed` writes: safetensors, JSON Lines, or X.npy
-    /// with the ids in X.ids, one per line. Each may be a quoted glob pattern ('b=q.npy,corpus-*.npy'), whose files are one
-    /// corpus, which may be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times as many hits in CORPUS, whose
-    /// vectors may be quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, as a directory or a
-    /// Hugging Face name, and embeds --queries and --corpus with it. NAME=RUN takes a run: see Files.
+    /// NAME=QUERIES,CORPUS takes two files of vectors, in any form that `embed` writes: safetensors, JSON Lines, or
+    /// X.npy with the ids in X.ids, one per line. Each may be a quoted glob pattern ('b=q.npy,corpus-*.npy'), whose
+    /// files are one corpus, which may be larger than memory. NAME=QUERIES,CORPUS,FULL finds four times as many hits in
+    /// CORPUS, whose vectors may be quantised, and orders them by the vectors in FULL. NAME=MODEL takes a model, as a
+    /// directory or a Hugging Face name, and embeds --queries and --corpus with it. NAME=RUN takes a run: see Files.
     #[arg(value_name = "SYSTEM", required = true)]
     pub(crate) systems: Vec<System>,
 

@@ -14,9 +14,9 @@ use crate::training::final_weights::MergeBase;
 
 /// Fine-tune an embedding model with in-batch negatives
 ///
-/// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa, XLM-RoBERTa, MPNet or DistilBERT
-/// encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the base model
-/// everywhere: same shape, same vector size, new weights.
+/// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa, XLM-RoBERTa, MPNet or
+/// DistilBERT encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the
+/// base model everywhere: same shape, same vector size, new weights.
 #[derive(Debug, Parser)]
 #[command(name = "mnrl-train", version, after_long_help = help::SECTIONS)]
 pub(crate) struct Cli {
@@ -34,7 +34,8 @@ pub(crate) struct Cli {
     #[arg(long, help_heading = "Files", hide_short_help = true)]
     pub(crate) overwrite: bool,
 
-    /// Mix this share of the base model into the result, against forgetting; auto picks the share with the best dev score
+    /// Mix this share of the base model into the result, against forgetting; auto picks the share with the best dev
+    /// score
     #[arg(
         long,
         help_heading = "Optimizer",
@@ -75,14 +76,15 @@ pub(crate) struct Cli {
 /// Settings of C libraries that are read when they are loaded.
 ///
 /// - Waiting threads of libgomp spin by default. If another process uses the core, they take time from the thread that
-///   they wait for: training ran at a quarter of its speed beside a compiler. Without spinning it is as fast when alone.
+///   they wait for: training ran at a quarter of its speed beside a compiler. Without spinning it is as fast when
+///   alone.
 /// - glibc raises the size above which memory is returned to the system up to 32 MB, so that tensors of every size
 ///   fragment the heap, which grew by a quarter over 20 steps. With 16 MB it does not grow, at the same speed.
-/// - With that size fixed, glibc returns every free 128 kB at the end of the heap, which the next tensor takes again, page
-///   by page: a twelfth of the time in bf16. So the process keeps the memory that a batch needs.
-/// - oneDNN and torch's layer above it cache the last 1,024 programs each, of a megabyte each, but no two batches have the
-///   same number of tokens: MiniLM grew from 0.8 to 1.7 GB in 30 steps, and nothing was used twice. A micro-batch needs
-///   about 20 programs; with 32 the memory does not grow after some steps, at the same speed.
+/// - With that size fixed, glibc returns every free 128 kB at the end of the heap, which the next tensor takes again,
+///   page by page: a twelfth of the time in bf16. So the process keeps the memory that a batch needs.
+/// - oneDNN and torch's layer above it cache the last 1,024 programs each, of a megabyte each, but no two batches have
+///   the same number of tokens: MiniLM grew from 0.8 to 1.7 GB in 30 steps, and nothing was used twice. A micro-batch
+///   needs about 20 programs; with 32 the memory does not grow after some steps, at the same speed.
 const C_LIBRARIES: [EnvironmentSetting; 5] = [
     EnvironmentSetting { names: &["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], value: "passive" },
     EnvironmentSetting { names: &["MALLOC_MMAP_THRESHOLD_"], value: "16777216" },

@@ -19,7 +19,8 @@ const UNDETERMINED: &str = "und";
 pub(crate) enum Target<'a> {
     /// One shard in a file or on stdout.
     File(Option<&'a Path>),
-    /// Shards of a number of pairs in a directory, which appears when all are written: `train-00000.safetensors` and so on.
+    /// Shards of a number of pairs in a directory, which appears when all are written: `train-00000.safetensors` and so
+    /// on.
     Directory(&'a Path, usize),
 }
 

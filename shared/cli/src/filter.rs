@@ -64,8 +64,8 @@ macro_rules! filter {
 
 /// Runs a filter: parses its flags, calls `body`, reports errors, and returns the exit code.
 pub fn main<F: Filter>(body: fn(F, &Session) -> anyhow::Result<Outcome>) -> ExitCode {
-    // Before any other thread exists, because a thread inherits the blocked signals of the one that starts it; and before
-    // the program may execute itself again, which takes a while with large libraries.
+    // Before any other thread exists, because a thread inherits the blocked signals of the one that starts it; and
+    // before the program may execute itself again, which takes a while with large libraries.
     let signals = Signals::block();
     let filter = match parse::<F>() {
         Ok(Some(filter)) => filter,

@@ -1,7 +1,7 @@
 //! Messages on stderr.
 //!
-//! A message is one line, and a remedy a second line. Control characters in text from files, servers and names are escaped
-//! here, for all messages: see [`escape`].
+//! A message is one line, and a remedy a second line. Control characters in text from files, servers and names are
+//! escaped here, for all messages: see [`escape`].
 
 use std::io::{self, Write as _};
 use std::sync::Arc;

@@ -107,7 +107,8 @@ impl Session {
         inputs.zip(paths).map(|(input, path)| Replayable::of_lines(path, input, folder, &self.interrupt)).collect()
     }
 
-    /// Opens one named file of lines that is read more than once, as [`replayable_inputs`](Self::replayable_inputs) does.
+    /// Opens one named file of lines that is read more than once, as [`replayable_inputs`](Self::replayable_inputs)
+    /// does.
     ///
     /// # Errors
     /// A file that cannot be opened, a pipe that cannot be copied.

@@ -60,7 +60,8 @@ pub struct Judgments {
 }
 
 impl Judgments {
-    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be read.
+    /// Reads judgments from `reader`, which messages call `name`. `note` is given remarks about a file that can be
+    /// read.
     ///
     /// # Errors
     /// Files that [`Qrels::read`] refuses, a file without judgments, judgments without a relevant document.

@@ -1,8 +1,8 @@
 //! The text formats: documents, queries and training pairs as JSON Lines, relevance judgments and runs.
 //!
-//! Every reader takes any [`std::io::BufRead`] with the name that messages give it, limits the length of a line, and fails
-//! with [`ReadError`], which says `source:line: what`. A [`ReadError::Record`] concerns one line only: the reader can
-//! continue after it. Unknown fields are passed through unchanged.
+//! Every reader takes any [`std::io::BufRead`] with the name that messages give it, limits the length of a line, and
+//! fails with [`ReadError`], which says `source:line: what`. A [`ReadError::Record`] concerns one line only: the reader
+//! can continue after it. Unknown fields are passed through unchanged.
 
 mod document;
 mod error;

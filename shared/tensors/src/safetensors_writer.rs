@@ -58,8 +58,8 @@ pub fn write_tensors<'a>(
     tensors.iter().try_for_each(|(_, _, _, bytes)| out.write_all(bytes))
 }
 
-/// A tensor that grows row by row in an unnamed temporary file: the header of a safetensors file, which comes first, holds
-/// its size.
+/// A tensor that grows row by row in an unnamed temporary file: the header of a safetensors file, which comes first,
+/// holds its size.
 pub(crate) struct SpooledTensor {
     name: String,
     dtype: Dtype,

@@ -15,8 +15,8 @@ use crate::ffi::{
 use crate::nccl::Nccl;
 use crate::{Store, TorchError};
 
-/// The connection of processes that compute together. All of them call the same operations in the same order; each operation blocks until
-/// every process has called it, or fails when the timeout is over.
+/// The connection of processes that compute together. All of them call the same operations in the same order; each
+/// operation blocks until every process has called it, or fails when the timeout is over.
 ///
 /// Tensors are exchanged by Gloo, which works on the CPU: those on a GPU are copied there and back, unless
 /// [`use_nccl`](Self::use_nccl) has switched them to NCCL.
@@ -56,8 +56,8 @@ impl Communicator {
         Ok(Self { raw, rank, world_size, timeout, bytes_sent: Cell::new(0), _store: Arc::clone(store) })
     }
 
-    /// Uses NCCL for tensors on `device` from now on if every process can. Otherwise all of them stay with Gloo, and the
-    /// reason is returned.
+    /// Uses NCCL for tensors on `device` from now on if every process can. Otherwise all of them stay with Gloo, and
+    /// the reason is returned.
     ///
     /// NCCL needs a separate GPU for each process. `library` is its file name or path: [`NCCL`](crate::NCCL) is the one
     /// that libtorch itself loads.
@@ -76,8 +76,8 @@ impl Communicator {
         if let Some(reason) = self.first_failure(&joined)? {
             return Ok(Some(reason));
         }
-        // SAFETY: both pointers are live for the call, which takes a reference of its own; operations that are pending in
-        // the NCCL that was used before hold theirs.
+        // SAFETY: both pointers are live for the call, which takes a reference of its own; operations that are pending
+        // in the NCCL that was used before hold theirs.
         check(unsafe { embtune_communicator_use_nccl(self.raw(), nccl.raw()) })?;
         Ok(None)
     }
@@ -103,10 +103,11 @@ impl Communicator {
         self.world_size
     }
 
-    /// Bytes that this process has sent so far in [`all_reduce`](Self::all_reduce) and [`all_gather`](Self::all_gather).
+    /// Bytes that this process has sent so far in [`all_reduce`](Self::all_reduce) and
+    /// [`all_gather`](Self::all_gather).
     ///
-    /// In a ring (Patarasu and Yuan 2009) every process forwards all parts of a sum but one, twice; and of gathered rows
-    /// all parts but one, once.
+    /// In a ring (Patarasu and Yuan 2009) every process forwards all parts of a sum but one, twice; and of gathered
+    /// rows all parts but one, once.
     pub fn bytes_sent(&self) -> u64 {
         self.bytes_sent.get()
     }
@@ -124,8 +125,8 @@ impl Communicator {
     /// A process is gone or has not answered within the timeout.
     pub fn all_reduce(&self, tensor: &Tensor) -> Result<(), TorchError> {
         self.count_all_reduce(tensor);
-        // SAFETY: communicator and tensor live for the call, which checks that the elements are contiguous and writes to them
-        // only. Whether another process sends as many is for Gloo and NCCL to compare.
+        // SAFETY: communicator and tensor live for the call, which checks that the elements are contiguous and writes
+        // to them only. Whether another process sends as many is for Gloo and NCCL to compare.
         check(unsafe { embtune_communicator_all_reduce(self.raw(), handle(tensor)) })
     }
 

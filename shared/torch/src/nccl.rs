@@ -23,8 +23,8 @@ impl Nccl {
     /// The library is missing or lacks a function.
     pub(crate) fn load(library: &str) -> Result<Self, TorchError> {
         let library = c_string(library)?;
-        // SAFETY: the string lives for the call. Nothing can check what the library's functions do: their names and types
-        // are those of nccl.h, and the caller names a library that implements it.
+        // SAFETY: the string lives for the call. Nothing can check what the library's functions do: their names and
+        // types are those of nccl.h, and the caller names a library that implements it.
         let load = |out: *mut _| unsafe { embtune_nccl_load(library.as_ptr(), out) };
         Owned::make(load, embtune_nccl_drop).map(Self)
     }

@@ -31,8 +31,8 @@ pub(crate) struct Cli {
 
     /// Drop queries for these reasons, which are explained below, or for none
     ///
-    /// The summary at the end says how many were dropped for which reason, and how many the replies lost in addition; -v
-    /// shows each.
+    /// The summary at the end says how many were dropped for which reason, and how many the replies lost in addition;
+    /// -v shows each.
     #[arg(long, value_name = "REASONS", default_value = "empty,example,duplicate,copied,reference,language")]
     #[arg(value_parser = Reasons::parse, help_heading = "Output", hide_short_help = true)]
     pub(crate) drop: Reasons,

@@ -37,7 +37,8 @@ pub(crate) use rate_limiter::Limits;
 pub(crate) use reply::{Reply, Unusable};
 pub(crate) use requester::{Answer, Request, Requester, Server, report_resent};
 
-/// Locks a mutex. Each change is complete before the lock is released, so a panic elsewhere leaves a sound value behind.
+/// Locks a mutex. Each change is complete before the lock is released, so a panic elsewhere leaves a sound value
+/// behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,8 @@ pub(super) enum NoticeKind {
     Detail,
     /// A long wait, which must not be mistaken for a hang.
     Wait,
-    /// A long wait that the server asked for when it refused a request. A rate limiter reports it once for all requests.
+    /// A long wait that the server asked for when it refused a request. A rate limiter reports it once for all
+    /// requests.
     Overload,
     /// Something is not done as the user asked.
     Warning,

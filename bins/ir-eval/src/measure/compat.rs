@@ -57,8 +57,8 @@ impl MetricNames {
     }
 }
 
-/// What other programs call a metric: trec_eval with a cutoff and without, BEIR, and the CSV of sentence-transformers. A
-/// program that lacks it has our name, or none.
+/// What other programs call a metric: trec_eval with a cutoff and without, BEIR, and the CSV of sentence-transformers.
+/// A program that lacks it has our name, or none.
 const fn foreign_names(kind: Kind) -> [&'static str; 4] {
     match kind {
         Kind::Ndcg => ["ndcg_cut", "ndcg", "NDCG", "NDCG"],

@@ -118,8 +118,8 @@ fn write_line(name: &str, value: &str, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{name:<22}\tall\t{value}")
 }
 
-/// Writes the run of one system to the file named by `pattern`, in which `{}` is the system's name. The name is also the
-/// tag of the run.
+/// Writes the run of one system to the file named by `pattern`, in which `{}` is the system's name. The name is also
+/// the tag of the run.
 pub(crate) fn write_run(run: &Run, system: &str, pattern: &str, session: &Session) -> anyhow::Result<()> {
     let mut out = session.output(Some(pattern.replace("{}", system).as_ref()))?;
     for (query, documents) in &run.queries {

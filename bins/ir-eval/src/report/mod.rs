@@ -66,9 +66,10 @@ pub(crate) struct OutputArgs {
 
     /// Also say where and why relevant documents are missed
     ///
-    /// For the forms table and json; a page always does. The diagnosis says whether the relevant documents are found at all (below 0.75, a system that answers from what it retrieves has too
-    /// little to go by), which documents are ranked above them and by how much, which words the failing queries contain
-    /// (with --queries), and which queries were gained and lost.
+    /// For the forms table and json; a page always does. The diagnosis says whether the relevant documents are found at
+    /// all (below 0.75, a system that answers from what it retrieves has too little to go by), which documents are
+    /// ranked above them and by how much, which words the failing queries contain (with --queries), and which queries
+    /// were gained and lost.
     #[arg(long)]
     pub(crate) diagnose: bool,
 

@@ -20,8 +20,8 @@ pub(crate) struct Evaluation {
 pub(crate) struct Evaluations(pub(crate) Vec<Evaluation>);
 
 impl Evaluations {
-    /// Adds an evaluation, and returns whether it is the best so far. One that only equals the best is not: fewer steps do
-    /// as well.
+    /// Adds an evaluation, and returns whether it is the best so far. One that only equals the best is not: fewer steps
+    /// do as well.
     pub(crate) fn push(&mut self, evaluation: Evaluation) -> bool {
         let is_best = self.best().is_none_or(|best| evaluation.score > best.score);
         self.0.push(evaluation);

@@ -198,7 +198,8 @@ impl Checkpoints {
         file::restore(&file, BEST_TENSOR, target)
     }
 
-    /// The newest checkpoint that is not damaged, with a warning for each newer one; `None` if there are no checkpoints.
+    /// The newest checkpoint that is not damaged, with a warning for each newer one; `None` if there are no
+    /// checkpoints.
     ///
     /// # Errors
     /// All checkpoints are damaged, or the newest intact one has another version.

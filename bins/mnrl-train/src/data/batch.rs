@@ -114,8 +114,8 @@ mod tests {
     use crate::data::shards::ShardFile;
     use crate::loss::LossArgs;
 
-    /// A shard of pairs whose tokens, hashes, scores and vectors are derived from one number: ten times the pair's, plus 0
-    /// for the anchor, 1 for the positive and 2, 3 and so on for the negatives.
+    /// A shard of pairs whose tokens, hashes, scores and vectors are derived from one number: ten times the pair's,
+    /// plus 0 for the anchor, 1 for the positive and 2, 3 and so on for the negatives.
     fn shard(directory: &Path, pairs: &[(u16, u16)], guide: Option<&str>, scored: bool) -> ShardFile {
         let mut writer = ShardWriter::new(directory, guide.map(|_| 2)).unwrap();
         for (pair, negatives) in pairs {

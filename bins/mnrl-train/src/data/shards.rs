@@ -115,8 +115,8 @@ impl Shards {
         Prompts::of(&self.files)
     }
 
-    /// Some rows of every column with their names in messages: the shortest, one from the middle, and the longest with at
-    /// most `most_tokens` tokens.
+    /// Some rows of every column with their names in messages: the shortest, one from the middle, and the longest with
+    /// at most `most_tokens` tokens.
     ///
     /// # Errors
     /// A damaged row.

@@ -48,9 +48,8 @@ pub(crate) struct DevArgs {
     /// Queries of a dev set (see --help), which chooses the saved model
     ///
     /// JSON Lines in BEIR's form; --dev-corpus and --dev-qrels name the other files. The model with the best score is
-    /// saved.
-    /// Texts are embedded as `embed --role query` and `--role document` do, with the prompts of the shards, and scores are
-    /// those of `ir-eval`.
+    /// saved. Texts are embedded as `embed --role query` and `--role document` do, with the prompts of the shards, and
+    /// scores are those of `ir-eval`.
     #[serde(skip)]
     #[arg(long, value_name = "FILE", requires_all = ["dev_corpus", "dev_qrels"])]
     pub(crate) dev_queries: Option<PathBuf>,

@@ -17,7 +17,8 @@ pub(crate) struct TextFile<R> {
     pub(crate) reader: R,
 }
 
-/// Texts as token ids, longest first, so that the rows of a batch have similar lengths and memory peaks in the first batch.
+/// Texts as token ids, longest first, so that the rows of a batch have similar lengths and memory peaks in the first
+/// batch.
 pub(crate) struct Texts {
     pub(crate) name: String,
     ids: Vec<String>,
@@ -39,8 +40,8 @@ pub(crate) struct Sample {
 const SAMPLES: usize = 16;
 
 impl Texts {
-    /// Reads and tokenises what `embed` would embed with this role: with the model's prompt for the role, truncated to the
-    /// model's length. Records whose id is not `wanted` are skipped.
+    /// Reads and tokenises what `embed` would embed with this role: with the model's prompt for the role, truncated to
+    /// the model's length. Records whose id is not `wanted` are skipped.
     ///
     /// # Errors
     /// A record that cannot be read, a duplicate id, a file in which no text has a token.

@@ -1,5 +1,5 @@
-//! Saves the trained model: a model directory appears only after it has been opened again and has proved to be the network
-//! that was trained.
+//! Saves the trained model: a model directory appears only after it has been opened again and has proved to be the
+//! network that was trained.
 
 mod model_card;
 mod reload;

@@ -15,15 +15,15 @@ use crate::training::learner::Learner;
 /// Tokens of the longest row of the shards that is compared, because attention's memory grows with their square.
 const MAX_TOKENS: usize = 2048;
 
-/// The largest distance of two vectors of one text, relative to their length, if both were computed in fp32. Other kernels
-/// and another order of sums cause about 1e-6; a different layer, prompt or pooling causes 0.1.
+/// The largest distance of two vectors of one text, relative to their length, if both were computed in fp32. Other
+/// kernels and another order of sums cause about 1e-6; a different layer, prompt or pooling causes 0.1.
 const TOLERANCE: f64 = 5e-3;
 
 /// The same for a vector computed in bf16, whose 8 bits cause about 1e-2, and more in deep networks.
 const TOLERANCE_BF16: f64 = 0.3;
 
-/// The largest difference of a score on the dev set from the one that chose the weights, besides one query whose documents
-/// with equal scores come in another order.
+/// The largest difference of a score on the dev set from the one that chose the weights, besides one query whose
+/// documents with equal scores come in another order.
 const SCORE_TOLERANCE: f64 = 1e-3;
 
 /// The same if the score was computed in bf16.
@@ -94,8 +94,8 @@ pub(super) fn compare_texts(learner: &Learner<'_>, reloaded: &mut ReloadedModel,
     Ok(())
 }
 
-/// Compares the vectors of a row: those of the network in fp32, which the directory must reproduce, and those in the type
-/// of the training, whose casts of the weights might be outdated.
+/// Compares the vectors of a row: those of the network in fp32, which the directory must reproduce, and those in the
+/// type of the training, whose casts of the weights might be outdated.
 pub(super) fn compare(
     learner: &Learner<'_>,
     reloaded: &mut ReloadedModel,

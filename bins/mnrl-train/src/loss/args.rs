@@ -21,7 +21,8 @@ pub(crate) struct LossArgs {
     #[arg(long = "loss", value_name = "LOSS", default_value = "mnrl", help_heading = "Training")]
     kind: LossKind,
 
-    /// Factor on similarities, the inverse of a temperature: for mnrl, symmetric, cosent [default: 20], gist [default: 100]
+    /// Factor on similarities, the inverse of a temperature: for mnrl, symmetric, cosent [default: 20], gist [default:
+    /// 100]
     ///
     /// With dot products, 1 is usual.
     #[arg(long, value_name = "FACTOR", value_parser = parse_positive, hide_short_help = true)]
@@ -54,8 +55,8 @@ pub(crate) struct LossArgs {
 
     /// Train vectors truncated to these sizes, the largest first, as in 384,256,128
     ///
-    /// The loss is the sum over the sizes, on vectors that are normalised after the truncation. Whole vectors are trained
-    /// if their size is in the list.
+    /// The loss is the sum over the sizes, on vectors that are normalised after the truncation. Whole vectors are
+    /// trained if their size is in the list.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', hide_short_help = true)]
     matryoshka: Vec<usize>,
 

@@ -10,8 +10,8 @@ use super::{Chunk, Loss, LossArgs, Needs, Scores, Targets};
 /// Trains similarities to have the order of the scores: `log( 1 + Σ exp(sᵢ − sⱼ) )` over all `i`, `j` with
 /// `score(i) < score(j)`, where `s` is the scaled similarity of a document with its own anchor.
 ///
-/// Huang et al. 2024, CoSENT; sentence-transformers `losses/cosent.py`. Sorted by score, the sum over `i` is cumulative,
-/// so that no matrix of all combinations is needed.
+/// Huang et al. 2024, CoSENT; sentence-transformers `losses/cosent.py`. Sorted by score, the sum over `i` is
+/// cumulative, so that no matrix of all combinations is needed.
 pub(crate) struct CoSent {
     /// The inverse of the temperature.
     scale: f64,

@@ -1,5 +1,5 @@
-//! False negatives: rows of a batch that must not be each other's negatives, because their texts, ids or groups show that
-//! they match.
+//! False negatives: rows of a batch that must not be each other's negatives, because their texts, ids or groups show
+//! that they match.
 
 #[cfg(test)]
 mod tests;
@@ -11,8 +11,8 @@ use embtune_tensors::Hashes;
 
 use super::Direction;
 
-/// The false negatives of a batch, by default none, stored as the hashes that rows share instead of a matrix, which for 8,192 pairs would
-/// have 134 million entries.
+/// The false negatives of a batch, by default none, stored as the hashes that rows share instead of a matrix, which for
+/// 8,192 pairs would have 134 million entries.
 ///
 /// Pairs with the same anchor text are one query. A query owns its text, and the text, document id and group of each of
 /// its positives. Then

@@ -16,9 +16,9 @@ use super::{Chunk, Direction, Loss, LossArgs, Needs, Targets};
 /// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the positive
 /// is to its anchor: `mean_i( log Zᵢ − s · cos(aᵢ, dᵢ) )`.
 ///
-/// `Z` sums `exp(s · cos)` over the candidates of all directions, in d2d over positives only. The guide's vectors are in
-/// the shard. Solatorio 2024; sentence-transformers `losses/gist_embed.py`, and `losses/cached_gist_embed.py` for more
-/// than one negative.
+/// `Z` sums `exp(s · cos)` over the candidates of all directions, in d2d over positives only. The guide's vectors are
+/// in the shard. Solatorio 2024; sentence-transformers `losses/gist_embed.py`, and `losses/cached_gist_embed.py` for
+/// more than one negative.
 pub(crate) struct Gist {
     /// `s`, the inverse of the temperature.
     scale: f64,

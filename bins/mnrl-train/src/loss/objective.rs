@@ -13,8 +13,8 @@ use super::{Chunk, Loss, Targets};
 /// Entries of an anchor by document matrix that are computed at once: 16 MB for each of a handful of matrices.
 const CHUNK_ENTRIES: usize = 4 << 20;
 
-/// A loss on whole vectors, or the sum of the loss over vectors that are truncated to several sizes and normalised again
-/// (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).
+/// A loss on whole vectors, or the sum of the loss over vectors that are truncated to several sizes and normalised
+/// again (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).
 pub(crate) struct Objective {
     pub(crate) kind: LossKind,
     pub(crate) loss: Box<dyn Loss>,

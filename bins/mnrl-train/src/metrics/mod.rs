@@ -46,8 +46,9 @@ pub(crate) struct DevMetrics {
     pub(crate) seconds: f64,
 }
 
-/// Where metrics are written. If an output fails, the training continues, because hours of work are worth more than their
-/// log. A reader of stdout that goes away has read enough; any other failure is reported at once, and again at the end.
+/// Where metrics are written. If an output fails, the training continues, because hours of work are worth more than
+/// their log. A reader of stdout that goes away has read enough; any other failure is reported at once, and again at
+/// the end.
 pub(crate) struct MetricsLog {
     out: Option<Output>,
     tensorboard: Option<TensorBoard>,

@@ -1,7 +1,8 @@
 //! `--tensorboard`: metrics as event files, which TensorBoard shows while they grow.
 //!
-//! The messages are those of TensorBoard 2.21.0, <https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/event.proto>
-//! and `summary.proto` beside it, without the fields that are never written.
+//! The messages are those of TensorBoard 2.21.0,
+//! <https://github.com/tensorflow/tensorboard/blob/2.21.0/tensorboard/compat/proto/event.proto> and `summary.proto`
+//! beside it, without the fields that are never written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,7 +1,7 @@
 //! Packed rows of tokens, without padding, and the keys from which the CPU computes their dropout masks.
 //!
-//! A mask depends on the seed, the batch, the row of the batch, the position in the row, and the site in the network. It
-//! does not depend on the micro-batch in which the row is computed, or on how often it is computed.
+//! A mask depends on the seed, the batch, the row of the batch, the position in the row, and the site in the network.
+//! It does not depend on the micro-batch in which the row is computed, or on how often it is computed.
 
 use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Tensor};

@@ -34,7 +34,8 @@ pub(crate) struct Costs<'a> {
     pub(crate) program: u64,
     /// Tokens of a micro-batch; a longer row is a micro-batch of its own.
     pub(crate) batch_tokens: usize,
-    /// Tokens whose graphs are kept from the first forward pass; the others are computed again, one micro-batch at a time.
+    /// Tokens whose graphs are kept from the first forward pass; the others are computed again, one micro-batch at a
+    /// time.
     pub(crate) live_tokens: usize,
     /// Number of processes that share the rows of each batch.
     pub(crate) processes: usize,
@@ -81,7 +82,8 @@ pub(crate) struct Plan {
 
 /// Estimates a training from all its steps, each of some batches, as the sampler draws them.
 ///
-/// Memory is an upper bound if `costs` are upper bounds: the longest rows are assumed to be those whose graphs are kept.
+/// Memory is an upper bound if `costs` are upper bounds: the longest rows are assumed to be those whose graphs are
+/// kept.
 pub(crate) fn plan(
     epochs: u32,
     steps: impl IntoIterator<Item = Vec<BatchRows>>,

@@ -6,8 +6,8 @@ use embtune_cli::is_inside;
 
 use crate::cli::Cli;
 
-/// Refuses inputs and outputs inside `--out`. They would be removed when the model replaces that directory; an output would
-/// also create the directory during the training, so that the model could not appear there.
+/// Refuses inputs and outputs inside `--out`. They would be removed when the model replaces that directory; an output
+/// would also create the directory during the training, so that the model could not appear there.
 ///
 /// # Errors
 /// The flag and the path.

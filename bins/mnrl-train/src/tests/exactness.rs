@@ -1,4 +1,5 @@
-//! Exactness of the engine on a real network with dropout: neither micro-batches nor the memory limit change the result.
+//! Exactness of the engine on a real network with dropout: neither micro-batches nor the memory limit change the
+//! result.
 
 use std::path::Path;
 

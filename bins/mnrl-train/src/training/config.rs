@@ -43,8 +43,8 @@ pub(crate) struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    /// All values by the names of their flags. A checkpoint stores them, because to continue with other settings would give
-    /// a result that belongs to neither; the names must stay the same in all later versions.
+    /// All values by the names of their flags. A checkpoint stores them, because to continue with other settings would
+    /// give a result that belongs to neither; the names must stay the same in all later versions.
     ///
     /// # Errors
     /// None in practice: every value has a JSON form.

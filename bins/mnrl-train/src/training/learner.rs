@@ -92,7 +92,8 @@ pub(crate) struct BatchLoss {
     pub(crate) compares: bool,
     /// Pairs of anchor and document that were excluded as false negatives.
     pub(crate) masked: u64,
-    /// Pairs whose vectors contain NaN or infinity, as indices in the batch; all of them if only the loss is not finite.
+    /// Pairs whose vectors contain NaN or infinity, as indices in the batch; all of them if only the loss is not
+    /// finite.
     pub(crate) not_finite: Vec<usize>,
 }
 
@@ -137,8 +138,8 @@ impl<'a> Learner<'a> {
         Ok(learner)
     }
 
-    /// Accumulates the gradient of a batch, times `share`, as far as it flows through the rows of this process. `number`
-    /// counts the batches of the training, for their dropout. After the last batch of a step comes
+    /// Accumulates the gradient of a batch, times `share`, as far as it flows through the rows of this process.
+    /// `number` counts the batches of the training, for their dropout. After the last batch of a step comes
     /// [`sync_gradient`](Self::sync_gradient).
     ///
     /// # Errors

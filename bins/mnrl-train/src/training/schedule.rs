@@ -47,8 +47,8 @@ pub(crate) struct ScheduleArgs {
 
 /// Rises linearly from 0, then decays.
 ///
-/// As in `get_linear_schedule_with_warmup` and its siblings in transformers' `optimization.py`: step `t`, from 0, has the
-/// factor `t / warmup` before `warmup`, so that the first update of a warm-up has a rate of 0.
+/// As in `get_linear_schedule_with_warmup` and its siblings in transformers' `optimization.py`: step `t`, from 0, has
+/// the factor `t / warmup` before `warmup`, so that the first update of a warm-up has a rate of 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     pub(crate) peak: f64,

@@ -92,7 +92,8 @@ impl Lora {
         [format!("{stem}{A}"), format!("{stem}{B}")]
     }
 
-    /// A and B of every target, without options yet: A is uniform in ±1/√in, like `kaiming_uniform_` with `a = √5`, B is 0.
+    /// A and B of every target, without options yet: A is uniform in ±1/√in, like `kaiming_uniform_` with `a = √5`, B
+    /// is 0.
     ///
     /// # Errors
     /// A target that names no linear layer.

@@ -141,7 +141,8 @@ impl Parameters {
         self.by_name.contains_key(name)
     }
 
-    /// A leaf of this shape over one parameter, or over several consecutive ones; without a gradient if they are frozen.
+    /// A leaf of this shape over one parameter, or over several consecutive ones; without a gradient if they are
+    /// frozen.
     ///
     /// # Errors
     /// A parameter that does not exist or does not follow the one before.

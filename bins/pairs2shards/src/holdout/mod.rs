@@ -26,8 +26,8 @@ const BATCH_TEXTS: usize = 16_384;
 /// Separates the pairs of some documents and writes them as an evaluation set in BEIR's layout.
 ///
 /// Queries and texts that training pairs have as well are left out of the evaluation set. Which ones these are is known
-/// only at the end: the held-out texts are then in memory, and the fingerprints of the training texts are read again from
-/// disk.
+/// only at the end: the held-out texts are then in memory, and the fingerprints of the training texts are read again
+/// from disk.
 pub(crate) struct Holdout {
     split: HoldoutSplit,
     directory: PathBuf,
@@ -94,8 +94,8 @@ impl Holdout {
         })
     }
 
-    /// Takes a pair if its document is held out. Otherwise returns it without the negatives that are held out, and their
-    /// number.
+    /// Takes a pair if its document is held out. Otherwise returns it without the negatives that are held out, and
+    /// their number.
     ///
     /// All chunks of a parent document are on one side: see [`HoldoutSplit`].
     ///

@@ -20,11 +20,11 @@ const OTHERS: [&str; 7] =
 
 /// The pairs of a record: one for each of its positives, with all of its negatives.
 ///
-/// Also accepted: `query` for `anchor`; `pos` (FlagEmbedding) and `positives` for `positive`, each a text or a list of them;
-/// `negative`, `negative_1`, `negative_2`… and `neg` for `negatives`; `pos_scores` with `neg_scores` for `scores`; in a
-/// record with one positive and no negatives `score`, `label` or `labels`, a number, for `scores`; beside `pos`, `prompt`
-/// for `query_prompt`. In sentence-transformers' labelled lists, `labels` says by 1 and 0 which texts of the list
-/// `positive` are answers.
+/// Also accepted: `query` for `anchor`; `pos` (FlagEmbedding) and `positives` for `positive`, each a text or a list of
+/// them; `negative`, `negative_1`, `negative_2`… and `neg` for `negatives`; `pos_scores` with `neg_scores` for
+/// `scores`; in a record with one positive and no negatives `score`, `label` or `labels`, a number, for `scores`;
+/// beside `pos`, `prompt` for `query_prompt`. In sentence-transformers' labelled lists, `labels` says by 1 and 0 which
+/// texts of the list `positive` are answers.
 impl Record for Vec<Pair> {
     fn from_object(mut object: Object) -> Result<Self, String> {
         let anchor = text(&object, &ANCHOR)?.to_owned();

@@ -1,4 +1,5 @@
-//! Rows as JSON: an object per line, or one object with an object of documents for each query (BEIR, ranx, pytrec_eval).
+//! Rows as JSON: an object per line, or one object with an object of documents for each query (BEIR, ranx,
+//! pytrec_eval).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -175,8 +175,8 @@ fn slice<'a>(tensor: Option<Tensor<'a>>, rows: &Range<usize>, row_bytes: usize) 
     tensor.map_or(&[], |tensor| &tensor.bytes[rows.start * row_bytes..rows.end * row_bytes])
 }
 
-/// The first bytes of a regular file. Anything else has none here: it is refused when it is to be mapped, and a pipe loses no
-/// bytes.
+/// The first bytes of a regular file. Anything else has none here: it is refused when it is to be mapped, and a pipe
+/// loses no bytes.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     if fs::metadata(path)?.is_file() {

@@ -29,8 +29,8 @@ struct Line<'a> {
     embedding_scale: Option<f32>,
 }
 
-/// Whether a file that begins with these bytes is JSON Lines. A safetensors file begins with the length of its header, whose
-/// upper bytes are zeros.
+/// Whether a file that begins with these bytes is JSON Lines. A safetensors file begins with the length of its header,
+/// whose upper bytes are zeros.
 pub(super) fn is_json_lines(head: &[u8]) -> bool {
     head.trim_ascii_start().starts_with(b"{") && !head.contains(&0)
 }

@@ -73,13 +73,13 @@ impl Embeddings {
     /// Opens a file, or all files whose names match a pattern (`corpus-*.safetensors`), in the order of their names.
     ///
     /// A file may be a NumPy array (f32, f16, packed bits as u8, or int8 with a file of scales) with its ids in another
-    /// file, one per line (see [`sidecar_path`]); JSON Lines, which are copied to a temporary file that can be mapped; or any
-    /// safetensors file with these tensors, without metadata if another tool has written it. Comparing the ids takes 8 bytes
-    /// of memory per vector while files are opened.
+    /// file, one per line (see [`sidecar_path`]); JSON Lines, which are copied to a temporary file that can be mapped;
+    /// or any safetensors file with these tensors, without metadata if another tool has written it. Comparing the ids
+    /// takes 8 bytes of memory per vector while files are opened.
     ///
     /// # Errors
-    /// A pattern without matches, a damaged file, an unknown version, ids that are not UTF-8, empty or duplicate, files that
-    /// do not belong together.
+    /// A pattern without matches, a damaged file, an unknown version, ids that are not UTF-8, empty or duplicate, files
+    /// that do not belong together.
     pub fn open(path: &Path) -> Result<Self, TensorsError> {
         let files =
             matching_files(path)?.iter().map(|path| EmbeddingsFile::open(path)).collect::<Result<Vec<_>, _>>()?;
@@ -268,8 +268,8 @@ impl<'a> VectorsById<'a> {
     }
 }
 
-/// Refuses a file of queries and a file of documents that do not belong together: with the other role, by different models,
-/// or with different dimensions.
+/// Refuses a file of queries and a file of documents that do not belong together: with the other role, by different
+/// models, or with different dimensions.
 ///
 /// # Errors
 /// [`TensorsError::Space`], which says what differs.

@@ -150,7 +150,8 @@ impl ColumnSpool {
     }
 }
 
-/// A vector normalised to length 1, because training needs only cosines and f16 has no numbers above 65,504, as its bytes.
+/// A vector normalised to length 1, because training needs only cosines and f16 has no numbers above 65,504, as its
+/// bytes.
 fn unit(vector: &[f32]) -> Vec<u8> {
     let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(SMALLEST_NORM);
     vector.iter().flat_map(|x| f16::from_f64(f64::from(*x) / norm).to_le_bytes()).collect()

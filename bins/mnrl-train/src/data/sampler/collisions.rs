@@ -10,8 +10,8 @@ pub(crate) struct Collisions {
 }
 
 impl Collisions {
-    /// Keeps the keys that several pairs have, or all keys if a pair can also meet itself. `push_keys` appends the keys of
-    /// a pair, possibly with repetitions.
+    /// Keeps the keys that several pairs have, or all keys if a pair can also meet itself. `push_keys` appends the keys
+    /// of a pair, possibly with repetitions.
     ///
     /// Needs 16 bytes of memory per key, and then 4 for each key that is kept.
     pub(crate) fn find(pairs: usize, repeats: bool, push_keys: impl Fn(usize, &mut Vec<u64>)) -> Self {

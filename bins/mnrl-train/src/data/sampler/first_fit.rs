@@ -5,8 +5,8 @@ use super::collisions::Collisions;
 /// Puts each pair, in the given order, into the first batch that has room and no pair that it collides with.
 ///
 /// These are the batches of sentence-transformers' `NoDuplicatesBatchSampler` (base/sampler.py, without drop_last) for
-/// the same order: it fills one batch after the other from the remaining pairs, and skips a pair exactly where it does not
-/// fit here. Placing pair by pair avoids scanning the skipped pairs again for every batch.
+/// the same order: it fills one batch after the other from the remaining pairs, and skips a pair exactly where it does
+/// not fit here. Placing pair by pair avoids scanning the skipped pairs again for every batch.
 pub(crate) fn first_fit(order: &[usize], batch_size: usize, collisions: &Collisions) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut open = Open { next: vec![0] };
@@ -35,8 +35,8 @@ pub(crate) fn first_fit(order: &[usize], batch_size: usize, collisions: &Collisi
 /// The batches that a key is in.
 #[derive(Clone, Default)]
 struct Uses {
-    /// All batches before this one are full or contain the key, so that they need not be searched for a key of very many
-    /// pairs.
+    /// All batches before this one are full or contain the key, so that they need not be searched for a key of very
+    /// many pairs.
     earliest: u32,
     /// Later batches with the key, in descending order.
     later: Vec<u32>,

@@ -96,8 +96,8 @@ impl Sampler {
 
     /// The batches of an epoch, counted from 0, each as indices of pairs.
     ///
-    /// The last batch of a set, or of all sets with `mixed`, may be smaller. With --no-duplicates several may be: a pair
-    /// that collides in every batch with room starts a new one, so that no pair is lost.
+    /// The last batch of a set, or of all sets with `mixed`, may be smaller. With --no-duplicates several may be: a
+    /// pair that collides in every batch with room starts a new one, so that no pair is lost.
     pub(crate) fn epoch(&self, epoch: u32) -> Vec<Vec<usize>> {
         let mut generator = generator(self.args.seed, 0, u64::from(epoch));
         let orders: Vec<_> = self.sets.iter().map(|set| set.epoch(epoch)).collect();

@@ -1,9 +1,9 @@
 //! The part of Python's pickle format that a file of tensors needs.
 //!
-//! A pickle is a program for a small stack machine, and Python's machine calls whatever the program names. This one calls
-//! nothing: it knows the four globals that `torch.save` names for a state dict, and refuses a program that names any other.
-//! Values are stored in an arena and refer to each other by index, so the cost of a program that nests or repeats values is
-//! linear in its length, and nothing here is recursive.
+//! A pickle is a program for a small stack machine, and Python's machine calls whatever the program names. This one
+//! calls nothing: it knows the four globals that `torch.save` names for a state dict, and refuses a program that names
+//! any other. Values are stored in an arena and refer to each other by index, so the cost of a program that nests or
+//! repeats values is linear in its length, and nothing here is recursive.
 //!
 //! Source: opcodes in `Lib/pickletools.py` (CPython), the meaning of the persistent ids in
 //! `torch/serialization.py`, arguments in `torch/_utils.py`.
