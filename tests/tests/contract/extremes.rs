@@ -32,8 +32,8 @@ const NOT_NUMERIC: &str = "DIR DISTANCE FILE FORM FORMAT HOW LOSS MODEL NAME POL
 fn patterns(placeholder: &str) -> &'static [&'static str] {
     match placeholder {
         "BYTES" => &["{}", "{}G"],
-        "COSINE" | "DECAY" | "DIVISOR" | "FACTOR" | "LIST" | "MARGIN" | "NORM" | "NUM" | "RANK" | "RATE" | "SCORE"
-        | "SECONDS" | "SHARE" | "SHARE|auto" | "STEPS" | "USD" => &["{}"],
+        "COSINE" | "DECAY" | "FACTOR" | "LIST" | "MARGIN" | "NORM" | "NUM" | "RANK" | "RATE" | "SCORE" | "SECONDS"
+        | "SHARE" | "SHARE|auto" | "STEPS" | "USD" => &["{}"],
         "NUM,..." | "SIZES" => &["{}", "{},1"],
         "DEVICE" => &["cuda:{}"],
         "I/N" => &["{}/{}", "1/{}", "{}/2"],
