@@ -22,8 +22,8 @@ pub struct Wilcoxon {
 ///
 /// Differences of 0 are dropped; the others are ranked by their size, and equal ones share the mean of their ranks. Up
 /// to 50 of them, p is exact, with ties: the share of all assignments of signs whose smaller sum of ranks is at most
-/// the observed one. Otherwise it is that of a normal distribution with `mean = n (n + 1) / 4` and `variance = n (n +
-/// 1) (2n + 1) / 24 - sum (t³ - t) / 48` over groups of t equal sizes (Wilcoxon 1945, Biometrics Bulletin 1(6);
+/// the observed one. Otherwise it is that of a normal distribution with `mean = n (n + 1) / 4` and
+/// `variance = n (n + 1) (2n + 1) / 24 - sum (t³ - t) / 48` over groups of t equal sizes (Wilcoxon 1945, Biometrics Bulletin 1(6);
 /// scipy.stats.wilcoxon with zero_method "wilcox" and without continuity correction).
 pub fn wilcoxon_test(differences: &[f64]) -> Wilcoxon {
     let mut sizes: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > EPSILON).collect();
