@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use embtune_cli::{OnError, Outcome, Session, Skipper, output_format, value_name};
+use embtune_cli::{OnError, Outcome, Session, Skipper, counted, output_format, value_name};
 use embtune_encode::Kernels;
 use embtune_tensors::{EmbeddingsMeta, check_unchanged, report_truncated_files};
 
@@ -162,7 +162,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     drop(progress);
     let WriteStage { writer, counts, .. } = write_stage;
     if let (Some(resume), Some(_)) = (&store_writer.resume, session.interrupt().signal()) {
-        let texts = plural(counts.records, "text is", "texts are");
+        let texts = counted(counts.records, "text is", "texts are");
         session.notice(format!("{texts} kept in {}; the same command continues the run", resume.name()));
     }
     let times = times?;
@@ -208,7 +208,7 @@ fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, to
         _ if truncated == 0 => {}
         LongTextPolicy::Mean(_) | LongTextPolicy::Separate(_) => session.notice(format!(
             "in {}, the text before each chunk took more than half of it and was cut",
-            plural(truncated, "text", "texts")
+            counted(truncated, "text", "texts")
         )),
         _ => session.notice(format!("{} and {} cut", longer(truncated), was(truncated))),
     }
@@ -229,8 +229,8 @@ fn report(counts: &Counts, long_texts: LongTextPolicy, max_seq_length: usize, to
         session.info(format!("{cached} of {records} texts {} in the cache", was(cached)));
     }
     let seconds = took.as_secs_f64();
-    let (texts, speed) = (plural(computed, "text", "texts"), tokens as f64 / seconds);
-    session.info(format!("{texts}, {} in {seconds:.1} s: {speed:.0} tokens/s", plural(tokens, "token", "tokens")));
+    let (texts, speed) = (counted(computed, "text", "texts"), tokens as f64 / seconds);
+    session.info(format!("{texts}, {} in {seconds:.1} s: {speed:.0} tokens/s", counted(tokens, "token", "tokens")));
 }
 
 /// Reports the kernels that ran, in a line for each of ONNX Runtime's providers, so that a user with a GPU sees what
@@ -242,8 +242,4 @@ fn report_kernels(kernels: &[Kernels], session: &Session) {
         let ran: Vec<String> = of_provider.map(|kernels| format!("{} {}", kernels.nodes, kernels.op)).collect();
         session.info(format!("{provider} ran {}", ran.join(", ")));
     }
-}
-
-fn plural(count: u64, singular: &str, plural: &str) -> String {
-    format!("{count} {}", if count == 1 { singular } else { plural })
 }

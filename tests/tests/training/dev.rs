@@ -101,9 +101,9 @@ fn a_text_without_tokens_is_not_a_divergence() {
     folder.run(&format!("pairs2shards --model BASE {prompts} pairs.jsonl -o train.safetensors")).done();
     folder.write("corpus.jsonl", folder.read("corpus.jsonl") + "{\"_id\":\"empty\",\"text\":\"\\u200b\"}\n");
     let ran = train(&folder, "TUNED", &format!("{DEV} --overwrite")).done();
-    let ran = ran.saying("dev set: 1 of 41 texts of corpus.jsonl have no token: their vectors are zeros");
+    let ran = ran.saying("dev set: 1 of 41 texts of corpus.jsonl has no token; a vector of zeros matches nothing");
     let figure = figures(&ran.stdout(), "ndcg@10").iter().map(|(_, figure)| *figure).fold(0.0, f64::max);
     assert!((measured(&folder, "TUNED", "ndcg@10") - figure).abs() < 1e-6, "{ran}");
     let line = "embed --device cpu --model TUNED --role document corpus.jsonl -o c.safetensors";
-    let _ = folder.run(line).done().saying("1 of 41 texts have no token: their vectors are zeros");
+    let _ = folder.run(line).done().saying("1 of 41 texts has no token; a vector of zeros matches nothing");
 }

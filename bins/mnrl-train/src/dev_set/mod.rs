@@ -156,7 +156,10 @@ impl DevSet {
         let corpus = texts(corpus, Role::Document, &|_| true)?;
         for texts in [&queries, &corpus].into_iter().filter(|texts| texts.empty() > 0) {
             let (empty, all, name) = (texts.empty(), texts.len(), &texts.name);
-            warn(format!("dev set: {empty} of {all} texts of {name} have no token: their vectors are zeros"));
+            let have = if empty == 1 { "has" } else { "have" };
+            warn(format!(
+                "dev set: {empty} of {all} texts of {name} {have} no token; a vector of zeros matches nothing"
+            ));
         }
         if let Some(dangling) = judgments.dangling(&corpus.name, corpus.ids())? {
             warn(format!("dev set: {dangling}"));

@@ -1,17 +1,18 @@
 //! The flags of the loss, and the objective that they describe.
 
 use anyhow::{bail, ensure};
-use clap::{Args, ValueEnum};
-use embtune_cli::{parse_not_negative, value_name};
+use clap::{Args, ValueEnum as _};
+use embtune_cli::value_name;
 
 use super::contrastive::Contrastive;
 use super::cosent::CoSent;
-use super::gist::{Gist, MarginStrategy};
+use super::gist::{Gist, GistArgs};
 use super::margin_mse::MarginMse;
 use super::mnrl::Mnrl;
-use super::triplet::{Distance, Triplet};
-use super::vectors::Similarity;
-use super::{Direction, Loss, Objective};
+use super::objective::LossKind;
+use super::shared_args::SharedArgs;
+use super::triplet::{Triplet, TripletArgs};
+use super::{Loss, Objective};
 
 /// The flags of the loss. Without the flag, each loss has its own default.
 #[derive(Debug, Clone, Default, Args)]
@@ -21,37 +22,14 @@ pub(crate) struct LossArgs {
     #[arg(long = "loss", value_name = "LOSS", default_value = "mnrl", help_heading = "Training")]
     kind: LossKind,
 
-    /// Factor on similarities, the inverse of a temperature: for mnrl, symmetric, cosent [default: 20], gist [default:
-    /// 100]
-    ///
-    /// With dot products, 1 is usual.
-    #[arg(long, value_name = "FACTOR", value_parser = parse_positive, hide_short_help = true)]
-    pub(super) scale: Option<f64>,
+    #[command(flatten)]
+    shared: SharedArgs,
 
-    /// Similarity of two vectors: for mnrl, symmetric, cosent, margin-mse [default: cosine; dot for margin-mse]
-    #[arg(long, value_name = "SIMILARITY", hide_short_help = true)]
-    pub(super) similarity: Option<Similarity>,
+    #[command(flatten)]
+    triplet: TripletArgs,
 
-    /// Rows that are compared with each other: for mnrl [default: q2d], gist [default: q2d,q2q,d2d]
-    ///
-    /// The list must contain q2d. gist has no d2q, and its d2d compares positives only.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', hide_short_help = true)]
-    pub(super) directions: Option<Vec<Direction>>,
-
-    /// Margin between positives and negatives: for triplet [default: 5], contrastive [default: 0.5], gist [default: 0]
-    ///
-    /// triplet: how much farther away than the positive a negative must be. contrastive: how far from the anchor, as 1
-    /// minus the cosine. gist: see --margin-strategy.
-    #[arg(long, value_name = "MARGIN", value_parser = parse_not_negative, hide_short_help = true)]
-    pub(super) margin: Option<f64>,
-
-    /// Distance of triplet [default: euclidean]
-    #[arg(long, value_name = "DISTANCE", hide_short_help = true)]
-    pub(super) distance: Option<Distance>,
-
-    /// Highest guide cosine of gist's negatives, relative to that of anchor and positive [default: absolute]
-    #[arg(long, value_name = "HOW", hide_short_help = true)]
-    pub(super) margin_strategy: Option<MarginStrategy>,
+    #[command(flatten)]
+    gist: GistArgs,
 
     /// Train vectors truncated to these sizes, the largest first, as in 384,256,128
     ///
@@ -63,28 +41,6 @@ pub(crate) struct LossArgs {
     /// Use rows with the same text, document id or group as each other's negatives
     #[arg(long, hide_short_help = true)]
     no_mask: bool,
-}
-
-/// The losses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum LossKind {
-    /// Each anchor is to be closest to its positive among all documents of the batch
-    #[default]
-    Mnrl,
-    /// mnrl, and each positive should be closest to its anchor among all anchors of the batch
-    Symmetric,
-    /// The positive should be closer to the anchor than each of the pair's negatives, by a margin
-    Triplet,
-    /// The positive should be close to the anchor and the pair's negatives far away; the shard's scores are used as
-    /// labels if all of them are 1, for close, or 0, for far
-    Contrastive,
-    /// The similarities of anchors with their positives and negatives should have the order of the shard's scores
-    Cosent,
-    /// The similarity to the positive minus that to each of the pair's negatives should equal that of the shard's
-    /// scores
-    MarginMse,
-    /// mnrl without the negatives that a guide model, whose vectors are in the shard, finds closer than the positive
-    Gist,
 }
 
 impl LossArgs {
@@ -102,24 +58,24 @@ impl LossArgs {
 
     fn build(&self, kind: LossKind) -> anyhow::Result<Box<dyn Loss>> {
         Ok(match kind {
-            LossKind::Mnrl => Box::new(Mnrl::new(self)?),
-            LossKind::Symmetric => Box::new(Mnrl::symmetric(self)),
-            LossKind::Triplet => Box::new(Triplet::new(self)),
-            LossKind::Contrastive => Box::new(Contrastive::new(self)),
-            LossKind::Cosent => Box::new(CoSent::new(self)),
-            LossKind::MarginMse => Box::new(MarginMse::new(self)),
-            LossKind::Gist => Box::new(Gist::new(self)?),
+            LossKind::Mnrl => Box::new(Mnrl::new(&self.shared)?),
+            LossKind::Symmetric => Box::new(Mnrl::symmetric(&self.shared)),
+            LossKind::Triplet => Box::new(Triplet::new(&self.shared, &self.triplet)),
+            LossKind::Contrastive => Box::new(Contrastive::new(&self.shared)),
+            LossKind::Cosent => Box::new(CoSent::new(&self.shared)),
+            LossKind::MarginMse => Box::new(MarginMse::new(&self.shared)),
+            LossKind::Gist => Box::new(Gist::new(&self.shared, &self.gist)?),
         })
     }
 
     fn check_flags(&self, loss: &dyn Loss) -> anyhow::Result<()> {
         let given = [
-            ("--scale", self.scale.is_some()),
-            ("--similarity", self.similarity.is_some()),
-            ("--directions", self.directions.is_some()),
-            ("--margin", self.margin.is_some()),
-            ("--distance", self.distance.is_some()),
-            ("--margin-strategy", self.margin_strategy.is_some()),
+            ("--scale", self.shared.scale.is_some()),
+            ("--similarity", self.shared.similarity.is_some()),
+            ("--directions", self.shared.directions.is_some()),
+            ("--margin", self.shared.margin.is_some()),
+            ("--distance", self.triplet.distance.is_some()),
+            ("--margin-strategy", self.gist.margin_strategy.is_some()),
             ("--no-mask", self.no_mask),
         ];
         let not_its_own = |(flag, given): &(&str, bool)| *given && !loss.flags().contains(flag);
@@ -136,21 +92,6 @@ impl LossArgs {
         Ok(())
     }
 
-    /// The directions, q2d first and each once.
-    ///
-    /// # Errors
-    /// A list without q2d, which alone has a positive for every anchor.
-    pub(super) fn directions(&self, default: &[Direction]) -> anyhow::Result<Vec<Direction>> {
-        let mut directions = self.directions.clone().unwrap_or_else(|| default.to_vec());
-        directions.sort_unstable();
-        directions.dedup();
-        ensure!(
-            directions.first() == Some(&Direction::QueryToDocument),
-            "--directions lacks q2d, which has the positives"
-        );
-        Ok(directions)
-    }
-
     fn check_matryoshka(&self, size: usize) -> anyhow::Result<()> {
         ensure!(
             self.matryoshka.iter().all(|cut| (1..=size).contains(cut)),
@@ -158,13 +99,6 @@ impl LossArgs {
         );
         ensure!(self.matryoshka.is_sorted_by(|a, b| a > b), "--matryoshka takes different sizes, the largest first");
         Ok(())
-    }
-}
-
-fn parse_positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("expected a number above 0".into()),
     }
 }
 

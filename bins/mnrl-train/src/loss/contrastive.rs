@@ -6,8 +6,9 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 use serde_json::{Value, json};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{dots, select};
-use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Scores, Targets};
+use super::{Chunk, Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
 /// Pulls matching pairs together and pushes the others apart, up to a margin: `mean( y δ² + (1 − y) max(margin − δ, 0)²
 /// ) / 2` with `δ = 1 − cos`, over each anchor with each document of its pair.
@@ -19,8 +20,8 @@ pub(crate) struct Contrastive {
 }
 
 impl Contrastive {
-    pub(super) fn new(args: &LossArgs) -> Self {
-        Self { margin: args.margin.unwrap_or(0.5) }
+    pub(super) fn new(shared: &SharedArgs) -> Self {
+        Self { margin: shared.margin.unwrap_or(0.5) }
     }
 }
 

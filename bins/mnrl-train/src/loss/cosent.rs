@@ -4,8 +4,9 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::{Kind, Tensor};
 use serde_json::{Value, json};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{Similarity, dots, select};
-use super::{Chunk, Loss, LossArgs, Needs, Scores, Targets};
+use super::{Chunk, Loss, Needs, Scores, Targets};
 
 /// Trains similarities to have the order of the scores: `log( 1 + Σ exp(sᵢ − sⱼ) )` over all `i`, `j` with
 /// `score(i) < score(j)`, where `s` is the scaled similarity of a document with its own anchor.
@@ -19,8 +20,8 @@ pub(crate) struct CoSent {
 }
 
 impl CoSent {
-    pub(super) fn new(args: &LossArgs) -> Self {
-        Self { scale: args.scale.unwrap_or(20.0), similarity: args.similarity.unwrap_or(Similarity::Cosine) }
+    pub(super) fn new(shared: &SharedArgs) -> Self {
+        Self { scale: shared.scale.unwrap_or(20.0), similarity: shared.similarity.unwrap_or(Similarity::Cosine) }
     }
 }
 

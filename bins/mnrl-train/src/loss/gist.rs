@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::ensure;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::direction::{described, names};
-use super::{Chunk, Direction, Loss, LossArgs, Needs, Targets};
+use super::shared_args::SharedArgs;
+use super::{Chunk, Direction, Loss, Needs, Targets};
 
 /// Multiple negatives ranking without the candidates that a guide model finds about as close to the row as the positive
 /// is to its anchor: `mean_i( log Zᵢ − s · cos(aᵢ, dᵢ) )`.
@@ -26,6 +27,14 @@ pub(crate) struct Gist {
     margin: f64,
     /// [`Direction::QueryToDocument`] first; [`Direction::DocumentToQuery`] is not allowed.
     directions: Vec<Direction>,
+}
+
+/// The flags of its own.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct GistArgs {
+    /// Highest guide cosine of gist's negatives, relative to that of anchor and positive [default: absolute]
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    pub(super) margin_strategy: Option<MarginStrategy>,
 }
 
 /// The highest guide cosine that a negative may have, given that of anchor and positive.
@@ -102,14 +111,14 @@ fn products(direction: Direction, chunk: Chunk<'_>, factor: f64) -> Result<Tenso
 impl Gist {
     /// # Errors
     /// Directions that the loss does not have.
-    pub(super) fn new(args: &LossArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(shared: &SharedArgs, args: &GistArgs) -> anyhow::Result<Self> {
         let default = [Direction::QueryToDocument, Direction::QueryToQuery, Direction::DocumentToDocument];
-        let directions = args.directions(&default)?;
+        let directions = shared.directions(&default)?;
         ensure!(!directions.contains(&Direction::DocumentToQuery), "--loss gist has no direction d2q");
         Ok(Self {
-            scale: args.scale.unwrap_or(100.0),
+            scale: shared.scale.unwrap_or(100.0),
             strategy: args.margin_strategy.unwrap_or(MarginStrategy::Absolute),
-            margin: args.margin.unwrap_or(0.0),
+            margin: shared.margin.unwrap_or(0.0),
             directions,
         })
     }

@@ -4,8 +4,9 @@ use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 use serde_json::{Value, json};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{Similarity, dots, select};
-use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Scores, Targets};
+use super::{Chunk, Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
 /// Trains the margins that a teacher sees between a positive and each negative of its pair:
 /// `mean( ((a·p − a·n) − (score(p) − score(n)))² )`.
@@ -16,8 +17,8 @@ pub(crate) struct MarginMse {
 }
 
 impl MarginMse {
-    pub(super) fn new(args: &LossArgs) -> Self {
-        Self { similarity: args.similarity.unwrap_or(Similarity::Dot) }
+    pub(super) fn new(shared: &SharedArgs) -> Self {
+        Self { similarity: shared.similarity.unwrap_or(Similarity::Dot) }
     }
 }
 

@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::direction::{described, names};
+use super::shared_args::SharedArgs;
 use super::vectors::Similarity;
-use super::{Chunk, Direction, Loss, LossArgs, Targets};
+use super::{Chunk, Direction, Loss, Targets};
 
 /// Trains each anchor to rank its own positive first: `mean_i( log Zᵢ − s · sim(aᵢ, dᵢ) )`.
 ///
@@ -36,16 +37,16 @@ pub(crate) enum Partition {
 impl Mnrl {
     /// # Errors
     /// A list of directions without q2d.
-    pub(super) fn new(args: &LossArgs) -> anyhow::Result<Self> {
-        let directions = args.directions(&[Direction::QueryToDocument])?;
-        Ok(Self { directions, partition: Partition::Joint, ..Self::symmetric(args) })
+    pub(super) fn new(shared: &SharedArgs) -> anyhow::Result<Self> {
+        let directions = shared.directions(&[Direction::QueryToDocument])?;
+        Ok(Self { directions, partition: Partition::Joint, ..Self::symmetric(shared) })
     }
 
     /// The loss in both directions, each with its own softmax.
-    pub(super) fn symmetric(args: &LossArgs) -> Self {
+    pub(super) fn symmetric(shared: &SharedArgs) -> Self {
         Self {
-            scale: args.scale.unwrap_or(20.0),
-            similarity: args.similarity.unwrap_or(Similarity::Cosine),
+            scale: shared.scale.unwrap_or(20.0),
+            similarity: shared.similarity.unwrap_or(Similarity::Cosine),
             directions: vec![Direction::QueryToDocument, Direction::DocumentToQuery],
             partition: Partition::PerDirection,
         }

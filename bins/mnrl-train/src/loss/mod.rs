@@ -14,6 +14,7 @@ mod needs;
 mod objective;
 #[cfg(test)]
 mod parity;
+mod shared_args;
 mod targets;
 #[cfg(test)]
 mod tests;

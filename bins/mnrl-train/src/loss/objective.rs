@@ -2,16 +2,38 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use clap::ValueEnum;
 use embtune_cli::value_name;
 use embtune_torch::tch::{Kind, Tensor};
 use embtune_torch::{TorchError, normalize};
 use serde_json::{Map, Value, json};
 
-use super::args::LossKind;
 use super::{Chunk, Loss, Targets};
 
 /// Entries of an anchor by document matrix that are computed at once: 16 MB for each of a handful of matrices.
 const CHUNK_ENTRIES: usize = 4 << 20;
+
+/// The losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum LossKind {
+    /// Each anchor is to be closest to its positive among all documents of the batch
+    #[default]
+    Mnrl,
+    /// mnrl, and each positive should be closest to its anchor among all anchors of the batch
+    Symmetric,
+    /// The positive should be closer to the anchor than each of the pair's negatives, by a margin
+    Triplet,
+    /// The positive should be close to the anchor and the pair's negatives far away; the shard's scores are used as
+    /// labels if all of them are 1, for close, or 0, for far
+    Contrastive,
+    /// The similarities of anchors with their positives and negatives should have the order of the shard's scores
+    Cosent,
+    /// The similarity to the positive minus that to each of the pair's negatives should equal that of the shard's
+    /// scores
+    MarginMse,
+    /// mnrl without the negatives that a guide model, whose vectors are in the shard, finds closer than the positive
+    Gist,
+}
 
 /// A loss on whole vectors, or the sum of the loss over vectors that are truncated to several sizes and normalised
 /// again (Kusupati et al. 2022; sentence-transformers `losses/matryoshka.py`).

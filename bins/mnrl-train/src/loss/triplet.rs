@@ -1,14 +1,15 @@
 //! TripletLoss.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use embtune_cli::value_name;
 use embtune_torch::TorchError;
 use embtune_torch::tch::Tensor;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::shared_args::SharedArgs;
 use super::vectors::{dots, norms, select, sums};
-use super::{Chunk, Loss, LossArgs, NO_OWN_NEGATIVES, Needs, Targets};
+use super::{Chunk, Loss, NO_OWN_NEGATIVES, Needs, Targets};
 
 /// Trains each positive to be closer to its anchor than each negative of the pair, by a margin:
 /// `mean( max(δ(a, p) − δ(a, n) + margin, 0) )` over all triplets of a pair and one of its negatives.
@@ -20,9 +21,17 @@ pub(crate) struct Triplet {
 }
 
 impl Triplet {
-    pub(super) fn new(args: &LossArgs) -> Self {
-        Self { distance: args.distance.unwrap_or(Distance::Euclidean), margin: args.margin.unwrap_or(5.0) }
+    pub(super) fn new(shared: &SharedArgs, args: &TripletArgs) -> Self {
+        Self { distance: args.distance.unwrap_or(Distance::Euclidean), margin: shared.margin.unwrap_or(5.0) }
     }
+}
+
+/// The flags of its own.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct TripletArgs {
+    /// Distance of triplet [default: euclidean]
+    #[arg(long, value_name = "DISTANCE", hide_short_help = true)]
+    pub(super) distance: Option<Distance>,
 }
 
 /// Distance of two vectors.

@@ -3,7 +3,7 @@
 mod paths;
 
 use anyhow::Context as _;
-use embtune_cli::{Device, Interrupted, Outcome, Session};
+use embtune_cli::{Device, Interrupted, Outcome, Session, counted};
 use embtune_model::{ModelDir, check_target, locate};
 use embtune_tensors::{check_unchanged, report_truncated_files};
 use embtune_torch::{open_device, tch};
@@ -211,10 +211,9 @@ fn summarize(cli: &Cli, learner: &Learner<'_>, state: &TrainerState, weights: &F
         if idle > compared { session.warn(message) } else { session.notice(message) }
     }
     let dev = weights.scores.map_or_else(String::new, |scores| format!(", {scores} on the dev set"));
-    let steps = if state.step == 1 { "step" } else { "steps" };
     session.notice(format!(
-        "{} {steps}, {:.0} tokens/s, final loss {}{dev}: saved {}",
-        state.step,
+        "{}, {:.0} tokens/s, final loss {}{dev}: saved {}",
+        counted(state.step, "step", "steps"),
         state.tokens as f64 / state.seconds.max(1e-9),
         state.loss.shown(),
         cli.out.display()

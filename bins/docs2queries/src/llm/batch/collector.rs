@@ -287,7 +287,7 @@ impl<'a> Collector<'a> {
             (errors, "failed batch requests"),
             (&self.counts.unreadable, "unreadable result lines"),
             (&self.counts.mended, "result lines with invalid characters, read as U+FFFD"),
-            (&self.counts.duplicates, "result lines that repeat a reply, of which the first counts"),
+            (&self.counts.duplicates, "result lines that repeat a reply; only the first is used"),
         ] {
             if let Some(first) = &lines.first {
                 session.warn(format!("{kind}: {}, the first: {first}", lines.count));
