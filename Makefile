@@ -110,7 +110,9 @@ check-spark: .deps/spark/ready ## Run embed in Spark's RDD.pipe, on two executor
 	cargo test --release -p embtune-tests --test scale spark -- --ignored
 
 .PHONY: bench
-bench: bench-models bench-llm ## Time the filters that run a model (bench-models and bench-llm)
+bench: ## Time the filters that run a model (bench-models, then bench-llm)
+	$(MAKE) bench-models
+	$(MAKE) bench-llm
 
 .PHONY: bench-models
 bench-models: build .deps/parity/readers/ready ## Time embed and mnrl-train beside sentence-transformers and fastembed (after make demo)

@@ -53,7 +53,7 @@ async def time_run(options, folder, number):
     command = [options.bin / "docs2queries", "--llm", "bench", "--base-url", f"http://127.0.0.1:{port}/v1", "-n", "5"]
     command += ["--concurrency", str(options.concurrency), "--journal", f"{folder}/journal{number}"]
     command += [f"{folder}/corpus.jsonl", "-o", f"{folder}/pairs.jsonl"]
-    ran = await asyncio.to_thread(measure.run, *command, env={"OPENAI_API_KEY": "sk-bench"})
+    ran = await asyncio.to_thread(measure.run, *command, env={"OPENAI_API_KEY": "sk-bench", "NO_PROXY": "127.0.0.1"})
     server.close()
     if len(times) != options.documents:
         sys.exit(f"bench: {len(times)} requests for {options.documents} documents:\n{ran.stderr}")

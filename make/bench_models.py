@@ -48,8 +48,8 @@ class Bench:
 
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        self.texts = head(options.texts, folder / "texts.jsonl", 300)
-        self.pairs = head(options.pairs, folder / "pairs.jsonl", options.count)
+        self.texts = measure.head(options.texts, folder / "texts.jsonl", 300)
+        self.pairs = measure.head(options.pairs, folder / "pairs.jsonl", options.count)
         self.shard = folder / "shard.safetensors"
         self.tokens_per_text = []
         self.seconds_outside_steps = []
@@ -151,12 +151,6 @@ def operations_per_token(model, length):
     config = json.loads((model / "config.json").read_text())
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     return config["num_hidden_layers"] * 2 * (4 * hidden * hidden + 2 * hidden * inner + 2 * hidden * length)
-
-
-def head(source, target, lines):
-    with open(source, encoding="utf-8") as records:
-        target.write_text("".join(record for record, _ in zip(records, range(lines))), encoding="utf-8")
-    return target
 
 
 def main():

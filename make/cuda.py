@@ -6,9 +6,7 @@ directory and documents as JSON Lines; the benchmarks also need a Python with se
 Every check runs, even after others have failed, and a table of all results is printed last. Exit status 1 when a check
 fails or a benchmark misses its target.
 """
-import argparse
 import functools
-import itertools
 import json
 import os
 import pathlib
@@ -20,6 +18,7 @@ import time
 
 import bench_cuda
 import check_cuda
+import measure
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Numbers of documents and of pairs: enough for reliable figures, few enough for the CPU's side.
@@ -73,21 +72,15 @@ class Lab:
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {process.stderr.strip()}")
         return process.stdout, process.stderr
 
-    def head(self, path, lines):
-        head = self.new(path.name)
-        with open(path, encoding="utf-8") as records:
-            head.write_text("".join(itertools.islice(records, lines)), encoding="utf-8")
-        return head
-
     @functools.cached_property
     def corpus(self):
-        return self.head(self.options.corpus, self.sizes[0])
+        return measure.head(self.options.corpus, self.new("corpus.jsonl"), self.sizes[0])
 
     @functools.cached_property
     def pairs(self):
         path = self.new("pairs.jsonl")
         self.filter("docs2queries", "--generator", "extractive", self.corpus, "-o", path)
-        return self.head(path, self.sizes[1])
+        return measure.head(path, self.new("pairs.jsonl"), self.sizes[1])
 
     @functools.cache
     def shard(self, model, pairs, *flags):
@@ -146,12 +139,10 @@ class Lab:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = measure.parser(__doc__, "bin", "python")
     parser.add_argument("what", choices=["check", "bench"])
-    parser.add_argument("--bin", required=True, help="folder of the filters")
     parser.add_argument("--model", required=True, help="a BERT with vocab.txt, such as the demo's")
     parser.add_argument("--corpus", required=True, type=pathlib.Path, help="documents as JSON Lines")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has sentence-transformers [default: this one]")
     parser.add_argument("--device", default="cuda", help="what is compared with the CPU; with cpu, only this script is tested")
     parser.add_argument("--small", action="store_true", help="little work and no targets, to test this script")
     options = parser.parse_args()

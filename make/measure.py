@@ -1,5 +1,6 @@
 """Helpers of the benchmarks: common flags, and running a program while measuring it."""
 import argparse
+import itertools
 import os
 import pathlib
 import re
@@ -27,6 +28,13 @@ def parser(description, *names):
     for name in names:
         found.add_argument(f"--{name}", **FLAGS[name])
     return found
+
+
+def head(source, target, lines):
+    """Copies the first lines of a file."""
+    with open(source, encoding="utf-8") as records:
+        target.write_text("".join(itertools.islice(records, lines)), encoding="utf-8")
+    return target
 
 
 @dataclass

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::{ColorChoice, Command, Parser};
+use clap::{Command, Parser};
 use nix::sys::signal::Signal;
 
 use crate::args::ORT_LIBRARY;
@@ -15,11 +15,6 @@ use crate::output::ClosedPipe;
 use crate::panics::report_panics;
 use crate::signals::{Signals, end_by};
 use crate::{CommonArgs, EnvironmentSetting, Outcome, Session, descriptors, escape, man_page};
-
-/// Most lines of `-h`, so that it fits one screen.
-const MOST_LINES: usize = 40;
-/// Most columns of a line.
-const MOST_COLUMNS: usize = 100;
 
 /// The flags of a filter.
 pub trait Filter: Parser {
@@ -33,8 +28,7 @@ pub trait Filter: Parser {
     fn common(&self) -> &CommonArgs;
 }
 
-/// Implements [`Filter`] for a parser whose field `common` is [`CommonArgs`], and tests that its flags are consistent
-/// and that its `-h` fits one screen.
+/// Implements [`Filter`] for a parser whose field `common` is [`CommonArgs`], and tests that its flags are consistent.
 ///
 /// ```text
 /// filter!(Cli { unit: "batch", example: "embed --model BASE corpus.jsonl -o vectors.safetensors" });
@@ -55,9 +49,8 @@ macro_rules! filter {
 
         #[cfg(test)]
         #[test]
-        fn flags_are_consistent_and_short_help_fits_one_screen() {
+        fn flags_are_consistent() {
             <$cli as clap::CommandFactory>::command().help_expected(true).debug_assert();
-            $crate::check_short_help::<$cli>().unwrap();
         }
     };
 }
@@ -99,26 +92,6 @@ fn command<F: Filter>() -> Command {
     let name = command.get_name();
     let after = format!("Example:\n  {}\n\n`{name} --help` explains all options.", F::EXAMPLE);
     command.after_help(after)
-}
-
-/// Checks that `-h` of a filter fits one screen: for its tests.
-///
-/// # Errors
-/// A message that names the part that does not fit.
-pub fn check_short_help<F: Filter>() -> Result<(), String> {
-    let mut command = command::<F>().color(ColorChoice::Never).term_width(MOST_COLUMNS);
-    let help = command.render_help().to_string();
-    let lines: Vec<&str> = help.trim_end().lines().collect();
-    if lines.len() > MOST_LINES {
-        return Err(format!("-h has {} lines, more than {MOST_LINES}:\n{help}", lines.len()));
-    }
-    if let Some(line) = lines.iter().find(|line| line.chars().count() > MOST_COLUMNS) {
-        return Err(format!("-h has a line of more than {MOST_COLUMNS} columns: {line}"));
-    }
-    match lines.last() {
-        Some(last) if last.contains("--help") => Ok(()),
-        _ => Err(format!("the last line of -h does not name --help:\n{help}")),
-    }
 }
 
 /// The flags, or `None` if the man page is to be printed, for which required operands may be missing.

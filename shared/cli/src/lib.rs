@@ -47,7 +47,7 @@ pub use atomic_file::AtomicFile;
 pub use device::Device;
 pub use disk::{Lock, sync, sync_data, sync_folder};
 pub use environment::EnvironmentSetting;
-pub use filter::{Filter, check_short_help, main};
+pub use filter::{Filter, main};
 pub use input::Input;
 pub use interrupt::{Interrupt, Interrupted};
 pub use log::LogFormat;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use embtune_tensors::TensorFile;
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
@@ -130,11 +131,8 @@ fn a_damaged_scale_is_named() {
     let folder = sides();
     embed(&folder, "document", "--dtype int8 corpus.jsonl -o small");
     let mut bytes = folder.bytes("small");
-    let header = String::from_utf8_lossy(&bytes[8..]).into_owned();
-    let scales = header.split("\"scales\"").nth(1).unwrap().split("\"data_offsets\":[").nth(1).unwrap();
-    let offset: usize = scales.split(',').next().unwrap().parse().unwrap();
-    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    bytes[data + offset..data + offset + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let scales = TensorFile::open(&folder.path("small")).unwrap().offset("scales").unwrap();
+    bytes[scales..scales + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     folder.write("small", bytes);
     let message = folder.run(&format!("{EVALUATE} s=q,small")).refusal();
     assert!(message.contains("small: the vector of \"s01\" holds NaN or infinity"), "{message}");

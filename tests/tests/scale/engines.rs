@@ -158,6 +158,7 @@ fn mappers_give_the_vectors_of_the_whole() {
     assert_whole(&folder, &vectors);
 }
 
+/// Without a reducer, Hadoop Streaming appends a tab to a line that has none: a key without a value.
 #[test]
 fn keys_without_a_value_are_read() {
     let folder = start();

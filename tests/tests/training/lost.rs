@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use embtune_tensors::TensorFile;
 use embtune_tests::{Folder, Running, Signal};
 
 use crate::distributed::{TRAIN, free_port, start, start_one};
@@ -89,9 +90,9 @@ fn other_flags_and_other_data_are_refused() {
     let _ = first.saying("mnrl-train: rank 0: rank 1 was started with different flags or data\nhint: ");
     // One process reads the token ids; its error reaches all others, as any error does.
     let mut bytes = folder.bytes("train.safetensors");
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let tensors: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-    let end = 8 + header + tensors["positive.input_ids"]["data_offsets"][1].as_u64().unwrap() as usize;
+    let shard = TensorFile::open(&folder.path("train.safetensors")).unwrap();
+    let ids = shard.offset("positive.input_ids").unwrap();
+    let end = ids + 4 * shard.get("positive.input_ids").unwrap().len();
     bytes[end - 4..end].copy_from_slice(&u32::MAX.to_le_bytes());
     folder.write("damaged.safetensors", bytes);
     let port = free_port();
@@ -132,26 +133,20 @@ fn an_incomplete_process_group_is_refused() {
     }
 }
 
-/// Where the data of a tensor begins in a file.
-fn offset(bytes: &[u8], tensor: &str) -> usize {
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    8 + length + header[tensor]["data_offsets"][0].as_u64().unwrap() as usize
-}
-
 /// Each process checks only a part of its copy, but draws rows from all of it.
 #[test]
 fn a_damaged_copy_is_named_with_its_file() {
     let folder = scored();
     let whole = folder.bytes("train.safetensors");
+    let shard = TensorFile::open(&folder.path("train.safetensors")).unwrap();
     // The first rows are in the part that rank 0 checks, in its copy.
     let mut bytes = whole.clone();
-    let ids = offset(&whole, "positive.input_ids");
+    let ids = shard.offset("positive.input_ids").unwrap();
     bytes[ids..ids + 400].fill(0xee);
     folder.write("copy.safetensors", bytes);
     // These two bytes are infinity in f16.
     let mut bytes = whole.clone();
-    let guide = offset(&whole, "anchor.guide");
+    let guide = shard.offset("anchor.guide").unwrap();
     bytes[guide..guide + 2].copy_from_slice(&[0x00, 0x7c]);
     folder.write("guide.safetensors", bytes);
     for (copy, flags, expected) in

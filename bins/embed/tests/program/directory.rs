@@ -5,7 +5,7 @@ use std::fs;
 use embtune_tests::{Folder, Run};
 use serde_json::{Value, json};
 
-use crate::support::{vector, vectors, with_model};
+use crate::support::{vector, vectors};
 
 /// Runs embed without a role.
 fn embed(folder: &Folder, flags: &str) -> Run {
@@ -14,7 +14,7 @@ fn embed(folder: &Folder, flags: &str) -> Run {
 
 #[test]
 fn the_default_prompt_is_used_without_a_role_and_reported() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let config = r#"{"prompts": {"a": "Represent this: ", "query": null}, "default_prompt_name": "a"}"#;
     folder.write("BASE/config_sentence_transformers.json", config);
     let ran = embed(&folder, "-o default.safetensors").ran().with_code(0);
@@ -32,7 +32,7 @@ fn the_default_prompt_is_used_without_a_role_and_reported() {
 
 #[test]
 fn a_guessed_pooling_is_a_warning() {
-    let folder = with_model("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     fs::remove_dir_all(folder.path("BASE/1_Pooling")).unwrap();
     fs::remove_file(folder.path("BASE/modules.json")).unwrap();
     let ran = embed(&folder, "--role document").ran().with_code(0);
@@ -42,7 +42,7 @@ fn a_guessed_pooling_is_a_warning() {
 
 #[test]
 fn a_token_without_a_word_embedding_is_reported_with_its_text() {
-    let folder = with_model("tiny-modernbert");
+    let folder = Folder::with_corpus("tiny-modernbert");
     let mut tokenizer: Value = serde_json::from_str(&folder.read("BASE/tokenizer.json")).unwrap();
     let flags = json!({"single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
     let mut token = json!({"id": 400, "content": "<new>"});
@@ -60,7 +60,7 @@ fn a_token_without_a_word_embedding_is_reported_with_its_text() {
 
 #[test]
 fn a_text_without_tokens_has_a_vector_of_zeros() {
-    let folder = with_model("tiny-qwen3");
+    let folder = Folder::with_corpus("tiny-qwen3");
     let mut tokenizer: Value = serde_json::from_str(&folder.read("BASE/tokenizer.json")).unwrap();
     tokenizer["post_processor"] = Value::Null;
     folder.write("BASE/tokenizer.json", tokenizer.to_string());
@@ -75,7 +75,7 @@ fn a_text_without_tokens_has_a_vector_of_zeros() {
 /// ONNX Runtime's telemetry would write files into the home directory and into /tmp.
 #[test]
 fn a_run_leaves_nothing_but_its_output() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for name in ["home", "cache", "tmp"] {
         std::fs::create_dir(folder.path(name)).unwrap();
     }

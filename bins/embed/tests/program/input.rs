@@ -1,12 +1,13 @@
 //! The input: fields, ids, lines, NUL bytes.
 
+use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::support::{embed, of_file, vectors, with_model};
+use crate::support::{embed, of_file, vectors};
 
 #[test]
 fn named_fields_are_joined_in_their_order() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.write("named", r#"{"id":"a","q":"lift cells","none":"","a":"of gullskin","n":7}"#);
     for (flags, text) in [
         ("--field q --field a", "lift cells of gullskin"),
@@ -29,7 +30,7 @@ fn named_fields_are_joined_in_their_order() {
 
 #[test]
 fn the_id_may_be_in_another_field() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.write("pairs", r#"{"anchor":"lift cells","positive":"p","anchor_id":"d1-q1","_id":"old"}"#);
     folder.write("queries", r#"{"_id":"d1-q1","text":"lift cells"}"#);
     assert_eq!(vectors(&folder, "--field anchor --id anchor_id pairs"), vectors(&folder, "queries"));
@@ -41,7 +42,7 @@ fn the_id_may_be_in_another_field() {
 
 #[test]
 fn records_without_a_named_field_are_skipped() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let lines = [
         r#"{"id":1,"body":"lift"}"#,
         r#"{"id":2,"text":"lift"}"#,
@@ -61,7 +62,7 @@ fn records_without_a_named_field_are_skipped() {
 
 #[test]
 fn texts_may_end_with_nul() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let texts = ["lift\ncells\r\n", "", "the night watch"];
     let nul = embed(&folder, "--text -0").stdin(format!("{}\0", texts.join("\0"))).records();
     assert_eq!(nul, embed(&folder, "--text --null").stdin(texts.join("\0")).records());
@@ -82,14 +83,14 @@ fn texts_may_end_with_nul() {
 #[test]
 fn leaving_out_the_role_is_a_warning_if_the_model_has_prompts() {
     const WARNING: &str = "the model has prompts for queries and documents, but no --role is given";
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let line = "embed --device cpu --model BASE corpus.jsonl";
     let _ = folder.run(line).done().saying(WARNING);
     for flags in ["--role query", "--prompt x", "--role query --prompt x", "-q"] {
         let ran = folder.run(&format!("{line} {flags}")).done();
         assert!(!ran.stderr().contains(WARNING), "{ran}");
     }
-    let without = with_model("tiny-dense");
+    let without = Folder::with_corpus("tiny-dense");
     assert!(!without.run(line).done().stderr().contains(WARNING));
 }
 
@@ -103,7 +104,7 @@ const QUERIES: &str = "--field anchor --id anchor_id";
 
 #[test]
 fn a_query_with_several_positives_is_written_once() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.write("pairs", PAIRS);
     let ran = embed(&folder, &format!("{QUERIES} pairs -o v")).done();
     let _ = ran.saying("2 of 5 records had the id and the text of an earlier one");
@@ -118,7 +119,7 @@ fn a_query_with_several_positives_is_written_once() {
 
 #[test]
 fn repeated_records_can_be_resumed_and_cached() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     folder.write("pairs", PAIRS);
     embed(&folder, &format!("{QUERIES} pairs -o plain")).done();
     for flags in ["--resume", "--cache kept", "--cache kept --resume"] {
@@ -132,7 +133,7 @@ fn repeated_records_can_be_resumed_and_cached() {
 
 #[test]
 fn numbers_of_any_size_are_ids() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let [one, two] = ["340282366920938463463374607431768211455", "340282366920938463463374607431768211454"];
     let lines = format!(
         "{{\"_id\":{one},\"text\":\"a\",\"n\":12345678901234567890123,\"x\":[1.10,-18446744073709551617]}}\n\

@@ -3,7 +3,7 @@
 use embtune_tests::Folder;
 use serde_json::{Value, json};
 
-use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
+use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors};
 
 /// Words that are single tokens, so that chunks end between words.
 fn words(folder: &Folder, count: usize) -> Vec<String> {
@@ -25,7 +25,7 @@ const CHUNKS: &str = "--prompt= --max-seq-length 18 --on-long chunk";
 
 #[test]
 fn texts_that_are_cut_are_counted() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 40);
     let input = [document("short", "lift"), document("long", &words.join(" "))].join("\n");
     let flags = "--prompt= --max-seq-length 18";
@@ -41,7 +41,7 @@ fn texts_that_are_cut_are_counted() {
 
 #[test]
 fn a_text_that_does_not_fit_can_be_an_error() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 40);
     let fits = document("fits", &words[..16].join(" "));
     let input = [fits.clone(), document("long", &words.join(" ")), fits.replace("fits", "again")].join("\n");
@@ -66,7 +66,7 @@ fn a_text_that_does_not_fit_can_be_an_error() {
 
 #[test]
 fn chunks_are_records_with_positions() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 40);
     let text = format!("h\u{e4} {}", words[1..].join(" "));
     let record = json!({"lang": "de", "_id": "a", "text": text, "n": 1});
@@ -98,7 +98,7 @@ fn chunks_are_records_with_positions() {
 
 #[test]
 fn a_chunk_is_a_document_with_the_same_vector() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 150);
     let title = words[..3].join(" ");
     let record = json!({"id": 1, "title": title, "text": words[3..].join(" "), "group": "g"});
@@ -117,7 +117,7 @@ fn a_chunk_is_a_document_with_the_same_vector() {
 
 #[test]
 fn the_last_named_field_is_divided() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 60);
     let record = json!({"id": 1, "body": words[2..].join(" "), "head": words[..2].join(" "), "text": 7});
     folder.write("long", record.to_string());
@@ -134,7 +134,7 @@ fn the_last_named_field_is_divided() {
 #[test]
 fn the_mean_is_weighted_by_tokens() {
     for model in ["tiny-mpnet", "tiny-bert"] {
-        let folder = with_model(model);
+        let folder = Folder::with_corpus(model);
         let words = words(&folder, 37);
         folder.write("long", [document("a", &words.join(" ")), document("b", "lift")].join("\n"));
         let parts = vectors(&folder, &format!("{CHUNKS} --chunk-overlap 0 --chunks separate long"));
@@ -154,7 +154,7 @@ fn the_mean_is_weighted_by_tokens() {
 
 #[test]
 fn batches_do_not_change_chunks() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let flags = "--max-seq-length 30 --on-long chunk --chunks separate corpus.jsonl";
     let expected = vectors(&folder, flags);
     assert!(expected.len() > 60, "{}", expected.len());
@@ -165,7 +165,7 @@ fn batches_do_not_change_chunks() {
 
 #[test]
 fn a_title_that_leaves_no_room_is_cut_and_counted() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 60);
     let record = json!({"id": 1, "title": words[..30].join(" "), "text": words[30..].join(" ")});
     folder.write("long", record.to_string());
@@ -178,7 +178,7 @@ fn a_title_that_leaves_no_room_is_cut_and_counted() {
 
 #[test]
 fn chunks_have_ids_in_files() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 40).join(" ");
     folder.write("long", document("a", &words));
     embed(&folder, &format!("{CHUNKS} --chunks separate --chunk-overlap 0 long -o v")).done();
@@ -190,7 +190,7 @@ fn chunks_have_ids_in_files() {
 
 #[test]
 fn chunks_come_from_the_cache() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let words = words(&folder, 40).join(" ");
     folder.write("long", [document("a", &words), document("b", "lift")].join("\n"));
     for flags in ["--chunks separate", "--chunks mean"] {
@@ -209,7 +209,7 @@ fn chunks_come_from_the_cache() {
 
 #[test]
 fn flags_of_chunks_have_limits() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let message = embed(&folder, &format!("{CHUNKS} --chunk-overlap 8 corpus.jsonl")).refusal();
     assert!(
         message.contains("--chunk-overlap 8 is too much: 16 tokens fit into a chunk, and at most 7 may overlap"),
@@ -224,7 +224,7 @@ fn flags_of_chunks_have_limits() {
 
 #[test]
 fn a_huge_text_has_many_chunks() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let line = json!({"id": "big", "text": "lift cells of gullskin ".repeat(20_000)}).to_string();
     let records = embed(&folder, "--on-long chunk --chunks separate --dtype ubinary").stdin(line.clone()).records();
     let starts = records.iter().map(|record| record["start"].as_u64().unwrap()).collect::<Vec<_>>();

@@ -1,10 +1,12 @@
 //! Flags and inputs that are refused, and outputs that fail.
 
-use crate::support::{embed, with_model};
+use embtune_tests::Folder;
+
+use crate::support::embed;
 
 #[test]
 fn flags_that_contradict_each_other() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for (flags, expected) in [
         ("--field text --text", "cannot be used with"),
         ("--null", "--text"),
@@ -19,7 +21,7 @@ fn flags_that_contradict_each_other() {
 
 #[test]
 fn outputs_that_fail() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for flags in
         ["--dtype int8 --format safetensors", "--dtype ubinary --format npy", "--on-long chunk --chunks separate"]
     {
@@ -32,7 +34,7 @@ fn outputs_that_fail() {
 
 #[test]
 fn duplicate_ids_are_refused_in_files() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let double = "{\"id\":1,\"text\":\"a\"}\n\n{\"id\":\"1\",\"text\":\"b\"}\n";
     for dtype in ["f32", "int8", "ubinary"] {
         let message = embed(&folder, &format!("--dtype {dtype} -o v")).stdin(double).refusal();
@@ -48,7 +50,7 @@ fn duplicate_ids_are_refused_in_files() {
 
 #[test]
 fn texts_of_any_bytes_are_divided_or_refused() {
-    let folder = with_model("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     let flags = "--max-seq-length 8 --on-long chunk --chunks separate --on-error skip";
     let lines: [&[u8]; 6] = [
         br#"{"id":1,"text":"\u0000\u0000 \u0000"}"#,
@@ -68,7 +70,7 @@ fn texts_of_any_bytes_are_divided_or_refused() {
 
 #[test]
 fn a_prompt_that_leaves_no_room_for_a_text() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let prompt = "the lift cells of a barge ".repeat(60);
     let message = embed(&folder, "corpus.jsonl").arg("--prompt").arg(&prompt).refusal();
     assert!(message.contains("the prompt fills the ") && message.contains("\nhint: shorten it"), "{message}");

@@ -7,14 +7,6 @@ use serde_json::Value;
 /// Tolerance for elements of size 1: other batches sum in another order, which changes the last bits.
 pub(crate) const ROUNDING: f32 = 1e-6;
 
-/// A folder with the fixture of this name as `BASE`, and a corpus of 40 documents.
-pub(crate) fn with_model(name: &str) -> Folder {
-    let folder = Folder::new();
-    folder.copy_fixture(&format!("parity/{name}"), "BASE");
-    folder.copy_fixture("pipeline/corpus.jsonl", "corpus.jsonl");
-    folder
-}
-
 /// Runs embed on documents, with more flags.
 pub(crate) fn embed(folder: &Folder, flags: &str) -> Run {
     folder.run(&format!("embed --device cpu --model BASE --role document {flags}"))

@@ -2,7 +2,7 @@
 
 use embtune_tests::Folder;
 
-use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors, with_model};
+use crate::support::{ROUNDING, assert_near, embed, norm, of_file, vector, vectors};
 
 /// The header of an npy file, and its data.
 fn npy(folder: &Folder, name: &str) -> (String, Vec<u8>) {
@@ -14,7 +14,7 @@ fn npy(folder: &Folder, name: &str) -> (String, Vec<u8>) {
 
 #[test]
 fn every_type_is_the_same_in_every_format() {
-    let folder = with_model("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     let exact = vectors(&folder, "corpus.jsonl");
     // Tolerances: half a unit in the last place of a number below 1, and half a step of int8.
     for (dtype, tolerance) in [("f32", 0.0), ("f16", 2.5e-4), ("bf16", 2e-3), ("int8", 0.5 / 127.0)] {
@@ -38,7 +38,7 @@ fn every_type_is_the_same_in_every_format() {
 
 #[test]
 fn bits_are_signs_in_every_format() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let exact = vectors(&folder, "corpus.jsonl");
     embed(&folder, "--dtype ubinary corpus.jsonl -o v").done();
     let (file, rows) = of_file(&folder, "v");
@@ -66,7 +66,7 @@ fn bits_are_signs_in_every_format() {
 
 #[test]
 fn integers_are_integers_in_json() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for dtype in ["int8", "ubinary"] {
         let out = embed(&folder, &format!("--text --dtype {dtype}")).stdin("lift\n").stdout();
         let numbers = out.split_once("\"embedding\":[").unwrap().1;
@@ -76,7 +76,7 @@ fn integers_are_integers_in_json() {
 
 #[test]
 fn json_numbers_read_back_as_the_same_floats() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let out = embed(&folder, "corpus.jsonl").stdout();
     embed(&folder, "corpus.jsonl -o v").done();
     for (line, row) in out.lines().zip(of_file(&folder, "v").1) {
@@ -93,7 +93,7 @@ fn json_numbers_read_back_as_the_same_floats() {
 #[test]
 fn truncated_vectors_are_normalized_again() {
     for (model, is_normalized) in [("tiny-xlmr", true), ("tiny-bert", false)] {
-        let folder = with_model(model);
+        let folder = Folder::with_corpus(model);
         let whole = vectors(&folder, "corpus.jsonl");
         let cut = |row: &Vec<f32>| {
             let first = &row[..24];
@@ -108,7 +108,7 @@ fn truncated_vectors_are_normalized_again() {
         assert_eq!((file.dim(), file.meta().unwrap().normalized), (24, is_normalized));
         assert_eq!(vectors(&folder, "--truncate-dim 32 corpus.jsonl"), whole);
     }
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     let message = embed(&folder, "--truncate-dim 33 corpus.jsonl").refusal();
     assert!(message.contains("--truncate-dim 33 is more than the 32 elements of the model's vectors"), "{message}");
     assert!(embed(&folder, "--truncate-dim 0 corpus.jsonl").refusal().contains("--truncate-dim"));
@@ -121,7 +121,7 @@ fn truncated_vectors_are_normalized_again() {
 
 #[test]
 fn vectors_may_stay_unnormalized() {
-    let folder = with_model("tiny-xlmr");
+    let folder = Folder::with_corpus("tiny-xlmr");
     let (unit, raw) = (vectors(&folder, "corpus.jsonl"), vectors(&folder, "--no-normalize corpus.jsonl"));
     assert!(raw.iter().all(|row| (norm(row) - 1.0).abs() > 1e-3));
     let divided: Vec<Vec<f32>> = raw.iter().map(|row| row.iter().map(|x| x / norm(row)).collect()).collect();
@@ -134,7 +134,7 @@ fn vectors_may_stay_unnormalized() {
 
 #[test]
 fn an_empty_input_has_a_shape() {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     for (dtype, columns) in [("f32", 32), ("int8", 32), ("ubinary", 4)] {
         embed(&folder, &format!("--dtype {dtype} -o v.npy")).done();
         assert!(npy(&folder, "v.npy").0.contains(&format!("'shape': (0, {columns})")));

@@ -2,11 +2,11 @@
 
 use embtune_tests::{Folder, Ran};
 
-use crate::support::{embed, vectors, with_model};
+use crate::support::{embed, vectors};
 
 /// A folder with the vectors of the corpus.
 fn with_reference() -> Folder {
-    let folder = with_model("tiny-bert");
+    let folder = Folder::with_corpus("tiny-bert");
     embed(&folder, "corpus.jsonl -o ref").done();
     folder
 }
