@@ -173,8 +173,7 @@ impl Folder {
     }
 
     /// A script for sh that may mount file systems; no other process sees them, and they are gone when it ends. Where
-    /// the
-    /// system does not allow it, the test is noted as skipped and there is no run.
+    /// the system does not allow it, the test is noted as skipped and there is no run.
     pub fn mounting(&self, script: &str) -> Option<Run> {
         static WAY: OnceLock<Option<&str>> = OnceLock::new();
         let way = WAY.get_or_init(|| {

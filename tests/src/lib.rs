@@ -9,8 +9,7 @@
 //!
 //! Programs get an almost empty environment, so that no variable of the developer's shell changes a result. A run that
 //! does not end as a test expects panics with all that is known about it: the command line, the folder's files, the
-//! exit
-//! code, stdout and stderr.
+//! exit code, stdout and stderr.
 
 mod folder;
 mod programs;

@@ -122,8 +122,7 @@ impl Run {
     }
 
     /// The message of a run that must be refused: exit code 2, nothing on stdout, no file created or removed, and a
-    /// message
-    /// for people that begins with the program's name.
+    /// message for people that begins with the program's name.
     #[track_caller]
     pub fn refusal(self) -> String {
         let before = crate::folder::listing(&self.folder);

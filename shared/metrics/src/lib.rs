@@ -4,8 +4,7 @@
 //! is given as two slices: `ranked`, the relevance of each retrieved document from the best rank down, with `None` for
 //! a document that nobody judged; and `ideal`, the relevance of every judged document in descending order, whether or
 //! not it was retrieved. A document is relevant when its relevance is above 0. Documents with equal scores are ordered
-//! by
-//! [`Ties`]; [`TopK`] finds the best documents when a corpus is searched block by block.
+//! by [`Ties`]; [`TopK`] finds the best documents when a corpus is searched block by block.
 //!
 //! The significance tests compare two systems on the same queries. They take `differences`, one number per query.
 //!

@@ -2,8 +2,7 @@
 //!
 //! A file is mapped and not copied, so another program can modify it while it is read. If it is truncated, reading
 //! beyond its new end raises SIGBUS, which by default ends the process without a message. All maps are registered here,
-//! for
-//! [`check_unchanged`], which checks the files, and for the handler of the signal, which names the file.
+//! for [`check_unchanged`], which checks the files, and for the handler of the signal, which names the file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};

@@ -1,6 +1,5 @@
 //! Where a model directory, a directory of shards or a file is written: mount points, overlays, links, file systems
-//! that
-//! lack something. A finished output is never lost.
+//! that lack something. A finished output is never lost.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

@@ -84,8 +84,7 @@ fn no_thread_has_a_signal_delivered_to_it() {
         // From a terminal it can be stopped and quit like any program.
         let left = [Signal::TSTP, Signal::QUIT].map(bit).iter().sum::<u64>();
         // Linux shows a signal that a thread waits for as not blocked. On a busy machine the thread may not have begun
-        // to
-        // wait yet.
+        // to wait yet.
         let waits = |(name, blocked): &(String, u64)| name == "signals" && blocked & taken == 0;
         let threads = loop {
             let threads = running.threads("SigBlk");

@@ -67,8 +67,7 @@ enum Kind {
 /// Every member by its name.
 ///
 /// The crate cargo_metadata would do the same, but it turns on features of serde_json, and then the programs that are
-/// tested
-/// would not be those that are installed.
+/// tested would not be those that are installed.
 fn members() -> BTreeMap<String, Member> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root());

@@ -1,9 +1,8 @@
 //! Which module of a crate names which, read from its sources; circles among sibling modules.
 //!
 //! Sources are read as tokens, so comments, strings and line breaks play no part, and paths inside macro calls count.
-//! Only
-//! modules that a `mod` declares are read, and nothing under `#[cfg(test)]`. A name is followed through the `use` that
-//! brings it into a module: with `pub use parser::Parser` in lib.rs, `crate::Parser` names the module `parser`.
+//! Only modules that a `mod` declares are read, and nothing under `#[cfg(test)]`. A name is followed through the `use`
+//! that brings it into a module: with `pub use parser::Parser` in lib.rs, `crate::Parser` names the module `parser`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -245,8 +245,7 @@ fn without_a_learning_rate_nothing_moves() {
 }
 
 /// A resumed process builds its network from the weights in a checkpoint, so anything else that a network keeps of
-/// earlier
-/// steps would show.
+/// earlier steps would show.
 #[test]
 fn a_step_is_that_of_a_new_network_with_the_same_weights() {
     let folder = folder();

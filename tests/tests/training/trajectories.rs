@@ -32,9 +32,8 @@ impl Display for Errors {
 }
 
 /// The fp32 figures were computed in float64. Rounding takes the reference itself away from them, so a multiple of its
-/// error
-/// is allowed, too: a training accumulates differences, and AdamW makes steps of full length of gradients that are only
-/// rounding errors.
+/// error is allowed, too: a training accumulates differences, and AdamW makes steps of full length of gradients that
+/// are only rounding errors.
 const FP32: Errors = Errors { loss: 1e-5, grad_norm: 2e-5, change: 1e-4 };
 const LORA: Errors = Errors { loss: 1e-4, grad_norm: 1e-4, change: 1e-3 };
 /// Where a pre-activation is almost 0, rounding decides whether ReLU passes it. With other micro-batches,
