@@ -9,7 +9,7 @@ use embtune_tensors::{Embeddings, VectorsById};
 use crate::corpus::Corpus;
 
 const DOCUMENT_HINT: &str = "positive_id is the _id of the document in --texts; embed all documents that pairs name";
-const QUERY_HINT: &str = "give every query an id, and embed the queries of these pairs:\n      \
+const QUERY_HINT: &str = "give every query an id, and embed the queries of these pairs: \
     embed --model DIR --role query --field anchor --id anchor_id pairs.jsonl -o queries.safetensors";
 
 /// A pair with the rows of its vectors.

@@ -9,9 +9,10 @@ use crate::rows::{self, Row, RowCollector};
 
 /// Which documents are relevant to which queries, and how much; queries in the order of their first line.
 ///
-/// Read from BEIR's three columns (`query-id corpus-id score`) and TREC's four (`query-id iteration document-id
-/// relevance`), with tabs, blanks or commas between them, from columns that a header names, from an object a line with
-/// such fields, and from one object (`{query: {document: relevance}}`, or `{query: [relevant document]}`).
+/// Read from BEIR's three columns (`query-id corpus-id score`) and TREC's four
+/// (`query-id iteration document-id relevance`), with tabs, blanks or commas between them, from columns that a header
+/// names, from an object a line with such fields, and from one object (`{query: {document: relevance}}`, or
+/// `{query: [relevant document]}`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Qrels {
     queries: IndexMap<String, IndexMap<String, i64>>,

@@ -10,8 +10,8 @@ use super::shared_args::SharedArgs;
 use super::vectors::{dots, select};
 use super::{Chunk, Loss, NO_OWN_NEGATIVES, Needs, Scores, Targets};
 
-/// Pulls matching pairs together and pushes the others apart, up to a margin: `mean( y δ² + (1 − y) max(margin − δ, 0)²
-/// ) / 2` with `δ = 1 − cos`, over each anchor with each document of its pair.
+/// Pulls matching pairs together and pushes the others apart, up to a margin:
+/// `mean( y δ² + (1 − y) max(margin − δ, 0)² ) / 2` with `δ = 1 − cos`, over each anchor with each document of its pair.
 ///
 /// The label `y` is the document's score, 0 or 1; without scores it is 1 for positives and 0 for negatives. Hadsell et
 /// al. 2006; sentence-transformers `losses/contrastive.py`.

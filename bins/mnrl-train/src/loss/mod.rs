@@ -1,6 +1,7 @@
 //! Losses, each with the formula and the defaults of sentence-transformers 6.0.1.
 //!
-//! A new loss is a file beside these that implements [`Loss`], and a variant of [`LossKind`](args::LossKind).
+//! A new loss is a file beside these that implements [`Loss`], and a variant of
+//! [`LossKind`](objective::LossKind).
 
 mod args;
 mod contrastive;

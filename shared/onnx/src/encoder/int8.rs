@@ -2,8 +2,8 @@
 //!
 //! Weights: `q = round(w / s)` with `s = max|w| / 127` for each output, like `onnxruntime.quantization` per channel.
 //! Inputs: a scale for each token, from that token alone. (`DynamicQuantizeLinear` takes one scale for the whole
-//! tensor, and a vector then depends on its neighbours.) The sums are exact in 32 bits, and `y = s_token · s_output · Σ
-//! (a − zero) · q`.
+//! tensor, and a vector then depends on its neighbours.) The sums are exact in 32 bits, and
+//! `y = s_token · s_output · Σ (a − zero) · q`.
 //!
 //! Two measures keep the error small (measured on all-MiniLM-L6-v2, mean cosine with fp32 over 600 medical texts:
 //! 0.9981 without them, 0.9991 with them):
