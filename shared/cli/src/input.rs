@@ -1,9 +1,9 @@
 //! Input files and stdin.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -12,6 +12,8 @@ use crate::{Interrupt, descriptors, escape};
 
 /// Large enough to make the cost of system calls negligible.
 const BUFFER_BYTES: usize = 256 << 10;
+/// The name of stdin on a command line.
+pub(crate) const STDIN: &str = "-";
 
 /// An open input file, or stdin.
 ///
@@ -26,15 +28,8 @@ pub struct Input {
 type Hook = Box<dyn Fn() + Send + Sync>;
 
 impl Input {
-    pub(crate) fn open_all(files: &[PathBuf], interrupt: &Interrupt) -> anyhow::Result<Vec<Self>> {
-        if files.is_empty() {
-            return Ok(vec![Self::open(Path::new("-"), interrupt, io::stdin().is_terminal())?]);
-        }
-        files.iter().map(|file| Self::open(file, interrupt, false)).collect()
-    }
-
     pub(crate) fn open(path: &Path, interrupt: &Interrupt, refuse_terminal: bool) -> anyhow::Result<Self> {
-        if path == Path::new("-") {
+        if path == Path::new(STDIN) {
             anyhow::ensure!(
                 !refuse_terminal,
                 "no input: stdin is a terminal\nhint: name a file, pipe data in, or give `-` to type it"

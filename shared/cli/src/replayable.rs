@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::input::STDIN;
 use crate::{Input, Interrupt};
 
 /// Longest line that is copied: more than any record may have.
@@ -85,7 +86,7 @@ impl Replayable {
 
 /// Whether an input file can be read again without a copy: it is a regular file, and not stdin.
 pub fn is_regular_file(path: &Path) -> bool {
-    path != Path::new("-") && path.is_file()
+    path != Path::new(STDIN) && path.is_file()
 }
 
 /// Copies an input of lines, unless a line has no end, as a device's may: it would fill the disk.

@@ -2,11 +2,13 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::MultiProgress;
 use nix::sys::signal::Signal;
 
+use crate::input::STDIN;
 use crate::log::{Level, Log};
 use crate::signals::Signals;
 use crate::{Input, Interrupt, LogFormat, Output, Progress, Replayable};
@@ -27,6 +29,8 @@ pub struct Session {
     interrupt: Interrupt,
     /// Files that this run has opened for writing.
     written: Mutex<Vec<PathBuf>>,
+    /// Whether an input of this run is stdin.
+    reads_stdin: AtomicBool,
 }
 
 impl Session {
@@ -45,7 +49,7 @@ impl Session {
             let again = if signal == Signal::SIGINT { "press again to stop now" } else { "a second signal stops now" };
             announcer.write(Level::Notice, &format!("finishing the {unit}; {again}"));
         })?;
-        Ok(Self { log, bars, interrupt, written: Mutex::default() })
+        Ok(Self { log, bars, interrupt, written: Mutex::default(), reads_stdin: AtomicBool::new(false) })
     }
 
     /// The signals received so far.
@@ -82,17 +86,31 @@ impl Session {
     /// Opens the input files; without any, or with `-`, stdin.
     ///
     /// # Errors
-    /// A file that cannot be opened, or no file while stdin is a terminal.
+    /// A file that cannot be opened, no file while stdin is a terminal, stdin for the second time.
     pub fn inputs(&self, files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-        Input::open_all(files, &self.interrupt)
+        if files.is_empty() {
+            return Ok(vec![self.input(Path::new(STDIN))?]);
+        }
+        files.iter().map(|file| self.open(file, false)).collect()
     }
 
     /// Opens one named file; `-` is stdin.
     ///
     /// # Errors
-    /// A file that cannot be opened.
+    /// A file that cannot be opened, stdin that is a terminal, stdin for the second time.
     pub fn input(&self, file: &Path) -> anyhow::Result<Input> {
-        Input::open(file, &self.interrupt, io::stdin().is_terminal())
+        self.open(file, io::stdin().is_terminal())
+    }
+
+    /// Stdin can be read only once: a second reader would find it empty, and its records would be missing without a
+    /// word.
+    fn open(&self, file: &Path, refuse_terminal: bool) -> anyhow::Result<Input> {
+        let is_second = file == Path::new(STDIN) && self.reads_stdin.swap(true, Ordering::Relaxed);
+        anyhow::ensure!(
+            !is_second,
+            "stdin cannot be two inputs\nhint: `-`, and no file at all, mean stdin; name a file"
+        );
+        Input::open(file, &self.interrupt, refuse_terminal)
     }
 
     /// Opens input files of lines that are read more than once; without any, or with `-`, stdin. Inputs that cannot be
@@ -101,7 +119,7 @@ impl Session {
     /// # Errors
     /// A file that cannot be opened, no file while stdin is a terminal, a pipe that cannot be copied.
     pub fn replayable_inputs(&self, files: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<Replayable>> {
-        let stdin = [PathBuf::from("-")];
+        let stdin = [PathBuf::from(STDIN)];
         let paths = if files.is_empty() { &stdin } else { files };
         let inputs = self.inputs(files)?.into_iter();
         inputs.zip(paths).map(|(input, path)| Replayable::of_lines(path, input, folder, &self.interrupt)).collect()

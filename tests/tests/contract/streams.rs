@@ -120,6 +120,19 @@ fn a_closed_stdin_is_an_error() {
 }
 
 #[test]
+fn stdin_is_one_input() {
+    let folder = workbench();
+    folder.write("pairs.jsonl", crate::filters::PAIRS);
+    for line in [
+        "embed --device cpu --model BASE --role document - - < corpus.jsonl",
+        "pairs2shards --model BASE -o out.safetensors - - < pairs.jsonl",
+        "mine-negatives --device cpu --queries q --corpus c --texts - < corpus.jsonl",
+    ] {
+        let _ = folder.shell(line).ran().with_code(2).saying("stdin cannot be two inputs");
+    }
+}
+
+#[test]
 fn devices_that_somebody_reads_later_take_everything() {
     let folder = workbench();
     // A small pipe that does not block.
