@@ -45,10 +45,10 @@ impl PairTokenizer {
         threads: usize,
     ) -> anyhow::Result<Self> {
         let column = |role, (prompt, max_length): (Option<&str>, Option<usize>)| -> anyhow::Result<ColumnTokenizer> {
-            let most = model.config().max_length();
+            let most = model.config().max_length;
             let max_length = max_length.unwrap_or(model.max_seq_length());
             anyhow::ensure!(max_length <= most, "a length of {max_length} is more than the model's {most} positions");
-            let words = model.config().vocab_size();
+            let words = model.config().vocab_size;
             let tokenizer = Tokenizer::open(model.tokenizer(), max_length, Some(words), threads)?;
             let prompt = prompt.unwrap_or(model.prompt(Some(role))).to_owned();
             let name = if role == Role::Query { "query" } else { "document" };
@@ -60,7 +60,7 @@ impl PairTokenizer {
             query: column(Role::Query, query)?,
             document: column(Role::Document, document)?,
             fingerprint: model.tokenizer_fingerprint()?,
-            vocab_size: model.config().vocab_size(),
+            vocab_size: model.config().vocab_size,
         })
     }
 

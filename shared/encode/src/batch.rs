@@ -1,6 +1,6 @@
 //! Rows of tokens as the inputs of a graph, in its [`Layout`](embtune_onnx::Layout).
 
-use embtune_model::EncoderConfig;
+use embtune_encoders::EncoderConfig;
 use embtune_ort_engine::Tensor;
 use embtune_tokenize::Tokens;
 
@@ -30,7 +30,7 @@ impl Batch {
     pub(crate) fn packed(rows: &[&Tokens], config: &EncoderConfig) -> Self {
         let longest = longest(rows);
         let ids = concatenated_ids(rows);
-        let position_ids: Vec<i64> = rows.iter().flat_map(|row| position_ids(&row.ids, config)).collect();
+        let position_ids: Vec<i64> = rows.iter().flat_map(|row| config.positions(&row.ids)).collect();
         let mut cu_seqlens = vec![0_i32];
         let mut padded_index = Vec::with_capacity(rows.len() * longest);
         for row in rows {
@@ -89,43 +89,19 @@ fn concatenated_ids(rows: &[&Tokens]) -> Vec<i64> {
     rows.iter().flat_map(|row| &row.ids).map(|id| i64::from(*id)).collect()
 }
 
-/// Rows of the position embeddings. In the families that reserve a position for padding, a padding token inside a text
-/// takes that position, and the other tokens are numbered from the next one.
-fn position_ids(ids: &[u32], config: &EncoderConfig) -> Vec<i64> {
-    let Some(padding) = config.position_padding() else { return (0..ids.len() as i64).collect() };
-    let mut next = padding as i64;
-    let mut position = |id: &u32| {
-        if *id as usize == padding {
-            return padding as i64;
-        }
-        next += 1;
-        next
-    };
-    ids.iter().map(&mut position).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use embtune_model::{Activation, Architecture, BertConfig};
+    use embtune_encoders::Encoder;
+    use serde_json::json;
 
     use super::*;
 
-    fn config(architecture: Architecture) -> EncoderConfig {
-        EncoderConfig::Bert(BertConfig {
-            architecture,
-            vocab_size: 10,
-            hidden_size: 2,
-            num_hidden_layers: 1,
-            num_attention_heads: 1,
-            intermediate_size: 2,
-            hidden_act: Activation::Gelu,
-            max_position_embeddings: 10,
-            type_vocab_size: 1,
-            layer_norm_eps: 1e-5,
-            pad_token_id: 1,
-            hidden_dropout_prob: 0.0,
-            attention_probs_dropout_prob: 0.0,
-        })
+    fn config() -> EncoderConfig {
+        let json = json!({
+            "model_type": "bert", "vocab_size": 10, "hidden_size": 2, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "intermediate_size": 2, "hidden_act": "gelu", "max_position_embeddings": 10,
+        });
+        Encoder::from_json(&json).unwrap().config().clone()
     }
 
     fn tokens(ids: &[u32]) -> Tokens {
@@ -135,18 +111,11 @@ mod tests {
     #[test]
     fn packed_rows_are_concatenated() {
         let (long, short) = (tokens(&[5, 6, 1, 7]), tokens(&[8]));
-        let Batch { longs, ints } = Batch::packed(&[&long, &short], &config(Architecture::Bert));
+        let Batch { longs, ints } = Batch::packed(&[&long, &short], &config());
         assert_eq!(longs[0], ("input_ids", vec![5, 6, 1, 7, 8], vec![5]));
         assert_eq!(longs[1].1, [0, 1, 2, 3, 0]);
         assert_eq!(longs[2], ("attention_mask", vec![1, 1, 1, 1, 1, 0, 0, 0], vec![2, 4]));
         assert_eq!(ints[0], ("cu_seqlens", vec![0, 4, 5], vec![3]));
         assert_eq!(ints[1], ("padded_index", vec![0, 1, 2, 3, 4, 4, 4, 4], vec![2, 4]));
-    }
-
-    #[test]
-    fn padding_tokens_inside_a_text_do_not_count_as_positions() {
-        let long = tokens(&[5, 6, 1, 7]);
-        let batch = Batch::packed(&[&long], &config(Architecture::XlmRoberta));
-        assert_eq!(batch.longs[1].1, [2, 3, 1, 4]);
     }
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use embtune_encoders::{Linear, Parameter, Part};
 use embtune_tensors::{Tensor, TensorFile};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::parameters::{Parameter, open_tensors};
+use crate::parameters::{check, open_tensors};
 use crate::{ModelError, files};
 
 /// The key under which sentence-transformers' modules pass a text's vector to each other.
@@ -138,12 +139,12 @@ impl Dense {
 
     /// The tensors `linear.weight` `[out, in]` and, with a bias, `linear.bias` `[out]`, prefixed with [`Dense::name`].
     pub fn parameters(&self) -> Vec<Parameter> {
-        let mut shapes = vec![("weight", vec![self.out_features, self.in_features])];
-        if self.bias {
-            shapes.push(("bias", vec![self.out_features]));
-        }
-        let name = |part| format!("{}.linear.{part}", self.name);
-        shapes.into_iter().map(|(part, shape)| Parameter { name: name(part), shape }).collect()
+        self.linear().parameters(Part::Head)
+    }
+
+    /// The layer without its activation function.
+    pub fn linear(&self) -> Linear {
+        Linear::new(format!("{}.linear", self.name), [self.out_features, self.in_features], self.bias)
     }
 
     /// `config.json` of the module.
@@ -172,7 +173,7 @@ impl DenseWeights {
             let mut names = file.names();
             for parameter in module.parameters() {
                 let stored = stored_name(&module.name, &parameter.name).unwrap_or_default();
-                parameter.check(&file, stored)?;
+                check(&parameter, &file, stored)?;
                 names.retain(|name| name != stored);
             }
             if let Some(name) = names.first() {

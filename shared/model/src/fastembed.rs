@@ -28,7 +28,7 @@ pub fn missing_tokenizer_files(model: &ModelDir) -> Result<Vec<(&'static str, Va
     let file = model.tokenizer().file();
     let tokenizer: Value = files::parse_json(file, &files::read_bytes(file)?)?;
     let added = tokenizer.get("added_tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let pad_id = json!(model.config().pad_token_id());
+    let pad_id = json!(model.config().pad_token_id);
     let by_id = || added.iter().find(|token| token.get("id") == Some(&pad_id)).and_then(content);
     let pad_token = config.get("pad_token").and_then(content).or_else(by_id).map(str::to_owned);
     if let Some(token) = pad_token {

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use embtune_cli::Proxies;
+use embtune_encoders::{ConfigError, Encoder};
 use hf_hub::Cache;
 use hf_hub::api::sync::ApiBuilder;
 use serde_json::Value;
 
 use crate::directory::{AnyModelDir, WEIGHTS};
 use crate::download::Repository;
-use crate::encoder::{ConfigError, EncoderConfig, OnnxEncoder};
+use crate::onnx_encoder::OnnxEncoder;
 use crate::{ModelError, external_data, files, modules, transformer_config};
 
 const CONFIG: &str = "config.json";
@@ -86,7 +87,7 @@ fn fetch(
     }
     let config = get(CONFIG)?;
     let root = config.parent().unwrap_or(Path::new("")).to_owned();
-    let config_error = EncoderConfig::from_json(&files::read_json::<Value>(&config)?).err();
+    let config_error = Encoder::from_json(&files::read_json::<Value>(&config)?).err();
     let onnx = OnnxEncoder::PATHS.into_iter().find(exists);
     let weights = WEIGHTS.into_iter().find(exists).filter(|_| config_error.is_none());
     for file in OPTIONAL.into_iter().chain(transformer_config::FILES).filter(exists) {

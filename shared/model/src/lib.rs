@@ -12,13 +12,13 @@
 mod dense;
 mod directory;
 mod download;
-mod encoder;
 mod error;
 mod external_data;
 mod fastembed;
 mod files;
 mod hub;
 mod modules;
+mod onnx_encoder;
 mod parameters;
 mod pooling;
 mod save;
@@ -29,15 +29,10 @@ mod weights;
 
 pub use dense::{Dense, DenseActivation, DenseWeights};
 pub use directory::{AnyModelDir, ModelDir, Role};
-pub use encoder::{
-    Activation, AnyEncoder, Architecture, BertConfig, EmbeddingNames, EncoderConfig, LayerNames, MAX_RELATIVE_DISTANCE,
-    ModernBertConfig, ModernBertLayerNames, NomicBertConfig, NomicBertLayerNames, OnnxEncoder, Qwen3Config,
-    Qwen3LayerNames, RELATIVE_BUCKETS, relative_position_bucket,
-};
 pub use error::ModelError;
 pub use fastembed::missing_tokenizer_files;
 pub use hub::locate;
-pub use parameters::Parameter;
+pub use onnx_encoder::{AnyEncoder, OnnxEncoder};
 pub use pooling::Pooling;
 pub use save::{NewWeights, check_target, save};
 pub use tokenizer::TokenizerSpec;

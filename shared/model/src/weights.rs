@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use embtune_encoders::{Encoder, Parameter};
 use embtune_tensors::{Tensor, TensorFile};
 
 use crate::ModelError;
 use crate::dense::DenseWeights;
-use crate::encoder::EncoderConfig;
-use crate::parameters::open_tensors;
+use crate::parameters::{check, open_tensors};
 
 /// Prefixes that some checkpoints add to every name.
 const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
@@ -35,17 +35,18 @@ pub struct Weights {
 
 impl Weights {
     /// Maps the encoder's file, and checks the names and shapes of its tensors.
-    pub(crate) fn open(path: &Path, config: &EncoderConfig, dense: DenseWeights) -> Result<Self, ModelError> {
+    pub(crate) fn open(path: &Path, encoder: &Encoder, dense: DenseWeights) -> Result<Self, ModelError> {
         let file = open_tensors(path)?;
-        let (prefix, has_gamma_beta) = naming(&file, config)?;
+        let parameters = encoder.parameters();
+        let (prefix, has_gamma_beta) = naming(&file, &parameters)?;
         let weights = Self { file, prefix, has_gamma_beta, dense };
         let mut known = HashSet::new();
-        for parameter in config.parameters() {
+        for parameter in &parameters {
             let stored = weights.stored_name(&parameter.name);
-            parameter.check(&weights.file, &stored)?;
+            check(parameter, &weights.file, &stored)?;
             known.insert(stored);
         }
-        weights.refuse_unknown(&known, config.name())?;
+        weights.refuse_unknown(&known, encoder.config().name)?;
         Ok(weights)
     }
 
@@ -105,17 +106,15 @@ impl Weights {
     }
 }
 
-/// The prefix of a checkpoint's names, and whether its layer norms have a gamma and a beta.
-fn naming(file: &TensorFile, config: &EncoderConfig) -> Result<(&'static str, bool), ModelError> {
-    let word = format!("{}.weight", config.word_embeddings());
+/// The prefix of a checkpoint's names, and whether its layer norms have a gamma and a beta. The first of the parameters is
+/// the table of word embeddings, which every encoder has.
+fn naming(file: &TensorFile, parameters: &[Parameter]) -> Result<(&'static str, bool), ModelError> {
+    let word = parameters.first().map_or("", |parameter| &parameter.name);
     let prefix = PREFIXES
         .into_iter()
         .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
         .ok_or_else(|| ModelError::content(Path::new(file.name()), format!("no tensor \"{word}\"")))?;
-    let has_gamma = |norm: &str| file.get(&format!("{prefix}{norm}.gamma")).is_some();
-    let has_gamma_beta = match config {
-        EncoderConfig::Bert(config) => has_gamma(config.architecture.embedding_names().norm),
-        _ => false,
-    };
+    let norms = parameters.iter().filter_map(|parameter| parameter.name.strip_suffix("LayerNorm.weight"));
+    let has_gamma_beta = norms.into_iter().any(|stem| file.get(&format!("{prefix}{stem}LayerNorm.gamma")).is_some());
     Ok((prefix, has_gamma_beta))
 }

@@ -1,17 +1,6 @@
-//! Activation functions. Operator set 17 has no GELU.
-
-use embtune_model::Activation;
+//! GELU, which operator set 17 does not have.
 
 use crate::graph::{Graph, Value};
-
-/// Appends an encoder's activation function.
-pub(crate) fn append(graph: &mut Graph, activation: Activation, x: &Value) -> Value {
-    match activation {
-        Activation::Relu => graph.node("Relu", &[x], &[]),
-        Activation::Gelu => gelu(graph, x),
-        Activation::GeluTanh => gelu_tanh(graph, x),
-    }
-}
 
 /// `x · ½ · (1 + erf(x / √2))`; ONNX Runtime fuses it into one kernel.
 pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
@@ -22,7 +11,7 @@ pub(crate) fn gelu(graph: &mut Graph, x: &Value) -> Value {
 }
 
 /// `x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`
-fn gelu_tanh(graph: &mut Graph, x: &Value) -> Value {
+pub(crate) fn gelu_tanh(graph: &mut Graph, x: &Value) -> Value {
     let three = graph.scalar(3.0);
     let cube = graph.node("Pow", &[x, &three], &[]);
     let factor = graph.scalar(0.044_715);

@@ -233,6 +233,11 @@ pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     attribute(name, AttributeType::Float, AttributeProto { f: value, ..AttributeProto::default() })
 }
 
+/// A text attribute.
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    attribute(name, AttributeType::String, AttributeProto { s: value.into(), ..AttributeProto::default() })
+}
+
 /// The target type of a Cast.
 pub(crate) fn to(data_type: DataType) -> AttributeProto {
     int("to", i32::from(data_type).into())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use embtune_model::{Architecture, EncoderConfig, ModelDir, ModelError};
+use embtune_model::{ModelDir, ModelError};
 
 use crate::graph::{Graph, to};
 use crate::options::{GraphOptions, Layout, Precision};
@@ -31,22 +31,13 @@ pub fn portable_encoder(model: &ModelDir) -> Result<Vec<u8>, ModelError> {
     let tokens = Tokens::Rectangle {
         input_ids: input("input_ids"),
         mask: Some(input("attention_mask")),
-        token_type_ids: has_token_types(model.config()).then(|| input("token_type_ids")),
+        token_type_ids: model.config().has_token_types.then(|| input("token_type_ids")),
     };
-    let hidden = encoder::append(&mut graph, &weights, model.config(), Precision::Fp32, &tokens)?;
-    let hidden = tokens.to_rectangle(&mut graph, &hidden, &[model.config().hidden_size() as i64]);
-    let size = model.config().hidden_size().to_string();
+    let hidden = encoder::append(&mut graph, &weights, model.encoder(), Precision::Fp32, &tokens)?;
+    let hidden = tokens.to_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
+    let size = model.config().hidden_size.to_string();
     graph.output("last_hidden_state", hidden, DataType::Float, &["batch_size", "sequence_length", &size]);
     Ok(graph.into_bytes())
-}
-
-/// Whether the tokenizers of this family return token types.
-fn has_token_types(config: &EncoderConfig) -> bool {
-    match config {
-        EncoderConfig::Bert(config) => config.architecture == Architecture::Bert,
-        EncoderConfig::NomicBert(_) => true,
-        EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => false,
-    }
 }
 
 /// Encoder, pooling, Dense modules and optional normalisation, for embtune's own inference.
@@ -57,15 +48,15 @@ fn has_token_types(config: &EncoderConfig) -> bool {
 /// # Errors
 /// The model's weights cannot be read, or its family cannot be packed.
 pub fn sentence_encoder(model: &ModelDir, options: GraphOptions) -> Result<(Vec<u8>, PathBuf), ModelError> {
-    if options.layout == Layout::Packed && Layout::for_cuda(model.config()) != Layout::Packed {
-        let what = format!("{} cannot run with packed tokens", model.config().name());
+    if options.layout == Layout::Packed && Layout::for_cuda(model.encoder()) != Layout::Packed {
+        let what = format!("{} cannot run with packed tokens", model.config().name);
         return Err(ModelError::Unsupported { directory: model.root().display().to_string(), what });
     }
     let weights = WeightSource::resolved(model)?;
     let mut graph = Graph::new("sentence_encoder", options.precision.hidden_type());
     let tokens = Tokens::declare(&mut graph, options.layout);
-    let hidden = encoder::append(&mut graph, &weights, model.config(), options.precision, &tokens)?;
-    let hidden = tokens.to_rectangle(&mut graph, &hidden, &[model.config().hidden_size() as i64]);
+    let hidden = encoder::append(&mut graph, &weights, model.encoder(), options.precision, &tokens)?;
+    let hidden = tokens.to_rectangle(&mut graph, &hidden, &[model.config().hidden_size as i64]);
     let hidden = match options.precision.hidden_type() {
         DataType::Float => hidden,
         _ => graph.node("Cast", &[&hidden], &[to(DataType::Float)]),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use embtune_model::{Architecture, EncoderConfig};
+use embtune_encoders::Encoder;
 
 use crate::proto::DataType;
 
@@ -35,12 +35,8 @@ pub enum Layout {
 impl Layout {
     /// The layout for CUDA: packed, unless the family's attention needs a bias for anything but padding. The kernels of
     /// variable length have none, so that families with relative positions, windows or causal attention are padded.
-    pub fn for_cuda(config: &EncoderConfig) -> Self {
-        match config {
-            EncoderConfig::Bert(config) if config.architecture == Architecture::MpNet => Self::Padded,
-            EncoderConfig::Bert(_) | EncoderConfig::NomicBert(_) => Self::Packed,
-            EncoderConfig::ModernBert(_) | EncoderConfig::Qwen3(_) => Self::Padded,
-        }
+    pub fn for_cuda(encoder: &Encoder) -> Self {
+        if encoder.has_plain_attention() { Self::Packed } else { Self::Padded }
     }
 }
 

@@ -37,20 +37,43 @@ impl WeightSource {
     /// A tensor as a value of the graph, of the type of hidden states.
     pub(crate) fn tensor(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
         let tensor = self.weights.require(name)?;
-        let data_type = match tensor.dtype {
+        let offset = self.weights.offset(name).unwrap_or_default();
+        Ok(self.external(graph, name, tensor.dtype, tensor.shape, offset, tensor.bytes.len()))
+    }
+
+    /// Bytes of the file as a value of the type of hidden states.
+    fn external(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        offset: usize,
+        length: usize,
+    ) -> Value {
+        let data_type = match dtype {
             Dtype::F16 => DataType::Float16,
             Dtype::BF16 => DataType::Bfloat16,
             _ => DataType::Float,
         };
-        let external = External {
-            location: &self.location,
-            offset: self.weights.offset(name).unwrap_or_default(),
-            length: tensor.bytes.len(),
-        };
-        let value = graph.external(name, data_type, tensor.shape, &external);
+        let value = graph.external(name, data_type, shape, &External { location: &self.location, offset, length });
         let hidden_type = graph.hidden_type();
         // ONNX Runtime folds the Cast into a constant when it loads the graph.
-        Ok(if data_type == hidden_type { value } else { graph.node("Cast", &[&value], &[to(hidden_type)]) })
+        if data_type == hidden_type { value } else { graph.node("Cast", &[&value], &[to(hidden_type)]) }
+    }
+
+    /// Block number `index` of the rows of a tensor, in blocks of this shape, of the type of hidden states.
+    pub(crate) fn rows(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        index: usize,
+        shape: [usize; 2],
+    ) -> Result<Value, ModelError> {
+        let tensor = self.weights.require(name)?;
+        let length = shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
+        let offset = self.weights.offset(name).unwrap_or_default() + index * length;
+        Ok(self.external(graph, &format!("{name}.{index}"), tensor.dtype, &shape, offset, length))
     }
 
     /// A weight `[out, in]`, as f32 in memory.

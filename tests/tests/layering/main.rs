@@ -15,7 +15,7 @@ use modules::Modules;
 
 /// The crates of each floor; filters are above them.
 const FLOORS: [&[&str]; 4] = [
-    &["cli", "records", "tensors", "metrics", "text"],
+    &["cli", "records", "tensors", "metrics", "text", "encoders"],
     &["model", "ort-engine", "torch"],
     &["onnx", "tokenize"],
     &["search", "encode"],

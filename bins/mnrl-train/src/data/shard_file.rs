@@ -36,7 +36,7 @@ impl ShardFile {
             "{name}: was made with another tokenizer than the model's\nhint: run pairs2shards with --model {}",
             model.root().display()
         );
-        let (longest, most) = (meta.query_max_length.max(meta.document_max_length), model.config().max_length());
+        let (longest, most) = (meta.query_max_length.max(meta.document_max_length), model.config().max_length);
         ensure!(longest <= most, "{name}: has texts of {longest} tokens, but the model takes at most {most}");
         for column in Column::ALL {
             let (rows, most) = match column {
@@ -51,7 +51,7 @@ impl ShardFile {
                 );
             }
         }
-        let (ids, embeddings) = (meta.vocab_size, model.config().vocab_size());
+        let (ids, embeddings) = (meta.vocab_size, model.config().vocab_size);
         ensure!(
             ids <= embeddings,
             "{name}: has token ids up to {ids}, but the model has only {embeddings} word embeddings"

@@ -53,7 +53,7 @@ impl Texts {
         threads: usize,
         wanted: impl Fn(&str) -> bool,
     ) -> anyhow::Result<Self> {
-        let words = model.config().vocab_size();
+        let words = model.config().vocab_size;
         let tokenizer = Tokenizer::open(model.tokenizer(), model.max_seq_length(), Some(words), threads)?;
         let mut records = Records::<Document, _>::with_default_limit(file.name.clone(), file.reader);
         let (mut ids, mut rows, mut seen) = (Vec::new(), Vec::new(), HashSet::new());

@@ -57,7 +57,7 @@ impl ReloadedModel {
             }
             Err(error) => return Err(error.into()),
         };
-        let tokenizer = Tokenizer::open(any.tokenizer(), any.max_seq_length(), Some(model.config().vocab_size()), 1)?;
+        let tokenizer = Tokenizer::open(any.tokenizer(), any.max_seq_length(), Some(model.config().vocab_size), 1)?;
         Ok(Self { model, tokenizer, engine })
     }
 

@@ -34,7 +34,7 @@ impl Fixture {
         let specs = specs(&model, &args, 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
         let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, lora).unwrap();
-        let most = model.config().max_length().min(40);
+        let most = model.config().max_length.min(40);
         // Lengths from 1 to the longest, unsorted.
         let rows: Vec<Vec<u32>> = (0..24)
             .map(|row| (0..1 + (row * 17) % most).map(|place| (3 + (row * 31 + place * 7) % 60) as u32).collect())

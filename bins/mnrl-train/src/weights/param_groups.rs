@@ -95,7 +95,7 @@ fn parse_factor(text: &str) -> Result<f64, String> {
 /// # Errors
 /// More frozen layers than the model has, or a LoRA target that names no layer.
 pub(crate) fn specs(model: &ModelDir, args: &ParamArgs, seed: u64) -> anyhow::Result<Vec<ParamSpec>> {
-    let layers = model.config().num_hidden_layers();
+    let layers = model.config().num_hidden_layers;
     let frozen_depth = match args.freeze {
         None => 0,
         Some(Freeze::Embeddings) => 1,
@@ -163,7 +163,7 @@ mod tests {
     fn a_dense_layer_is_trained_above_frozen_ones() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity/tiny-dense");
         let model = ModelDir::open(&root).unwrap();
-        let layers = model.config().num_hidden_layers();
+        let layers = model.config().num_hidden_layers;
         let args = ParamArgs { layer_decay: 0.5, freeze: Some(Freeze::Layers(layers)), ..decaying() };
         let trained = specs(&model, &args, 0).unwrap().into_iter().filter_map(|spec| Some((spec.name, spec.training?)));
         let trained: Vec<_> = trained.collect();

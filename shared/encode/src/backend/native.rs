@@ -1,7 +1,8 @@
 //! Encoders that embtune computes with a graph that it writes itself.
 
 use embtune_cli::Device;
-use embtune_model::{EncoderConfig, ModelDir};
+use embtune_encoders::EncoderConfig;
+use embtune_model::ModelDir;
 use embtune_onnx::{GraphOptions, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::Tokens;
@@ -39,7 +40,7 @@ impl Worker for NativeWorker {
     fn run(&mut self, rows: &[&Tokens]) -> Result<Vec<f32>, EngineError> {
         let batch = match self.layout {
             Layout::Equal => Batch::equal(rows),
-            Layout::Padded => Batch::padded(rows, self.config.pad_token_id()),
+            Layout::Padded => Batch::padded(rows, self.config.pad_token_id),
             Layout::Packed => Batch::packed(rows, &self.config),
         };
         match self.session.run(&batch.tensors())?.into_iter().next() {
@@ -55,7 +56,7 @@ impl Worker for NativeWorker {
 
 /// On a CPU, rows of equal length share a batch, so that nothing is padded.
 fn layout(model: &ModelDir, device: Device) -> Layout {
-    if device == Device::Cpu { Layout::Equal } else { Layout::for_cuda(model.config()) }
+    if device == Device::Cpu { Layout::Equal } else { Layout::for_cuda(model.encoder()) }
 }
 
 fn check_precision(precision: Precision, device: Device, model: &ModelDir) -> Result<(), EncodeError> {
@@ -63,8 +64,8 @@ fn check_precision(precision: Precision, device: Device, model: &ModelDir) -> Re
     match precision {
         Precision::Fp16 if on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp32 or int8" }),
         Precision::Int8 if !on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp16" }),
-        Precision::Int8 if !matches!(model.config(), EncoderConfig::Bert(_)) => {
-            Err(EncodeError::Int8 { architecture: model.config().name() })
+        Precision::Int8 if !model.config().int8 => {
+            Err(EncodeError::Int8 { architecture: model.config().name })
         }
         _ => Ok(()),
     }

@@ -52,7 +52,7 @@ fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
         let texts = ["The tide turns twice a day, and the small harbour lives by its timetable.", "harbour"];
         let rows = tokenizer.encode(&texts, "").unwrap();
         let longest = rows[0].ids.len();
-        let pad = model.config().pad_token_id() as i64;
+        let pad = model.config().pad_token_id as i64;
         let mut ids: Vec<i64> = rows.iter().flat_map(|row| row.ids.iter().map(|id| i64::from(*id))).collect();
         ids.resize(2 * longest, pad);
         let mask: Vec<i64> = (0..2 * longest).map(|place| i64::from(place < longest + rows[1].ids.len())).collect();

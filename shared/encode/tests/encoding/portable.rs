@@ -26,7 +26,7 @@ fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Sid
     for row in rows {
         let padding = longest - row.len();
         let (left, right) = if side == Side::Left { (padding, 0) } else { (0, padding) };
-        let pad = |count| std::iter::repeat_n(model.config().pad_token_id() as i64, count);
+        let pad = |count| std::iter::repeat_n(model.config().pad_token_id as i64, count);
         ids.extend(pad(left).chain(row.iter().map(|id| i64::from(*id))).chain(pad(right)));
         mask.extend((0..longest).map(|place| i64::from((left..left + row.len()).contains(&place))));
     }
@@ -36,11 +36,11 @@ fn hidden_states(engine: &Engine, model: &ModelDir, rows: &[Vec<u32>], side: Sid
     let shape = [rows.len(), longest];
     let zeros = vec![0; ids.len()];
     let mut inputs = vec![("input_ids", Tensor::I64(&ids, &shape)), ("attention_mask", Tensor::I64(&mask, &shape))];
-    if matches!(model.config().name(), "BERT" | "NomicBERT") {
+    if matches!(model.config().name, "BERT" | "NomicBERT") {
         inputs.push(("token_type_ids", Tensor::I64(&zeros, &shape)));
     }
     let Some(Output::F32(hidden, _)) = session.run(&inputs).unwrap().into_iter().next() else { panic!("floats") };
-    let width = model.config().hidden_size();
+    let width = model.config().hidden_size;
     let states = hidden.chunks_exact(longest * width).zip(mask.chunks_exact(longest));
     let tokens = |(states, mask): (&[f32], &[i64])| {
         let rows = states.chunks_exact(width).zip(mask).filter(|(_, is_token)| **is_token == 1);
@@ -96,7 +96,7 @@ fn vectors_are_those_of_the_reference() {
         for side in sides {
             let states = hidden_states(&engine, &model, &rows, *side);
             for (index, states) in states.iter().enumerate() {
-                let found = pooled(states, model.config().hidden_size(), model.pooling());
+                let found = pooled(states, model.config().hidden_size, model.pooling());
                 let cosine = cosine(&found, &vector(&figures[key][index]));
                 assert!(cosine > 0.999_99, "{name}, padding {side:?}, text {index}: cosine {cosine}");
             }

@@ -5,10 +5,11 @@ mod open;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use embtune_encoders::{Encoder, EncoderConfig, Parameter};
+
 use crate::dense::{Dense, DenseWeights};
-use crate::encoder::{AnyEncoder, BertConfig, EncoderConfig};
 use crate::modules::Head;
-use crate::parameters::Parameter;
+use crate::onnx_encoder::AnyEncoder;
 use crate::pooling::Pooling;
 use crate::sentence_config::{self, SentenceConfig};
 use crate::tokenizer::{self, TokenizerSpec};
@@ -41,7 +42,7 @@ impl Role {
 
 /// A model directory: how its model turns a text into a vector. `E` describes the encoder.
 #[derive(Debug, Clone)]
-pub struct ModelDir<E = EncoderConfig> {
+pub struct ModelDir<E = Encoder> {
     encoder: E,
     description: Description,
 }
@@ -68,40 +69,38 @@ struct Description {
 pub type AnyModelDir = ModelDir<AnyEncoder>;
 
 impl ModelDir {
-    /// The encoder's configuration.
-    pub fn config(&self) -> &EncoderConfig {
+    /// The encoder.
+    pub fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
-    /// The encoder's configuration, if embtune can train the model.
+    /// What the encoder has in common with those of other families.
+    pub fn config(&self) -> &EncoderConfig {
+        self.encoder.config()
+    }
+
+    /// Refuses a directory that has modules or settings that training does not support.
     ///
     /// # Errors
-    /// The architecture cannot be trained, or the directory has modules or settings that training does not support.
-    pub fn trainable_config(&self) -> Result<&BertConfig, ModelError> {
-        let refuse = |what| ModelError::Unsupported { directory: self.root().display().to_string(), what };
+    /// Such a module or setting.
+    pub fn check_trainable(&self) -> Result<(), ModelError> {
+        let refuse = |what| Err(ModelError::Unsupported { directory: self.root().display().to_string(), what });
         let dropout = self.description.head.dropout;
         if dropout > 0.0 {
-            return Err(refuse(format!("a model with a Dropout module ({dropout}) cannot be trained")));
+            return refuse(format!("a model with a Dropout module ({dropout}) cannot be trained"));
         }
         if let Some(size) = self.truncate_dim() {
-            let what = format!(
+            return refuse(format!(
                 "a model whose vectors are truncated (truncate_dim {size}) cannot be trained\nhint: remove truncate_dim from {}; --matryoshka trains truncated vectors",
                 sentence_config::FILE
-            );
-            return Err(refuse(what));
+            ));
         }
-        match &self.encoder {
-            EncoderConfig::Bert(config) => Ok(config),
-            other => Err(refuse(format!(
-                "{} cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)",
-                other.name()
-            ))),
-        }
+        Ok(())
     }
 
     /// Number of elements of a text's vector.
     pub fn dimension(&self) -> usize {
-        self.dense().last().map_or(self.encoder.hidden_size(), |dense| dense.out_features)
+        self.dense().last().map_or(self.config().hidden_size, |dense| dense.out_features)
     }
 
     /// Every tensor that a text's vector depends on: the encoder's, then those of [`ModelDir::dense`].

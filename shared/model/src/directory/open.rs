@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use embtune_encoders::{ConfigError, Encoder};
 use serde_json::{Map, Value};
 
 use super::{AnyModelDir, Description, ModelDir};
-use crate::encoder::{AnyEncoder, ConfigError, EncoderConfig, OnnxEncoder};
+use crate::onnx_encoder::{AnyEncoder, OnnxEncoder};
 use crate::modules::{Head, Modules};
 use crate::sentence_config::SentenceConfig;
 use crate::tokenizer::TokenizerSpec;
@@ -31,7 +32,7 @@ impl ModelDir {
     pub fn open(root: &Path) -> Result<Self, ModelError> {
         let model = AnyModelDir::open_any(root)?;
         match model.encoder() {
-            AnyEncoder::Native(config) => Ok(model.with_encoder(config.clone())),
+            AnyEncoder::Native(encoder) => Ok(model.with_encoder(encoder.clone())),
             AnyEncoder::Onnx(file) => Err(ModelError::Unsupported {
                 directory: root.display().to_string(),
                 what: format!("{}\nhint: only embed runs such a model, through its {}", file.reason, file.name()),
@@ -59,9 +60,9 @@ impl AnyModelDir {
         let transformer = TransformerConfig::read(&folder)?;
         config.extend(transformer.config_args.clone());
         let config = Value::Object(config);
-        let encoder = match EncoderConfig::from_json(&config) {
-            Ok(config) => {
-                find_weights(root, &encoder_folder).map(|weights| (AnyEncoder::Native(config), vec![weights]))
+        let encoder = match Encoder::from_json(&config) {
+            Ok(encoder) => {
+                find_weights(root, &encoder_folder).map(|weights| (AnyEncoder::Native(encoder), vec![weights]))
             }
             Err(ConfigError::Invalid(what)) => return Err(ModelError::content(&config_file, what)),
             Err(ConfigError::Unsupported(what)) => {
@@ -80,7 +81,7 @@ impl AnyModelDir {
         let sentence_config = SentenceConfig::read(root)?;
         // The size of an ONNX file's output is declared by the modules alone.
         let hidden_size = match &encoder {
-            AnyEncoder::Native(config) => Some(config.hidden_size()),
+            AnyEncoder::Native(encoder) => Some(encoder.config().hidden_size),
             AnyEncoder::Onnx(_) => None,
         };
         let head = match &modules {

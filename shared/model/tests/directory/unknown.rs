@@ -47,7 +47,7 @@ fn unexpected_tensors_are_named() {
         add_tensor(directory.path(), tensor);
         let model = ModelDir::open(directory.path()).unwrap();
         let error = model.weights().err().unwrap().to_string();
-        let expected = format!("model.safetensors: unexpected tensor \"{tensor}\" for {}", model.config().name());
+        let expected = format!("model.safetensors: unexpected tensor \"{tensor}\" for {}", model.config().name);
         assert!(error.ends_with(&expected), "{error}");
     }
     let directory = copy("tiny-bert");

@@ -10,26 +10,18 @@
 //!
 //! - Channels are smoothed (SmoothQuant, Xiao et al. 2022, <https://arxiv.org/abs/2211.10438>): the input is divided,
 //!   and the weight's column multiplied, by `r^α / max|w|^(1 − α)`. The range `r` of a channel is not measured on
-//!   samples; it follows from the layer norm before it, `3 |γ| + |β|`. Of query, key and value, only the value's
+//!   samples; it follows from the norm before it, `3 |γ| + |β|`. Of query, key and value, only the value's
 //!   weights count: its error reaches the output, while the softmax absorbs the error of the other two.
 //! - GELU's outputs are above −0.17. With the zero point near the lower end, nearly all of the 256 steps serve positive
 //!   values.
 
+use embtune_encoders::{Norm, NormKind};
+use embtune_model::ModelError;
+
 use crate::graph::{Graph, MICROSOFT, Value, int, ints};
 use crate::matrix::Matrix;
 use crate::proto::DataType;
-
-/// The known range of the values that a linear layer reads.
-#[derive(Clone, Copy)]
-pub(crate) enum InputRange<'a> {
-    /// Either sign, unknown range.
-    Unknown,
-    /// The output of the layer norm with the stem `norm`. `alpha` is SmoothQuant's α; the weights of the layers from
-    /// `first_layer` on determine the smoothing.
-    Normed { norm: &'a str, alpha: f32, first_layer: usize },
-    /// The output of an activation, which is never below this value.
-    Above(f32),
-}
+use crate::weights::WeightSource;
 
 /// A normed channel is assumed to stay within this many standard deviations.
 const DEVIATIONS: f32 = 3.0;
@@ -42,11 +34,30 @@ const CENTERED_ZERO: u8 = 128;
 /// Zero point of the output of an activation.
 const LOW_ZERO: u8 = 16;
 
+/// γ and β of a norm; β is 0 if there is none.
+pub(crate) fn scale_and_shift(weights: &WeightSource, norm: &Norm) -> Result<[Vec<f32>; 2], ModelError> {
+    let mut gamma = weights.floats(&format!("{}.weight", norm.stem))?;
+    if norm.kind == (NormKind::Rms { one_plus: true }) {
+        gamma.iter_mut().for_each(|gamma| *gamma += 1.0);
+    }
+    let beta = match norm.kind {
+        NormKind::Layer { bias: true } => weights.floats(&format!("{}.bias", norm.stem))?,
+        _ => vec![0.0; gamma.len()],
+    };
+    Ok([gamma, beta])
+}
+
 /// A factor for each input channel, by which the input is divided and the weights are multiplied:
-/// `r^α / max|w|^(1 − α)`, scaled to a geometric mean of 1. `gamma` and `beta` are those of the layer norm before.
-pub(crate) fn smoothing_factors(gamma: &[f32], beta: &[f32], alpha: f32, layers: &[Matrix]) -> Vec<f32> {
+/// `r^α / max|w|^(1 − α)`, scaled to a geometric mean of 1. `gamma` and `beta` are those of the norm before, `rows` the
+/// weights of the outputs that count.
+pub(crate) fn smoothing_factors<'a>(
+    gamma: &[f32],
+    beta: &[f32],
+    alpha: f32,
+    rows: impl Iterator<Item = &'a [f32]>,
+) -> Vec<f32> {
     let mut largest = vec![0_f32; gamma.len()];
-    for row in layers.iter().flat_map(Matrix::by_row) {
+    for row in rows {
         for (largest, w) in largest.iter_mut().zip(row) {
             *largest = largest.max(w.abs());
         }
@@ -66,11 +77,11 @@ pub(crate) fn smoothing_factors(gamma: &[f32], beta: &[f32], alpha: f32, layers:
 }
 
 /// Appends `x Wᵀ`, f32 `[tokens, in]` to f32 `[tokens, out]`. If there are smoothing factors, `x` is divided by them;
-/// the weight has already been multiplied.
+/// the weight has already been multiplied. `lower` is the lower end of `x`, if it is known.
 pub(crate) fn append(
     graph: &mut Graph,
     x: &Value,
-    range: InputRange<'_>,
+    lower: Option<f32>,
     smoothing: Option<&[f32]>,
     weight: &Matrix,
 ) -> Value {
@@ -79,7 +90,7 @@ pub(crate) fn append(
         let inverse = graph.floats(&inverse, &[inverse.len()]);
         graph.node("Mul", &[x, &inverse], &[])
     });
-    Quantized::append(graph, smoothed.as_ref().unwrap_or(x), range).times(graph, weight)
+    Quantized::append(graph, smoothed.as_ref().unwrap_or(x), lower).times(graph, weight)
 }
 
 /// Inputs as bytes.
@@ -92,18 +103,18 @@ struct Quantized {
 }
 
 impl Quantized {
-    fn append(graph: &mut Graph, x: &Value, range: InputRange<'_>) -> Self {
+    fn append(graph: &mut Graph, x: &Value, lower: Option<f32>) -> Self {
         let over_channels = [ints("axes", &[-1]), int("keepdims", 1)];
         let most = graph.node("ReduceMax", &[x], &over_channels);
-        let (range, zero_point, steps) = match range {
-            InputRange::Unknown | InputRange::Normed { .. } => {
+        let (range, zero_point, steps) = match lower {
+            None => {
                 let least = graph.node("ReduceMin", &[x], &over_channels);
                 let least = graph.node("Neg", &[&least], &[]);
                 let min = graph.float(MIN_RANGE);
                 (graph.node("Max", &[&most, &least, &min], &[]), CENTERED_ZERO, u8::MAX - CENTERED_ZERO)
             }
             // A step is at least `−lower / LOW_ZERO`, so that negative values fit below the zero point.
-            InputRange::Above(lower) => {
+            Some(lower) => {
                 let steps = u8::MAX - LOW_ZERO;
                 let min = graph.float(MIN_RANGE.max(-lower * f32::from(steps) / f32::from(LOW_ZERO)));
                 (graph.node("Max", &[&most, &min], &[]), LOW_ZERO, steps)

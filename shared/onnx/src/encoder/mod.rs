@@ -1,37 +1,33 @@
-//! The forward pass of each encoder family.
+//! The forward pass of an encoder as nodes of a graph.
 
 mod attention;
-mod bert;
-mod builder;
+mod embeddings;
+mod experts;
+mod feed_forward;
 mod int8;
 mod linear;
-mod modern_bert;
-mod nomic_bert;
-mod qwen3;
+mod norm;
+mod ops;
 mod rotary;
 mod window;
 
-use embtune_model::{EncoderConfig, ModelError};
+use embtune_encoders::Encoder;
+use embtune_model::ModelError;
 
 use crate::graph::{Graph, Value};
 use crate::options::Precision;
 use crate::tokens::Tokens;
 use crate::weights::WeightSource;
-use builder::Builder;
+use ops::Builder;
 
 /// Appends the encoder; the result is `[tokens, hidden]`, where padding counts as tokens.
 pub(crate) fn append(
     graph: &mut Graph,
     weights: &WeightSource,
-    config: &EncoderConfig,
+    encoder: &Encoder,
     precision: Precision,
     tokens: &Tokens,
 ) -> Result<Value, ModelError> {
-    let mut builder = Builder { graph, weights, precision, tokens };
-    match config {
-        EncoderConfig::Bert(config) => bert::append(&mut builder, config),
-        EncoderConfig::ModernBert(config) => modern_bert::append(&mut builder, config),
-        EncoderConfig::NomicBert(config) => nomic_bert::append(&mut builder, config),
-        EncoderConfig::Qwen3(config) => qwen3::append(&mut builder, config),
-    }
+    let mut builder = Builder::new(graph, weights, precision, tokens, encoder.config().position_padding);
+    Ok(encoder.forward(&mut builder)?.value)
 }

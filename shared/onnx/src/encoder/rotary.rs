@@ -4,13 +4,20 @@
 //! Source: Su et al. 2021, <https://arxiv.org/abs/2104.09864>, in the form of `rotate_half` in
 //! `transformers/models/*/modeling_*.py`: elements `i` and `i + d/2` of a head are rotated as a pair.
 
-use crate::encoder::builder::Builder;
+use embtune_encoders::Rotary;
+
+use crate::encoder::ops::Builder;
 use crate::graph::{MICROSOFT, Value, int, to};
 use crate::proto::DataType;
 use crate::tokens::{Tokens, flatten};
 
+/// The angles of all kinds of rotary positions in a graph.
+#[derive(Default)]
+pub(crate) struct Rotations(Vec<(Rotary, usize, Angles)>);
+
 /// Cosines and sines of the angles. They are computed in fp32, whatever the precision is.
-pub(crate) struct Rotary {
+#[derive(Clone)]
+pub(crate) struct Angles {
     /// `[sequence, size / 2]`.
     cosine: Value,
     /// `[sequence, size / 2]`.
@@ -18,16 +25,20 @@ pub(crate) struct Rotary {
     head_size: usize,
 }
 
-impl Rotary {
-    /// Angles `position · θ^(−2i/d)` for heads of `d` elements.
-    pub(crate) fn new(builder: &mut Builder<'_>, theta: f64, head_size: usize) -> Self {
-        let frequencies: Vec<f32> = (0..head_size)
-            .step_by(2)
-            .map(|i| {
-                let exponent = i as f32 / head_size as f32;
-                1.0 / theta.powf(f64::from(exponent)) as f32
-            })
-            .collect();
+impl Angles {
+    /// The angles for heads of this size; those of the same kind are computed once for all layers.
+    pub(crate) fn of(builder: &mut Builder<'_>, rotary: Rotary, head_size: usize) -> Self {
+        let known = builder.rotations.0.iter().find(|(kind, size, _)| (*kind, *size) == (rotary, head_size));
+        if let Some((_, _, angles)) = known {
+            return angles.clone();
+        }
+        let angles = Self::append(builder, rotary, head_size);
+        builder.rotations.0.push((rotary, head_size, angles.clone()));
+        angles
+    }
+
+    fn append(builder: &mut Builder<'_>, rotary: Rotary, head_size: usize) -> Self {
+        let frequencies = rotary.frequencies(head_size);
         let graph = &mut *builder.graph;
         let positions = builder.tokens.positions(graph);
         let positions = graph.node("Cast", &[&positions], &[to(DataType::Float)]);

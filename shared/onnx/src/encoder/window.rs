@@ -4,12 +4,13 @@
 //! before it, in the block itself, or in the block after it. A text that is shorter than a block is one block.
 
 use crate::encoder::attention::MASKED;
-use crate::encoder::builder::Builder;
+use crate::encoder::ops::Builder;
 use crate::graph::{Value, int, ints, to};
 use crate::proto::DataType;
 use crate::tokens::flatten;
 
 /// How the sequence is divided into blocks; computed once for all layers.
+#[derive(Clone)]
 pub(crate) struct Windows {
     /// Number of tokens of a block, i64 `[1]`.
     block: Value,
@@ -84,12 +85,19 @@ impl Windows {
         Self { block, sequence, query_pads, key_pads, keys, bias }
     }
 
-    /// `softmax(Q Kᵀ / √size + bias) V` of every token over its window. Query, key, value and the result are
+    /// `softmax(scale · Q Kᵀ + bias) V` of every token over its window. Query, key, value and the result are
     /// `[tokens, heads · size]`.
-    pub(crate) fn attention(&self, builder: &mut Builder<'_>, qkv: [&Value; 3], heads: usize, size: usize) -> Value {
+    pub(crate) fn attention(
+        &self,
+        builder: &mut Builder<'_>,
+        qkv: [&Value; 3],
+        heads: usize,
+        size: usize,
+        scale: f32,
+    ) -> Value {
         let (graph, tokens) = (&mut *builder.graph, builder.tokens);
         let [query, key, value] = qkv.map(|x| tokens.to_rectangle(graph, x, &[(heads * size) as i64]));
-        let scale = graph.scalar(1.0 / (size as f32).sqrt());
+        let scale = graph.scalar(scale);
         let query = graph.node("Mul", &[&query, &scale], &[]);
         let query = graph.node("Pad", &[&query, &self.query_pads], &[]);
         let (all, rest) = (graph.integers(&[0]), graph.integers(&[-1]));

@@ -7,51 +7,28 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
-use crate::parameters::{Parameter, Parameters};
+use crate::activation::Activation;
+use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, head_size, parse};
+use crate::encoder::{Dropout, EncoderConfig, Family};
+use crate::ops::{
+    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+};
 
-/// Configuration of a NomicBERT.
+/// A NomicBERT.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NomicBertConfig {
-    /// Rows of the word embeddings.
-    pub vocab_size: usize,
-    /// Number of elements of a hidden state.
-    pub hidden_size: usize,
-    /// Number of layers.
-    pub num_hidden_layers: usize,
-    /// Number of attention heads, which divide `hidden_size` equally.
-    pub num_attention_heads: usize,
-    /// Number of elements between the feed-forward matrices.
-    pub intermediate_size: usize,
-    /// Maximum number of tokens of a text.
-    pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings, only the first of which is used.
-    pub type_vocab_size: usize,
-    /// Added to the variance in layer norms.
-    pub layer_norm_eps: f64,
-    /// Id of the padding token.
-    pub pad_token_id: usize,
-    /// Base of the frequencies of the rotary positions.
-    pub rope_theta: f64,
-}
-
-/// Stems of the names of a layer's tensors. A name is the stem and `.weight`; a layer norm has `.bias`, too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NomicBertLayerNames {
-    /// Linear, `[3 · hidden, hidden]`: query, key and value, stacked.
-    pub query_key_value: String,
-    /// Linear, `[hidden, hidden]`.
-    pub attention_output: String,
-    /// Layer norm after the attention.
-    pub attention_norm: String,
-    /// Linear, `[intermediate, hidden]`.
-    pub intermediate: String,
-    /// Linear, `[intermediate, hidden]`: after SiLU, it is multiplied with the output of `intermediate`.
-    pub gate: String,
-    /// Linear, `[hidden, intermediate]`.
-    pub output: String,
-    /// Layer norm at the end of the layer.
-    pub output_norm: String,
+pub(crate) struct NomicBert {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    max_position_embeddings: usize,
+    /// Rows of the token type embeddings, of which only the first is used.
+    type_vocab_size: usize,
+    layer_norm_eps: f64,
+    pad_token_id: usize,
+    rope_theta: f64,
+    dropout: Dropout,
 }
 
 #[derive(Deserialize)]
@@ -99,15 +76,11 @@ const OLD_NAMES: [(&str, &str); 5] = [
     ("layer_norm_epsilon", "layer_norm_eps"),
 ];
 
-impl NomicBertConfig {
-    /// Stem of the word embeddings `[vocab_size, hidden]`.
-    pub const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings";
-    /// Stem of the token type embeddings `[type_vocab_size, hidden]`.
-    pub const TOKEN_TYPE_EMBEDDINGS: &str = "embeddings.token_type_embeddings";
-    /// Stem of the layer norm over their sum.
-    pub const EMBEDDINGS_NORM: &str = "emb_ln";
+impl Family for NomicBert {
+    const MODEL_TYPES: &[&str] = &["nomic_bert"];
 
-    pub(super) fn from_json(mut json: Value) -> Result<Self, ConfigError> {
+    fn from_json(_: &str, json: &Value) -> Result<Self, ConfigError> {
+        let mut json = json.clone();
         for (old, new) in OLD_NAMES {
             if json.get(new).is_none()
                 && let Some(value) = json.get(old).cloned()
@@ -122,7 +95,6 @@ impl NomicBertConfig {
             None => positions,
             Some(_) => raw.max_trained_positions.unwrap_or(2048),
         };
-        check_sizes(hidden, raw.num_hidden_layers, max_length)?;
         let size = head_size(hidden, heads)?;
         check_rotary_head_size(size)?;
         let fixed = [
@@ -157,39 +129,79 @@ impl NomicBertConfig {
             layer_norm_eps: raw.layer_norm_eps.unwrap_or(1e-12),
             pad_token_id: raw.pad_token_id.unwrap_or(0),
             rope_theta: raw.rope_parameters.unwrap_or_default().theta(raw.rotary_emb_base, 1000.0)?,
+            dropout: Dropout::default(),
         })
     }
 
-    /// The names of the tensors of a layer, counted from 0.
-    pub fn layer_names(&self, layer: usize) -> NomicBertLayerNames {
-        let name = |part: &str| format!("encoder.layers.{layer}.{part}");
-        NomicBertLayerNames {
-            query_key_value: name("attn.Wqkv"),
-            attention_output: name("attn.out_proj"),
-            attention_norm: name("norm1"),
-            intermediate: name("mlp.fc11"),
-            gate: name("mlp.fc12"),
-            output: name("mlp.fc2"),
-            output_norm: name("norm2"),
+    fn config(&self) -> EncoderConfig {
+        EncoderConfig {
+            name: "NomicBERT",
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.num_hidden_layers,
+            pad_token_id: self.pad_token_id,
+            max_length: self.max_position_embeddings,
+            position_padding: None,
+            has_token_types: true,
+            int8: false,
+            dropout: self.dropout,
         }
     }
 
-    pub(super) fn parameters(&self) -> Vec<Parameter> {
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
-        let mut parameters = Parameters::default();
-        parameters.weight(Self::WORD_EMBEDDINGS, &[self.vocab_size, hidden]);
-        parameters.weight(Self::TOKEN_TYPE_EMBEDDINGS, &[self.type_vocab_size, hidden]);
-        parameters.weight_and_bias(Self::EMBEDDINGS_NORM, &[hidden]);
-        for layer in 0..self.num_hidden_layers {
-            let names = self.layer_names(layer);
-            parameters.weight(&names.query_key_value, &[hidden.saturating_mul(3), hidden]);
-            parameters.weight(&names.attention_output, &[hidden, hidden]);
-            parameters.weight_and_bias(&names.attention_norm, &[hidden]);
-            parameters.weight(&names.intermediate, &[inner, hidden]);
-            parameters.weight(&names.gate, &[inner, hidden]);
-            parameters.weight(&names.output, &[hidden, inner]);
-            parameters.weight_and_bias(&names.output_norm, &[hidden]);
+    fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
+        let table = |stem: &str, rows| Table { stem: stem.into(), rows, width: self.hidden_size };
+        let embeddings = ops.embeddings(&Embeddings {
+            words: table("embeddings.word_embeddings", self.vocab_size),
+            word_padding: Some(self.pad_token_id),
+            positions: None,
+            token_types: Some(table("embeddings.token_type_embeddings", self.type_vocab_size)),
+        })?;
+        let normed = ops.norm(&embeddings, &self.norm("emb_ln".into()))?;
+        let mut x = ops.dropout(&normed)?;
+        for index in 0..self.num_hidden_layers {
+            ops.begin(Part::Layer(index));
+            x = self.layer(ops, index, &x)?;
         }
-        parameters.into_vec()
+        ops.begin(Part::Head);
+        Ok(x)
+    }
+}
+
+impl NomicBert {
+    fn norm(&self, stem: String) -> Norm {
+        let kind = NormKind::Layer { bias: true };
+        Norm { stem, width: self.hidden_size, eps: self.layer_norm_eps, kind }
+    }
+
+    /// `x = LN(x + attention(x))`, then `x = LN(x + W₂ (silu(G x) · U x))`
+    fn layer<O: Ops>(&self, ops: &mut O, index: usize, x: &O::Value) -> Result<O::Value, O::Error> {
+        let name = |part: &str| format!("encoder.layers.{index}.{part}");
+        let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
+        let linear = |part: &str, shape| Linear::new(name(part), shape, false);
+        let size = hidden / heads;
+        let attention = Attention {
+            projection: Projection::Stacked(linear("attn.Wqkv", [hidden.saturating_mul(3), hidden])),
+            heads,
+            key_value_heads: heads,
+            size,
+            scale: 1.0 / (size as f64).sqrt(),
+            mask: Mask::Full,
+            head_norms: None,
+            rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),
+        };
+        let context = ops.attention(x, &attention, None)?;
+        let attended = ops.linear(&context, &linear("attn.out_proj", [hidden, hidden]))?;
+        let x = ops.add_norm(x, &attended, &self.norm(name("norm1")))?;
+        let feed_forward = FeedForward {
+            inner: Inner::Gated {
+                gate: linear("mlp.fc12", [inner, hidden]),
+                up: linear("mlp.fc11", [inner, hidden]),
+            },
+            activation: Activation::Silu,
+            drops_inner: false,
+            output: linear("mlp.fc2", [hidden, inner]),
+        };
+        let result = ops.feed_forward(&x, &feed_forward)?;
+        ops.add_norm(&x, &result, &self.norm(name("norm2")))
     }
 }

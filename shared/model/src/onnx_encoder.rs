@@ -1,16 +1,43 @@
-//! An encoder that is an ONNX file of the model directory.
+//! The network that computes a directory's hidden states: a family of encoders, or an ONNX file of the directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use embtune_encoders::Encoder;
 use serde_json::Value;
 
-use super::config::EncoderConfig;
 use crate::{ModelError, external_data};
 
 /// Families that number positions from the row after the padding's row of the position embeddings, as RoBERTa does.
 const POSITIONS_AFTER_PADDING: [&str; 7] =
     ["camembert", "data2vec-text", "ibert", "longformer", "roberta-prelayernorm", "xlm-roberta-xl", "xmod"];
+
+/// The network that computes a directory's hidden states.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyEncoder {
+    /// A family that embtune computes itself, with weights that it can read.
+    Native(Encoder),
+    /// An ONNX file of the directory.
+    Onnx(OnnxEncoder),
+}
+
+impl AnyEncoder {
+    /// Maximum number of tokens of a text; [`usize::MAX`] if `config.json` does not limit it.
+    pub fn max_length(&self) -> usize {
+        match self {
+            Self::Native(encoder) => encoder.config().max_length,
+            Self::Onnx(file) => file.max_length,
+        }
+    }
+
+    /// Rows of the word embeddings, if `config.json` names them.
+    pub fn vocab_size(&self) -> Option<usize> {
+        match self {
+            Self::Native(encoder) => Some(encoder.config().vocab_size),
+            Self::Onnx(file) => file.vocab_size,
+        }
+    }
+}
 
 /// An encoder whose graph and weights are an ONNX file, described by `config.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +88,16 @@ impl OnnxEncoder {
     }
 
     fn new(file: PathBuf, reason: String, config: &Value) -> Self {
-        if let Ok(known) = EncoderConfig::from_json(config) {
+        if let Ok(encoder) = Encoder::from_json(config) {
+            let known = encoder.config();
             return Self {
                 file,
                 reason,
-                hidden_size: Some(known.hidden_size()),
-                max_length: known.max_length(),
-                vocab_size: Some(known.vocab_size()),
-                pad_token_id: known.pad_token_id(),
-                positions_from_zero: known.position_padding().is_none(),
+                hidden_size: Some(known.hidden_size),
+                max_length: known.max_length,
+                vocab_size: Some(known.vocab_size),
+                pad_token_id: known.pad_token_id,
+                positions_from_zero: known.position_padding.is_none(),
             };
         }
         let number = |key: &str| config.get(key).and_then(Value::as_u64).map(|number| number as usize);

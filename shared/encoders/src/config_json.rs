@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 const MAX_LAYERS: usize = 1000;
 
 /// Why a `config.json` cannot be used.
-pub(crate) enum ConfigError {
+#[derive(Debug)]
+pub enum ConfigError {
     /// A value is missing, or has another type or range than its family writes.
     Invalid(String),
     /// A value asks for something that embtune does not compute.
     Unsupported(String),
 }
 
-pub(super) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, ConfigError> {
+pub(crate) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, ConfigError> {
     T::deserialize(json).map_err(|error| ConfigError::Invalid(error.to_string()))
 }
 
@@ -51,16 +52,16 @@ fn fixed_in_all_families() -> [(&'static str, Value); 5] {
 }
 
 /// How a family treats the keys that its structure does not read.
-pub(super) struct OtherKeys<'a> {
+pub(crate) struct OtherKeys<'a> {
     /// Keys that matter, with the only value that embtune supports.
-    pub(super) fixed: &'a [(&'a str, Value)],
+    pub(crate) fixed: &'a [(&'a str, Value)],
     /// Keys without effect on a text's vector, in addition to those of all families.
-    pub(super) without_effect: &'a [&'a str],
+    pub(crate) without_effect: &'a [&'a str],
 }
 
 impl OtherKeys<'_> {
     /// Refuses unknown keys, on which the vectors may depend. A key that is null has no effect.
-    pub(super) fn check(&self, rest: &Map<String, Value>) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, rest: &Map<String, Value>) -> Result<(), ConfigError> {
         let common = fixed_in_all_families();
         let has_value = |(key, value): &(&String, &Value)| !value.is_null() && !key.starts_with('_');
         for (key, found) in rest.iter().filter(has_value) {
@@ -91,7 +92,7 @@ fn is_equal(found: &Value, expected: &Value) -> bool {
 }
 
 /// Refuses sizes that are impossible for a forward pass.
-pub(super) fn check_sizes(hidden: usize, layers: usize, max_length: usize) -> Result<(), ConfigError> {
+pub(crate) fn check_sizes(hidden: usize, layers: usize, max_length: usize) -> Result<(), ConfigError> {
     if layers > MAX_LAYERS {
         return Err(ConfigError::Unsupported(format!("{layers} layers are not supported (at most {MAX_LAYERS})")));
     }
@@ -104,7 +105,7 @@ pub(super) fn check_sizes(hidden: usize, layers: usize, max_length: usize) -> Re
 }
 
 /// Number of elements of an attention head, where heads divide the hidden state equally.
-pub(super) fn head_size(hidden: usize, heads: usize) -> Result<usize, ConfigError> {
+pub(crate) fn head_size(hidden: usize, heads: usize) -> Result<usize, ConfigError> {
     if hidden.checked_rem(heads) == Some(0) {
         return Ok(hidden / heads);
     }
@@ -113,7 +114,7 @@ pub(super) fn head_size(hidden: usize, heads: usize) -> Result<usize, ConfigErro
 
 /// `rope_parameters` of transformers 5, or `rope_scaling` of the versions before it.
 #[derive(Deserialize, Default)]
-pub(super) struct RawRope {
+pub(crate) struct RawRope {
     rope_theta: Option<f64>,
     rope_type: Option<String>,
     /// The older name of `rope_type`.
@@ -128,7 +129,7 @@ const KEYS_OF_OTHER_TYPES: [&str; 2] = ["factor", "original_max_position_embeddi
 
 impl RawRope {
     /// The base θ of the frequencies `θ^(−2i/d)`; `top_level` is its value outside this object.
-    pub(super) fn theta(self, top_level: Option<f64>, default: f64) -> Result<f64, ConfigError> {
+    pub(crate) fn theta(self, top_level: Option<f64>, default: f64) -> Result<f64, ConfigError> {
         if let Some(kind) = self.rope_type.or(self.r#type).filter(|kind| kind != "default") {
             return Err(ConfigError::Unsupported(format!(
                 "rope_type \"{kind}\" is not supported (supported: default)"
@@ -151,7 +152,7 @@ impl RawRope {
 }
 
 /// Refuses heads with an odd number of elements: rotary positions rotate pairs.
-pub(super) fn check_rotary_head_size(size: usize) -> Result<(), ConfigError> {
+pub(crate) fn check_rotary_head_size(size: usize) -> Result<(), ConfigError> {
     if size > 0 && size.is_multiple_of(2) {
         return Ok(());
     }

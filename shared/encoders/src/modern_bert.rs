@@ -7,55 +7,31 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::activation::Activation;
-use super::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
-use crate::parameters::{Parameter, Parameters};
+use crate::activation::Activation;
+use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
+use crate::encoder::{Dropout, EncoderConfig, Family};
+use crate::ops::{
+    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+};
 
-/// Configuration of a ModernBERT, whose linear layers and norms have no biases.
+/// A ModernBERT, whose linear layers and norms have no biases.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ModernBertConfig {
-    /// Rows of the word embeddings.
-    pub vocab_size: usize,
-    /// Number of elements of a hidden state.
-    pub hidden_size: usize,
-    /// Number of attention heads, which divide `hidden_size` equally.
-    pub num_attention_heads: usize,
-    /// Number of elements between the feed-forward matrices. The first matrix outputs twice as many: the values that
-    /// are activated, then their gates.
-    pub intermediate_size: usize,
-    /// Activation function of the first half of the first feed-forward matrix's output.
-    pub hidden_activation: Activation,
-    /// Maximum number of tokens of a text.
-    pub max_position_embeddings: usize,
-    /// Added to the variance in layer norms.
-    pub norm_eps: f64,
-    /// Id of the padding token.
-    pub pad_token_id: usize,
+pub(crate) struct ModernBert {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    hidden_activation: Activation,
+    max_position_embeddings: usize,
+    norm_eps: f64,
+    pad_token_id: usize,
     /// For each layer, whether it attends to the whole text rather than to a window.
-    pub is_global: Vec<bool>,
+    is_global: Vec<bool>,
     /// Number of tokens that a window reaches on either side of a token.
-    pub window: usize,
-    /// Base of the rotary frequencies in layers that attend to the whole text.
-    pub global_rope_theta: f64,
-    /// Base of the rotary frequencies in layers with a window.
-    pub local_rope_theta: f64,
-}
-
-/// Stems of the names of a layer's tensors; a name is the stem and `.weight`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModernBertLayerNames {
-    /// Layer norm before the attention; the first layer has none.
-    pub attention_norm: Option<String>,
-    /// Linear, `[3 · hidden, hidden]`: query, key and value, stacked.
-    pub query_key_value: String,
-    /// Linear, `[hidden, hidden]`.
-    pub attention_output: String,
-    /// Layer norm before the feed-forward part.
-    pub feed_forward_norm: String,
-    /// Linear, `[2 · intermediate, hidden]`: the values that are activated, then their gates.
-    pub intermediate: String,
-    /// Linear, `[hidden, intermediate]`.
-    pub output: String,
+    window: usize,
+    global_rope_theta: f64,
+    local_rope_theta: f64,
+    dropout: Dropout,
 }
 
 #[derive(Deserialize)]
@@ -95,15 +71,10 @@ const WITHOUT_EFFECT: [&str; 18] = [
 const GLOBAL: &str = "full_attention";
 const LOCAL: &str = "sliding_attention";
 
-impl ModernBertConfig {
-    /// Stem of the word embeddings `[vocab_size, hidden]`.
-    pub const WORD_EMBEDDINGS: &str = "embeddings.tok_embeddings";
-    /// Stem of the layer norm over them.
-    pub const EMBEDDINGS_NORM: &str = "embeddings.norm";
-    /// Stem of the layer norm over the last layer's result.
-    pub const FINAL_NORM: &str = "final_norm";
+impl Family for ModernBert {
+    const MODEL_TYPES: &[&str] = &["modernbert"];
 
-    pub(super) fn from_json(json: &Value) -> Result<Self, ConfigError> {
+    fn from_json(_: &str, json: &Value) -> Result<Self, ConfigError> {
         let raw: RawModernBert = parse(json)?;
         let fixed = [
             ("norm_bias", json!(false)),
@@ -137,40 +108,93 @@ impl ModernBertConfig {
             window: raw.local_attention.unwrap_or(128) / 2,
             global_rope_theta: theta(GLOBAL, raw.global_rope_theta, 160_000.0)?,
             local_rope_theta: theta(LOCAL, raw.local_rope_theta, 10_000.0)?,
+            dropout: Dropout::default(),
         })
     }
 
-    /// The names of the tensors of a layer, counted from 0.
-    pub fn layer_names(&self, layer: usize) -> ModernBertLayerNames {
-        let name = |part: &str| format!("layers.{layer}.{part}");
-        ModernBertLayerNames {
-            attention_norm: (layer > 0).then(|| name("attn_norm")),
-            query_key_value: name("attn.Wqkv"),
-            attention_output: name("attn.Wo"),
-            feed_forward_norm: name("mlp_norm"),
-            intermediate: name("mlp.Wi"),
-            output: name("mlp.Wo"),
+    fn config(&self) -> EncoderConfig {
+        EncoderConfig {
+            name: "ModernBERT",
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.is_global.len(),
+            pad_token_id: self.pad_token_id,
+            max_length: self.max_position_embeddings,
+            position_padding: None,
+            has_token_types: false,
+            int8: false,
+            dropout: self.dropout,
         }
     }
 
-    pub(super) fn parameters(&self) -> Vec<Parameter> {
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
-        let mut parameters = Parameters::default();
-        parameters.weight(Self::WORD_EMBEDDINGS, &[self.vocab_size, hidden]);
-        parameters.weight(Self::EMBEDDINGS_NORM, &[hidden]);
-        for layer in 0..self.is_global.len() {
-            let names = self.layer_names(layer);
-            if let Some(norm) = &names.attention_norm {
-                parameters.weight(norm, &[hidden]);
-            }
-            parameters.weight(&names.query_key_value, &[hidden.saturating_mul(3), hidden]);
-            parameters.weight(&names.attention_output, &[hidden, hidden]);
-            parameters.weight(&names.feed_forward_norm, &[hidden]);
-            parameters.weight(&names.intermediate, &[inner.saturating_mul(2), hidden]);
-            parameters.weight(&names.output, &[hidden, inner]);
+    fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
+        let words =
+            Table { stem: "embeddings.tok_embeddings".into(), rows: self.vocab_size, width: self.hidden_size };
+        let embeddings = ops.embeddings(&Embeddings {
+            words,
+            word_padding: Some(self.pad_token_id),
+            positions: None,
+            token_types: None,
+        })?;
+        let normed = ops.norm(&embeddings, &self.norm("embeddings.norm".into()))?;
+        let mut x = ops.dropout(&normed)?;
+        for (index, is_global) in self.is_global.iter().enumerate() {
+            ops.begin(Part::Layer(index));
+            x = self.layer(ops, index, *is_global, &x)?;
         }
-        parameters.weight(Self::FINAL_NORM, &[hidden]);
-        parameters.into_vec()
+        ops.begin(Part::Head);
+        ops.norm(&x, &self.norm("final_norm".into()))
+    }
+}
+
+impl ModernBert {
+    fn norm(&self, stem: String) -> Norm {
+        Norm { stem, width: self.hidden_size, eps: self.norm_eps, kind: NormKind::Layer { bias: false } }
+    }
+
+    /// `x += attention(LN(x))`, then `x += W₂ (act(G y) · U y)` with `y = LN(x)`. The first layer has no norm before
+    /// its attention, because the embeddings end with one.
+    fn layer<O: Ops>(
+        &self,
+        ops: &mut O,
+        index: usize,
+        is_global: bool,
+        x: &O::Value,
+    ) -> Result<O::Value, O::Error> {
+        let name = |part: &str| format!("layers.{index}.{part}");
+        let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
+        let linear = |part: &str, shape| Linear::new(name(part), shape, false);
+        let normed = match index {
+            0 => x.clone(),
+            _ => ops.norm(x, &self.norm(name("attn_norm")))?,
+        };
+        let size = hidden / heads;
+        let theta = if is_global { self.global_rope_theta } else { self.local_rope_theta };
+        let attention = Attention {
+            projection: Projection::Stacked(linear("attn.Wqkv", [hidden.saturating_mul(3), hidden])),
+            heads,
+            key_value_heads: heads,
+            size,
+            scale: 1.0 / (size as f64).sqrt(),
+            mask: if is_global { Mask::Full } else { Mask::Window(self.window) },
+            head_norms: None,
+            rotary: Some(Rotary { theta, scale: 1.0 }),
+        };
+        let context = ops.attention(&normed, &attention, None)?;
+        let attended = ops.linear(&context, &linear("attn.Wo", [hidden, hidden]))?;
+        let x = ops.add(x, &attended)?;
+        let normed = ops.norm(&x, &self.norm(name("mlp_norm")))?;
+        let feed_forward = FeedForward {
+            inner: Inner::Stacked {
+                linear: linear("mlp.Wi", [inner.saturating_mul(2), hidden]),
+                gate_first: true,
+            },
+            activation: self.hidden_activation,
+            drops_inner: false,
+            output: linear("mlp.Wo", [hidden, inner]),
+        };
+        let result = ops.feed_forward(&normed, &feed_forward)?;
+        ops.add(&x, &result)
     }
 }
 
