@@ -165,8 +165,8 @@ impl ModernBert {
         let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
         let linear = |part: &str, shape| Linear::new(name(part), shape, false);
         let normed = match index {
-            0 => x.clone(),
-            _ => ops.norm(x, &self.norm(name("attn_norm")))?,
+            0 => None,
+            _ => Some(ops.norm(x, &self.norm(name("attn_norm")))?),
         };
         let size = hidden / heads;
         let theta = if is_global { self.global_rope_theta } else { self.local_rope_theta };
@@ -180,7 +180,7 @@ impl ModernBert {
             head_norms: None,
             rotary: Some(Rotary { theta, scale: 1.0 }),
         };
-        let context = ops.attention(&normed, &attention, None)?;
+        let context = ops.attention(normed.as_ref().unwrap_or(x), &attention, None)?;
         let attended = ops.linear(&context, &linear("attn.Wo", [hidden, hidden]))?;
         let x = ops.add(x, &attended)?;
         let normed = ops.norm(&x, &self.norm(name("mlp_norm")))?;

@@ -13,9 +13,9 @@ use crate::Activation;
 /// An interpreter of a forward pass.
 pub trait Ops {
     /// Hidden states, `[tokens, width]`.
-    type Value: Clone;
+    type Value;
     /// A bias on attention scores by relative position.
-    type Bias: Clone;
+    type Bias;
     /// Why an operation cannot be interpreted.
     type Error;
 

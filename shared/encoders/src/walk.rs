@@ -40,7 +40,12 @@ pub trait Visitor {
     fn experts(&mut self, experts: &Experts) -> Result<(), Self::Error>;
 
     /// An attention, whose projections and norms have been visited.
-    fn attention(&mut self, _attention: &Attention, _has_bias: bool) {}
+    ///
+    /// # Errors
+    /// Those of the visitor.
+    fn attention(&mut self, _attention: &Attention, _has_bias: bool) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 /// The interpreter that calls a visitor.
@@ -90,8 +95,7 @@ impl<V: Visitor> Ops for Walk<'_, V> {
             Projection::Stacked(linear) => self.0.linear(&[linear])?,
         }
         attention.head_norms.iter().flatten().try_for_each(|norm| self.0.norm(norm))?;
-        self.0.attention(attention, bias.is_some());
-        Ok(())
+        self.0.attention(attention, bias.is_some())
     }
 
     fn feed_forward(&mut self, (): &(), feed_forward: &FeedForward) -> Result<(), V::Error> {
@@ -198,7 +202,8 @@ impl Visitor for Collector {
         Ok(())
     }
 
-    fn attention(&mut self, attention: &Attention, has_bias: bool) {
+    fn attention(&mut self, attention: &Attention, has_bias: bool) -> Result<(), Infallible> {
         self.is_plain &= attention.mask == Mask::Full && !has_bias;
+        Ok(())
     }
 }

@@ -77,7 +77,7 @@ impl ReloadedModel {
             }
             Engine::Libtorch(network) => {
                 let pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
-                Ok(network.encode(rows, self.model.trainable_config()?, pass, Device::Cpu)?)
+                Ok(network.encode(rows, pass, Device::Cpu)?)
             }
         }
     }
@@ -94,5 +94,5 @@ impl ReloadedModel {
 /// A network with the weights of a directory.
 fn network(model: &ModelDir) -> anyhow::Result<Network> {
     let parameters = Parameters::load(specs(model, &ParamArgs::default(), 0)?, &model.weights()?, Device::Cpu)?;
-    Ok(Network::new(model, model.trainable_config()?, &parameters, None)?)
+    Ok(Network::new(model, &parameters, None)?)
 }

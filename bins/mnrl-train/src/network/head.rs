@@ -16,8 +16,7 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(model: &ModelDir, builder: Builder<'_>) -> Result<Self, TorchError> {
         let dense = model.dense().iter().map(|dense| {
-            let stem = format!("{}.linear", dense.name);
-            Ok((builder.linear(&[&stem], dense.out_features, dense.in_features)?, dense.activation))
+            Ok((builder.linear(&[&dense.linear()])?, dense.activation))
         });
         Ok(Self {
             pooling: model.pooling(),

@@ -1,10 +1,11 @@
-//! Linear layers and layer norms over the flat parameters.
+//! Linear layers and norms over the flat parameters.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use embtune_encoders as encoders;
 use embtune_torch::tch::{Kind, Tensor, no_grad, with_grad};
-use embtune_torch::{Linear, Norm, TorchError};
+use embtune_torch::{Linear, Norm, NormKind, TorchError};
 
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
@@ -22,31 +23,34 @@ impl Builder<'_> {
         self.parameters.leaf(&[format!("{stem}.weight")], &[rows as i64, width as i64])
     }
 
-    /// A linear layer, `[out, in]` and, if there is a bias, `[out]`. Several consecutive layers are fused into one.
-    pub(crate) fn linear(&self, stems: &[&str], output: usize, input: usize) -> Result<Affine, TorchError> {
-        let names = |part: &str| stems.iter().map(|stem| format!("{stem}.{part}")).collect::<Vec<_>>();
-        let (rows, columns) = ((output * stems.len()) as i64, input as i64);
+    /// Linear layers that read the same input, fused into one.
+    pub(crate) fn linear(&self, layers: &[&encoders::Linear]) -> Result<Affine, TorchError> {
+        let names = |part: &str| layers.iter().map(|layer| format!("{}.{part}", layer.stem)).collect::<Vec<_>>();
+        let rows = layers.iter().map(|layer| layer.output as i64).sum();
+        let columns = layers.first().map_or(0, |layer| layer.input as i64);
         let weight = self.parameters.leaf(&names("weight"), &[rows, columns])?;
-        let bias = if self.parameters.has(&names("bias")[0]) {
-            self.parameters.leaf(&names("bias"), &[rows])?
-        } else {
-            Tensor::f_zeros([rows], (Kind::Float, weight.device()))?
-        };
-        let adapter = self.lora.map_or(Ok(None), |lora| Adapter::new(self.parameters, lora, stems, [output, input]))?;
+        let has_bias = layers.iter().all(|layer| layer.bias);
+        let bias = has_bias.then(|| self.parameters.leaf(&names("bias"), &[rows])).transpose()?;
+        let adapter = self.lora.map_or(Ok(None), |lora| Adapter::new(self.parameters, lora, layers))?;
         Ok(Affine { weight, bias, adapter, last: RefCell::default() })
     }
 
-    /// A layer norm, `[width]`.
-    pub(crate) fn norm(&self, stem: &str, width: usize, eps: f64) -> Result<LayerNorm, TorchError> {
-        let leaf = |part: &str| self.parameters.leaf(&[format!("{stem}.{part}")], &[width as i64]);
-        Ok(LayerNorm { weight: leaf("weight")?, bias: leaf("bias")?, eps })
+    /// A norm, `[width]`.
+    pub(crate) fn norm(&self, norm: &encoders::Norm) -> Result<NormLeaves, TorchError> {
+        let leaf = |part: &str| self.parameters.leaf(&[format!("{}.{part}", norm.stem)], &[norm.width as i64]);
+        let (kind, has_bias) = match norm.kind {
+            encoders::NormKind::Layer { bias } => (NormKind::Layer, bias),
+            encoders::NormKind::Rms { one_plus } => (NormKind::Rms { one_plus }, false),
+        };
+        let bias = has_bias.then(|| leaf("bias")).transpose()?;
+        Ok(NormLeaves { weight: leaf("weight")?, bias, eps: norm.eps, kind })
     }
 }
 
 /// Weight `[out, in]` and bias `[out]`, f32, with LoRA's change of the weight.
 pub(crate) struct Affine {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     adapter: Option<Adapter>,
     /// The last cast, which all micro-batches of a step share.
     last: RefCell<Option<Rc<Cast>>>,
@@ -60,7 +64,7 @@ struct Adapter {
     /// B of each part, if it is changed.
     b: Vec<Option<Tensor>>,
     /// Rows of each part.
-    rows: i64,
+    rows: Vec<i64>,
     rank: i64,
     scale: f64,
 }
@@ -69,19 +73,20 @@ impl Adapter {
     fn new(
         parameters: &Parameters,
         lora: &Lora,
-        stems: &[&str],
-        [output, input]: [usize; 2],
+        layers: &[&encoders::Linear],
     ) -> Result<Option<Self>, TorchError> {
-        let (rows, input, rank) = (output as i64, input as i64, lora.rank as i64);
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for stem in stems {
-            if !lora.adapts(stem) {
+        let rank = lora.rank as i64;
+        let (mut a, mut b, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for layer in layers {
+            let output = layer.output as i64;
+            rows.push(output);
+            if !lora.adapts(&layer.stem) {
                 b.push(None);
                 continue;
             }
-            let [of_a, of_b] = Lora::names(stem);
-            a.push(parameters.leaf(&[of_a], &[rank, input])?);
-            b.push(Some(parameters.leaf(&[of_b], &[rows, rank])?));
+            let [of_a, of_b] = Lora::names(&layer.stem);
+            a.push(parameters.leaf(&[of_a], &[rank, layer.input as i64])?);
+            b.push(Some(parameters.leaf(&[of_b], &[output, rank])?));
         }
         Ok((!a.is_empty()).then(|| Self { a, b, rows, rank, scale: lora.scale() }))
     }
@@ -91,9 +96,9 @@ impl Adapter {
         let width = self.rank * self.a.len() as i64;
         let mut before = 0;
         let mut blocks = Vec::new();
-        for b in &self.b {
+        for (b, rows) in self.b.iter().zip(&self.rows) {
             blocks.push(match b {
-                None => Tensor::f_zeros([self.rows, width], (Kind::Float, self.a[0].device()))?,
+                None => Tensor::f_zeros([*rows, width], (Kind::Float, self.a[0].device()))?,
                 Some(b) => {
                     before += self.rank;
                     b.f_constant_pad_nd([before - self.rank, width - before, 0, 0])?
@@ -109,7 +114,7 @@ pub(crate) struct Cast {
     version: i64,
     kind: Kind,
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     /// A and B, in the same type.
     factors: Option<(Tensor, Tensor)>,
 }
@@ -132,7 +137,7 @@ impl Affine {
     }
 
     fn compute_cast(&self, version: i64, kind: Kind) -> Result<Cast, TorchError> {
-        let bias = self.bias.f_to_kind(kind)?;
+        let bias = self.bias.as_ref().map(|bias| bias.f_to_kind(kind)).transpose()?;
         let Some(adapter) = &self.adapter else {
             return Ok(Cast { version, kind, weight: self.weight.f_to_kind(kind)?, bias, factors: None });
         };
@@ -149,20 +154,21 @@ impl Affine {
 
 impl Cast {
     pub(crate) fn linear(&self) -> Linear<'_> {
-        let adapter = self.factors.as_ref().map(|(a, b)| embtune_torch::Adapter { a, b });
-        Linear { weight: &self.weight, bias: &self.bias, adapter }
+        let adapter = self.factors.as_ref().map(|(a, b)| embtune_torch::Adapter { a, b, included: true });
+        Linear { weight: &self.weight, bias: self.bias.as_ref(), adapter }
     }
 }
 
-/// Weight and bias of a layer norm, f32 `[width]`.
-pub(crate) struct LayerNorm {
+/// Weight and bias of a norm, f32 `[width]`.
+pub(crate) struct NormLeaves {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     eps: f64,
+    kind: NormKind,
 }
 
-impl LayerNorm {
+impl NormLeaves {
     pub(crate) fn norm(&self) -> Norm<'_> {
-        Norm { weight: &self.weight, bias: &self.bias, eps: self.eps }
+        Norm { weight: &self.weight, bias: self.bias.as_ref(), eps: self.eps, kind: self.kind }
     }
 }

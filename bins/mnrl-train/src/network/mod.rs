@@ -1,16 +1,14 @@
 //! The model as a network: an encoder over packed tokens, and a head that turns each row into one vector.
 
-mod bert;
-mod embeddings;
 mod head;
+mod layers;
 mod linear;
-mod mpnet;
+mod ops;
 mod packed;
-mod post_norm;
-mod relative_attention;
 
 use clap::ValueEnum;
-use embtune_model::{Architecture, BertConfig, ModelDir};
+use embtune_encoders::{Encoder, EncoderConfig};
+use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Dropout, TorchError};
 use serde::Serialize;
@@ -18,7 +16,9 @@ use serde::Serialize;
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
 use head::Head;
+use layers::Layers;
 use linear::Builder;
+use ops::Forward;
 pub(crate) use packed::{Packed, Row, batch_key, row_key};
 
 /// Type of the hidden states and matrices.
@@ -39,15 +39,6 @@ impl Precision {
             Self::Bf16 => Kind::BFloat16,
         }
     }
-}
-
-/// A family of encoders. A new one is a file beside these that implements this trait, and a line in [`Network::new`].
-pub(crate) trait Encoder {
-    /// Hidden states of all tokens.
-    ///
-    /// # Shapes
-    /// - output: `[tokens, hidden]`, of the pass's type
-    fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError>;
 }
 
 /// The options of a forward pass.
@@ -78,25 +69,17 @@ impl Pass {
 
 /// A model whose weights are leaves of [`Parameters`].
 pub(crate) struct Network {
-    encoder: Box<dyn Encoder>,
+    encoder: Encoder,
+    layers: Layers,
     head: Head,
 }
 
 impl Network {
-    pub(crate) fn new(
-        model: &ModelDir,
-        config: &BertConfig,
-        parameters: &Parameters,
-        lora: Option<&Lora>,
-    ) -> Result<Self, TorchError> {
-        let builder = Builder { parameters, lora };
-        let encoder: Box<dyn Encoder> = match config.architecture {
-            Architecture::Bert | Architecture::XlmRoberta | Architecture::DistilBert => {
-                Box::new(bert::Bert::new(config, builder)?)
-            }
-            Architecture::MpNet => Box::new(mpnet::MpNet::new(config, builder)?),
-        };
-        Ok(Self { encoder, head: Head::new(model, builder)? })
+    pub(crate) fn new(model: &ModelDir, parameters: &Parameters, lora: Option<&Lora>) -> Result<Self, TorchError> {
+        let encoder = model.encoder().clone();
+        let layers = Layers::new(&encoder, Builder { parameters, lora })?;
+        let head = Head::new(model, Builder { parameters, lora: None })?;
+        Ok(Self { encoder, layers, head })
     }
 
     /// One vector per row.
@@ -104,24 +87,24 @@ impl Network {
     /// # Shapes
     /// - output: `[rows, dimension]`, f32
     pub(crate) fn forward(&self, packed: &Packed, pass: Pass) -> Result<Tensor, TorchError> {
-        self.head.forward(&self.encoder.forward(packed, pass)?, packed)
+        let hidden = self.encoder.forward(&mut Forward::new(&self.layers, packed, pass))?;
+        self.head.forward(&hidden, packed)
+    }
+
+    /// What the encoder has in common with those of other families.
+    pub(crate) fn config(&self) -> &EncoderConfig {
+        self.encoder.config()
     }
 
     /// Vectors of rows of token ids without gradients: f32 `[rows, dimension]`.
     pub(crate) fn encode(
         &self,
         rows: &[Vec<u32>],
-        config: &BertConfig,
         pass: Pass,
         device: Device,
     ) -> Result<Tensor, TorchError> {
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        let packed = Packed::new(&rows, config, device)?;
+        let packed = Packed::new(&rows, self.config(), device)?;
         no_grad(|| self.forward(&packed, pass))
     }
-}
-
-/// A sparse gradient saves the CPU a zeroed copy of the whole table; on CUDA only the dense kernel is deterministic.
-fn sparse_gradient(table: &Tensor) -> bool {
-    table.device() == Device::Cpu
 }

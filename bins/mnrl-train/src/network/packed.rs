@@ -3,7 +3,7 @@
 //! A mask depends on the seed, the batch, the row of the batch, the position in the row, and the site in the network.
 //! It does not depend on the micro-batch in which the row is computed, or on how often it is computed.
 
-use embtune_model::BertConfig;
+use embtune_encoders::EncoderConfig;
 use embtune_torch::tch::{Device, Tensor};
 use embtune_torch::{Sequences, TorchError};
 
@@ -22,6 +22,8 @@ pub(crate) struct Packed {
     pub(crate) positions: Tensor,
     /// i64 `[tokens]`: keys of the dropout masks; empty on CUDA.
     pub(crate) keys: Tensor,
+    /// The row of the position embeddings that gets no gradient.
+    pub(crate) position_padding: Option<usize>,
     /// Number of tokens of each row.
     pub(crate) lengths: Vec<i64>,
     /// Where each row starts.
@@ -29,12 +31,12 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    pub(crate) fn new(rows: &[Row<'_>], config: &BertConfig, device: Device) -> Result<Self, TorchError> {
+    pub(crate) fn new(rows: &[Row<'_>], config: &EncoderConfig, device: Device) -> Result<Self, TorchError> {
         let (mut input_ids, mut positions, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let lengths: Vec<_> = rows.iter().map(|row| row.tokens.len()).collect();
         for row in rows {
             input_ids.extend(row.tokens.iter().map(|id| i64::from(*id)));
-            push_positions(&mut positions, row.tokens, config);
+            positions.extend(config.positions(row.tokens));
             if device == Device::Cpu {
                 keys.extend((0..row.tokens.len()).map(|position| token_key(row.key, position)));
             }
@@ -44,24 +46,10 @@ impl Packed {
             input_ids: tensor(&input_ids)?,
             positions: tensor(&positions)?,
             keys: tensor(&keys)?,
+            position_padding: config.position_padding,
             sequences: Sequences::new(&lengths, device)?,
             lengths: lengths.iter().map(|length| *length as i64).collect(),
         })
-    }
-}
-
-/// BERT counts positions from 0. RoBERTa's families count the tokens that are not padding, starting after the padding
-/// index, which is also the position of padding tokens, if a text contains any.
-fn push_positions(positions: &mut Vec<i64>, tokens: &[u32], config: &BertConfig) {
-    let Some(row) = config.position_padding() else {
-        positions.extend(0..tokens.len() as i64);
-        return;
-    };
-    let mut next = row as i64;
-    for token in tokens {
-        let is_token = *token as usize != config.pad_token_id;
-        next += i64::from(is_token);
-        positions.push(if is_token { next } else { row as i64 });
     }
 }
 

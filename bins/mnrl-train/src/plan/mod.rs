@@ -34,11 +34,11 @@ pub(crate) fn show(
     session: &Session,
 ) -> anyhow::Result<()> {
     let (trainable, frozen) = learner.parameters.counts();
-    let config = learner.config;
+    let encoder = learner.model.encoder();
     let kind = learner.kind();
     let budget = learner.budget;
     let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());
-    let bytes_per_token = |length: usize| memory::bytes_per_token(config, kind, length) as f64;
+    let bytes_per_token = |length: usize| memory::bytes_per_token(encoder, kind, length) as f64;
     // Weights are copied if they are used in another type, or with LoRA's changes.
     let has_copy = kind.elt_size_in_bytes() < 4 || learner.args.parameters.lora.is_some();
     let costs = Costs {
@@ -49,7 +49,7 @@ pub(crate) fn show(
         bytes_per_token: &bytes_per_token,
         loss_bytes: &loss::bytes,
         hidden: learner.model.dimension(),
-        program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_per_token(config, kind),
+        program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_per_token(encoder, kind),
         batch_tokens: budget.batch_tokens,
         live_tokens: budget.live_tokens,
         processes: ranks.world_size,

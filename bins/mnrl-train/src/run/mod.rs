@@ -66,7 +66,7 @@ fn check(cli: &Cli, world_size: usize) -> anyhow::Result<()> {
 /// What each process does; the main process also evaluates and writes.
 fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) -> anyhow::Result<Outcome> {
     let base = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
-    base.trainable_config()?;
+    base.check_trainable()?;
     let is_main = group.is_main_process();
     if is_main {
         paths::check_paths(cli)?;

@@ -33,7 +33,7 @@ impl Fixture {
         let args = ParamArgs { lora: lora.cloned(), ..ParamArgs::default() };
         let specs = specs(&model, &args, 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, lora).unwrap();
+        let network = Network::new(&model, &parameters, lora).unwrap();
         let most = model.config().max_length.min(40);
         // Lengths from 1 to the longest, unsorted.
         let rows: Vec<Vec<u32>> = (0..24)
@@ -48,7 +48,6 @@ impl Fixture {
         let rows: Vec<_> = (0..).zip(&self.rows).map(|(row, tokens)| Row { tokens, key: row_key(key, row) }).collect();
         let cache = GradCache {
             network: &self.network,
-            config: self.model.trainable_config().unwrap(),
             device: Device::Cpu,
             pass,
             budget: Budget { batch_tokens, live_tokens },

@@ -15,6 +15,8 @@ use crate::weights::param_groups::{ParamArgs, specs};
 use crate::weights::parameters::Parameters;
 
 const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_dropout: 0.0 };
+/// Ends of the names of the biases of keys.
+const KEY_BIASES: [&str; 3] = ["self.key.bias", "attn.k.bias", "k_lin.bias"];
 
 const FIXTURES: [&str; 7] =
     ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
@@ -36,7 +38,7 @@ impl Fixture {
         let figures = std::fs::read(parity.join(format!("{name}.json"))).unwrap();
         let specs = specs(&model, &ParamArgs::default(), 0).unwrap();
         let parameters = Parameters::load(specs, &model.weights().unwrap(), Device::Cpu).unwrap();
-        let network = Network::new(&model, model.trainable_config().unwrap(), &parameters, None).unwrap();
+        let network = Network::new(&model, &parameters, None).unwrap();
         Self { figures: serde_json::from_slice(&figures).unwrap(), model, parameters, network }
     }
 
@@ -45,7 +47,7 @@ impl Fixture {
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
         self.network
-            .forward(&Packed::new(&rows, self.model.trainable_config().unwrap(), Device::Cpu).unwrap(), PASS)
+            .forward(&Packed::new(&rows, self.model.config(), Device::Cpu).unwrap(), PASS)
             .unwrap()
     }
 }
@@ -107,11 +109,8 @@ fn loss_and_gradients_agree_with_the_reference() {
         let expected = figures["loss"].as_f64().unwrap();
         close(loss.double_value(&[]), expected, expected, "loss");
 
-        let config = fixture.model.trainable_config().unwrap();
-        let is_key_bias = |parameter: &str| {
-            let stem = parameter.strip_suffix(".bias");
-            (0..config.num_hidden_layers).any(|layer| stem == Some(&config.architecture.layer_names(layer).key))
-        };
+        // Softmax does not depend on these biases: their gradients are rounding errors.
+        let is_key_bias = |parameter: &str| KEY_BIASES.iter().any(|end| parameter.ends_with(end));
         let gradients = figures["gradients"].as_object().unwrap();
         let mut compared = 0;
         for (parameter, expected) in gradients {

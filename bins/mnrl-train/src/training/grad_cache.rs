@@ -8,7 +8,6 @@
 
 use std::ops::Range;
 
-use embtune_model::BertConfig;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{Reducer, TorchError, generator_state, set_generator_state};
 
@@ -63,7 +62,6 @@ impl MicroBatches {
 /// Computes vectors and gradients of a batch, micro-batch by micro-batch.
 pub(crate) struct GradCache<'a> {
     pub(crate) network: &'a Network,
-    pub(crate) config: &'a BertConfig,
     pub(crate) device: Device,
     pub(crate) pass: Pass,
     pub(crate) budget: Budget,
@@ -148,7 +146,7 @@ impl GradCache<'_> {
 
     fn pack(&self, rows: &[Row<'_>], chosen: &[usize]) -> Result<Packed, TorchError> {
         let rows: Vec<_> = chosen.iter().map(|row| rows[*row]).collect();
-        Packed::new(&rows, self.config, self.device)
+        Packed::new(&rows, self.network.config(), self.device)
     }
 
     /// The state to return to: only CUDA draws dropout masks, on the CPU they are computed from the rows' keys.

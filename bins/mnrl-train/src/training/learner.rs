@@ -2,7 +2,7 @@
 
 use clap::Args;
 use embtune_cli::{parse_bytes, parse_not_negative, parse_share};
-use embtune_model::{Architecture, BertConfig, ModelDir};
+use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::{AdamW, Reducer, TorchError, clip};
 use serde::Serialize;
@@ -66,7 +66,6 @@ pub(crate) struct LearnerArgs {
 /// A model with its optimizer and its objective.
 pub(crate) struct Learner<'a> {
     pub(crate) model: &'a ModelDir,
-    pub(crate) config: &'a BertConfig,
     pub(crate) device: Device,
     pub(crate) parameters: Parameters,
     pub(crate) optimizer: AdamW,
@@ -108,13 +107,13 @@ impl<'a> Learner<'a> {
         device: Device,
         group: &'a ProcessGroup,
     ) -> anyhow::Result<Self> {
-        let config = model.trainable_config()?;
+        model.check_trainable()?;
         let parameters = Parameters::load(specs(model, &args.parameters, seed)?, &model.weights()?, device)?;
         // Checked even if it is not used, because the trained model gets the same config.json.
-        let of_model = dropout_of(model, config)?;
+        let of_model = dropout_of(model)?;
         let [hidden_dropout, attention_dropout] = args.dropout.map_or(of_model, |share| [share; 2]);
         let kind = args.precision.kind();
-        let network = Network::new(model, config, &parameters, args.parameters.lora.as_ref())?;
+        let network = Network::new(model, &parameters, args.parameters.lora.as_ref())?;
         let reducer = group.reducer(&parameters.grads, &parameters.leaves())?;
         let (batch_tokens, memory) =
             (args.batch_tokens.map(|tokens| tokens as usize), args.memory.map(|bytes| bytes as u64));
@@ -123,10 +122,9 @@ impl<'a> Learner<'a> {
             reducer,
             optimizer: AdamW::new(&parameters.values, parameters.groups.clone())?,
             average: args.ema.map(|_| parameters.values.copy()),
-            budget: Budget::new(batch_tokens, memory, config, kind, device)?,
+            budget: Budget::new(batch_tokens, memory, model.encoder(), kind, device)?,
             pass: Pass { kind, hidden_dropout, attention_dropout },
             model,
-            config,
             args,
             seed,
             objective,
@@ -159,7 +157,6 @@ impl<'a> Learner<'a> {
             own.iter().zip(&tokens).map(|(row, tokens)| Row { tokens, key: row_key(key, *row) }).collect();
         let cache = GradCache {
             network: &self.network,
-            config: self.config,
             device: self.device,
             pass: self.pass,
             budget: self.budget,
@@ -245,7 +242,7 @@ impl<'a> Learner<'a> {
     /// An error of libtorch.
     pub(crate) fn encode_as(&self, kind: Kind, rows: &[Vec<u32>]) -> Result<Tensor, TorchError> {
         let pass = Pass { kind, ..self.pass.without_dropout() };
-        self.network.encode(rows, self.config, pass, self.device)
+        self.network.encode(rows, pass, self.device)
     }
 
     /// The type that the network computes in.
@@ -316,18 +313,16 @@ impl<'a> Learner<'a> {
 ///
 /// # Errors
 /// A value outside [0, 1).
-fn dropout_of(model: &ModelDir, config: &BertConfig) -> anyhow::Result<[f64; 2]> {
-    let keys = match config.architecture {
-        Architecture::DistilBert => ["dropout", "attention_dropout"],
-        _ => ["hidden_dropout_prob", "attention_probs_dropout_prob"],
-    };
-    let shares = [config.hidden_dropout_prob, config.attention_probs_dropout_prob];
-    for (key, share) in keys.into_iter().zip(shares) {
+fn dropout_of(model: &ModelDir) -> anyhow::Result<[f64; 2]> {
+    let embtune_encoders::Dropout { hidden, attention } = model.config().dropout;
+    let mut shares = [0.0; 2];
+    for (own, (key, share)) in shares.iter_mut().zip([hidden, attention]).filter_map(|(own, of)| Some((own, of?))) {
         anyhow::ensure!(
             (0.0..1.0).contains(&share),
             "{}: {key} is {share}, expected a number from 0 to less than 1\nhint: correct it in the file, which the trained model gets too",
             model.root().join("config.json").display()
         );
+        *own = share;
     }
     Ok(shares)
 }

@@ -3,9 +3,11 @@
 use std::fs;
 
 use anyhow::Context as _;
-use embtune_model::{Architecture, BertConfig};
+use embtune_encoders::Encoder;
 use embtune_torch::cuda_memory;
 use embtune_torch::tch::{Device, Kind};
+
+pub(crate) use super::activations::{bytes_per_token, working_bytes_per_token};
 
 /// Row length that is assumed for the families whose memory per token depends on it.
 const TYPICAL_LENGTH: usize = 256;
@@ -34,7 +36,7 @@ impl Budget {
     pub(crate) fn new(
         batch_tokens: Option<usize>,
         memory: Option<u64>,
-        config: &BertConfig,
+        encoder: &Encoder,
         kind: Kind,
         device: Device,
     ) -> anyhow::Result<Self> {
@@ -43,7 +45,7 @@ impl Budget {
             (None, Device::Cpu) => CPU_MEMORY,
             (None, _) => free(device)?.unwrap_or(CPU_MEMORY) / 10 * 7,
         };
-        let bytes_per_token = bytes_per_token(config, kind, TYPICAL_LENGTH);
+        let bytes_per_token = bytes_per_token(encoder, kind, TYPICAL_LENGTH);
         let live_tokens = (bytes / bytes_per_token) as usize;
         let batch_tokens = match (batch_tokens, device) {
             (Some(tokens), _) => tokens,
@@ -53,27 +55,6 @@ impl Budget {
         };
         Ok(Self { batch_tokens: batch_tokens.max(1), live_tokens })
     }
-}
-
-/// Bytes that the backward pass needs for each token of a row of this length: in each layer its input, query, key,
-/// value, context, both sums before the norms, the first norm's output, the inner state, and f32 statistics.
-pub(crate) fn bytes_per_token(config: &BertConfig, kind: Kind, length: usize) -> u64 {
-    let (hidden, inner, heads) = (config.hidden_size, config.intermediate_size, config.num_attention_heads);
-    let scores = match config.architecture {
-        // Its probabilities are kept, before and after dropout and in f32.
-        Architecture::MpNet => 3 * heads * length,
-        _ => 0,
-    };
-    let elements = config.num_hidden_layers * (8 * hidden + inner + scores);
-    // The embeddings are f32: their sum, and the parts of word and position.
-    let floats = config.num_hidden_layers * (heads + 4) + 3 * hidden;
-    (elements * kind.elt_size_in_bytes() + floats * 4) as u64
-}
-
-/// Bytes that a pass needs for each token of its micro-batch, besides those it keeps: the inner states of one layer and
-/// their gradients.
-pub(crate) fn working_bytes_per_token(config: &BertConfig, kind: Kind) -> u64 {
-    (4 * config.intermediate_size.max(config.hidden_size) * kind.elt_size_in_bytes()) as u64
 }
 
 /// Bytes that are still available on the device, if they are known.

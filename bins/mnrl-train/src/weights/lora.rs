@@ -7,7 +7,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use embtune_model::{NewWeights, Parameter};
+use embtune_encoders::{Parameter, ParameterKind, Part};
+use embtune_model::NewWeights;
 use embtune_tensors::{Dtype, write_tensors};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -97,16 +98,16 @@ impl Lora {
     ///
     /// # Errors
     /// A target that names no linear layer.
-    pub(super) fn specs(&self, parameters: &[Parameter], seed: u64) -> anyhow::Result<Vec<ParamSpec>> {
+    pub(super) fn specs(&self, parameters: &[Parameter], seed: u64) -> anyhow::Result<Vec<(Part, ParamSpec)>> {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let mut specs = Vec::new();
-        for (stem, [output, input]) in self.layers(parameters) {
+        for Target { stem, output, input, part } in self.layers(parameters) {
             let bound = 1.0 / (input as f32).sqrt();
             let a = (0..self.rank * input).map(|_| generator.random_range(-bound..bound)).collect();
             let initial = [Initial::Values(a), Initial::Zeros];
             let shapes = [[self.rank, input], [output, self.rank]];
             for ((name, shape), initial) in Self::names(stem).into_iter().zip(shapes).zip(initial) {
-                specs.push(ParamSpec { name, shape: shape.to_vec(), training: None, initial });
+                specs.push((part, ParamSpec { name, shape: shape.to_vec(), training: None, initial }));
             }
         }
         for target in &self.targets {
@@ -120,14 +121,14 @@ impl Lora {
         Ok(specs)
     }
 
-    fn layers<'a>(&self, parameters: &'a [Parameter]) -> Vec<(&'a str, [usize; 2])> {
-        linear_layers(parameters).filter(|(stem, _)| self.adapts(stem)).collect()
+    fn layers<'a>(&self, parameters: &'a [Parameter]) -> Vec<Target<'a>> {
+        linear_layers(parameters).filter(|layer| self.adapts(layer.stem)).collect()
     }
 
     /// Adds the changes B A to the weights; returns the merged weights, and A and B, which are no longer among them.
     pub(crate) fn merge(&self, mut weights: NewWeights, parameters: &[Parameter]) -> (NewWeights, NewWeights) {
         let mut changes = NewWeights::new();
-        for (stem, [output, input]) in self.layers(parameters) {
+        for Target { stem, output, input, .. } in self.layers(parameters) {
             let names = Self::names(stem);
             let [a, b] = names.each_ref().map(|name| weights.remove(name).unwrap_or_default());
             let Some(weight) = weights.get_mut(&format!("{stem}.weight")) else { continue };
@@ -176,26 +177,42 @@ impl Lora {
     }
 }
 
-/// Names and shapes of the encoder's linear layers, which are the matrices that have a bias.
-fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = (&str, [usize; 2])> {
-    parameters.iter().filter_map(move |parameter| {
+/// A linear layer that LoRA can change.
+struct Target<'a> {
+    stem: &'a str,
+    output: usize,
+    input: usize,
+    part: Part,
+}
+
+/// The linear layers within the layers of the encoder.
+fn linear_layers(parameters: &[Parameter]) -> impl Iterator<Item = Target<'_>> {
+    parameters.iter().filter_map(|parameter| {
         let stem = parameter.name.strip_suffix(".weight")?;
-        let shape: [usize; 2] = parameter.shape.as_slice().try_into().ok()?;
-        let has_bias = parameters.iter().any(|other| other.name.strip_suffix(".bias") == Some(stem));
-        (has_bias && !stem.contains("_Dense.")).then_some((stem, shape))
+        let [output, input]: [usize; 2] = parameter.shape.as_slice().try_into().ok()?;
+        let is_target = parameter.kind == ParameterKind::Linear && matches!(parameter.part, Part::Layer(_));
+        is_target.then_some(Target { stem, output, input, part: parameter.part })
     })
 }
 
 /// The names of the linear layers within an encoder layer, for a message.
 fn layer_kinds(parameters: &[Parameter]) -> String {
-    let mut kinds: Vec<_> =
-        linear_layers(parameters).filter_map(|(stem, _)| stem.split_once(".0.").map(|(_, kind)| kind)).collect();
-    kinds.dedup();
+    let mut kinds = Vec::new();
+    for Target { stem, .. } in linear_layers(parameters) {
+        // What follows the number of the layer.
+        let kind = stem.split_once(|c: char| c.is_ascii_digit()).map_or(stem, |(_, rest)| rest);
+        let kind = kind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
     kinds.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use embtune_encoders::Linear;
+
     use super::*;
 
     #[test]
@@ -213,8 +230,7 @@ mod tests {
     #[test]
     fn changes_are_merged() {
         let lora = Lora { rank: 1, alpha: 2, targets: vec!["q".into()] };
-        let parameter = |name: &str, shape: &[usize]| Parameter { name: name.into(), shape: shape.to_vec() };
-        let parameters = [parameter("x.q.weight", &[2, 3]), parameter("x.q.bias", &[2])];
+        let parameters = Linear::new("x.q", [2, 3], true).parameters(Part::Layer(0));
         let weights = NewWeights::from([
             ("x.q.weight".into(), vec![1.0; 6]),
             ("x.q.lora_A.weight".into(), vec![1.0, 2.0, 3.0]),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use embtune_cli::parse_not_negative;
+use embtune_encoders::Part;
 use embtune_model::ModelDir;
 use serde::{Serialize, Serializer};
 
@@ -105,8 +106,8 @@ pub(crate) fn specs(model: &ModelDir, args: &ParamArgs, seed: u64) -> anyhow::Re
         }
     };
     let parameters = model.parameters();
-    let options = |name: &str| {
-        let depth = depth(name, layers);
+    let options = |name: &str, part: Part| {
+        let depth = depth(part, layers);
         (depth >= frozen_depth).then(|| ParamOptions {
             lr_scale: args.layer_decay.powi((layers.saturating_sub(depth)) as i32),
             weight_decay: if decays(name) { args.weight_decay } else { 0.0 },
@@ -115,25 +116,24 @@ pub(crate) fn specs(model: &ModelDir, args: &ParamArgs, seed: u64) -> anyhow::Re
     let mut specs: Vec<ParamSpec> = Vec::new();
     for parameter in &parameters {
         // With LoRA, only its own matrices are trained.
-        let training = options(&parameter.name).filter(|_| args.lora.is_none());
+        let training = options(&parameter.name, parameter.part).filter(|_| args.lora.is_none());
         let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
         specs.push(ParamSpec { name, shape, training, initial: Initial::BaseModel });
     }
     if let Some(lora) = &args.lora {
         let specs_of_lora = lora.specs(&parameters, seed)?.into_iter();
-        specs.extend(specs_of_lora.map(|spec| ParamSpec { training: options(&spec.name), ..spec }));
+        specs.extend(specs_of_lora.map(|(part, spec)| ParamSpec { training: options(&spec.name, part), ..spec }));
     }
     specs.sort_by_key(|spec| spec.shape.len() < 2);
     Ok(specs)
 }
 
-/// The depth of a parameter: 0 below the layers, then the layer counted from 1; dense layers are above the last one.
-fn depth(name: &str, layers: usize) -> usize {
-    let mut parts = name.split('.');
-    match (parts.by_ref().find(|part| *part == "layer"), parts.next().and_then(|index| index.parse::<usize>().ok())) {
-        (Some(_), Some(index)) => index + 1,
-        _ if name.contains("_Dense.") => layers + 1,
-        _ => 0,
+/// The depth of a part: 0 below the layers, then the layer counted from 1, and one more above the last one.
+fn depth(part: Part, layers: usize) -> usize {
+    match part {
+        Part::Embeddings => 0,
+        Part::Layer(index) => index + 1,
+        Part::Head => layers + 1,
     }
 }
 
@@ -208,9 +208,10 @@ mod tests {
         assert!(all.iter().all(|(name, options)| name.contains(".lora_") || options.is_none()));
         let trained: Vec<_> = all.iter().filter_map(|(name, options)| Some((name, (*options)?))).collect();
         assert!(trained.len() >= 4 && trained.iter().all(|(name, _)| !name.starts_with("encoder.layer.0.")));
-        let last = trained.iter().map(|(name, _)| depth(name, 0)).max().unwrap();
+        let layer = |name: &str| name.split('.').nth(2).unwrap().parse::<i32>().unwrap();
+        let last = trained.iter().map(|(name, _)| layer(name)).max().unwrap();
         for (name, options) in trained {
-            let lr_scale = 0.5_f64.powi((last - depth(name, 0)) as i32);
+            let lr_scale = 0.5_f64.powi(last - layer(name));
             assert_eq!(options, ParamOptions { lr_scale, weight_decay: 0.1 }, "{name}");
         }
     }
