@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use embtune_torch::tch::{Kind, Tensor, no_grad, with_grad};
-use embtune_torch::{Linear, Norm, TorchError};
+use embtune_torch::{Linear, Norm, NormKind, TorchError};
 
 use crate::weights::lora::Lora;
 use crate::weights::parameters::Parameters;
@@ -149,8 +149,8 @@ impl Affine {
 
 impl Cast {
     pub(crate) fn linear(&self) -> Linear<'_> {
-        let adapter = self.factors.as_ref().map(|(a, b)| embtune_torch::Adapter { a, b });
-        Linear { weight: &self.weight, bias: &self.bias, adapter }
+        let adapter = self.factors.as_ref().map(|(a, b)| embtune_torch::Adapter { a, b, included: true });
+        Linear { weight: &self.weight, bias: Some(&self.bias), adapter }
     }
 }
 
@@ -163,6 +163,6 @@ pub(crate) struct LayerNorm {
 
 impl LayerNorm {
     pub(crate) fn norm(&self) -> Norm<'_> {
-        Norm { weight: &self.weight, bias: &self.bias, eps: self.eps }
+        Norm { weight: &self.weight, bias: Some(&self.bias), eps: self.eps, kind: NormKind::Layer }
     }
 }

@@ -2,7 +2,7 @@
 
 use embtune_model::{Activation, BertConfig};
 use embtune_torch::tch::Tensor;
-use embtune_torch::{TorchError, add_norm, attention, feed_forward};
+use embtune_torch::{Attention, TorchError, add_norm, attention, feed_forward};
 
 use super::linear::{Affine, Builder, LayerNorm};
 use super::relative_attention::{RelativeBias, relative_attention};
@@ -13,6 +13,8 @@ use super::{Packed, Pass};
 /// Source: `transformers/models/bert/modeling_bert.py`.
 pub(crate) struct PostNormLayer {
     heads: i64,
+    /// Elements of a head.
+    size: i64,
     activation: embtune_torch::Activation,
     /// The first of the layer's three consecutive dropout sites.
     site: i64,
@@ -35,6 +37,7 @@ impl PostNormLayer {
         let names = config.architecture.layer_names(index);
         Ok(Self {
             heads: config.num_attention_heads as i64,
+            size: (config.hidden_size / config.num_attention_heads) as i64,
             activation: match config.hidden_act {
                 Activation::Gelu => embtune_torch::Activation::Gelu,
                 Activation::GeluTanh => embtune_torch::Activation::GeluTanh,
@@ -62,7 +65,7 @@ impl PostNormLayer {
         let qkv = self.qkv.apply(hidden)?;
         let dropout = pass.attention(packed, self.site);
         let context = match bias {
-            None => attention(&qkv, &packed.sequences, self.heads, dropout)?,
+            None => attention(&qkv, &packed.sequences, Attention::new(self.heads, self.size), dropout)?,
             Some(bias) => relative_attention(&qkv, bias, self.heads, dropout)?,
         };
         let output = self.attention_output.apply(&context)?;
