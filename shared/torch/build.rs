@@ -3,12 +3,13 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "add_norm",
     "attention",
     "communicator",
     "dropout",
     "feed_forward",
+    "gated_feed_forward",
     "linear",
     "multiply",
     "nccl",

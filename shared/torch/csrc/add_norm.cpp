@@ -41,7 +41,7 @@ EMBTUNE_INLINE void forward_line_of(T* out, T* sum, float* buffer, const T* resi
   const float rstd = 1.0f / std::sqrt(squares / static_cast<float>(line.width) + eps);
   for (int64_t i = 0; i < line.width; i++) {
     store(sum + i, buffer[i]);
-    store(out + i, (buffer[i] - mean) * rstd * gamma[i] + beta[i]);
+    store(out + i, (buffer[i] - mean) * rstd * gamma[i] + (beta == nullptr ? 0.0f : beta[i]));
   }
   *mean_out = mean;
   *rstd_out = rstd;
@@ -95,7 +95,7 @@ constexpr int64_t kChunk = 128;
 struct AddNorm : torch::autograd::Function<AddNorm> {
   template <class T>
   static std::vector<at::Tensor> run_forward(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& gamma,
-                                             const at::Tensor& beta, double eps, const at::Tensor& keys, int64_t site,
+                                             const float* beta, double eps, const at::Tensor& keys, int64_t site,
                                              double p) {
     const int64_t tokens = x.size(0), width = x.size(1);
     at::Tensor out = at::empty_like(x), sum = at::empty_like(x);
@@ -110,7 +110,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
         const uint64_t key = p > 0 ? line_key(token_keys[token], static_cast<uint64_t>(site) << 16) : 0;
         forward_line(out.mutable_data_ptr<T>() + at, sum.mutable_data_ptr<T>() + at, buffer.data(),
                      residual.const_data_ptr<T>() + at, x.const_data_ptr<T>() + at, gamma.const_data_ptr<float>(),
-                     beta.const_data_ptr<float>(), static_cast<float>(eps), Line{width, key, mask, p > 0},
+                     beta, static_cast<float>(eps), Line{width, key, mask, p > 0},
                      means + token, means + tokens + token);
       }
     });
@@ -118,7 +118,7 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
   }
 
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& residual, const at::Tensor& x,
-                            const at::Tensor& weight, const at::Tensor& bias, double eps, const at::Tensor& token_keys,
+                            const at::Tensor& weight, const std::optional<at::Tensor>& bias, double eps, const at::Tensor& token_keys,
                             int64_t site, double p) {
     check_floats("add_norm", x);
     check_floats("add_norm", residual);
@@ -126,12 +126,14 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
                 "add_norm: ", x.sizes(), " of ", x.scalar_type(), " and ", residual.sizes(), " of ",
                 residual.scalar_type());
     const at::Tensor gamma = checked_weights("add_norm", weight, x.size(1));
-    const at::Tensor beta = checked_weights("add_norm", bias, x.size(1));
+    const at::Tensor summand = bias ? checked_weights("add_norm", *bias, x.size(1)) : at::Tensor();
+    const float* beta = bias ? summand.const_data_ptr<float>() : nullptr;
     const at::Tensor keys = checked_keys("add_norm", token_keys, x.size(0), p);
     const at::Tensor r = residual.contiguous(), y = x.contiguous();
     auto made = x.scalar_type() == at::kFloat ? run_forward<float>(r, y, gamma, beta, eps, keys, site, p)
                                               : run_forward<c10::BFloat16>(r, y, gamma, beta, eps, keys, site, p);
     context->save_for_backward({made[1], made[2], gamma, keys});
+    context->saved_data["has_bias"] = bias.has_value();
     context->saved_data["site"] = site;
     context->saved_data["p"] = p;
     return made[0];
@@ -166,14 +168,16 @@ struct AddNorm : torch::autograd::Function<AddNorm> {
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list grads) {
+                                                 torch::autograd::variable_list given) {
     const auto saved = context->get_saved_variables();
     const int64_t site = context->saved_data["site"].toInt();
     const double p = context->saved_data["p"].toDouble();
-    const at::Tensor grad = grads[0].contiguous();
-    return grad.scalar_type() == at::kFloat
-               ? run_backward<float>(grad, saved[0], saved[1], saved[2], saved[3], site, p)
-               : run_backward<c10::BFloat16>(grad, saved[0], saved[1], saved[2], saved[3], site, p);
+    const at::Tensor grad = given[0].contiguous();
+    auto grads = grad.scalar_type() == at::kFloat
+                     ? run_backward<float>(grad, saved[0], saved[1], saved[2], saved[3], site, p)
+                     : run_backward<c10::BFloat16>(grad, saved[0], saved[1], saved[2], saved[3], site, p);
+    if (!context->saved_data["has_bias"].toBool()) grads[3] = at::Tensor();
+    return grads;
   }
 };
 
@@ -183,6 +187,6 @@ extern "C" int embtune_add_norm(embtune::Handle residual, embtune::Handle x, emb
                                 embtune::Handle beta, double eps, embtune::Handle keys, int64_t site, double p,
                                 embtune::Handle* out) {
   return embtune::guard([&] {
-    *out = embtune::give(embtune::AddNorm::apply(*residual, *x, *gamma, *beta, eps, *keys, site, p));
+    *out = embtune::give(embtune::AddNorm::apply(*residual, *x, *gamma, embtune::optional(beta), eps, *keys, site, p));
   });
 }

@@ -1,60 +1,47 @@
 // The feed-forward block act(x W1ᵀ + b1) W2ᵀ + b2. It keeps the activation's input and computes the activation again in
 // the backward pass, because it is the widest tensor of a layer and cheap to compute.
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/gelu_backward.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/threshold_backward.h>
-#include <torch/csrc/autograd/custom_function.h>
-
+#include "activation.h"
 #include "guard.h"
 #include "linear.h"
 
 namespace embtune {
 
-enum Activation : int64_t { kGelu = 0, kGeluTanh = 1, kRelu = 2 };
-
-static at::Tensor activate(const at::Tensor& x, int64_t activation) {
-  if (activation == kRelu) return at::relu(x);
-  return at::gelu(x, activation == kGelu ? "none" : "tanh");
-}
-
-static at::Tensor activate_backward(const at::Tensor& grad, const at::Tensor& x, int64_t activation) {
-  if (activation == kRelu) return at::threshold_backward(grad, x, 0);
-  return at::gelu_backward(grad, x, activation == kGelu ? "none" : "tanh");
-}
-
 using Maybe = std::optional<at::Tensor>;
 
 struct FeedForward : torch::autograd::Function<FeedForward> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& w1,
-                            const at::Tensor& b1, const at::Tensor& w2, const at::Tensor& b2, int64_t activation,
-                            const Maybe& first_a, const Maybe& first_b, const Maybe& second_a, const Maybe& second_b) {
-    const at::Tensor inner = affine(x, w1, b1), none;
-    context->save_for_backward({x, inner, w1, w2, first_a.value_or(none), first_b.value_or(none),
-                                second_a.value_or(none), second_b.value_or(none)});
+  static constexpr size_t kFirst = 1, kSecond = kFirst + Layer::kTensors, kInner = kSecond + Layer::kTensors;
+
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const Maybe&, const Maybe&,
+                            const Maybe&, const Maybe&, const Maybe&, const Maybe&, const Maybe&, const Maybe&,
+                            const Layer* first, const Layer* second, int64_t activation) {
+    const at::Tensor inner = first->forward(x);
+    torch::autograd::variable_list saved{x};
+    first->save(saved);
+    second->save(saved);
+    saved.push_back(inner);
+    context->save_for_backward(std::move(saved));
+    context->saved_data["first_included"] = first->included;
+    context->saved_data["second_included"] = second->included;
     context->saved_data["activation"] = activation;
-    return affine(activate(inner, activation), w2, b2);
+    return second->forward(activate(inner, activation));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list grads) {
+                                                 torch::autograd::variable_list given) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &inner = saved[1], &w1 = saved[2], &w2 = saved[3], &grad = grads[0];
+    const Wanted wanted{context, saved};
+    const Layer first(saved, kFirst, context->saved_data["first_included"].toBool());
+    const Layer second(saved, kSecond, context->saved_data["second_included"].toBool());
     const int64_t activation = context->saved_data["activation"].toInt();
-    at::Tensor grad_x, grad_w1, grad_b1, grad_w2, grad_b2;
-    AdapterGrads second;
-    if (context->needs_input_grad(3) || saved[6].defined()) {
-      const at::Tensor activated = activate(inner, activation);
-      if (context->needs_input_grad(3)) grad_w2 = affine_grad_weight(grad, activated);
-      second = adapter_grads(grad, activated, saved[6], saved[7]);
-    }
-    if (context->needs_input_grad(4)) grad_b2 = grad.sum(0);
-    const at::Tensor grad_inner = activate_backward(affine_grad_input(grad, w2), inner, activation);
-    if (context->needs_input_grad(1)) grad_w1 = affine_grad_weight(grad_inner, x);
-    if (context->needs_input_grad(2)) grad_b1 = grad_inner.sum(0);
-    if (context->needs_input_grad(0)) grad_x = affine_grad_input(grad_inner, w1);
-    const AdapterGrads first = adapter_grads(grad_inner, x, saved[4], saved[5]);
-    return {grad_x, grad_w1, grad_b1, grad_w2, grad_b2, {}, first.a, first.b, second.a, second.b};
+    const at::Tensor &inner = saved[kInner], &grad = given[0];
+    torch::autograd::variable_list grads(kInner + 3);
+    at::Tensor activated;
+    if (wanted.needs_input(kSecond)) activated = activate(inner, activation);
+    layer_grads(wanted, second, kSecond, grad, activated, grads);
+    const at::Tensor grad_inner = activate_backward(second.grad_input(grad), inner, activation);
+    layer_grads(wanted, first, kFirst, grad_inner, saved[0], grads);
+    if (wanted(0)) grads[0] = first.grad_input(grad_inner);
+    return grads;
   }
 };
 
@@ -63,10 +50,9 @@ struct FeedForward : torch::autograd::Function<FeedForward> {
 extern "C" int embtune_feed_forward(embtune::Handle x, const EmbtuneLinear* first, const EmbtuneLinear* second,
                                     int64_t activation, embtune::Handle* out) {
   return embtune::guard([&] {
-    using embtune::optional;
     embtune::check_linear(*x, *second, embtune::check_linear(*x, *first));
-    *out = embtune::give(embtune::FeedForward::apply(*x, *first->weight, *first->bias, *second->weight, *second->bias,
-                                                     activation, optional(first->a), optional(first->b),
-                                                     optional(second->a), optional(second->b)));
+    const embtune::Layer one(*first), two(*second);
+    *out = embtune::give(embtune::FeedForward::apply(*x, one.weight, one.bias, one.a, one.b, two.weight, two.bias, two.a,
+                                                     two.b, &one, &two, activation));
   });
 }

@@ -51,6 +51,7 @@ pub(crate) struct RawLinear {
     pub(crate) bias: Handle,
     pub(crate) a: Handle,
     pub(crate) b: Handle,
+    pub(crate) included: bool,
 }
 
 #[repr(C)]
@@ -109,6 +110,15 @@ unsafe extern "C" {
         x: Handle,
         first: *const RawLinear,
         second: *const RawLinear,
+        activation: i64,
+        out: *mut Handle,
+    ) -> c_int;
+    pub(crate) fn embtune_gated_feed_forward(
+        x: Handle,
+        first: *const RawLinear,
+        second: *const RawLinear,
+        gate_first: bool,
+        down: *const RawLinear,
         activation: i64,
         out: *mut Handle,
     ) -> c_int;

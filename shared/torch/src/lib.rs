@@ -2,8 +2,8 @@
 //!
 //! - [`leaf`] creates parameters that are views of one flat buffer and accumulate their gradients in another, so that
 //!   clipping and AdamW take a handful of kernels ([`clip`], [`AdamW`]);
-//! - [`attention`], [`add_norm`], [`feed_forward`] and [`Dropout`] work on packed tokens, without padding;
-//!   [`normalize`] on vectors;
+//! - [`attention`], [`Norm`], [`Linear`], [`feed_forward`], [`gated_feed_forward`], [`Experts`] and [`Dropout`] work on packed
+//!   tokens, without padding; [`normalize`] on vectors;
 //! - [`Communicator`] connects several processes, over Gloo or NCCL, and [`Reducer`] sums their gradients during the
 //!   backward pass;
 //! - [`open_device`] loads CUDA on demand, so that one build serves machines with and without a GPU.
@@ -21,7 +21,10 @@ mod store;
 pub use communicator::{Communicator, all_gather_bytes, all_reduce_bytes};
 pub use device::{OpenedDevice, open_device};
 pub use ffi::TorchError;
-pub use layers::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, normalize};
+pub use layers::{
+    Activation, Adapter, Attention, Dropout, Experts, Gate, Linear, Mask, Norm, NormKind, Rotary, Sequences, add,
+    add_norm, attention, feed_forward, gated_feed_forward, head_norm, normalize,
+};
 pub use nccl::NCCL;
 pub use parameters::{AdamW, ParamGroup, clip, leaf};
 pub use reducer::{Bucket, Reducer};

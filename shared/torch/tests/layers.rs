@@ -1,7 +1,9 @@
 //! Values and gradients of the kernels, compared with the same formulas in plain libtorch operations.
 
 use embtune_torch::tch::{Device, Kind, Tensor};
-use embtune_torch::{Activation, Adapter, Dropout, Linear, Norm, Sequences, add_norm, attention, feed_forward, seed};
+use embtune_torch::{
+    Activation, Adapter, Attention, Dropout, Linear, Norm, NormKind, Sequences, add_norm, attention, feed_forward, seed,
+};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -58,13 +60,13 @@ fn attention_agrees_with_plain_operations() {
         let qkv = leaf(&[tokens, 3 * 4 * size]);
         let expected = plain_attention(&qkv, &lengths, 4, dropout);
         let expected_grad = gradients(&expected, &[&qkv]);
-        let found = attention(&qkv, &sequences, 4, dropout).unwrap();
+        let found = attention(&qkv, &sequences, Attention::new(4, size), dropout).unwrap();
         assert!(distance(&found, &expected) < 1e-5, "p {p}: {}", distance(&found, &expected));
         let grad = gradients(&found, &[&qkv]);
         assert!(distance(&grad[0], &expected_grad[0]) < 1e-5, "p {p}: {}", distance(&grad[0], &expected_grad[0]));
 
         let half = qkv.detach().to_kind(Kind::BFloat16).set_requires_grad(true);
-        let found = attention(&half, &sequences, 4, dropout).unwrap();
+        let found = attention(&half, &sequences, Attention::new(4, size), dropout).unwrap();
         assert!(distance(&found, &expected) < 2e-2, "bf16, p {p}: {}", distance(&found, &expected));
         let grad = gradients(&found, &[&half]);
         assert!(distance(&grad[0], &expected_grad[0]) < 2e-2, "bf16, p {p}");
@@ -81,7 +83,7 @@ fn add_norm_agrees_with_plain_operations() {
         let (residual, x) = (leaf(&[tokens, width]), leaf(&[tokens, width]));
         let (weight, bias) = (leaf(&[width]), leaf(&[width]));
         let leaves = [&residual, &x, &weight, &bias];
-        let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+        let norm = Norm { weight: &weight, bias: Some(&bias), eps: 1e-5, kind: NormKind::Layer };
         let expected = norm.apply(&(dropout.apply(&x).unwrap() + &residual)).unwrap();
         let expected_grads = gradients(&expected, &leaves);
         let found = add_norm(&residual, &x, norm, dropout).unwrap();
@@ -109,7 +111,7 @@ fn linear_layers_agree_with_plain_operations() {
         let (x, weight, bias) = (leaf(&[tokens, input]), leaf(&[output, input]), leaf(&[output]));
         let leaves = [&x, &weight, &bias];
         let expected = x.matmul(&weight.tr()) + &bias;
-        let found = Linear { weight: &weight, bias: &bias, adapter: None }.apply(&x).unwrap();
+        let found = Linear { weight: &weight, bias: Some(&bias), adapter: None }.apply(&x).unwrap();
         assert!(distance(&found, &expected) < 1e-6);
         for (found, expected) in gradients(&found, &leaves).iter().zip(gradients(&expected, &leaves)) {
             assert!(distance(found, &expected) < 1e-6, "{tokens} {input} {output}");
@@ -118,7 +120,7 @@ fn linear_layers_agree_with_plain_operations() {
 }
 
 fn linear<'a>(weight: &'a Tensor, bias: &'a Tensor) -> Linear<'a> {
-    Linear { weight, bias, adapter: None }
+    Linear { weight, bias: Some(bias), adapter: None }
 }
 
 #[test]
@@ -128,8 +130,8 @@ fn adapters_get_the_gradient_instead_of_the_weight() {
     let [(w1, b1), (w2, b2)] = [[32, 8], [8, 32]].map(|[out, input]| (leaf(&[out, input]).detach(), leaf(&[out])));
     let [(a1, c1), (a2, c2)] = [[32, 8], [8, 32]].map(|[out, input]| (leaf(&[3, input]), leaf(&[out, 3])));
     let (changed1, changed2) = ((&w1 + c1.matmul(&a1)).detach(), (&w2 + c2.matmul(&a2)).detach());
-    let first = Linear { adapter: Some(Adapter { a: &a1, b: &c1 }), ..linear(&changed1, &b1) };
-    let second = Linear { adapter: Some(Adapter { a: &a2, b: &c2 }), ..linear(&changed2, &b2) };
+    let first = Linear { adapter: Some(Adapter { a: &a1, b: &c1, included: true }), ..linear(&changed1, &b1) };
+    let second = Linear { adapter: Some(Adapter { a: &a2, b: &c2, included: true }), ..linear(&changed2, &b2) };
 
     let plain = || x.linear(&(&w1 + c1.matmul(&a1)), Some(&b1));
     let plain_block = || plain().gelu("none").linear(&(&w2 + c2.matmul(&a2)), Some(&b2));
@@ -152,12 +154,13 @@ fn feed_forward_agrees_with_plain_operations() {
     seed(3);
     let (x, w1, b1, w2, b2) = (leaf(&[19, 8]), leaf(&[32, 8]), leaf(&[32]), leaf(&[8, 32]), leaf(&[8]));
     let leaves = [&x, &w1, &b1, &w2, &b2];
-    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu] {
         let inner = x.linear(&w1, Some(&b1));
         let inner = match activation {
             Activation::Gelu => inner.gelu("none"),
             Activation::GeluTanh => inner.gelu("tanh"),
             Activation::Relu => inner.relu(),
+            Activation::Silu => inner.silu(),
         };
         let expected = inner.linear(&w2, Some(&b2));
         let (first, second) = (linear(&w1, &b1), linear(&w2, &b2));
@@ -194,7 +197,8 @@ fn attention_passes_nan_on() {
     let sequences = Sequences::new(&[20], Device::Cpu).unwrap();
     for value in [f64::NAN, f64::INFINITY, 1e30] {
         let qkv = Tensor::full([20, 12], value, CPU).set_requires_grad(true);
-        let found = attention(&qkv, &sequences, 2, Dropout { keys: &keys, site: 0, p: 0.1 }).unwrap();
+        let found =
+            attention(&qkv, &sequences, Attention::new(2, 2), Dropout { keys: &keys, site: 0, p: 0.1 }).unwrap();
         let grad = gradients(&found, &[&qkv]);
         if value.is_finite() {
             continue;

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use embtune_torch::tch::{Device, Kind, Tensor};
 use embtune_torch::{
-    Activation, AdamW, Adapter, Dropout, Linear, Norm, ParamGroup, Sequences, TorchError, add_norm, attention, clip,
-    cuda_memory, feed_forward, generator_state, leaf, set_generator_state,
+    Activation, AdamW, Adapter, Attention, Dropout, Linear, Norm, NormKind, ParamGroup, Sequences, TorchError,
+    add_norm, attention, clip, cuda_memory, feed_forward, generator_state, leaf, set_generator_state,
 };
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -26,7 +26,7 @@ fn assert_refused<T: Debug>(result: Result<T, TorchError>, expected: &str) {
 /// Attention over tokens of 12 elements: queries, keys and values of two heads.
 fn attend(qkv: &Tensor, heads: i64, keys: &Tensor, p: f64) -> Result<Tensor, TorchError> {
     let sequences = Sequences::new(&[1, 3], Device::Cpu)?;
-    attention(qkv, &sequences, heads, Dropout { keys, site: 1, p })
+    attention(qkv, &sequences, Attention::new(heads, 2), Dropout { keys, site: 1, p })
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn attention_takes_sequences_of_its_tokens() {
     for sequences in [none, empty] {
         let dropout = Dropout { keys: &zeros(&[0]).to_kind(Kind::Int64), site: 1, p: 0.1 };
         let qkv = zeros(&[0, 12]).set_requires_grad(true);
-        let found = attention(&qkv, &sequences, 2, dropout).unwrap();
+        let found = attention(&qkv, &sequences, Attention::new(2, 2), dropout).unwrap();
         assert_eq!(found.size(), [0, 4]);
         found.sum(Kind::Float).backward();
     }
@@ -76,7 +76,7 @@ fn kernels_take_floats_in_cpu_memory() {
     let keys = Tensor::arange(4, NUMBERS);
     let dropout = Dropout { keys: &keys, site: 1, p: 0.5 };
     let (weight, bias) = (zeros(&[12]), zeros(&[12]));
-    let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+    let norm = Norm { weight: &weight, bias: Some(&bias), eps: 1e-5, kind: NormKind::Layer };
     let x = zeros(&[4, 12]);
     for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Bool, Kind::ComplexFloat] {
         let other = x.to_kind(kind);
@@ -97,7 +97,7 @@ fn kernels_take_floats_in_cpu_memory() {
 fn dropout_is_a_share_below_1() {
     let keys = Tensor::arange(4, NUMBERS);
     let (weight, bias) = (zeros(&[12]), zeros(&[12]));
-    let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+    let norm = Norm { weight: &weight, bias: Some(&bias), eps: 1e-5, kind: NormKind::Layer };
     let x = zeros(&[4, 12]);
     for p in NO_SHARES {
         let dropout = Dropout { keys: &keys, site: 1, p };
@@ -110,7 +110,7 @@ fn dropout_is_a_share_below_1() {
 #[test]
 fn there_is_a_key_for_each_token() {
     let (weight, bias) = (zeros(&[12]), zeros(&[12]));
-    let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+    let norm = Norm { weight: &weight, bias: Some(&bias), eps: 1e-5, kind: NormKind::Layer };
     let x = zeros(&[4, 12]);
     let wrong = [
         (Tensor::arange(3, NUMBERS), "keys for 4"),
@@ -145,7 +145,7 @@ fn keys_and_weights_are_read_where_they_are() {
         let run = |keys: &Tensor, weight: &Tensor, bias: &Tensor| {
             let dropout = Dropout { keys, site: 1, p: 0.5 };
             let (leaf, weight, bias) = [&x, weight, bias].map(|x| x.detach().set_requires_grad(true)).into();
-            let norm = Norm { weight: &weight, bias: &bias, eps: 1e-5 };
+            let norm = Norm { weight: &weight, bias: Some(&bias), eps: 1e-5, kind: NormKind::Layer };
             let found = add_norm(&leaf, &dropout.apply(&leaf).unwrap(), norm, dropout).unwrap();
             let found = attend(&found, 2, keys, 0.5).unwrap();
             (&found * &found).sum(Kind::Float).backward();
@@ -164,11 +164,11 @@ fn add_norm_takes_weights_of_its_width() {
     let (x, good) = (zeros(&[4, 12]), zeros(&[12]));
     for wrong in [zeros(&[11]), zeros(&[13]), zeros(&[]), zeros(&[1, 12]), good.to_kind(Kind::Double)] {
         for (weight, bias) in [(&wrong, &good), (&good, &wrong)] {
-            let norm = Norm { weight, bias, eps: 1e-5 };
+            let norm = Norm { weight, bias: Some(bias), eps: 1e-5, kind: NormKind::Layer };
             assert_refused(add_norm(&x, &x, norm, dropout), "add_norm: expected a weight of 12 floats");
         }
     }
-    let norm = Norm { weight: &good, bias: &good, eps: 1e-5 };
+    let norm = Norm { weight: &good, bias: Some(&good), eps: 1e-5, kind: NormKind::Layer };
     assert_refused(add_norm(&x, &zeros(&[4, 11]), norm, dropout), "add_norm: ");
     assert_refused(add_norm(&zeros(&[3, 12]), &x, norm, dropout), "add_norm: ");
     assert_refused(add_norm(&good, &good, norm, dropout), "add_norm: ");
@@ -178,12 +178,12 @@ fn add_norm_takes_weights_of_its_width() {
 fn linear_layers_take_what_fits_together() {
     let (x, weight, bias) = (zeros(&[5, 8]), zeros(&[3, 8]), zeros(&[3]));
     let (weight_back, bias_back) = (zeros(&[8, 3]), zeros(&[8]));
-    let back = Linear { weight: &weight_back, bias: &bias_back, adapter: None };
+    let back = Linear { weight: &weight_back, bias: Some(&bias_back), adapter: None };
     let assert_refused = |x: &Tensor, layer: Linear<'_>| {
         assert_refused(layer.apply(x), "linear: ");
         assert_refused(feed_forward(x, layer, Activation::Relu, back), "linear: ");
     };
-    let plain = Linear { weight: &weight, bias: &bias, adapter: None };
+    let plain = Linear { weight: &weight, bias: Some(&bias), adapter: None };
     for other in
         [zeros(&[5, 7]), zeros(&[5, 8, 1]), zeros(&[8]), zeros(&[]), x.to_kind(Kind::Double), x.to_kind(Kind::Int)]
     {
@@ -193,11 +193,11 @@ fn linear_layers_take_what_fits_together() {
         assert_refused(&x, Linear { weight: &weight, ..plain });
     }
     for bias in [zeros(&[2]), zeros(&[4]), zeros(&[3, 1]), zeros(&[]), bias.to_kind(Kind::BFloat16)] {
-        assert_refused(&x, Linear { bias: &bias, ..plain });
+        assert_refused(&x, Linear { bias: Some(&bias), ..plain });
     }
     for (a, b) in [([2, 7], [3, 2]), ([2, 8], [3, 1]), ([2, 8], [4, 2])] {
         let (a, b) = (zeros(&a), zeros(&b));
-        assert_refused(&x, Linear { adapter: Some(Adapter { a: &a, b: &b }), ..plain });
+        assert_refused(&x, Linear { adapter: Some(Adapter { a: &a, b: &b, included: true }), ..plain });
     }
     // The second layer of a block.
     assert!(feed_forward(&x, plain, Activation::Relu, back).is_ok());
@@ -212,7 +212,7 @@ fn linear_layers_read_elements_where_they_are() {
     let run = |x: &Tensor, weight: &Tensor, bias: &Tensor| {
         let leaves = [x, weight, bias].map(|x| x.detach().set_requires_grad(true));
         let [x, weight, bias] = &leaves;
-        let found = Linear { weight, bias, adapter: None }.apply(x).unwrap();
+        let found = Linear { weight, bias: Some(bias), adapter: None }.apply(x).unwrap();
         // The gradient of a sum is one expanded number.
         let grads = Tensor::run_backward(&[found.sum(Kind::Float)], &[x, weight, bias], false, false);
         (found.detach(), grads)
