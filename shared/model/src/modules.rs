@@ -101,12 +101,16 @@ impl Modules {
     }
 
     /// The folder of the encoder, which older versions put below the root.
-    pub(crate) fn encoder_folder(&self, root: &Path) -> Result<PathBuf, ModelError> {
+    pub(crate) fn encoder_folder(&self) -> Result<PathBuf, ModelError> {
         match self.modules.first() {
-            Some(module) if module.class() != "Transformer" => Err(not_supported(root, 0, module.class())),
+            Some(module) if module.class() != "Transformer" => Err(not_supported(self.root(), 0, module.class())),
             Some(module) => relative(&self.file, &module.path),
             None => Ok(PathBuf::new()),
         }
+    }
+
+    fn root(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     /// Reads the modules after the encoder, whose hidden states have `hidden_size` elements (`None`: as many as the

@@ -1,10 +1,9 @@
-//! The tensors that a model consists of, and whether a file has them.
+//! The tensors that a model consists of, and whether its files have them.
 
-use std::path::Path;
-
-use embtune_tensors::{Dtype, TensorFile};
+use embtune_tensors::Dtype;
 
 use crate::ModelError;
+use crate::tensor_files::TensorFiles;
 
 /// A tensor of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +15,10 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Refuses a file whose tensor `stored_name` is missing, has another shape, or is not made of floats.
-    pub(crate) fn check(&self, file: &TensorFile, stored_name: &str) -> Result<(), ModelError> {
-        let tensor = file.require(stored_name)?;
-        let refuse = |what| Err(ModelError::content(Path::new(file.name()), what));
+    /// Refuses files whose tensor `stored_name` is missing, has another shape, or is not made of floats.
+    pub(crate) fn check(&self, files: &TensorFiles, stored_name: &str) -> Result<(), ModelError> {
+        let tensor = files.require(stored_name)?;
+        let refuse = |what| Err(ModelError::content(files.file_of(stored_name), what));
         if tensor.shape != self.shape {
             return refuse(format!("tensor \"{stored_name}\" must be {:?}, found {:?}", self.shape, tensor.shape));
         }
@@ -49,10 +48,4 @@ impl Parameters {
     pub(crate) fn into_vec(self) -> Vec<Parameter> {
         self.0
     }
-}
-
-/// Maps a file of tensors, in the format that its name implies.
-pub(crate) fn open_tensors(path: &Path) -> Result<TensorFile, ModelError> {
-    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
-    Ok(if is_safetensors { TensorFile::open(path)? } else { TensorFile::open_checkpoint(path)? })
 }

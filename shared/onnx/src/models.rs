@@ -19,7 +19,7 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 /// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT and NomicBERT,
 /// `token_type_ids`. Output, f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the
 /// reader, as sentence-transformers, fastembed and text-embeddings-inference expect. The weights are external data in
-/// [`ModelDir::weights_file`].
+/// [`ModelDir::weight_files`].
 ///
 /// # Errors
 /// The model's weights cannot be read.
