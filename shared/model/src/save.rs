@@ -158,7 +158,7 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         fs::create_dir(&path).map_err(|error| ModelError::io(&path, error))?;
         Ok::<_, ModelError>(path)
     };
-    let pooling = base.pooling().legacy_config(base.config().hidden_size());
+    let pooling = base.pooling().legacy_config(base.config().hidden_size(), base.includes_prompt());
     write_json(&add("Pooling")?.join("config.json"), &pooling)?;
     let old = base.weights()?;
     let types = base

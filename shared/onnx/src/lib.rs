@@ -21,5 +21,5 @@ mod tokens;
 mod weights;
 
 pub use models::{PORTABLE_FILE, portable_encoder, sentence_encoder, sentence_head};
-pub use options::{GraphOptions, Layout, Precision};
+pub use options::{GraphOptions, HeadOptions, Layout, Precision};
 pub use search::{dot_products, top_k};

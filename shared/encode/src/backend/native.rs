@@ -2,7 +2,7 @@
 
 use embtune_cli::Device;
 use embtune_model::{EncoderConfig, ModelDir};
-use embtune_onnx::{GraphOptions, Layout, Precision};
+use embtune_onnx::{GraphOptions, HeadOptions, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::Tokens;
 
@@ -16,11 +16,12 @@ pub(crate) fn load(
     engine: &Engine,
     model: &ModelDir,
     options: &EncoderOptions<'_>,
+    head: HeadOptions,
     sessions: Sessions,
 ) -> Result<Backend, EncodeError> {
     check_precision(options.precision, engine.device(), model)?;
     let layout = layout(model, engine.device());
-    let graph_options = GraphOptions { layout, precision: options.precision, normalize: options.normalize };
+    let graph_options = GraphOptions { layout, precision: options.precision, head };
     let (onnx, folder) = embtune_onnx::sentence_encoder(model, graph_options)?;
     let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
     let sessions = engine.sessions(graph, sessions.count, sessions.threads)?;

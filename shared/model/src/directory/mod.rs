@@ -105,6 +105,10 @@ impl ModelDir {
         if dropout > 0.0 {
             return Err(refuse(format!("a model with a Dropout module ({dropout}) cannot be trained")));
         }
+        if !self.includes_prompt() {
+            let what = "a model whose pooling leaves out the prompt (include_prompt false) cannot be trained";
+            return Err(refuse(what.into()));
+        }
         if let Some(size) = self.truncate_dim() {
             let what = format!(
                 "a model whose vectors are truncated (truncate_dim {size}) cannot be trained\nhint: remove truncate_dim from {}; --matryoshka trains truncated vectors",
@@ -191,6 +195,11 @@ impl<E> ModelDir<E> {
     /// How the vectors of a text's tokens become one vector.
     pub fn pooling(&self) -> Pooling {
         self.description.head.pooling
+    }
+
+    /// Whether the tokens of a prompt count in the pooling, as they do in most models.
+    pub fn includes_prompt(&self) -> bool {
+        self.description.head.include_prompt
     }
 
     /// A warning, if the directory has no `modules.json`, so that the pooling is a guess. Without that file,

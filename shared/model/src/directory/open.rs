@@ -99,6 +99,7 @@ impl AnyModelDir {
         config.extend(transformer.config_args.clone());
         let config = Value::Object(config);
         let encoder = match EncoderConfig::from_json(&config) {
+            Err(_) if config.get("model_type").is_none_or(Value::is_null) => Err(no_model_type(&config_file, &config)),
             Ok(config) => WeightFiles::find(root, encoder_folder).map(|weights| (AnyEncoder::Native(config), weights)),
             Err(ConfigError::Invalid(what)) => return Err(ModelError::content(&config_file, what)),
             Err(ConfigError::Unsupported(what)) => {
@@ -152,6 +153,38 @@ impl AnyModelDir {
 /// The folder of the Transformer module.
 fn module_folder(modules: Option<&Modules>) -> Result<PathBuf, ModelError> {
     modules.map_or(Ok(PathBuf::new()), Modules::encoder_folder)
+}
+
+/// The error for a `config.json` of 2019 or older. transformers guessed the family from the name of the directory, which
+/// its present versions refuse to do, too.
+fn no_model_type(file: &Path, config: &Value) -> ModelError {
+    let class = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
+    let has = |key: &str| config.get(key).is_some();
+    let token_types = config.get("type_vocab_size").and_then(Value::as_u64);
+    let vocabulary = config.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
+    let by_class = [
+        ("Bert", "bert"),
+        ("DistilBert", "distilbert"),
+        ("MPNet", "mpnet"),
+        ("Roberta", "roberta"),
+        ("XLMRoberta", "xlm-roberta"),
+    ];
+    let family = by_class.into_iter().find(|(name, _)| class.starts_with(name)).map(|(_, family)| family);
+    let family = family.or(match token_types {
+        _ if has("n_layers") && has("dim") => Some("distilbert"),
+        // The families with one token type differ in their vocabularies, which have 50,265 and 250,002 tokens.
+        Some(1) if vocabulary > 100_000 => Some("xlm-roberta"),
+        Some(1) => Some("roberta"),
+        Some(_) if has("num_attention_heads") => Some("bert"),
+        _ => None,
+    });
+    let what = match family {
+        Some(family) => format!(
+            "has no model_type, and seems to be that of a {family} model\nhint: add \"model_type\": \"{family}\" to it, if the model is one"
+        ),
+        None => "has no model_type, and is not known by its other keys\nhint: add \"model_type\" to it, with the name that transformers gives to the architecture".into(),
+    };
+    ModelError::content(file, what)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ModelError> {

@@ -161,8 +161,8 @@ fn unsupported_settings_are_named() {
         (
             "1_Pooling/config.json",
             "\"pooling_mode_max_tokens\": false",
-            "\"include_prompt\": false",
-            "include_prompt false is not supported",
+            "\"include_prompt\": 1",
+            "include_prompt must be true or false, found 1",
         ),
         (
             "1_Pooling/config.json",
