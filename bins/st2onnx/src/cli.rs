@@ -11,8 +11,8 @@ Output file:
   token_type_ids, int64 [batch_size, sequence_length]. Output: last_hidden_state, float
   [batch_size, sequence_length, hidden]. Pooling and normalisation are left to the program that
   loads the file, as sentence-transformers, fastembed and text-embeddings-inference expect. The file
-  has a few dozen kilobytes: the weights are external data in model.safetensors, or else in
-  pytorch_model.bin, so that the two files must stay together. tokenizer_config.json and
+  has a few dozen kilobytes: the weights are external data in model.safetensors or its shards, or
+  else in pytorch_model.bin, so that these files must stay together. tokenizer_config.json and
   special_tokens_map.json, which fastembed needs, are written if they are missing.
 
 Memory:
@@ -25,7 +25,7 @@ Examples:
 /// Write model.onnx into a sentence-transformers model directory
 ///
 /// The graph is built from config.json and the names of the weights, not traced from a program; embed runs the same
-/// graph. Its weights are not copied: it refers to the directory's own file of weights.
+/// graph. Its weights are not copied: it refers to the directory's own files of weights.
 #[derive(Debug, Parser)]
 #[command(name = "st2onnx", version, after_long_help = SECTIONS)]
 pub(crate) struct Cli {

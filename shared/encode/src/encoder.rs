@@ -38,10 +38,9 @@ impl Encoder {
     /// # Errors
     /// The model is damaged, ONNX Runtime is missing, or the device cannot run.
     pub fn load(model: &AnyModelDir, options: &EncoderOptions<'_>) -> Result<Self, EncodeError> {
-        Ok(Self {
-            text_tokenizer: Arc::new(TextTokenizer::load(model, options)?),
-            runner: ModelRunner::load(model, options)?,
-        })
+        let text_tokenizer = TextTokenizer::load(model, options)?;
+        let runner = ModelRunner::load(model, options, text_tokenizer.skip())?;
+        Ok(Self { text_tokenizer: Arc::new(text_tokenizer), runner })
     }
 
     /// The half that turns texts into tokens.

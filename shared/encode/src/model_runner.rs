@@ -7,7 +7,7 @@ use std::thread;
 
 use embtune_cli::Device;
 use embtune_model::{AnyEncoder, AnyModelDir};
-use embtune_onnx::Precision;
+use embtune_onnx::{HeadOptions, Precision};
 use embtune_ort_engine::{Engine, EngineError, Kernels};
 use embtune_tokenize::{Tokens, longest_first};
 
@@ -36,7 +36,9 @@ pub struct ModelRunner {
 }
 
 impl ModelRunner {
-    pub(crate) fn load(model: &AnyModelDir, options: &EncoderOptions<'_>) -> Result<Self, EncodeError> {
+    /// Loads the weights. `skip` is the number of tokens at the beginning of each row that the pooling leaves out.
+    pub(crate) fn load(model: &AnyModelDir, options: &EncoderOptions<'_>, skip: usize) -> Result<Self, EncodeError> {
+        let head = HeadOptions { normalize: options.normalize, skip };
         let mut engine = Engine::start(options.device, options.ort_library)?;
         if options.profile {
             engine.enable_profiling();
@@ -45,11 +47,11 @@ impl ModelRunner {
         let sessions = sessions(model.encoder_bytes(), device, options.threads);
         let backend = match model.encoder() {
             AnyEncoder::Native(config) => {
-                native::load(&engine, &model.with_encoder(config.clone()), options, sessions)?
+                native::load(&engine, &model.with_encoder(config.clone()), options, head, sessions)?
             }
             AnyEncoder::Onnx(file) => {
                 let pad_rows = device != Device::Cpu;
-                onnx_file::load(&engine, model, file, options, sessions, pad_rows)?
+                onnx_file::load(&engine, model, file, options, head, sessions, pad_rows)?
             }
         };
         Ok(Self {

@@ -10,6 +10,7 @@ use crate::options::EncoderOptions;
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
     prompt: String,
+    skip: usize,
     max_seq_length: usize,
 }
 
@@ -29,7 +30,8 @@ impl TextTokenizer {
         if !tokenizer.leaves_room_after(options.prompt)? {
             return Err(EncodeError::LongPrompt { max_seq_length });
         }
-        Ok(Self { tokenizer, prompt: options.prompt.to_owned(), max_seq_length })
+        let skip = if model.includes_prompt() { 0 } else { tokenizer.prompt_tokens(options.prompt)? };
+        Ok(Self { tokenizer, prompt: options.prompt.to_owned(), skip, max_seq_length })
     }
 
     /// The tokenizer itself, for callers that do not want long texts cut.
@@ -40,6 +42,11 @@ impl TextTokenizer {
     /// The text that is put before each text.
     pub fn prompt(&self) -> &str {
         &self.prompt
+    }
+
+    /// Number of tokens at the beginning of each row that the pooling leaves out.
+    pub(crate) fn skip(&self) -> usize {
+        self.skip
     }
 
     /// The length at which texts are cut, in tokens.

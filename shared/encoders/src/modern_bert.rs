@@ -128,8 +128,7 @@ impl Family for ModernBert {
     }
 
     fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let words =
-            Table { stem: "embeddings.tok_embeddings".into(), rows: self.vocab_size, width: self.hidden_size };
+        let words = Table { stem: "embeddings.tok_embeddings".into(), rows: self.vocab_size, width: self.hidden_size };
         let embeddings = ops.embeddings(&Embeddings {
             words,
             word_padding: Some(self.pad_token_id),
@@ -154,13 +153,7 @@ impl ModernBert {
 
     /// `x += attention(LN(x))`, then `x += W₂ (act(G y) · U y)` with `y = LN(x)`. The first layer has no norm before
     /// its attention, because the embeddings end with one.
-    fn layer<O: Ops>(
-        &self,
-        ops: &mut O,
-        index: usize,
-        is_global: bool,
-        x: &O::Value,
-    ) -> Result<O::Value, O::Error> {
+    fn layer<O: Ops>(&self, ops: &mut O, index: usize, is_global: bool, x: &O::Value) -> Result<O::Value, O::Error> {
         let name = |part: &str| format!("layers.{index}.{part}");
         let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
         let linear = |part: &str, shape| Linear::new(name(part), shape, false);
@@ -185,10 +178,7 @@ impl ModernBert {
         let x = ops.add(x, &attended)?;
         let normed = ops.norm(&x, &self.norm(name("mlp_norm")))?;
         let feed_forward = FeedForward {
-            inner: Inner::Stacked {
-                linear: linear("mlp.Wi", [inner.saturating_mul(2), hidden]),
-                gate_first: true,
-            },
+            inner: Inner::Stacked { linear: linear("mlp.Wi", [inner.saturating_mul(2), hidden]), gate_first: true },
             activation: self.hidden_activation,
             drops_inner: false,
             output: linear("mlp.Wo", [hidden, inner]),

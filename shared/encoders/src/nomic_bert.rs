@@ -193,10 +193,7 @@ impl NomicBert {
         let attended = ops.linear(&context, &linear("attn.out_proj", [hidden, hidden]))?;
         let x = ops.add_norm(x, &attended, &self.norm(name("norm1")))?;
         let feed_forward = FeedForward {
-            inner: Inner::Gated {
-                gate: linear("mlp.fc12", [inner, hidden]),
-                up: linear("mlp.fc11", [inner, hidden]),
-            },
+            inner: Inner::Gated { gate: linear("mlp.fc12", [inner, hidden]), up: linear("mlp.fc11", [inner, hidden]) },
             activation: Activation::Silu,
             drops_inner: false,
             output: linear("mlp.fc2", [hidden, inner]),

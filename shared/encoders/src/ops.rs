@@ -56,12 +56,7 @@ pub trait Ops {
     ///
     /// # Errors
     /// Those of the interpreter.
-    fn add_norm(
-        &mut self,
-        residual: &Self::Value,
-        x: &Self::Value,
-        norm: &Norm,
-    ) -> Result<Self::Value, Self::Error> {
+    fn add_norm(&mut self, residual: &Self::Value, x: &Self::Value, norm: &Norm) -> Result<Self::Value, Self::Error> {
         let sum = self.add(residual, x)?;
         self.norm(&sum, norm)
     }

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use crate::ops::{
-    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, RelativeBias,
-    Table,
+    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection,
+    RelativeBias, Table,
 };
 
 /// Sees the tensors of an encoder in the order in which a forward pass reads them.

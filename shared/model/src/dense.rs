@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use embtune_encoders::{Linear, Parameter, Part};
-use embtune_tensors::{Tensor, TensorFile};
+use embtune_tensors::Tensor;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::parameters::{check, open_tensors};
+use crate::parameters::check;
+use crate::tensor_files::{TensorFiles, WeightFiles};
 use crate::{ModelError, files};
 
 /// The key under which sentence-transformers' modules pass a text's vector to each other.
@@ -160,29 +161,29 @@ impl Dense {
 
 /// The mapped tensors of all [`Dense`] modules, which have the right shapes.
 pub struct DenseWeights {
-    /// The name of each module, and its file.
-    files: Vec<(String, TensorFile)>,
+    /// The name of each module, and its tensors.
+    modules: Vec<(String, TensorFiles)>,
 }
 
 impl DenseWeights {
-    /// Opens `files`, one for each module.
-    pub(crate) fn open(modules: &[Dense], files: impl Iterator<Item = PathBuf>) -> Result<Self, ModelError> {
+    /// Opens `files`, which are those of each module below `root`.
+    pub(crate) fn open(modules: &[Dense], files: &[WeightFiles], root: &Path) -> Result<Self, ModelError> {
         let mut opened = Vec::new();
-        for (module, path) in modules.iter().zip(files) {
-            let file = open_tensors(&path)?;
-            let mut names = file.names();
+        for (module, files) in modules.iter().zip(files) {
+            let tensors = files.open(root)?;
+            let mut names = tensors.names();
             for parameter in module.parameters() {
                 let stored = stored_name(&module.name, &parameter.name).unwrap_or_default();
-                check(&parameter, &file, stored)?;
+                check(&parameter, &tensors, stored)?;
                 names.retain(|name| name != stored);
             }
             if let Some(name) = names.first() {
                 let what = format!("unexpected tensor \"{name}\" for a Dense module");
-                return Err(ModelError::content(Path::new(file.name()), what));
+                return Err(ModelError::content(tensors.file_of(name), what));
             }
-            opened.push((module.name.clone(), file));
+            opened.push((module.name.clone(), tensors));
         }
-        Ok(Self { files: opened })
+        Ok(Self { modules: opened })
     }
 
     /// A tensor of [`Dense::parameters`]; `None` if the name belongs to no module.
@@ -190,8 +191,8 @@ impl DenseWeights {
     /// # Errors
     /// The module has no tensor of this name.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
-        let Some((file, stored)) = self.find(name) else { return Ok(None) };
-        Ok(Some(file.require(stored)?))
+        let Some((tensors, stored)) = self.find(name) else { return Ok(None) };
+        Ok(Some(tensors.require(stored)?))
     }
 
     /// A tensor of [`Dense::parameters`] as f32, row-major.
@@ -200,14 +201,14 @@ impl DenseWeights {
     /// There is no such tensor, or it is not made of floats.
     pub fn floats(&self, parameter: &Parameter) -> Result<Cow<'_, [f32]>, ModelError> {
         let missing = || ModelError::content(Path::new(&parameter.name), "belongs to no Dense module");
-        let (file, stored) = self.find(&parameter.name).ok_or_else(missing)?;
-        let not_floats = |kind| ModelError::content(Path::new(file.name()), format!("tensor \"{stored}\" is {kind}"));
-        file.require(stored)?.to_f32().map_err(not_floats)
+        let (tensors, stored) = self.find(&parameter.name).ok_or_else(missing)?;
+        let not_floats = |kind| ModelError::content(tensors.file_of(stored), format!("tensor \"{stored}\" is {kind}"));
+        tensors.require(stored)?.to_f32().map_err(not_floats)
     }
 
-    /// The file that holds a tensor, and the tensor's name in it.
-    fn find<'a>(&self, name: &'a str) -> Option<(&TensorFile, &'a str)> {
-        self.files.iter().find_map(|(module, file)| Some((file, stored_name(module, name)?)))
+    /// The tensors of the module that a tensor belongs to, and its name among them.
+    fn find<'a>(&self, name: &'a str) -> Option<(&TensorFiles, &'a str)> {
+        self.modules.iter().find_map(|(module, tensors)| Some((tensors, stored_name(module, name)?)))
     }
 }
 

@@ -19,7 +19,7 @@ const TOKEN_KEYS: [&str; 5] = ["content", "lstrip", "normalized", "rstrip", "sin
 /// # Errors
 /// A file cannot be read.
 pub fn missing_tokenizer_files(model: &ModelDir) -> Result<Vec<(&'static str, Value)>, ModelError> {
-    let folder = model.encoder_folder();
+    let folder = model.tokenizer_folder();
     let found: Option<Map<String, Value>> = files::read_optional_json(&folder.join(CONFIG))?;
     let mut config = found.clone().unwrap_or_default();
     if !config.get("model_max_length").is_some_and(Value::is_u64) {

@@ -55,7 +55,9 @@ pub(crate) fn fingerprint(root: &Path, files: &[PathBuf], extra: &str) -> Result
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(ModelError::io(&path, error)),
         };
-        hash.update(file.as_os_str().as_encoded_bytes());
+        // The place of a file outside of the folder says nothing about its content.
+        let name = if file.is_absolute() { file.file_name().unwrap_or_default() } else { file.as_os_str() };
+        hash.update(name.as_encoded_bytes());
         let mut length = 0;
         loop {
             match opened.read(&mut buffer) {

@@ -9,6 +9,7 @@
 //! A setting that this crate does not support is an error that names it: a wrong vector is worse than none. If the
 //! directory has an ONNX file, [`AnyModelDir`] describes how to run that instead.
 
+mod adapter;
 mod dense;
 mod directory;
 mod download;
@@ -23,6 +24,8 @@ mod parameters;
 mod pooling;
 mod save;
 mod sentence_config;
+mod snapshot;
+mod tensor_files;
 mod tokenizer;
 mod transformer_config;
 mod weights;
@@ -35,5 +38,6 @@ pub use hub::locate;
 pub use onnx_encoder::{AnyEncoder, OnnxEncoder};
 pub use pooling::Pooling;
 pub use save::{NewWeights, check_target, save};
+pub use tensor_files::Place;
 pub use tokenizer::TokenizerSpec;
 pub use weights::Weights;

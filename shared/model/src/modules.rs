@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::dense::Dense;
-use crate::pooling::Pooling;
+use crate::pooling::{Pooling, PoolingModule};
 use crate::{ModelError, files};
 
 const FILE: &str = "modules.json";
@@ -44,6 +44,8 @@ struct Module {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Head {
     pub(crate) pooling: Pooling,
+    /// Whether the tokens of a prompt count in the pooling.
+    pub(crate) include_prompt: bool,
     /// Number of elements of the pooled vectors, if the Pooling module names it.
     pub(crate) pooled_size: Option<usize>,
     pub(crate) dense: Vec<Dense>,
@@ -101,12 +103,16 @@ impl Modules {
     }
 
     /// The folder of the encoder, which older versions put below the root.
-    pub(crate) fn encoder_folder(&self, root: &Path) -> Result<PathBuf, ModelError> {
+    pub(crate) fn encoder_folder(&self) -> Result<PathBuf, ModelError> {
         match self.modules.first() {
-            Some(module) if module.class() != "Transformer" => Err(not_supported(root, 0, module.class())),
+            Some(module) if module.class() != "Transformer" => Err(not_supported(self.root(), 0, module.class())),
             Some(module) => relative(&self.file, &module.path),
             None => Ok(PathBuf::new()),
         }
+    }
+
+    fn root(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     /// Reads the modules after the encoder, whose hidden states have `hidden_size` elements (`None`: as many as the
@@ -120,8 +126,9 @@ impl Modules {
             match (index, module.class()) {
                 (0, _) => {}
                 (1, "Pooling") => {
-                    let (mode, size) = Pooling::read(&root.join(&path))?;
-                    (pooling, head.pooled_size) = (Some(mode), size);
+                    let module = Pooling::read(&root.join(&path))?;
+                    (pooling, head.pooled_size) = (Some(module.mode), module.size);
+                    head.include_prompt = module.include_prompt;
                     head.files.push(path.join("config.json"));
                 }
                 (2.., "Dense") if !head.normalize => {
@@ -145,7 +152,16 @@ impl Modules {
 
 impl Head {
     fn new(pooling: Pooling, guess: Option<&'static str>) -> Self {
-        Self { pooling, pooled_size: None, dense: Vec::new(), normalize: false, dropout: 0.0, files: Vec::new(), guess }
+        Self {
+            pooling,
+            include_prompt: true,
+            pooled_size: None,
+            dense: Vec::new(),
+            normalize: false,
+            dropout: 0.0,
+            files: Vec::new(),
+            guess,
+        }
     }
 
     /// The modules of a directory without `modules.json`: the pooling of `1_Pooling`, if it exists, else the guess that
@@ -159,9 +175,9 @@ impl Head {
                     format!("No such file, and {folder} shows that the model has more modules than {POOLING_FOLDER}");
                 return Err(ModelError::content(&root.join(FILE), what));
             }
-            let (pooling, pooled_size) = Pooling::read(&root.join(POOLING_FOLDER))?;
+            let PoolingModule { mode, size: pooled_size, include_prompt } = Pooling::read(&root.join(POOLING_FOLDER))?;
             let files = vec![Path::new(POOLING_FOLDER).join("config.json")];
-            return Ok(Self { pooled_size, files, ..Self::new(pooling, Some("1_Pooling says so")) });
+            return Ok(Self { pooled_size, include_prompt, files, ..Self::new(mode, Some("1_Pooling says so")) });
         }
         let first = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
         let is_causal = config.get("is_causal").is_none_or(|causal| causal.as_bool() != Some(false));

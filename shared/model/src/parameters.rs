@@ -1,16 +1,15 @@
-//! Whether a file has the tensors of a model.
-
-use std::path::Path;
+//! Whether a model's files have its tensors.
 
 use embtune_encoders::Parameter;
-use embtune_tensors::{Dtype, TensorFile};
+use embtune_tensors::Dtype;
 
 use crate::ModelError;
+use crate::tensor_files::TensorFiles;
 
-/// Refuses a file whose tensor `stored_name` is missing, has another shape, or is not made of floats.
-pub(crate) fn check(parameter: &Parameter, file: &TensorFile, stored_name: &str) -> Result<(), ModelError> {
-    let tensor = file.require(stored_name)?;
-    let refuse = |what| Err(ModelError::content(Path::new(file.name()), what));
+/// Refuses files whose tensor `stored_name` is missing, has another shape, or is not made of floats.
+pub(crate) fn check(parameter: &Parameter, files: &TensorFiles, stored_name: &str) -> Result<(), ModelError> {
+    let tensor = files.require(stored_name)?;
+    let refuse = |what| Err(ModelError::content(files.file_of(stored_name), what));
     if tensor.shape != parameter.shape {
         return refuse(format!("tensor \"{stored_name}\" must be {:?}, found {:?}", parameter.shape, tensor.shape));
     }
@@ -18,10 +17,4 @@ pub(crate) fn check(parameter: &Parameter, file: &TensorFile, stored_name: &str)
         return refuse(format!("tensor \"{stored_name}\" is {:?}, and weights are F32, F16 or BF16", tensor.dtype));
     }
     Ok(())
-}
-
-/// Maps a file of tensors, in the format that its name implies.
-pub(crate) fn open_tensors(path: &Path) -> Result<TensorFile, ModelError> {
-    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
-    Ok(if is_safetensors { TensorFile::open(path)? } else { TensorFile::open_checkpoint(path)? })
 }

@@ -32,6 +32,15 @@ pub enum Pooling {
     LastToken,
 }
 
+/// A Pooling module.
+pub(crate) struct PoolingModule {
+    pub(crate) mode: Pooling,
+    /// Number of elements of the pooled vectors, if the module names it.
+    pub(crate) size: Option<usize>,
+    /// Whether the tokens of a prompt count.
+    pub(crate) include_prompt: bool,
+}
+
 impl Pooling {
     const ALL: [Self; 6] = [Self::Cls, Self::Mean, Self::Max, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
 
@@ -60,25 +69,25 @@ impl Pooling {
     }
 
     /// The module's `config.json`, in its legacy form.
-    pub(crate) fn legacy_config(self, dimension: usize) -> Value {
+    pub(crate) fn legacy_config(self, dimension: usize, include_prompt: bool) -> Value {
         let mut config = Map::new();
         config.insert("word_embedding_dimension".into(), dimension.into());
         config.extend(Self::ALL.map(|mode| (mode.legacy_key().to_owned(), (mode == self).into())));
-        config.insert("include_prompt".into(), true.into());
+        config.insert("include_prompt".into(), include_prompt.into());
         Value::Object(config)
     }
 
-    /// Reads a module in either form: one name, or a boolean for each mode. Returns the mode, and the number of
-    /// elements of the pooled vectors if the module names it.
-    pub(crate) fn read(folder: &Path) -> Result<(Self, Option<usize>), ModelError> {
+    /// Reads a module in either form: one name, or a boolean for each mode.
+    pub(crate) fn read(folder: &Path) -> Result<PoolingModule, ModelError> {
         let file = folder.join("config.json");
         let config: Map<String, Value> = files::read_json(&file)?;
-        if config.get("include_prompt").is_some_and(|value| *value != true) {
-            return Err(ModelError::content(
-                &file,
-                "include_prompt false is not supported: prompts are always included in pooling",
-            ));
-        }
+        let include_prompt = match config.get("include_prompt") {
+            None | Some(Value::Bool(true)) => true,
+            Some(Value::Bool(false)) => false,
+            Some(other) => {
+                return Err(ModelError::content(&file, format!("include_prompt must be true or false, found {other}")));
+            }
+        };
         let modes: Vec<&str> = match config.get("pooling_mode") {
             Some(Value::Array(modes)) => modes.iter().filter_map(Value::as_str).collect(),
             Some(mode) => mode.as_str().into_iter().collect(),
@@ -102,7 +111,8 @@ impl Pooling {
             && let Some(mode) = find(mode)
         {
             let size = ["embedding_dimension", "word_embedding_dimension"].into_iter().find_map(|key| config.get(key));
-            return Ok((mode, size.and_then(Value::as_u64).map(|size| size as usize)));
+            let size = size.and_then(Value::as_u64).map(|size| size as usize);
+            return Ok(PoolingModule { mode, size, include_prompt });
         }
         let known = Self::ALL.map(Self::name).join(", ");
         Err(ModelError::content(

@@ -1,22 +1,24 @@
 //! Writing a model directory.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use embtune_cli::AtomicDir;
-use embtune_tensors::{Dtype, Tensor, f32_le_bytes, write_tensors};
+use embtune_encoders::Parameter;
+use embtune_tensors::{Dtype, Tensor, TensorSpec, fits, float_bytes, stream_tensors};
 use serde_json::{Map, Value, json};
 
 use crate::dense::Dense;
 use crate::directory::ModelDir;
+use crate::tensor_files::Place;
 use crate::weights::Weights;
 use crate::{ModelError, files, missing_tokenizer_files, modules, sentence_config, transformer_config};
 
-/// Files of the tokenizer and the encoder that are copied unchanged, if they exist.
-const COPIED: [&str; 9] = [
-    "config.json",
+/// Files of the tokenizer that are copied unchanged, if they exist.
+const OF_TOKENIZER: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -27,13 +29,19 @@ const COPIED: [&str; 9] = [
     "added_tokens.json",
 ];
 
+const CONFIG: &str = "config.json";
+
+/// Size above which transformers divides weights into several files.
+const LARGE_BYTES: u64 = 50 << 30;
+
 /// New values of a model's tensors, by their names in [`ModelDir::parameters`].
 pub type NewWeights = BTreeMap<String, Vec<f32>>;
 
 /// Writes a copy of `base` with new weights to `target`, in the legacy sentence-transformers layout, with the prompts
 /// of [`ModelDir::with_prompts`].
 ///
-/// Tensors that `weights` does not name, such as a pooler, are copied. The directory appears complete, replacing an
+/// The weights are one file, however many the base has. Tensors that `weights` does not name, such as a pooler, are
+/// copied. A tensor of 16 bits stays one if that does not change a value; otherwise it becomes f32. The directory appears complete, replacing an
 /// older one in a single step, or not at all. Before it appears, `finish` may add files to the folder that it is given.
 ///
 /// # Errors
@@ -54,12 +62,12 @@ pub fn save<E: From<ModelError>>(
 }
 
 /// Checks before a training whether [`save`] will be able to write a copy of `base` to `target`, so that the user
-/// learns of an obstacle before hours of work, not after them. Returns a warning, if the directory cannot appear in a
-/// single step. Changes nothing.
+/// learns of an obstacle before hours of work, not after them. Returns warnings, if the directory cannot appear in a
+/// single step, or its file of weights will be unusually large. Changes nothing.
 ///
 /// # Errors
 /// `target` must not be replaced or cannot be written, or the disk has too little room.
-pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<Option<String>, ModelError> {
+pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<Vec<String>, ModelError> {
     check_replaceable(target, overwrite)?;
     let folder = AtomicDir::create(target).map_err(|error| ModelError::io(target, error))?;
     let bytes = |shape: &[usize]| shape.iter().fold(size_of::<f32>(), |bytes, size| bytes.saturating_mul(*size)) as u64;
@@ -69,7 +77,19 @@ pub fn check_target(base: &ModelDir, target: &Path, overwrite: bool) -> Result<O
         let (needed, free) = (needed >> 20, free >> 20);
         return Err(ModelError::content(target, format!("needs {needed} MB, and the disk has {free} MB free")));
     }
-    Ok(folder.slow().map(|slow| format!("{}: {slow}", target.display())))
+    let large = (needed > LARGE_BYTES).then(|| {
+        format!(
+            "its model.safetensors will have up to {} GB, in one file, which some programs do not load",
+            needed >> 30
+        )
+    });
+    Ok(folder
+        .slow()
+        .map(str::to_owned)
+        .into_iter()
+        .chain(large)
+        .map(|warning| format!("{}: {warning}", target.display()))
+        .collect())
 }
 
 fn check_replaceable(target: &Path, overwrite: bool) -> Result<(), ModelError> {
@@ -112,10 +132,11 @@ fn is_model_file(name: &str) -> bool {
 }
 
 fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(), ModelError> {
-    let encoder_files = COPIED.map(|name| (base.encoder_folder(), name));
+    let tokenizer_files = OF_TOKENIZER.map(|name| (base.tokenizer_folder(), name));
     let model_files =
         [sentence_config::FILE].into_iter().chain(base.other_heads()).map(|name| (base.root().to_owned(), name));
-    for (from, name) in encoder_files.into_iter().chain(model_files) {
+    let config = [(base.encoder_folder(), CONFIG)];
+    for (from, name) in config.into_iter().chain(tokenizer_files).chain(model_files) {
         let from = from.join(name);
         match files::read_bytes(&from) {
             Ok(bytes) => write_file(&folder.join(name), &bytes)?,
@@ -126,7 +147,6 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
     for (name, content) in missing_tokenizer_files(base)? {
         write_json(&folder.join(name), &content)?;
     }
-    mark_float32(&folder.join("config.json"))?;
     write_prompts(base, &folder.join(sentence_config::FILE))?;
     let [transformer_file, ..] = transformer_config::FILES;
     write_json(&folder.join(transformer_file), &base.transformer().legacy(base.max_seq_length()))?;
@@ -138,9 +158,16 @@ fn write_files(base: &ModelDir, weights: &NewWeights, folder: &Path) -> Result<(
         fs::create_dir(&path).map_err(|error| ModelError::io(&path, error))?;
         Ok::<_, ModelError>(path)
     };
-    let pooling = base.pooling().legacy_config(base.config().hidden_size);
+    let pooling = base.pooling().legacy_config(base.config().hidden_size, base.includes_prompt());
     write_json(&add("Pooling")?.join("config.json"), &pooling)?;
     let old = base.weights()?;
+    let types = base
+        .parameters()
+        .into_iter()
+        .map(|Parameter { name, .. }| Ok(saved_type(&old.require(&name)?, weights.get(&name))));
+    if types.collect::<Result<Vec<_>, ModelError>>()?.contains(&Dtype::F32) {
+        mark_float32(&folder.join(CONFIG))?;
+    }
     for dense in base.dense() {
         let path = add("Dense")?;
         write_json(&path.join("config.json"), &dense.config())?;
@@ -157,8 +184,7 @@ fn module(index: usize, path: &str, class: &str) -> Value {
     json!({"idx": index, "name": index.to_string(), "path": path, "type": format!("sentence_transformers.models.{class}")})
 }
 
-/// Weights are written as f32, whatever type the base has, and transformers loads them in the type that the config
-/// names.
+/// transformers loads all weights in the type that the config names, which must not round those that are f32.
 fn mark_float32(config: &Path) -> Result<(), ModelError> {
     let mut object: Map<String, Value> = files::read_json(config)?;
     for name in ["torch_dtype", "dtype"] {
@@ -197,14 +223,14 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
 /// with new values has a second name (tied weights), the second name is left out, as usual in safetensors files:
 /// readers tie them again.
 fn write_weights(old: &Weights, new: &NewWeights, path: &Path) -> Result<(), ModelError> {
-    let file = old.file();
+    let stored = old.stored();
     let new: BTreeMap<String, &Vec<f32>> = new.iter().map(|(name, values)| (old.stored_name(name), values)).collect();
-    let offsets: BTreeSet<usize> = new.keys().filter_map(|name| file.offset(name)).collect();
+    let places: BTreeSet<Place<'_>> = new.keys().filter_map(|name| stored.place(name)).collect();
     let mut tensors = Vec::new();
-    for name in &file.names() {
-        let tensor = file.require(name)?;
+    for name in &stored.names() {
+        let tensor = stored.require(name)?;
         let values = new.get(name);
-        let is_tied = !tensor.is_empty() && file.offset(name).is_some_and(|offset| offsets.contains(&offset));
+        let is_tied = !tensor.is_empty() && stored.place(name).is_some_and(|place| places.contains(&place));
         if values.is_some() || !is_tied {
             tensors.push((name.clone(), tensor, values.copied()));
         }
@@ -220,20 +246,31 @@ fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> R
     write_tensor_file(&parameters.collect::<Result<Vec<_>, ModelError>>()?, path)
 }
 
-/// Writes tensors by name: as f32 if they have new values, else unchanged.
+/// The type in which new values are written: that of the tensor that they replace, unless it would round them.
+///
+/// sentence-transformers writes the type in which the model was loaded, because it trains in that type. Here, the values
+/// were trained in f32; what was trained is often smaller than the steps of a type of 16 bits.
+fn saved_type(old: &Tensor<'_>, new: Option<&Vec<f32>>) -> Dtype {
+    match new {
+        Some(values) if !fits(values, old.dtype) => Dtype::F32,
+        _ => old.dtype,
+    }
+}
+
+/// Writes tensors by name: with new values if they have any, else unchanged.
 fn write_tensor_file(tensors: &[(String, Tensor<'_>, Option<&Vec<f32>>)], path: &Path) -> Result<(), ModelError> {
-    let bytes: Vec<_> = tensors.iter().map(|(_, _, new)| new.map(|values| f32_le_bytes(values))).collect();
-    let tensors: Vec<_> = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((name, old, _), new)| match new {
-            Some(bytes) => (name.as_str(), Dtype::F32, old.shape.to_vec(), bytes.as_ref()),
-            None => (name.as_str(), old.dtype, old.shape.to_vec(), old.bytes),
-        })
-        .collect();
+    let spec = |(name, old, new): &(String, Tensor<'_>, Option<&Vec<f32>>)| TensorSpec {
+        name: name.clone(),
+        dtype: saved_type(old, *new),
+        shape: old.shape.to_vec(),
+    };
+    let specs: Vec<_> = tensors.iter().map(spec).collect();
     let write = || {
         let mut out = BufWriter::new(File::create(path)?);
-        write_tensors(&tensors, Some(("format", "pt")), &mut out)?;
+        stream_tensors(&specs, Some(("format", "pt")), &mut out, |index| {
+            let (_, old, new) = &tensors[index];
+            Ok(new.map_or(Cow::Borrowed(old.bytes), |values| float_bytes(values, specs[index].dtype)))
+        })?;
         out.flush()
     };
     write().map_err(|error| ModelError::io(path, error))

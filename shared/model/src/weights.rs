@@ -1,14 +1,15 @@
 //! The encoder's weights by name.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use embtune_encoders::{Encoder, Parameter};
-use embtune_tensors::{Tensor, TensorFile};
+use embtune_tensors::Tensor;
 
 use crate::ModelError;
 use crate::dense::DenseWeights;
-use crate::parameters::{check, open_tensors};
+use crate::parameters::check;
+use crate::tensor_files::{Place, TensorFiles};
 
 /// Prefixes that some checkpoints add to every name.
 const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
@@ -26,7 +27,7 @@ const BUFFERS: [&str; 3] = ["position_ids", "token_type_ids", "inv_freq"];
 
 /// The mapped weights of a model. Every tensor of the model is there and has the right shape.
 pub struct Weights {
-    file: TensorFile,
+    tensors: TensorFiles,
     prefix: &'static str,
     /// Whether the checkpoint calls a layer norm's weight and bias gamma and beta, as old ones do.
     has_gamma_beta: bool,
@@ -34,27 +35,32 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Maps the encoder's file, and checks the names and shapes of its tensors.
-    pub(crate) fn open(path: &Path, encoder: &Encoder, dense: DenseWeights) -> Result<Self, ModelError> {
-        let file = open_tensors(path)?;
+    /// Checks the names and shapes of the encoder's tensors.
+    pub(crate) fn new(tensors: TensorFiles, encoder: &Encoder, dense: DenseWeights) -> Result<Self, ModelError> {
         let parameters = encoder.parameters();
-        let (prefix, has_gamma_beta) = naming(&file, &parameters)?;
-        let weights = Self { file, prefix, has_gamma_beta, dense };
+        let (prefix, has_gamma_beta) = naming(&tensors, &parameters)?;
+        let weights = Self { tensors, prefix, has_gamma_beta, dense };
         let mut known = HashSet::new();
         for parameter in &parameters {
             let stored = weights.stored_name(&parameter.name);
-            check(parameter, &weights.file, &stored)?;
+            check(parameter, &weights.tensors, &stored)?;
             known.insert(stored);
         }
         weights.refuse_unknown(&known, encoder.config().name)?;
         Ok(weights)
     }
 
+    /// The same weights, except for those in a file, which have the same shapes.
+    pub(crate) fn changed(mut self, file: PathBuf) -> Result<Self, ModelError> {
+        self.tensors.add(file)?;
+        Ok(self)
+    }
+
     /// Refuses tensors that the architecture does not have, such as biases, further layers, a projection, or an adapter
     /// that was not merged: a forward pass that leaves them out would be that of another model.
     fn refuse_unknown(&self, known: &HashSet<String>, architecture: &str) -> Result<(), ModelError> {
         let is_unknown = |name: &&String| !known.contains(*name) && !self.is_unused(name);
-        let names = self.file.names();
+        let names = self.tensors.names();
         let unknown: Vec<&String> = names.iter().filter(is_unknown).collect();
         let Some(first) = unknown.first() else { return Ok(()) };
         let others = match unknown.len() - 1 {
@@ -62,7 +68,7 @@ impl Weights {
             others => format!(" (and {others} more)"),
         };
         let what = format!("unexpected tensor \"{first}\" for {architecture}{others}");
-        Err(ModelError::content(Path::new(self.file.name()), what))
+        Err(ModelError::content(self.tensors.file_of(first), what))
     }
 
     fn is_unused(&self, name: &str) -> bool {
@@ -78,22 +84,26 @@ impl Weights {
     pub fn require(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
         match self.dense.get(name)? {
             Some(tensor) => Ok(tensor),
-            None => Ok(self.file.require(&self.stored_name(name))?),
+            None => self.tensors.require(&self.stored_name(name)),
         }
     }
 
-    /// Where a tensor's bytes begin in the encoder's file, see
-    /// [`ModelDir::weights_file`](crate::ModelDir::weights_file); `None` for a tensor that is not in that file.
-    pub fn offset(&self, name: &str) -> Option<usize> {
-        self.file.offset(&self.stored_name(name))
+    /// Where the bytes of a tensor of the encoder are; `None` for a tensor that is not one of the encoder's.
+    pub fn place(&self, name: &str) -> Option<Place<'_>> {
+        self.tensors.place(&self.stored_name(name))
     }
 
-    /// The mapped file of the encoder.
-    pub fn file(&self) -> &TensorFile {
-        &self.file
+    /// The encoder's files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.tensors.paths()
     }
 
-    /// The name of a tensor in the encoder's file.
+    /// The tensors of the encoder's files, also those that no vector depends on, by their names there.
+    pub(crate) fn stored(&self) -> &TensorFiles {
+        &self.tensors
+    }
+
+    /// The name of a tensor in the encoder's files.
     pub(crate) fn stored_name(&self, name: &str) -> String {
         let name = match name.strip_suffix("LayerNorm.weight") {
             Some(stem) if self.has_gamma_beta => format!("{stem}LayerNorm.gamma"),
@@ -106,15 +116,20 @@ impl Weights {
     }
 }
 
+/// What `find` finds under a name, without one of the prefixes that some checkpoints add.
+pub(crate) fn without_prefix<T>(name: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+    PREFIXES.into_iter().filter_map(|prefix| name.strip_prefix(prefix)).find_map(find)
+}
+
 /// The prefix of a checkpoint's names, and whether its layer norms have a gamma and a beta. The first of the parameters is
 /// the table of word embeddings, which every encoder has.
-fn naming(file: &TensorFile, parameters: &[Parameter]) -> Result<(&'static str, bool), ModelError> {
+fn naming(tensors: &TensorFiles, parameters: &[Parameter]) -> Result<(&'static str, bool), ModelError> {
     let word = parameters.first().map_or("", |parameter| &parameter.name);
     let prefix = PREFIXES
         .into_iter()
-        .find(|prefix| file.get(&format!("{prefix}{word}")).is_some())
-        .ok_or_else(|| ModelError::content(Path::new(file.name()), format!("no tensor \"{word}\"")))?;
-    let norms = parameters.iter().filter_map(|parameter| parameter.name.strip_suffix("LayerNorm.weight"));
-    let has_gamma_beta = norms.into_iter().any(|stem| file.get(&format!("{prefix}{stem}LayerNorm.gamma")).is_some());
+        .find(|prefix| tensors.get(&format!("{prefix}{word}")).is_some())
+        .ok_or_else(|| ModelError::content(tensors.main(), format!("no tensor \"{word}\"")))?;
+    let mut norms = parameters.iter().filter_map(|parameter| parameter.name.strip_suffix("LayerNorm.weight"));
+    let has_gamma_beta = norms.any(|stem| tensors.get(&format!("{prefix}{stem}LayerNorm.gamma")).is_some());
     Ok((prefix, has_gamma_beta))
 }

@@ -5,6 +5,7 @@ use embtune_tensors::SMALLEST_NORM;
 
 use crate::activation::gelu;
 use crate::graph::{Graph, Value, int, ints, to};
+use crate::options::HeadOptions;
 use crate::proto::DataType;
 use crate::tokens::Tokens;
 
@@ -17,14 +18,14 @@ pub(crate) fn append<E>(
     model: &ModelDir<E>,
     hidden: &Value,
     tokens: &Tokens,
-    normalize: bool,
+    options: HeadOptions,
 ) -> Result<Value, ModelError> {
     let weights = model.dense_weights()?;
-    let mut vector = pool(graph, model.pooling(), hidden, tokens);
+    let mut vector = pool(graph, model.pooling(), hidden, tokens, options.skip);
     for layer in model.dense() {
         vector = dense(graph, &weights, layer, &vector)?;
     }
-    Ok(if normalize { unit_length(graph, &vector) } else { vector })
+    Ok(if options.normalize { unit_length(graph, &vector) } else { vector })
 }
 
 /// `activation(W x + b)`.
@@ -52,16 +53,28 @@ fn unit_length(graph: &mut Graph, vector: &Value) -> Value {
     graph.node("Div", &[vector, &norm], &[])
 }
 
-/// Pools `hidden`, f32 `[batch, sequence, hidden]`, over the tokens of each row, which come before its padding. The
-/// result is f32 `[batch, hidden]`.
-fn pool(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens) -> Value {
-    let mask = &match tokens.mask() {
+/// Pools `hidden`, f32 `[batch, sequence, hidden]`, over the tokens of each row, which come before its padding, but for
+/// the first `skip` ones. The result is f32 `[batch, hidden]`.
+///
+/// Source: `Pooling._forward_padded` of sentence-transformers. It counts the ranks of a weighted mean from the beginning
+/// of the row, and makes a vector of zeros from a row of which nothing is left.
+fn pool(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens, skip: usize) -> Value {
+    let is_token = match tokens.mask() {
         Some(mask) => mask.clone(),
         None => all_ones(graph, tokens.input_ids()),
     };
+    let mask = &if skip == 0 { is_token.clone() } else { without_first(graph, tokens, &is_token, skip) };
     match pooling {
-        Pooling::Cls => first_token(graph, hidden),
-        Pooling::LastToken => last_token(graph, hidden, mask),
+        Pooling::Cls if skip == 0 => first_token(graph, hidden),
+        Pooling::Cls => token_at(graph, hidden, mask, skip),
+        Pooling::LastToken if skip == 0 => last_token(graph, hidden, mask),
+        Pooling::LastToken => {
+            let last_axis = graph.integers(&[-1]);
+            let weights = graph.node("Cast", &[mask], &[to(DataType::Float)]);
+            let weights = graph.node("Unsqueeze", &[&weights, &last_axis], &[]);
+            let hidden = graph.node("Mul", &[hidden, &weights], &[]);
+            last_token(graph, &hidden, &is_token)
+        }
         Pooling::Max => max(graph, hidden, mask),
         Pooling::Mean | Pooling::MeanSqrtLen => {
             let weights = graph.node("Cast", &[mask], &[to(DataType::Float)]);
@@ -71,7 +84,7 @@ fn pool(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens) ->
         }
         Pooling::WeightedMean => {
             let axis = graph.integer(1);
-            let ranks = graph.node("CumSum", &[mask, &axis], &[]);
+            let ranks = graph.node("CumSum", &[&is_token, &axis], &[]);
             let ranks = graph.node("Mul", &[&ranks, mask], &[]);
             let weights = graph.node("Cast", &[&ranks], &[to(DataType::Float)]);
             let (sum, weight) = weighted_sum(graph, hidden, &weights);
@@ -84,6 +97,23 @@ fn pool(graph: &mut Graph, pooling: Pooling, hidden: &Value, tokens: &Tokens) ->
 fn all_ones(graph: &mut Graph, input_ids: &Value) -> Value {
     let (shape, one) = (graph.node("Shape", &[input_ids], &[]), graph.integer(1));
     graph.node("Expand", &[&one, &shape], &[])
+}
+
+/// A mask i64 `[batch, sequence]` without the first `skip` places of each row.
+fn without_first(graph: &mut Graph, tokens: &Tokens, mask: &Value, skip: usize) -> Value {
+    let (positions, skip) = (tokens.positions(graph), graph.integer(skip as i64));
+    let is_later = graph.node("GreaterOrEqual", &[&positions, &skip], &[]);
+    let is_later = graph.node("Cast", &[&is_later], &[to(DataType::Int64)]);
+    graph.node("Mul", &[mask, &is_later], &[])
+}
+
+/// The token at `place` of each row, or its first token if the mask has none there.
+fn token_at(graph: &mut Graph, hidden: &Value, mask: &Value, place: usize) -> Value {
+    let (zero, place, last_axis) = (graph.integer(0), graph.integer(place as i64), graph.integers(&[-1]));
+    let count = graph.node("ReduceSum", &[mask, &last_axis], &[int("keepdims", 1)]);
+    let has_any = graph.node("Greater", &[&count, &zero], &[]);
+    let index = graph.node("Where", &[&has_any, &place, &zero], &[]);
+    graph.node("GatherND", &[hidden, &index], &[int("batch_dims", 1)])
 }
 
 fn first_token(graph: &mut Graph, hidden: &Value) -> Value {

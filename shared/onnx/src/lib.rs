@@ -5,8 +5,8 @@
 //! - [`sentence_head`]: the same without the encoder, for hidden states that another graph computes;
 //! - [`top_k`] and [`dot_products`]: exact search among vectors, and all scores.
 //!
-//! Weights are not copied into the graphs. They are external data that refers to the model's own file, safetensors or a
-//! PyTorch checkpoint, so that a graph has only kilobytes and never reaches protobuf's limit of 2 GB.
+//! Weights are not copied into the graphs. They are external data that refers to the model's own files, safetensors or
+//! PyTorch checkpoints, so that a graph has only kilobytes and never reaches protobuf's limit of 2 GB.
 
 mod activation;
 mod encoder;
@@ -21,5 +21,5 @@ mod tokens;
 mod weights;
 
 pub use models::{PORTABLE_FILE, portable_encoder, sentence_encoder, sentence_head};
-pub use options::{GraphOptions, Layout, Precision};
+pub use options::{GraphOptions, HeadOptions, Layout, Precision};
 pub use search::{dot_products, top_k};

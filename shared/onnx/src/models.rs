@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use embtune_model::{ModelDir, ModelError};
 
 use crate::graph::{Graph, to};
-use crate::options::{GraphOptions, Layout, Precision};
+use crate::options::{GraphOptions, HeadOptions, Layout, Precision};
 use crate::proto::DataType;
 use crate::tokens::Tokens;
 use crate::weights::WeightSource;
@@ -19,7 +19,7 @@ pub const PORTABLE_FILE: &str = "model.onnx";
 /// Inputs, i64 `[batch_size, sequence_length]`: `input_ids`, `attention_mask` and, for BERT and NomicBERT,
 /// `token_type_ids`. Output, f32 `[batch_size, sequence_length, hidden]`: `last_hidden_state`. Pooling is left to the
 /// reader, as sentence-transformers, fastembed and text-embeddings-inference expect. The weights are external data in
-/// [`ModelDir::weights_file`].
+/// [`ModelDir::weight_files`].
 ///
 /// # Errors
 /// The model's weights cannot be read.
@@ -61,7 +61,7 @@ pub fn sentence_encoder(model: &ModelDir, options: GraphOptions) -> Result<(Vec<
         DataType::Float => hidden,
         _ => graph.node("Cast", &[&hidden], &[to(DataType::Float)]),
     };
-    let vector = head::append(&mut graph, model, &hidden, &tokens, options.normalize)?;
+    let vector = head::append(&mut graph, model, &hidden, &tokens, options.head)?;
     let size = model.dimension().to_string();
     graph.output("sentence_embedding", vector, DataType::Float, &["batch", &size]);
     Ok((graph.into_bytes(), weights.folder))
@@ -78,12 +78,12 @@ pub fn sentence_head<E>(
     model: &ModelDir<E>,
     layout: Layout,
     width: usize,
-    normalize: bool,
+    options: HeadOptions,
 ) -> Result<Vec<u8>, ModelError> {
     let mut graph = Graph::new("sentence_head", DataType::Float);
     let tokens = Tokens::declare(&mut graph, layout);
     let hidden = graph.input("hidden", DataType::Float, &["batch", "sequence", &width.to_string()]);
-    let vector = head::append(&mut graph, model, &hidden, &tokens, normalize)?;
+    let vector = head::append(&mut graph, model, &hidden, &tokens, options)?;
     let size = model.dense().last().map_or(width, |dense| dense.out_features).to_string();
     graph.output("sentence_embedding", vector, DataType::Float, &["batch", &size]);
     Ok(graph.into_bytes())

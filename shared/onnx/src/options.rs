@@ -13,8 +13,18 @@ pub struct GraphOptions {
     pub layout: Layout,
     /// Number format of the encoder's computations.
     pub precision: Precision,
+    /// What follows the encoder.
+    pub head: HeadOptions,
+}
+
+/// Options for what follows the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadOptions {
     /// Whether vectors are scaled to length 1.
     pub normalize: bool,
+    /// Number of tokens at the beginning of each row that the pooling leaves out: those of a prompt, in models that say
+    /// so.
+    pub skip: usize,
 }
 
 /// How the tokens of a batch are arranged in the inputs of a graph.

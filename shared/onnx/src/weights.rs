@@ -1,5 +1,6 @@
 //! The model's weights, as external data of a graph or in memory.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use embtune_model::{ModelDir, ModelError, Weights};
@@ -9,57 +10,53 @@ use crate::graph::{External, Graph, Value, to};
 use crate::matrix::Matrix;
 use crate::proto::DataType;
 
-/// A model's weights, and the file that a graph refers to for them.
+/// A model's weights, and the files that a graph refers to for them.
 pub(crate) struct WeightSource {
     weights: Weights,
-    location: String,
-    /// Folder that `location` is relative to.
+    /// What the graph calls each file: its path, relative to `folder`.
+    locations: BTreeMap<PathBuf, String>,
+    /// Folder that the locations are relative to.
     pub(crate) folder: PathBuf,
 }
 
 impl WeightSource {
-    /// Refers to the file with symbolic links resolved: ONNX Runtime refuses links that lead out of the folder, like
+    /// Refers to the files with symbolic links resolved: ONNX Runtime refuses links that lead out of the folder, like
     /// those of the Hugging Face cache.
     pub(crate) fn resolved(model: &ModelDir) -> Result<Self, ModelError> {
-        let path = model.weights_file();
-        let real = path.canonicalize().map_err(|error| ModelError::Io { file: path.display().to_string(), error })?;
-        let folder = real.parent().unwrap_or(Path::new("/")).to_owned();
-        let location = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { weights: model.weights()?, location, folder })
+        let weights = model.weights()?;
+        let real = |path: &Path| match path.canonicalize() {
+            Ok(real) => Ok((path.to_owned(), real)),
+            Err(error) => Err(ModelError::Io { file: path.display().to_string(), error }),
+        };
+        let files: BTreeMap<PathBuf, PathBuf> = weights.files().map(real).collect::<Result<_, _>>()?;
+        let folder = common_folder(files.values());
+        let location = |file: &Path| file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().into_owned();
+        let locations = files.iter().map(|(path, real)| (path.clone(), location(real))).collect();
+        Ok(Self { weights, locations, folder })
     }
 
-    /// Refers to the file by its name, for a graph that will be stored in the same folder.
+    /// Refers to the files by their names, for a graph that will be stored in the same folder.
+    ///
+    /// # Errors
+    /// The weights cannot be read, or are in another folder.
     pub(crate) fn beside_graph(model: &ModelDir) -> Result<Self, ModelError> {
-        let location = model.weights_file().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { weights: model.weights()?, location, folder: model.encoder_folder() })
+        let weights = model.weights()?;
+        let folder = model.encoder_folder();
+        let location = |path: &Path| match path.strip_prefix(&folder) {
+            Ok(name) => Ok((path.to_owned(), name.to_string_lossy().into_owned())),
+            Err(_) => Err(ModelError::Unsupported {
+                directory: model.root().display().to_string(),
+                what: format!("weights that are not in {} cannot be those of a graph there", folder.display()),
+            }),
+        };
+        let locations = weights.files().map(location).collect::<Result<_, _>>()?;
+        Ok(Self { weights, locations, folder })
     }
 
     /// A tensor as a value of the graph, of the type of hidden states.
     pub(crate) fn tensor(&self, graph: &mut Graph, name: &str) -> Result<Value, ModelError> {
         let tensor = self.weights.require(name)?;
-        let offset = self.weights.offset(name).unwrap_or_default();
-        Ok(self.external(graph, name, tensor.dtype, tensor.shape, offset, tensor.bytes.len()))
-    }
-
-    /// Bytes of the file as a value of the type of hidden states.
-    fn external(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        dtype: Dtype,
-        shape: &[usize],
-        offset: usize,
-        length: usize,
-    ) -> Value {
-        let data_type = match dtype {
-            Dtype::F16 => DataType::Float16,
-            Dtype::BF16 => DataType::Bfloat16,
-            _ => DataType::Float,
-        };
-        let value = graph.external(name, data_type, shape, &External { location: &self.location, offset, length });
-        let hidden_type = graph.hidden_type();
-        // ONNX Runtime folds the Cast into a constant when it loads the graph.
-        if data_type == hidden_type { value } else { graph.node("Cast", &[&value], &[to(hidden_type)]) }
+        self.external(graph, name, name, tensor.shape, 0)
     }
 
     /// Block number `index` of the rows of a tensor, in blocks of this shape, of the type of hidden states.
@@ -70,10 +67,33 @@ impl WeightSource {
         index: usize,
         shape: [usize; 2],
     ) -> Result<Value, ModelError> {
-        let tensor = self.weights.require(name)?;
-        let length = shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
-        let offset = self.weights.offset(name).unwrap_or_default() + index * length;
-        Ok(self.external(graph, &format!("{name}.{index}"), tensor.dtype, &shape, offset, length))
+        self.external(graph, name, &format!("{name}.{index}"), &shape, index)
+    }
+
+    /// Block number `index` of the tensor `name`, in blocks of this shape, as the value `value`.
+    fn external(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        value: &str,
+        shape: &[usize],
+        index: usize,
+    ) -> Result<Value, ModelError> {
+        let dtype = self.weights.require(name)?.dtype;
+        let data_type = match dtype {
+            Dtype::F16 => DataType::Float16,
+            Dtype::BF16 => DataType::Bfloat16,
+            _ => DataType::Float,
+        };
+        let elsewhere = || ModelError::Content { file: name.into(), what: "is not a tensor of the encoder".into() };
+        let place = self.weights.place(name).ok_or_else(elsewhere)?;
+        let location = self.locations.get(place.file).ok_or_else(elsewhere)?;
+        let length = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        let external = External { location, offset: place.offset + index * length, length };
+        let value = graph.external(value, data_type, shape, &external);
+        let hidden_type = graph.hidden_type();
+        // ONNX Runtime folds the Cast into a constant when it loads the graph.
+        Ok(if data_type == hidden_type { value } else { graph.node("Cast", &[&value], &[to(hidden_type)]) })
     }
 
     /// A weight `[out, in]`, as f32 in memory.
@@ -85,9 +105,32 @@ impl WeightSource {
     /// The values of a tensor, as f32 in memory.
     pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let values = self.weights.require(name)?.to_f32().map_err(|kind| ModelError::Content {
-            file: self.location.clone(),
+            file: self.weights.place(name).map_or_else(String::new, |place| place.file.display().to_string()),
             what: format!("tensor \"{name}\" is {kind}, not a float"),
         })?;
         Ok(values.into_owned())
+    }
+}
+
+/// The innermost folder that holds all of these files, which are absolute paths.
+fn common_folder<'a>(mut files: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
+    let mut folder = files.next().and_then(|file| file.parent()).unwrap_or(Path::new("/")).to_owned();
+    for file in files {
+        while !file.starts_with(&folder) && folder.pop() {}
+    }
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_folder_holds_all_files() {
+        let folder = |files: &[&str]| common_folder(files.iter().map(PathBuf::from).collect::<Vec<_>>().iter());
+        assert_eq!(folder(&["/a/b/one"]), Path::new("/a/b"));
+        assert_eq!(folder(&["/a/b/one", "/a/b/two"]), Path::new("/a/b"));
+        assert_eq!(folder(&["/a/b/one", "/a/bc/two", "/a/b/d/three"]), Path::new("/a"));
+        assert_eq!(folder(&["/tmp/one", "/home/two"]), Path::new("/"));
     }
 }

@@ -29,6 +29,26 @@ pub fn f32_le_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     Cow::Borrowed(values.as_bytes())
 }
 
+/// Whether numbers keep their values in a type of floats of at most 32 bits.
+pub fn fits(values: &[f32], dtype: Dtype) -> bool {
+    let all = |rounded: fn(f32) -> f32| values.iter().all(|value| rounded(*value).to_bits() == value.to_bits());
+    match dtype {
+        Dtype::F32 => true,
+        Dtype::F16 => all(|value| f16::from_f32(value).to_f32()),
+        Dtype::BF16 => all(|value| bf16::from_f32(value).to_f32()),
+        _ => false,
+    }
+}
+
+/// The numbers as little-endian bytes of f16 or bf16, or of f32 for any other type.
+pub fn float_bytes(values: &[f32], dtype: Dtype) -> Cow<'_, [u8]> {
+    match dtype {
+        Dtype::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        Dtype::BF16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        _ => f32_le_bytes(values),
+    }
+}
+
 /// The bytes as f32 without a copy, when they are aligned and the machine is little-endian.
 fn cast_f32(bytes: &[u8]) -> Option<&[f32]> {
     if cfg!(target_endian = "big") { None } else { <[f32]>::ref_from_bytes(bytes).ok() }

@@ -1,5 +1,6 @@
 //! Writing safetensors files, from memory or row by row.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, Write};
 use std::path::Path;
@@ -11,10 +12,14 @@ use serde_json::{Map, Value, json};
 const ALIGNMENT: usize = 8;
 
 /// A tensor's entry in the header.
-pub(crate) struct TensorSpec {
-    pub(crate) name: String,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Name of the tensor.
+    pub name: String,
+    /// Type of an element.
+    pub dtype: Dtype,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
 }
 
 /// A safetensors header, for tensors whose data follow each other in this order, with at most one metadata entry: its
@@ -44,18 +49,36 @@ pub fn write_tensors<'a>(
     metadata: Option<(&str, &str)>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let specs: Vec<_> = tensors
-        .iter()
-        .map(|(name, dtype, shape, _)| TensorSpec { name: (*name).to_owned(), dtype: *dtype, shape: shape.clone() })
-        .collect();
-    for (name, dtype, shape, bytes) in tensors {
+    let spec = |(name, dtype, shape, _): &(&str, Dtype, Vec<usize>, _)| TensorSpec {
+        name: (*name).to_owned(),
+        dtype: *dtype,
+        shape: shape.clone(),
+    };
+    let specs: Vec<_> = tensors.iter().map(spec).collect();
+    stream_tensors(&specs, metadata, out, |index| Ok(tensors[index].3.into()))
+}
+
+/// Writes a safetensors file whose tensors are made one after the other: `bytes` returns the data of the tensor at an
+/// index, little-endian.
+///
+/// # Errors
+/// Those of the writer and of `bytes`; a tensor whose bytes do not fill its shape is an `InvalidInput`.
+pub fn stream_tensors<'a>(
+    tensors: &[TensorSpec],
+    metadata: Option<(&str, &str)>,
+    out: &mut impl Write,
+    mut bytes: impl FnMut(usize) -> io::Result<Cow<'a, [u8]>>,
+) -> io::Result<()> {
+    out.write_all(&header(tensors, metadata))?;
+    for (index, TensorSpec { name, dtype, shape }) in tensors.iter().enumerate() {
+        let bytes = bytes(index)?;
         if shape.iter().product::<usize>() * dtype.bitsize() / 8 != bytes.len() {
             let what = format!("tensor \"{name}\" has {} bytes for {dtype:?} {shape:?}", bytes.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
+        out.write_all(&bytes)?;
     }
-    out.write_all(&header(&specs, metadata))?;
-    tensors.iter().try_for_each(|(_, _, _, bytes)| out.write_all(bytes))
+    Ok(())
 }
 
 /// A tensor that grows row by row in an unnamed temporary file: the header of a safetensors file, which comes first,

@@ -88,6 +88,20 @@ impl Tokenizer {
         Ok(prompt.is_empty() || self.cuts_left || alone < self.room)
     }
 
+    /// Number of tokens that a prompt takes at the beginning of each row, special tokens before it included.
+    ///
+    /// As sentence-transformers counts them: those of the prompt alone, without one special token behind it.
+    ///
+    /// # Errors
+    /// A prompt that the tokenizer cannot take.
+    pub fn prompt_tokens(&self, prompt: &str) -> Result<usize, TokenizeError> {
+        if prompt.is_empty() {
+            return Ok(0);
+        }
+        let alone = self.encode_one("", prompt)?.ids.len();
+        Ok(alone - self.special_tokens.after.len().min(1))
+    }
+
     /// Tokenises texts in parallel; the results are in the texts' order. `prompt` is put before each text.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use embtune_tensors::{TensorFile, write_tensors};
 use embtune_tests::{Folder, Run, fixture};
 use serde_json::json;
 
@@ -190,6 +191,94 @@ fn missing_files_are_named_offline_and_fetched_online() {
         assert_eq!(hub.fetched(), [lacking]);
         assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), by_path, "{lacking}");
     }
+}
+
+/// The files of `tiny-xlmr`, with its weights in two shards.
+fn sharded() -> BTreeMap<String, Vec<u8>> {
+    let mut files = files_of("parity/tiny-xlmr");
+    files.remove("model.safetensors").unwrap();
+    let whole = TensorFile::open(&fixture("parity/tiny-xlmr").join("model.safetensors")).unwrap();
+    let mut map = BTreeMap::new();
+    for shard in 0..2 {
+        let name = format!("model-0000{}-of-00002.safetensors", shard + 1);
+        let names: Vec<String> = whole.names().into_iter().skip(shard).step_by(2).collect();
+        let tensors: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), whole.require(name).unwrap()))
+            .map(|(name, tensor)| (name, tensor.dtype, tensor.shape.to_vec(), tensor.bytes))
+            .collect();
+        let mut bytes = Vec::new();
+        write_tensors(&tensors, None, &mut bytes).unwrap();
+        files.insert(name.clone(), bytes);
+        map.extend(names.into_iter().map(|tensor| (tensor, name.clone())));
+    }
+    files.insert("model.safetensors.index.json".into(), json!({"weight_map": map}).to_string().into_bytes());
+    files
+}
+
+/// The vectors of the line that [`embed`] embeds, by the path of the fixture.
+fn by_path(folder: &Folder, fixture: &str) -> String {
+    folder.copy_fixture(fixture, "BASE");
+    folder.run("embed --device cpu --model BASE --text").stdin("harbour\n").stdout()
+}
+
+#[test]
+fn shards_are_fetched_with_their_index() {
+    let (files, shard) = (sharded(), "model-00002-of-00002.safetensors");
+    let hub = Hub::start(files.clone());
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    let expected = by_path(&folder, "parity/tiny-xlmr");
+    assert_eq!(embed(&folder, &hub.address, "").stdout(), expected);
+    assert_eq!(hub.fetched(), files.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), expected);
+
+    let mut incomplete = files.clone();
+    incomplete.remove(shard).unwrap();
+    let folder = cache(&incomplete);
+    let message = embed(&folder, UNREACHABLE, "--offline").ran().with_code(2).stderr();
+    let missing = format!("{shard}: No such file, but model.safetensors.index.json names it");
+    assert!(message.contains(&missing) && message.contains("hint: without HF_HUB_OFFLINE"), "{message}");
+    assert_eq!(embed(&folder, &hub.address, "").stdout(), expected);
+    assert_eq!(hub.fetched(), [shard]);
+
+    // The repository itself lacks a shard, or names one outside of it.
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    let message = embed(&folder, &Hub::start(incomplete).address, "").ran().with_code(2).stderr();
+    assert!(message.contains(&format!("me/tiny: {shard}: ")), "{message}");
+    let mut evil = files;
+    let index = String::from_utf8(evil["model.safetensors.index.json"].clone()).unwrap().replace(shard, "../../evil");
+    evil.insert("model.safetensors.index.json".into(), index.into_bytes());
+    let hub = Hub::start(evil);
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    let message = embed(&folder, &hub.address, "").ran().with_code(2).stderr();
+    assert!(message.contains("\"../../evil\", is not in its folder"), "{message}");
+    assert!(!hub.fetched().iter().any(|file| file.contains("evil")));
+}
+
+/// sentence-transformers 2 and older put the encoder into a folder of its own.
+#[test]
+fn an_encoder_in_a_folder_of_its_own_is_fetched() {
+    let whole = files_of("parity/tiny-dense");
+    let of_root =
+        |name: &str| name.contains('/') || ["modules.json", "config_sentence_transformers.json"].contains(&name);
+    let mut files: BTreeMap<String, Vec<u8>> = whole
+        .into_iter()
+        .map(|(name, content)| (if of_root(&name) { name } else { format!("0_Transformer/{name}") }, content))
+        .collect();
+    let modules = String::from_utf8(files["modules.json"].clone()).unwrap();
+    let moved = modules.replacen("\"path\": \"\"", "\"path\": \"0_Transformer\"", 1);
+    assert_ne!(moved, modules);
+    files.insert("modules.json".into(), moved.into_bytes());
+    let hub = Hub::start(files.clone());
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    let expected = by_path(&folder, "parity/tiny-dense");
+    assert_eq!(embed(&folder, &hub.address, "").stdout(), expected);
+    assert_eq!(hub.fetched(), files.into_keys().collect::<Vec<_>>());
+    assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), expected);
 }
 
 #[test]

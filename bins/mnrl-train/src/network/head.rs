@@ -15,9 +15,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn new(model: &ModelDir, builder: Builder<'_>) -> Result<Self, TorchError> {
-        let dense = model.dense().iter().map(|dense| {
-            Ok((builder.linear(&[&dense.linear()])?, dense.activation))
-        });
+        let dense = model.dense().iter().map(|dense| Ok((builder.linear(&[&dense.linear()])?, dense.activation)));
         Ok(Self {
             pooling: model.pooling(),
             dense: dense.collect::<Result<_, TorchError>>()?,

@@ -70,11 +70,7 @@ struct Adapter {
 }
 
 impl Adapter {
-    fn new(
-        parameters: &Parameters,
-        lora: &Lora,
-        layers: &[&encoders::Linear],
-    ) -> Result<Option<Self>, TorchError> {
+    fn new(parameters: &Parameters, lora: &Lora, layers: &[&encoders::Linear]) -> Result<Option<Self>, TorchError> {
         let rank = lora.rank as i64;
         let (mut a, mut b, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for layer in layers {

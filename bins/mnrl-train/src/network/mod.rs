@@ -97,12 +97,7 @@ impl Network {
     }
 
     /// Vectors of rows of token ids without gradients: f32 `[rows, dimension]`.
-    pub(crate) fn encode(
-        &self,
-        rows: &[Vec<u32>],
-        pass: Pass,
-        device: Device,
-    ) -> Result<Tensor, TorchError> {
+    pub(crate) fn encode(&self, rows: &[Vec<u32>], pass: Pass, device: Device) -> Result<Tensor, TorchError> {
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
         let packed = Packed::new(&rows, self.config(), device)?;
         no_grad(|| self.forward(&packed, pass))

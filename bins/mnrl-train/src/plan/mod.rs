@@ -17,7 +17,7 @@ use crate::training::learner::Learner;
 use crate::training::memory;
 use estimate::{BatchRows, Costs, plan};
 
-/// Bytes of the program and libtorch, besides the model's file, which is mapped (measured on the CPU).
+/// Bytes of the program and libtorch, besides the model's files, which are mapped (measured on the CPU).
 const PROGRAM: u64 = 256 << 20;
 /// Number of micro-batches whose time is measured.
 const MEASURED: usize = 3;
@@ -37,7 +37,6 @@ pub(crate) fn show(
     let encoder = learner.model.encoder();
     let kind = learner.kind();
     let budget = learner.budget;
-    let weights_file = std::fs::metadata(learner.model.weights_file()).map_or(0, |metadata| metadata.len());
     let bytes_per_token = |length: usize| memory::bytes_per_token(encoder, kind, length) as f64;
     // Weights are copied if they are used in another type, or with LoRA's changes.
     let has_copy = kind.elt_size_in_bytes() < 4 || learner.args.parameters.lora.is_some();
@@ -49,7 +48,9 @@ pub(crate) fn show(
         bytes_per_token: &bytes_per_token,
         loss_bytes: &loss::bytes,
         hidden: learner.model.dimension(),
-        program: PROGRAM + weights_file + budget.batch_tokens as u64 * memory::working_bytes_per_token(encoder, kind),
+        program: PROGRAM
+            + learner.model.encoder_bytes()
+            + budget.batch_tokens as u64 * memory::working_bytes_per_token(encoder, kind),
         batch_tokens: budget.batch_tokens,
         live_tokens: budget.live_tokens,
         processes: ranks.world_size,

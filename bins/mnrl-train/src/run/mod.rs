@@ -70,8 +70,8 @@ fn train(cli: &Cli, group: &ProcessGroup, ranks: RankInfo, session: &Session) ->
     let is_main = group.is_main_process();
     if is_main {
         paths::check_paths(cli)?;
-        if let Some(slow) = check_target(&base, &cli.out, cli.overwrite)? {
-            session.notice(slow);
+        for warning in check_target(&base, &cli.out, cli.overwrite)? {
+            session.notice(warning);
         }
         if let Some(guess) = base.pooling_guess() {
             session.warn(guess);

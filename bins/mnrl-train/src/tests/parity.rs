@@ -46,9 +46,7 @@ impl Fixture {
         let tokenizer = Tokenizer::open(self.model.tokenizer(), max_length, None, 1).unwrap();
         let rows: Vec<_> = tokenizer.encode(texts, "").unwrap().into_iter().map(|tokens| tokens.ids).collect();
         let rows: Vec<_> = rows.iter().map(|tokens| Row { tokens, key: 0 }).collect();
-        self.network
-            .forward(&Packed::new(&rows, self.model.config(), Device::Cpu).unwrap(), PASS)
-            .unwrap()
+        self.network.forward(&Packed::new(&rows, self.model.config(), Device::Cpu).unwrap(), PASS).unwrap()
     }
 }
 

@@ -3,7 +3,7 @@
 use embtune_cli::Device;
 use embtune_encoders::EncoderConfig;
 use embtune_model::ModelDir;
-use embtune_onnx::{GraphOptions, Layout, Precision};
+use embtune_onnx::{GraphOptions, HeadOptions, Layout, Precision};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session};
 use embtune_tokenize::Tokens;
 
@@ -17,11 +17,12 @@ pub(crate) fn load(
     engine: &Engine,
     model: &ModelDir,
     options: &EncoderOptions<'_>,
+    head: HeadOptions,
     sessions: Sessions,
 ) -> Result<Backend, EncodeError> {
     check_precision(options.precision, engine.device(), model)?;
     let layout = layout(model, engine.device());
-    let graph_options = GraphOptions { layout, precision: options.precision, normalize: options.normalize };
+    let graph_options = GraphOptions { layout, precision: options.precision, head };
     let (onnx, folder) = embtune_onnx::sentence_encoder(model, graph_options)?;
     let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
     let sessions = engine.sessions(graph, sessions.count, sessions.threads)?;
@@ -64,9 +65,7 @@ fn check_precision(precision: Precision, device: Device, model: &ModelDir) -> Re
     match precision {
         Precision::Fp16 if on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp32 or int8" }),
         Precision::Int8 if !on_cpu => Err(EncodeError::Precision { precision, device, instead: "fp16" }),
-        Precision::Int8 if !model.config().int8 => {
-            Err(EncodeError::Int8 { architecture: model.config().name })
-        }
+        Precision::Int8 if !model.config().int8 => Err(EncodeError::Int8 { architecture: model.config().name }),
         _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use embtune_model::{AnyModelDir, OnnxEncoder};
-use embtune_onnx::{Layout, Precision, sentence_head};
+use embtune_onnx::{HeadOptions, Layout, Precision, sentence_head};
 use embtune_ort_engine::{Engine, EngineError, Graph, Kernels, Output, Session, Tensor};
 use embtune_tokenize::Tokens;
 
@@ -21,6 +21,7 @@ pub(crate) fn load(
     model: &AnyModelDir,
     encoder: &OnnxEncoder,
     options: &EncoderOptions<'_>,
+    head: HeadOptions,
     sessions: Sessions,
     pad_rows: bool,
 ) -> Result<Backend, EncodeError> {
@@ -61,10 +62,16 @@ pub(crate) fn load(
             output.name
         )));
     }
+    if output.is_pooled && head.skip > 0 {
+        return Err(refuse(format!(
+            "its output \"{}\" is pooled with the prompt, but the model's include_prompt is false",
+            output.name
+        )));
+    }
     let layout = if pad_rows && inputs.has_mask() { Layout::Padded } else { Layout::Equal };
     let mut heads = Vec::new();
     if !output.is_pooled {
-        let onnx = sentence_head(model, layout, width, options.normalize)?;
+        let onnx = sentence_head(model, layout, width, head)?;
         let graph = Graph { onnx: &onnx, weights_folder: None };
         heads = engine.sessions(graph, sessions.count, sessions.threads)?;
     }
@@ -193,8 +200,8 @@ mod tests {
                 profile: false,
                 ort_library: None,
             };
-            let sessions = Sessions { count: 1, threads: 1 };
-            let load = |pad_rows| super::load(&engine, &model, file, &options, sessions, pad_rows).unwrap();
+            let (sessions, head) = (Sessions { count: 1, threads: 1 }, HeadOptions { normalize: true, skip: 0 });
+            let load = |pad_rows| super::load(&engine, &model, file, &options, head, sessions, pad_rows).unwrap();
             let (mut padded, mut equal) = (load(true), load(false));
             assert_eq!((padded.layout, equal.layout), (Layout::Padded, Layout::Equal));
             let tokenizer = Tokenizer::open(model.tokenizer(), 128, None, 1).unwrap();

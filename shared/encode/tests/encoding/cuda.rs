@@ -2,7 +2,7 @@
 
 use embtune_cli::Device;
 use embtune_model::ModelDir;
-use embtune_onnx::{GraphOptions, Layout, Precision, sentence_encoder};
+use embtune_onnx::{GraphOptions, HeadOptions, Layout, Precision, sentence_encoder};
 use embtune_ort_engine::{Engine, Graph, Output, Tensor};
 use embtune_tests::fixture;
 use embtune_tokenize::Tokenizer;
@@ -18,7 +18,8 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
     for name in ["tiny-bert", "tiny-xlmr", "tiny-distilbert", "tiny-dense", "tiny-nomic"] {
         let model = model(name);
         for precision in [Precision::Fp32, Precision::Fp16] {
-            let options = GraphOptions { layout: Layout::Packed, precision, normalize: true };
+            let options =
+                GraphOptions { layout: Layout::Packed, precision, head: HeadOptions { normalize: true, skip: 0 } };
             let (onnx, folder) = sentence_encoder(&model, options).unwrap();
             let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
             let error = engine.sessions(graph, 1, 1).err().unwrap().to_string();
@@ -35,8 +36,12 @@ fn a_cpu_lacks_only_the_attention_of_variable_length() {
 fn families_that_need_a_bias_cannot_be_packed() {
     for name in ["tiny-mpnet", "tiny-modernbert", "tiny-qwen3"] {
         let model = model(name);
-        assert_eq!(Layout::for_cuda(model.config()), Layout::Padded);
-        let options = GraphOptions { layout: Layout::Packed, precision: Precision::Fp16, normalize: true };
+        assert_eq!(Layout::for_cuda(model.encoder()), Layout::Padded);
+        let options = GraphOptions {
+            layout: Layout::Packed,
+            precision: Precision::Fp16,
+            head: HeadOptions { normalize: true, skip: 0 },
+        };
         let error = sentence_encoder(&model, options).unwrap_err().to_string();
         assert!(error.contains("cannot run with packed tokens"), "{error}");
     }
@@ -59,7 +64,8 @@ fn padded_rows_in_half_precision_give_nearly_the_same_vectors() {
         let shape = [2, longest];
         let inputs = [("input_ids", Tensor::I64(&ids, &shape)), ("attention_mask", Tensor::I64(&mask, &shape))];
         let [half, single] = [Precision::Fp16, Precision::Fp32].map(|precision| {
-            let options = GraphOptions { layout: Layout::Padded, precision, normalize: true };
+            let options =
+                GraphOptions { layout: Layout::Padded, precision, head: HeadOptions { normalize: true, skip: 0 } };
             let (onnx, folder) = sentence_encoder(&model, options).unwrap();
             let graph = Graph { onnx: &onnx, weights_folder: Some(&folder) };
             let mut session = engine.sessions(graph, 1, 1).unwrap().pop().unwrap();

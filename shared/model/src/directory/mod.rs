@@ -4,19 +4,22 @@ mod open;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use embtune_encoders::{Encoder, EncoderConfig, Parameter};
+use tempfile::TempPath;
 
+use crate::adapter::Adapter;
 use crate::dense::{Dense, DenseWeights};
 use crate::modules::Head;
 use crate::onnx_encoder::AnyEncoder;
 use crate::pooling::Pooling;
 use crate::sentence_config::{self, SentenceConfig};
+use crate::tensor_files::WeightFiles;
 use crate::tokenizer::{self, TokenizerSpec};
 use crate::transformer_config::TransformerConfig;
 use crate::weights::Weights;
 use crate::{ModelError, files};
-pub(crate) use open::WEIGHTS;
 
 /// Heads for other uses of the encoder, which sentence-transformers does not read (bge-m3 has them).
 const OTHER_HEADS: [&str; 2] = ["colbert_linear.pt", "sparse_linear.pt"];
@@ -51,18 +54,36 @@ pub struct ModelDir<E = Encoder> {
 #[derive(Debug, Clone)]
 struct Description {
     root: PathBuf,
-    /// The encoder's folder, relative to the root.
-    encoder_folder: PathBuf,
+    folders: Folders,
     head: Head,
     has_modules: bool,
     sentence_config: SentenceConfig,
     transformer: TransformerConfig,
     tokenizer: TokenizerSpec,
     max_seq_length: usize,
-    /// Files of the encoder, relative to the root.
-    weights: Vec<PathBuf>,
-    /// The weights of each Dense module, relative to the root.
-    dense_weights: Vec<PathBuf>,
+    /// The encoder's weights.
+    weights: WeightFiles,
+    /// The weights of each Dense module.
+    dense_weights: Vec<WeightFiles>,
+    adapter: Option<Merging>,
+}
+
+/// Where the files of the Transformer module are. A path is relative to the root, or leads to an adapter's base.
+#[derive(Debug, Clone)]
+struct Folders {
+    /// The module's own settings.
+    settings: PathBuf,
+    /// `config.json` and the weights.
+    encoder: PathBuf,
+    tokenizer: PathBuf,
+}
+
+/// An adapter, which is merged when the weights are read for the first time.
+#[derive(Debug, Clone)]
+struct Merging {
+    adapter: Adapter,
+    /// The changed weights, as long as one of the copies of the description lives.
+    merged: Arc<Mutex<Option<TempPath>>>,
 }
 
 /// A directory whose encoder embtune computes itself, or runs as an ONNX file of the directory.
@@ -89,6 +110,10 @@ impl ModelDir {
         if dropout > 0.0 {
             return refuse(format!("a model with a Dropout module ({dropout}) cannot be trained"));
         }
+        if !self.includes_prompt() {
+            let what = "a model whose pooling leaves out the prompt (include_prompt false) cannot be trained";
+            return refuse(what.into());
+        }
         if let Some(size) = self.truncate_dim() {
             return refuse(format!(
                 "a model whose vectors are truncated (truncate_dim {size}) cannot be trained\nhint: remove truncate_dim from {}; --matryoshka trains truncated vectors",
@@ -110,9 +135,9 @@ impl ModelDir {
         parameters
     }
 
-    /// The path of the encoder's weights: `model.safetensors`, else `pytorch_model.bin`.
-    pub fn weights_file(&self) -> PathBuf {
-        self.description.weights.first().map_or_else(PathBuf::new, |file| self.root().join(file))
+    /// The paths of the encoder's weights: `model.safetensors`, its shards, or those of `pytorch_model.bin`.
+    pub fn weight_files(&self) -> Vec<PathBuf> {
+        self.description.weights.files.iter().map(|file| self.root().join(file)).collect()
     }
 
     /// Maps the weights and checks their names and shapes.
@@ -120,7 +145,14 @@ impl ModelDir {
     /// # Errors
     /// The file is damaged; a tensor is missing, has another shape, or is unexpected.
     pub fn weights(&self) -> Result<Weights, ModelError> {
-        Weights::open(&self.weights_file(), &self.encoder, self.dense_weights()?)
+        let weights = Weights::new(self.description.weights.open(self.root())?, &self.encoder, self.dense_weights()?)?;
+        let Some(Merging { adapter, merged }) = &self.description.adapter else { return Ok(weights) };
+        let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &*merged {
+            Some(file) => file.to_path_buf(),
+            None => merged.insert(adapter.merge(&weights, &self.encoder.parameters())?).to_path_buf(),
+        };
+        weights.changed(file)
     }
 }
 
@@ -142,14 +174,30 @@ impl<E> ModelDir<E> {
         &self.description.root
     }
 
-    /// The folder of the encoder's and the tokenizer's files: the root, unless `modules.json` names another one.
+    /// The folder of the encoder's config.json and weights: the root, unless `modules.json` names another one, or the
+    /// model is an adapter of another directory.
     pub fn encoder_folder(&self) -> PathBuf {
-        self.root().join(&self.description.encoder_folder)
+        self.root().join(&self.description.folders.encoder)
+    }
+
+    /// The folder of the tokenizer's files.
+    pub(crate) fn tokenizer_folder(&self) -> PathBuf {
+        self.root().join(&self.description.folders.tokenizer)
+    }
+
+    /// The model that an adapter changes, if the directory is one.
+    pub fn adapter_base(&self) -> Option<&str> {
+        self.description.adapter.as_ref().map(|merging| merging.adapter.base.as_str())
     }
 
     /// How the vectors of a text's tokens become one vector.
     pub fn pooling(&self) -> Pooling {
         self.description.head.pooling
+    }
+
+    /// Whether the tokens of a prompt count in the pooling, as they do in most models.
+    pub fn includes_prompt(&self) -> bool {
+        self.description.head.include_prompt
     }
 
     /// A warning, if the directory has no `modules.json`, so that the pooling is a guess. Without that file,
@@ -198,7 +246,7 @@ impl<E> ModelDir<E> {
     /// # Errors
     /// A file is damaged; a tensor is missing, has another shape, or is unexpected.
     pub fn dense_weights(&self) -> Result<DenseWeights, ModelError> {
-        DenseWeights::open(self.dense(), self.description.dense_weights.iter().map(|file| self.root().join(file)))
+        DenseWeights::open(self.dense(), &self.description.dense_weights, self.root())
     }
 
     /// Whether the model scales its vectors to length 1.
@@ -273,7 +321,7 @@ impl<E> ModelDir<E> {
     /// Size of the encoder's files in bytes.
     pub fn encoder_bytes(&self) -> u64 {
         let bytes = |file: &PathBuf| self.root().join(file).metadata().map_or(0, |file| file.len());
-        self.description.weights.iter().map(bytes).sum()
+        self.description.weights.files.iter().map(bytes).sum()
     }
 
     /// A hash of the model's content: configuration, tokenizer and weights.
@@ -281,12 +329,15 @@ impl<E> ModelDir<E> {
     /// # Errors
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
-        let Description { encoder_folder, head, transformer, weights, dense_weights, .. } = &self.description;
-        let mut paths: Vec<PathBuf> = vec![encoder_folder.join("config.json"), "modules.json".into()];
+        let Description { folders, head, transformer, weights, dense_weights, adapter, .. } = &self.description;
+        let mut paths: Vec<PathBuf> = vec![folders.encoder.join("config.json"), "modules.json".into()];
         paths.extend(head.files.iter().cloned());
-        paths.extend(transformer.file.as_ref().map(|file| encoder_folder.join(file)));
-        paths.push(encoder_folder.join(tokenizer::FILE));
-        paths.extend(weights.iter().chain(dense_weights).cloned());
+        paths.extend(transformer.file.as_ref().map(|file| folders.settings.join(file)));
+        paths.push(folders.tokenizer.join(tokenizer::FILE));
+        paths.extend(std::iter::once(weights).chain(dense_weights).flat_map(|weights| weights.files.clone()));
+        if let Some(Merging { adapter, .. }) = adapter {
+            paths.extend(adapter.files()?);
+        }
         files::fingerprint(self.root(), &paths, &self.tokenizer().overrides())
     }
 
@@ -296,6 +347,6 @@ impl<E> ModelDir<E> {
     /// The tokenizer's file cannot be read.
     pub fn tokenizer_fingerprint(&self) -> Result<String, ModelError> {
         let tokenizer_file = [tokenizer::FILE.into()];
-        files::fingerprint(&self.encoder_folder(), &tokenizer_file, &self.tokenizer().overrides())
+        files::fingerprint(&self.tokenizer_folder(), &tokenizer_file, &self.tokenizer().overrides())
     }
 }

@@ -1,28 +1,22 @@
 //! Reading a directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use embtune_encoders::{ConfigError, Encoder};
 use serde_json::{Map, Value};
 
-use super::{AnyModelDir, Description, ModelDir};
-use crate::onnx_encoder::{AnyEncoder, OnnxEncoder};
+use super::{AnyModelDir, Description, Folders, Merging, ModelDir};
+use crate::adapter::{self, Adapter};
 use crate::modules::{Head, Modules};
+use crate::onnx_encoder::{AnyEncoder, OnnxEncoder};
 use crate::sentence_config::SentenceConfig;
-use crate::tokenizer::TokenizerSpec;
+use crate::tensor_files::WeightFiles;
+use crate::tokenizer::{self, TokenizerSpec};
 use crate::transformer_config::TransformerConfig;
-use crate::{ModelError, files};
+use crate::{ModelError, files, snapshot};
 
 const CONFIG: &str = "config.json";
-
-/// The configuration of a low-rank adapter, whose directory does not contain the base model.
-const ADAPTER: &str = "adapter_config.json";
-
-/// Names of the weights, in order of preference.
-pub(crate) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-
-/// Indices of weights that are split into several files.
-const SHARDED: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 
 impl ModelDir {
     /// Reads the configuration of a directory whose encoder embtune computes itself. Weights are not read yet.
@@ -52,17 +46,63 @@ impl AnyModelDir {
             return Err(ModelError::content(root, "no such model directory"));
         }
         let modules = Modules::read(root)?;
-        let encoder_folder = modules.as_ref().map_or(Ok(PathBuf::new()), |modules| modules.encoder_folder(root))?;
-        let folder = root.join(&encoder_folder);
-        refuse_adapter(&folder)?;
+        let folder = module_folder(modules.as_ref())?;
+        match Adapter::read(&root.join(&folder))? {
+            None => Self::read(
+                root,
+                modules,
+                Folders { settings: folder.clone(), encoder: folder.clone(), tokenizer: folder },
+            ),
+            Some(adapter) => Self::open_adapter(root, modules, folder, adapter),
+        }
+    }
+
+    /// Reads the directory of an adapter, in whose folder `own` is the adapter itself. Its encoder is its base's; so are
+    /// its tokenizer, unless the adapter has one, and its modules and prompts, unless the adapter has a `modules.json`.
+    fn open_adapter(root: &Path, modules: Option<Modules>, own: PathBuf, adapter: Adapter) -> Result<Self, ModelError> {
+        let file = root.join(&own).join(adapter::CONFIG);
+        let Some(base) = snapshot::find(&adapter.base) else {
+            let what = format!(
+                "base_model_name_or_path \"{}\" is neither a directory nor in the Hugging Face cache",
+                adapter.base
+            );
+            return Err(ModelError::content(&file, what));
+        };
+        let base_modules = Modules::read(&base)?;
+        let base_folder = module_folder(base_modules.as_ref())?;
+        let encoder = absolute(&base.join(&base_folder))?;
+        if Adapter::read(&encoder)?.is_some() {
+            return Err(ModelError::content(&file, format!("its base {} is an adapter itself", base.display())));
+        }
+        let own_tokenizer = absolute(&root.join(&own))?;
+        let tokenizer = if own_tokenizer.join(tokenizer::FILE).exists() { own_tokenizer } else { encoder.clone() };
+        let mut model = match modules {
+            Some(_) => Self::read(root, modules, Folders { settings: own, encoder, tokenizer })?,
+            None => Self::read(
+                &base,
+                base_modules,
+                Folders { settings: base_folder.clone(), encoder: base_folder, tokenizer },
+            )?,
+        };
+        if let AnyEncoder::Onnx(onnx) = &model.encoder {
+            return Err(ModelError::content(&file, format!("its base cannot be changed: {}", onnx.reason)));
+        }
+        model.description.adapter = Some(Merging { adapter, merged: Arc::default() });
+        Ok(model)
+    }
+
+    fn read(root: &Path, modules: Option<Modules>, folders: Folders) -> Result<Self, ModelError> {
+        let encoder_folder = &folders.encoder;
+        let folder = root.join(encoder_folder);
         let config_file = folder.join(CONFIG);
         let mut config: Map<String, Value> = files::read_json(&config_file)?;
-        let transformer = TransformerConfig::read(&folder)?;
+        let transformer = TransformerConfig::read(&root.join(&folders.settings))?;
         config.extend(transformer.config_args.clone());
         let config = Value::Object(config);
         let encoder = match Encoder::from_json(&config) {
+            Err(_) if config.get("model_type").is_none_or(Value::is_null) => Err(no_model_type(&config_file, &config)),
             Ok(encoder) => {
-                find_weights(root, &encoder_folder).map(|weights| (AnyEncoder::Native(encoder), vec![weights]))
+                WeightFiles::find(root, encoder_folder).map(|weights| (AnyEncoder::Native(encoder), weights))
             }
             Err(ConfigError::Invalid(what)) => return Err(ModelError::content(&config_file, what)),
             Err(ConfigError::Unsupported(what)) => {
@@ -73,11 +113,11 @@ impl AnyModelDir {
             Ok(native) => native,
             Err(error) => {
                 let onnx = OnnxEncoder::find(&folder, &config, error)?;
-                let files = onnx.files.into_iter().map(|file| encoder_folder.join(file)).collect();
-                (AnyEncoder::Onnx(onnx.encoder), files)
+                let files = onnx.files.into_iter().map(|file| encoder_folder.join(file));
+                (AnyEncoder::Onnx(onnx.encoder), WeightFiles::of_onnx(files.collect()))
             }
         };
-        let tokenizer = TokenizerSpec::read(&folder, &config, &transformer)?;
+        let tokenizer = TokenizerSpec::read(&root.join(&folders.tokenizer), &config, &transformer)?;
         let sentence_config = SentenceConfig::read(root)?;
         // The size of an ONNX file's output is declared by the modules alone.
         let hidden_size = match &encoder {
@@ -89,7 +129,7 @@ impl AnyModelDir {
             None => Head::guess(root, &config)?,
         };
         let dense_weights: Result<_, ModelError> =
-            head.dense.iter().map(|dense| find_weights(root, &dense.path)).collect();
+            head.dense.iter().map(|dense| WeightFiles::find(root, &dense.path)).collect();
         // The tokenizer's argument takes precedence over the module's own length, and that over the tokenizer's file.
         let limit = match transformer.max_seq_length {
             Some(length) if !transformer.tokenizer_args.contains_key("model_max_length") => Some(length),
@@ -98,7 +138,7 @@ impl AnyModelDir {
         let positions = encoder.max_length();
         let description = Description {
             root: root.to_owned(),
-            encoder_folder,
+            folders,
             dense_weights: dense_weights?,
             max_seq_length: limit.unwrap_or(usize::MAX).min(positions),
             has_modules: modules.is_some(),
@@ -107,37 +147,49 @@ impl AnyModelDir {
             transformer,
             tokenizer,
             weights,
+            adapter: None,
         };
         Ok(Self { encoder, description })
     }
 }
 
-/// Refuses the directory of an adapter, which changes the weights of a model in another directory.
-fn refuse_adapter(folder: &Path) -> Result<(), ModelError> {
-    let file = folder.join(ADAPTER);
-    let Some(adapter) = files::read_optional_json::<Value>(&file)? else { return Ok(()) };
-    let base = adapter.get("base_model_name_or_path").and_then(Value::as_str).unwrap_or("a base model");
-    Err(ModelError::content(
-        &file,
-        format!(
-            "is an adapter for {base}, not a whole model\nhint: merge it (peft: merge_and_unload) and save the model"
-        ),
-    ))
+/// The folder of the Transformer module.
+fn module_folder(modules: Option<&Modules>) -> Result<PathBuf, ModelError> {
+    modules.map_or(Ok(PathBuf::new()), Modules::encoder_folder)
 }
 
-/// Finds the weights in a folder of the directory; the path is relative to the root.
-fn find_weights(root: &Path, folder: &Path) -> Result<PathBuf, ModelError> {
-    let exists = |name: &&&str| root.join(folder).join(name).exists();
-    if let Some(name) = WEIGHTS.iter().find(exists) {
-        return Ok(folder.join(name));
-    }
-    if let Some(name) = SHARDED.iter().find(exists) {
-        return Err(ModelError::content(
-            &root.join(folder).join(name),
-            "weights in several files are not supported\nhint: load the model with sentence-transformers and save it again",
-        ));
-    }
-    let [safetensors, checkpoint] = WEIGHTS;
-    let what = format!("No such file, and no {checkpoint} beside it");
-    Err(ModelError::content(&root.join(folder).join(safetensors), what))
+/// The error for a `config.json` of 2019 or older. transformers guessed the family from the name of the directory, which
+/// its present versions refuse to do, too.
+fn no_model_type(file: &Path, config: &Value) -> ModelError {
+    let class = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
+    let has = |key: &str| config.get(key).is_some();
+    let token_types = config.get("type_vocab_size").and_then(Value::as_u64);
+    let vocabulary = config.get("vocab_size").and_then(Value::as_u64).unwrap_or(0);
+    let by_class = [
+        ("Bert", "bert"),
+        ("DistilBert", "distilbert"),
+        ("MPNet", "mpnet"),
+        ("Roberta", "roberta"),
+        ("XLMRoberta", "xlm-roberta"),
+    ];
+    let family = by_class.into_iter().find(|(name, _)| class.starts_with(name)).map(|(_, family)| family);
+    let family = family.or(match token_types {
+        _ if has("n_layers") && has("dim") => Some("distilbert"),
+        // The families with one token type differ in their vocabularies, which have 50,265 and 250,002 tokens.
+        Some(1) if vocabulary > 100_000 => Some("xlm-roberta"),
+        Some(1) => Some("roberta"),
+        Some(_) if has("num_attention_heads") => Some("bert"),
+        _ => None,
+    });
+    let what = match family {
+        Some(family) => format!(
+            "has no model_type, and seems to be that of a {family} model\nhint: add \"model_type\": \"{family}\" to it, if the model is one"
+        ),
+        None => "has no model_type, and is not known by its other keys\nhint: add \"model_type\" to it, with the name that transformers gives to the architecture".into(),
+    };
+    ModelError::content(file, what)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ModelError> {
+    std::path::absolute(path).map_err(|error| ModelError::io(path, error))
 }

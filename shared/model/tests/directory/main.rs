@@ -4,5 +4,6 @@ mod onnx_encoder;
 mod reading;
 mod rotary;
 mod saving;
+mod shards;
 mod support;
 mod unknown;

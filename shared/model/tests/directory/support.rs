@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use embtune_tensors::TensorFile;
+
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity").join(name)
 }
@@ -36,4 +38,15 @@ pub(crate) fn edit(directory: &Path, file: &str, from: &str, to: &str) {
     let text = fs::read_to_string(directory.join(file)).unwrap();
     assert!(text.contains(from), "{file} holds {from}");
     fs::write(directory.join(file), text.replace(from, to)).unwrap();
+}
+
+/// The names in the file of weights of a directory.
+pub(crate) fn tensor_names(directory: &Path) -> Vec<String> {
+    let path = directory.join("model.safetensors");
+    let file = if path.exists() {
+        TensorFile::open(&path)
+    } else {
+        TensorFile::open_checkpoint(&directory.join("pytorch_model.bin"))
+    };
+    file.unwrap().names()
 }

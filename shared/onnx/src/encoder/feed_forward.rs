@@ -3,10 +3,10 @@
 use embtune_encoders::{Activation, FeedForward, Inner};
 use embtune_model::ModelError;
 
+use crate::activation;
 use crate::encoder::linear::{Input, Smoothing, linear};
 use crate::encoder::ops::{Builder, Hidden};
 use crate::graph::{MICROSOFT, Value, float};
-use crate::activation;
 
 /// GELU is never below this value.
 const GELU_MIN: f32 = -0.17;
@@ -16,11 +16,7 @@ const SILU_MIN: f32 = -0.28;
 const ALPHA: f32 = 0.7;
 
 /// Appends `W₂ inner(x)`.
-pub(crate) fn append(
-    builder: &mut Builder<'_>,
-    feed_forward: &FeedForward,
-    x: &Hidden,
-) -> Result<Value, ModelError> {
+pub(crate) fn append(builder: &mut Builder<'_>, feed_forward: &FeedForward, x: &Hidden) -> Result<Value, ModelError> {
     let smoothing = x.norm.as_ref().map(|norm| Smoothing { norm, alpha: ALPHA, first_row: 0 });
     let input = Input { smoothing, ..Input::of(&x.value) };
     let kind = feed_forward.activation;

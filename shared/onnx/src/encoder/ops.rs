@@ -118,12 +118,7 @@ impl Ops for Builder<'_> {
         embeddings::relative_bias(self, bias)
     }
 
-    fn attention(
-        &mut self,
-        x: &Hidden,
-        attention: &Attention,
-        bias: Option<&Value>,
-    ) -> Result<Hidden, ModelError> {
+    fn attention(&mut self, x: &Hidden, attention: &Attention, bias: Option<&Value>) -> Result<Hidden, ModelError> {
         Ok(attention::append(self, attention, x, bias)?.into())
     }
 
