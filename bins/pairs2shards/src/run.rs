@@ -32,7 +32,7 @@ pub(crate) fn run(cli: Cli, session: &Session) -> anyhow::Result<Outcome> {
     let inputs = session.inputs(&cli.records.files)?;
     let model = ModelDir::open(&locate(&cli.model.model, cli.model.hub.offline)?)?;
     // A model that mnrl-train cannot train is refused before any work is done.
-    model.trainable_config()?;
+    model.check_trainable()?;
     model.weights()?;
     let has_prompt_flag = cli.query_prompt.is_some();
     let tokenizer = PairTokenizer::new(

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::ops::Rotary;
+
 /// More layers than any encoder has. A damaged file must not make embtune list the tensors of billions of layers.
 const MAX_LAYERS: usize = 1000;
 
@@ -127,7 +129,56 @@ pub(crate) struct RawRope {
 /// Keys that only other types than `default` read.
 const KEYS_OF_OTHER_TYPES: [&str; 2] = ["factor", "original_max_position_embeddings"];
 
+/// The types of a layer that sees the whole text, and of one that sees a window.
+pub(crate) const FULL_ATTENTION: &str = "full_attention";
+pub(crate) const SLIDING_ATTENTION: &str = "sliding_attention";
+
+/// For each of the layers, whether its type is [`FULL_ATTENTION`] rather than [`SLIDING_ATTENTION`].
+pub(crate) fn are_full(layers: usize, types: Vec<String>) -> Result<Vec<bool>, ConfigError> {
+    if types.len() != layers {
+        return Err(ConfigError::Invalid(format!("layer_types has {} entries for {layers} layers", types.len())));
+    }
+    let is_full = |kind: String| match kind.as_str() {
+        FULL_ATTENTION => Ok(true),
+        SLIDING_ATTENTION => Ok(false),
+        _ => {
+            let supported = format!("{FULL_ATTENTION}, {SLIDING_ATTENTION}");
+            let what = format!("layer type \"{kind}\" is not supported (supported: {supported})");
+            Err(ConfigError::Unsupported(what))
+        }
+    };
+    types.into_iter().map(is_full).collect()
+}
+
+/// Refuses heads that cannot share the heads of keys and values equally.
+pub(crate) fn check_key_value_heads(heads: usize, key_value_heads: usize) -> Result<(), ConfigError> {
+    if heads > 0 && heads.checked_rem(key_value_heads) == Some(0) {
+        return Ok(());
+    }
+    let what = format!("{heads} attention heads do not divide into {key_value_heads} of keys and values");
+    Err(ConfigError::Unsupported(what))
+}
+
 impl RawRope {
+    /// The rotary positions for heads of this size; `top_level` is θ outside this object. The type `ntk` multiplies θ by
+    /// the factor s, and divides all frequencies by `s^(2/d)`.
+    pub(crate) fn with_ntk(
+        mut self,
+        top_level: Option<f64>,
+        default: f64,
+        head_size: usize,
+    ) -> Result<Rotary, ConfigError> {
+        if self.rope_type.as_deref().or(self.r#type.as_deref()) != Some("ntk") {
+            return Ok(Rotary { theta: self.theta(top_level, default)?, scale: 1.0 });
+        }
+        (self.rope_type, self.r#type) = (None, None);
+        let Some(factor) = self.rest.get("factor").and_then(Value::as_f64).filter(|factor| *factor >= 1.0) else {
+            return Err(ConfigError::Invalid("rope_scaling of the type ntk needs a factor of at least 1".into()));
+        };
+        let theta = self.theta(top_level, default)? * factor;
+        Ok(Rotary { theta, scale: factor.powf(-2.0 / head_size as f64) })
+    }
+
     /// The base θ of the frequencies `θ^(−2i/d)`; `top_level` is its value outside this object.
     pub(crate) fn theta(self, top_level: Option<f64>, default: f64) -> Result<f64, ConfigError> {
         if let Some(kind) = self.rope_type.or(self.r#type).filter(|kind| kind != "default") {

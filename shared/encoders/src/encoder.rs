@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config_json::{ConfigError, check_sizes};
 use crate::ops::Ops;
 use crate::walk::{Collector, Parameter, Visitor, Walk};
-use crate::{bert, modern_bert, nomic_bert, qwen3};
+use crate::{bert, gemma3, gte, modern_bert, nomic_bert, qwen3, t5};
 
 /// What the programs need to know of an encoder, whatever its family.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,8 +116,14 @@ families! {
     Bert(bert::Bert),
     /// ModernBERT.
     ModernBert(modern_bert::ModernBert),
-    /// NomicBERT.
+    /// NomicBERT and jina-embeddings-v3.
     NomicBert(nomic_bert::NomicBert),
+    /// GTE, also called "new".
+    Gte(gte::Gte),
+    /// T5's encoder.
+    T5(t5::T5),
+    /// Gemma 3, which EmbeddingGemma is made from.
+    Gemma3(gemma3::Gemma3),
     /// Qwen3, which Qwen3-Embedding is made from.
     Qwen3(qwen3::Qwen3),
 }

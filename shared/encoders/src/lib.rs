@@ -9,11 +9,14 @@ mod activation;
 mod bert;
 mod config_json;
 mod encoder;
+mod gemma3;
+mod gte;
 mod modern_bert;
 mod nomic_bert;
 mod ops;
 mod qwen3;
 mod relative_position;
+mod t5;
 mod walk;
 
 pub use activation::Activation;

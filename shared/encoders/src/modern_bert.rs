@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::activation::Activation;
-use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, check_sizes, head_size, parse};
+use crate::config_json::{
+    ConfigError, FULL_ATTENTION, OtherKeys, RawRope, SLIDING_ATTENTION, are_full, check_rotary_head_size, check_sizes,
+    head_size, parse,
+};
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
@@ -68,9 +71,6 @@ const WITHOUT_EFFECT: [&str; 18] = [
     "sparse_prediction", "type_vocab_size", "unpad_inputs",
 ];
 
-const GLOBAL: &str = "full_attention";
-const LOCAL: &str = "sliding_attention";
-
 impl Family for ModernBert {
     const MODEL_TYPES: &[&str] = &["modernbert"];
 
@@ -106,8 +106,8 @@ impl Family for ModernBert {
             pad_token_id: raw.pad_token_id.unwrap_or(50283),
             is_global: is_global(raw.num_hidden_layers, raw.layer_types, raw.global_attn_every_n_layers.unwrap_or(3))?,
             window: raw.local_attention.unwrap_or(128) / 2,
-            global_rope_theta: theta(GLOBAL, raw.global_rope_theta, 160_000.0)?,
-            local_rope_theta: theta(LOCAL, raw.local_rope_theta, 10_000.0)?,
+            global_rope_theta: theta(FULL_ATTENTION, raw.global_rope_theta, 160_000.0)?,
+            local_rope_theta: theta(SLIDING_ATTENTION, raw.local_rope_theta, 10_000.0)?,
             dropout: Dropout::default(),
         })
     }
@@ -196,16 +196,5 @@ fn is_global(layers: usize, types: Option<Vec<String>>, every: usize) -> Result<
         let is_global: Option<Vec<bool>> = (0..layers).map(is_nth).collect();
         return is_global.ok_or_else(|| ConfigError::Invalid("global_attn_every_n_layers is 0".into()));
     };
-    if types.len() != layers {
-        return Err(ConfigError::Invalid(format!("layer_types has {} entries for {layers} layers", types.len())));
-    }
-    let kind = |kind: String| match kind.as_str() {
-        GLOBAL => Ok(true),
-        LOCAL => Ok(false),
-        _ => {
-            let what = format!("layer type \"{kind}\" is not supported (supported: {GLOBAL}, {LOCAL})");
-            Err(ConfigError::Unsupported(what))
-        }
-    };
-    types.into_iter().map(kind).collect()
+    are_full(layers, types)
 }

@@ -1,4 +1,4 @@
-//! Qwen3, the language model that Qwen3-Embedding is made from: causal attention with fewer heads of keys and values
+//! Qwen3, the language model that Qwen3-Embedding is made from: causal attention (bidirectional in voyage-4-nano) with fewer heads of keys and values
 //! than of queries, rotary positions, and RMS norms, also over each query and key.
 //!
 //! Source: `transformers/models/qwen3/{configuration,modeling}_qwen3.py`.
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::activation::Activation;
-use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, parse};
+use crate::config_json::{ConfigError, OtherKeys, RawRope, check_key_value_heads, check_rotary_head_size, parse};
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
@@ -28,7 +28,9 @@ pub(crate) struct Qwen3 {
     rms_norm_eps: f64,
     pad_token_id: Option<usize>,
     rope_theta: f64,
-    dropout: Dropout,
+    is_causal: bool,
+    /// Number of elements after the projection of the last hidden states, if there is one (voyage-4-nano).
+    projection: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,9 @@ struct RawQwen3 {
     rope_theta: Option<f64>,
     rope_parameters: Option<RawRope>,
     rope_scaling: Option<RawRope>,
+    is_causal: Option<bool>,
+    use_bidirectional_attention: Option<bool>,
+    num_labels: Option<usize>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -65,18 +70,13 @@ impl Family for Qwen3 {
             ("attention_bias", json!(false)),
             ("mlp_bias", json!(false)),
             ("use_sliding_window", json!(false)),
-            ("is_causal", json!(true)),
-            ("use_bidirectional_attention", json!(false)),
         ];
         OtherKeys { fixed: &fixed, without_effect: &WITHOUT_EFFECT }.check(&raw.rest)?;
         let heads = raw.num_attention_heads;
         let key_value_heads = raw.num_key_value_heads.unwrap_or(heads);
         let head_dim = raw.head_dim.unwrap_or(128);
         check_rotary_head_size(head_dim)?;
-        if heads == 0 || heads.checked_rem(key_value_heads) != Some(0) {
-            let what = format!("{heads} attention heads do not divide into {key_value_heads} of keys and values");
-            return Err(ConfigError::Unsupported(what));
-        }
+        check_key_value_heads(heads, key_value_heads)?;
         if let Some(kind) = raw.layer_types.iter().find(|kind| *kind != "full_attention") {
             let what = format!("layer type \"{kind}\" is not supported (supported: full_attention)");
             return Err(ConfigError::Unsupported(what));
@@ -84,6 +84,7 @@ impl Family for Qwen3 {
         if raw.rope_parameters.is_some() {
             raw.rope_scaling.take().unwrap_or_default().theta(None, 1.0)?;
         }
+        let is_bidirectional = raw.is_causal == Some(false) || raw.use_bidirectional_attention == Some(true);
         let rope = raw.rope_parameters.or(raw.rope_scaling).unwrap_or_default();
         Ok(Self {
             vocab_size: raw.vocab_size,
@@ -97,7 +98,9 @@ impl Family for Qwen3 {
             rms_norm_eps: raw.rms_norm_eps.unwrap_or(1e-6),
             pad_token_id: raw.pad_token_id,
             rope_theta: rope.theta(raw.rope_theta, 10_000.0)?,
-            dropout: Dropout::default(),
+            is_causal: !is_bidirectional,
+            // Of a causal model, it counts the labels of a classifier.
+            projection: raw.num_labels.filter(|_| is_bidirectional),
         })
     }
 
@@ -105,14 +108,14 @@ impl Family for Qwen3 {
         EncoderConfig {
             name: "Qwen3",
             vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
+            hidden_size: self.projection.unwrap_or(self.hidden_size),
             num_hidden_layers: self.num_hidden_layers,
             pad_token_id: self.pad_token_id.unwrap_or(0),
             max_length: self.max_position_embeddings,
             position_padding: None,
             has_token_types: false,
             int8: false,
-            dropout: self.dropout,
+            dropout: Dropout::default(),
         }
     }
 
@@ -129,7 +132,11 @@ impl Family for Qwen3 {
             x = self.layer(ops, index, &x)?;
         }
         ops.begin(Part::Head);
-        ops.norm(&x, &self.norm("norm".into(), self.hidden_size))
+        let normed = ops.norm(&x, &self.norm("norm".into(), self.hidden_size))?;
+        match self.projection {
+            Some(width) => ops.linear(&normed, &Linear::new("linear", [width, self.hidden_size], false)),
+            None => Ok(normed),
+        }
     }
 }
 
@@ -155,7 +162,7 @@ impl Qwen3 {
             key_value_heads,
             size,
             scale: 1.0 / (size as f64).sqrt(),
-            mask: Mask::Causal,
+            mask: if self.is_causal { Mask::Causal } else { Mask::Full },
             head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| self.norm(name(part), size))),
             rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),
         };

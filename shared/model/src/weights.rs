@@ -12,7 +12,8 @@ use crate::parameters::check;
 use crate::tensor_files::{Place, TensorFiles};
 
 /// Prefixes that some checkpoints add to every name.
-const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "0.auto_model."];
+const PREFIXES: [&str; 8] =
+    ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "new.", "0.auto_model."];
 
 /// Beginnings (after any prefix) of the names of tensors that do not affect hidden states: poolers, and the heads of
 /// language models, classifiers and question answering.
@@ -21,6 +22,9 @@ const OTHER_HEADS: [&str; 12] = [
     "classifier.", "cls.", "decoder.", "head.", "lm_head.", "pooler.", "pre_classifier.", "qa_outputs.", "score.",
     "vocab_layer_norm.", "vocab_projector.", "vocab_transform.",
 ];
+
+/// A second name of T5's word embeddings, which some programs write, too.
+const TIED: &str = "encoder.embed_tokens.weight";
 
 /// Ends of the names of tables that a forward pass computes, but older versions of transformers stored.
 const BUFFERS: [&str; 3] = ["position_ids", "token_type_ids", "inv_freq"];
@@ -74,7 +78,7 @@ impl Weights {
     fn is_unused(&self, name: &str) -> bool {
         let stem = name.strip_prefix(self.prefix).unwrap_or(name);
         let is_other_head = |name: &str| OTHER_HEADS.iter().any(|head| name.starts_with(head));
-        is_other_head(stem) || is_other_head(name) || BUFFERS.iter().any(|end| name.ends_with(end))
+        is_other_head(stem) || is_other_head(name) || stem == TIED || BUFFERS.iter().any(|end| name.ends_with(end))
     }
 
     /// A tensor of [`ModelDir::parameters`](crate::ModelDir::parameters).
@@ -112,7 +116,9 @@ impl Weights {
                 _ => name.to_owned(),
             },
         };
-        format!("{}{name}", self.prefix)
+        let prefixed = format!("{}{name}", self.prefix);
+        // What was added to an encoder, such as a projection, is outside of its prefix.
+        if self.tensors.get(&prefixed).is_none() && self.tensors.get(&name).is_some() { name } else { prefixed }
     }
 }
 

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use embtune_encoders::{Encoder, EncoderConfig};
 use embtune_model::ModelDir;
 use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
-use embtune_torch::{Dropout, TorchError};
+use embtune_torch::TorchError;
 use serde::Serialize;
 
 use crate::weights::lora::Lora;
@@ -56,14 +56,6 @@ impl Pass {
     /// The same pass without dropout.
     pub(crate) fn without_dropout(self) -> Self {
         Self { hidden_dropout: 0.0, attention_dropout: 0.0, ..self }
-    }
-
-    fn hidden<'a>(&self, packed: &'a Packed, site: i64) -> Dropout<'a> {
-        Dropout { keys: &packed.keys, site, p: self.hidden_dropout }
-    }
-
-    fn attention<'a>(&self, packed: &'a Packed, site: i64) -> Dropout<'a> {
-        Dropout { keys: &packed.keys, site, p: self.attention_dropout }
     }
 }
 

@@ -18,8 +18,30 @@ const PASS: Pass = Pass { kind: Kind::Float, hidden_dropout: 0.0, attention_drop
 /// Ends of the names of the biases of keys.
 const KEY_BIASES: [&str; 3] = ["self.key.bias", "attn.k.bias", "k_lin.bias"];
 
-const FIXTURES: [&str; 7] =
-    ["minilm", "tiny-bert", "tiny-dense", "tiny-distilbert", "tiny-mpnet", "tiny-roberta", "tiny-xlmr"];
+const FIXTURES: [&str; 22] = [
+    "minilm",
+    "tiny-arctic",
+    "tiny-bert",
+    "tiny-camembert",
+    "tiny-dense",
+    "tiny-distilbert",
+    "tiny-gemma3",
+    "tiny-gte",
+    "tiny-gte-multilingual",
+    "tiny-jina3",
+    "tiny-modernbert",
+    "tiny-modernbert-odd",
+    "tiny-mpnet",
+    "tiny-nomic",
+    "tiny-nomic-moe",
+    "tiny-qwen3",
+    "tiny-qwen3-bidirectional",
+    "tiny-qwen3-sharded",
+    "tiny-roberta",
+    "tiny-silu",
+    "tiny-t5",
+    "tiny-xlmr",
+];
 
 struct Fixture {
     model: ModelDir,

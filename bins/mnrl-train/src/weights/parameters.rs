@@ -137,10 +137,6 @@ impl Parameters {
         (self.values.numel() as u64, self.frozen.numel() as u64)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
-    }
-
     /// A leaf of this shape over one parameter, or over several consecutive ones; without a gradient if they are
     /// frozen.
     ///

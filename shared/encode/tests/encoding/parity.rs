@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{cosine, options, texts, vector};
 
 /// Models with random weights, at least one of each architecture.
-const TINY: [&str; 9] = [
+const TINY: [&str; 22] = [
     "tiny-bert",
     "tiny-xlmr",
     "tiny-roberta",
@@ -23,6 +23,19 @@ const TINY: [&str; 9] = [
     "tiny-modernbert",
     "tiny-nomic",
     "tiny-qwen3",
+    "tiny-camembert",
+    "tiny-silu",
+    "tiny-modernbert-odd",
+    "tiny-nomic-moe",
+    "tiny-jina3",
+    "tiny-qwen3-bidirectional",
+    "tiny-qwen3-sharded",
+    "tiny-gemma3",
+    "tiny-gte",
+    "tiny-gte-multilingual",
+    "tiny-arctic",
+    "tiny-t5",
+    "tiny-t5-gated",
 ];
 
 /// A model directory, and the figures of sentence-transformers.
