@@ -165,13 +165,7 @@ impl Gemma3 {
     }
 
     /// `x += RMS(attention(RMS(x)))`, then `x += RMS(W₂ (act(G y) · U y))` with `y = RMS(x)`
-    fn layer<O: Ops>(
-        &self,
-        ops: &mut O,
-        index: usize,
-        is_global: bool,
-        x: &O::Value,
-    ) -> Result<O::Value, O::Error> {
+    fn layer<O: Ops>(&self, ops: &mut O, index: usize, is_global: bool, x: &O::Value) -> Result<O::Value, O::Error> {
         let name = |part: &str| format!("layers.{index}.{part}");
         let (hidden, inner, size) = (self.hidden_size, self.intermediate_size, self.head_dim);
         let (heads, key_value_heads) = (self.num_attention_heads, self.num_key_value_heads);

@@ -12,7 +12,8 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, head_size, parse};
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary,
+    Table,
 };
 
 /// A NomicBERT.
@@ -221,11 +222,7 @@ impl NomicBert {
                 let what = "moe_every_n_layers with the activation_function \"swiglu\" is not supported";
                 return Err(ConfigError::Unsupported(what.into()));
             }
-            every => Some(ExpertLayers {
-                every,
-                count: raw.num_experts.unwrap_or(8),
-                top: raw.moe_top_k.unwrap_or(2),
-            }),
+            every => Some(ExpertLayers { every, count: raw.num_experts.unwrap_or(8), top: raw.moe_top_k.unwrap_or(2) }),
         };
         if let Some(ExpertLayers { count, top, .. }) = experts
             && !(1..=count).contains(&top)

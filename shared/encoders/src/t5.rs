@@ -184,13 +184,7 @@ impl T5 {
     }
 
     /// `x += attention(RMS(x))`, then `x += W₂ inner(RMS(x))`
-    fn layer<O: Ops>(
-        &self,
-        ops: &mut O,
-        index: usize,
-        x: &O::Value,
-        bias: &O::Bias,
-    ) -> Result<O::Value, O::Error> {
+    fn layer<O: Ops>(&self, ops: &mut O, index: usize, x: &O::Value, bias: &O::Bias) -> Result<O::Value, O::Error> {
         let name = |part: &str| format!("encoder.block.{index}.layer.{part}");
         let (hidden, inner, heads, size) = (self.d_model, self.d_ff, self.num_heads, self.d_kv);
         let width = heads.saturating_mul(size);
@@ -216,9 +210,7 @@ impl T5 {
         let matrix = |part: &str| linear(part, [inner, hidden]);
         let feed_forward = FeedForward {
             inner: match self.is_gated {
-                true => {
-                    Inner::Gated { gate: matrix("1.DenseReluDense.wi_0"), up: matrix("1.DenseReluDense.wi_1") }
-                }
+                true => Inner::Gated { gate: matrix("1.DenseReluDense.wi_0"), up: matrix("1.DenseReluDense.wi_1") },
                 false => Inner::Plain(matrix("1.DenseReluDense.wi")),
             },
             activation: self.activation,

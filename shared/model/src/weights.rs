@@ -12,8 +12,7 @@ use crate::parameters::check;
 use crate::tensor_files::{Place, TensorFiles};
 
 /// Prefixes that some checkpoints add to every name.
-const PREFIXES: [&str; 8] =
-    ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "new.", "0.auto_model."];
+const PREFIXES: [&str; 8] = ["", "bert.", "roberta.", "mpnet.", "distilbert.", "model.", "new.", "0.auto_model."];
 
 /// Beginnings (after any prefix) of the names of tensors that do not affect hidden states: poolers, and the heads of
 /// language models, classifiers and question answering.

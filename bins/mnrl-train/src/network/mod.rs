@@ -9,8 +9,8 @@ mod packed;
 use clap::ValueEnum;
 use embtune_encoders::{Encoder, EncoderConfig};
 use embtune_model::ModelDir;
-use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use embtune_torch::TorchError;
+use embtune_torch::tch::{Device, Kind, Tensor, no_grad};
 use serde::Serialize;
 
 use crate::weights::lora::Lora;

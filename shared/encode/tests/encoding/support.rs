@@ -31,6 +31,10 @@ pub(crate) fn vector(value: &Value) -> Vec<f32> {
 }
 
 pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    // A text without tokens has a vector of zeros.
+    if [a, b].into_iter().flatten().all(|x| *x == 0.0) {
+        return 1.0;
+    }
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

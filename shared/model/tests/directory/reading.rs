@@ -142,7 +142,7 @@ fn the_form_of_sentence_transformers_6_is_read() {
 fn unsupported_settings_are_named() {
     for (file, from, to, expected) in [
         ("config.json", "\"bert\"", "\"deberta\"", "model_type \"deberta\" is not supported"),
-        ("config.json", "\"gelu\"", "\"silu\"", "hidden_act \"silu\" is not supported"),
+        ("config.json", "\"gelu\"", "\"mish\"", "hidden_act \"mish\" is not supported"),
         ("config.json", "\"absolute\"", "\"relative_key\"", "position_embedding_type \"relative_key\""),
         ("config.json", "\"hidden_size\": 32", "\"hidden_size\": 31", "does not divide into 4 attention heads"),
         ("config.json", "\"vocab_size\": 400", "\"vocab_size\": \"x\"", "config.json: invalid type"),

@@ -122,7 +122,12 @@ fn unsupported_settings_are_named() {
         ("tiny-gte", "rope_scaling", json!({"type": "ntk"}), "needs a factor of at least 1"),
         ("tiny-gte", "layer_norm_type", json!("rms_norm"), "layer_norm_type \"rms_norm\" is not supported"),
         ("tiny-t5", "feed_forward_proj", json!("gated-mish"), "feed_forward_proj \"mish\" is not supported"),
-        ("tiny-t5", "relative_attention_max_distance", json!(8), "32 buckets of relative positions up to a distance of 8"),
+        (
+            "tiny-t5",
+            "relative_attention_max_distance",
+            json!(8),
+            "32 buckets of relative positions up to a distance of 8",
+        ),
         ("tiny-qwen3", "num_key_value_heads", json!(3), "4 attention heads do not divide into 3 of keys and values"),
         ("tiny-qwen3", "num_key_value_heads", json!(0), "4 attention heads do not divide into 0"),
         ("tiny-qwen3", "hidden_size", json!(0), "has hidden states without elements"),
@@ -148,7 +153,7 @@ fn weights_of_another_shape_are_refused() {
             json!(49),
             "layers.0.mlp.Wi.weight\" must be [98, 32], found [96, 32]",
         ),
-        ("tiny-nomic", "intermediate_size", json!(65), "encoder.layers.0.mlp.fc11.weight\" must be [65, 32]"),
+        ("tiny-nomic", "intermediate_size", json!(65), "encoder.layers.0.mlp.fc12.weight\" must be [65, 32]"),
         (
             "tiny-qwen3",
             "num_key_value_heads",
