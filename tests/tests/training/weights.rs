@@ -1,5 +1,6 @@
 //! Which weights change, and which are saved.
 
+use embtune_tensors::TensorFile;
 use embtune_tests::Folder;
 
 use crate::{start, train};
@@ -9,19 +10,11 @@ fn tensors(folder: &Folder, model: &str) -> Vec<(String, Vec<f32>)> {
     tensors_of(folder, &format!("{model}/model.safetensors"))
 }
 
-/// The f32 tensors of a file, by name.
+/// The tensors of a file as f32, by name.
 pub(crate) fn tensors_of(folder: &Folder, file: &str) -> Vec<(String, Vec<f32>)> {
-    let bytes = folder.bytes(file);
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
-    tensors
-        .map(|(name, info)| {
-            let offset = |index: usize| 8 + length + info["data_offsets"][index].as_u64().unwrap() as usize;
-            let values = bytes[offset(0)..offset(1)].as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x));
-            (name.clone(), values.collect())
-        })
-        .collect()
+    let file = TensorFile::open(&folder.path(file)).unwrap();
+    let values = |name: &String| file.require(name).unwrap().to_f32().unwrap().into_owned();
+    file.names().into_iter().map(|name| (name.clone(), values(&name))).collect()
 }
 
 /// Names of the tensors that have changed.

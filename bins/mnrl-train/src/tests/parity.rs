@@ -90,8 +90,11 @@ fn vectors_agree_with_the_reference() {
                 expected.as_array().unwrap().iter().map(|row| Tensor::from_slice(&floats(row))).collect();
             let expected = Tensor::stack(&expected, 0).to_kind(Kind::Float);
             let found = no_grad(|| fixture.encode(&strings(&fixture.figures["texts"]), length));
-            let worst = Tensor::cosine_similarity(&found, &expected, 1, 1e-12).min().double_value(&[]);
-            assert!(worst > 0.999_99, "{name} {key}: cosine {worst}");
+            // A text without tokens has a vector of zeros.
+            let far = (&found - &expected).norm_scalaropt_dim(2, [1].as_slice(), false);
+            let worst = (far / expected.norm_scalaropt_dim(2, [1].as_slice(), false).clamp_min(1e-12)).max();
+            let worst = worst.double_value(&[]);
+            assert!(worst < 1e-4, "{name} {key}: {worst}");
         }
     }
 }
@@ -153,7 +156,9 @@ fn loss_and_gradients_agree_with_the_reference() {
         let without = objective.backward(&anchors, &positives, &targets).unwrap();
         let expected = figures["loss_without_negatives"].as_f64().unwrap();
         close(without.double_value(&[]), expected, expected, "loss without negatives");
-        assert!(compared > 20, "{name}: {compared} parameters compared");
+        let key_biases = gradients.keys().filter(|name| is_key_bias(name)).count();
+        let trained = fixture.parameters.leaves().len();
+        assert!(compared + key_biases == gradients.len() && 2 * compared > trained, "{name}: {compared} compared");
     }
 }
 
