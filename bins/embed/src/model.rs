@@ -109,6 +109,9 @@ pub(crate) fn load(settings: &ModelSettings, session: &Session) -> anyhow::Resul
     if let AnyEncoder::Onnx(file) = directory.encoder() {
         session.info(format!("the model runs through {}: {}", file.name(), file.reason));
     }
+    if let Some(base) = directory.adapter_base() {
+        session.info(format!("the model is an adapter, merged into {base}"));
+    }
     session.info(format!("model {} on {}, {} elements", directory.root().display(), encoder.device(), encoder.dim()));
     Ok(LoadedModel { directory, encoder, normalized })
 }
