@@ -46,7 +46,7 @@ impl WeightSource {
             match path.strip_prefix(&folder) {
             Ok(name) => Ok((path.to_owned(), name.to_string_lossy().into_owned())),
             Err(_) => Err(ModelError::Unsupported {
-                directory: model.root().display().to_string(),
+                directory: model.adapter_folder().unwrap_or(model.root()).display().to_string(),
                 what: "is an adapter, whose merged weights are in no file beside it\nhint: merge it (peft: merge_and_unload) and save the model".into(),
             }),
         }

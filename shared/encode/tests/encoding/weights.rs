@@ -112,7 +112,7 @@ fn an_adapter_is_saved_as_a_whole_model() {
         assert_eq!(vectors(&folder.path("SAVED"), &lines), expected);
 
         let error = portable_encoder(&model).err().unwrap().to_string();
-        assert!(error.contains("is an adapter, whose merged weights are in no file beside it"), "{error}");
+        assert!(error.contains("ADAPTER: is an adapter, whose merged weights are in no file beside it"), "{error}");
         set(&folder, "lora_alpha", json!(3));
         assert_ne!(ModelDir::open(&folder.path("ADAPTER")).unwrap().fingerprint().unwrap(), before[0]);
     }

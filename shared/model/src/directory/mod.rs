@@ -187,9 +187,9 @@ impl<E> ModelDir<E> {
         self.root().join(&self.description.folders.tokenizer)
     }
 
-    /// The model that an adapter changes, if the directory is one.
-    pub fn adapter_base(&self) -> Option<&str> {
-        self.description.adapter.as_ref().map(|merging| merging.adapter.base.as_str())
+    /// The folder of the adapter, if the model is one.
+    pub fn adapter_folder(&self) -> Option<&Path> {
+        self.description.adapter.as_ref().map(|merging| merging.adapter.folder.as_path())
     }
 
     /// How the vectors of a text's tokens become one vector.
