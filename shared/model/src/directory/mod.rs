@@ -228,7 +228,7 @@ impl<E> ModelDir<E> {
     }
 
     /// Files of heads that use the encoder, but do not affect a text's vector. Training leaves them unchanged, so that
-    /// they no longer fit the trained encoder. [`crate::save`] copies them.
+    /// they no longer fit the trained encoder. [`crate::save()`] copies them.
     pub fn other_heads(&self) -> Vec<&'static str> {
         OTHER_HEADS.into_iter().filter(|name| self.root().join(name).is_file()).collect()
     }
