@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, VectorType};
+use embtune_tensors::{EmbeddingsMeta, EmbeddingsWriter, TensorFile, VectorType, write_tensors};
 use tempfile::TempDir;
 
 use crate::Run;
@@ -38,6 +38,28 @@ impl Folder {
     /// Removes a folder if it exists.
     pub fn remove(&self, name: &str) {
         let _ = fs::remove_dir_all(self.path(name));
+    }
+
+    /// Divides the weights of a copied fixture into two shards with an index, and returns the names of all three files.
+    pub fn shard_weights(&self, model: &str) -> [String; 3] {
+        const SHARDS: [&str; 2] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+        const INDEX: &str = "model.safetensors.index.json";
+        let whole = self.path(&format!("{model}/model.safetensors"));
+        let file = TensorFile::open(&whole).unwrap();
+        let mut map = serde_json::Map::new();
+        for (number, shard) in SHARDS.iter().enumerate() {
+            let names: Vec<String> = file.names().into_iter().skip(number).step_by(2).collect();
+            let tensor = |name: &String| file.require(name).unwrap();
+            let tensors: Vec<_> = names.iter().map(|name| (name.as_str(), tensor(name))).collect();
+            let tensors: Vec<_> = tensors.iter().map(|(name, x)| (*name, x.dtype, x.shape.to_vec(), x.bytes)).collect();
+            let mut bytes = Vec::new();
+            write_tensors(&tensors, Some(("format", "pt")), &mut bytes).unwrap();
+            self.write(&format!("{model}/{shard}"), bytes);
+            map.extend(names.into_iter().map(|name| (name, (*shard).into())));
+        }
+        self.write(&format!("{model}/{INDEX}"), serde_json::json!({"weight_map": map}).to_string());
+        fs::remove_file(whole).unwrap();
+        [SHARDS[0].into(), SHARDS[1].into(), INDEX.into()]
     }
 
     /// Keeps the tokenizer of a copied BERT fixture from adding special tokens.

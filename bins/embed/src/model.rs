@@ -109,6 +109,9 @@ pub(crate) fn load(settings: &ModelSettings, session: &Session) -> anyhow::Resul
     if let AnyEncoder::Onnx(file) = directory.encoder() {
         session.info(format!("the model runs through {}: {}", file.name(), file.reason));
     }
+    if let Some(folder) = directory.adapter_folder() {
+        session.info(format!("the adapter {} is merged into its base", folder.display()));
+    }
     session.info(format!("model {} on {}, {} elements", directory.root().display(), encoder.device(), encoder.dim()));
     Ok(LoadedModel { directory, encoder, normalized })
 }

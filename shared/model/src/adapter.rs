@@ -43,7 +43,7 @@ const WITHOUT_EFFECT: [&str; 14] = [
 /// An adapter, which changes weights W of another model to `W + s · B A`.
 #[derive(Debug, Clone)]
 pub(crate) struct Adapter {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The model that it changes: a directory or a Hugging Face name.
     pub(crate) base: String,
     alpha: f64,
@@ -113,7 +113,8 @@ impl Adapter {
             }
         });
         Ok(Self {
-            folder: folder.to_owned(),
+            // Without the slash at the end that joining an empty path adds.
+            folder: folder.components().collect(),
             base: raw.base_model_name_or_path.ok_or("has no base_model_name_or_path")?,
             alpha: number("lora_alpha", raw.lora_alpha.ok_or("has no lora_alpha")?)?,
             alpha_pattern: pattern.collect::<Result<_, String>>()?,

@@ -3,7 +3,7 @@
 //! [`ModelDir::open`] reads the files that say how a text becomes a vector: `config.json` (the encoder), `modules.json`
 //! (what follows it), `1_Pooling` and `N_Dense`, `sentence_bert_config.json` (length), `tokenizer_config.json`, and
 //! `config_sentence_transformers.json` (prompts). It reads both the legacy layout and that of sentence-transformers 6.
-//! [`save`] writes the legacy layout, because more programs load it; the directory appears complete or not at all.
+//! [`save()`] writes the legacy layout, because more programs load it; the directory appears complete or not at all.
 //! [`Weights`] maps the tensors and finds them by their Hugging Face names.
 //!
 //! A setting that this crate does not support is an error that names it: a wrong vector is worse than none. If the

@@ -248,8 +248,8 @@ fn write_dense(old: &Weights, dense: &Dense, new: &NewWeights, path: &Path) -> R
 
 /// The type in which new values are written: that of the tensor that they replace, unless it would round them.
 ///
-/// sentence-transformers writes the type in which the model was loaded, because it trains in that type. Here, the values
-/// were trained in f32; what was trained is often smaller than the steps of a type of 16 bits.
+/// sentence-transformers writes the type in which the model was loaded, because it trains in that type. Here, values
+/// are trained in f32, and their changes are often smaller than the steps of a type of 16 bits.
 fn saved_type(old: &Tensor<'_>, new: Option<&Vec<f32>>) -> Dtype {
     match new {
         Some(values) if !fits(values, old.dtype) => Dtype::F32,

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use embtune_tensors::{TensorFile, write_tensors};
 use embtune_tests::{Folder, Run, fixture};
 use serde_json::json;
 
@@ -17,6 +16,10 @@ const COMMIT: &str = "c0ffee";
 
 /// The files of a fixture, by their paths.
 fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
+    files_in(&fixture(name))
+}
+
+fn files_in(root: &Path) -> BTreeMap<String, Vec<u8>> {
     fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -29,7 +32,7 @@ fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
         }
     }
     let mut files = BTreeMap::new();
-    add(&fixture(name), &fixture(name), &mut files);
+    add(root, root, &mut files);
     files
 }
 
@@ -195,25 +198,10 @@ fn missing_files_are_named_offline_and_fetched_online() {
 
 /// The files of `tiny-xlmr`, with its weights in two shards.
 fn sharded() -> BTreeMap<String, Vec<u8>> {
-    let mut files = files_of("parity/tiny-xlmr");
-    files.remove("model.safetensors").unwrap();
-    let whole = TensorFile::open(&fixture("parity/tiny-xlmr").join("model.safetensors")).unwrap();
-    let mut map = BTreeMap::new();
-    for shard in 0..2 {
-        let name = format!("model-0000{}-of-00002.safetensors", shard + 1);
-        let names: Vec<String> = whole.names().into_iter().skip(shard).step_by(2).collect();
-        let tensors: Vec<_> = names
-            .iter()
-            .map(|name| (name.as_str(), whole.require(name).unwrap()))
-            .map(|(name, tensor)| (name, tensor.dtype, tensor.shape.to_vec(), tensor.bytes))
-            .collect();
-        let mut bytes = Vec::new();
-        write_tensors(&tensors, None, &mut bytes).unwrap();
-        files.insert(name.clone(), bytes);
-        map.extend(names.into_iter().map(|tensor| (tensor, name.clone())));
-    }
-    files.insert("model.safetensors.index.json".into(), json!({"weight_map": map}).to_string().into_bytes());
-    files
+    let folder = Folder::new();
+    folder.copy_fixture("parity/tiny-xlmr", "MODEL");
+    folder.shard_weights("MODEL");
+    files_in(&folder.path("MODEL"))
 }
 
 /// The vectors of the line that [`embed`] embeds, by the path of the fixture.
@@ -279,6 +267,27 @@ fn an_encoder_in_a_folder_of_its_own_is_fetched() {
     assert_eq!(embed(&folder, &hub.address, "").stdout(), expected);
     assert_eq!(hub.fetched(), files.into_keys().collect::<Vec<_>>());
     assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), expected);
+}
+
+#[test]
+fn an_adapter_is_fetched_and_its_base_is_found() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("hf")).unwrap();
+    folder.copy_fixture("parity/tiny-bert", "BASE");
+    folder.copy_fixture("parity/adapters/query-value", "ADAPTER");
+    let expected = folder.run("embed --device cpu --model ADAPTER --text").stdin("harbour\n").stdout();
+    assert_ne!(expected, by_path(&folder, "parity/tiny-bert"));
+    let mut files = files_in(&folder.path("ADAPTER"));
+    let hub = Hub::start(files.clone());
+    assert_eq!(embed(&folder, &hub.address, "").stdout(), expected);
+    assert_eq!(hub.fetched(), files.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(embed(&folder, UNREACHABLE, "--offline").stdout(), expected);
+
+    let config = String::from_utf8(files["adapter_config.json"].clone()).unwrap().replace("BASE", "me/base");
+    files.insert("adapter_config.json".into(), config.into_bytes());
+    let folder = cache(&files);
+    let message = embed(&folder, UNREACHABLE, "--offline").ran().with_code(2).stderr();
+    assert!(message.contains("\"me/base\" is neither a directory nor in the Hugging Face cache"), "{message}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ Metrics:
   nothing is learnt, which is reported after the first epoch and is an error at the end.
 
 Output directory:
-  A sentence-transformers directory with fp32 weights, model.onnx and a model card; with --lora also
+  A sentence-transformers directory with weights, model.onnx and a model card; with --lora also
   the folder adapter, in PEFT's format. It is complete when it appears, at the end of the training.
   A mount point, or another directory that cannot be replaced in one step, is filled at the end; a
   notice says so before the training. If the system refuses at the end, the finished directory is

@@ -6,3 +6,4 @@ mod parity;
 mod portable;
 mod settings;
 mod support;
+mod weights;

@@ -185,9 +185,9 @@ impl<E> ModelDir<E> {
         self.root().join(&self.description.folders.tokenizer)
     }
 
-    /// The model that an adapter changes, if the directory is one.
-    pub fn adapter_base(&self) -> Option<&str> {
-        self.description.adapter.as_ref().map(|merging| merging.adapter.base.as_str())
+    /// The folder of the adapter, if the model is one.
+    pub fn adapter_folder(&self) -> Option<&Path> {
+        self.description.adapter.as_ref().map(|merging| merging.adapter.folder.as_path())
     }
 
     /// How the vectors of a text's tokens become one vector.
@@ -226,7 +226,7 @@ impl<E> ModelDir<E> {
     }
 
     /// Files of heads that use the encoder, but do not affect a text's vector. Training leaves them unchanged, so that
-    /// they no longer fit the trained encoder. [`crate::save`] copies them.
+    /// they no longer fit the trained encoder. [`crate::save()`] copies them.
     pub fn other_heads(&self) -> Vec<&'static str> {
         OTHER_HEADS.into_iter().filter(|name| self.root().join(name).is_file()).collect()
     }

@@ -57,8 +57,8 @@ impl AnyModelDir {
         }
     }
 
-    /// Reads the directory of an adapter, in whose folder `own` is the adapter itself. Its encoder is its base's; so are
-    /// its tokenizer, unless the adapter has one, and its modules and prompts, unless the adapter has a `modules.json`.
+    /// Reads the directory of an adapter, in whose folder `own` is the adapter itself. Its encoder is that of its base;
+    /// so are its tokenizer, unless the adapter has one, and its modules and prompts, unless it has a `modules.json`.
     fn open_adapter(root: &Path, modules: Option<Modules>, own: PathBuf, adapter: Adapter) -> Result<Self, ModelError> {
         let file = root.join(&own).join(adapter::CONFIG);
         let Some(base) = snapshot::find(&adapter.base) else {
@@ -158,8 +158,8 @@ fn module_folder(modules: Option<&Modules>) -> Result<PathBuf, ModelError> {
     modules.map_or(Ok(PathBuf::new()), Modules::encoder_folder)
 }
 
-/// The error for a `config.json` of 2019 or older. transformers guessed the family from the name of the directory, which
-/// its present versions refuse to do, too.
+/// The error for a `config.json` of 2019 or older. transformers guessed the family from the name of the directory; its
+/// present versions do not guess any more.
 fn no_model_type(file: &Path, config: &Value) -> ModelError {
     let class = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
     let has = |key: &str| config.get(key).is_some();

@@ -1,10 +1,11 @@
 //! Saving a copy of the base with new weights, in the legacy layout.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use embtune_model::{ModelDir, ModelError, NewWeights, Role, check_target, save};
+use embtune_tensors::{Dtype, TensorFile};
 use serde_json::{Value, json};
 
 use crate::support::{copy, edit, fixture, tensor_names};
@@ -67,6 +68,40 @@ fn a_checkpoint_is_saved_as_safetensors() {
     assert!(is_tied(&target), "both names stay if their tensor does not change");
     save(&base, &values(&base), &target, true, nothing).unwrap();
     assert!(!is_tied(&target), "the second name would hold the old values");
+}
+
+/// The types of a saved directory's tensors by name, and the type that its config.json names.
+fn types(folder: &Path) -> (BTreeMap<String, Dtype>, Value) {
+    let file = TensorFile::open(&folder.join("model.safetensors")).unwrap();
+    let types = file.names().into_iter().map(|name| (name.clone(), file.require(&name).unwrap().dtype));
+    let config: Value = serde_json::from_slice(&fs::read(folder.join("config.json")).unwrap()).unwrap();
+    (types.collect(), config["dtype"].clone())
+}
+
+/// Every tensor of a training is written, also those that are frozen.
+#[test]
+fn a_type_of_16_bits_stays_where_it_rounds_nothing() {
+    let directory = copy("tiny-qwen3");
+    edit(directory.path(), "config.json", "\"torch_dtype\"", "\"dtype\"");
+    let base = ModelDir::open(directory.path()).unwrap();
+    let (of_base, named) = types(directory.path());
+    assert!(of_base.values().all(|dtype| *dtype == Dtype::BF16) && named == "bfloat16");
+    let target = directory.path().join("tuned");
+    save(&base, &values(&base), &target, false, nothing).unwrap();
+    assert_eq!(types(&target), (of_base.clone(), named.clone()), "nothing was trained");
+
+    let mut weights = values(&base);
+    weights.get_mut("norm.weight").unwrap().fill(0.25);
+    save(&base, &weights, &target, true, nothing).unwrap();
+    assert_eq!(types(&target), (of_base.clone(), named), "0.25 has few bits");
+
+    weights.get_mut("norm.weight").unwrap()[3] += 1e-6;
+    save(&base, &weights, &target, true, nothing).unwrap();
+    let mut expected = of_base;
+    expected.insert("norm.weight".into(), Dtype::F32);
+    // transformers loads all tensors in the type that the config names.
+    assert_eq!(types(&target), (expected, json!("float32")));
+    assert_eq!(values(&ModelDir::open(&target).unwrap()), weights);
 }
 
 #[test]
