@@ -14,9 +14,9 @@ use crate::training::final_weights::MergeBase;
 
 /// Fine-tune an embedding model with in-batch negatives
 ///
-/// Reads shards that pairs2shards wrote for the same tokenizer, trains a BERT, RoBERTa, XLM-RoBERTa, MPNet or
-/// DistilBERT encoder with the modules after it (pooling, Dense layers), and writes a model directory that replaces the
-/// base model everywhere: same shape, same vector size, new weights.
+/// Reads shards that pairs2shards wrote for the same tokenizer, trains an encoder (BERT and its relatives, ModernBERT,
+/// Qwen3, Gemma 3, NomicBERT, GTE, T5) with the modules after it (pooling, Dense layers), and writes a model directory
+/// that replaces the base model everywhere: same shape, same vector size, new weights.
 #[derive(Debug, Parser)]
 #[command(name = "mnrl-train", version, after_long_help = help::SECTIONS)]
 pub(crate) struct Cli {

@@ -11,7 +11,8 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, head_size, parse};
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, RelativeBias, Table,
+    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, RelativeBias,
+    Table, usual_scale,
 };
 
 /// A member of the family.
@@ -155,7 +156,7 @@ impl Bert {
             heads,
             key_value_heads: heads,
             size,
-            scale: 1.0 / (size as f64).sqrt(),
+            scale: usual_scale(size),
             mask: Mask::Full,
             head_norms: None,
             rotary: None,

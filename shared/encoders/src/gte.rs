@@ -13,6 +13,7 @@ use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+    usual_scale,
 };
 
 /// A GTE.
@@ -147,7 +148,7 @@ impl Gte {
             heads,
             key_value_heads: heads,
             size,
-            scale: 1.0 / (size as f64).sqrt(),
+            scale: usual_scale(size),
             mask: Mask::Full,
             head_norms: None,
             rotary: Some(self.rotary),

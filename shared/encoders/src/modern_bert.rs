@@ -15,6 +15,7 @@ use crate::config_json::{
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+    usual_scale,
 };
 
 /// A ModernBERT, whose linear layers and norms have no biases.
@@ -168,7 +169,7 @@ impl ModernBert {
             heads,
             key_value_heads: heads,
             size,
-            scale: 1.0 / (size as f64).sqrt(),
+            scale: usual_scale(size),
             mask: if is_global { Mask::Full } else { Mask::Window(self.window) },
             head_norms: None,
             rotary: Some(Rotary { theta, scale: 1.0 }),

@@ -13,7 +13,7 @@ use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary,
-    Table,
+    Table, usual_scale,
 };
 
 /// A NomicBERT.
@@ -291,7 +291,7 @@ impl NomicBert {
             heads,
             key_value_heads: heads,
             size,
-            scale: 1.0 / (size as f64).sqrt(),
+            scale: usual_scale(size),
             mask: Mask::Full,
             head_norms: None,
             rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),

@@ -224,6 +224,11 @@ impl Rotary {
     }
 }
 
+/// The usual factor on attention scores, `1 / √size`, rounded as the kernels round it that compute it themselves.
+pub(crate) fn usual_scale(size: usize) -> f64 {
+    f64::from(1.0 / (size as f32).sqrt())
+}
+
 /// Where queries, keys and values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Projection {

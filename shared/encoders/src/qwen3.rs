@@ -11,6 +11,7 @@ use crate::config_json::{ConfigError, OtherKeys, RawRope, check_key_value_heads,
 use crate::encoder::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
+    usual_scale,
 };
 
 /// A Qwen3, which has no biases.
@@ -161,7 +162,7 @@ impl Qwen3 {
             heads,
             key_value_heads,
             size,
-            scale: 1.0 / (size as f64).sqrt(),
+            scale: usual_scale(size),
             mask: if self.is_causal { Mask::Causal } else { Mask::Full },
             head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| self.norm(name(part), size))),
             rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),

@@ -74,18 +74,14 @@ fn weights_of_another_shape_are_named() {
 }
 
 #[test]
-fn a_family_that_is_only_embedded_is_not_trained() {
-    for (fixture, name) in [("tiny-modernbert", "ModernBERT"), ("tiny-nomic", "NomicBERT"), ("tiny-qwen3", "Qwen3")] {
-        let folder = Folder::new();
-        folder.copy_fixture(&format!("parity/{fixture}"), "BASE");
-        let expected =
-            format!("BASE: {name} cannot be trained (supported: BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT)");
-        // pairs2shards already refuses a model that mnrl-train will not train, with the same message.
-        for line in ["pairs2shards --model BASE -o s.safetensors", "mnrl-train --model BASE --out TUNED s.safetensors"]
-        {
-            let message = folder.run(line).refusal();
-            assert!(message.contains(&expected), "{message}");
-        }
+fn a_model_that_leaves_out_the_prompt_is_not_trained() {
+    let folder = Folder::new();
+    folder.copy_fixture("parity/tiny-t5-gated", "BASE");
+    let expected = "BASE: a model whose pooling leaves out the prompt (include_prompt false) cannot be trained";
+    // pairs2shards already refuses a model that mnrl-train will not train, with the same message.
+    for line in ["pairs2shards --model BASE -o s.safetensors", "mnrl-train --model BASE --out TUNED s.safetensors"] {
+        let message = folder.run(line).refusal();
+        assert!(message.contains(expected), "{message}");
     }
 }
 
@@ -207,9 +203,20 @@ const EMBED: &str = "embed -q --device cpu --threads 1 --model BASE --text";
 
 #[test]
 fn any_value_of_an_encoder_s_setting_is_used_or_refused_by_name() {
-    for model in
-        ["tiny-bert", "tiny-xlmr", "tiny-mpnet", "tiny-distilbert", "tiny-modernbert", "tiny-nomic", "tiny-qwen3"]
-    {
+    for model in [
+        "tiny-bert",
+        "tiny-xlmr",
+        "tiny-mpnet",
+        "tiny-distilbert",
+        "tiny-modernbert",
+        "tiny-nomic",
+        "tiny-nomic-moe",
+        "tiny-jina3",
+        "tiny-qwen3",
+        "tiny-gemma3",
+        "tiny-gte",
+        "tiny-t5",
+    ] {
         try_out(&format!("parity/{model}"), "config.json", EMBED);
     }
     try_out("foreign/tiny-albert", "config.json", EMBED);

@@ -2,9 +2,9 @@
 
 pub(super) const SECTIONS: &str = "\
 Models:
-  embed computes BERT, RoBERTa, XLM-RoBERTa, MPNet, DistilBERT, ModernBERT, NomicBERT and Qwen3 from
-  their weights. A model of another architecture, or one whose weights it cannot read, runs through
-  the ONNX file of its directory: model.onnx, else onnx/model.onnx. Files of other names usually
+  embed computes BERT, RoBERTa, XLM-RoBERTa, CamemBERT, MPNet, DistilBERT, ModernBERT, Qwen3,
+  Gemma 3, NomicBERT, GTE, T5 encoders and jina-embeddings-v3 from their weights. A model of another
+  architecture, or one whose weights it cannot read, runs through the ONNX file of its directory: model.onnx, else onnx/model.onnx. Files of other names usually
   have another precision and are ignored. Pooling, Dense modules, normalisation, prompts and length
   come from the directory in this case, too. The file must take input_ids and optionally
   attention_mask, token_type_ids and position_ids, int64 or int32 [batch, sequence], and return

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 
 use embtune_encoders::{
-    Attention, Embeddings, Encoder, Experts, FeedForward, Inner, Linear, Norm, Ops, Part, Projection, RelativeBias,
+    Attention, Embeddings, Encoder, Experts, FeedForward, Inner, Linear, Mask, Norm, Ops, Part, Projection,
+    RelativeBias,
 };
 use embtune_torch::tch::Kind;
 
@@ -109,8 +110,9 @@ impl Ops for Kept {
         Ok(())
     }
 
-    /// Its input, queries, keys and values, the result, and a sum for each head. With a bias, the probabilities are kept
-    /// before and after dropout and in f32.
+    /// Its input, queries, keys and values, the result, and a sum for each head. Where there is no fused kernel, the
+    /// probabilities are kept before and after dropout and in f32, as are rotated queries and keys, and keys and values
+    /// that are repeated for every head.
     fn attention(&mut self, x: &State, attention: &Attention, bias: Option<&()>) -> Result<State, Infallible> {
         let Attention { heads, key_value_heads, size, .. } = *attention;
         self.keep_input(x);
@@ -124,8 +126,12 @@ impl Ops for Kept {
             self.elements += qkv;
             self.floats += heads + key_value_heads;
         }
-        if bias.is_some() {
+        let is_plain = attention.mask == Mask::Full && heads == key_value_heads && attention.rotary.is_none();
+        if bias.is_some() || !is_plain {
             self.elements += 3 * heads * self.length;
+        }
+        if !is_plain {
+            self.elements += qkv + 3 * heads * size;
         }
         Ok(State { width: heads * size, is_kept: true })
     }

@@ -31,6 +31,9 @@ pub(crate) struct Lora {
 /// The largest r and alpha, more than any layer has rows.
 const LARGEST: usize = 1 << 20;
 
+/// The target that means every linear layer of the encoder's layers.
+const ALL_LINEAR: &str = "all-linear";
+
 /// The suffixes of the names of A and B.
 const A: &str = ".lora_A.weight";
 const B: &str = ".lora_B.weight";
@@ -83,9 +86,18 @@ impl Lora {
 
     /// Whether a linear layer is a target, by its whole name or by the last components of its name.
     pub(crate) fn adapts(&self, stem: &str) -> bool {
-        self.targets
-            .iter()
-            .any(|target| stem.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+        let is_end =
+            |target: &str| stem.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        self.targets.iter().any(|target| target == ALL_LINEAR || is_end(target))
+    }
+
+    /// The targets as names of layers, which PEFT also takes. Its own `all-linear` is not the same: it has the linear
+    /// layers outside of the encoder's layers, too.
+    fn named_targets<'a>(&'a self, changes: &'a NewWeights) -> Vec<&'a str> {
+        match self.targets.iter().any(|target| target == ALL_LINEAR) {
+            true => changes.keys().filter_map(|name| name.strip_suffix(A)).collect(),
+            false => self.targets.iter().map(String::as_str).collect(),
+        }
     }
 
     /// The names of A and B of a layer.
@@ -170,7 +182,7 @@ impl Lora {
         let config = json!({
             "peft_type": "LORA", "task_type": "FEATURE_EXTRACTION", "base_model_name_or_path": base,
             "r": self.rank, "lora_alpha": self.alpha, "lora_dropout": 0.0, "bias": "none",
-            "target_modules": self.targets, "inference_mode": true, "fan_in_fan_out": false,
+            "target_modules": self.named_targets(changes), "inference_mode": true, "fan_in_fan_out": false,
             "init_lora_weights": true, "modules_to_save": null, "use_rslora": false, "use_dora": false,
         });
         write("adapter_config.json", format!("{config:#}\n").as_bytes())
@@ -222,6 +234,8 @@ mod tests {
         assert!(lora.adapts("encoder.layer.0.attention.self.query"));
         assert!(lora.adapts("encoder.layer.1.attention.output.dense"));
         assert!(!lora.adapts("encoder.layer.1.output.dense"), "the suffix of another layer");
+        let all: Lora = "r=4,targets=all-linear".parse().unwrap();
+        assert!(all.adapts("layers.0.self_attn.k_proj"));
         for bad in ["", "r=0", "alpha=3", "r=4,query", "r=4,what=1", "r=4,r=4", "r=4,alpha=1,alpha=2", "r=9999999999"] {
             assert!(bad.parse::<Lora>().is_err(), "{bad}");
         }

@@ -72,8 +72,9 @@ pub(crate) struct ParamArgs {
 
     /// Train low-rank changes of linear layers only, as in r=16,alpha=32,targets=query,value
     ///
-    /// The default of alpha is twice r, that of targets is query and value. The model is saved with the changes merged,
-    /// and the changes alone as a PEFT adapter in its folder adapter.
+    /// The default of alpha is twice r, that of targets is query and value, as BERT calls them; a name that the model
+    /// does not have is refused with those that it has. all-linear means every linear layer of the encoder's layers.
+    /// The model is saved with the changes merged, and the changes alone as a PEFT adapter in its folder adapter.
     #[arg(long, value_name = "SPEC", hide_short_help = true)]
     pub(crate) lora: Option<Lora>,
 }
