@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::activation::Activation;
 use crate::ops::Rotary;
 
 /// More layers than any encoder has. A damaged file must not make embtune list the tensors of billions of layers.
@@ -20,6 +21,22 @@ pub enum ConfigError {
 
 pub(crate) fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, ConfigError> {
     T::deserialize(json).map_err(|error| ConfigError::Invalid(error.to_string()))
+}
+
+impl Activation {
+    /// The function that the key `key` of a `config.json` names.
+    pub(crate) fn parse(key: &str, name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
+            "relu" => Ok(Self::Relu),
+            "silu" | "swish" => Ok(Self::Silu),
+            other => {
+                let what = format!("{key} \"{other}\" is not supported (supported: gelu, gelu_new, relu, silu)");
+                Err(ConfigError::Unsupported(what))
+            }
+        }
+    }
 }
 
 /// Keys of all families that never affect a text's vector: the origin of a file, the initialisation of weights, other

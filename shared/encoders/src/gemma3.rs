@@ -13,7 +13,7 @@ use crate::config_json::{
     ConfigError, FULL_ATTENTION, OtherKeys, RawRope, SLIDING_ATTENTION, are_full, check_key_value_heads,
     check_rotary_head_size, check_sizes, parse,
 };
-use crate::encoder::{Dropout, EncoderConfig, Family};
+use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
 };

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, head_size, parse};
-use crate::encoder::{Dropout, EncoderConfig, Family};
+use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
     usual_scale,

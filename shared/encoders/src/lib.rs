@@ -9,6 +9,7 @@ mod activation;
 mod bert;
 mod config_json;
 mod encoder;
+mod family;
 mod gemma3;
 mod gte;
 mod modern_bert;
@@ -21,7 +22,8 @@ mod walk;
 
 pub use activation::Activation;
 pub use config_json::ConfigError;
-pub use encoder::{Dropout, Encoder, EncoderConfig};
+pub use encoder::Encoder;
+pub use family::{Dropout, EncoderConfig};
 pub use ops::{
     Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection,
     RelativeBias, Rotary, Table,

@@ -181,8 +181,7 @@ pub enum NormKind {
     },
 }
 
-/// A bias on attention scores by relative position: `stem.weight` `[buckets, heads]`, see
-/// [`relative_position_bucket`](RelativeBias::bucket).
+/// A bias on attention scores by relative position: `stem.weight` `[buckets, heads]`, see [`RelativeBias::buckets`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelativeBias {
     /// The table; its rows are the buckets.

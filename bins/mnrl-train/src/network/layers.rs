@@ -111,7 +111,7 @@ impl Visitor for Loader<'_> {
         for (name, shape) in
             [(&experts.first, &[rows, width][..]), (&experts.second, &[rows, width]), (&experts.bias, &[width])]
         {
-            let leaf = self.builder.parameters.leaf(&[name.clone()], shape)?;
+            let leaf = self.builder.parameters.leaf(std::slice::from_ref(name), shape)?;
             self.layers.experts.insert(name.clone(), leaf);
         }
         Ok(())

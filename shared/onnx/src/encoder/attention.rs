@@ -3,11 +3,10 @@
 use embtune_encoders::{Attention, Linear, Mask, Norm, Projection};
 use embtune_model::ModelError;
 
+use crate::encoder::builder::{Angles, Builder, Hidden, Windows};
 use crate::encoder::linear::{Input, Smoothing, linear};
 use crate::encoder::norm;
-use crate::encoder::ops::{Builder, Hidden};
-use crate::encoder::rotary::Angles;
-use crate::encoder::window::Windows;
+
 use crate::graph::{Graph, MICROSOFT, Value, float, int, ints, to};
 use crate::proto::DataType;
 use crate::tokens::{Tokens, flatten};
@@ -16,14 +15,6 @@ use crate::tokens::{Tokens, flatten};
 pub(crate) const MASKED: f32 = -10_000.0;
 /// SmoothQuant's α for query, key and value (see [`crate::encoder::int8`]).
 const ALPHA: f32 = 0.3;
-
-/// What hides keys, by the kind of mask.
-#[derive(Default)]
-pub(crate) struct Masks {
-    padding: Option<Value>,
-    causal: Option<Value>,
-    windows: Vec<(usize, Windows)>,
-}
 
 /// Appends queries, keys and values of `x`, and the attention; the result is `[tokens, heads · size]`.
 pub(crate) fn append(
@@ -186,7 +177,7 @@ impl Core {
 /// end.
 pub(crate) fn padding_bias(builder: &mut Builder<'_>) -> Option<Value> {
     let Tokens::Rectangle { mask: Some(mask), .. } = builder.tokens else { return None };
-    if builder.masks.padding.is_none() {
+    if builder.shared.padding.is_none() {
         let graph = &mut *builder.graph;
         let hidden_type = graph.hidden_type();
         let mask = graph.node("Cast", &[mask], &[to(hidden_type)]);
@@ -195,16 +186,16 @@ pub(crate) fn padding_bias(builder: &mut Builder<'_>) -> Option<Value> {
         let masked = graph.scalar(MASKED);
         let bias = graph.node("Mul", &[&padding, &masked], &[]);
         let axes = graph.integers(&[1, 2]);
-        builder.masks.padding = Some(graph.node("Unsqueeze", &[&bias, &axes], &[]));
+        builder.shared.padding = Some(graph.node("Unsqueeze", &[&bias, &axes], &[]));
     }
-    builder.masks.padding.clone()
+    builder.shared.padding.clone()
 }
 
 /// A bias that hides padding and the keys after each query, `[batch, 1, sequence, sequence]`; `None` for rows of equal
 /// length, where [`Core::causal`] is enough.
 fn causal_bias(builder: &mut Builder<'_>) -> Option<Value> {
     let Tokens::Rectangle { mask: Some(mask), .. } = builder.tokens else { return None };
-    if builder.masks.causal.is_none() {
+    if builder.shared.causal.is_none() {
         let graph = &mut *builder.graph;
         let positions = builder.tokens.positions(graph);
         let (rows, columns) = (graph.integers(&[1]), graph.integers(&[0]));
@@ -217,17 +208,17 @@ fn causal_bias(builder: &mut Builder<'_>) -> Option<Value> {
         let is_padding = graph.node("Unsqueeze", &[&is_padding, &axes], &[]);
         let is_hidden = graph.node("Or", &[&is_padding, &is_after], &[]);
         let (masked, visible) = (graph.scalar(MASKED), graph.scalar(0.0));
-        builder.masks.causal = Some(graph.node("Where", &[&is_hidden, &masked, &visible], &[]));
+        builder.shared.causal = Some(graph.node("Where", &[&is_hidden, &masked, &visible], &[]));
     }
-    builder.masks.causal.clone()
+    builder.shared.causal.clone()
 }
 
 /// The division of the sequence into blocks for windows of this reach.
 fn windows(builder: &mut Builder<'_>, reach: usize) -> Windows {
-    if let Some((_, windows)) = builder.masks.windows.iter().find(|(known, _)| *known == reach) {
+    if let Some((_, windows)) = builder.shared.windows.iter().find(|(known, _)| *known == reach) {
         return windows.clone();
     }
     let windows = Windows::new(builder, reach);
-    builder.masks.windows.push((reach, windows.clone()));
+    builder.shared.windows.push((reach, windows.clone()));
     windows
 }

@@ -4,7 +4,7 @@ use embtune_encoders::{Embeddings, RelativeBias};
 use embtune_model::ModelError;
 
 use crate::encoder::attention::padding_bias;
-use crate::encoder::ops::Builder;
+use crate::encoder::builder::Builder;
 use crate::graph::{Value, int, ints, to};
 use crate::proto::DataType;
 use crate::tokens::{Tokens, flatten};

@@ -3,9 +3,9 @@
 use embtune_encoders::Experts;
 use embtune_model::ModelError;
 
+use crate::encoder::builder::{Builder, Hidden};
 use crate::encoder::feed_forward::activate;
 use crate::encoder::linear::{Input, linear};
-use crate::encoder::ops::{Builder, Hidden};
 use crate::graph::{Value, int, ints, text};
 
 /// Appends `Σ p_e · act(x W₁ₑᵀ) W₂ₑ + b` over the chosen experts, `[tokens, width]`.

@@ -4,8 +4,8 @@ use embtune_encoders::{Activation, FeedForward, Inner};
 use embtune_model::ModelError;
 
 use crate::activation;
+use crate::encoder::builder::{Builder, Hidden};
 use crate::encoder::linear::{Input, Smoothing, linear};
-use crate::encoder::ops::{Builder, Hidden};
 use crate::graph::{MICROSOFT, Value, float};
 
 /// GELU is never below this value.

@@ -3,8 +3,8 @@
 use embtune_encoders::{Linear, Norm};
 use embtune_model::ModelError;
 
+use crate::encoder::builder::Builder;
 use crate::encoder::int8;
-use crate::encoder::ops::Builder;
 use crate::graph::{Graph, Value, int, ints};
 use crate::matrix::Matrix;
 use crate::options::Precision;

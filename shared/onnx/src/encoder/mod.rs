@@ -1,6 +1,7 @@
 //! The forward pass of an encoder as nodes of a graph.
 
 mod attention;
+mod builder;
 mod embeddings;
 mod experts;
 mod feed_forward;
@@ -18,7 +19,7 @@ use crate::graph::{Graph, Value};
 use crate::options::Precision;
 use crate::tokens::Tokens;
 use crate::weights::WeightSource;
-use ops::Builder;
+use builder::Builder;
 
 /// Appends the encoder; the result is `[tokens, hidden]`, where padding counts as tokens.
 pub(crate) fn append(

@@ -3,7 +3,7 @@
 use embtune_encoders::{Norm, NormKind};
 use embtune_model::ModelError;
 
-use crate::encoder::ops::Builder;
+use crate::encoder::builder::Builder;
 use crate::graph::{Value, float, int, ints};
 
 /// Appends a norm over the last axis.

@@ -3,84 +3,10 @@
 use embtune_encoders::{Attention, Embeddings, Experts, FeedForward, Linear, Norm, Ops, RelativeBias};
 use embtune_model::ModelError;
 
-use crate::encoder::attention::Masks;
+use crate::encoder::builder::{Builder, Hidden};
 use crate::encoder::linear::{Input, linear};
-use crate::encoder::rotary::Rotations;
 use crate::encoder::{attention, embeddings, experts, feed_forward, norm};
-use crate::graph::{Graph, Value, int};
-use crate::options::Precision;
-use crate::proto::DataType;
-use crate::tokens::Tokens;
-use crate::weights::WeightSource;
-
-/// A graph, and what its encoder is built from.
-pub(crate) struct Builder<'a> {
-    pub(crate) graph: &'a mut Graph,
-    pub(crate) weights: &'a WeightSource,
-    pub(crate) precision: Precision,
-    pub(crate) tokens: &'a Tokens,
-    /// Row of the position embeddings that is reserved for padding.
-    pub(crate) position_padding: Option<usize>,
-    /// What hides keys, computed once for all layers.
-    pub(crate) masks: Masks,
-    /// The angles of rotary positions, computed once for all layers.
-    pub(crate) rotations: Rotations,
-}
-
-/// Hidden states, `[tokens, width]`.
-#[derive(Clone)]
-pub(crate) struct Hidden {
-    pub(crate) value: Value,
-    /// The norm that they are the result of: it limits the range of their elements.
-    pub(crate) norm: Option<Norm>,
-}
-
-impl From<Value> for Hidden {
-    fn from(value: Value) -> Self {
-        Self { value, norm: None }
-    }
-}
-
-impl<'a> Builder<'a> {
-    pub(crate) fn new(
-        graph: &'a mut Graph,
-        weights: &'a WeightSource,
-        precision: Precision,
-        tokens: &'a Tokens,
-        position_padding: Option<usize>,
-    ) -> Self {
-        let (masks, rotations) = (Masks::default(), Rotations::default());
-        Self { graph, weights, precision, tokens, position_padding, masks, rotations }
-    }
-
-    /// The tensor `stem.weight`.
-    pub(crate) fn weight(&mut self, stem: &str) -> Result<Value, ModelError> {
-        self.weights.tensor(self.graph, &format!("{stem}.weight"))
-    }
-
-    /// `a + b`, element by element.
-    pub(crate) fn sum(&mut self, a: &Value, b: &Value) -> Value {
-        self.graph.node("Add", &[a, b], &[])
-    }
-
-    /// `a · b`, element by element.
-    pub(crate) fn product(&mut self, a: &Value, b: &Value) -> Value {
-        self.graph.node("Mul", &[a, b], &[])
-    }
-
-    /// Divides the last axis into equal parts.
-    pub(crate) fn split<const N: usize>(&mut self, x: &Value) -> [Value; N] {
-        let parts = self.graph.node_with_outputs("Split", &[x], &[int("axis", -1)], N);
-        std::array::from_fn(|index| parts.get(index).cloned().unwrap_or_default())
-    }
-
-    /// Whether the graph must use standard operators only, because other programs than ONNX Runtime may read it. Padded
-    /// rows in fp32 occur in portable graphs; embtune's own inference rarely has them, so they need no special
-    /// operators.
-    pub(crate) fn is_portable(&self) -> bool {
-        matches!(self.tokens, Tokens::Rectangle { mask: Some(_), .. }) && self.graph.hidden_type() == DataType::Float
-    }
-}
+use crate::graph::Value;
 
 impl Ops for Builder<'_> {
     type Value = Hidden;

@@ -6,34 +6,20 @@
 
 use embtune_encoders::Rotary;
 
-use crate::encoder::ops::Builder;
+use crate::encoder::builder::{Angles, Builder};
 use crate::graph::{MICROSOFT, Value, int, to};
 use crate::proto::DataType;
 use crate::tokens::{Tokens, flatten};
 
-/// The angles of all kinds of rotary positions in a graph.
-#[derive(Default)]
-pub(crate) struct Rotations(Vec<(Rotary, usize, Angles)>);
-
-/// Cosines and sines of the angles. They are computed in fp32, whatever the precision is.
-#[derive(Clone)]
-pub(crate) struct Angles {
-    /// `[sequence, size / 2]`.
-    cosine: Value,
-    /// `[sequence, size / 2]`.
-    sine: Value,
-    head_size: usize,
-}
-
 impl Angles {
     /// The angles for heads of this size; those of the same kind are computed once for all layers.
     pub(crate) fn of(builder: &mut Builder<'_>, rotary: Rotary, head_size: usize) -> Self {
-        let known = builder.rotations.0.iter().find(|(kind, size, _)| (*kind, *size) == (rotary, head_size));
+        let known = builder.shared.angles.iter().find(|(kind, size, _)| (*kind, *size) == (rotary, head_size));
         if let Some((_, _, angles)) = known {
             return angles.clone();
         }
         let angles = Self::append(builder, rotary, head_size);
-        builder.rotations.0.push((rotary, head_size, angles.clone()));
+        builder.shared.angles.push((rotary, head_size, angles.clone()));
         angles
     }
 

@@ -4,27 +4,10 @@
 //! before it, in the block itself, or in the block after it. A text that is shorter than a block is one block.
 
 use crate::encoder::attention::MASKED;
-use crate::encoder::ops::Builder;
+use crate::encoder::builder::{Builder, Windows};
 use crate::graph::{Value, int, ints, to};
 use crate::proto::DataType;
 use crate::tokens::flatten;
-
-/// How the sequence is divided into blocks; computed once for all layers.
-#[derive(Clone)]
-pub(crate) struct Windows {
-    /// Number of tokens of a block, i64 `[1]`.
-    block: Value,
-    /// Number of tokens of the longest row, i64 `[1]`.
-    sequence: Value,
-    /// Padding before and after each axis of `[batch, sequence, width]` that completes the last block of queries.
-    query_pads: Value,
-    /// The same for keys and values, with one more block on either side.
-    key_pads: Value,
-    /// For each block, the indices of its keys in the padded sequence, i64 `[blocks, 3 · block]`.
-    keys: Value,
-    /// Added to the scores, `[batch or 1, blocks, 1, block, 3 · block]`.
-    bias: Value,
-}
 
 impl Windows {
     /// A window of `reach` tokens on either side of each token.
