@@ -193,6 +193,9 @@ impl RawRope {
             return Err(ConfigError::Invalid("rope_scaling of the type ntk needs a factor of at least 1".into()));
         };
         let theta = self.theta(top_level, default)? * factor;
+        if !theta.is_finite() {
+            return Err(ConfigError::Invalid(format!("rope_scaling's factor {factor} is too large")));
+        }
         Ok(Rotary { theta, scale: factor.powf(-2.0 / head_size as f64) })
     }
 

@@ -57,6 +57,9 @@ struct RawT5 {
     rest: Map<String, Value>,
 }
 
+/// More than any encoder distinguishes: the rows of the table are looked up for each distance.
+const MAX_DISTANCE: usize = 1 << 16;
+
 fn default_d_model() -> usize {
     512
 }
@@ -104,7 +107,7 @@ impl Family for T5 {
             }
         }
         let (buckets, distance) = (raw.relative_attention_num_buckets, raw.relative_attention_max_distance);
-        if buckets < 4 || !buckets.is_multiple_of(4) || distance <= buckets / 4 {
+        if buckets < 4 || !buckets.is_multiple_of(4) || !(buckets / 4 + 1..=MAX_DISTANCE).contains(&distance) {
             let what = format!("{buckets} buckets of relative positions up to a distance of {distance}");
             return Err(ConfigError::Unsupported(format!("{what} are not supported")));
         }
