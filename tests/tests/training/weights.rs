@@ -10,11 +10,11 @@ fn tensors(folder: &Folder, model: &str) -> Vec<(String, Vec<f32>)> {
     tensors_of(folder, &format!("{model}/model.safetensors"))
 }
 
-/// The tensors of a file as f32, by name.
+/// The tensors of floats in a file, as f32, by name. A checkpoint also has others.
 pub(crate) fn tensors_of(folder: &Folder, file: &str) -> Vec<(String, Vec<f32>)> {
     let file = TensorFile::open(&folder.path(file)).unwrap();
-    let values = |name: &String| file.require(name).unwrap().to_f32().unwrap().into_owned();
-    file.names().into_iter().map(|name| (name.clone(), values(&name))).collect()
+    let values = |name: &String| file.require(name).unwrap().to_f32().ok().map(|values| values.into_owned());
+    file.names().into_iter().filter_map(|name| Some((name.clone(), values(&name)?))).collect()
 }
 
 /// Names of the tensors that have changed.
