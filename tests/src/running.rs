@@ -71,6 +71,21 @@ impl Running {
         }
     }
 
+    /// Waits until a thread of the program is blocked, because it writes to a pipe that is full. A pipe that polls as full
+    /// can still take a short line, after which the program would continue. On kernels that do not name the function in
+    /// which a thread sleeps (proc_pid_wchan(5)), any sleeping thread will do.
+    pub fn wait_until_it_is_blocked(&self) {
+        let is_blocked = |thread: PathBuf| {
+            let read = |file: &str| fs::read_to_string(thread.join(file)).unwrap_or_default();
+            let (function, status) = (read("wchan"), read("status"));
+            function.contains("pipe_write") || function == "0" && value(&status, "State").starts_with('S')
+        };
+        let threads = || fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        while self.is_alive() && !threads().any(|thread| is_blocked(thread.unwrap().path())) {
+            thread::yield_now();
+        }
+    }
+
     /// Sends a signal and waits until the program has received it, because pending signals of the same kind become one.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -181,6 +181,7 @@ fn stuck(folder: &Folder, line: &str, input: &str) -> (Running, UnreadPipe) {
     running.feed(input.as_bytes());
     running.close_stdin();
     pipe.wait_until_full();
+    running.wait_until_it_is_blocked();
     (running, pipe)
 }
 
