@@ -11,8 +11,7 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, head_size, parse};
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, RelativeBias,
-    Table, usual_scale,
+    Attention, Embeddings, FeedForward, Inner, Linear, Norm, NormKind, Ops, Part, Projection, RelativeBias, Table,
 };
 
 /// A member of the family.
@@ -151,16 +150,8 @@ impl Bert {
         let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
         let linear = |part: &str, shape| Linear::new(name(part), shape, true);
         let size = hidden / heads;
-        let attention = Attention {
-            projection: Projection::Separate([query, key, value].map(|part| linear(part, [hidden, hidden]))),
-            heads,
-            key_value_heads: heads,
-            size,
-            scale: usual_scale(size),
-            mask: Mask::Full,
-            head_norms: None,
-            rotary: None,
-        };
+        let projection = Projection::Separate([query, key, value].map(|part| linear(part, [hidden, hidden])));
+        let attention = Attention::new(projection, heads, size);
         let context = ops.attention(x, &attention, bias)?;
         let attended = ops.linear(&context, &linear(attention_output, [hidden, hidden]))?;
         let x = ops.add_norm(x, &attended, &self.norm(name(attention_norm)))?;

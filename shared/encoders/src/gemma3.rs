@@ -142,12 +142,10 @@ impl Family for Gemma3 {
     }
 
     fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let embeddings = ops.embeddings(&Embeddings {
-            words: Table { stem: "embed_tokens".into(), rows: self.vocab_size, width: self.hidden_size },
-            word_padding: self.pad_token_id,
-            positions: None,
-            token_types: None,
-        })?;
+        let embeddings = ops.embeddings(&Embeddings::of_words(
+            Table { stem: "embed_tokens".into(), rows: self.vocab_size, width: self.hidden_size },
+            self.pad_token_id,
+        ))?;
         let scaled = ops.scale(&embeddings, (self.hidden_size as f64).sqrt())?;
         let mut x = ops.dropout(&scaled)?;
         for (index, is_global) in self.is_global.iter().enumerate() {
@@ -173,19 +171,18 @@ impl Gemma3 {
         let linear = |part: &str, shape| Linear::new(name(part), shape, false);
         let norm = |part: &str| self.norm(name(part), hidden);
         let theta = if is_global { self.global_rope_theta } else { self.local_rope_theta };
+        let projection = Projection::Separate([
+            linear("self_attn.q_proj", [queries, hidden]),
+            linear("self_attn.k_proj", [keys, hidden]),
+            linear("self_attn.v_proj", [keys, hidden]),
+        ]);
         let attention = Attention {
-            projection: Projection::Separate([
-                linear("self_attn.q_proj", [queries, hidden]),
-                linear("self_attn.k_proj", [keys, hidden]),
-                linear("self_attn.v_proj", [keys, hidden]),
-            ]),
-            heads,
             key_value_heads,
-            size,
             scale: 1.0 / self.query_pre_attn_scalar.sqrt(),
             mask: if is_global { Mask::Full } else { Mask::Window(self.window) },
             head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| self.norm(name(part), size))),
             rotary: Some(Rotary { theta, scale: 1.0 }),
+            ..Attention::new(projection, heads, size)
         };
         let normed = ops.norm(x, &norm("input_layernorm"))?;
         let context = ops.attention(&normed, &attention, None)?;

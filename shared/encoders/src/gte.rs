@@ -12,8 +12,7 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, head_size, parse};
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
-    usual_scale,
+    Attention, Embeddings, FeedForward, Inner, Linear, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
 };
 
 /// A GTE.
@@ -143,16 +142,8 @@ impl Gte {
         let (hidden, inner, heads) = (self.hidden_size, self.intermediate_size, self.num_attention_heads);
         let linear = |part: &str, shape, bias| Linear::new(name(part), shape, bias);
         let size = hidden / heads;
-        let attention = Attention {
-            projection: Projection::Stacked(linear("attention.qkv_proj", [hidden.saturating_mul(3), hidden], true)),
-            heads,
-            key_value_heads: heads,
-            size,
-            scale: usual_scale(size),
-            mask: Mask::Full,
-            head_norms: None,
-            rotary: Some(self.rotary),
-        };
+        let projection = Projection::Stacked(linear("attention.qkv_proj", [hidden.saturating_mul(3), hidden], true));
+        let attention = Attention { rotary: Some(self.rotary), ..Attention::new(projection, heads, size) };
         let context = ops.attention(x, &attention, None)?;
         let attended = ops.linear(&context, &linear("attention.o_proj", [hidden, hidden], true))?;
         let x = ops.add_norm(x, &attended, &self.norm(name("attn_ln")))?;

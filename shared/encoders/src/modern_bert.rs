@@ -15,7 +15,6 @@ use crate::config_json::{
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
-    usual_scale,
 };
 
 /// A ModernBERT, whose linear layers and norms have no biases.
@@ -130,12 +129,7 @@ impl Family for ModernBert {
 
     fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
         let words = Table { stem: "embeddings.tok_embeddings".into(), rows: self.vocab_size, width: self.hidden_size };
-        let embeddings = ops.embeddings(&Embeddings {
-            words,
-            word_padding: Some(self.pad_token_id),
-            positions: None,
-            token_types: None,
-        })?;
+        let embeddings = ops.embeddings(&Embeddings::of_words(words, Some(self.pad_token_id)))?;
         let normed = ops.norm(&embeddings, &self.norm("embeddings.norm".into()))?;
         let mut x = ops.dropout(&normed)?;
         for (index, is_global) in self.is_global.iter().enumerate() {
@@ -164,15 +158,11 @@ impl ModernBert {
         };
         let size = hidden / heads;
         let theta = if is_global { self.global_rope_theta } else { self.local_rope_theta };
+        let projection = Projection::Stacked(linear("attn.Wqkv", [hidden.saturating_mul(3), hidden]));
         let attention = Attention {
-            projection: Projection::Stacked(linear("attn.Wqkv", [hidden.saturating_mul(3), hidden])),
-            heads,
-            key_value_heads: heads,
-            size,
-            scale: usual_scale(size),
             mask: if is_global { Mask::Full } else { Mask::Window(self.window) },
-            head_norms: None,
             rotary: Some(Rotary { theta, scale: 1.0 }),
+            ..Attention::new(projection, heads, size)
         };
         let context = ops.attention(normed.as_ref().unwrap_or(x), &attention, None)?;
         let attended = ops.linear(&context, &linear("attn.Wo", [hidden, hidden]))?;

@@ -12,8 +12,7 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, RawRope, check_rotary_head_size, head_size, parse};
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary,
-    Table, usual_scale,
+    Attention, Embeddings, Experts, FeedForward, Inner, Linear, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
 };
 
 /// A NomicBERT.
@@ -286,15 +285,10 @@ impl NomicBert {
         let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
         let linear = |part: &str, shape| Linear::new(of_attention(part), shape, self.attention_bias);
         let size = hidden / heads;
+        let projection = Projection::Stacked(linear("Wqkv", [hidden.saturating_mul(3), hidden]));
         let attention = Attention {
-            projection: Projection::Stacked(linear("Wqkv", [hidden.saturating_mul(3), hidden])),
-            heads,
-            key_value_heads: heads,
-            size,
-            scale: usual_scale(size),
-            mask: Mask::Full,
-            head_norms: None,
             rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),
+            ..Attention::new(projection, heads, size)
         };
         let context = ops.attention(x, &attention, None)?;
         let attended = ops.linear(&context, &linear("out_proj", [hidden, hidden]))?;

@@ -133,6 +133,13 @@ pub struct Embeddings {
     pub token_types: Option<Table>,
 }
 
+impl Embeddings {
+    /// Those of an encoder that looks up nothing but words.
+    pub(crate) fn of_words(words: Table, word_padding: Option<usize>) -> Self {
+        Self { words, word_padding, positions: None, token_types: None }
+    }
+}
+
 /// A linear layer: `stem.weight` `[output, input]` and, with a bias, `stem.bias` `[output]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linear {
@@ -223,11 +230,6 @@ impl Rotary {
     }
 }
 
-/// The usual factor on attention scores, `1 / √size`, rounded as the kernels round it that compute it themselves.
-pub(crate) fn usual_scale(size: usize) -> f64 {
-    f64::from(1.0 / (size as f32).sqrt())
-}
-
 /// Where queries, keys and values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Projection {
@@ -256,6 +258,23 @@ pub struct Attention {
     pub head_norms: Option<[Norm; 2]>,
     /// Rotary positions.
     pub rotary: Option<Rotary>,
+}
+
+impl Attention {
+    /// As in BERT: every head has its own keys and values and sees all tokens, and scores are divided by `√size`, rounded
+    /// as the kernels round it that compute it themselves.
+    pub(crate) fn new(projection: Projection, heads: usize, size: usize) -> Self {
+        Self {
+            projection,
+            heads,
+            key_value_heads: heads,
+            size,
+            scale: f64::from(1.0 / (size as f32).sqrt()),
+            mask: Mask::Full,
+            head_norms: None,
+            rotary: None,
+        }
+    }
 }
 
 /// The first matrices of a feed-forward part.

@@ -11,7 +11,6 @@ use crate::config_json::{ConfigError, OtherKeys, RawRope, check_key_value_heads,
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
     Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, Rotary, Table,
-    usual_scale,
 };
 
 /// A Qwen3, which has no biases.
@@ -121,12 +120,10 @@ impl Family for Qwen3 {
     }
 
     fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let embeddings = ops.embeddings(&Embeddings {
-            words: Table { stem: "embed_tokens".into(), rows: self.vocab_size, width: self.hidden_size },
-            word_padding: self.pad_token_id,
-            positions: None,
-            token_types: None,
-        })?;
+        let embeddings = ops.embeddings(&Embeddings::of_words(
+            Table { stem: "embed_tokens".into(), rows: self.vocab_size, width: self.hidden_size },
+            self.pad_token_id,
+        ))?;
         let mut x = ops.dropout(&embeddings)?;
         for index in 0..self.num_hidden_layers {
             ops.begin(Part::Layer(index));
@@ -153,19 +150,17 @@ impl Qwen3 {
         let (heads, key_value_heads) = (self.num_attention_heads, self.num_key_value_heads);
         let (queries, keys) = (heads.saturating_mul(size), key_value_heads.saturating_mul(size));
         let linear = |part: &str, shape| Linear::new(name(part), shape, false);
+        let projection = Projection::Separate([
+            linear("self_attn.q_proj", [queries, hidden]),
+            linear("self_attn.k_proj", [keys, hidden]),
+            linear("self_attn.v_proj", [keys, hidden]),
+        ]);
         let attention = Attention {
-            projection: Projection::Separate([
-                linear("self_attn.q_proj", [queries, hidden]),
-                linear("self_attn.k_proj", [keys, hidden]),
-                linear("self_attn.v_proj", [keys, hidden]),
-            ]),
-            heads,
             key_value_heads,
-            size,
-            scale: usual_scale(size),
             mask: if self.is_causal { Mask::Causal } else { Mask::Full },
             head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| self.norm(name(part), size))),
             rotary: Some(Rotary { theta: self.rope_theta, scale: 1.0 }),
+            ..Attention::new(projection, heads, size)
         };
         let normed = ops.norm(x, &self.norm(name("input_layernorm"), hidden))?;
         let context = ops.attention(&normed, &attention, None)?;

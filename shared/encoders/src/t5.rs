@@ -10,7 +10,7 @@ use crate::activation::Activation;
 use crate::config_json::{ConfigError, OtherKeys, parse};
 use crate::family::{Dropout, EncoderConfig, Family};
 use crate::ops::{
-    Attention, Embeddings, FeedForward, Inner, Linear, Mask, Norm, NormKind, Ops, Part, Projection, RelativeBias, Table,
+    Attention, Embeddings, FeedForward, Inner, Linear, Norm, NormKind, Ops, Part, Projection, RelativeBias, Table,
 };
 
 /// The encoder of a T5, which has no biases.
@@ -154,12 +154,10 @@ impl Family for T5 {
     }
 
     fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let embeddings = ops.embeddings(&Embeddings {
-            words: Table { stem: "shared".into(), rows: self.vocab_size, width: self.d_model },
-            word_padding: None,
-            positions: None,
-            token_types: None,
-        })?;
+        let embeddings = ops.embeddings(&Embeddings::of_words(
+            Table { stem: "shared".into(), rows: self.vocab_size, width: self.d_model },
+            None,
+        ))?;
         let mut x = ops.dropout(&embeddings)?;
         // Stored with the first layer, and used in all of them.
         let bias = ops.relative_bias(&RelativeBias {
@@ -192,19 +190,10 @@ impl T5 {
         let (hidden, inner, heads, size) = (self.d_model, self.d_ff, self.num_heads, self.d_kv);
         let width = heads.saturating_mul(size);
         let linear = |part: &str, shape| Linear::new(name(part), shape, false);
-        let attention = Attention {
-            projection: Projection::Separate(
-                ["0.SelfAttention.q", "0.SelfAttention.k", "0.SelfAttention.v"]
-                    .map(|part| linear(part, [width, hidden])),
-            ),
-            heads,
-            key_value_heads: heads,
-            size,
-            scale: 1.0,
-            mask: Mask::Full,
-            head_norms: None,
-            rotary: None,
-        };
+        let projection = Projection::Separate(
+            ["0.SelfAttention.q", "0.SelfAttention.k", "0.SelfAttention.v"].map(|part| linear(part, [width, hidden])),
+        );
+        let attention = Attention { scale: 1.0, ..Attention::new(projection, heads, size) };
         let normed = ops.norm(x, &self.norm(name("0.layer_norm")))?;
         let context = ops.attention(&normed, &attention, Some(bias))?;
         let attended = ops.linear(&context, &linear("0.SelfAttention.o", [hidden, width]))?;

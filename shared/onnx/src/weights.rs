@@ -42,14 +42,15 @@ impl WeightSource {
     pub(crate) fn beside_graph(model: &ModelDir) -> Result<Self, ModelError> {
         let weights = model.weights()?;
         let folder = model.encoder_folder();
-        let location = |path: &Path| {
-            match path.strip_prefix(&folder) {
+        let adapter = || ModelError::Unsupported {
+            directory: model.adapter_folder().unwrap_or(model.root()).display().to_string(),
+            what: "is an adapter, whose merged weights are in no file beside it\n\
+                   hint: merge it (peft: merge_and_unload) and save the model"
+                .into(),
+        };
+        let location = |path: &Path| match path.strip_prefix(&folder) {
             Ok(name) => Ok((path.to_owned(), name.to_string_lossy().into_owned())),
-            Err(_) => Err(ModelError::Unsupported {
-                directory: model.adapter_folder().unwrap_or(model.root()).display().to_string(),
-                what: "is an adapter, whose merged weights are in no file beside it\nhint: merge it (peft: merge_and_unload) and save the model".into(),
-            }),
-        }
+            Err(_) => Err(adapter()),
         };
         let locations = weights.files().map(location).collect::<Result<_, _>>()?;
         Ok(Self { weights, locations, folder })

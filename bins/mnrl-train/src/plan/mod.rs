@@ -13,6 +13,7 @@ use crate::data::sampler::Sampler;
 use crate::data::shards::Shards;
 use crate::distributed::RankInfo;
 use crate::loss;
+use crate::training::activations::Activations;
 use crate::training::learner::Learner;
 use crate::training::memory;
 use estimate::{BatchRows, Costs, plan};
@@ -34,10 +35,10 @@ pub(crate) fn show(
     session: &Session,
 ) -> anyhow::Result<()> {
     let (trainable, frozen) = learner.parameters.counts();
-    let encoder = learner.model.encoder();
+    let activations = Activations::of(learner.model.encoder());
     let kind = learner.kind();
     let budget = learner.budget;
-    let bytes_per_token = |length: usize| memory::bytes_per_token(encoder, kind, length) as f64;
+    let bytes_per_token = |length: usize| activations.bytes_per_token(kind, length) as f64;
     // Weights are copied if they are used in another type, or with LoRA's changes.
     let has_copy = kind.elt_size_in_bytes() < 4 || learner.args.parameters.lora.is_some();
     let costs = Costs {
@@ -50,7 +51,7 @@ pub(crate) fn show(
         hidden: learner.model.dimension(),
         program: PROGRAM
             + learner.model.encoder_bytes()
-            + budget.batch_tokens as u64 * memory::working_bytes_per_token(encoder, kind),
+            + budget.batch_tokens as u64 * activations.working_bytes_per_token(kind),
         batch_tokens: budget.batch_tokens,
         live_tokens: budget.live_tokens,
         processes: ranks.world_size,

@@ -8,33 +8,23 @@ use embtune_encoders::{
 };
 use embtune_torch::tch::Kind;
 
-/// Bytes that the backward pass needs for each token of a row of this length: what the operations of the network keep.
-pub(crate) fn bytes_per_token(encoder: &Encoder, kind: Kind, length: usize) -> u64 {
-    let Kept { elements, floats, .. } = Kept::by(encoder, length);
-    (elements * kind.elt_size_in_bytes() + floats * 4) as u64
-}
-
-/// Bytes that a pass needs for each token of its micro-batch, besides those it keeps: the inner states of one layer and
-/// their gradients.
-pub(crate) fn working_bytes_per_token(encoder: &Encoder, kind: Kind) -> u64 {
-    (4 * Kept::by(encoder, 1).widest * kind.elt_size_in_bytes()) as u64
-}
-
-/// What the operations so far keep for each token.
-struct Kept {
+/// What the operations of a forward pass keep for each token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Activations {
     /// Elements of the pass's type.
     elements: usize,
+    /// The same, for each token of the row.
+    elements_by_length: usize,
     /// Elements that are f32 in every pass.
     floats: usize,
     /// The most elements between two operations.
     widest: usize,
     is_embeddings: bool,
-    length: usize,
 }
 
 /// A hidden state: its number of elements, and whether the operation that made it keeps it.
 #[derive(Clone, Copy)]
-struct State {
+pub(crate) struct State {
     width: usize,
     is_kept: bool,
 }
@@ -45,11 +35,24 @@ impl State {
     }
 }
 
-impl Kept {
-    fn by(encoder: &Encoder, length: usize) -> Self {
-        let mut kept = Self { elements: 0, floats: 0, widest: 0, is_embeddings: true, length };
+impl Activations {
+    /// Follows the encoder's pass once.
+    pub(crate) fn of(encoder: &Encoder) -> Self {
+        let mut kept = Self { elements: 0, elements_by_length: 0, floats: 0, widest: 0, is_embeddings: true };
         let Ok(_): Result<State, Infallible> = encoder.forward(&mut kept);
         kept
+    }
+
+    /// Bytes that the backward pass needs for each token of a row of this length.
+    pub(crate) fn bytes_per_token(&self, kind: Kind, length: usize) -> u64 {
+        let elements = self.elements + self.elements_by_length * length;
+        (elements * kind.elt_size_in_bytes() + self.floats * 4) as u64
+    }
+
+    /// Bytes that a pass needs for each token of its micro-batch, besides those it keeps: the inner states of one layer
+    /// and their gradients.
+    pub(crate) fn working_bytes_per_token(&self, kind: Kind) -> u64 {
+        (4 * self.widest * kind.elt_size_in_bytes()) as u64
     }
 
     /// A linear layer keeps its input.
@@ -62,7 +65,7 @@ impl Kept {
     }
 }
 
-impl Ops for Kept {
+impl Ops for Activations {
     type Value = State;
     type Bias = ();
     type Error = Infallible;
@@ -128,7 +131,7 @@ impl Ops for Kept {
         }
         let is_plain = attention.mask == Mask::Full && heads == key_value_heads && attention.rotary.is_none();
         if bias.is_some() || !is_plain {
-            self.elements += 3 * heads * self.length;
+            self.elements_by_length += 3 * heads;
         }
         if !is_plain {
             self.elements += qkv + 3 * heads * size;

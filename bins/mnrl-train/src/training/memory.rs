@@ -7,7 +7,7 @@ use embtune_encoders::Encoder;
 use embtune_torch::cuda_memory;
 use embtune_torch::tch::{Device, Kind};
 
-pub(crate) use super::activations::{bytes_per_token, working_bytes_per_token};
+use super::activations::Activations;
 
 /// Row length that is assumed for the families whose memory per token depends on it.
 const TYPICAL_LENGTH: usize = 256;
@@ -45,7 +45,7 @@ impl Budget {
             (None, Device::Cpu) => CPU_MEMORY,
             (None, _) => free(device)?.unwrap_or(CPU_MEMORY) / 10 * 7,
         };
-        let bytes_per_token = bytes_per_token(encoder, kind, TYPICAL_LENGTH);
+        let bytes_per_token = Activations::of(encoder).bytes_per_token(kind, TYPICAL_LENGTH);
         let live_tokens = (bytes / bytes_per_token) as usize;
         let batch_tokens = match (batch_tokens, device) {
             (Some(tokens), _) => tokens,

@@ -1,6 +1,6 @@
 //! The training itself: gradients of batches, updates of the weights, and the loop over both.
 
-mod activations;
+pub(crate) mod activations;
 pub(crate) mod config;
 pub(crate) mod final_weights;
 pub(crate) mod grad_cache;
